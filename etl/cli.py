@@ -1,0 +1,245 @@
+"""The command line: the one place that reads the environment, wires the parts and knows exit statuses."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Coroutine, Mapping
+from typing import Any, NoReturn, TypeVar
+
+import click
+import structlog
+
+from etl import __version__, config, log
+from etl.errors import EXPECTED, CheckFailed, ConfigurationError, EtlError, TablesDiffer, one_line
+from etl.settings import Settings
+
+T = TypeVar("T")
+
+PROGRAM = "etl"
+DATABASES = ("operational", "reporting")
+
+_HELP = {"help_option_names": ["-h", "--help"]}
+
+
+class Interrupted(Exception):
+    """A signal asked the process to stop; ``signum`` says which."""
+
+    def __init__(self, signum: int) -> None:
+        self.signum = signum
+
+
+@click.group(context_settings=_HELP)
+@click.version_option(__version__, prog_name="nightly-etl")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def etl(debug: bool) -> None:
+    """Copies tables of an operational PostgreSQL to a reporting PostgreSQL: one snapshot, one publish.
+
+    Settings come from the environment (TABLES, ETL_OPERATIONAL_URL, ETL_REPORTING_URL …) or from AWS
+    Parameter Store under ETL_PARAMETER_PATH. Exit status: 0 done, 1 a copy failed, 2 bad configuration.
+    """
+
+
+@etl.command()
+def run() -> None:
+    """Copy the tables of TABLES, all or none."""
+    settings = _settings("operational", "reporting", "tables")
+    from etl.run import run as do_run  # here and below: a command imports what it needs, so that it starts at once
+
+    if settings.log_format == "console" and sys.stdout.isatty():
+        from etl.console import TerminalProgress, print_finished
+
+        with TerminalProgress() as progress:
+            finished = _await(do_run(settings, progress))
+        print_finished(finished)
+    else:
+        from etl.progress import Progress
+
+        _await(do_run(settings, Progress()))
+
+
+@etl.command()
+@click.argument("run_id", required=False)
+def publish(run_id: str | None) -> None:
+    """Make live what RUN_ID (or ETL_RUN_ID) staged with ETL_PUBLISH=defer."""
+    settings = _settings("reporting", "run_id", given={"run_id": run_id})
+    from etl.publish import publish_run
+
+    _await(publish_run(settings))
+
+
+@etl.command()
+@click.argument("run_id", required=False)
+def abort(run_id: str | None) -> None:
+    """Drop what RUN_ID (or ETL_RUN_ID) staged; live tables stay as they are."""
+    settings = _settings("reporting", "run_id", given={"run_id": run_id})
+    from etl.abort import abort as do_abort
+
+    dropped = _await(do_abort(settings))
+    structlog.get_logger().info("run.aborted", tables=len(dropped))
+
+
+@etl.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def verify(as_json: bool) -> None:
+    """Compare every table of TABLES on both sides, rows and checksums; exit 1 where they differ."""
+    settings = _settings(*DATABASES, "tables")
+    from etl.verify import verify as do_verify
+
+    comparisons = _await(do_verify(settings))
+    if as_json:
+        _print_json(
+            [
+                {
+                    "table": one.table,
+                    "rows": one.source and one.source.rows,
+                    "checksum": one.source and f"{one.source.sum:x}",
+                    "difference": one.difference,
+                }
+                for one in comparisons
+            ]
+        )
+    else:
+        from etl.console import print_comparisons
+
+        print_comparisons(comparisons)
+    if differing := [f"{one.table} ({one.difference})" for one in comparisons if one.difference]:
+        raise TablesDiffer(f"{len(differing)} of {len(comparisons)} tables differ: {', '.join(differing)}")
+
+
+@etl.command()
+def check() -> None:
+    """Say what a run would do and what stands in its way; change nothing."""
+    settings = _settings(*DATABASES, "tables")
+    from etl.check import check as do_check
+    from etl.console import print_findings
+
+    findings = _await(do_check(settings))
+    print_findings(findings)
+    if obstacles := [one for one in findings if one.obstacle]:
+        raise CheckFailed(
+            f"{len(obstacles)} things stand in a run's way: {', '.join(one.subject for one in obstacles)}"
+        )
+
+
+@etl.command()
+@click.argument("run_id", required=False)
+@click.option("--limit", default=5, show_default=True, type=click.IntRange(1, 10_000), help="How many runs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def history(run_id: str | None, limit: int, as_json: bool) -> None:
+    """Show the last runs and their loads, or those of RUN_ID."""
+    settings = _settings("reporting")
+    from etl.history import history as do_history
+
+    runs = _await(do_history(settings, limit, run_id))
+    if run_id is not None and not runs:
+        raise ConfigurationError(f"run {run_id} is not in the ledger; `etl history` lists the runs there are")
+    if as_json:
+        _print_json(runs)
+    else:
+        from etl.console import print_history
+
+        print_history(runs)
+
+
+def main() -> NoReturn:
+    """Runs the command line and ends the process with its exit status."""
+    debug = "--debug" in sys.argv[1:]
+    try:
+        status = etl.main(prog_name=PROGRAM, standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except ConfigurationError as error:
+        _tell(*error.problems, debug=debug)
+        sys.exit(error.exit_status)
+    except EtlError as error:
+        _tell(str(error), debug=debug)
+        sys.exit(error.exit_status)
+    except EXPECTED as error:
+        _tell(one_line(error), debug=debug)
+        sys.exit(1)
+    except Interrupted as stop:
+        _tell(f"stopped by {signal.Signals(stop.signum).name}")
+        sys.exit(128 + stop.signum)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(128 + signal.SIGINT)
+    except Exception as error:
+        _tell(
+            f"internal error: {type(error).__name__}: {one_line(error)}; run again with --debug and report it",
+            debug=debug,
+        )
+        sys.exit(1)
+
+
+def _tell(*lines: str, debug: bool = False) -> None:
+    if debug:
+        traceback.print_exc()
+    for line in lines:
+        print(f"{PROGRAM}: {_redact(line)}", file=sys.stderr, flush=True)
+
+
+_secrets: list[str] = []
+
+
+def _redact(text: str) -> str:
+    return log.redact(text, _secrets)
+
+
+def _settings(*needs: str, given: Mapping[str, str | None] | None = None) -> Settings:
+    settings, warnings = config.load(
+        os.environ,
+        needs,
+        _read_parameters,
+        given={name: value for name, value in (given or {}).items() if value is not None},
+        on_terminal=sys.stdout.isatty(),
+    )
+    _secrets[:] = settings.secrets
+    log.configure(settings.log_format, settings.log_level, settings.secrets)
+    log.bind(run_id=settings.run_id)
+    for warning in warnings:
+        structlog.get_logger().warning("setting.unknown", error=warning)
+    return settings
+
+
+def _read_parameters(path: str) -> dict[str, str]:
+    from etl.aws import read_parameters  # boto3 costs half a second of start-up where it is not needed
+
+    return read_parameters(path)
+
+
+def _await(work: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine to its end; SIGTERM and SIGINT cancel it, and it clears up before Interrupted is raised."""
+    return asyncio.run(_stoppable(work))
+
+
+async def _stoppable(work: Coroutine[Any, Any, T]) -> T:
+    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
+    stopped: list[int] = []
+
+    def stop(signum: int) -> None:
+        if not stopped:  # a second signal must not stop the clearing up
+            stopped.append(signum)
+            task.cancel()
+
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop, signum)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if stopped:
+            raise Interrupted(stopped[0]) from None
+        raise
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, default=_plain, ensure_ascii=False, indent=2))
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -1,0 +1,178 @@
+"""Where settings come from: environment beats Parameter Store beats default; all problems are told at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from etl.errors import ConfigurationError
+from etl.options import Options
+from etl.selection import Selection
+from etl.settings import Settings
+from etl.url import PARTS, DatabaseUrl
+
+PARAMETER_PATH = "ETL_PARAMETER_PATH"
+
+ReadParameters = Callable[[str], Mapping[str, str]]
+"""Reads all parameters under a path: names relative to it, and their decrypted values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A setting's text, and where it was found, as a user would look for it."""
+
+    text: str
+    where: str
+
+
+# setting -> its environment variable, and its parameter under ETL_PARAMETER_PATH (None: environment only)
+_NAMES: dict[str, tuple[str, str | None]] = {
+    "tables": ("TABLES", "tables"),
+    "run_id": ("ETL_RUN_ID", None),
+    "jobs": ("ETL_JOBS", "jobs"),
+    "publish": ("ETL_PUBLISH", "publish"),
+    "snapshot": ("ETL_SNAPSHOT", None),
+    "verify": ("ETL_VERIFY", "verify"),
+    "options": ("ETL_OPTIONS_FILE", "options"),
+    "log_format": ("ETL_LOG_FORMAT", None),
+    "log_level": ("ETL_LOG_LEVEL", None),
+} | {
+    f"{side}/{part}": (f"ETL_{side}_{part}".upper(), f"{side}/{part}")
+    for side in ("operational", "reporting")
+    for part in ("url", *PARTS)
+}
+
+
+def load(
+    environment: Mapping[str, str],
+    needs: Collection[str],
+    read_parameters: ReadParameters,
+    *,
+    given: Mapping[str, str] | None = None,
+    on_terminal: bool = False,
+) -> tuple[Settings, list[str]]:
+    """Gives the settings of a command, and warnings about variables that look like mistyped ones.
+
+    Takes the environment; what the command ``needs`` of operational, reporting, tables, run_id; the reader
+    of the Parameter Store; and what was ``given`` on the command line, by setting. Raises ConfigurationError
+    with every problem, each of which names the setting and where its value came from.
+    """
+    values = _from_environment(environment)
+    path = _parameter_path(environment)
+    if path:
+        values = _from_store(path, read_parameters(path)) | values
+    values |= {name: Value(text, "command line") for name, text in (given or {}).items()}
+    problems: list[str] = []
+    fields: dict[str, Any] = {
+        name: value for name in ("operational", "reporting") if (value := _url(name, values, needs, problems))
+    }
+    fields |= _parsed("tables", Selection.parse, values, problems) | _options(values, problems)
+    fields |= {name: values[name].text for name in _PLAIN if name in values}
+    fields.setdefault("log_format", "console" if on_terminal else "json")
+    problems += [_missing(name) for name in ("tables", "run_id") if name in needs and name not in values]
+    settings = _validated(fields, values, problems)
+    if problems or settings is None:
+        raise ConfigurationError(problems)
+    return settings, _suspicious(environment)
+
+
+_PLAIN = ("run_id", "jobs", "publish", "snapshot", "verify", "log_format", "log_level")
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Value]:
+    # An empty variable is what compose files and task definitions make of one that is not set; an empty
+    # TABLES, though, is somebody's list gone missing.
+    return {
+        setting: Value(environment[variable], variable)
+        for setting, (variable, _) in _NAMES.items()
+        if variable in environment and (environment[variable] or setting == "tables")
+    }
+
+
+def _from_store(path: str, parameters: Mapping[str, str]) -> dict[str, Value]:
+    return {
+        setting: Value(parameters[name], f"{path}/{name}")
+        for setting, (_, name) in _NAMES.items()
+        if name is not None and name in parameters
+    }
+
+
+def _parameter_path(environment: Mapping[str, str]) -> str | None:
+    path = environment.get(PARAMETER_PATH, "").rstrip("/")
+    if path and not re.fullmatch(r"(/[A-Za-z0-9_.-]+){1,15}", path):
+        raise ConfigurationError(f"{PARAMETER_PATH} is {path!r}; write a path such as /nightly-etl/prod")
+    return path or None
+
+
+def _url(side: str, values: Mapping[str, Value], needs: Collection[str], problems: list[str]) -> DatabaseUrl | None:
+    parts = {part: values[f"{side}/{part}"] for part in PARTS if f"{side}/{part}" in values}
+    url = values.get(f"{side}/url")
+    if url is None and not parts:
+        if side in needs:
+            problems.append(_missing(f"{side}/url"))
+        return None
+    try:
+        return DatabaseUrl.parse(url.text if url else "", {part: value.text for part, value in parts.items()})
+    except ValueError as error:
+        wheres = [url.where] if url else [value.where for value in parts.values()]
+        problems.append(f"{', '.join(wheres)} {error}")
+        return None
+
+
+def _parsed(
+    name: str, parse: Callable[[str], object], values: Mapping[str, Value], problems: list[str]
+) -> dict[str, Any]:
+    if name not in values:
+        return {}
+    try:
+        return {name: parse(values[name].text)}
+    except ValueError as error:
+        problems.append(f"{values[name].where} {error}")
+        return {}
+
+
+def _options(values: Mapping[str, Value], problems: list[str]) -> dict[str, Any]:
+    """Reads the options: a file that the environment names, or the text itself in the Parameter Store."""
+    value = values.get("options")
+    if value is None:
+        return {}
+    if value.where == _NAMES["options"][0]:
+        try:
+            value = Value(Path(value.text).read_text(encoding="utf-8"), f"{value.where} ({value.text})")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+            problems.append(f"{value.where} names {value.text!r}, which cannot be read: {reason}")
+            return {}
+    return _parsed("options", Options.parse, {"options": value}, problems)
+
+
+def _missing(setting: str) -> str:
+    variable, parameter = _NAMES[setting]
+    store = f", or the parameter {parameter} under {PARAMETER_PATH}" if parameter else ""
+    return f"{variable} is not set; set it{store}"
+
+
+def _validated(fields: dict[str, Any], values: Mapping[str, Value], problems: list[str]) -> Settings | None:
+    try:
+        return Settings(**fields)
+    except ValidationError as error:
+        for fault in error.errors():
+            name = str(fault["loc"][0])
+            problems.append(
+                f"{values[name].where if name in values else name} {fault['msg'].removeprefix('Value error, ')}"
+            )
+        return None
+
+
+def _suspicious(environment: Mapping[str, str]) -> list[str]:
+    """Gives a line for each variable that this tool does not know, and that is one slip away from one it does."""
+    known = [variable for variable, _ in _NAMES.values()] + [PARAMETER_PATH]
+    unknown = sorted(name for name in environment if name.startswith("ETL_") and name not in known)
+    nearest = {name: get_close_matches(name, known, n=1, cutoff=0.85) for name in unknown}
+    return [f"{name} is no setting; did you mean {match[0]}?" for name, match in nearest.items() if match]

@@ -1,0 +1,167 @@
+"""What can go wrong, as a user is told it.
+
+The tree::
+
+    EtlError                     exit 1   a copy, or its publish, failed
+    ├── ConfigurationError       exit 2   a setting, an option or a table's name is wrong
+    ├── ConnectionFailed                  a database cannot be reached, or went away for good
+    ├── SnapshotLost                      the session that held the run's snapshot is gone
+    ├── TableLocked                       another run is loading the same table
+    ├── LoadFailed                        one table's load failed
+    │   ├── RowsDiffer                    rows in are not rows out
+    │   └── ChecksumDiffers               the staged bytes are not the source's
+    ├── RunFailed                         at least one load of the run failed
+    ├── TablesDiffer                      ``etl verify`` found a difference
+    ├── CheckFailed                       ``etl check`` found something in the way
+    └── PublishFailed                     what was staged could not become live
+        ├── CannotCarry                   an object on the live table cannot be put back
+        └── PublishBlocked                readers held the live tables until the deadline
+
+Each message is one line that names the thing, what is wrong with it and the remedy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import asyncpg
+import psycopg
+
+
+class EtlError(Exception):
+    """Something the user is told in one line, without a traceback."""
+
+    exit_status = 1
+
+
+class ConfigurationError(EtlError):
+    """Settings, options or table names that cannot be used.
+
+    ``problems`` holds all of them, one line each, so that they can be mended in one go.
+    """
+
+    exit_status = 2
+
+    def __init__(self, problems: Sequence[str] | str) -> None:
+        self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
+class ConnectionFailed(EtlError):
+    """A database that cannot be reached, or that went away and did not come back."""
+
+
+class SnapshotLost(EtlError):
+    """The session that held the run's snapshot is gone, and the snapshot with it."""
+
+
+class TableLocked(EtlError):
+    """Another run is loading a table that this run was given."""
+
+
+class LoadFailed(EtlError):
+    """One table's load failed."""
+
+
+class RowsDiffer(LoadFailed):
+    """The target took another number of rows than the source gave."""
+
+
+class ChecksumDiffers(LoadFailed):
+    """The staged rows' checksum is not the source's."""
+
+
+class RunFailed(EtlError):
+    """At least one load failed, so nothing was published."""
+
+
+class TablesDiffer(EtlError):
+    """Tables of the source and the target do not hold the same rows."""
+
+
+class CheckFailed(EtlError):
+    """A preflight found something that would make the run fail."""
+
+
+class PublishFailed(EtlError):
+    """What a run staged could not become live; the live tables are as they were."""
+
+
+class CannotCarry(PublishFailed):
+    """Something hangs on a live table that the publish could not put back."""
+
+
+class PublishBlocked(PublishFailed):
+    """Other sessions held the live tables until the deadline."""
+
+
+# Only these errors' DETAIL names objects; others' quote rows ("Key (email)=(…) already exists"),
+# and rows must not reach a log. Codes: PostgreSQL manual, Appendix A.
+_DETAIL_IS_SAFE = {"2BP01"}  # dependent_objects_still_exist
+
+
+def one_line(error: BaseException) -> str:
+    """Says an error in one line, without quoting any row.
+
+    Takes any exception; gives the server's message and hint where it came from a server, and never its
+    DETAIL or CONTEXT, which quote the offending row.
+    """
+    if isinstance(error, psycopg.Error) and error.diag.message_primary:
+        parts = [error.diag.message_primary, error.diag.message_hint]
+        detail = error.diag.message_detail
+    elif isinstance(error, asyncpg.PostgresError):
+        parts = [str(error.args[0]) if error.args else "", getattr(error, "hint", None)]
+        detail = getattr(error, "detail", None)
+    else:
+        parts, detail = [str(error) or type(error).__name__], None
+    if sqlstate(error) in _DETAIL_IS_SAFE:
+        parts.insert(1, detail)
+    return " ".join(" ".join(part.split()) for part in parts if part)
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """Gives an error's SQLSTATE (five characters), or None where no server raised it."""
+    code = getattr(error, "sqlstate", None)
+    return code if isinstance(code, str) else None
+
+
+# Conditions that pass by themselves: connection trouble, a restart, a replica's recovery conflict, a
+# deadlock, a lock held for a moment. PostgreSQL manual, Appendix A.
+_TRANSIENT_STATES = {
+    "40001",  # serialization_failure: also "canceling statement due to conflict with recovery"
+    "40P01",  # deadlock_detected: also a recovery conflict
+    "53300",  # too_many_connections
+    "55P03",  # lock_not_available
+    "57P01",  # admin_shutdown: also a terminated backend
+    "57P02",  # crash_shutdown
+    "57P03",  # cannot_connect_now
+}
+
+
+def is_transient(error: BaseException) -> bool:
+    """Tells whether the same work may well succeed a moment later."""
+    if isinstance(error, ConnectionFailed):
+        return True
+    state = sqlstate(error)
+    if state is not None:
+        return state in _TRANSIENT_STATES or state.startswith("08")
+    return is_connection_loss(error)
+
+
+EXPECTED = (EtlError, OSError, psycopg.Error, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What the world may do to a run; anything else that is raised is a bug."""
+
+
+def is_connection_loss(error: BaseException) -> bool:
+    """Tells whether a connection could not be made, or broke."""
+    if isinstance(error, asyncpg.InterfaceError):
+        return "closed" in str(error)
+    lost = (
+        OSError,
+        TimeoutError,
+        psycopg.OperationalError,
+        asyncpg.PostgresConnectionError,
+        asyncpg.ConnectionDoesNotExistError,
+    )
+    state = sqlstate(error) or ""
+    return isinstance(error, lost) and (not state or state.startswith(("08", "57P")))

@@ -1,0 +1,94 @@
+"""What keeps runs from harming each other, the source, and what they left behind."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import structlog
+
+from etl import ledger, staging
+from etl.errors import ConfigurationError, TableLocked
+from etl.postgres import Source, Target, target_query
+from etl.selection import Relation
+from etl.url import DatabaseUrl
+
+log = structlog.get_logger()
+
+
+def application(run_id: str) -> str:
+    """Gives the application_name of a run's sessions, by which others can tell whose a lock is."""
+    return f"nightly-etl {run_id}"
+
+
+async def refuse_same_database(
+    source: Source, target: Target, source_url: DatabaseUrl, target_url: DatabaseUrl
+) -> None:
+    """Raises ConfigurationError when both URLs lead to one database, by whatever names and ports.
+
+    An advisory lock belongs to one database: taken in one session, it is taken for all others there.
+    """
+    key = random.getrandbits(63)
+    await target.execute("SELECT pg_catalog.pg_advisory_lock(%s::bigint)", [key])
+    try:
+        free = await source.fetchval("SELECT pg_catalog.pg_try_advisory_lock_shared($1::bigint)", key)
+    finally:
+        await target.execute("SELECT pg_catalog.pg_advisory_unlock(%s::bigint)", [key])
+    if not free:
+        raise ConfigurationError(
+            f"ETL_OPERATIONAL_URL ({source_url}) and ETL_REPORTING_URL ({target_url}) lead to the same"
+            " database; a run would replace the tables that it reads"
+        )
+
+
+async def lock(control: Target, run_id: str, chosen: Sequence[Relation]) -> None:
+    """Takes the run's lock and each table's, for as long as this session lasts.
+
+    Raises TableLocked, naming the run that has a table.
+    """
+    await control.execute(target_query("lock_run"), {"run_id": run_id})
+    cursor = await control.execute(
+        target_query("lock_tables"), _names([Relation(staging.schema_of(t.schema), t.name) for t in chosen])
+    )
+    taken = [row for row in await cursor.fetchall() if not row["locked"]]
+    if not taken:
+        return
+    first = taken[0]
+    cursor = await control.execute(target_query("lock_holder"), {"schema": first["schema"], "name": first["name"]})
+    holder = await cursor.fetchone()
+    table = next(one for one in chosen if (staging.schema_of(one.schema), one.name) == (first["schema"], first["name"]))
+    who = (
+        f"{holder['application_name'].replace('nightly-etl', 'run')}, pid {holder['pid']}" if holder else "another run"
+    )
+    more = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
+    raise TableLocked(f"{table}{more} is being loaded by {who}; wait for it to end, or stop it")
+
+
+async def clear(control: Target, run_id: str, chosen: Sequence[Relation]) -> None:
+    """Drops what killed runs left in staging, and closes their rows in the ledger; touches nothing else.
+
+    A staging table is left behind when nobody holds its lock and it does not wait for ``etl publish``.
+    """
+    await ledger.supersede(control, run_id, [str(relation) for relation in chosen])
+    ours = {(staging.schema_of(relation.schema), relation.name) for relation in chosen}
+    waiting = {(staging.schema_of(schema), name) for schema, name in await ledger.deferred(control)}
+    others = [t for t in await staging.left_behind(control) if (t.schema, t.name) not in ours | waiting]
+    cursor = await control.execute(target_query("lock_tables"), _names(others))
+    free = [Relation(row["schema"], row["name"]) for row in await cursor.fetchall() if row["locked"]]
+    await staging.drop_staged(control, free)
+    await control.execute(target_query("unlock_tables"), _names(free))
+    for dead in await _dead_runs(control, run_id):
+        await ledger.not_published(control, dead, "never published; its run was killed")
+        await ledger.close_run(control, dead, "interrupted", f"killed; run {run_id} cleared up after it")
+        log.warning("run.cleared", dead_run_id=dead)
+
+
+async def _dead_runs(control: Target, run_id: str) -> list[str]:
+    """Lists the runs that the ledger believes to be running, and whose sessions are gone."""
+    believed = [row["run_id"] for row in await ledger.running(control) if row["run_id"] != run_id]
+    cursor = await control.execute(target_query("dead_runs"), {"run_ids": believed})
+    return [row["run_id"] for row in await cursor.fetchall()]
+
+
+def _names(tables: Sequence[Relation]) -> dict[str, list[str]]:
+    return {"schemas": [table.schema for table in tables], "names": [table.name for table in tables]}

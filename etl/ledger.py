@@ -1,0 +1,244 @@
+"""The ledger: ``etl.runs`` and ``etl.loads`` in the target, the record of what every night did.
+
+Written with SQLAlchemy Core, compiled for psycopg and executed on the session that does the work, so that a
+row commits with the work that it records. Columns may be added here, never renamed: users' queries hang on
+them. A column that an older version did not have is added on first use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.schema import CreateTable
+from sqlalchemy.sql.ddl import ExecutableDDLElement
+
+from etl.postgres import Target
+
+SCHEMA = "etl"
+
+_metadata = sa.MetaData(schema=SCHEMA)
+
+_timestamp = sa.DateTime(timezone=True)
+
+runs = sa.Table(
+    "runs",
+    _metadata,
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("started_at", _timestamp, nullable=False),
+    sa.Column("finished_at", _timestamp),
+    sa.Column("snapshot_id", sa.Text),
+    sa.Column("snapshot_at", _timestamp),
+    sa.Column("tables", sa.BigInteger),
+    sa.Column("rows", sa.BigInteger),
+    sa.Column("bytes", sa.BigInteger),
+    sa.Column("error", sa.Text),
+    sa.Column("publish", sa.Text),
+)
+
+loads = sa.Table(
+    "loads",
+    _metadata,
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("table_name", sa.Text, primary_key=True),
+    sa.Column("shard", sa.Text),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("rows", sa.BigInteger),
+    sa.Column("bytes", sa.BigInteger),
+    sa.Column("started_at", _timestamp),
+    sa.Column("finished_at", _timestamp),
+    sa.Column("copy_seconds", sa.Double),
+    sa.Column("index_seconds", sa.Double),
+    sa.Column("analyze_seconds", sa.Double),
+    sa.Column("published_at", _timestamp),
+    sa.Column("error", sa.Text),
+    sa.Column("schema_name", sa.Text),
+    sa.Column("relation_name", sa.Text),
+)
+
+_dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One table's journey within a run, as the ledger and the log have it.
+
+    ``rows``, ``bytes`` (on the wire) and the seconds of each step are None where the load did not get there.
+    """
+
+    table_name: str
+    schema_name: str
+    relation_name: str
+    status: str
+    started_at: datetime
+    finished_at: datetime
+    rows: int | None = None
+    bytes: int | None = None
+    copy_seconds: float | None = None
+    index_seconds: float | None = None
+    analyze_seconds: float | None = None
+    error: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the load, start to finish."""
+        return (self.finished_at - self.started_at).total_seconds()
+
+
+async def prepare(target: Target) -> None:
+    """Makes the ledger on first use, and adds the columns that an older version did not have."""
+    missing = await _missing(target)
+    if not missing:
+        return
+    async with target.transaction():
+        await target.execute("SELECT pg_advisory_xact_lock(hashtextextended('nightly-etl ledger', 0))")
+        await target.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}".encode())
+        for table in (runs, loads):
+            await _execute(target, CreateTable(table, if_not_exists=True))
+        for column in await _missing(target):
+            kind = column.type.compile(dialect=_dialect)
+            add = f"ALTER TABLE {column.table.fullname} ADD COLUMN IF NOT EXISTS {column.name} {kind}"
+            await target.execute(add.encode())
+
+
+async def _missing(target: Target) -> list[sa.Column[Any]]:
+    cursor = await target.execute(
+        "SELECT c.relname::text AS table, a.attname::text AS column FROM pg_attribute a"
+        " JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %s AND a.attnum > 0 AND NOT a.attisdropped",
+        [SCHEMA],
+    )
+    there = {(row["table"], row["column"]) for row in await cursor.fetchall()}
+    return [column for table in (runs, loads) for column in table.columns if (table.name, column.name) not in there]
+
+
+async def exists(target: Target) -> bool:
+    """Tells whether the target has a ledger."""
+    cursor = await target.execute("SELECT to_regclass(%s) IS NOT NULL AS there", [runs.fullname])
+    row = await cursor.fetchone()
+    return row is not None and bool(row["there"])
+
+
+async def run_of(target: Target, run_id: str) -> dict[str, Any] | None:
+    """Gives a run's row, or None."""
+    rows = await _fetch(target, sa.select(runs).where(runs.c.run_id == run_id))
+    return rows[0] if rows else None
+
+
+async def loads_of(target: Target, run_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Gives the loads of the runs given, in the order in which they started."""
+    statement = sa.select(loads).where(loads.c.run_id.in_(run_ids)).order_by(loads.c.started_at, loads.c.table_name)
+    return await _fetch(target, statement)
+
+
+async def latest_runs(target: Target, limit: int) -> list[dict[str, Any]]:
+    """Gives the newest runs, newest first."""
+    return await _fetch(target, sa.select(runs).order_by(runs.c.started_at.desc(), runs.c.run_id).limit(limit))
+
+
+async def open_run(target: Target, run_id: str, publish: str) -> None:
+    """Writes that a run has begun, or that another of its shards, or a new try, has joined it."""
+    fresh = {"status": "running", "publish": publish, "finished_at": None, "error": None}
+    statement = insert(runs).values(run_id=run_id, started_at=_now(), **fresh)
+    await _execute(target, statement.on_conflict_do_update(index_elements=["run_id"], set_=fresh))
+
+
+async def took_snapshot(target: Target, run_id: str, snapshot_id: str, at: datetime) -> None:
+    """Writes which snapshot a run copies, and the instant that it shows."""
+    await _execute(
+        target, sa.update(runs).where(runs.c.run_id == run_id).values(snapshot_id=snapshot_id, snapshot_at=at)
+    )
+
+
+async def record(target: Target, run_id: str, load: Load) -> None:
+    """Writes what became of a load, in the caller's transaction; a new try takes the place of the old one."""
+    values = asdict(load)
+    statement = insert(loads).values(run_id=run_id, published_at=None, **values)
+    changes = {key: value for key, value in values.items() if key != "table_name"} | {"published_at": None}
+    await _execute(target, statement.on_conflict_do_update(index_elements=["run_id", "table_name"], set_=changes))
+
+
+async def published(target: Target, run_id: str, table_names: Sequence[str]) -> None:
+    """Writes that staged loads are live, in the publish's own transaction."""
+    await _execute(
+        target,
+        sa.update(loads)
+        .where(loads.c.run_id == run_id, loads.c.table_name.in_(table_names))
+        .values(status="published", published_at=_now()),
+    )
+
+
+async def not_published(target: Target, run_id: str, error: str) -> None:
+    """Writes that what a run had staged was given up."""
+    await _execute(
+        target,
+        sa.update(loads)
+        .where(loads.c.run_id == run_id, loads.c.status == "staged")
+        .values(status="failed", error=error),
+    )
+
+
+async def supersede(target: Target, run_id: str, table_names: Sequence[str]) -> None:
+    """Writes that ``run_id`` took over tables that another run had staged and never published."""
+    await _execute(
+        target,
+        sa.update(loads)
+        .where(loads.c.run_id != run_id, loads.c.status == "staged", loads.c.table_name.in_(table_names))
+        .values(status="failed", error=f"never published; run {run_id} took the table over"),
+    )
+
+
+async def close_run(target: Target, run_id: str, status: str, error: str | None = None) -> None:
+    """Writes how a run ended, with the sums over its loads."""
+    own = loads.c.run_id == run_id
+    sums: Mapping[str, Any] = {
+        "tables": sa.select(sa.func.count()).select_from(loads).where(own).scalar_subquery(),
+        "rows": sa.select(sa.func.sum(loads.c.rows)).where(own).scalar_subquery(),
+        "bytes": sa.select(sa.func.sum(loads.c.bytes)).where(own).scalar_subquery(),
+    }
+    finished = None if status == "running" else _now()
+    statement = sa.update(runs).where(runs.c.run_id == run_id)
+    await _execute(target, statement.values(status=status, finished_at=finished, error=error, **sums))
+
+
+async def running(target: Target) -> list[dict[str, Any]]:
+    """Gives the runs that have not ended, as far as the ledger knows; not those that wait for ``etl publish``."""
+    return await _fetch(target, sa.select(runs).where(runs.c.status == "running", runs.c.publish != "defer"))
+
+
+async def deferred(target: Target) -> list[tuple[str, str]]:
+    """Gives schema and name of the tables that wait for ``etl publish``."""
+    statement = (
+        sa.select(loads.c.schema_name, loads.c.relation_name)
+        .join(runs, runs.c.run_id == loads.c.run_id)
+        .where(loads.c.status == "staged", runs.c.status == "running", runs.c.publish == "defer")
+    )
+    return [(row["schema_name"], row["relation_name"]) for row in await _fetch(target, statement)]
+
+
+async def _execute(target: Target, statement: ExecutableDDLElement | sa.Executable) -> None:
+    text, parameters = _compiled(statement)
+    await target.execute(text, parameters)
+
+
+async def _fetch(target: Target, statement: sa.Executable) -> list[dict[str, Any]]:
+    text, parameters = _compiled(statement)
+    cursor = await target.execute(text, parameters)
+    return await cursor.fetchall()
+
+
+def _compiled(statement: Any) -> tuple[bytes, dict[str, Any] | None]:
+    # literal_execute and IN lists are expanded at compile time, because no engine will do it later
+    compiled = statement.compile(dialect=_dialect, compile_kwargs={"render_postcompile": True})
+    parameters = dict(compiled.params) if getattr(compiled, "params", None) else None
+    return str(compiled).encode(), parameters
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,151 @@
+"""One table's journey within a run, from the source's rows to a staging table that is ready to be published.
+
+This is the file to read first. Two transactions on the target, each of which can be tried again by itself:
+
+1. *fill*: the staging table is made, and the rows stream into it, read inside the run's snapshot. Because one
+   transaction does both, COPY may write the rows frozen (all-visible at once, nothing left for vacuum).
+2. *finish*: indexes, constraints, comments, statistics, and the ledger's row that says "staged", so that the
+   ledger never says so of a table that is not.
+
+The source is done with after *fill*: its vacuum does not wait for our indexes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import TypeVar
+
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
+from etl import checksum, ledger, staging, stream
+from etl.catalog import Table
+from etl.errors import ChecksumDiffers, RowsDiffer, is_transient, one_line
+from etl.ledger import Load
+from etl.postgres import Pair, Source, Target
+from etl.progress import Progress
+from etl.snapshot import Snapshot
+
+ATTEMPTS = 4
+"""Tries of one step of one load, the first included; about 5 seconds of waiting between them in all."""
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What *fill* did: the rows and bytes that went through, and the seconds it took."""
+
+    rows: int
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """What all loads of a run share: its id, its snapshot, how to verify, and who is told of the progress."""
+
+    run_id: str
+    snapshot: Snapshot
+    verify: str
+    progress: Progress
+
+    async def load(self, table: Table, pair: Pair) -> Load:
+        """Stages one table; gives the load as the ledger has it.
+
+        Raises LoadFailed, SnapshotLost, or the databases' own errors once trying again does not help.
+        """
+        started = datetime.now(UTC)
+        self.progress.started(table)
+        try:
+            filled = await self._retried(table, pair, lambda: self._fill(table, pair))
+        finally:
+            await self.snapshot.table_read()
+        load = await self._retried(table, pair, lambda: self._finish(table, pair, started, filled))
+        self.progress.finished(table)
+        _say(load)
+        return load
+
+    async def _fill(self, table: Table, pair: Pair) -> Filled:
+        began = perf_counter()
+        reader, writer = await pair.reader(), await pair.writer()
+        async with writer.transaction():
+            await staging.create(writer, table)
+            async with self.snapshot.reading(reader, table) as source:
+                streamed = await stream.copy(
+                    source, writer, table, staging.name_of(table), lambda size: self.progress.advanced(table, size)
+                )
+                if streamed.rows_out != streamed.rows_in:
+                    raise RowsDiffer(f"{table}: the source gave {streamed.rows_out} rows, {streamed.rows_in} arrived")
+                if self.verify == "checksum":
+                    await _compare(source, writer, table)
+        return Filled(streamed.rows_in, streamed.bytes, perf_counter() - began)
+
+    async def _finish(self, table: Table, pair: Pair, started: datetime, filled: Filled) -> Load:
+        writer = await pair.writer()
+        async with writer.transaction():
+            began = perf_counter()
+            await staging.build_indexes(writer, table)
+            await staging.comment(writer, table)
+            indexed = perf_counter()
+            await staging.analyze(writer, table)
+            load = Load(
+                table_name=str(table),
+                schema_name=table.schema,
+                relation_name=table.name,
+                status="staged",
+                started_at=started,
+                finished_at=datetime.now(UTC),
+                rows=filled.rows,
+                bytes=filled.bytes,
+                copy_seconds=round(filled.seconds, 3),
+                index_seconds=round(indexed - began, 3),
+                analyze_seconds=round(perf_counter() - indexed, 3),
+            )
+            await ledger.record(writer, self.run_id, load)
+        return load
+
+    async def _retried(self, table: Table, pair: Pair, step: Callable[[], Awaitable[T]]) -> T:
+        """Does a step, again on new connections where what failed may pass by itself."""
+
+        async def attempt() -> T:
+            try:
+                return await step()
+            except BaseException:
+                await pair.close()
+                self.progress.restarted(table)
+                raise
+
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(is_transient),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait_exponential_jitter(initial=0.5, max=10),
+            before_sleep=lambda state: _say_retry(table, state),
+            reraise=True,
+        )
+        return await retrying(attempt)
+
+
+async def _compare(source: Source, target: Target, table: Table) -> None:
+    there, here = (
+        await checksum.of_source(source, table),
+        await checksum.of_target(target, table, staging.name_of(table)),
+    )
+    if there != here:
+        raise ChecksumDiffers(f"{table}: the staged rows' checksum {here.sum:x} is not the source's {there.sum:x}")
+
+
+def _say(load: Load) -> None:
+    steps = ("rows", "bytes", "copy_seconds", "index_seconds", "analyze_seconds")
+    fields = {step: getattr(load, step) for step in steps}
+    log.info("table.loaded", table=load.table_name, seconds=round(load.seconds, 3), **fields)
+
+
+def _say_retry(table: Table, state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    log.warning("table.retried", table=str(table), attempt=state.attempt_number, error=one_line(error or Exception()))

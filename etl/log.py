@@ -1,0 +1,93 @@
+"""Logs: JSON lines on standard output (or readable ones on a terminal), and errors on standard error too."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+Processor = Callable[[WrappedLogger, str, EventDict], EventDict]
+
+FORMATS = ("json", "console")
+LEVELS = ("debug", "info", "warning", "error")
+
+_SHORTEST_SECRET = 3  # a shorter one, taken out of every text, would take the text's sense with it
+
+
+def configure(form: str, level: str, secrets: Sequence[str] = ()) -> None:
+    """Sets up logging for the process.
+
+    Takes a format of FORMATS, a level of LEVELS, and the secrets that no line may hold.
+    """
+    logging.getLogger().addHandler(logging.NullHandler())  # libraries' own logs are not part of the contract
+    console = form == "console"
+    renderer: Any = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=16) if console else _json()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            redactor(secrets),
+            _to_standard_error,
+            _contract_first,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=lambda *_: structlog.PrintLogger(_StandardOutput()),  # type: ignore[arg-type]
+        cache_logger_on_first_use=False,
+    )
+
+
+def bind(**values: object) -> None:
+    """Puts values, such as ``run_id``, on every line from here on."""
+    structlog.contextvars.bind_contextvars(**values)
+
+
+def redact(text: str, secrets: Sequence[str]) -> str:
+    """Gives ``text`` with ``***`` in place of each secret."""
+    for secret in secrets:
+        if len(secret) >= _SHORTEST_SECRET:
+            text = text.replace(secret, "***")
+    return text
+
+
+def redactor(secrets: Sequence[str]) -> Processor:
+    """Makes a processor that takes secrets out of every text of an event."""
+
+    def process(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        return {key: redact(value, secrets) if isinstance(value, str) else value for key, value in event.items()}
+
+    return process
+
+
+def _to_standard_error(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Says errors as plain text on standard error too; on one terminal, only there."""
+    if event["level"] == "error":
+        subject = " ".join(str(event[key]) for key in ("event", "table") if key in event)
+        print(f"etl: {subject}: {event.get('error', 'failed')}", file=sys.stderr, flush=True)
+        if sys.stdout.isatty() and sys.stderr.isatty():
+            raise structlog.DropEvent
+    return event
+
+
+def _contract_first(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    first = ("timestamp", "level", "event", "run_id")
+    return {key: event[key] for key in first if key in event} | dict(event)
+
+
+def _json() -> structlog.processors.JSONRenderer:
+    return structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+
+
+class _StandardOutput:
+    """Whatever is standard output when a line is written: a progress display puts its own in place."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(text)
+
+    def flush(self) -> None:
+        sys.stdout.flush()

@@ -1,0 +1,203 @@
+"""Connections: asyncpg reads the source, psycopg does everything on the target.
+
+asyncpg hands out a COPY's bytes in the pieces in which they arrive; libpq hands out one row a call, which
+costs three to four times the client's CPU (ARCHITECTURE.md, "The stream").
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, TypeAlias
+
+import asyncpg
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from etl.errors import ConfigurationError, ConnectionFailed, one_line, sqlstate
+from etl.url import DatabaseUrl
+
+Source: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+"""A connection to the operational database."""
+
+Target = psycopg.AsyncConnection[dict[str, Any]]
+"""A connection to the reporting database; rows come as dicts."""
+
+OLDEST = 13
+"""The oldest PostgreSQL, on either side."""
+
+# The text form of a value must not depend on who set what for the role or the database, because COPY in
+# text format, and the DDL that pg_get_*def() gives, pass through it. An empty search_path makes those
+# functions qualify every name, and leaves nothing for an object planted in "public" to catch.
+_SAME_TEXT = {
+    "search_path": "",
+    "client_encoding": "UTF8",
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "postgres",
+    "timezone": "UTC",
+    "extra_float_digits": "3",
+    "bytea_output": "hex",
+    "lc_monetary": "C",
+    "xmloption": "content",
+}
+
+# A night's work has its own limits; one set on the role for interactive use must not end it.
+_NO_LIMITS = {
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "lock_timeout": "0",
+}
+_NO_LIMITS_FROM_14 = {"idle_session_timeout": "0"}
+_NO_LIMITS_FROM_17 = {"transaction_timeout": "0"}
+
+_SOURCE_ONLY = {
+    "default_transaction_read_only": "on",
+    # Fail where row security would hide rows, as pg_dump does, instead of copying some of them.
+    "row_security": "off",
+    # Concurrent scans of one table would start in the middle; see the manual on synchronize_seqscans.
+    "synchronize_seqscans": "off",
+}
+
+_TARGET_ONLY = {
+    # Staged rows need not survive a crash by themselves: the publish commits synchronously, and its
+    # commit record makes all WAL before it durable too. Saves an fsync a transaction.
+    "synchronous_commit": "off",
+}
+
+# Wrong for certain, however often it is tried: the password, the role, the database.
+_MISCONFIGURED = {"28P01", "28000", "3D000"}
+
+
+async def connect_source(url: DatabaseUrl, application: str) -> Source:
+    """Opens a read-only connection to the operational database.
+
+    Raises ConfigurationError for a wrong password, role or database, ConnectionFailed otherwise.
+    """
+    arguments = url.asyncpg()
+    arguments["server_settings"]["application_name"] = application[:63]
+    try:
+        connection: Source = await asyncpg.connect(**arguments, statement_cache_size=0)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+        raise _unreachable("operational", url, error) from error
+    version = connection.get_server_version().major
+    _refuse_old("operational", url, version)
+    await connection.execute(_set(_settings(version) | _SOURCE_ONLY))
+    return connection
+
+
+async def connect_target(url: DatabaseUrl, application: str) -> Target:
+    """Opens a connection to the reporting database, in autocommit.
+
+    Raises ConfigurationError for a wrong password, role or database, ConnectionFailed otherwise.
+    """
+    try:
+        connection = await psycopg.AsyncConnection.connect(
+            **url.libpq() | {"application_name": application[:63]},
+            autocommit=True,
+            row_factory=dict_row,
+            prepare_threshold=None,
+        )
+    except (OSError, psycopg.Error) as error:
+        raise _unreachable("reporting", url, error) from error
+    version = connection.info.server_version // 10000
+    _refuse_old("reporting", url, version)
+    await connection.execute(_set(_settings(version) | _TARGET_ONLY).encode())
+    return connection
+
+
+def _settings(version: int) -> dict[str, str]:
+    settings = _SAME_TEXT | _NO_LIMITS
+    settings |= _NO_LIMITS_FROM_14 if version >= 14 else {}
+    return settings | (_NO_LIMITS_FROM_17 if version >= 17 else {})
+
+
+def _set(settings: dict[str, str]) -> str:
+    return "; ".join(f"SET {name} = '{value}'" for name, value in settings.items())
+
+
+def _unreachable(side: str, url: DatabaseUrl, error: Exception) -> Exception:
+    if sqlstate(error) in _MISCONFIGURED or _says_misconfigured(error):
+        return ConfigurationError(f"{side} database {url}: {one_line(error)}; check ETL_{side.upper()}_URL")
+    reason = one_line(error)
+    return ConnectionFailed(f"{side} database {url} cannot be reached: {reason}")
+
+
+def _says_misconfigured(error: Exception) -> bool:
+    # libpq gives no SQLSTATE for an error during connection, only the server's text.
+    text = str(error)
+    patterns = (r"password authentication failed", r'role ".*" does not exist', r'database ".*" does not exist')
+    return isinstance(error, psycopg.OperationalError) and any(re.search(p, text) for p in patterns)
+
+
+def _refuse_old(side: str, url: DatabaseUrl, version: int) -> None:
+    if version < OLDEST:
+        raise ConfigurationError(f"{side} database {url} is PostgreSQL {version}; {OLDEST} or later is needed")
+
+
+@dataclass(slots=True)
+class Pair:
+    """A reader on the source and a writer on the target, opened when first asked for, kept from load to load."""
+
+    source_url: DatabaseUrl
+    target_url: DatabaseUrl
+    application: str
+    _reader: Source | None = None
+    _writer: Target | None = None
+
+    async def reader(self) -> Source:
+        """Gives the session that reads."""
+        if self._reader is None:
+            self._reader = await connect_source(self.source_url, self.application)
+        return self._reader
+
+    async def writer(self) -> Target:
+        """Gives the session that writes."""
+        if self._writer is None:
+            self._writer = await connect_target(self.target_url, self.application)
+        return self._writer
+
+    async def close(self) -> None:
+        """Closes both, whatever state they are in; asked for again, they are opened anew."""
+        reader, writer, self._reader, self._writer = self._reader, self._writer, None, None
+        if writer is not None:
+            await writer.close()
+        if reader is not None:
+            await close_source(reader)
+
+
+async def close_source(connection: Source) -> None:
+    """Closes a connection to the source, whatever state it is in."""
+    try:
+        await connection.close(timeout=2)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        connection.terminate()  # closes the socket without a farewell; the server sees that it is gone
+
+
+@cache
+def _file(name: str) -> str:
+    return files("etl").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+
+
+_VARIABLE = re.compile(r":'(\w+)'")
+
+
+@cache
+def source_query(name: str) -> str:
+    """Gives ``sql/<name>.sql`` for asyncpg: psql's ``:'variables'`` become $1, $2 … in order of appearance."""
+    text = _file(name)
+    order = list(dict.fromkeys(_VARIABLE.findall(text)))
+    return _VARIABLE.sub(lambda match: f"${order.index(match[1]) + 1}", text)
+
+
+@cache
+def target_query(name: str) -> bytes:
+    """Gives ``sql/<name>.sql`` for psycopg: psql's ``:'variables'`` become %(variables)s."""
+    return _VARIABLE.sub(r"%(\1)s", _file(name).replace("%", "%%")).encode()
+
+
+def text(composed: sql.Composable) -> str:
+    """Gives SQL composed with psycopg.sql as text, for asyncpg."""
+    return composed.as_string(None)

@@ -1,0 +1,94 @@
+"""The settings of one command: frozen, validated, and safe to print."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from etl import log
+from etl.options import Options
+from etl.selection import Selection
+from etl.url import DatabaseUrl
+
+MAX_JOBS = 64
+"""More pairs of connections than this would only wait for each other."""
+
+_RUN_ID = re.compile(r"[A-Za-z0-9._:+=@-]{1,100}")
+
+
+def new_run_id() -> str:
+    """Makes up a run's id: the time, and a few characters so that two runs of one second differ."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def _jobs(text: Any) -> int:
+    if not re.fullmatch(r"[0-9]{1,4}", str(text).strip()) or not 1 <= int(text) <= MAX_JOBS:
+        raise ValueError(f"is {text!r}; write a whole number from 1 to {MAX_JOBS}")
+    return int(text)
+
+
+def _run_id(text: str) -> str:
+    if not _RUN_ID.fullmatch(text):
+        raise ValueError(f"is {text!r}; write 1 to 100 letters, digits and . _ : + = @ -")
+    return text
+
+
+def _choice(*choices: str) -> BeforeValidator:
+    def check(text: Any) -> Any:
+        if text not in choices:
+            raise ValueError(f"is {text!r}; write one of {', '.join(choices)}")
+        return text
+
+    return BeforeValidator(check)
+
+
+class Settings(BaseModel):
+    """All settings, whichever of them a command needs; ``config.load`` makes one.
+
+    ``operational``, ``reporting`` and ``tables`` are None only for commands that do not need them.
+    """
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
+
+    operational: DatabaseUrl | None = None
+    reporting: DatabaseUrl | None = None
+    tables: Selection | None = None
+    run_id: Annotated[str, BeforeValidator(_run_id)] = Field(default_factory=new_run_id)
+    jobs: Annotated[int, BeforeValidator(_jobs)] = 4
+    publish: Annotated[Literal["run", "table", "defer"], _choice("run", "table", "defer")] = "run"
+    snapshot: Annotated[Literal["own", "run"], _choice("own", "run")] = "own"
+    verify: Annotated[Literal["rows", "checksum", "none"], _choice("rows", "checksum", "none")] = "rows"
+    options: Options = Options()
+    log_format: Annotated[Literal["json", "console"], _choice(*log.FORMATS)] = "json"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], _choice(*log.LEVELS)] = "info"
+
+    @property
+    def source(self) -> DatabaseUrl:
+        """The operational database's URL."""
+        assert self.operational is not None, "this command did not ask for the operational database"
+        return self.operational
+
+    @property
+    def target(self) -> DatabaseUrl:
+        """The reporting database's URL."""
+        assert self.reporting is not None, "this command did not ask for the reporting database"
+        return self.reporting
+
+    @property
+    def selection(self) -> Selection:
+        """The tables to copy."""
+        assert self.tables is not None, "this command did not ask for the tables"
+        return self.tables
+
+    @property
+    def secrets(self) -> list[str]:
+        """The texts that no log line, error or ledger row may hold."""
+        return [url.password for url in (self.operational, self.reporting) if url is not None and url.password]
+
+    def redact(self, text: str) -> str:
+        """Gives ``text`` without the secrets."""
+        return log.redact(text, self.secrets)

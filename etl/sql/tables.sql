@@ -1,0 +1,101 @@
+-- What a staging table needs to know of its source table, one row a table. Source side.
+-- Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f tables.sql
+--
+-- binary: the column's bytes mean the same on every server, so that COPY may be binary. That holds for
+-- pg_catalog's own types (their oids, below 10000, are assigned by hand and never change: access/transam.h),
+-- for enums (sent as their label) and for domains over either; not for arrays, ranges and rows of user
+-- types (their oids travel with the value) nor for reg* types (the oid of another server's object).
+-- native: likewise, but the type itself, not what a domain rests on, is built in.
+WITH RECURSIVE chosen AS (
+    SELECT c.* FROM pg_catalog.pg_class c WHERE c.oid = ANY (:'oids'::pg_catalog.oid[])
+), resolved AS (
+    -- a domain may rest on a domain
+    SELECT DISTINCT t.oid, t.oid AS base
+      FROM pg_catalog.pg_attribute a
+      JOIN chosen c ON c.oid = a.attrelid
+      JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+    UNION ALL
+    SELECT r.oid, t.typbasetype
+      FROM resolved r
+      JOIN pg_catalog.pg_type t ON t.oid = r.base
+     WHERE t.typtype = 'd'
+), types AS (
+    SELECT r.oid,
+           t.typtype = 'e' AS is_enum,
+           t.oid < 10000 AND t.typtype <> 'c' AND t.typsend <> 0 AND t.typreceive <> 0
+             AND coalesce(e.typname, t.typname) !~ '^reg' AS is_builtin,
+           r.oid = r.base AS is_own_base
+      FROM resolved r
+      JOIN pg_catalog.pg_type t ON t.oid = r.base AND t.typtype <> 'd'
+      LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND e.typarray = t.oid
+), tree AS (
+    -- a table's partitions and inheritance children, itself included
+    SELECT c.oid AS root, c.oid AS leaf FROM chosen c
+    UNION
+    SELECT t.root, i.inhrelid FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.leaf
+)
+SELECT c.oid,
+       n.nspname::text AS schema,
+       c.relname::text AS name,
+       c.relkind::text AS kind,
+       pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
+       coalesce(c.reloptions, '{}')
+         || coalesce((SELECT array_agg('toast.' || o) FROM pg_catalog.pg_class t, unnest(t.reloptions) o
+                       WHERE t.oid = c.reltoastrelid), '{}') AS storage,
+       (SELECT coalesce(sum(pg_catalog.pg_table_size(t.leaf)), 0)::bigint
+          FROM tree t WHERE t.root = c.oid) AS bytes,
+       (SELECT coalesce(sum(greatest(l.reltuples, 0)), 0)::bigint
+          FROM tree t JOIN pg_catalog.pg_class l ON l.oid = t.leaf WHERE t.root = c.oid) AS rows,
+       (SELECT coalesce(json_agg(json_build_object(
+                 'name', a.attname,
+                 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
+                 'collation', (SELECT quote_ident(cn.nspname) || '.' || quote_ident(co.collname)
+                                 FROM pg_catalog.pg_collation co
+                                 JOIN pg_catalog.pg_namespace cn ON cn.oid = co.collnamespace
+                                WHERE co.oid = a.attcollation AND a.attcollation <> ty.typcollation),
+                 'not_null', a.attnotnull AND NOT EXISTS (
+                     -- 18's NOT NULL … NOT VALID: the column may hold nulls all the same
+                     SELECT FROM pg_catalog.pg_constraint k
+                      WHERE k.conrelid = c.oid AND k.contype = 'n' AND NOT k.convalidated
+                        AND k.conkey = ARRAY[a.attnum]),
+                 'comment', pg_catalog.col_description(c.oid, a.attnum),
+                 'binary', ts.is_builtin OR ts.is_enum,
+                 'native', ts.is_builtin AND ts.is_own_base
+               ) ORDER BY a.attnum), '[]')
+          FROM pg_catalog.pg_attribute a
+          JOIN pg_catalog.pg_type ty ON ty.oid = a.atttypid
+          JOIN types ts ON ts.oid = a.atttypid
+         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
+       (SELECT coalesce(json_agg(json_build_object(
+                 'name', ic.relname,
+                 'unique', i.indisunique,
+                 -- the definition from USING on: what stands before it names the table that we leave
+                 'definition', substr(
+                     pg_catalog.pg_get_indexdef(i.indexrelid),
+                     length(format('CREATE %sINDEX %I ON %s%I.%I ', CASE WHEN i.indisunique THEN 'UNIQUE ' END,
+                                   ic.relname, CASE WHEN ic.relkind = 'I' THEN 'ONLY ' END,
+                                   n.nspname, c.relname)) + 1),
+                 'columns', ARRAY(SELECT DISTINCT a.attname::text
+                                    FROM pg_catalog.pg_depend d
+                                    JOIN pg_catalog.pg_attribute a
+                                      ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+                                   WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = i.indexrelid
+                                     AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = c.oid),
+                 'comment', pg_catalog.obj_description(i.indexrelid, 'pg_class')
+               ) ORDER BY i.indisunique DESC, ic.relname), '[]')
+          FROM pg_catalog.pg_index i
+          JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
+         WHERE i.indrelid = c.oid AND i.indisvalid
+           AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k
+                            WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))) AS indexes,
+       (SELECT coalesce(json_agg(json_build_object(
+                 'name', k.conname,
+                 'definition', pg_catalog.pg_get_constraintdef(k.oid),
+                 'columns', ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
+                                   WHERE a.attrelid = c.oid AND a.attnum = ANY (k.conkey)),
+                 'comment', pg_catalog.obj_description(k.oid, 'pg_constraint')
+               ) ORDER BY k.contype = 'c', k.contype <> 'p', k.conname), '[]')
+          FROM pg_catalog.pg_constraint k
+         WHERE k.conrelid = c.oid AND k.contype IN ('p', 'u', 'x', 'c')) AS constraints
+  FROM chosen c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace;

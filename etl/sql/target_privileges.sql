@@ -1,0 +1,15 @@
+-- May the session's role do what a run does? One row a live schema. Target side.
+-- Try it: psql -v schemas='{public}' -v staging='{etl_staging_public}' -f target_privileges.sql
+SELECT w.schema,
+       w.staging,
+       n.oid IS NOT NULL AS schema_exists,
+       coalesce(pg_catalog.has_schema_privilege(n.oid, 'CREATE'), false) AS may_create_table,
+       s.oid IS NOT NULL AS staging_exists,
+       coalesce(pg_catalog.has_schema_privilege(s.oid, 'CREATE'), false) AS may_stage,
+       pg_catalog.has_database_privilege(current_database(), 'CREATE') AS may_create_schema,
+       pg_catalog.to_regclass('etl.runs') IS NOT NULL AS ledger_exists,
+       pg_catalog.current_setting('transaction_read_only')::boolean
+         OR pg_catalog.pg_is_in_recovery() AS read_only
+  FROM unnest(:'schemas'::text[], :'staging'::text[]) AS w (schema, staging)
+  LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema
+  LEFT JOIN pg_catalog.pg_namespace s ON s.nspname = w.staging;

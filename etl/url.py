@@ -1,0 +1,138 @@
+"""Where a database is: a libpq URL, or its parts, read once and never shown with its password."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+PARTS = ("host", "port", "dbname", "user", "password", "sslmode")
+"""The parts that may be given one by one, by libpq's own names."""
+
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
+# asyncpg, the read side, has no such thing: silently ignoring what someone asked for their safety is
+# worse than refusing it. None refuses any value.
+_UNSUPPORTED = {
+    "require_auth": None,
+    "requirepeer": None,
+    "sslcrldir": None,
+    "channel_binding": "require",
+    "gssencmode": "require",
+}
+
+# asyncpg reads these from its URL only; all others are keyword arguments of its connect().
+_URL_ONLY = (
+    *("sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslpassword", "sslnegotiation"),
+    *("ssl_min_protocol_version", "ssl_max_protocol_version", "service", "passfile"),
+    *("target_session_attrs", "krbsrvname", "gsslib"),
+)
+
+CONNECT_TIMEOUT = 10
+"""Seconds to wait for a connection where the URL does not say (``connect_timeout``)."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class DatabaseUrl:
+    """One database: libpq's parameters by name, the password among them.
+
+    ``str()`` and ``repr()`` show it as a URL without the password.
+    """
+
+    parameters: Mapping[str, str]
+
+    @classmethod
+    def parse(cls, text: str, parts: Mapping[str, str] | None = None) -> DatabaseUrl:
+        """Reads a libpq URL, and the parts that stand beside it (they win).
+
+        Raises ValueError with one line that never quotes ``text``, which holds a password.
+        """
+        parameters = _parse(text) if text else {}
+        parameters |= {key: value for key, value in (parts or {}).items() if value}
+        _validate(parameters)
+        return cls(parameters)
+
+    @property
+    def password(self) -> str | None:
+        """The password, if the URL or the parts hold one."""
+        return self.parameters.get("password")
+
+    def libpq(self) -> dict[str, Any]:
+        """Gives psycopg's keyword arguments."""
+        defaults = {"connect_timeout": CONNECT_TIMEOUT, "keepalives_idle": 30, "keepalives_interval": 10}
+        return defaults | dict(self.parameters)
+
+    def asyncpg(self) -> dict[str, Any]:
+        """Gives asyncpg's keyword arguments, which are not libpq's.
+
+        asyncpg sends each parameter of a URL that it does not know to the server as a setting, so only
+        those that it knows go into one. ``sslrootcert=system`` (libpq 16) is the platform's own list.
+        """
+        known = self.parameters
+        in_url = {key: known[key] for key in _URL_ONLY if key in known}
+        arguments: dict[str, Any] = {
+            "host": _split(known.get("hostaddr") or known.get("host")),
+            "port": _ports(known.get("port")),
+            "user": known.get("user"),
+            "password": known.get("password"),
+            "database": known.get("dbname"),
+            "timeout": float(known.get("connect_timeout", CONNECT_TIMEOUT)) or None,
+            "server_settings": {"options": known["options"]} if "options" in known else {},
+        }
+        if in_url.get("sslrootcert") == "system":
+            import ssl  # only for this one option; it costs a few milliseconds of start-up
+
+            arguments["ssl"] = ssl.create_default_context()
+            in_url = {key: value for key, value in in_url.items() if not key.startswith("ssl")}
+        return arguments | {"dsn": "postgresql:///?" + urlencode(in_url, quote_via=quote)}
+
+    def __str__(self) -> str:
+        user, host, port, dbname = (self.parameters.get(key, "") for key in ("user", "host", "port", "dbname"))
+        where = f"{host}:{port}" if port else host
+        return f"postgresql://{quote(user) + '@' if user else ''}{where}/{quote(dbname)}"
+
+    __repr__ = __str__
+
+
+def _parse(text: str) -> dict[str, str]:
+    if not text.startswith(("postgresql://", "postgres://")):
+        raise ValueError("is not a libpq URL; write postgresql://USER:PASSWORD@HOST:PORT/DBNAME")
+    try:
+        parameters = conninfo_to_dict(text)
+    except psycopg.Error:
+        # libpq's own message would quote the text, and with it the password.
+        raise ValueError(
+            "cannot be read as a libpq URL; percent-encode special characters in the user and the password"
+            " (@ is %40, : is %3A, / is %2F), or give the password as a part of its own"
+        ) from None
+    return {key: str(value) for key, value in parameters.items() if value is not None}
+
+
+def _validate(parameters: Mapping[str, str]) -> None:
+    for port in _split(parameters.get("port")) or []:
+        if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+            raise ValueError("has a port that is no number from 1 to 65535")
+    if (mode := parameters.get("sslmode", "prefer")) not in _SSL_MODES:
+        raise ValueError(f"has an unknown sslmode {mode!r}; use one of {', '.join(_SSL_MODES)}")
+    if not parameters.get("connect_timeout", "1").isdigit():
+        raise ValueError("has a connect_timeout that is no number of seconds")
+    if not any(parameters.get(key) for key in ("dbname", "service")):
+        raise ValueError("names no database; write postgresql://USER:PASSWORD@HOST:PORT/DBNAME")
+    if any("\0" in value for value in parameters.values()):
+        raise ValueError("holds a zero byte")
+    for key, refused in _UNSUPPORTED.items():
+        if key in parameters and parameters[key] == (refused or parameters[key]):
+            raise ValueError(f"asks for {key}={parameters[key]}, which is not supported; leave it out")
+
+
+def _split(value: str | None) -> list[str] | None:
+    return value.split(",") if value else None
+
+
+def _ports(value: str | None) -> int | list[str] | None:
+    ports = _split(value)
+    return int(ports[0]) if ports and len(ports) == 1 else ports
