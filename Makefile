@@ -1,0 +1,47 @@
+# nightly-etl: `make help` lists what there is to do. uv is installed here when the machine has none.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= python3
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+export UV_COMPILE_BYTECODE := 1
+RUN := $(UV) run --frozen
+
+IMAGE ?= nightly-etl
+
+.PHONY: help setup demo test check bench image format clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+.uv/bin/uv:
+	$(PYTHON) -m venv .uv
+	.uv/bin/pip install --quiet --disable-pip-version-check uv
+
+setup: $(filter .uv/bin/uv,$(UV)) ## Make the environment, as uv.lock has it
+	@$(UV) sync --frozen --quiet
+
+demo: setup ## Copy a shop from one embedded server to another and prove it (KEEP=1 leaves the servers up)
+	@$(RUN) python -m demo $(if $(KEEP),--keep)
+
+test: setup ## Run every test
+	$(RUN) pytest --numprocesses 2 --dist loadgroup --cov --cov-report term $(ARGS)
+
+check: setup ## Lint, types, import rules, formatting
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+	$(RUN) lint-imports
+
+bench: setup ## Measure the stream beside its peers
+	$(RUN) python -m benchmarks
+
+image: ## Build the container image
+	docker build --tag $(IMAGE) .
+
+format: setup ## Format the code and mend what can be mended
+	$(RUN) ruff format
+	$(RUN) ruff check --fix
+
+clean: ## Remove the environment and what the tools left
+	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
