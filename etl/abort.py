@@ -26,7 +26,7 @@ async def abort(settings: Settings) -> list[str]:
         staged = [Relation(load["schema_name"], load["relation_name"]) for load in loads if load["status"] == "staged"]
         await guard.lock(control, settings.run_id, staged)
         await staging.drop(control, staged)
-        await ledger.not_published(control, settings.run_id, "aborted")
+        await ledger.not_published(control, settings.run_id, "aborted", [str(relation) for relation in staged])
         if run["status"] == "running":
             await ledger.close_run(control, settings.run_id, "failed", "aborted")
         return [str(relation) for relation in staged]

@@ -54,9 +54,9 @@ async def _connected(connecting: Awaitable[_C], side: str, findings: list[Findin
 
 async def _both(settings: Settings, source: Source, target: Target) -> list[Finding]:
     await guard.refuse_same_database(source, target, settings.source, settings.target)
-    version = source.get_server_version()
+    version = await source.fetchval("SHOW server_version")
     findings = [
-        Finding("source", f"{settings.source}, PostgreSQL {version.major}.{version.minor}"),
+        Finding("source", f"{settings.source}, PostgreSQL {version}"),
         Finding("target", f"{settings.target}, PostgreSQL {target.info.parameter_status('server_version')}"),
     ]
     chosen = settings.selection.resolve(await catalog.relations(source))

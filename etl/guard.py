@@ -78,7 +78,8 @@ async def clear(control: Target, run_id: str, chosen: Sequence[Relation]) -> Non
     await staging.drop_staged(control, free)
     await control.execute(target_query("unlock_tables"), _names(free))
     for dead in await _dead_runs(control, run_id):
-        await ledger.not_published(control, dead, "never published; its run was killed")
+        names = [load["table_name"] for load in await ledger.loads_of(control, [dead])]
+        await ledger.not_published(control, dead, "never published; its run was killed", names)
         await ledger.close_run(control, dead, "interrupted", f"killed; run {run_id} cleared up after it")
         log.warning("run.cleared", dead_run_id=dead)
 

@@ -174,12 +174,12 @@ async def published(target: Target, run_id: str, table_names: Sequence[str]) -> 
     )
 
 
-async def not_published(target: Target, run_id: str, error: str) -> None:
-    """Writes that what a run had staged was given up."""
+async def not_published(target: Target, run_id: str, error: str, table_names: Sequence[str]) -> None:
+    """Writes that what a run had staged of the tables named was given up."""
     await _execute(
         target,
         sa.update(loads)
-        .where(loads.c.run_id == run_id, loads.c.status == "staged")
+        .where(loads.c.run_id == run_id, loads.c.status == "staged", loads.c.table_name.in_(table_names))
         .values(status="failed", error=error),
     )
 
@@ -195,16 +195,18 @@ async def supersede(target: Target, run_id: str, table_names: Sequence[str]) -> 
 
 
 async def close_run(target: Target, run_id: str, status: str, error: str | None = None) -> None:
-    """Writes how a run ended, with the sums over its loads."""
+    """Writes how a run ended, with the sums over its loads.
+
+    A run that is published stays so, whatever its process saw: a connection may break after the commit.
+    """
     own = loads.c.run_id == run_id
     sums: Mapping[str, Any] = {
         "tables": sa.select(sa.func.count()).select_from(loads).where(own).scalar_subquery(),
         "rows": sa.select(sa.func.sum(loads.c.rows)).where(own).scalar_subquery(),
         "bytes": sa.select(sa.func.sum(loads.c.bytes)).where(own).scalar_subquery(),
     }
-    finished = None if status == "running" else _now()
-    statement = sa.update(runs).where(runs.c.run_id == run_id)
-    await _execute(target, statement.values(status=status, finished_at=finished, error=error, **sums))
+    statement = sa.update(runs).where(runs.c.run_id == run_id, runs.c.status != "published")
+    await _execute(target, statement.values(status=status, finished_at=_now(), error=error, **sums))
 
 
 async def running(target: Target) -> list[dict[str, Any]]:

@@ -80,7 +80,7 @@ class Loader:
                 streamed = await stream.copy(
                     source, writer, table, staging.name_of(table), lambda size: self.progress.advanced(table, size)
                 )
-                if streamed.rows_out != streamed.rows_in:
+                if self.verify != "none" and streamed.rows_out != streamed.rows_in:
                     raise RowsDiffer(f"{table}: the source gave {streamed.rows_out} rows, {streamed.rows_in} arrived")
                 if self.verify == "checksum":
                     await _compare(source, writer, table)

@@ -7,6 +7,7 @@ costs three to four times the client's CPU (ARCHITECTURE.md, "The stream").
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -196,6 +197,13 @@ def source_query(name: str) -> str:
 def target_query(name: str) -> bytes:
     """Gives ``sql/<name>.sql`` for psycopg: psql's ``:'variables'`` become %(variables)s."""
     return _VARIABLE.sub(r"%(\1)s", _file(name).replace("%", "%%")).encode()
+
+
+async def schemas_there(target: Target, names: Sequence[str]) -> set[str]:
+    """Tells which of the schemas named the target has."""
+    query = "SELECT nspname::text AS name FROM pg_catalog.pg_namespace WHERE nspname = ANY (%s)"
+    cursor = await target.execute(query, [list(names)])
+    return {row["name"] for row in await cursor.fetchall()}
 
 
 def text(composed: sql.Composable) -> str:

@@ -17,7 +17,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 
 from etl import guard, ledger, live, staging
 from etl.errors import CannotCarry, PublishBlocked, PublishFailed, one_line, sqlstate
-from etl.postgres import Target, connect_target, target_query
+from etl.postgres import Target, connect_target, schemas_there, target_query
 from etl.selection import Relation
 from etl.settings import Settings
 
@@ -33,8 +33,9 @@ DEADLINE = 600.0
 PAUSE = (0.1, 1.0)
 """Seconds between two attempts, at random, so that two publishes do not meet again and again."""
 
-# lock_not_available, query_canceled (the lock phase's statement_timeout), deadlock_detected
-_BLOCKED = {"55P03", "57014", "40P01"}
+# lock_not_available, query_canceled (the lock phase's statement_timeout), deadlock_detected, and
+# dependent_objects_still_exist: a view made since we looked
+_BLOCKED = {"55P03", "57014", "40P01", "2BP01"}
 
 log = structlog.get_logger()
 
@@ -112,60 +113,71 @@ def say(done: Published) -> None:
     log.info("run.published", tables=done.tables, seconds=round(done.seconds, 3), attempts=done.attempts)
 
 
+@dataclass(frozen=True, slots=True)
+class _Replacement:
+    """All that one publish will do, read and composed before it takes its first lock."""
+
+    old: tuple[live.Object, ...]
+    views: tuple[live.Object, ...]
+    statements: tuple[sql.Composed, ...]
+
+
 async def _publish_once(target: Target, run_id: str, tables: Sequence[Relation], closes_run: bool) -> None:
     async with target.transaction():
         # The staged rows' WAL becomes durable with this commit record, at the latest.
-        await target.execute("SET LOCAL synchronous_commit = on")
-        await target.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'".encode())
-        _refuse_obstacles(await live.objects(target, tables))
-        await _lock(target, await live.objects(target, tables))
-        found = await live.objects(target, tables)
-        _refuse_obstacles(found)
-        await _replace(target, tables, found)
+        await target.execute(f"SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'".encode())
+        replacement = await _prepared(target, tables)
+        await _lock(target, replacement)
+        await _execute(target, replacement.statements)
+        for view in replacement.views:
+            await _put_back(target, view)
         await ledger.published(target, run_id, [str(table) for table in tables])
         if closes_run:
             await ledger.close_run(target, run_id, "published")
 
 
-def _refuse_obstacles(found: Sequence[live.Object]) -> None:
+async def _prepared(target: Target, tables: Sequence[Relation]) -> _Replacement:
+    found = await live.objects(target, tables)
     if obstacles := [one.obstacle for one in found if one.obstacle]:
         raise CannotCarry("; ".join(obstacles))
-
-
-async def _lock(target: Target, found: Sequence[live.Object]) -> None:
-    # Materialized views cannot be locked by LOCK TABLE; dropping them takes their locks.
-    names = [one.identifier for one in found if one.kind in {"r", "v"}]
-    if not names:
-        return
-    await target.execute(f"SET LOCAL statement_timeout = '{LOCK_PHASE_TIMEOUT}'".encode())
-    await target.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.SQL(", ").join(names)))
-    await target.execute("SET LOCAL statement_timeout = 0")
-
-
-async def _replace(target: Target, tables: Sequence[Relation], found: Sequence[live.Object]) -> None:
     old = {(one.schema, one.name): one for one in found if one.is_live}
     new = {
         (one.schema, one.name): one
         for one in await live.objects(target, [Relation(staging.schema_of(t.schema), t.name) for t in tables])
     }
-    views = live.views(found)
-    statements = [live.drop(view) for view in reversed(views)]
-    statements += [sql.SQL("DROP TABLE {}").format(one.identifier) for one in old.values()]
-    statements += await _missing_schemas(target, tables)
-    granted = {schema: await live.default_privileges(target, schema) for schema in {table.schema for table in tables}}
+    schemas = sorted({table.schema for table in tables})
+    granted = {schema: await live.default_privileges(target, schema) for schema in schemas}
+    statements = [sql.SQL("DROP TABLE {}").format(one.identifier) for one in old.values()]
+    statements += await _missing_schemas(target, schemas)
     for table in tables:
         staged = new.get((staging.schema_of(table.schema), table.name))
         if staged is None:
             raise PublishFailed(f"{table} is no longer staged; another run or `etl abort` has dropped it")
         statements += _move(table, staged, old.get((table.schema, table.name)), granted[table.schema])
+    return _Replacement(tuple(old.values()), tuple(live.views(found)), tuple(statements))
+
+
+async def _lock(target: Target, replacement: _Replacement) -> None:
+    """Takes every lock that the publish needs: dependent views first, as their readers do, then the tables.
+
+    Views are dropped at once, because LOCK TABLE on a view would lock all that it reads, too.
+    """
+    tables = [one.identifier for one in replacement.old]
+    statements = [live.drop(view) for view in reversed(replacement.views)]
+    if tables:
+        statements.append(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.SQL(", ").join(tables)))
+    await target.execute(f"SET LOCAL statement_timeout = '{LOCK_PHASE_TIMEOUT}'".encode())
     await _execute(target, statements)
-    for view in views:
-        try:
-            await _execute(target, list(live.create(view)))
-        except psycopg.Error as error:
-            if _is_blocked(error):
-                raise
-            raise CannotCarry(f"view {view} cannot be put back on the new tables: {one_line(error)}") from error
+    await target.execute("SET LOCAL statement_timeout = 0")
+
+
+async def _put_back(target: Target, view: live.Object) -> None:
+    try:
+        await _execute(target, list(live.create(view)))
+    except psycopg.Error as error:
+        if _is_blocked(error):
+            raise
+        raise CannotCarry(f"view {view} cannot be put back on the new tables: {one_line(error)}") from error
 
 
 def _move(
@@ -181,10 +193,8 @@ def _move(
     return statements + list(live.dress(old, name, staged.columns, own_comments))
 
 
-async def _missing_schemas(target: Target, tables: Sequence[Relation]) -> list[sql.Composed]:
-    wanted = sorted({table.schema for table in tables})
-    cursor = await target.execute("SELECT nspname::text AS name FROM pg_namespace WHERE nspname = ANY (%s)", [wanted])
-    there = {row["name"] for row in await cursor.fetchall()}
+async def _missing_schemas(target: Target, wanted: Sequence[str]) -> list[sql.Composed]:
+    there = await schemas_there(target, wanted)
     return [sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)) for name in wanted if name not in there]
 
 

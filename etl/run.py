@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
@@ -72,33 +71,15 @@ async def run(settings: Settings, progress: Progress) -> Finished:
 
     Raises EtlError otherwise, with the ledger closed and the staging tables dropped.
     """
-    began = perf_counter()
-    async with _control(settings) as control:
-        chosen = await prepare(settings, control)
-        try:
-            async with _recorded(settings, control, chosen):
-                log.info("run.started", tables=len(chosen), jobs=settings.jobs, publish=settings.publish)
-                loads = await _staged(settings, control, chosen, progress)
-                status = await _published(settings, control, chosen)
-        except BaseException as error:
-            status = "interrupted" if isinstance(error, asyncio.CancelledError) else "failed"
-            _say_finished(Finished(settings.run_id, status, (), perf_counter() - began), tables=len(chosen))
-            raise
-    finished = Finished(settings.run_id, status, tuple(loads), perf_counter() - began)
-    _say_finished(finished, tables=len(chosen))
-    return finished
-
-
-@asynccontextmanager
-async def _control(settings: Settings) -> AsyncIterator[Target]:
     control = await connect_target(settings.target, guard.application(settings.run_id))
     try:
-        yield control
+        chosen = await _prepare(settings, control)
+        return await _Run(settings, control, chosen, progress).whole()
     finally:
         await control.close()
 
 
-async def prepare(settings: Settings, control: Target) -> list[Relation]:
+async def _prepare(settings: Settings, control: Target) -> list[Relation]:
     """Finds the run's tables in the source, and makes sure that nobody else loads them.
 
     Raises ConfigurationError for unknown tables and for one database given twice, TableLocked otherwise.
@@ -116,167 +97,163 @@ async def prepare(settings: Settings, control: Target) -> list[Relation]:
     return chosen
 
 
-@asynccontextmanager
-async def _recorded(settings: Settings, control: Target, chosen: Sequence[Relation]) -> AsyncIterator[None]:
-    """Opens the run in the ledger; when the block fails or is stopped, clears its staging and says why."""
-    await ledger.open_run(control, settings.run_id, settings.publish)
-    try:
-        yield
-    except asyncio.CancelledError:
-        await _give_up(settings, control, chosen, "interrupted", "stopped by a signal")
-        raise
-    except BaseException as error:
-        await _give_up(settings, control, chosen, "failed", one_line(error))
-        raise
+@dataclass(slots=True)
+class _Run:
+    """A run under way: what it was given, and the loads that it has done."""
 
+    settings: Settings
+    control: Target
+    chosen: Sequence[Relation]
+    progress: Progress
+    loads: list[Load] = field(default_factory=list)
+    began: float = field(default_factory=perf_counter)
+    # The control session does one thing at a time; loads that end together take turns.
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-async def _give_up(settings: Settings, control: Target, chosen: Sequence[Relation], status: str, reason: str) -> None:
-    reason = settings.redact(reason)
-    try:
-        async with asyncio.timeout(CLEANUP_SECONDS):
-            if control.closed or control.broken:
-                control = await connect_target(settings.target, guard.application(settings.run_id))
-            await staging.drop(control, chosen)
-            await ledger.not_published(control, settings.run_id, reason)
-            await ledger.close_run(control, settings.run_id, status, reason)
-    except (*EXPECTED, TimeoutError) as error:
-        log.error("run.uncleared", error=f"{one_line(error)}; the next run will clear what this one left")
-
-
-async def _staged(settings: Settings, control: Target, chosen: Sequence[Relation], progress: Progress) -> list[Load]:
-    """Stages all tables, from another snapshot if the first is lost; raises RunFailed when any load failed."""
-    for attempt in range(1, SNAPSHOTS + 1):
-        held = await _snapshot(settings, control, chosen)
+    async def whole(self) -> Finished:
+        """Stages and publishes; whatever goes wrong, the ledger says so and no staging table stays."""
+        settings = self.settings
+        await ledger.open_run(self.control, settings.run_id, settings.publish)
+        log.info("run.started", tables=len(self.chosen), jobs=settings.jobs, publish=settings.publish)
         try:
-            loads = await _load_all(settings, control, held, chosen, progress)
-            break
-        except SnapshotLost as error:
-            if attempt == SNAPSHOTS or settings.snapshot != "own" or settings.publish == "table":
-                raise
-            log.warning("snapshot.lost", attempt=attempt, error=one_line(error))
+            await self._stage()
+            return self._finished(await self._publish())
+        except asyncio.CancelledError:
+            await self._give_up("interrupted", "stopped by a signal")
+            raise
+        except BaseException as error:
+            await self._give_up("failed", one_line(error))
+            raise
+
+    async def _stage(self) -> None:
+        """Stages all tables, from another snapshot if the first is lost; raises RunFailed when a load failed."""
+        for attempt in range(1, SNAPSHOTS + 1):
+            self.loads.clear()
+            held = await self._snapshot()
+            try:
+                await self._load_all(held)
+                break
+            except SnapshotLost as error:
+                if attempt == SNAPSHOTS or self.settings.snapshot != "own" or self.settings.publish == "table":
+                    raise
+                log.warning("snapshot.lost", attempt=attempt, error=one_line(error))
+            finally:
+                await held.release()
+        if failed := [load.table_name for load in self.loads if load.status == "failed"]:
+            rest = "the others were published" if self.settings.publish == "table" else "nothing was published"
+            raise RunFailed(f"{len(failed)} of {len(self.loads)} tables failed ({', '.join(failed)}); {rest}")
+
+    async def _snapshot(self) -> Snapshot:
+        run_id = self.settings.run_id
+        if self.settings.snapshot == "run":
+            snapshot_id, at = await _ledger_snapshot(self.control, run_id)
+            return Snapshot(snapshot_id, at, None, len(self.chosen))
+        taken = await snapshot.take(self.settings.source, guard.application(run_id), self.chosen)
+        await ledger.took_snapshot(self.control, run_id, taken.id, taken.at)
+        return taken
+
+    async def _load_all(self, held: Snapshot) -> None:
+        """Loads the tables, the largest first, ``ETL_JOBS`` at a time."""
+        tables = await self._describe(held)
+        self.progress.planned(tables)
+        queue = deque(sorted(tables, key=lambda table: table.bytes, reverse=True))
+        loader = Loader(self.settings.run_id, held, self.settings.verify, self.progress)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(self.settings.jobs, len(tables))):
+                    group.create_task(self._work(loader, queue))
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+
+    async def _describe(self, held: Snapshot) -> list[Table]:
+        """Reads the catalog, of tables that the snapshot's holder has locked, and puts in what the options say."""
+        source = held.holder or await connect_source(self.settings.source, guard.application(self.settings.run_id))
+        try:
+            tables = await catalog.tables(source, self.chosen)
         finally:
-            await held.release()
-    if failed := [load.table_name for load in loads if load.status == "failed"]:
-        nothing = "the others were published" if settings.publish == "table" else "nothing was published"
-        raise RunFailed(f"{len(failed)} of {len(loads)} tables failed ({', '.join(failed)}); {nothing}")
-    return loads
+            if source is not held.holder:
+                await close_source(source)
+        if gone := {str(relation) for relation in self.chosen} - {str(table) for table in tables}:
+            raise EtlError(f"{', '.join(sorted(gone))} was dropped in the source while the run began; run again")
+        return self.settings.options.apply(tables)
+
+    async def _work(self, loader: Loader, queue: deque[Table]) -> None:
+        """Loads one table after another on one pair of connections, until none is left."""
+        pair = Pair(self.settings.source, self.settings.target, guard.application(self.settings.run_id))
+        try:
+            while queue:
+                self.loads.append(await self._load(loader, queue.popleft(), pair))
+        finally:
+            await pair.close()
+
+    async def _load(self, loader: Loader, table: Table, pair: Pair) -> Load:
+        """Loads one table; a failure is recorded and said, so that the others show theirs in the same night."""
+        started = datetime.now(UTC)
+        try:
+            load = await loader.load(table, pair)
+            if self.settings.publish == "table":
+                async with self.turn:
+                    alone = [Relation(table.schema, table.name)]
+                    await publishing.publish(self.control, self.settings.run_id, alone, closes_run=False)
+        except (SnapshotLost, ConnectionFailed):
+            raise  # no other table would fare better
+        except EXPECTED as error:
+            reason = self.settings.redact(one_line(error))
+            log.error("table.failed", table=str(table), error=reason)
+            load = Load(str(table), table.schema, table.name, "failed", started, datetime.now(UTC), error=reason)
+            async with self.turn:
+                await ledger.record(self.control, self.settings.run_id, load)
+        return load
+
+    async def _publish(self) -> str:
+        """Publishes what was staged, as ETL_PUBLISH says; gives the run's status."""
+        if self.settings.publish == "defer":
+            return "staged"
+        if self.settings.publish == "table":
+            await ledger.close_run(self.control, self.settings.run_id, "published")
+        else:
+            publishing.say(await publishing.publish(self.control, self.settings.run_id, self.chosen))
+        return "published"
+
+    async def _give_up(self, status: str, reason: str) -> None:
+        """Drops what was staged and closes the run in the ledger, on a new session where the old one is lost."""
+        settings, reason = self.settings, self.settings.redact(reason)
+        self._finished(status)
+        try:
+            async with asyncio.timeout(CLEANUP_SECONDS):
+                if self.control.closed or self.control.broken:
+                    self.control = await connect_target(settings.target, guard.application(settings.run_id))
+                await staging.drop(self.control, self.chosen)
+                names = [str(relation) for relation in self.chosen]
+                await ledger.not_published(self.control, settings.run_id, reason, names)
+                await ledger.close_run(self.control, settings.run_id, status, reason)
+        except (*EXPECTED, TimeoutError) as error:
+            log.error("run.uncleared", error=f"{one_line(error)}; the next run will clear what this one left")
+
+    def _finished(self, status: str) -> Finished:
+        finished = Finished(self.settings.run_id, status, tuple(self.loads), perf_counter() - self.began)
+        log.info(
+            "run.finished",
+            status=status,
+            tables=len(self.chosen),
+            rows=finished.rows,
+            bytes=finished.bytes,
+            seconds=round(finished.seconds, 3),
+        )
+        return finished
 
 
-async def _snapshot(settings: Settings, control: Target, chosen: Sequence[Relation]) -> Snapshot:
-    if settings.snapshot == "run":
-        return await _run_snapshot(settings, control, chosen)
-    taken = await snapshot.take(settings.source, guard.application(settings.run_id), chosen)
-    await ledger.took_snapshot(control, settings.run_id, taken.id, taken.at)
-    return taken
-
-
-async def _run_snapshot(settings: Settings, control: Target, chosen: Sequence[Relation]) -> Snapshot:
+async def _ledger_snapshot(control: Target, run_id: str) -> tuple[str, datetime]:
     """Waits in the ledger for the snapshot that another process holds for this run."""
     try:
         async with asyncio.timeout(SNAPSHOT_WAIT):
             while True:
-                row = await ledger.run_of(control, settings.run_id)
+                row = await ledger.run_of(control, run_id)
                 if row and row["snapshot_id"]:
-                    return Snapshot(row["snapshot_id"], row["snapshot_at"], None, len(chosen))
+                    return row["snapshot_id"], row["snapshot_at"]
                 await asyncio.sleep(0.5)
     except TimeoutError:
         raise SnapshotLost(
-            f"no snapshot for run {settings.run_id} in the ledger after {SNAPSHOT_WAIT:g} s; start"
-            " `etl snapshot` for the run, or leave ETL_SNAPSHOT at own"
+            f"no snapshot for run {run_id} in the ledger after {SNAPSHOT_WAIT:g} s; start `etl snapshot` for the run,"
+            " or leave ETL_SNAPSHOT at own"
         ) from None
-
-
-@dataclass(slots=True)
-class _Work:
-    """The tables still to be loaded, and what became of the others."""
-
-    queue: deque[Table]
-    loads: list[Load] = field(default_factory=list)
-    publishing: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-
-async def _load_all(
-    settings: Settings, control: Target, held: Snapshot, chosen: Sequence[Relation], progress: Progress
-) -> list[Load]:
-    """Loads the tables, the largest first, ``ETL_JOBS`` at a time."""
-    tables = await _describe(settings, held, chosen)
-    progress.planned(tables)
-    work = _Work(deque(sorted(tables, key=lambda table: table.bytes, reverse=True)))
-    loader = Loader(settings.run_id, held, settings.verify, progress)
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(settings.jobs, len(tables))):
-                group.create_task(_worker(settings, control, loader, work))
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return work.loads
-
-
-async def _describe(settings: Settings, held: Snapshot, chosen: Sequence[Relation]) -> list[Table]:
-    """Reads the catalog as of the snapshot, and puts in what the options say."""
-    if held.holder is not None:
-        tables = await catalog.tables(held.holder, chosen)
-    else:
-        source = await connect_source(settings.source, guard.application(settings.run_id))
-        try:
-            tables = await catalog.tables(source, chosen)
-        finally:
-            await close_source(source)
-    if gone := {str(relation) for relation in chosen} - {str(table) for table in tables}:
-        raise EtlError(f"{', '.join(sorted(gone))} was dropped in the source while the run began; run again")
-    return settings.options.apply(tables)
-
-
-async def _worker(settings: Settings, control: Target, loader: Loader, work: _Work) -> None:
-    pair = Pair(settings.source, settings.target, guard.application(settings.run_id))
-    try:
-        while work.queue:
-            table = work.queue.popleft()
-            work.loads.append(await _load(settings, control, loader, table, pair, work))
-    finally:
-        await pair.close()
-
-
-async def _load(settings: Settings, control: Target, loader: Loader, table: Table, pair: Pair, work: _Work) -> Load:
-    """Loads one table; a failure is recorded and said, so that the other tables show theirs in the same night."""
-    started = datetime.now(UTC)
-    try:
-        load = await loader.load(table, pair)
-        if settings.publish == "table":
-            async with work.publishing:
-                await publishing.publish(
-                    control, settings.run_id, [Relation(table.schema, table.name)], closes_run=False
-                )
-        return load
-    except (SnapshotLost, ConnectionFailed):
-        raise  # no other table would fare better
-    except EXPECTED as error:
-        reason = settings.redact(one_line(error))
-        log.error("table.failed", table=str(table), error=reason)
-        failed = Load(str(table), table.schema, table.name, "failed", started, datetime.now(UTC), error=reason)
-        async with work.publishing:
-            await ledger.record(control, settings.run_id, failed)
-        return failed
-
-
-async def _published(settings: Settings, control: Target, chosen: Sequence[Relation]) -> str:
-    """Publishes what was staged, as ETL_PUBLISH says; gives the run's status."""
-    if settings.publish == "defer":
-        return "staged"
-    if settings.publish == "table":
-        await ledger.close_run(control, settings.run_id, "published")
-        return "published"
-    done = await publishing.publish(control, settings.run_id, chosen)
-    publishing.say(done)
-    return "published"
-
-
-def _say_finished(finished: Finished, tables: int) -> None:
-    log.info(
-        "run.finished",
-        status=finished.status,
-        tables=tables,
-        rows=finished.rows,
-        bytes=finished.bytes,
-        seconds=round(finished.seconds, 3),
-    )

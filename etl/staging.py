@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from psycopg import sql
 
 from etl.catalog import Column, Constraint, Index, Table
-from etl.postgres import Target, target_query
+from etl.postgres import Target, schemas_there, target_query
 from etl.selection import MAX_NAME_BYTES, Relation
 
 PREFIX = "etl_staging_"
@@ -36,8 +36,7 @@ def name_of(table: Table | Relation) -> sql.Identifier:
 async def create_schemas(target: Target, live_schemas: Iterable[str]) -> None:
     """Makes the staging schemas that are missing; needs CREATE on the database only when one is."""
     wanted = sorted({schema_of(schema) for schema in live_schemas})
-    cursor = await target.execute("SELECT nspname::text AS name FROM pg_namespace WHERE nspname = ANY (%s)", [wanted])
-    there = {row["name"] for row in await cursor.fetchall()}
+    there = await schemas_there(target, wanted)
     for schema in wanted:
         if schema not in there:
             await target.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
