@@ -62,7 +62,7 @@ class Server:
     bin: Path
     data: Path
     port: int
-    process: subprocess.Popen[bytes] = field(repr=False)
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @classmethod
     def start(cls, bin: Path | None = None, settings: Mapping[str, str] | None = None, **initdb: str) -> Server:
@@ -71,19 +71,30 @@ class Server:
         Takes the folder of the programs (the wheel's 18 by default), server settings, and initdb's options
         (``locale="C"``). Raises RuntimeError with the server's log when it does not come up in 30 seconds.
         """
-        programs = bin or wheel_bin()
-        root = Path(tempfile.mkdtemp(prefix="nightly-etl-"))
-        root.chmod(0o755)
-        data = root / "data"
-        data.mkdir(mode=0o700)
-        if os.geteuid() == 0:
-            shutil.chown(data, _UNPRIVILEGED)
+        programs, data = bin or wheel_bin(), _data_folder()
         options = {"encoding": "UTF8", "locale": "C.UTF-8", "auth": "trust", "username": "postgres"} | initdb
         arguments = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-        _run([programs / "initdb", "-D", data, "--no-sync", *arguments])
-        server = cls(programs, data, _free_port(), None)  # type: ignore[arg-type]
-        server._launch(settings or {})
+        server = cls(programs, data, free_port())
+        server._make([programs / "initdb", "-D", data, "--no-sync", *arguments], settings)
         return server
+
+    def replica(self, settings: Mapping[str, str] | None = None) -> Server:
+        """Makes a hot standby of this server, streaming from it, and starts it."""
+        data = _data_folder()
+        source = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres"]
+        standby = Server(self.bin, data, free_port())
+        command = [self.bin / "pg_basebackup", *source, "-D", data, "--write-recovery-conf", "--checkpoint=fast"]
+        standby._make(command, settings)
+        return standby
+
+    def _make(self, command: list[object], settings: Mapping[str, str] | None) -> None:
+        """Fills the data folder and starts the server; leaves nothing when that fails, or is interrupted."""
+        try:
+            _run(command)
+            self._launch(settings or {})
+        except BaseException:
+            self.remove()
+            raise
 
     def _launch(self, settings: Mapping[str, str]) -> None:
         all_settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "200"}
@@ -129,14 +140,25 @@ class Server:
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stops the server: SIGINT is a fast shutdown, SIGQUIT as if the power had failed."""
+        assert self.process is not None, "the server was never started"
         self.process.send_signal(how)
         self.process.wait(timeout=30)
 
     def remove(self) -> None:
         """Stops the server and deletes its data."""
-        if self.process.poll() is None:
+        if self.process is not None and self.process.poll() is None:
             self.stop(signal.SIGQUIT)
         shutil.rmtree(self.data.parent, ignore_errors=True)
+
+
+def _data_folder() -> Path:
+    root = Path(tempfile.mkdtemp(prefix="nightly-etl-"))
+    root.chmod(0o755)  # its owner is root, and the server is not
+    data = root / "data"
+    data.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        shutil.chown(data, _UNPRIVILEGED)
+    return data
 
 
 def _as_unprivileged() -> dict[str, object]:
@@ -154,7 +176,8 @@ def _run(command: list[object]) -> None:
         raise RuntimeError(f"{Path(str(command[0])).name} failed: {done.stderr or done.stdout}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Gives a port of 127.0.0.1 on which nothing listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

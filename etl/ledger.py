@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.ddl import ExecutableDDLElement
 
-from etl.postgres import Target
+from etl.postgres import SCHEMA_LOCK, Target
 
 SCHEMA = "etl"
 
@@ -97,7 +97,7 @@ async def prepare(target: Target) -> None:
     if not missing:
         return
     async with target.transaction():
-        await target.execute("SELECT pg_advisory_xact_lock(hashtextextended('nightly-etl ledger', 0))")
+        await target.execute(SCHEMA_LOCK)
         await target.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}".encode())
         for table in (runs, loads):
             await _execute(target, CreateTable(table, if_not_exists=True))

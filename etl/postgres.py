@@ -7,7 +7,7 @@ costs three to four times the client's CPU (ARCHITECTURE.md, "The stream").
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -199,8 +199,25 @@ def target_query(name: str) -> bytes:
     return _VARIABLE.sub(r"%(\1)s", _file(name).replace("%", "%%")).encode()
 
 
-async def schemas_there(target: Target, names: Sequence[str]) -> set[str]:
-    """Tells which of the schemas named the target has."""
+async def create_schemas(target: Target, names: Iterable[str]) -> None:
+    """Makes the schemas that are missing; needs CREATE on the database only when one is.
+
+    CREATE SCHEMA IF NOT EXISTS alone fails when two sessions come at once, hence the lock, held until the
+    caller's transaction ends.
+    """
+    wanted = sorted(set(names))
+    if missing := set(wanted) - await _schemas_there(target, wanted):
+        create = [sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(name)) for name in sorted(missing)]
+        async with target.transaction():
+            await target.execute(SCHEMA_LOCK)
+            await target.execute(sql.SQL("; ").join(create))
+
+
+SCHEMA_LOCK = b"SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('nightly-etl schemas', 0))"
+"""Taken by whoever makes this tool's schemas and ledger, so that first runs may begin together."""
+
+
+async def _schemas_there(target: Target, names: Sequence[str]) -> set[str]:
     query = "SELECT nspname::text AS name FROM pg_catalog.pg_namespace WHERE nspname = ANY (%s)"
     cursor = await target.execute(query, [list(names)])
     return {row["name"] for row in await cursor.fetchall()}

@@ -17,7 +17,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 
 from etl import guard, ledger, live, staging
 from etl.errors import CannotCarry, PublishBlocked, PublishFailed, one_line, sqlstate
-from etl.postgres import Target, connect_target, schemas_there, target_query
+from etl.postgres import Target, connect_target, create_schemas, target_query
 from etl.selection import Relation
 from etl.settings import Settings
 
@@ -146,9 +146,9 @@ async def _prepared(target: Target, tables: Sequence[Relation]) -> _Replacement:
         for one in await live.objects(target, [Relation(staging.schema_of(t.schema), t.name) for t in tables])
     }
     schemas = sorted({table.schema for table in tables})
+    await create_schemas(target, schemas)
     granted = {schema: await live.default_privileges(target, schema) for schema in schemas}
     statements = [sql.SQL("DROP TABLE {}").format(one.identifier) for one in old.values()]
-    statements += await _missing_schemas(target, schemas)
     for table in tables:
         staged = new.get((staging.schema_of(table.schema), table.name))
         if staged is None:
@@ -191,11 +191,6 @@ def _move(
     own_comments = [*staged.column_comments, *([None] if staged.comment is not None else [])]
     statements += live.undress(staged, name)
     return statements + list(live.dress(old, name, staged.columns, own_comments))
-
-
-async def _missing_schemas(target: Target, wanted: Sequence[str]) -> list[sql.Composed]:
-    there = await schemas_there(target, wanted)
-    return [sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)) for name in wanted if name not in there]
 
 
 async def _execute(target: Target, statements: Sequence[sql.Composed]) -> None:

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 
 from psycopg import sql
 
+from etl import postgres
 from etl.catalog import Column, Constraint, Index, Table
-from etl.postgres import Target, schemas_there, target_query
+from etl.postgres import Target, target_query
 from etl.selection import MAX_NAME_BYTES, Relation
 
 PREFIX = "etl_staging_"
@@ -34,12 +35,8 @@ def name_of(table: Table | Relation) -> sql.Identifier:
 
 
 async def create_schemas(target: Target, live_schemas: Iterable[str]) -> None:
-    """Makes the staging schemas that are missing; needs CREATE on the database only when one is."""
-    wanted = sorted({schema_of(schema) for schema in live_schemas})
-    there = await schemas_there(target, wanted)
-    for schema in wanted:
-        if schema not in there:
-            await target.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
+    """Makes the staging schemas that are missing."""
+    await postgres.create_schemas(target, (schema_of(schema) for schema in live_schemas))
 
 
 async def create(target: Target, table: Table) -> None:

@@ -1,0 +1,49 @@
+"""The ledger's tables, made on first use and upgraded in place."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.harness import Databases, Etl
+
+
+def test_a_ledger_of_an_older_version_is_upgraded_and_keeps_its_rows(databases: Databases, etl: Etl) -> None:
+    """Columns that are missing are added; what was there, a user's own column too, stays."""
+    databases.operational.execute("CREATE TABLE orders AS SELECT 1 AS id")
+    databases.reporting.execute(
+        "CREATE SCHEMA etl;"
+        "CREATE TABLE etl.runs (run_id text PRIMARY KEY, status text NOT NULL, started_at timestamptz NOT NULL, mine int);"
+        "INSERT INTO etl.runs VALUES ('long ago', 'published', '2020-01-01', 7)"
+    )
+    done = etl("run", TABLES="orders", ETL_RUN_ID="tonight")
+    assert (done.status, done.stderr) == (0, "")
+    assert databases.reporting.rows("SELECT run_id, status, mine, tables FROM etl.runs ORDER BY started_at") == [
+        ("long ago", "published", 7, None),
+        ("tonight", "published", None, 1),
+    ]
+    assert etl("history").status == 0
+
+
+def test_the_first_runs_of_a_target_may_begin_together(databases: Databases, etl: Etl) -> None:
+    """Several runs that find no ledger make one, and none fails."""
+    names = [f"t{number}" for number in range(4)]
+    databases.operational.execute("; ".join(f"CREATE TABLE {name} AS SELECT 1 AS id" for name in names))
+    with ThreadPoolExecutor(len(names)) as pool:
+        ended = list(pool.map(lambda name: etl("run", TABLES=name), names))
+    assert [(done.status, done.stderr) for done in ended] == [(0, "")] * len(names)
+    assert databases.reporting.value("SELECT count(*) FROM etl.runs WHERE status = 'published'") == len(names)
+
+
+def test_a_run_needs_no_right_to_make_schemas_once_they_are_there(databases: Databases, etl: Etl) -> None:
+    """CREATE on the database is needed for the first run only."""
+    databases.operational.execute("CREATE TABLE orders AS SELECT 1 AS id")
+    databases.reporting.execute(
+        "DROP ROLE IF EXISTS loader; CREATE ROLE loader LOGIN;"
+        f"GRANT CREATE ON DATABASE {databases.reporting.name} TO loader; GRANT CREATE ON SCHEMA public TO loader"
+    )
+    as_loader = databases.reporting.server.url(databases.reporting.name, user="loader")
+    assert etl("run", TABLES="orders", ETL_REPORTING_URL=as_loader).status == 0
+    databases.reporting.execute(f"REVOKE CREATE ON DATABASE {databases.reporting.name} FROM loader")
+    done = etl("run", TABLES="orders", ETL_REPORTING_URL=as_loader)
+    databases.reporting.execute("DROP OWNED BY loader; DROP ROLE loader")
+    assert (done.status, done.stderr) == (0, "")

@@ -1,0 +1,72 @@
+"""A hot standby as the source: what it may do to a run, and what a run makes of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from demo.embedded import FAST, Server
+from tests.harness import Database, Databases, Etl
+
+PATIENCE = 30
+
+
+@pytest.fixture(scope="module")
+def primary() -> Iterator[Server]:
+    """A server that a standby follows."""
+    server = Server.start(settings=FAST | {"wal_level": "replica", "autovacuum": "off"})
+    server.psql(
+        "CREATE TABLE orders AS SELECT i AS id FROM generate_series(1, 5000) AS i; ALTER TABLE orders ADD PRIMARY KEY (id)"
+    )
+    # A view that takes its time, so that a conflict can come while it is read.
+    server.psql("CREATE VIEW slow AS SELECT id, pg_sleep(0.002)::text AS pause FROM orders WHERE id <= 1000")
+    server.psql("CREATE TABLE busy AS SELECT i AS id FROM generate_series(1, 5000) AS i")
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="module")
+def standby(primary: Server) -> Iterator[Server]:
+    """A hot standby that sends no feedback and waits for no reader."""
+    server = primary.replica(FAST | {"hot_standby_feedback": "off", "max_standby_streaming_delay": "0"})
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def followed(standby: Server, databases: Databases) -> Databases:
+    """The standby as the operational side."""
+    return Databases(Database(standby, "postgres"), databases.reporting)
+
+
+def _eventually(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come within {PATIENCE} s"
+
+
+def test_a_standby_can_be_the_source(followed: Databases) -> None:
+    """Snapshots are exported and joined, and tables locked, on a server in recovery."""
+    _eventually(lambda: followed.operational.value("SELECT to_regclass('busy') IS NOT NULL"), "the standby's copy")
+    done = Etl(followed.environment)("run", TABLES="orders,busy", ETL_VERIFY="checksum")
+    assert (done.status, done.stderr) == (0, "")
+    assert followed.reporting.value("SELECT count(*) FROM orders") == 5000
+
+
+def test_a_recovery_conflict_does_not_fail_the_night(primary: Server, followed: Databases) -> None:
+    """A vacuum on the primary ends the standby's snapshot; the run takes another, and publishes that one whole."""
+    etl = Etl(followed.environment)
+    with etl.started("run", TABLES="slow,busy", ETL_JOBS="1") as process:
+        _eventually(
+            lambda: followed.operational.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%slow%'"),
+            "the read of the slow view",
+        )
+        primary.psql("DELETE FROM busy WHERE id % 2 = 0; VACUUM busy")
+        stdout, stderr = process.communicate(timeout=PATIENCE * 2)
+    assert process.returncode == 0, stderr
+    assert "snapshot.lost" in stdout
+    assert followed.reporting.value("SELECT count(*) FROM slow") == 1000
+    assert followed.reporting.value("SELECT count(*) FROM busy") == 2500
+    assert followed.staging_tables() == []
