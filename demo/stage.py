@@ -1,0 +1,92 @@
+"""What the demo plays on: two servers, a shop in one of them, and a Parameter Store that knows both."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo import parameters
+from demo.embedded import Server
+
+TABLES = "customers,products,orders,order_lines,payments,events"
+PARAMETER_PATH = "/nightly-etl/demo"
+
+_FOLDER = Path(__file__).parent
+
+# The night's role may read everything in the one database, and make schemas and tables in the other.
+_OPERATIONAL = "CREATE ROLE nightly_etl LOGIN IN ROLE pg_read_all_data; CREATE DATABASE shop"
+_REPORTING = "CREATE ROLE nightly_etl LOGIN; CREATE ROLE analyst LOGIN; CREATE DATABASE reporting OWNER nightly_etl"
+# Whoever reads gets the right once, here; each publish hands it on.
+_ANALYSTS = "ALTER DEFAULT PRIVILEGES FOR ROLE nightly_etl IN SCHEMA public GRANT SELECT ON TABLES TO analyst"
+
+_SETTINGS = {"shared_buffers": "256MB", "max_wal_size": "2GB", "fsync": "off"}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Both servers, up, and the store's URL."""
+
+    operational: Server
+    reporting: Server
+    store: str
+
+    @classmethod
+    def build(cls, stack: ExitStack) -> Stage:
+        """Starts everything, with empty databases; the stack stops and deletes it."""
+        servers = []
+        for _ in range(2):
+            servers.append(Server.start(settings=_SETTINGS))
+            stack.callback(servers[-1].remove)
+        operational, reporting = servers
+        operational.psql(_OPERATIONAL)
+        reporting.psql(_REPORTING)
+        reporting.psql(_ANALYSTS, "reporting")
+        return cls(operational, reporting, stack.enter_context(parameters.parameter_store()))
+
+    @property
+    def operational_url(self) -> str:
+        """The shop's database, for its owner."""
+        return self.operational.url("shop")
+
+    @property
+    def reporting_url(self) -> str:
+        """The reporting database, for those who read there."""
+        return self.reporting.url("reporting", "analyst")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """All that the container is given: the tables, where its parameters are, and what AWS gives to a task."""
+        return {
+            "TABLES": TABLES,
+            "ETL_PARAMETER_PATH": PARAMETER_PATH,
+            "AWS_ENDPOINT_URL": self.store,
+            "AWS_REGION": "eu-central-1",
+            "AWS_DEFAULT_REGION": "eu-central-1",
+            "AWS_ACCESS_KEY_ID": "demo",
+            "AWS_SECRET_ACCESS_KEY": "demo",
+        }
+
+    def enter(self) -> None:
+        """Makes this process's environment the container's, for itself and for what it starts."""
+        for name in [name for name in os.environ if name.startswith(("ETL_", "AWS_", "PG", "TABLES"))]:
+            del os.environ[name]
+        isolation = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "NO_PROXY": "127.0.0.1"}
+        os.environ.update(self.environment | isolation)
+
+    def store_urls(self) -> None:
+        """Stores both URLs as SecureStrings, as a shop's administrator would."""
+        urls = {
+            "operational/url": self.operational.url("shop", "nightly_etl"),
+            "reporting/url": self.reporting.url("reporting", "nightly_etl"),
+        }
+        parameters.put(PARAMETER_PATH, urls)
+
+    def fill(self, rows: int) -> None:
+        """Makes the shop's data, of about so many rows."""
+        self.operational.psql((_FOLDER / "shop.sql").read_text(), "shop", "-v", f"rows={rows}")
+
+    def change(self) -> None:
+        """Lets a new day begin in the shop."""
+        self.operational.psql((_FOLDER / "today.sql").read_text(), "shop")
