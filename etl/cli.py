@@ -148,6 +148,8 @@ def history(run_id: str | None, limit: int, as_json: bool) -> None:
 
 def main() -> NoReturn:
     """Runs the command line and ends the process with its exit status."""
+    for signum in (signal.SIGTERM, signal.SIGINT):  # a container's first process ignores SIGTERM unless it asks for it
+        signal.signal(signum, _interrupt)
     debug = "--debug" in sys.argv[1:]
     try:
         status = etl.main(prog_name=PROGRAM, standalone_mode=False)
@@ -161,6 +163,8 @@ def main() -> NoReturn:
     except EtlError as error:
         _tell(str(error), debug=debug)
         sys.exit(error.exit_status)
+    except BrokenPipeError:  # whoever read what we print has seen enough
+        sys.exit(1)
     except EXPECTED as error:
         _tell(one_line(error), debug=debug)
         sys.exit(1)
@@ -170,11 +174,15 @@ def main() -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
-        _tell(
-            f"internal error: {type(error).__name__}: {one_line(error)}; run again with --debug and report it",
-            debug=debug,
-        )
+        what = f"{type(error).__name__}: {one_line(error)}"
+        _tell(f"internal error: {what}; run again with --debug and report it", debug=debug)
         sys.exit(1)
+    finally:
+        log.flush()
+
+
+def _interrupt(signum: int, _frame: object) -> NoReturn:
+    raise Interrupted(signum)
 
 
 def _tell(*lines: str, debug: bool = False) -> None:
@@ -210,7 +218,7 @@ def _settings(*needs: str, given: Mapping[str, str | None] | None = None) -> Set
 def _read_parameters(path: str) -> dict[str, str]:
     from etl.aws import read_parameters  # boto3 costs half a second of start-up where it is not needed
 
-    return read_parameters(path)
+    return read_parameters(path, os.environ.get("AWS_REGION") or None)  # boto3 itself reads AWS_DEFAULT_REGION only
 
 
 def _await(work: Coroutine[Any, Any, T]) -> T:

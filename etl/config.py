@@ -15,7 +15,7 @@ from etl.errors import ConfigurationError
 from etl.options import Options
 from etl.selection import Selection
 from etl.settings import Settings
-from etl.url import PARTS, DatabaseUrl
+from etl.url import PARTS, DatabaseUrl, UrlError
 
 PARAMETER_PATH = "ETL_PARAMETER_PATH"
 
@@ -29,6 +29,7 @@ class Value:
 
     text: str
     where: str
+    from_store: bool = False
 
 
 # setting -> its environment variable, and its parameter under ETL_PARAMETER_PATH (None: environment only)
@@ -63,11 +64,10 @@ def load(
     of the Parameter Store; and what was ``given`` on the command line, by setting. Raises ConfigurationError
     with every problem, each of which names the setting and where its value came from.
     """
-    values = _from_environment(environment)
     path = _parameter_path(environment)
-    if path:
-        values = _from_store(path, read_parameters(path)) | values
-    values |= {name: Value(text, "command line") for name, text in (given or {}).items()}
+    parameters = read_parameters(path) if path else {}
+    values = _from_store(path or "", parameters) | _from_environment(environment)
+    values |= {name: Value(text, f"{name.upper()} on the command line") for name, text in (given or {}).items()}
     problems: list[str] = []
     fields: dict[str, Any] = {
         name: value for name in ("operational", "reporting") if (value := _url(name, values, needs, problems))
@@ -79,7 +79,7 @@ def load(
     settings = _validated(fields, values, problems)
     if problems or settings is None:
         raise ConfigurationError(problems)
-    return settings, _suspicious(environment)
+    return settings, _suspicious(environment, parameters)
 
 
 _PLAIN = ("run_id", "jobs", "publish", "snapshot", "verify", "log_format", "log_level")
@@ -89,7 +89,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Value]:
     # An empty variable is what compose files and task definitions make of one that is not set; an empty
     # TABLES, though, is somebody's list gone missing.
     return {
-        setting: Value(environment[variable], variable)
+        setting: Value(_clean(setting, environment[variable]), variable)
         for setting, (variable, _) in _NAMES.items()
         if variable in environment and (environment[variable] or setting == "tables")
     }
@@ -97,17 +97,22 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Value]:
 
 def _from_store(path: str, parameters: Mapping[str, str]) -> dict[str, Value]:
     return {
-        setting: Value(parameters[name], f"{path}/{name}")
+        setting: Value(_clean(setting, parameters[name]), f"{path}/{name}", from_store=True)
         for setting, (_, name) in _NAMES.items()
         if name is not None and name in parameters
     }
 
 
+def _clean(setting: str, text: str) -> str:
+    """Takes off the newline that files and shells leave at a value's end; a password is taken as it is."""
+    return text if setting.endswith("/password") else text.strip()
+
+
 def _parameter_path(environment: Mapping[str, str]) -> str | None:
-    path = environment.get(PARAMETER_PATH, "").rstrip("/")
-    if path and not re.fullmatch(r"(/[A-Za-z0-9_.-]+){1,15}", path):
+    path = environment.get(PARAMETER_PATH, "").strip()
+    if path and not re.fullmatch(r"(/[A-Za-z0-9_.-]+){1,15}/?", path):
         raise ConfigurationError(f"{PARAMETER_PATH} is {path!r}; write a path such as /nightly-etl/prod")
-    return path or None
+    return path.rstrip("/") or None
 
 
 def _url(side: str, values: Mapping[str, Value], needs: Collection[str], problems: list[str]) -> DatabaseUrl | None:
@@ -117,11 +122,17 @@ def _url(side: str, values: Mapping[str, Value], needs: Collection[str], problem
         if side in needs:
             problems.append(_missing(f"{side}/url"))
         return None
+    # A part beats the URL that stands beside it, but one from the store does not beat the environment's URL.
+    weak = [part for part, value in parts.items() if value.from_store and url is not None and not url.from_store]
     try:
-        return DatabaseUrl.parse(url.text if url else "", {part: value.text for part, value in parts.items()})
-    except ValueError as error:
-        wheres = [url.where] if url else [value.where for value in parts.values()]
-        problems.append(f"{', '.join(wheres)} {error}")
+        return DatabaseUrl.parse(
+            url.text if url else "",
+            {part: value.text for part, value in parts.items() if part not in weak},
+            {part: parts[part].text for part in weak},
+        )
+    except UrlError as fault:
+        at_fault = parts.get(fault.parameter or "", url)
+        problems.append(f"{at_fault.where} {fault}" if at_fault else _missing(f"{side}/{fault.parameter}"))
         return None
 
 
@@ -154,8 +165,8 @@ def _options(values: Mapping[str, Value], problems: list[str]) -> dict[str, Any]
 
 def _missing(setting: str) -> str:
     variable, parameter = _NAMES[setting]
-    store = f", or the parameter {parameter} under {PARAMETER_PATH}" if parameter else ""
-    return f"{variable} is not set; set it{store}"
+    or_else = f"the parameter {parameter} under {PARAMETER_PATH}" if parameter else "name it on the command line"
+    return f"{variable} is not set; set it, or {or_else}"
 
 
 def _validated(fields: dict[str, Any], values: Mapping[str, Value], problems: list[str]) -> Settings | None:
@@ -170,9 +181,15 @@ def _validated(fields: dict[str, Any], values: Mapping[str, Value], problems: li
         return None
 
 
-def _suspicious(environment: Mapping[str, str]) -> list[str]:
-    """Gives a line for each variable that this tool does not know, and that is one slip away from one it does."""
-    known = [variable for variable, _ in _NAMES.values()] + [PARAMETER_PATH]
-    unknown = sorted(name for name in environment if name.startswith("ETL_") and name not in known)
+def _suspicious(environment: Mapping[str, str], parameters: Mapping[str, str]) -> list[str]:
+    """Gives a line for each variable or parameter that is no setting, and one slip away from one."""
+    variables = [variable for variable, _ in _NAMES.values()] + [PARAMETER_PATH]
+    names = [name for _, name in _NAMES.values() if name is not None]
+    mine = [name for name in environment if name.startswith("ETL_")]
+    return [*_slips(mine, variables), *_slips(parameters, names)]
+
+
+def _slips(found: Collection[str], known: list[str]) -> list[str]:
+    unknown = sorted(name for name in found if name not in known)
     nearest = {name: get_close_matches(name, known, n=1, cutoff=0.85) for name in unknown}
     return [f"{name} is no setting; did you mean {match[0]}?" for name, match in nearest.items() if match]

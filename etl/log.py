@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -55,6 +56,14 @@ def redact(text: str, secrets: Sequence[str]) -> str:
     return text
 
 
+def flush() -> None:
+    """Flushes standard output. Once its reader has gone, what is written goes nowhere: a copy outlives its log."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def redactor(secrets: Sequence[str]) -> Processor:
     """Makes a processor that takes secrets out of every text of an event."""
 
@@ -87,7 +96,11 @@ class _StandardOutput:
     """Whatever is standard output when a line is written: a progress display puts its own in place."""
 
     def write(self, text: str) -> int:
-        return sys.stdout.write(text)
+        try:
+            return sys.stdout.write(text)
+        except BrokenPipeError:
+            flush()
+            return len(text)
 
     def flush(self) -> None:
-        sys.stdout.flush()
+        flush()

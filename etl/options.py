@@ -88,9 +88,12 @@ def _section(name: str, body: object, problems: list[str]) -> TableOptions:
         known = ", ".join(TableOptions.model_fields)
         for fault in error.errors():
             key = ".".join(str(part) for part in fault["loc"][:1])
-            unknown = fault["type"] == "extra_forbidden"
-            reason = f"is unknown; the options are {known}" if unknown else f"is wrong: {fault['msg']}"
-            problems.append(f"[{name}] {key} {reason}")
+            if fault["type"] != "extra_forbidden":
+                problems.append(f"[{name}] {key} is wrong: {fault['msg']}")
+            elif isinstance(fault["input"], dict):
+                problems.append(f'[{name}.{key}] is TOML for a section within a section; write ["{name}.{key}"]')
+            else:
+                problems.append(f"[{name}] {key} is unknown; the options are {known}")
         return TableOptions()
 
 
@@ -99,7 +102,7 @@ def _pattern(name: str, problems: list[str]) -> Pattern:
         (pattern,) = Selection.parse(name).patterns
         return pattern
     except ValueError:
-        problems.append(f"[{name}] is no table's name or pattern")
+        problems.append(f'[{name}] is no table\'s name or pattern; write ["sales.invoice"] or ["audit.*"]')
         return Selection.parse("*").patterns[0]
 
 

@@ -28,6 +28,7 @@ from etl.errors import (
 )
 from etl.ledger import Load
 from etl.load import Loader
+from etl.options import Options
 from etl.postgres import Pair, Target, close_source, connect_source, connect_target
 from etl.progress import Progress
 from etl.selection import Relation
@@ -88,6 +89,8 @@ async def _prepare(settings: Settings, control: Target) -> list[Relation]:
     try:
         await guard.refuse_same_database(source, control, settings.source, settings.target)
         chosen = settings.selection.resolve(await catalog.relations(source))
+        if settings.options != Options():  # a column that is not there is told before anything is touched
+            settings.options.apply(await catalog.tables(source, chosen))
     finally:
         await close_source(source)
     await guard.lock(control, settings.run_id, chosen)

@@ -130,7 +130,7 @@ def label(schema: str, name: str) -> str:
 
 
 def _needs_quotes(part: str) -> bool:
-    return part != part.strip() or any(character in part for character in '.,*"!') or not part.isprintable()
+    return part != part.strip() or any(character in part for character in '.,*"![') or not part.isprintable()
 
 
 def _elements(text: str) -> list[str]:
@@ -139,7 +139,12 @@ def _elements(text: str) -> list[str]:
     try:
         elements = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"starts as a JSON array but is none ({error.msg}, column {error.colno})") from None
+        raise ValueError(
+            f"starts as a JSON array but is none ({error.msg}, line {error.lineno}, column {error.colno});"
+            ' write ["orders", "sales.invoice"]'
+        ) from None
+    except RecursionError:
+        raise ValueError('is a JSON array of arrays; write ["orders", "sales.invoice"]') from None
     if not all(isinstance(element, str) for element in elements):
         raise ValueError('is a JSON array with something that is no string; write ["orders", "sales.invoice"]')
     return list(elements)
@@ -148,7 +153,7 @@ def _elements(text: str) -> list[str]:
 def _split(text: str, separator: str) -> list[str]:
     """Splits at a separator that stands outside double quotes."""
     if text.count('"') % 2:
-        raise ValueError(f"has an unpaired double quote in {text.strip()!r}")
+        raise ValueError(f'has an unpaired double quote in {text.strip()!r}; write "" for a quote within a name')
     return re.findall(rf'(?:^|(?<={re.escape(separator)}))((?:"[^"]*"|[^"{re.escape(separator)}])*)', text)
 
 
@@ -172,17 +177,22 @@ def _part(text: str, element: str) -> Part:
     elif '"' in part:
         raise ValueError(f"has {element.strip()!r}, quoted in part; quote the whole name, and double a quote within")
     if not part:
-        raise ValueError(f"has {element.strip()!r}, in which a name is empty")
-    if "\0" in part:
-        raise ValueError(f"has {element.strip()!r}, with a zero byte")
+        raise ValueError(f"has {element.strip()!r}, in which a name is empty; write table or schema.table")
+    if "\0" in part or not _is_text(part):
+        raise ValueError(f"has {element.strip()!r}, with a zero byte or one that is not UTF-8, which no name has")
     if len(part.encode()) > MAX_NAME_BYTES:
         raise ValueError(f"has {element.strip()!r}, a name of over {MAX_NAME_BYTES} bytes, which no table can have")
     return Part(part, quoted)
 
 
+def _is_text(part: str) -> bool:
+    """Tells whether this is Unicode: bytes of the environment that are not UTF-8 arrive as lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in part)
+
+
 def _unknown(pattern: Pattern, relations: Sequence[Relation]) -> str:
     if pattern.is_glob:
-        return f"TABLES: {pattern.text!r} matches no table of the source"
+        return f"TABLES: {pattern.text!r} matches no table of the source that its role may see; mend it or remove it"
     named = label(pattern.schema.text, pattern.name.text)
     by_label = {str(relation): relation for relation in relations}
     nearest = get_close_matches(named, by_label, n=1) or [

@@ -6,6 +6,7 @@ import re
 import secrets
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -86,8 +87,10 @@ class Settings(BaseModel):
 
     @property
     def secrets(self) -> list[str]:
-        """The texts that no log line, error or ledger row may hold."""
-        return [url.password for url in (self.operational, self.reporting) if url is not None and url.password]
+        """The texts that no log line, error or ledger row may hold, as they are and percent-encoded."""
+        urls = [url for url in (self.operational, self.reporting) if url is not None]
+        plain = [secret for url in urls for secret in url.secrets]
+        return list(dict.fromkeys([*plain, *(quote(secret, safe="") for secret in plain)]))
 
     def redact(self, text: str) -> str:
         """Gives ``text`` without the secrets."""

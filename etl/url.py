@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,13 @@ _UNSUPPORTED = {
     "sslcrldir": None,
     "channel_binding": "require",
     "gssencmode": "require",
+    "sslcertmode": "require",
 }
+
+_ENCODE = (
+    "percent-encode special characters in the user and the password (@ is %40, : is %3A, / is %2F, ? is %3F, % is"
+    " %25), or give the password as a part of its own"
+)
 
 # asyncpg reads these from its URL only; all others are keyword arguments of its connect().
 _URL_ONLY = (
@@ -36,6 +43,14 @@ CONNECT_TIMEOUT = 10
 """Seconds to wait for a connection where the URL does not say (``connect_timeout``)."""
 
 
+class UrlError(ValueError):
+    """What is wrong with a URL, in one line; ``parameter`` is libpq's name of the one at fault, or None."""
+
+    def __init__(self, fault: str, parameter: str | None = None) -> None:
+        self.parameter = parameter
+        super().__init__(fault)
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class DatabaseUrl:
     """One database: libpq's parameters by name, the password among them.
@@ -46,12 +61,15 @@ class DatabaseUrl:
     parameters: Mapping[str, str]
 
     @classmethod
-    def parse(cls, text: str, parts: Mapping[str, str] | None = None) -> DatabaseUrl:
-        """Reads a libpq URL, and the parts that stand beside it (they win).
+    def parse(
+        cls, text: str, parts: Mapping[str, str] | None = None, otherwise: Mapping[str, str] | None = None
+    ) -> DatabaseUrl:
+        """Reads a libpq URL, the parts that win over it, and those that fill in what neither of them says.
 
-        Raises ValueError with one line that never quotes ``text``, which holds a password.
+        Raises UrlError, which never quotes ``text`` or a value from it: a slip in the URL's punctuation makes
+        any of them a piece of the password.
         """
-        parameters = _parse(text) if text else {}
+        parameters = {**(otherwise or {})} | (_parse(text) if text else {})
         parameters |= {key: value for key, value in (parts or {}).items() if value}
         _validate(parameters)
         return cls(parameters)
@@ -60,6 +78,11 @@ class DatabaseUrl:
     def password(self) -> str | None:
         """The password, if the URL or the parts hold one."""
         return self.parameters.get("password")
+
+    @property
+    def secrets(self) -> list[str]:
+        """What must never be shown: the password, and that of the client's key."""
+        return [value for key in ("password", "sslpassword") if (value := self.parameters.get(key))]
 
     def libpq(self) -> dict[str, Any]:
         """Gives psycopg's keyword arguments."""
@@ -100,33 +123,38 @@ class DatabaseUrl:
 
 def _parse(text: str) -> dict[str, str]:
     if not text.startswith(("postgresql://", "postgres://")):
-        raise ValueError("is not a libpq URL; write postgresql://USER:PASSWORD@HOST:PORT/DBNAME")
+        raise UrlError("is not a libpq URL; write postgresql://USER:PASSWORD@HOST:PORT/DBNAME")
+    authority, *rest = re.split("[/?]", text.partition("://")[2], maxsplit=1)
+    if authority.count("@") > 1 or "@" in "".join(rest):
+        # libpq would take the rest of the password for the host or the database, and we would show it.
+        raise UrlError(f"holds an @ that is not percent-encoded, or a / or ? before it; {_ENCODE}")
     try:
         parameters = conninfo_to_dict(text)
-    except psycopg.Error:
+    except psycopg.Error as error:
         # libpq's own message would quote the text, and with it the password.
-        raise ValueError(
-            "cannot be read as a libpq URL; percent-encode special characters in the user and the password"
-            " (@ is %40, : is %3A, / is %2F), or give the password as a part of its own"
-        ) from None
+        if option := re.search(r'invalid URI query parameter: "(\w+)"', str(error)):
+            raise UrlError(f"has an option that libpq does not know, {option[1]}; leave it out") from None
+        raise UrlError(f"cannot be read as a libpq URL; {_ENCODE}") from None
     return {key: str(value) for key, value in parameters.items() if value is not None}
 
 
 def _validate(parameters: Mapping[str, str]) -> None:
     for port in _split(parameters.get("port")) or []:
-        if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-            raise ValueError("has a port that is no number from 1 to 65535")
-    if (mode := parameters.get("sslmode", "prefer")) not in _SSL_MODES:
-        raise ValueError(f"has an unknown sslmode {mode!r}; use one of {', '.join(_SSL_MODES)}")
-    if not parameters.get("connect_timeout", "1").isdigit():
-        raise ValueError("has a connect_timeout that is no number of seconds")
+        if not (re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 65536):
+            raise UrlError("has a port that is no number from 1 to 65535", "port")
+    if parameters.get("sslmode", "prefer") not in _SSL_MODES:
+        raise UrlError(f"has an unknown sslmode; use one of {', '.join(_SSL_MODES)}", "sslmode")
+    if not re.fullmatch("[0-9]{1,9}", parameters.get("connect_timeout", "1")):
+        raise UrlError("has a connect_timeout that is no number of seconds", "connect_timeout")
     if not any(parameters.get(key) for key in ("dbname", "service")):
-        raise ValueError("names no database; write postgresql://USER:PASSWORD@HOST:PORT/DBNAME")
-    if any("\0" in value for value in parameters.values()):
-        raise ValueError("holds a zero byte")
+        raise UrlError("names no database; write postgresql://USER:PASSWORD@HOST:PORT/DBNAME", "dbname")
+    for key, value in parameters.items():
+        if "\0" in value:
+            raise UrlError(f"has a zero byte in its {key}, which PostgreSQL cannot take", key)
     for key, refused in _UNSUPPORTED.items():
         if key in parameters and parameters[key] == (refused or parameters[key]):
-            raise ValueError(f"asks for {key}={parameters[key]}, which is not supported; leave it out")
+            option = f"{key}={refused}" if refused else key
+            raise UrlError(f"asks for {option}, which is not supported; leave it out", key)
 
 
 def _split(value: str | None) -> list[str] | None:
