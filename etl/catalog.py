@@ -15,13 +15,20 @@ from etl.selection import Relation, label
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its DDL's parts, and whether its binary form may travel (``tables.sql`` says when)."""
+    """A column: its DDL's parts, and whether its binary form may travel (``tables.sql`` says when).
+
+    ``user_type`` is its type's schema and name where that is not PostgreSQL's own.
+    """
 
     name: str
     type: str
     collation: str | None = None
     not_null: bool = False
     comment: str | None = None
+    user_type: tuple[str, str] | None = None
+    storage: str | None = None
+    compression: str | None = None
+    statistics: int | None = None
     binary: bool = True
     native: bool = True
 
@@ -48,6 +55,16 @@ class Constraint:
 
 
 @dataclass(frozen=True, slots=True)
+class Statistics:
+    """Extended statistics; ``definition`` is what stands between the name and FROM."""
+
+    name: str
+    definition: str
+    columns: tuple[str, ...] = ()
+    comment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """A table of the source, as it will arrive. ``bytes`` (heap + TOAST) and ``rows`` are estimates.
 
@@ -65,12 +82,20 @@ class Table:
     columns: tuple[Column, ...] = field(default=(), repr=False)
     indexes: tuple[Index, ...] = field(default=(), repr=False)
     constraints: tuple[Constraint, ...] = field(default=(), repr=False)
+    statistics: tuple[Statistics, ...] = field(default=(), repr=False)
     where: str | None = None
 
     @property
     def is_binary(self) -> bool:
         """Whether every column can be copied in binary format."""
         return all(column.binary for column in self.columns)
+
+    @property
+    def carried(self) -> tuple[str, ...]:
+        """The names of what comes from the source with the columns: indexes, constraints, extended statistics."""
+        indexes = (index.name for index in self.indexes)
+        constraints = (constraint.name for constraint in self.constraints)
+        return (*indexes, *constraints, *(statistics.name for statistics in self.statistics))
 
     def select(self, expressions: sql.Composable) -> sql.Composed:
         """Gives the source's SELECT over the rows to copy, those of children and partitions included."""
@@ -95,7 +120,7 @@ async def tables(source: Source, chosen: Sequence[Relation]) -> list[Table]:
 
 
 def _table(row: dict[str, Any]) -> Table:
-    kinds = {"columns": Column, "indexes": Index, "constraints": Constraint}
+    kinds = {"columns": Column, "indexes": Index, "constraints": Constraint, "statistics": Statistics}
     parts = {key: tuple(_part(kind, part) for part in json.loads(row[key])) for key, kind in kinds.items()}
     return Table(**row | parts | {"storage": tuple(row["storage"])})
 

@@ -11,6 +11,7 @@ The tree::
     │   ├── RowsDiffer                    rows in are not rows out
     │   └── ChecksumDiffers               the staged bytes are not the source's
     ├── RunFailed                         at least one load of the run failed
+    ├── TypesDiffer                       a user-defined type is another in the target
     ├── TablesDiffer                      ``etl verify`` found a difference
     ├── CheckFailed                       ``etl check`` found something in the way
     └── PublishFailed                     what was staged could not become live
@@ -73,6 +74,10 @@ class ChecksumDiffers(LoadFailed):
 
 class RunFailed(EtlError):
     """At least one load failed, so nothing was published."""
+
+
+class TypesDiffer(EtlError):
+    """A user-defined type is not the same on both sides, and cannot be made so."""
 
 
 class TablesDiffer(EtlError):

@@ -13,12 +13,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.ddl import ExecutableDDLElement
 
 from etl.postgres import SCHEMA_LOCK, Target
+from etl.selection import Relation
 
 SCHEMA = "etl"
 
@@ -60,6 +62,7 @@ loads = sa.Table(
     sa.Column("error", sa.Text),
     sa.Column("schema_name", sa.Text),
     sa.Column("relation_name", sa.Text),
+    sa.Column("carried", postgresql.ARRAY(sa.Text)),
 )
 
 _dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
@@ -69,7 +72,9 @@ _dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 class Load:
     """One table's journey within a run, as the ledger and the log have it.
 
-    ``rows``, ``bytes`` (on the wire) and the seconds of each step are None where the load did not get there.
+    ``carried`` names the indexes and constraints that came from the source, so that the next load can tell them
+    from those that the reporting side added. ``rows``, ``bytes`` (on the wire) and the seconds of each step are
+    None where the load did not get there.
     """
 
     table_name: str
@@ -83,6 +88,7 @@ class Load:
     copy_seconds: float | None = None
     index_seconds: float | None = None
     analyze_seconds: float | None = None
+    carried: tuple[str, ...] = ()
     error: str | None = None
 
     @property
@@ -158,10 +164,18 @@ async def took_snapshot(target: Target, run_id: str, snapshot_id: str, at: datet
 
 async def record(target: Target, run_id: str, load: Load) -> None:
     """Writes what became of a load, in the caller's transaction; a new try takes the place of the old one."""
-    values = asdict(load)
+    values = asdict(load) | {"carried": list(load.carried)}
     statement = insert(loads).values(run_id=run_id, published_at=None, **values)
     changes = {key: value for key, value in values.items() if key != "table_name"} | {"published_at": None}
     await _execute(target, statement.on_conflict_do_update(index_elements=["run_id", "table_name"], set_=changes))
+
+
+async def carried(target: Target, relation: Relation) -> set[str]:
+    """Gives the names of the indexes and constraints that the last published load brought from the source."""
+    this = (loads.c.schema_name == relation.schema, loads.c.relation_name == relation.name)
+    statement = sa.select(loads.c.carried).where(*this, loads.c.status == "published")
+    rows = await _fetch(target, statement.order_by(loads.c.published_at.desc()).limit(1))
+    return set(rows[0]["carried"] or []) if rows else set()
 
 
 async def published(target: Target, run_id: str, table_names: Sequence[str]) -> None:

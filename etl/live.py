@@ -1,11 +1,11 @@
-"""What hangs on a live table and must outlive the publish: owner, privileges, comments, dependent views.
+"""What is live: the tables that readers query, the views that rest on them, and all that hangs on either.
 
 Everything here is read from the target's catalog and given back as SQL; nothing is changed here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any
@@ -27,26 +27,12 @@ _KINDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Privilege:
-    """One grant on a table, or on a column of it; ``grantee`` None is PUBLIC."""
-
-    privilege: str
-    grantee: str | None
-    grantable: bool = False
-    column: str | None = None
-
-    def grant(self, name: sql.Composable) -> sql.Composed:
-        """Gives the GRANT that makes it."""
-        column = sql.SQL(" ({})").format(sql.Identifier(self.column)) if self.column else sql.SQL("")
-        option = sql.SQL(" WITH GRANT OPTION" if self.grantable else "")
-        return sql.SQL("GRANT {}{} ON {} TO {}{}").format(
-            sql.SQL(self.privilege), column, name, _role(self.grantee), option
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Object:
-    """A live or staging table, or a view that rests on one, with what hangs on it."""
+    """A table, or a view that rests on one, as ``live.sql`` finds it.
+
+    ``rests_on`` are the oids that a view reads, ``reads_columns`` the columns of them by (oid, name);
+    ``grantees`` are the roles other than the owner that hold privileges, None being PUBLIC.
+    """
 
     oid: int
     schema: str
@@ -54,20 +40,26 @@ class Object:
     kind: str
     is_live: bool
     owner: str
-    comment: str | None
+    has_comment: bool
     options: tuple[str, ...]
     is_populated: bool
     definition: str | None
     rests_on: tuple[int, ...]
-    has_default_acl: bool
-    privileges: tuple[Privilege, ...]
+    reads_schemas: tuple[str, ...]
+    reads_columns: tuple[tuple[int, str], ...]
     columns: tuple[str, ...]
-    column_comments: dict[str, str]
-    indexes: tuple[str, ...]
+    commented_columns: tuple[str, ...]
+    grantees: tuple[str | None, ...]
+    statistics: tuple[str, ...]
     obstacles: tuple[str, ...]
 
     def __str__(self) -> str:
         return label(self.schema, self.name)
+
+    @property
+    def relation(self) -> Relation:
+        """The name, as TABLES has it."""
+        return Relation(self.schema, self.name)
 
     @property
     def identifier(self) -> sql.Identifier:
@@ -75,13 +67,40 @@ class Object:
         return sql.Identifier(self.schema, self.name)
 
     @property
+    def word(self) -> sql.SQL:
+        """What SQL calls it."""
+        return sql.SQL({"v": "VIEW", "m": "MATERIALIZED VIEW"}.get(self.kind, "TABLE"))
+
+    @property
     def obstacle(self) -> str | None:
         """Why this cannot be dropped and put back, or None."""
         if self.is_live and self.kind != "r":
             return f"{self} is {_KINDS.get(self.kind, 'no table')} in the target, not a table; rename or drop it"
         if self.obstacles:
-            return f"{self} cannot be replaced while these depend on it: {', '.join(self.obstacles)}; drop them"
+            return f"{self} cannot be replaced while this depends on it: {', '.join(self.obstacles)}"
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Garment:
+    """One thing that hangs on a table or a view, as the statement that puts it on the next (``dress.sql``)."""
+
+    oid: int
+    position: int
+    role: str | None
+    column: str | None
+    is_comment: bool
+    statement: str
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """An index, a constraint or extended statistics of a live table, as the statement for the staging table."""
+
+    kind: str
+    name: str
+    statement: str
+    comment_statement: str | None
 
 
 async def objects(target: Target, tables: Iterable[Relation]) -> list[Object]:
@@ -92,19 +111,33 @@ async def objects(target: Target, tables: Iterable[Relation]) -> list[Object]:
     return [_object(row) for row in await cursor.fetchall()]
 
 
-async def default_privileges(target: Target, schema: str) -> list[Privilege]:
-    """Reads what the schema's default privileges grant on a new table of this session's user."""
-    cursor = await target.execute(target_query("default_privileges"), {"schema": schema})
-    return [Privilege(**row) for row in await cursor.fetchall()]
-
-
 def _object(row: dict[str, Any]) -> Object:
-    return Object(
-        **row
-        | {key: tuple(row[key]) for key in ("options", "rests_on", "columns", "obstacles")}
-        | {"privileges": tuple(Privilege(**privilege) for privilege in row["privileges"])}
-        | {"indexes": tuple(index["definition"] for index in row["indexes"])}
-    )
+    lists = {key: tuple(value) for key, value in row.items() if isinstance(value, list)}
+    return Object(**row | lists | {"reads_columns": tuple((oid, name) for oid, name in row["reads_columns"])})
+
+
+async def garments(target: Target, found: Iterable[Object]) -> list[Garment]:
+    """Reads all that hangs on the objects given, in the order in which it can be put on."""
+    cursor = await target.execute(target_query("dress"), {"oids": [one.oid for one in found]})
+    return [Garment(**row) for row in await cursor.fetchall()]
+
+
+async def extras(target: Target, relation: Relation, staging_schema: str) -> list[Extra]:
+    """Reads the indexes, constraints and extended statistics of a live table or materialized view."""
+    wanted = {"schema": relation.schema, "name": relation.name, "staging": staging_schema}
+    cursor = await target.execute(target_query("extras"), wanted)
+    rows = await cursor.fetchall()
+    return [
+        Extra(row["kind"], row["name"], row["statement"], row["comment_statement"] if row["has_comment"] else None)
+        for row in rows
+    ]
+
+
+async def default_grants(target: Target, tables: Sequence[Relation]) -> list[str]:
+    """Reads what the schemas' default privileges grant on new tables of this session's user, as statements."""
+    names = {"schemas": [table.schema for table in tables], "names": [table.name for table in tables]}
+    cursor = await target.execute(target_query("default_privileges"), names)
+    return [row["statement"] for row in await cursor.fetchall()]
 
 
 def views(found: Sequence[Object]) -> list[Object]:
@@ -116,53 +149,31 @@ def views(found: Sequence[Object]) -> list[Object]:
 
 def drop(view: Object) -> sql.Composed:
     """Gives the statement that drops a view."""
-    return sql.SQL("DROP {} {}").format(_view_kind(view), view.identifier)
+    return sql.SQL("DROP {} {}").format(view.word, view.identifier)
 
 
-def create(view: Object) -> Iterator[sql.Composed]:
-    """Gives the statements that make a view again, with all that hangs on it."""
+def create(view: Object, name: sql.Identifier, definition: str) -> sql.Composed:
+    """Gives the statement that makes a view under another name, from its definition as it is to be read there."""
     options = sql.SQL(f" WITH ({', '.join(view.options)})" if view.options else "")
     # Only a materialized view may, and must, say whether it is to be filled.
     data = sql.SQL("" if view.kind == "v" or view.is_populated else " WITH NO DATA")
-    yield sql.SQL("CREATE {} {}{} AS {}{}").format(
-        _view_kind(view), view.identifier, options, sql.SQL(view.definition or ""), data
-    )
-    yield from (sql.SQL("") + sql.SQL(definition) for definition in view.indexes)
-    yield from dress(view, view.identifier, view.columns)
+    return sql.SQL("CREATE {} {}{} AS {}{}").format(view.word, name, options, sql.SQL(definition), data)
 
 
-def dress(
-    old: Object, name: sql.Identifier, columns: Iterable[str], own_comments: Iterable[str | None] = ()
-) -> Iterator[sql.Composed]:
-    """Gives the statements that put ``old``'s owner, privileges and comments on what has taken its place.
+def undress(new: Object, name: sql.Identifier) -> Iterator[sql.Composable]:
+    """Gives the statements that take back what default privileges granted on a new table or view."""
+    for grantee in new.grantees:
+        role = sql.SQL("PUBLIC") if grantee is None else sql.Identifier(grantee)
+        yield sql.SQL("REVOKE ALL ON {} FROM {}").format(name, role)
 
-    Takes the columns that the new one has, and which comments it brought of its own: a column's name, or None
-    for the table's. Those win over the old ones.
+
+def dress(worn: Iterable[Garment], columns: Collection[str], own_comments: Collection[str | None]) -> Iterator[Garment]:
+    """Gives what can be put on the new one: what needs a column that is gone, and what it brought itself, cannot.
+
+    ``own_comments`` are the comments that came from the source: a column's name, or None for the table's.
     """
-    kind, there, brought = _view_kind(old), set(columns), set(own_comments)
-    yield sql.SQL("ALTER {} {} OWNER TO {}").format(kind, name, sql.Identifier(old.owner))
-    if not old.has_default_acl:
-        yield sql.SQL("REVOKE ALL ON {} FROM {}").format(name, sql.Identifier(old.owner))
-    yield from (
-        privilege.grant(name) for privilege in old.privileges if privilege.column is None or privilege.column in there
-    )
-    if old.comment is not None and None not in brought:
-        yield sql.SQL("COMMENT ON {} {} IS {}").format(kind, name, sql.Literal(old.comment))
-    for column, comment in old.column_comments.items():
-        if column in there and column not in brought:
-            where = name + sql.SQL(".") + sql.Identifier(column)
-            yield sql.SQL("COMMENT ON COLUMN {} IS {}").format(where, sql.Literal(comment))
-
-
-def undress(new: Object, name: sql.Identifier) -> Iterator[sql.Composed]:
-    """Gives the statements that take back what the default privileges granted on a new table."""
-    grantees = dict.fromkeys(privilege.grantee for privilege in new.privileges if privilege.grantee != new.owner)
-    yield from (sql.SQL("REVOKE ALL ON {} FROM {}").format(name, _role(grantee)) for grantee in grantees)
-
-
-def _view_kind(one: Object) -> sql.SQL:
-    return sql.SQL({"v": "VIEW", "m": "MATERIALIZED VIEW"}.get(one.kind, "TABLE"))
-
-
-def _role(name: str | None) -> sql.Composable:
-    return sql.SQL("PUBLIC") if name is None else sql.Identifier(name)
+    for garment in worn:
+        gone = garment.column is not None and garment.column not in columns
+        brought = garment.is_comment and garment.column in own_comments
+        if not gone and not brought:
+            yield garment

@@ -21,12 +21,13 @@ from typing import TypeVar
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from etl import checksum, ledger, staging, stream
+from etl import checksum, ledger, live, staging, stream
 from etl.catalog import Table
 from etl.errors import ChecksumDiffers, RowsDiffer, is_transient, one_line
 from etl.ledger import Load
 from etl.postgres import Pair, Source, Target
 from etl.progress import Progress
+from etl.selection import Relation
 from etl.snapshot import Snapshot
 
 ATTEMPTS = 4
@@ -92,6 +93,7 @@ class Loader:
             began = perf_counter()
             await staging.build_indexes(writer, table)
             await staging.comment(writer, table)
+            await self._carry_extras(writer, table)
             indexed = perf_counter()
             await staging.analyze(writer, table)
             load = Load(
@@ -106,9 +108,18 @@ class Loader:
                 copy_seconds=round(filled.seconds, 3),
                 index_seconds=round(indexed - began, 3),
                 analyze_seconds=round(perf_counter() - indexed, 3),
+                carried=table.carried,
             )
             await ledger.record(writer, self.run_id, load)
         return load
+
+    async def _carry_extras(self, writer: Target, table: Table) -> None:
+        """Builds what the reporting side has added to the live table: what never came from the source."""
+        relation = Relation(table.schema, table.name)
+        ours = {*table.carried, *await ledger.carried(writer, relation)}
+        for extra in await live.extras(writer, relation, staging.schema_of(table.schema)):
+            if extra.name not in ours:
+                await staging.add(writer, extra.statement, extra.comment_statement)
 
     async def _retried(self, table: Table, pair: Pair, step: Callable[[], Awaitable[T]]) -> T:
         """Does a step, again on new connections where what failed may pass by itself."""

@@ -127,5 +127,6 @@ def _applied(table: Table, options: TableOptions) -> Table:
         # An index or a constraint on a column that is left out is left out with it.
         indexes=tuple(index for index in table.indexes if names.issuperset(index.columns)),
         constraints=tuple(constraint for constraint in table.constraints if names.issuperset(constraint.columns)),
+        statistics=tuple(statistics for statistics in table.statistics if names.issuperset(statistics.columns)),
         where=options.where,
     )

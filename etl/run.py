@@ -15,7 +15,7 @@ from time import perf_counter
 
 import structlog
 
-from etl import catalog, guard, ledger, snapshot, staging
+from etl import catalog, guard, ledger, snapshot, staging, types
 from etl import publish as publishing
 from etl.catalog import Table
 from etl.errors import (
@@ -172,13 +172,14 @@ class _Run:
         """Reads the catalog, of tables that the snapshot's holder has locked, and puts in what the options say."""
         source = held.holder or await connect_source(self.settings.source, guard.application(self.settings.run_id))
         try:
-            tables = await catalog.tables(source, self.chosen)
+            tables = self.settings.options.apply(await catalog.tables(source, self.chosen))
+            await types.ensure(source, self.control, tables)
         finally:
             if source is not held.holder:
                 await close_source(source)
         if gone := {str(relation) for relation in self.chosen} - {str(table) for table in tables}:
             raise EtlError(f"{', '.join(sorted(gone))} was dropped in the source while the run began; run again")
-        return self.settings.options.apply(tables)
+        return tables
 
     async def _work(self, loader: Loader, queue: deque[Table]) -> None:
         """Loads one table after another on one pair of connections, until none is left."""

@@ -7,12 +7,12 @@ already. Staging schemas are never granted to anyone, and stay when they are emp
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from psycopg import sql
 
 from etl import postgres
-from etl.catalog import Column, Constraint, Index, Table
+from etl.catalog import Column, Constraint, Index, Statistics, Table
 from etl.postgres import Target, target_query
 from etl.selection import MAX_NAME_BYTES, Relation
 
@@ -42,8 +42,11 @@ async def create_schemas(target: Target, live_schemas: Iterable[str]) -> None:
 async def create(target: Target, table: Table) -> None:
     """Makes an empty staging table, in the caller's transaction, in place of any that was left behind."""
     columns = sql.SQL(", ").join(_column(column) for column in table.columns)
-    create_table = sql.SQL("DROP TABLE IF EXISTS {name}; CREATE TABLE {name} ({columns}){storage}")
-    await target.execute(create_table.format(name=name_of(table), columns=columns, storage=_storage(table.storage)))
+    create_table = sql.SQL("DROP TABLE IF EXISTS {name} CASCADE; CREATE TABLE {name} ({columns}){storage}").format(
+        name=name_of(table), columns=columns, storage=_storage(table.storage)
+    )
+    # Set before the rows come: they are stored and compressed as their column says at that time.
+    await target.execute(sql.SQL("; ").join([create_table, *_column_settings(table)]))
 
 
 def _column(column: Column) -> sql.Composed:
@@ -53,16 +56,27 @@ def _column(column: Column) -> sql.Composed:
     return sql.Identifier(column.name) + sql.SQL(f" {column.type}{collation}{not_null}")
 
 
+def _column_settings(table: Table) -> Iterator[sql.Composed]:
+    for column in table.columns:
+        settings = {"STORAGE": column.storage, "COMPRESSION": column.compression, "STATISTICS": column.statistics}
+        for name, value in settings.items():
+            if value is not None:
+                alter = sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET {} {}")
+                words = sql.SQL(name), sql.SQL(str(value))
+                yield alter.format(name_of(table), sql.Identifier(column.name), *words)
+
+
 def _storage(parameters: Sequence[str]) -> sql.Composable:
     return sql.SQL(f" WITH ({', '.join(parameters)})" if parameters else "")
 
 
 async def build_indexes(target: Target, table: Table) -> None:
-    """Builds the indexes, unique ones first, and then the constraints, in one scan of the table for all checks."""
+    """Builds the indexes, unique ones first, then the constraints, in one scan for all checks, then the statistics."""
     statements = [_create_index(table, index) for index in table.indexes]
     if table.constraints:
         added = sql.SQL(", ").join(_add_constraint(constraint) for constraint in table.constraints)
         statements.append(sql.SQL("ALTER TABLE {} {}").format(name_of(table), added))
+    statements += [_create_statistics(table, statistics) for statistics in table.statistics]
     for statement in statements:
         await target.execute(statement)
 
@@ -74,6 +88,11 @@ def _create_index(table: Table, index: Index) -> sql.Composed:
         name_of(table),
         sql.SQL(index.definition),
     )
+
+
+def _create_statistics(table: Table, statistics: Statistics) -> sql.Composed:
+    name = sql.Identifier(schema_of(table.schema), statistics.name)
+    return sql.SQL("CREATE STATISTICS {} {} FROM {}").format(name, sql.SQL(statistics.definition), name_of(table))
 
 
 def _add_constraint(constraint: Constraint) -> sql.Composed:
@@ -93,6 +112,10 @@ async def comment(target: Target, table: Table) -> None:
         for index in table.indexes
     ]
     comments += [
+        (sql.SQL("STATISTICS ") + sql.Identifier(schema_of(table.schema), statistics.name), statistics.comment)
+        for statistics in table.statistics
+    ]
+    comments += [
         (sql.SQL("CONSTRAINT {} ON {}").format(sql.Identifier(constraint.name), name), constraint.comment)
         for constraint in table.constraints
     ]
@@ -101,6 +124,11 @@ async def comment(target: Target, table: Table) -> None:
     ]
     if statements:
         await target.execute(sql.SQL("; ").join(statements))
+
+
+async def add(target: Target, *statements: str | None) -> None:
+    """Executes statements that the catalog has composed for a staging table."""
+    await target.execute(sql.SQL("; ").join(sql.SQL(statement) for statement in statements if statement))
 
 
 async def analyze(target: Target, table: Table) -> None:
@@ -114,10 +142,10 @@ async def drop(target: Target, tables: Iterable[Table | Relation]) -> None:
 
 
 async def drop_staged(target: Target, staged: Iterable[Relation]) -> None:
-    """Drops staging tables by their staging names, as far as they are there."""
+    """Drops staging tables by their staging names, as far as they are there, with the views staged on them."""
     names = [sql.Identifier(table.schema, table.name) for table in staged]
     if names:
-        await target.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.SQL(", ").join(names)))
+        await target.execute(sql.SQL("DROP TABLE IF EXISTS {} CASCADE").format(sql.SQL(", ").join(names)))
 
 
 async def left_behind(target: Target) -> list[Relation]:

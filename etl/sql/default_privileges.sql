@@ -1,14 +1,12 @@
--- What ALTER DEFAULT PRIVILEGES IN SCHEMA grants on a table that the session's user makes there.
--- Global default privileges came with CREATE TABLE already; only a schema's own are asked for here,
--- because the staging table was made in another schema. Target side.
--- Try it: psql -v schema=public -f default_privileges.sql
-SELECT NULL::text AS column,
-       x.privilege_type AS privilege,
-       x.is_grantable AS grantable,
-       CASE WHEN x.grantee <> 0 THEN pg_catalog.pg_get_userbyid(x.grantee)::text END AS grantee
-  FROM pg_catalog.pg_default_acl d
-  JOIN pg_catalog.pg_namespace n ON n.oid = d.defaclnamespace
+-- What ALTER DEFAULT PRIVILEGES IN SCHEMA grants on tables that the session's user makes there, as statements.
+-- Global default privileges came with CREATE TABLE already; only a schema's own are asked for here, because the
+-- staging table was made in another schema. Target side.
+-- Try it: psql -v schemas='{public}' -v names='{orders}' -f default_privileges.sql
+SELECT format('GRANT %s ON %I.%I TO %s%s', x.privilege_type, t.schema, t.name,
+              CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_catalog.pg_get_userbyid(x.grantee)) END,
+              CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' END) AS statement
+  FROM unnest(:'schemas'::text[], :'names'::text[]) AS t (schema, name)
+  JOIN pg_catalog.pg_namespace n ON n.nspname = t.schema
+  JOIN pg_catalog.pg_default_acl d ON d.defaclnamespace = n.oid AND d.defaclobjtype = 'r'
  CROSS JOIN pg_catalog.aclexplode(d.defaclacl) x
- WHERE n.nspname = :'schema'
-   AND d.defaclobjtype = 'r'
-   AND d.defaclrole = (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = current_user);
+ WHERE d.defaclrole = (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = current_user);

@@ -1,6 +1,5 @@
--- What hangs on the live tables of one publish and has to be put back, one row an object. Target side.
--- An object is a live table itself (depth 0) or a view or materialized view that rests on one, however
--- indirectly (depth > 0). Try it: psql -v schemas='{public}' -v names='{orders}' -f live.sql
+-- The live tables of one publish, and every view and materialized view that rests on one, however indirectly.
+-- Target side. Try it: psql -v schemas='{public}' -v names='{orders}' -f live.sql
 WITH RECURSIVE live AS (
     SELECT c.oid
       FROM pg_catalog.pg_class c
@@ -10,6 +9,7 @@ WITH RECURSIVE live AS (
     SELECT r.ev_class AS oid, d.refobjid AS rests_on
       FROM pg_catalog.pg_depend d
       JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
+      JOIN pg_catalog.pg_class c ON c.oid = r.ev_class AND c.relkind IN ('v', 'm')
      WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass
        AND d.refclassid = 'pg_catalog.pg_class'::regclass
        AND r.ev_class <> d.refobjid
@@ -24,48 +24,56 @@ SELECT c.oid,
        c.relkind::text AS kind,
        c.oid IN (SELECT oid FROM live) AS is_live,
        pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
-       pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
+       pg_catalog.obj_description(c.oid, 'pg_class') IS NOT NULL AS has_comment,
        coalesce(c.reloptions, '{}') AS options,
        c.relispopulated AS is_populated,
+       ARRAY(SELECT DISTINCT v.rests_on FROM views v WHERE v.oid = c.oid) AS rests_on,
+       ARRAY(SELECT DISTINCT rn.nspname::text
+               FROM views v
+               JOIN pg_catalog.pg_class rc ON rc.oid = v.rests_on
+               JOIN pg_catalog.pg_namespace rn ON rn.oid = rc.relnamespace
+              WHERE v.oid = c.oid AND rn.nspname <> 'pg_catalog' ORDER BY 1) AS reads_schemas,
        CASE WHEN c.relkind IN ('v', 'm') THEN rtrim(pg_catalog.pg_get_viewdef(c.oid), ';') END AS definition,
-       ARRAY(SELECT DISTINCT v.rests_on FROM views v JOIN found f ON f.oid = v.rests_on
-              WHERE v.oid = c.oid) AS rests_on,
-       -- NULL: never granted nor revoked, so the owner's default holds
-       c.relacl IS NULL AS has_default_acl,
-       (SELECT coalesce(json_agg(json_build_object(
-                 'column', g.attname, 'privilege', g.privilege_type, 'grantable', g.is_grantable,
-                 'grantee', CASE WHEN g.grantee <> 0 THEN pg_catalog.pg_get_userbyid(g.grantee) END)), '[]')
-          FROM (SELECT NULL AS attname, x.* FROM pg_catalog.aclexplode(c.relacl) x
-                UNION ALL
-                SELECT a.attname, x.* FROM pg_catalog.pg_attribute a, pg_catalog.aclexplode(a.attacl) x
-                 WHERE a.attrelid = c.oid AND NOT a.attisdropped) g) AS privileges,
+       -- the columns that a view reads, as (relation, column)
+       (SELECT coalesce(json_agg(DISTINCT jsonb_build_array(d.refobjid::bigint, a.attname)), '[]')
+          FROM pg_catalog.pg_rewrite r
+          JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
+           AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0
+          JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+         WHERE r.ev_class = c.oid AND d.refobjid <> c.oid AND c.relkind IN ('v', 'm')) AS reads_columns,
        ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
-              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
-       (SELECT coalesce(json_object_agg(a.attname, pg_catalog.col_description(c.oid, a.attnum)), '{}')
-          FROM pg_catalog.pg_attribute a
-         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-           AND pg_catalog.col_description(c.oid, a.attnum) IS NOT NULL) AS column_comments,
-       (SELECT coalesce(json_agg(json_build_object(
-                 'name', ic.relname, 'definition', pg_catalog.pg_get_indexdef(i.indexrelid))
-                 ORDER BY ic.relname), '[]')
-          FROM pg_catalog.pg_index i
-          JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
-         WHERE i.indrelid = c.oid
-           AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conindid = i.indexrelid)) AS indexes,
-       (SELECT coalesce(json_agg(pg_catalog.pg_describe_object(d.classid, d.objid, 0)
-                        ORDER BY pg_catalog.pg_describe_object(d.classid, d.objid, 0)), '[]')
-          FROM (SELECT DISTINCT d.classid, d.objid
-                  FROM pg_catalog.pg_depend d
-                 WHERE ((d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = c.oid)
-                     OR (d.refclassid = 'pg_catalog.pg_type'::regclass AND d.refobjid IN (
-                            SELECT t.oid FROM pg_catalog.pg_type t
-                             WHERE t.oid = c.reltype
-                                OR t.oid = (SELECT ty.typarray FROM pg_catalog.pg_type ty WHERE ty.oid = c.reltype))))
-                   AND d.deptype = 'n'
-                   AND NOT (d.classid = 'pg_catalog.pg_rewrite'::regclass)
-                   -- another live table of the same publish goes and comes with this one
-                   AND NOT (d.classid = 'pg_catalog.pg_class'::regclass AND d.objid IN (SELECT oid FROM live))
-               ) d) AS obstacles
+              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum) AS columns,
+       ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
+              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                AND pg_catalog.col_description(c.oid, a.attnum) IS NOT NULL) AS commented_columns,
+       ARRAY(SELECT DISTINCT CASE WHEN x.grantee <> 0 THEN pg_catalog.pg_get_userbyid(x.grantee)::text END
+               FROM pg_catalog.aclexplode(c.relacl) x WHERE x.grantee <> c.relowner) AS grantees,
+       ARRAY(SELECT s.stxname::text FROM pg_catalog.pg_statistic_ext s
+              WHERE s.stxrelid = c.oid AND s.stxnamespace = c.relnamespace ORDER BY 1) AS statistics,
+       ARRAY(SELECT DISTINCT pg_catalog.pg_describe_object(d.classid, d.objid, 0)
+               FROM pg_catalog.pg_depend d
+              WHERE d.deptype = 'n'
+                AND ((d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = c.oid)
+                  OR (d.refclassid = 'pg_catalog.pg_type'::regclass AND d.refobjid IN (
+                         SELECT t.oid FROM pg_catalog.pg_type t
+                          WHERE t.oid = c.reltype
+                             OR t.oid = (SELECT y.typarray FROM pg_catalog.pg_type y WHERE y.oid = c.reltype))))
+                -- a rule is a view's, or goes and comes with its own table
+                AND d.classid <> 'pg_catalog.pg_rewrite'::regclass
+                -- what belongs to a table of the same publish goes and comes with it
+                AND NOT (d.classid = 'pg_catalog.pg_class'::regclass AND d.objid IN (SELECT oid FROM live))
+                AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend o
+                                 WHERE o.classid = d.classid AND o.objid = d.objid AND o.deptype IN ('a', 'i')
+                                   AND o.refclassid = 'pg_catalog.pg_class'::regclass
+                                   AND o.refobjid IN (SELECT oid FROM found))
+              UNION
+             SELECT 'extension ' || quote_ident(e.extname) || ', which it belongs to'
+               FROM pg_catalog.pg_depend d
+               JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+              WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+              UNION
+             SELECT 'the table that it is a partition or an inheritance child of'
+               FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) AS obstacles
   FROM found f
   JOIN pg_catalog.pg_class c ON c.oid = f.oid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -59,6 +59,17 @@ SELECT c.oid,
                       WHERE k.conrelid = c.oid AND k.contype = 'n' AND NOT k.convalidated
                         AND k.conkey = ARRAY[a.attnum]),
                  'comment', pg_catalog.col_description(c.oid, a.attnum),
+                 -- the type that has to be there before the table is, if it is not PostgreSQL's own
+                 'user_type', (SELECT json_build_array(un.nspname, ut.typname)
+                                 FROM pg_catalog.pg_type ut
+                                 JOIN pg_catalog.pg_namespace un ON un.oid = ut.typnamespace
+                                WHERE ut.oid = a.atttypid AND ut.oid >= 16384),
+                 'storage', CASE WHEN a.attstorage <> ty.typstorage THEN
+                     CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL'
+                                       WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END,
+                 -- 13 has no compression; '' and NULL are the default
+                 'compression', CASE to_jsonb(a) ->> 'attcompression' WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END,
+                 'statistics', nullif(greatest(to_jsonb(a) ->> 'attstattarget', '-1')::int, -1),
                  'binary', ts.is_builtin OR ts.is_enum,
                  'native', ts.is_builtin AND ts.is_own_base
                ) ORDER BY a.attnum), '[]')
@@ -96,6 +107,24 @@ SELECT c.oid,
                  'comment', pg_catalog.obj_description(k.oid, 'pg_constraint')
                ) ORDER BY k.contype = 'c', k.contype <> 'p', k.conname), '[]')
           FROM pg_catalog.pg_constraint k
-         WHERE k.conrelid = c.oid AND k.contype IN ('p', 'u', 'x', 'c')) AS constraints
+         WHERE k.conrelid = c.oid AND k.contype IN ('p', 'u', 'x', 'c')) AS constraints,
+       (SELECT coalesce(json_agg(json_build_object(
+                 'name', s.stxname,
+                 -- kinds and columns: what stands between the name and the table
+                 'definition', substr(d.d, length(d.before) + 1, length(d.d) - length(d.before) - length(d.after)),
+                 'columns', ARRAY(SELECT DISTINCT a.attname::text
+                                    FROM pg_catalog.pg_depend p
+                                    JOIN pg_catalog.pg_attribute a
+                                      ON a.attrelid = p.refobjid AND a.attnum = p.refobjsubid
+                                   WHERE p.classid = 'pg_catalog.pg_statistic_ext'::regclass AND p.objid = s.oid
+                                     AND p.refclassid = 'pg_catalog.pg_class'::regclass AND p.refobjid = c.oid),
+                 'comment', pg_catalog.obj_description(s.oid, 'pg_statistic_ext')
+               ) ORDER BY s.stxname), '[]')
+          FROM pg_catalog.pg_statistic_ext s
+          JOIN pg_catalog.pg_namespace sn ON sn.oid = s.stxnamespace
+         CROSS JOIN LATERAL (SELECT pg_catalog.pg_get_statisticsobjdef(s.oid) AS d,
+                                    format('CREATE STATISTICS %I.%I ', sn.nspname, s.stxname) AS before,
+                                    format(' FROM %I.%I', n.nspname, c.relname) AS after) AS d
+         WHERE s.stxrelid = c.oid) AS statistics
   FROM chosen c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace;

@@ -1,0 +1,137 @@
+-- All that hangs on a live table or a view, as the statements that put it on the one that takes its place under
+-- the same name. Target side. Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f dress.sql
+--
+-- role:    the role that has to execute the statement (a grant's grantor), or NULL
+-- column:  the column that must be there for it to make sense, or NULL
+-- is_comment: a comment; the new table's own, from the source, goes before it
+WITH object AS (
+    SELECT c.*, format('%I.%I', n.nspname, c.relname) AS full_name,
+           CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'TABLE' END AS word
+      FROM pg_catalog.pg_class c
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.oid = ANY (:'oids'::pg_catalog.oid[])
+), attribute AS (
+    SELECT a.*, o.full_name, o.word, o.relowner, o.relkind
+      FROM object o
+      JOIN pg_catalog.pg_attribute a ON a.attrelid = o.oid AND a.attnum > 0 AND NOT a.attisdropped
+), privilege AS (
+    -- privileges of the table (attname NULL) and of its columns
+    SELECT o.oid, o.full_name, o.relowner, NULL::name AS attname, x.*
+      FROM object o CROSS JOIN pg_catalog.aclexplode(o.relacl) x
+    UNION ALL
+    SELECT a.attrelid, a.full_name, a.relowner, a.attname, x.*
+      FROM attribute a CROSS JOIN pg_catalog.aclexplode(a.attacl) x
+), statement (position, oid, role, column_name, is_comment, statement) AS (
+    SELECT 1, o.oid, NULL::name, NULL::name, false,
+           format('ALTER %s %s OWNER TO %I', o.word, o.full_name, pg_catalog.pg_get_userbyid(o.relowner))
+      FROM object o
+    UNION ALL
+    -- an ACL that is not NULL lists the owner's own privileges too, as far as they were not revoked
+    SELECT 2, o.oid, NULL, NULL, false,
+           format('REVOKE ALL ON %s FROM %I', o.full_name, pg_catalog.pg_get_userbyid(o.relowner))
+      FROM object o WHERE o.relacl IS NOT NULL
+    UNION ALL
+    -- the owner's grants come first, because others' rest on them
+    SELECT CASE WHEN p.grantor = p.relowner THEN 3 ELSE 4 END, p.oid,
+           CASE WHEN p.grantor <> p.relowner THEN pg_catalog.pg_get_userbyid(p.grantor) END, p.attname, false,
+           format('GRANT %s%s ON %s TO %s%s', p.privilege_type, ' (' || quote_ident(p.attname) || ')', p.full_name,
+                  CASE WHEN p.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_catalog.pg_get_userbyid(p.grantee)) END,
+                  CASE WHEN p.is_grantable THEN ' WITH GRANT OPTION' END)
+      FROM privilege p
+    UNION ALL
+    SELECT 5, o.oid, NULL, NULL, true,
+           format('COMMENT ON %s %s IS %L', o.word, o.full_name, pg_catalog.obj_description(o.oid, 'pg_class'))
+      FROM object o WHERE pg_catalog.obj_description(o.oid, 'pg_class') IS NOT NULL
+    UNION ALL
+    SELECT 5, a.attrelid, NULL, a.attname, true,
+           format('COMMENT ON COLUMN %s.%I IS %L', a.full_name, a.attname,
+                  pg_catalog.col_description(a.attrelid, a.attnum))
+      FROM attribute a WHERE pg_catalog.col_description(a.attrelid, a.attnum) IS NOT NULL
+    UNION ALL
+    SELECT 6, a.attrelid, NULL, a.attname, false,
+           format('ALTER %s %s ALTER COLUMN %I SET DEFAULT %s', a.word, a.full_name, a.attname,
+                  pg_catalog.pg_get_expr(d.adbin, d.adrelid))
+      FROM attribute a
+      JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+     WHERE a.attgenerated = ''
+    UNION ALL
+    SELECT 7, o.oid, NULL, NULL, false, format('ALTER TABLE %s %s ROW LEVEL SECURITY', o.full_name, word.word)
+      FROM object o
+     CROSS JOIN LATERAL (VALUES (o.relrowsecurity, 'ENABLE'), (o.relforcerowsecurity, 'FORCE')) AS word (wanted, word)
+     WHERE word.wanted
+    UNION ALL
+    SELECT 8, o.oid, NULL, NULL, false,
+           format('CREATE POLICY %I ON %s AS %s FOR %s TO %s%s%s', p.polname, o.full_name,
+                  CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,
+                  CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE'
+                                WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,
+                  (SELECT string_agg(CASE WHEN r.r = 0 THEN 'PUBLIC'
+                                          ELSE quote_ident(pg_catalog.pg_get_userbyid(r.r)) END, ', ')
+                     FROM unnest(p.polroles) AS r (r)),
+                  ' USING (' || pg_catalog.pg_get_expr(p.polqual, p.polrelid) || ')',
+                  ' WITH CHECK (' || pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid) || ')')
+      FROM object o JOIN pg_catalog.pg_policy p ON p.polrelid = o.oid
+    UNION ALL
+    SELECT 9, o.oid, NULL, NULL, false,
+           format('COMMENT ON POLICY %I ON %s IS %L', p.polname, o.full_name,
+                  pg_catalog.obj_description(p.oid, 'pg_policy'))
+      FROM object o JOIN pg_catalog.pg_policy p ON p.polrelid = o.oid
+     WHERE pg_catalog.obj_description(p.oid, 'pg_policy') IS NOT NULL
+    UNION ALL
+    SELECT 10, o.oid, NULL, NULL, false, pg_catalog.pg_get_triggerdef(t.oid)
+      FROM object o JOIN pg_catalog.pg_trigger t ON t.tgrelid = o.oid AND NOT t.tgisinternal
+    UNION ALL
+    SELECT 11, o.oid, NULL, NULL, false,
+           format('ALTER TABLE %s %s TRIGGER %I', o.full_name,
+                  CASE t.tgenabled WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE ALWAYS' END,
+                  t.tgname)
+      FROM object o JOIN pg_catalog.pg_trigger t ON t.tgrelid = o.oid AND NOT t.tgisinternal AND t.tgenabled <> 'O'
+    UNION ALL
+    SELECT 11, o.oid, NULL, NULL, false,
+           format('COMMENT ON TRIGGER %I ON %s IS %L', t.tgname, o.full_name,
+                  pg_catalog.obj_description(t.oid, 'pg_trigger'))
+      FROM object o JOIN pg_catalog.pg_trigger t ON t.tgrelid = o.oid AND NOT t.tgisinternal
+     WHERE pg_catalog.obj_description(t.oid, 'pg_trigger') IS NOT NULL
+    UNION ALL
+    SELECT 12, o.oid, NULL, NULL, false, rtrim(pg_catalog.pg_get_ruledef(r.oid), ';')
+      FROM object o JOIN pg_catalog.pg_rewrite r ON r.ev_class = o.oid AND r.rulename <> '_RETURN'
+    UNION ALL
+    SELECT 13, o.oid, NULL, NULL, false,
+           format('ALTER TABLE %s %s RULE %I', o.full_name,
+                  CASE r.ev_enabled WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE ALWAYS' END,
+                  r.rulename)
+      FROM object o
+      JOIN pg_catalog.pg_rewrite r ON r.ev_class = o.oid AND r.rulename <> '_RETURN' AND r.ev_enabled <> 'O'
+    UNION ALL
+    SELECT 14, o.oid, NULL, NULL, false,
+           format('ALTER TABLE %s REPLICA IDENTITY %s', o.full_name,
+                  CASE o.relreplident WHEN 'f' THEN 'FULL' WHEN 'n' THEN 'NOTHING'
+                       ELSE 'USING INDEX ' || quote_ident(ic.relname) END)
+      FROM object o
+      LEFT JOIN pg_catalog.pg_index i ON i.indrelid = o.oid AND i.indisreplident
+      LEFT JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
+     WHERE o.relkind = 'r' AND (o.relreplident IN ('f', 'n') OR (o.relreplident = 'i' AND ic.oid IS NOT NULL))
+    UNION ALL
+    -- 13 and 14 have neither column lists nor row filters, hence to_jsonb
+    SELECT 15, o.oid, NULL, NULL, false,
+           format('ALTER PUBLICATION %I ADD TABLE ONLY %s%s%s', p.pubname, o.full_name,
+                  (SELECT ' (' || string_agg(quote_ident(a.attname), ', ' ORDER BY k.k) || ')'
+                     FROM jsonb_array_elements_text(nullif(to_jsonb(pr) -> 'prattrs', 'null'))
+                          WITH ORDINALITY AS k (attnum, k)
+                     JOIN pg_catalog.pg_attribute a ON a.attrelid = o.oid AND a.attnum = k.attnum::int),
+                  ' WHERE (' || (to_jsonb(pt) ->> 'rowfilter') || ')')
+      FROM object o
+      JOIN pg_catalog.pg_publication_rel pr ON pr.prrelid = o.oid
+      JOIN pg_catalog.pg_publication p ON p.oid = pr.prpubid
+      JOIN pg_catalog.pg_namespace n ON n.oid = o.relnamespace
+      JOIN pg_catalog.pg_publication_tables pt
+        ON pt.pubname = p.pubname AND pt.schemaname = n.nspname AND pt.tablename = o.relname
+    UNION ALL
+    -- last, because they look at other tables of the publish
+    SELECT 16, o.oid, NULL, NULL, false,
+           format('ALTER TABLE %s ADD CONSTRAINT %I %s', o.full_name, k.conname, pg_catalog.pg_get_constraintdef(k.oid))
+      FROM object o JOIN pg_catalog.pg_constraint k ON k.conrelid = o.oid AND k.contype = 'f' AND k.conparentid = 0
+)
+SELECT s.oid, s.position, s.role::text AS role, s.column_name::text AS "column", s.is_comment, s.statement
+  FROM statement s
+ ORDER BY s.position, s.oid, s.column_name, s.statement;

@@ -1,0 +1,49 @@
+-- Indexes, constraints and extended statistics of a live table or materialized view, as the statements that make
+-- them on its staging one. The caller leaves out those that the source has brought already. Target side.
+-- Try it: psql -v schema=public -v name=orders -v staging=etl_staging_public -f extras.sql
+WITH live AS (
+    SELECT c.oid, c.relname, n.nspname
+      FROM pg_catalog.pg_class c
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname = :'schema' AND c.relname = :'name' AND c.relkind IN ('r', 'm')
+)
+SELECT 'index' AS kind,
+       ic.relname::text AS name,
+       format('CREATE %sINDEX %I ON %I.%I %s', CASE WHEN i.indisunique THEN 'UNIQUE ' END, ic.relname,
+              :'staging'::text, l.relname,
+              substr(pg_catalog.pg_get_indexdef(i.indexrelid),
+                     length(format('CREATE %sINDEX %I ON %I.%I ', CASE WHEN i.indisunique THEN 'UNIQUE ' END,
+                                   ic.relname, l.nspname, l.relname)) + 1)) AS statement,
+       format('COMMENT ON INDEX %I.%I IS %L', :'staging'::text, ic.relname,
+              pg_catalog.obj_description(i.indexrelid, 'pg_class')) AS comment_statement,
+       pg_catalog.obj_description(i.indexrelid, 'pg_class') IS NOT NULL AS has_comment
+  FROM live l
+  JOIN pg_catalog.pg_index i ON i.indrelid = l.oid AND i.indisvalid
+  JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
+ WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k
+                    WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
+UNION ALL
+SELECT 'constraint', k.conname::text,
+       format('ALTER TABLE %I.%I ADD CONSTRAINT %I %s', :'staging'::text, l.relname, k.conname,
+              pg_catalog.pg_get_constraintdef(k.oid)),
+       format('COMMENT ON CONSTRAINT %I ON %I.%I IS %L', k.conname, :'staging'::text, l.relname,
+              pg_catalog.obj_description(k.oid, 'pg_constraint')),
+       pg_catalog.obj_description(k.oid, 'pg_constraint') IS NOT NULL
+  FROM live l
+  JOIN pg_catalog.pg_constraint k ON k.conrelid = l.oid AND k.contype IN ('p', 'u', 'x', 'c')
+UNION ALL
+SELECT 'statistics', s.stxname::text,
+       format('CREATE STATISTICS %I.%I %s FROM %I.%I', :'staging'::text, s.stxname,
+              -- what stands between the name and the table: kinds and columns
+              substr(d.d, length(format('CREATE STATISTICS %I.%I ', sn.nspname, s.stxname)) + 1,
+                     length(d.d) - length(format('CREATE STATISTICS %I.%I ', sn.nspname, s.stxname))
+                                 - length(format(' FROM %I.%I', l.nspname, l.relname))),
+              :'staging'::text, l.relname),
+       format('COMMENT ON STATISTICS %I.%I IS %L', :'staging'::text, s.stxname,
+              pg_catalog.obj_description(s.oid, 'pg_statistic_ext')),
+       pg_catalog.obj_description(s.oid, 'pg_statistic_ext') IS NOT NULL
+  FROM live l
+  JOIN pg_catalog.pg_statistic_ext s ON s.stxrelid = l.oid
+  JOIN pg_catalog.pg_namespace sn ON sn.oid = s.stxnamespace
+ CROSS JOIN LATERAL (SELECT pg_catalog.pg_get_statisticsobjdef(s.oid)) AS d (d)
+ ORDER BY 1 DESC, 2;

@@ -1,0 +1,108 @@
+"""Dependent views, staged: made anew on the staging tables, filled and indexed, before the publish moves them.
+
+A view holds on to its tables by oid, so it can be made on tables that have another name by then. Its definition
+is read with the schemas that it reads in the search path, which leaves their names unqualified, and executed
+with each staging schema before its live one: names lead to the staging table where there is one, else to the
+live table. Whether they did is checked in the catalog; a view for which they did not (it reads tables of one
+name in two schemas) is *late*: it is made in the publish itself.
+
+So the publish only moves what is ready: a materialized view of any size costs its readers no waiting, and
+changes in the same instant as the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from etl import live, postgres, staging
+from etl.errors import CannotCarry, one_line
+from etl.live import Object
+from etl.postgres import Target
+from etl.selection import Relation
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """The dependent views of one publish: as they were found, which of them wait in staging, and which are late."""
+
+    found: tuple[Object, ...]
+    ready: tuple[Object, ...]
+    late: tuple[Object, ...]
+
+
+async def stage(target: Target, tables: Sequence[Relation]) -> Staged:
+    """Makes all views that rest on the live tables, on their staging tables instead.
+
+    Raises CannotCarry naming every view that cannot be made on the new tables, and what else stands in the way.
+    """
+    found = live.views(await live.objects(target, tables))
+    await postgres.create_schemas(target, {staging.schema_of(view.schema) for view in found})
+    made: dict[int, int] = await _staging_oids(target, tables)
+    ready: list[Object] = []
+    late: list[Object] = []
+    problems: list[str] = []
+    for view in found:
+        try:
+            oid = await _make(target, view, made) if not _rests_on(view, late) else None
+        except psycopg.Error as error:
+            problems.append(f"view {view} cannot be made on the new tables: {one_line(error)}")
+            continue
+        if oid is None:
+            late.append(view)
+        else:
+            made[view.oid] = oid
+            ready.append(view)
+    if problems:
+        raise CannotCarry("; ".join(problems))
+    return Staged(tuple(found), tuple(ready), tuple(late))
+
+
+def _rests_on(view: Object, others: Sequence[Object]) -> bool:
+    return bool(set(view.rests_on) & {other.oid for other in others})
+
+
+async def _staging_oids(target: Target, tables: Sequence[Relation]) -> dict[int, int]:
+    """Gives the oid of each live table's staging table, by the live one's oid."""
+    wanted = [Relation(staging.schema_of(table.schema), table.name) for table in tables]
+    new = {(one.schema, one.name): one.oid for one in await live.objects(target, wanted) if one.is_live}
+    old = [one for one in await live.objects(target, tables) if one.is_live]
+    keys = {one.oid: (staging.schema_of(one.schema), one.name) for one in old}
+    return {oid: new[key] for oid, key in keys.items() if key in new}
+
+
+async def _make(target: Target, view: Object, made: Mapping[int, int]) -> int | None:
+    """Makes one view in staging; gives its oid there, or None when its names did not lead where they should."""
+    staging_schema = staging.schema_of(view.schema)
+    name = sql.Identifier(staging_schema, view.name)
+    wanted = {made.get(oid, oid) for oid in view.rests_on}
+    async with target.transaction():
+        definition = await _definition(target, view)
+        await _search(target, [path for schema in view.reads_schemas for path in (staging.schema_of(schema), schema)])
+        await target.execute(sql.SQL("DROP {} IF EXISTS {} CASCADE").format(view.word, name))
+        await target.execute(live.create(view, name, definition))
+        await _search(target, [])
+        (there,) = [one for one in await live.objects(target, [Relation(staging_schema, view.name)]) if one.is_live]
+        if set(there.rests_on) != wanted:
+            await target.execute(live.drop(there))
+            return None
+        for extra in await live.extras(target, view.relation, staging_schema):
+            await target.execute("; ".join(filter(None, (extra.statement, extra.comment_statement))).encode())
+    return there.oid
+
+
+async def _definition(target: Target, view: Object) -> str:
+    await _search(target, view.reads_schemas)
+    cursor = await target.execute("SELECT rtrim(pg_catalog.pg_get_viewdef(%s::oid), ';') AS definition", [view.oid])
+    row = await cursor.fetchone()
+    assert row is not None
+    return str(row["definition"])
+
+
+async def _search(target: Target, schemas: Sequence[str]) -> None:
+    """Sets the search path until the transaction ends; empty, for every name qualified."""
+    path = ", ".join(sql.Identifier(schema).as_string(None) for schema in schemas)
+    await target.execute("SELECT pg_catalog.set_config('search_path', %s, true)", [path])
