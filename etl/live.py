@@ -12,6 +12,7 @@ from typing import Any
 
 from psycopg import sql
 
+from etl import drift
 from etl.postgres import Target, target_query
 from etl.selection import Relation, label
 
@@ -131,6 +132,19 @@ async def extras(target: Target, relation: Relation, staging_schema: str) -> lis
         Extra(row["kind"], row["name"], row["statement"], row["comment_statement"] if row["has_comment"] else None)
         for row in rows
     ]
+
+
+async def columns(target: Target, relation: Relation) -> list[drift.Named]:
+    """Reads a table's columns, names and types, in order; [] where it is not there."""
+    cursor = await target.execute(target_query("columns"), {"schema": relation.schema, "name": relation.name})
+    return [(row["name"], row["type"]) for row in await cursor.fetchall()]
+
+
+async def key(target: Target, relation: Relation) -> list[str]:
+    """Reads the columns that tell a table's rows apart; [] where it has no key."""
+    cursor = await target.execute(target_query("key"), {"schema": relation.schema, "name": relation.name})
+    row = await cursor.fetchone()
+    return list(row["columns"]) if row else []
 
 
 async def default_grants(target: Target, tables: Sequence[Relation]) -> list[str]:

@@ -13,7 +13,7 @@ The source is done with after *fill*: its vacuum does not wait for our indexes.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import TypeVar
@@ -21,7 +21,7 @@ from typing import TypeVar
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from etl import checksum, ledger, live, staging, stream
+from etl import checksum, drift, ledger, live, staging, stream
 from etl.catalog import Table
 from etl.errors import ChecksumDiffers, RowsDiffer, is_transient, one_line
 from etl.ledger import Load
@@ -94,6 +94,7 @@ class Loader:
             await staging.build_indexes(writer, table)
             await staging.comment(writer, table)
             await self._carry_extras(writer, table)
+            await self._say_drift(writer, table)
             indexed = perf_counter()
             await staging.analyze(writer, table)
             load = Load(
@@ -112,6 +113,14 @@ class Loader:
             )
             await ledger.record(writer, self.run_id, load)
         return load
+
+    async def _say_drift(self, writer: Target, table: Table) -> None:
+        old = await live.columns(writer, Relation(table.schema, table.name))
+        drifted = drift.between(old, [(column.name, column.type) for column in table.columns])
+        if old and drifted:
+            log.info(
+                "table.drifted", table=str(table), **{key: value for key, value in asdict(drifted).items() if value}
+            )
 
     async def _carry_extras(self, writer: Target, table: Table) -> None:
         """Builds what the reporting side has added to the live table: what never came from the source."""

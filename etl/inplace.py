@@ -1,0 +1,65 @@
+"""The other way to publish a table: its rows are replaced within the live table, which itself stays.
+
+For tables on which something hangs that could not be put back on another one. Only rows that differ are touched,
+by key where the table has one; readers are never blocked, and a reader with an old snapshot goes on seeing it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psycopg import sql
+
+from etl import drift, live, staging
+from etl.errors import CannotCarry
+from etl.postgres import Target
+from etl.selection import Relation
+
+
+async def replace(target: Target, table: Relation) -> None:
+    """Makes a live table hold the rows of its staging table, in the caller's transaction, and drops the latter.
+
+    Raises CannotCarry when the columns are not the same: in place, they cannot change.
+    """
+    staging_name = Relation(staging.schema_of(table.schema), table.name)
+    old, new = await live.columns(target, table), await live.columns(target, staging_name)
+    if sorted(old) != sorted(new):
+        raise CannotCarry(f"{table} is published in place, and its columns have changed: {drift.between(old, new)}")
+    # One writer at a time; readers are not concerned.
+    await target.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(_name(table)))
+    key = await live.key(target, table)
+    for statement in _statements(_name(table), _name(staging_name), key, [name for name, _ in new]):
+        await target.execute(statement)
+    await staging.drop_staged(target, [staging_name])
+
+
+def _statements(
+    name: sql.Identifier, staged: sql.Identifier, key: Sequence[str], columns: Sequence[str]
+) -> list[sql.Composed]:
+    parts = {"live": name, "staged": staged, "columns": _list(columns)}
+    if not key:
+        return [
+            sql.SQL("DELETE FROM {live}").format(**parts),
+            sql.SQL("INSERT INTO {live} ({columns}) SELECT {columns} FROM {staged}").format(**parts),
+        ]
+    same_key = sql.SQL(" AND ").join(sql.SQL("l.{0} = s.{0}").format(sql.Identifier(column)) for column in key)
+    parts |= {"same_key": same_key, "old": _list(columns, "l"), "new": _list(columns, "s")}
+    return [
+        sql.SQL(statement).format(**parts)
+        for statement in (
+            "DELETE FROM {live} AS l WHERE NOT EXISTS (SELECT FROM {staged} AS s WHERE {same_key})",
+            # *<> compares the bytes, for every type: 1.0 is not 1.00, and json has no other comparison
+            "UPDATE {live} AS l SET ({columns}) = ROW({new}) FROM {staged} AS s"
+            " WHERE {same_key} AND ROW({old}) OPERATOR(pg_catalog.*<>) ROW({new})",
+            "INSERT INTO {live} ({columns}) SELECT {new} FROM {staged} AS s"
+            " WHERE NOT EXISTS (SELECT FROM {live} AS l WHERE {same_key})",
+        )
+    ]
+
+
+def _name(relation: Relation) -> sql.Identifier:
+    return sql.Identifier(relation.schema, relation.name)
+
+
+def _list(columns: Sequence[str], of: str | None = None) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(of, column) if of else sql.Identifier(column) for column in columns)
