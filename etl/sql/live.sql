@@ -63,6 +63,9 @@ SELECT c.oid,
                                 OR t.oid = (SELECT ty.typarray FROM pg_catalog.pg_type ty WHERE ty.oid = c.reltype))))
                    AND d.deptype = 'n'
                    AND NOT (d.classid = 'pg_catalog.pg_rewrite'::regclass)
+                   -- a check constraint of the table itself hangs on its columns, and goes with it
+                   AND NOT (d.classid = 'pg_catalog.pg_constraint'::regclass AND d.objid IN (
+                            SELECT k.oid FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c'))
                    -- another live table of the same publish goes and comes with this one
                    AND NOT (d.classid = 'pg_catalog.pg_class'::regclass AND d.objid IN (SELECT oid FROM live))
                ) d) AS obstacles
