@@ -66,9 +66,9 @@ def _second_night(stage: Stage) -> None:
     today = _answer(stage.operational_url)
     if today == yesterday:
         raise DemoFailed("the new day changed nothing, so nothing can be shown of it")
-    console.print("In the shop, one transaction has raised every price by 5 % and taken new orders. A reader of the")
     console.print(
-        "reporting database asks for both in one query, over and over, while the next run replaces all tables.\n"
+        "In the shop, one transaction has raised every price by 5 % and taken new orders. A reader of the reporting"
+        " database asks for both in one query, over and over, while the next run replaces all tables.\n"
     )
     with Reader(stage.reporting_url) as reader:
         reader.await_answer(yesterday)

@@ -91,8 +91,7 @@ def _contract_first(_logger: WrappedLogger, _method: str, event: EventDict) -> E
 
 def _for_eyes(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Leaves out what is the same on every line of a terminal: the day, and the run's id."""
-    short = {"timestamp": event["timestamp"][11:19]}
-    return {key: value for key, value in (event | short).items() if key != "run_id"}
+    return {key: value for key, value in event.items() if key != "run_id"} | {"timestamp": event["timestamp"][11:19]}
 
 
 def _json() -> structlog.processors.JSONRenderer:
