@@ -44,6 +44,7 @@ def fill(database: Database, samples: Mapping[str, tuple[str, ...]]) -> None:
     with database.connect() as connection:
         for name, values in samples.items():
             connection.execute(_named(_TABLES, name))
+            rows: list[tuple[str | None, str | None]]
             rows = [(value, array) for value in values for array in (None, _array(name, (value,)))]
             rows += [(None, array) for array in (None, *_arrays(name, values))]
             cursor = connection.cursor()

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-
-import pytest
-
-from demo.embedded import Server
 from tests.harness import Databases, Etl
 from tests.mirror import assert_same, fill, has_xml, make_user_types
 from tests.samples import ANCHORS, SAMPLES, UNSTORABLE, samples_of
