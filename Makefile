@@ -37,7 +37,8 @@ bench: setup ## Measure the stream beside its peers
 	$(RUN) python -m benchmarks
 
 image: ## Build the container image
-	docker build --tag $(IMAGE) .
+	docker build --build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
+		--build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) --tag $(IMAGE) .
 
 format: setup ## Format the code and mend what can be mended
 	$(RUN) ruff format

@@ -26,8 +26,11 @@ DATABASES = ("operational", "reporting")
 _HELP = {"help_option_names": ["-h", "--help"]}
 
 
-class Interrupted(Exception):
-    """A signal asked the process to stop; ``signum`` says which."""
+class Interrupted(BaseException):
+    """A signal asked the process to stop; ``signum`` says which.
+
+    No Exception, as KeyboardInterrupt is none: botocore takes those for a failed request, and tries again.
+    """
 
     def __init__(self, signum: int) -> None:
         self.signum = signum

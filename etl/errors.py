@@ -23,6 +23,7 @@ Each message is one line that names the thing, what is wrong with it and the rem
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import asyncpg
@@ -104,12 +105,16 @@ class PublishBlocked(PublishFailed):
 # and rows must not reach a log. Codes: PostgreSQL manual, Appendix A.
 _DETAIL_IS_SAFE = {"2BP01"}  # dependent_objects_still_exist
 
+# Data exceptions (class 22) quote the value in the message itself ('invalid input value for enum mood: "sad"'),
+# but for this one, which quotes settings and snapshots.
+_NAMES_NO_VALUE = {"22023"}  # invalid_parameter_value
+
 
 def one_line(error: BaseException) -> str:
     """Says an error in one line, without quoting any row.
 
-    Takes any exception; gives the server's message and hint where it came from a server, and never its
-    DETAIL or CONTEXT, which quote the offending row.
+    Takes any exception; gives the server's message and hint where it came from a server, without the values
+    that a message quotes, and never its DETAIL or CONTEXT, which quote the offending row.
     """
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
         parts = [error.diag.message_primary, error.diag.message_hint]
@@ -119,7 +124,10 @@ def one_line(error: BaseException) -> str:
         detail = getattr(error, "detail", None)
     else:
         parts, detail = [str(error) or type(error).__name__], None
-    if sqlstate(error) in _DETAIL_IS_SAFE:
+    state = sqlstate(error) or ""
+    if state.startswith("22") and state not in _NAMES_NO_VALUE:
+        parts = [re.sub(r'".*"', '"…"', part, flags=re.DOTALL) for part in parts if part]
+    if state in _DETAIL_IS_SAFE:
         parts.insert(1, detail)
     return " ".join(" ".join(part.split()) for part in parts if part)
 

@@ -26,7 +26,8 @@ def configure(form: str, level: str, secrets: Sequence[str] = ()) -> None:
     """
     logging.getLogger().addHandler(logging.NullHandler())  # libraries' own logs are not part of the contract
     console = form == "console"
-    renderer: Any = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=16) if console else _json()
+    plain = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=0, pad_level=False, sort_keys=False)
+    renderers: list[Any] = [_for_eyes, plain] if console else [_json()]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -35,7 +36,7 @@ def configure(form: str, level: str, secrets: Sequence[str] = ()) -> None:
             redactor(secrets),
             _to_standard_error,
             _contract_first,
-            renderer,
+            *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: structlog.PrintLogger(_StandardOutput()),  # type: ignore[arg-type]
@@ -86,6 +87,11 @@ def _to_standard_error(_logger: WrappedLogger, _method: str, event: EventDict) -
 def _contract_first(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     first = ("timestamp", "level", "event", "run_id")
     return {key: event[key] for key in first if key in event} | dict(event)
+
+
+def _for_eyes(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Leaves out what is the same on every line of a terminal: the day, and the run's id."""
+    return {key: value for key, value in event.items() if key != "run_id"} | {"timestamp": event["timestamp"][11:19]}
 
 
 def _json() -> structlog.processors.JSONRenderer:

@@ -43,6 +43,8 @@ _SAME_TEXT = {
     "bytea_output": "hex",
     "lc_monetary": "C",
     "xmloption": "content",
+    "array_nulls": "on",
+    "quote_all_identifiers": "off",
 }
 
 # A night's work has its own limits; one set on the role for interactive use must not end it.

@@ -195,9 +195,8 @@ def _unknown(pattern: Pattern, relations: Sequence[Relation]) -> str:
         return f"TABLES: {pattern.text!r} matches no table of the source that its role may see; mend it or remove it"
     named = label(pattern.schema.text, pattern.name.text)
     by_label = {str(relation): relation for relation in relations}
-    nearest = get_close_matches(named, by_label, n=1) or [
-        text for text, relation in by_label.items() if relation.name == pattern.name.text
-    ]
+    elsewhere = [text for text, relation in by_label.items() if relation.name == pattern.name.text]
+    nearest = elsewhere or get_close_matches(named, by_label, n=1)
     remedy = (
         f"did you mean {nearest[0]}?" if nearest else "the source's role may not see it, or it is in another schema"
     )

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_serializer
 
 from etl import log
 from etl.options import Options
@@ -67,6 +67,10 @@ class Settings(BaseModel):
     log_format: Annotated[Literal["json", "console"], _choice(*log.FORMATS)] = "json"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _choice(*log.LEVELS)] = "info"
 
+    @field_serializer("operational", "reporting")
+    def _without_password(self, url: DatabaseUrl | None) -> str | None:
+        return None if url is None else str(url)
+
     @property
     def source(self) -> DatabaseUrl:
         """The operational database's URL."""
@@ -87,10 +91,13 @@ class Settings(BaseModel):
 
     @property
     def secrets(self) -> list[str]:
-        """The texts that no log line, error or ledger row may hold, as they are and percent-encoded."""
+        """The texts that no log line, error or ledger row may hold, as they are and percent-encoded.
+
+        The longest stands first: one that holds another must not be left in part.
+        """
         urls = [url for url in (self.operational, self.reporting) if url is not None]
         plain = [secret for url in urls for secret in url.secrets]
-        return list(dict.fromkeys([*plain, *(quote(secret, safe="") for secret in plain)]))
+        return sorted({*plain, *(quote(secret, safe="") for secret in plain)}, key=len, reverse=True)
 
     def redact(self, text: str) -> str:
         """Gives ``text`` without the secrets."""

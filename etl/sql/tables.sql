@@ -4,7 +4,8 @@
 -- binary: the column's bytes mean the same on every server, so that COPY may be binary. That holds for
 -- pg_catalog's own types (their oids, below 10000, are assigned by hand and never change: access/transam.h),
 -- for enums (sent as their label) and for domains over either; not for arrays, ranges and rows of user
--- types (their oids travel with the value) nor for reg* types (the oid of another server's object).
+-- types (their oids travel with the value) nor for reg* types (the oid of another server's object), nor for
+-- int2vector, oidvector and tsquery (what they send for an empty one, their own receive functions refuse).
 -- native: likewise, but the type itself, not what a domain rests on, is built in.
 WITH RECURSIVE chosen AS (
     SELECT c.* FROM pg_catalog.pg_class c WHERE c.oid = ANY (:'oids'::pg_catalog.oid[])
@@ -22,12 +23,13 @@ WITH RECURSIVE chosen AS (
 ), types AS (
     SELECT r.oid,
            t.typtype = 'e' AS is_enum,
-           t.oid < 10000 AND t.typtype <> 'c' AND t.typsend <> 0 AND t.typreceive <> 0
-             AND coalesce(e.typname, t.typname) !~ '^reg' AS is_builtin,
+           t.oid < 10000 AND e.typtype <> 'c' AND e.typsend <> 0 AND e.typreceive <> 0
+             AND e.typname !~ '^(reg|int2vector$|oidvector$|tsquery$)' AS is_builtin,
            r.oid = r.base AS is_own_base
       FROM resolved r
       JOIN pg_catalog.pg_type t ON t.oid = r.base AND t.typtype <> 'd'
-      LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND e.typarray = t.oid
+      -- an array is what its elements are
+      JOIN pg_catalog.pg_type e ON e.oid = coalesce((SELECT i.oid FROM pg_catalog.pg_type i WHERE i.typarray = t.oid), t.oid)
 ), tree AS (
     -- a table's partitions and inheritance children, itself included
     SELECT c.oid AS root, c.oid AS leaf FROM chosen c

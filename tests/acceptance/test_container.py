@@ -1,0 +1,95 @@
+"""``etl`` in its container, against two PostgreSQL containers; its root is read-only, it has no capabilities."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.acceptance.containers import PASSWORD, Image, Sides, done
+from tests.harness import TIMEOUT
+
+pytestmark = pytest.mark.xdist_group("image")  # one worker, so one build
+
+# Half an hour of rows, one a millisecond: a load that a test can be sure to find in its middle.
+ENDLESS = (
+    "CREATE VIEW endless AS SELECT g AS id, repeat('x', 1000) AS filler, pg_sleep(0.001)::text AS pause"
+    " FROM generate_series(1, 2000000) g"
+)
+
+
+def test_three_variables_are_enough_to_copy(image: Image, sides: Sides) -> None:
+    """``docker run`` with TABLES and two URLs; the lines on standard output are JSON, standard error is empty."""
+    sides.operational.rows(
+        "CREATE TABLE orders (id int PRIMARY KEY, note text, paid numeric);"
+        "INSERT INTO orders SELECT g, 'order ' || g, g / 7.0 FROM generate_series(1, 1000) g;"
+        "CREATE SCHEMA sales; CREATE TABLE sales.invoice (id int); INSERT INTO sales.invoice VALUES (1)"
+    )
+    run = image.run(network=sides.network, TABLES="orders,sales.*", **sides.environment)
+    assert (run.status, run.stderr) == (0, "")
+    assert len(run.events) == len(run.stdout.splitlines())
+    assert run.event("run.published")["tables"] == 2
+    everything = "SELECT md5(string_agg(o::text, ',' ORDER BY id)) FROM orders o"
+    assert sides.reporting.rows(everything) == sides.operational.rows(everything)
+    assert sides.reporting.rows("SELECT id FROM sales.invoice") == [(1,)]
+
+
+def test_every_command_works_in_the_container(image: Image, sides: Sides) -> None:
+    """check, run, verify and history, one after the other, as somebody would who tries the image."""
+    sides.operational.rows("CREATE TABLE orders (id int); INSERT INTO orders VALUES (1), (2)")
+    for command in (["check"], ["run"], ["verify", "--json"], ["history", "--json"]):
+        ended = image.run(*command, network=sides.network, TABLES="orders", **sides.environment)
+        assert (ended.status, ended.stderr) == (0, ""), command
+
+
+def test_a_copy_that_fails_ends_with_1(image: Image, sides: Sides) -> None:
+    """The container's exit status is what a state machine sees; nothing is published, nothing is left."""
+    sides.operational.rows("CREATE VIEW bad AS SELECT 1 / (g - 3) AS id FROM generate_series(1, 5) g")
+    run = image.run(network=sides.network, TABLES="bad", **sides.environment)
+    assert run.status == 1
+    assert "division by zero" in run.stderr + run.stdout
+    assert "public.bad" in run.stderr
+    assert sides.staging_tables() == []
+    assert PASSWORD not in run.stderr + run.stdout
+
+
+def test_bad_configuration_ends_with_2(image: Image, sides: Sides) -> None:
+    """One line says which setting, and the password in the URL is not in it."""
+    run = image.run(network=sides.network, **sides.environment)
+    assert run.status == 2
+    assert run.stderr.startswith("etl: TABLES is not set")
+    assert sides.reporting.rows("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'etl%'") == []
+
+
+def test_docker_stop_ends_a_run_within_5_seconds(image: Image, sides: Sides) -> None:
+    """In the middle of a COPY: 143, the ledger says interrupted, staging is empty, the live table is yesterday's."""
+    sides.operational.rows(ENDLESS)
+    sides.reporting.rows("CREATE TABLE endless (id int); INSERT INTO endless VALUES (-1)")
+    variables = {"TABLES": "endless", "ETL_RUN_ID": "tonight", **sides.environment}
+    with image.started(network=sides.network, **variables) as container:
+        _wait_for_rows(sides)
+        began = time.monotonic()
+        container.get_wrapped_container().stop(timeout=20)
+        seconds = time.monotonic() - began
+        run = done(container)
+    assert (run.status, run.stderr) == (143, "etl: stopped by SIGTERM\n")
+    assert seconds < 5
+    assert run.event("run.finished")["status"] == "interrupted"
+    assert sides.reporting.rows("SELECT run_id, status FROM etl.runs") == [("tonight", "interrupted")]
+    assert sides.staging_tables() == []
+    assert sides.reporting.rows("SELECT id FROM endless") == [(-1,)]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]], ids=" ".join)
+def test_help_and_version_need_nothing(image: Image, arguments: list[str]) -> None:
+    """No variable, no network, no home folder; the version is the label's and pyproject.toml's."""
+    ended = image.run(*arguments)
+    assert (ended.status, ended.stderr) == (0, "")
+    assert (image.version if "--version" in arguments else "Usage: etl") in ended.stdout
+
+
+def _wait_for_rows(sides: Sides) -> None:
+    """Waits until the target has taken rows of a COPY that goes on."""
+    deadline = time.monotonic() + TIMEOUT
+    while not sides.reporting.rows("SELECT 1 FROM pg_stat_progress_copy WHERE tuples_processed > 0"):
+        assert time.monotonic() < deadline, "no COPY began"

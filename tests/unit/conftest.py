@@ -1,0 +1,6 @@
+"""Properties are checked without a clock: the machine that runs them may be busy with servers."""
+
+from hypothesis import settings
+
+settings.register_profile("unit", deadline=None, database=None, max_examples=60)
+settings.load_profile("unit")

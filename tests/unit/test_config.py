@@ -1,0 +1,192 @@
+"""Settings: where each comes from, which source wins, and what is told when one is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from etl import config
+from etl.errors import ConfigurationError
+from etl.selection import Selection
+from etl.settings import Settings, new_run_id
+
+ALL = ("operational", "reporting", "tables")
+
+MINIMUM = {
+    "TABLES": "orders",
+    "ETL_OPERATIONAL_URL": "postgresql://etl@one/shop",
+    "ETL_REPORTING_URL": "postgresql://etl@two/reports",
+}
+
+
+def loaded(
+    environment: Mapping[str, str],
+    store: Mapping[str, str] | None = None,
+    needs: tuple[str, ...] = ALL,
+    given: Mapping[str, str] | None = None,
+) -> tuple[Settings, list[str]]:
+    """Gives what ``config.load`` gives; ``store`` is what stands under /etl in the Parameter Store."""
+
+    def read(path: str) -> Mapping[str, str]:
+        assert path == "/etl"
+        assert store is not None
+        return store
+
+    return config.load(environment, needs, read, given=given)
+
+
+def problems(environment: Mapping[str, str], store: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    with pytest.raises(ConfigurationError) as caught:
+        loaded(environment, store)
+    return caught.value.problems
+
+
+def test_defaults_are_those_of_the_contract() -> None:
+    """What is not said is 4 jobs, one publish a run, a snapshot of its own, rows verified, JSON at info."""
+    settings, warnings = loaded(MINIMUM)
+    said = settings.model_dump(include={"jobs", "publish", "snapshot", "verify", "log_format", "log_level"})
+    assert list(said.values()) == [4, "run", "own", "rows", "json", "info"]
+    assert settings.selection == Selection.parse("orders")
+    assert warnings == []
+
+
+def test_environment_beats_store_beats_default() -> None:
+    """Setting by setting."""
+    store = {"tables": "customers", "jobs": "8", "verify": "none", "operational/url": "postgresql://etl@three/shop"}
+    settings, _ = loaded(MINIMUM | {"ETL_PARAMETER_PATH": "/etl/", "ETL_JOBS": "2"}, store)
+    assert (settings.jobs, settings.verify, settings.publish) == (2, "none", "run")
+    assert settings.selection == Selection.parse("orders")
+    assert settings.source.parameters["host"] == "one"
+
+
+def test_the_store_is_not_asked_without_a_path() -> None:
+    """No path, no boto3, no network."""
+    settings, _ = loaded(MINIMUM | {"ETL_PARAMETER_PATH": ""})
+    assert settings.jobs == 4
+
+
+def test_a_variable_that_is_empty_is_not_set() -> None:
+    """Compose files and task definitions make empty ones of those that are not set."""
+    settings, _ = loaded(MINIMUM | {"ETL_PARAMETER_PATH": "/etl", "ETL_JOBS": ""}, {"jobs": "8"})
+    assert settings.jobs == 8
+
+
+def test_an_empty_list_of_tables_is_not_the_store_s() -> None:
+    """Somebody's list has gone missing; to copy the store's instead would be a guess."""
+    (problem,) = problems(MINIMUM | {"ETL_PARAMETER_PATH": "/etl", "TABLES": ""}, {"tables": "*"})
+    assert problem.startswith("TABLES names no table; ")
+
+
+def test_the_newline_at_a_value_s_end_is_not_part_of_it() -> None:
+    """Files and shells leave one; a password, though, is taken as it is."""
+    store = {"operational/url": "postgresql://etl@one/shop\n", "jobs": "8\n", "operational/password": " x\n"}
+    settings, _ = loaded({"ETL_PARAMETER_PATH": "/etl", "TABLES": "a", "ETL_REPORTING_URL": "postgresql:///x"}, store)
+    assert (settings.source.parameters["dbname"], settings.jobs, settings.source.password) == ("shop", 8, " x\n")
+
+
+def test_a_part_beats_the_url_that_stands_beside_it() -> None:
+    """In the environment as in the store, so that a password may be kept apart."""
+    store = {"operational/url": "postgresql://etl:old@one/shop", "operational/password": "new"}
+    environment = {"ETL_PARAMETER_PATH": "/etl", "TABLES": "a", "ETL_REPORTING_URL": MINIMUM["ETL_REPORTING_URL"]}
+    settings, _ = loaded(environment | {"ETL_REPORTING_PASSWORD": "p", "ETL_REPORTING_HOST": "local"}, store)
+    assert (settings.source.password, settings.source.parameters["host"]) == ("new", "one")
+    assert (settings.target.password, settings.target.parameters["host"]) == ("p", "local")
+
+
+def test_a_part_from_the_store_does_not_beat_the_environment_s_url() -> None:
+    """It fills in what the URL does not say."""
+    store = {"operational/host": "production", "operational/password": "secret"}
+    settings, _ = loaded(MINIMUM | {"ETL_PARAMETER_PATH": "/etl"}, store)
+    assert (settings.source.parameters["host"], settings.source.password) == ("one", "secret")
+
+
+def test_the_command_line_beats_all() -> None:
+    """A run's id that is given is the run's id; a bad one is told by where it stands."""
+    reporting = {"ETL_REPORTING_URL": MINIMUM["ETL_REPORTING_URL"], "ETL_RUN_ID": "a"}
+    settings, _ = loaded(reporting, needs=("reporting", "run_id"), given={"run_id": "b"})
+    assert settings.run_id == "b"
+    with pytest.raises(ConfigurationError, match=r"^RUN_ID on the command line is 'a b'; write 1 to 100 letters"):
+        loaded(reporting, needs=("reporting", "run_id"), given={"run_id": "a b"})
+
+
+def test_all_problems_are_told_at_once() -> None:
+    """Each names its setting, and where the value came from."""
+    store = {"verify": "md5", "operational/url": "postgresql://one"}
+    environment = {"ETL_PARAMETER_PATH": "/etl", "ETL_JOBS": "0", "ETL_RUN_ID": "a b", "TABLES": "a.b.c"}
+    assert [problem.split(";")[0] for problem in problems(environment, store)] == [
+        "/etl/operational/url names no database",
+        "ETL_REPORTING_URL is not set",
+        "TABLES has 'a.b.c', of 3 parts",
+        "ETL_RUN_ID is 'a b'",
+        "ETL_JOBS is '0'",
+        "/etl/verify is 'md5'",
+    ]
+
+
+def test_the_part_at_fault_is_named() -> None:
+    """Not the URL beside it; and a database that no part names is one that is not set."""
+    assert problems(MINIMUM | {"ETL_REPORTING_PORT": "x"}) == (
+        "ETL_REPORTING_PORT has a port that is no number from 1 to 65535",
+    )
+    no_url = {name: value for name, value in MINIMUM.items() if name != "ETL_REPORTING_URL"}
+    assert problems(no_url | {"ETL_REPORTING_HOST": "two"}) == (
+        "ETL_REPORTING_DBNAME is not set; set it, or the parameter reporting/dbname under ETL_PARAMETER_PATH",
+    )
+
+
+@pytest.mark.parametrize("path", ["nightly-etl/prod", "/", "//prod", "/a b", "/prod/*", "arn:aws:ssm:x", "/a" * 16])
+def test_a_path_that_is_none_is_refused(path: str) -> None:
+    """Before the store is asked."""
+    assert problems({"ETL_PARAMETER_PATH": path}) == (
+        f"ETL_PARAMETER_PATH is {path!r}; write a path such as /nightly-etl/prod",
+    )
+
+
+def test_slips_of_the_pen_are_warned_of() -> None:
+    """A variable or parameter one slip away from a setting is told; others' are their own business."""
+    store = {"operational/pasword": "x", "table": "y", "slack/webhook": "z"}
+    _, warnings = loaded(MINIMUM | {"ETL_PARAMETER_PATH": "/etl", "ETL_JOB": "3", "ETL_SLACK": "x"}, store)
+    assert warnings == [
+        "ETL_JOB is no setting; did you mean ETL_JOBS?",
+        "operational/pasword is no setting; did you mean operational/password?",
+        "table is no setting; did you mean tables?",
+    ]
+
+
+def test_options_come_from_a_file_or_from_the_store(tmp_path: Path) -> None:
+    """The environment names a file, the parameter holds the text itself."""
+    file = tmp_path / "options.toml"
+    file.write_text('[defaults]\nwhere = "true"\n')
+    from_file, _ = loaded(MINIMUM | {"ETL_OPTIONS_FILE": str(file)})
+    from_store, _ = loaded(MINIMUM | {"ETL_PARAMETER_PATH": "/etl"}, {"options": file.read_text()})
+    assert from_file.options == from_store.options
+    assert from_file.options.defaults.where == "true"
+
+
+def test_secrets_are_known_as_they_are_and_encoded_the_longest_first() -> None:
+    """So that one which holds another is taken out whole."""
+    settings, _ = loaded(MINIMUM | {"ETL_OPERATIONAL_PASSWORD": "a/b", "ETL_REPORTING_PASSWORD": "a/b c"})
+    assert settings.secrets == ["a%2Fb%20c", "a%2Fb", "a/b c", "a/b"]
+    assert settings.redact("a/b c and a%2Fb") == "*** and ***"
+
+
+def test_settings_never_show_a_password() -> None:
+    """Not printed, not dumped."""
+    settings, _ = loaded(MINIMUM | {"ETL_OPERATIONAL_PASSWORD": "s3cr3t"})
+    for shown in (str(settings), repr(settings), str(settings.model_dump())):
+        assert "s3cr3t" not in shown
+
+
+def test_settings_are_frozen() -> None:
+    """Nothing changes them once they are validated."""
+    settings, _ = loaded(MINIMUM)
+    with pytest.raises(ValueError, match="frozen"):
+        settings.jobs = 5
+
+
+def test_made_up_run_ids_differ_and_are_valid() -> None:
+    """Two runs of one second are two runs."""
+    assert new_run_id() != new_run_id()
+    assert loaded(MINIMUM | {"ETL_RUN_ID": new_run_id()})

@@ -1,0 +1,57 @@
+"""Errors: one line, no rows of the user's, and which of them pass by themselves."""
+
+from __future__ import annotations
+
+import asyncpg
+import psycopg
+import pytest
+
+from etl import errors
+
+
+def test_every_error_has_an_exit_status() -> None:
+    """Bad configuration is 2, all else is 1."""
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.EtlError)]
+    assert {kind.__name__ for kind in kinds if kind.exit_status == 2} == {"ConfigurationError"}
+    assert {kind.exit_status for kind in kinds} == {1, 2}
+
+
+def test_a_message_of_many_lines_becomes_one() -> None:
+    """Drivers' messages have line breaks and tabs."""
+    assert errors.one_line(OSError("connection failed:\n\tIs the server\n running?")) == (
+        "connection failed: Is the server running?"
+    )
+    assert errors.one_line(ValueError()) == "ValueError"
+
+
+def test_a_servers_detail_is_not_quoted() -> None:
+    """It holds the offending row."""
+    error = asyncpg.UniqueViolationError("duplicate key value")
+    error.detail, error.hint = "Key (email)=(a@b) already exists.", "Try another."
+    assert errors.one_line(error) == "duplicate key value Try another."
+
+
+@pytest.mark.parametrize(
+    ("error", "transient"),
+    [
+        (errors.ConnectionFailed("x"), True),
+        (psycopg.errors.AdminShutdown("x"), True),
+        (psycopg.errors.DeadlockDetected("x"), True),
+        (psycopg.OperationalError("the connection is lost"), True),
+        (asyncpg.SerializationError("conflict with recovery"), True),
+        (asyncpg.ConnectionDoesNotExistError("x"), True),
+        (asyncpg.InterfaceError("connection is closed"), True),
+        (ConnectionResetError("x"), True),
+        (TimeoutError("x"), True),
+        (asyncpg.InterfaceError("wrong argument"), False),
+        (psycopg.errors.UniqueViolation("x"), False),
+        (psycopg.errors.DiskFull("x"), False),
+        (psycopg.errors.QueryCanceled("x"), False),
+        (asyncpg.InsufficientPrivilegeError("x"), False),
+        (errors.ConfigurationError("x"), False),
+        (ValueError("x"), False),
+    ],
+)
+def test_only_what_may_pass_by_itself_is_tried_again(error: Exception, transient: bool) -> None:
+    """Connection trouble, restarts, deadlocks and recovery conflicts; never a fault in data or rights."""
+    assert errors.is_transient(error) is transient

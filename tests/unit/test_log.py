@@ -1,0 +1,69 @@
+"""Logs: the contract's lines, and what may not stand in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etl import log
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+def test_a_line_is_json_and_begins_as_the_contract_says(capsys: pytest.CaptureFixture[str]) -> None:
+    """timestamp, level, event, run_id, and then the event's own."""
+    log.configure("json", "info")
+    log.bind(run_id="tonight")
+    structlog.get_logger().info("table.loaded", table="öffentlich.☃", rows=1)
+    out, err = capsys.readouterr()
+    line = json.loads(out)
+    assert list(line) == ["timestamp", "level", "event", "run_id", "table", "rows"]
+    assert (line["event"], line["table"], err) == ("table.loaded", "öffentlich.☃", "")
+    assert "☃" in out
+
+
+def test_errors_are_told_on_standard_error_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """As plain text, naming the table; the JSON line stays where it was."""
+    log.configure("json", "info")
+    structlog.get_logger().error("table.failed", table="public.orders", error="no")
+    out, err = capsys.readouterr()
+    assert err == "etl: table.failed public.orders: no\n"
+    assert json.loads(out)["error"] == "no"
+
+
+def test_a_level_hides_what_is_below_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """ETL_LOG_LEVEL=error says errors only."""
+    log.configure("json", "error")
+    structlog.get_logger().warning("x")
+    assert capsys.readouterr().out == ""
+
+
+@given(st.text(min_size=3), st.text(), st.text())
+def test_no_text_keeps_a_secret(secret: str, before: str, after: str) -> None:
+    """Wherever in the text it stands."""
+    assert secret not in log.redact(before + secret + after, [secret]).replace("***", "\0")
+
+
+def test_secrets_are_taken_out_of_every_field(capsys: pytest.CaptureFixture[str]) -> None:
+    """On both streams, quotes and backslashes in the secret or not."""
+    secret = 's3"c\\r3t'
+    log.configure("json", "info", [secret])
+    structlog.get_logger().error("table.failed", table=f"a{secret}", error=f"password {secret} is wrong")
+    out, err = capsys.readouterr()
+    assert json.loads(out)["error"] == "password *** is wrong"
+    assert "r3t" not in out + err
+
+
+def test_short_secrets_do_not_take_the_sense_away() -> None:
+    """A password of one letter would make every line unreadable."""
+    assert log.redact("public.orders", ["o"]) == "public.orders"
