@@ -91,6 +91,11 @@ class Table:
         return all(column.binary for column in self.columns)
 
     @property
+    def relation(self) -> Relation:
+        """The name alone."""
+        return Relation(self.schema, self.name)
+
+    @property
     def carried(self) -> tuple[str, ...]:
         """The names of what comes from the source with the columns: indexes, constraints, extended statistics."""
         indexes = (index.name for index in self.indexes)

@@ -38,6 +38,8 @@ _NAMES: dict[str, tuple[str, str | None]] = {
     "run_id": ("ETL_RUN_ID", None),
     "jobs": ("ETL_JOBS", "jobs"),
     "publish": ("ETL_PUBLISH", "publish"),
+    "deadline": ("ETL_PUBLISH_DEADLINE", "publish_deadline"),
+    "blockers": ("ETL_PUBLISH_BLOCKERS", "publish_blockers"),
     "snapshot": ("ETL_SNAPSHOT", None),
     "verify": ("ETL_VERIFY", "verify"),
     "options": ("ETL_OPTIONS_FILE", "options"),
@@ -82,7 +84,7 @@ def load(
     return settings, _suspicious(environment, parameters)
 
 
-_PLAIN = ("run_id", "jobs", "publish", "snapshot", "verify", "log_format", "log_level")
+_PLAIN = ("run_id", "jobs", "publish", "deadline", "blockers", "snapshot", "verify", "log_format", "log_level")
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Value]:

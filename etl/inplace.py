@@ -6,7 +6,7 @@ by key where the table has one; readers are never blocked, and a reader with an 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from psycopg import sql
 
@@ -31,6 +31,20 @@ async def replace(target: Target, table: Relation) -> None:
     for statement in _statements(_name(table), _name(staging_name), key, [name for name, _ in new]):
         await target.execute(statement)
     await staging.drop_staged(target, [staging_name])
+
+
+async def refresh(target: Target, tables: Sequence[Relation], ready: Collection[Relation]) -> None:
+    """Fills the materialized views that rest on tables replaced in place, in the caller's transaction.
+
+    Those that are ``ready`` in staging, because they rest on swapped tables too, are filled there. A live one is
+    filled beside its readers where it has a unique index; else its readers wait until the publish is over.
+    """
+    for view in live.views(await live.objects(target, tables)):
+        if view.kind == "m" and view.is_populated:
+            is_ready = view.relation in ready
+            name = sql.Identifier(staging.schema_of(view.schema), view.name) if is_ready else view.identifier
+            how = sql.SQL("CONCURRENTLY " if view.refreshes_concurrently and not is_ready else "")
+            await target.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}{}").format(how, name))
 
 
 def _statements(

@@ -13,6 +13,8 @@ from typing import Any
 from psycopg import sql
 
 from etl import drift
+from etl.catalog import Column
+from etl.drift import Drift
 from etl.postgres import Target, target_query
 from etl.selection import Relation, label
 
@@ -44,6 +46,7 @@ class Object:
     has_comment: bool
     options: tuple[str, ...]
     is_populated: bool
+    refreshes_concurrently: bool
     definition: str | None
     rests_on: tuple[int, ...]
     reads_schemas: tuple[str, ...]
@@ -94,16 +97,6 @@ class Garment:
     statement: str
 
 
-@dataclass(frozen=True, slots=True)
-class Extra:
-    """An index, a constraint or extended statistics of a live table, as the statement for the staging table."""
-
-    kind: str
-    name: str
-    statement: str
-    comment_statement: str | None
-
-
 async def objects(target: Target, tables: Iterable[Relation]) -> list[Object]:
     """Reads the tables given, as far as they are there, and all views that rest on them, by name."""
     chosen = list(tables)
@@ -123,15 +116,22 @@ async def garments(target: Target, found: Iterable[Object]) -> list[Garment]:
     return [Garment(**row) for row in await cursor.fetchall()]
 
 
-async def extras(target: Target, relation: Relation, staging_schema: str) -> list[Extra]:
-    """Reads the indexes, constraints and extended statistics of a live table or materialized view."""
-    wanted = {"schema": relation.schema, "name": relation.name, "staging": staging_schema}
+async def extras(target: Target, live: Relation, staging_schema: str, known: Collection[str] = ()) -> list[str]:
+    """Reads the indexes, constraints and extended statistics of a live table or materialized view.
+
+    Gives the statements that make them on its staging one, without those ``known`` by name: what the source has
+    brought again, or did not bring again because it is gone there.
+    """
+    wanted = {"schema": live.schema, "name": live.name, "staging": staging_schema}
     cursor = await target.execute(target_query("extras"), wanted)
-    rows = await cursor.fetchall()
-    return [
-        Extra(row["kind"], row["name"], row["statement"], row["comment_statement"] if row["has_comment"] else None)
-        for row in rows
-    ]
+    rows = [row for row in await cursor.fetchall() if row["name"] not in known]
+    return [row[key] for row in rows for key in ("statement", "comment_statement") if row[key] is not None]
+
+
+async def drifted(target: Target, live: Relation, wanted: Sequence[Column]) -> Drift | None:
+    """Tells how the columns wanted differ from those of the live table; None where they do not, or there is none."""
+    old = await columns(target, live)
+    return drift.between(old, [(column.name, column.type) for column in wanted]) or None if old else None
 
 
 async def columns(target: Target, relation: Relation) -> list[drift.Named]:

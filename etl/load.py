@@ -13,7 +13,7 @@ The source is done with after *fill*: its vacuum does not wait for our indexes.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import TypeVar
@@ -21,13 +21,12 @@ from typing import TypeVar
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from etl import checksum, drift, ledger, live, staging, stream
+from etl import checksum, ledger, live, staging, stream
 from etl.catalog import Table
 from etl.errors import ChecksumDiffers, RowsDiffer, is_transient, one_line
 from etl.ledger import Load
 from etl.postgres import Pair, Source, Target
 from etl.progress import Progress
-from etl.selection import Relation
 from etl.snapshot import Snapshot
 
 ATTEMPTS = 4
@@ -93,10 +92,12 @@ class Loader:
             began = perf_counter()
             await staging.build_indexes(writer, table)
             await staging.comment(writer, table)
-            await self._carry_extras(writer, table)
-            await self._say_drift(writer, table)
+            known = {*table.carried, *await ledger.carried(writer, table.relation)}
+            await staging.add(writer, await live.extras(writer, table.relation, staging.schema_of(table.schema), known))
             indexed = perf_counter()
             await staging.analyze(writer, table)
+            if drifted := await live.drifted(writer, table.relation, table.columns):
+                log.info("table.drifted", table=str(table), changes=str(drifted))
             load = Load(
                 table_name=str(table),
                 schema_name=table.schema,
@@ -113,22 +114,6 @@ class Loader:
             )
             await ledger.record(writer, self.run_id, load)
         return load
-
-    async def _say_drift(self, writer: Target, table: Table) -> None:
-        old = await live.columns(writer, Relation(table.schema, table.name))
-        drifted = drift.between(old, [(column.name, column.type) for column in table.columns])
-        if old and drifted:
-            log.info(
-                "table.drifted", table=str(table), **{key: value for key, value in asdict(drifted).items() if value}
-            )
-
-    async def _carry_extras(self, writer: Target, table: Table) -> None:
-        """Builds what the reporting side has added to the live table: what never came from the source."""
-        relation = Relation(table.schema, table.name)
-        ours = {*table.carried, *await ledger.carried(writer, relation)}
-        for extra in await live.extras(writer, relation, staging.schema_of(table.schema)):
-            if extra.name not in ours:
-                await staging.add(writer, extra.statement, extra.comment_statement)
 
     async def _retried(self, table: Table, pair: Pair, step: Callable[[], Awaitable[T]]) -> T:
         """Does a step, again on new connections where what failed may pass by itself."""

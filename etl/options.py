@@ -9,6 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -30,6 +31,8 @@ class TableOptions(BaseModel):
     """Columns not to copy."""
     where: str | None = None
     """A condition on the rows to copy, in the source's SQL."""
+    publish: Literal["swap", "in-place"] | None = None
+    """Whether the staging table becomes the live one (the default), or its rows replace the live one's."""
 
     def over(self, other: TableOptions) -> TableOptions:
         """Gives these options with ``other`` where nothing is said here."""
@@ -59,7 +62,11 @@ class Options:
         defaults = next((options for name, options in sections if name == DEFAULTS), TableOptions())
         return cls(defaults, tuple(patterns))
 
-    def of(self, table: Table) -> TableOptions:
+    def is_in_place(self, live: Relation) -> bool:
+        """Tells whether a live table's rows are to be replaced in place."""
+        return self.of(live).publish == "in-place"
+
+    def of(self, table: Table | Relation) -> TableOptions:
         """Gives the options that hold for one table."""
         found = self.defaults
         for pattern, options in self.sections:

@@ -6,29 +6,23 @@ locks with a short timeout, gives way, and asks again until a deadline.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
 import psycopg
 import structlog
-from psycopg import sql
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random
 
-from etl import guard, ledger, live, staging, views
-from etl.errors import CannotCarry, PublishBlocked, PublishFailed, one_line, sqlstate
-from etl.postgres import Target, connect_target, create_schemas, target_query
+from etl import guard, inplace, ledger, live, views
+from etl.errors import PublishBlocked, PublishFailed, one_line, sqlstate
+from etl.postgres import Target, connect_target, target_query
 from etl.selection import Relation
 from etl.settings import Settings
+from etl.swap import ViewsChanged, prepare
 
-LOCK_TIMEOUT = "100ms"
-"""How long one lock is waited for; readers that come meanwhile wait behind us for as long."""
-
-LOCK_PHASE_TIMEOUT = "500ms"
-"""How long all locks together may take: below deadlock_timeout (1 s), so that no reader ever pays for a deadlock."""
-
-DEADLINE = 600.0
-"""Seconds after which a publish that is blocked gives up."""
+LAST_TRY = 5.0
+"""Seconds for another try after the sessions in the way were ended."""
 
 PAUSE = (0.1, 1.0)
 """Seconds between two attempts, at random, so that two publishes do not meet again and again."""
@@ -38,6 +32,21 @@ PAUSE = (0.1, 1.0)
 _BLOCKED = {"55P03", "57014", "40P01", "2BP01"}
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How to publish: which tables in place, how long to try, and whether to end who is in the way by then."""
+
+    in_place: frozenset[Relation] = frozenset()
+    deadline: float = 600.0
+    ends_blockers: bool = False
+
+    @classmethod
+    def of(cls, settings: Settings, tables: Iterable[Relation]) -> Policy:
+        """Gives what the settings and the tables' options say."""
+        in_place = frozenset(table for table in tables if settings.options.is_in_place(table))
+        return cls(in_place, settings.deadline, settings.blockers == "end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,7 @@ class Published:
 
 
 async def publish(
-    target: Target, run_id: str, tables: Sequence[Relation], *, closes_run: bool = True, deadline: float = DEADLINE
+    target: Target, run_id: str, tables: Sequence[Relation], policy: Policy, *, closes_run: bool = True
 ) -> Published:
     """Makes staged tables live, all of them or none.
 
@@ -60,17 +69,21 @@ async def publish(
     PublishBlocked when readers hold the tables until the deadline, PublishFailed for the rest.
     """
     began = perf_counter()
-    publishing = _Publish(target, run_id, sorted(tables, key=lambda table: (table.schema, table.name)), closes_run)
-    retrying = AsyncRetrying(
-        retry=retry_if_exception(_is_blocked), stop=stop_after_delay(deadline), wait=wait_random(*PAUSE), reraise=True
-    )
+    ordered = sorted(tables, key=lambda table: (table.schema, table.name))
+    publishing = _Publish(target, run_id, ordered, await _in_place(target, policy), closes_run)
     try:
-        await retrying(publishing.attempt)
-    except psycopg.Error as error:
-        if _is_blocked(error):
-            raise PublishBlocked(await publishing.blocked(deadline)) from error
-        raise PublishFailed(f"the publish failed, the live tables are as they were: {one_line(error)}") from error
+        await publishing.until(policy.deadline)
+    except PublishBlocked:
+        if not policy.ends_blockers:
+            raise
+        await _end_blockers(target, publishing.swapped)
+        await publishing.until(LAST_TRY)
     return Published(len(tables), publishing.attempts, perf_counter() - began, publishing.blocked_ms)
+
+
+async def _in_place(target: Target, policy: Policy) -> list[Relation]:
+    """Gives the tables to publish in place that are there already; the others are new, and moved in."""
+    return sorted([table for table in policy.in_place if await live.columns(target, table)], key=str)
 
 
 async def publish_run(settings: Settings) -> Published:
@@ -83,7 +96,7 @@ async def publish_run(settings: Settings) -> Published:
     try:
         staged = await _staged(control, settings.run_id)
         await guard.lock(control, settings.run_id, staged)
-        done = await publish(control, settings.run_id, staged)
+        done = await publish(control, settings.run_id, staged, Policy.of(settings, staged))
     finally:
         await control.close()
     say(done)
@@ -114,15 +127,6 @@ def say(done: Published) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Replacement:
-    """All that one publish will do, read and composed before it takes its first lock."""
-
-    locks: tuple[sql.Composable, ...]
-    moves: tuple[sql.Composable, ...]
-    garments: tuple[live.Garment, ...]
-
-
 @dataclass(slots=True)
 class _Publish:
     """A publish under way, over its attempts."""
@@ -130,24 +134,74 @@ class _Publish:
     target: Target
     run_id: str
     tables: Sequence[Relation]
+    in_place: Sequence[Relation]
     closes_run: bool
     staged: views.Staged | None = None
     attempts: int = 0
     blocked_ms: float = 0.0
 
-    async def attempt(self) -> None:
+    @property
+    def swapped(self) -> list[Relation]:
+        """The tables of which the staging table itself becomes the live one."""
+        return [table for table in self.tables if table not in self.in_place]
+
+    async def until(self, deadline: float) -> None:
+        """Publishes, trying again for ``deadline`` seconds while others are in the way."""
+        try:
+            self.staged = self.staged or await views.stage(self.target, self.swapped)
+            await self._flush()
+            async with self.target.transaction():
+                await self.target.execute(b"SET LOCAL synchronous_commit = on")
+                for table in self.in_place:
+                    await inplace.replace(self.target, table)
+                await inplace.refresh(self.target, self.in_place, [view.relation for view in self.staged.ready])
+                await self._retried(deadline)
+                began = perf_counter()
+            self.blocked_ms += (perf_counter() - began) * 1000
+        except psycopg.Error as error:
+            raise PublishFailed(f"the publish failed, the live tables are as they were: {one_line(error)}") from error
+
+    async def _flush(self) -> None:
+        """Makes what is staged durable now: the publish's commit, for which readers wait, has the less to write."""
+        async with self.target.transaction():
+            await self.target.execute(b"SET LOCAL synchronous_commit = on")
+            await self.target.execute(
+                b"SELECT pg_catalog.pg_current_xact_id()"
+            )  # only a transaction with an id flushes
+
+    async def _retried(self, deadline: float) -> None:
+        """Tries to swap until it succeeds; each try is a savepoint, so that the rows in place are replaced once."""
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(_is_blocked),
+            stop=stop_after_delay(deadline),
+            wait=wait_random(*PAUSE),
+            reraise=True,
+        )
+        try:
+            await retrying(self._attempt)
+        except psycopg.Error as error:
+            if not _is_blocked(error):
+                raise
+            blockers = await _blockers(self.target, self.swapped) or ["sessions that are gone by now"]
+            who = "; ".join(blockers)
+            raise PublishBlocked(
+                f"the live tables were in use for {deadline:g} s, so nothing was published; held by {who}"
+            ) from error
+
+    async def _attempt(self) -> None:
         """Tries once; views are staged anew only when they have changed, because that may take its time."""
         self.attempts += 1
-        self.staged = self.staged or await views.stage(self.target, self.tables)
+        self.staged = self.staged or await views.stage(self.target, self.swapped)
         began = perf_counter()
         try:
             async with self.target.transaction():
-                # The staged rows' WAL becomes durable with this commit record, at the latest.
-                await self.target.execute(b"SET LOCAL synchronous_commit = on")
-                replacement = await _prepared(self.target, self.tables, self.staged)
+                swap = await prepare(self.target, self.swapped, self.staged)
                 began = perf_counter()
-                await self._replace(replacement)
-        except _ViewsChanged:
+                await swap.execute(self.target)
+                await ledger.published(self.target, self.run_id, [str(table) for table in self.tables])
+                if self.closes_run:
+                    await ledger.close_run(self.target, self.run_id, "published")
+        except ViewsChanged:
             self.staged = None
             raise
         except psycopg.Error as error:
@@ -156,122 +210,17 @@ class _Publish:
             raise
         self.blocked_ms = (perf_counter() - began) * 1000
 
-    async def _replace(self, replacement: _Replacement) -> None:
-        await _lock(self.target, replacement)
-        await _execute(self.target, replacement.moves)
-        await _execute(self.target, [_worn(garment) for garment in replacement.garments])
-        await ledger.published(self.target, self.run_id, [str(table) for table in self.tables])
-        if self.closes_run:
-            await ledger.close_run(self.target, self.run_id, "published")
-
     async def _say_blocked(self, blocked_ms: float) -> None:
         log.info(
             "publish.blocked",
             attempt=self.attempts,
             blocked_ms=round(blocked_ms, 1),
-            blockers=await _blockers(self.target, self.tables),
+            blockers=await _blockers(self.target, self.swapped),
         )
-
-    async def blocked(self, deadline: float) -> str:
-        """Says who was in the way until the deadline."""
-        blockers = await _blockers(self.target, self.tables) or ["sessions that are gone by now"]
-        return (
-            f"the live tables were in use for {deadline:g} s, so nothing was published; held by {'; '.join(blockers)}"
-        )
-
-
-async def _prepared(target: Target, tables: Sequence[Relation], staged: views.Staged) -> _Replacement:
-    found = await live.objects(target, tables)
-    refuse_obstacles(found)
-    if tuple(live.views(found)) != staged.found:
-        raise _ViewsChanged
-    old = [one for one in found if one.is_live]
-    moving = [*tables, *(view.relation for view in staged.ready)]
-    in_staging = await live.objects(target, [_staging_name(one) for one in moving])
-    new = {one.relation: one for one in in_staging if one.is_live}
-    if missing := [str(table) for table in tables if _staging_name(table) not in new]:
-        raise PublishFailed(f"{', '.join(missing)} is no longer staged; another run or `etl abort` has dropped it")
-    await create_schemas(target, {table.schema for table in tables})
-    moves: list[sql.Composable] = [sql.SQL("DROP TABLE {}").format(one.identifier) for one in old]
-    for one in moving:
-        moves += _move(one, new[_staging_name(one)])
-    moves += [live.create(view, view.identifier, view.definition or "") for view in staged.late]
-    moves += [sql.SQL(statement) for statement in await live.default_grants(target, _first(tables, old))]
-    worn = await live.garments(target, found)
-    locks: list[sql.Composable] = [live.drop(view) for view in reversed(staged.found)]
-    if old:
-        names = sql.SQL(", ").join(one.identifier for one in old)
-        locks.append(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names))
-    return _Replacement(tuple(locks), tuple(moves), tuple(_dressed(found, new, worn)))
-
-
-def refuse_obstacles(found: Sequence[live.Object]) -> None:
-    """Raises CannotCarry naming everything that could not be put back."""
-    if obstacles := [one.obstacle for one in found if one.obstacle]:
-        raise CannotCarry("; ".join(obstacles))
-
-
-def _staging_name(one: Relation | live.Object) -> Relation:
-    return Relation(staging.schema_of(one.schema), one.name)
-
-
-def _first(tables: Sequence[Relation], old: Sequence[live.Object]) -> list[Relation]:
-    """Gives the tables that are published for the first time."""
-    there = {one.relation for one in old}
-    return [table for table in tables if Relation(table.schema, table.name) not in there]
-
-
-def _move(one: Relation, staged: live.Object) -> Iterator[sql.Composable]:
-    """Gives the statements that take a staged table or view to its live schema, bare of what it was granted."""
-    schema = sql.Identifier(one.schema)
-    yield sql.SQL("ALTER {} {} SET SCHEMA {}").format(staged.word, staged.identifier, schema)
-    for statistics in staged.statistics:
-        name = sql.Identifier(staged.schema, statistics)
-        yield sql.SQL("ALTER STATISTICS {} SET SCHEMA {}").format(name, schema)
-    yield from live.undress(staged, sql.Identifier(one.schema, one.name))
-
-
-def _dressed(
-    found: Sequence[live.Object], new: Mapping[Relation, live.Object], worn: Sequence[live.Garment]
-) -> Iterator[live.Garment]:
-    """Gives what can be put on the new tables and views, in the order in which it must be."""
-    fitting = set[live.Garment]()
-    for one in found:
-        staged = new.get(_staging_name(one))
-        columns = staged.columns if staged else one.columns
-        own = {*staged.commented_columns, *([None] if staged.has_comment else [])} if staged and one.is_live else set()
-        fitting |= set(live.dress((garment for garment in worn if garment.oid == one.oid), columns, own))
-    return (garment for garment in worn if garment in fitting)
-
-
-def _worn(garment: live.Garment) -> sql.Composable:
-    statement = sql.SQL(garment.statement)
-    if garment.role is None:
-        return statement
-    return sql.SQL("SET LOCAL ROLE {}; {}; RESET ROLE").format(sql.Identifier(garment.role), statement)
-
-
-async def _lock(target: Target, replacement: _Replacement) -> None:
-    """Takes every lock that the publish needs: dependent views first, as their readers do, then the tables.
-
-    Views are dropped at once, because LOCK TABLE on a view would lock all that it reads, too.
-    """
-    timeouts = f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; SET LOCAL statement_timeout = '{LOCK_PHASE_TIMEOUT}'"
-    await _execute(target, [sql.SQL(timeouts), *replacement.locks, sql.SQL("SET LOCAL statement_timeout = 0")])
-
-
-async def _execute(target: Target, statements: Sequence[sql.Composable]) -> None:
-    """Executes statements in one round trip, because readers wait for every one."""
-    if statements:
-        await target.execute(sql.SQL("; ").join(statements))
-
-
-class _ViewsChanged(Exception):
-    """Somebody made, changed or dropped a dependent view since the views were staged; they are staged anew."""
 
 
 def _is_blocked(error: BaseException) -> bool:
-    return sqlstate(error) in _BLOCKED or isinstance(error, _ViewsChanged)
+    return sqlstate(error) in _BLOCKED or isinstance(error, ViewsChanged)
 
 
 async def _blockers(target: Target, tables: Sequence[Relation]) -> list[str]:
@@ -283,3 +232,11 @@ async def _blockers(target: Target, tables: Sequence[Relation]) -> list[str]:
         f" since {row['query_start']:%Y-%m-%d %H:%M:%S %Z}"
         for row in await cursor.fetchall()
     ]
+
+
+async def _end_blockers(target: Target, tables: Sequence[Relation]) -> None:
+    """Ends the sessions that hold a lock on the live tables; needs pg_signal_backend, or the same role."""
+    names = {"schemas": [table.schema for table in tables], "names": [table.name for table in tables]}
+    cursor = await target.execute(target_query("end_blockers"), names)
+    for row in await cursor.fetchall():
+        log.warning("publish.ended_blocker", pid=row["pid"], user=row["user"], application=row["application"])

@@ -31,6 +31,7 @@ from etl.load import Loader
 from etl.options import Options
 from etl.postgres import Pair, Target, close_source, connect_source, connect_target
 from etl.progress import Progress
+from etl.publish import Policy
 from etl.selection import Relation
 from etl.settings import Settings
 from etl.snapshot import Snapshot
@@ -198,7 +199,8 @@ class _Run:
             if self.settings.publish == "table":
                 async with self.turn:
                     alone = [Relation(table.schema, table.name)]
-                    await publishing.publish(self.control, self.settings.run_id, alone, closes_run=False)
+                    policy = Policy.of(self.settings, alone)
+                    await publishing.publish(self.control, self.settings.run_id, alone, policy, closes_run=False)
         except (SnapshotLost, ConnectionFailed):
             raise  # no other table would fare better
         except EXPECTED as error:
@@ -216,7 +218,9 @@ class _Run:
         if self.settings.publish == "table":
             await ledger.close_run(self.control, self.settings.run_id, "published")
         else:
-            publishing.say(await publishing.publish(self.control, self.settings.run_id, self.chosen))
+            chosen = [Relation(relation.schema, relation.name) for relation in self.chosen]
+            policy = Policy.of(self.settings, chosen)
+            publishing.say(await publishing.publish(self.control, self.settings.run_id, chosen, policy))
         return "published"
 
     async def _give_up(self, status: str, reason: str) -> None:

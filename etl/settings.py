@@ -32,6 +32,12 @@ def _jobs(text: Any) -> int:
     return int(text)
 
 
+def _deadline(text: Any) -> float:
+    if not re.fullmatch(r"[0-9]{1,6}", str(text).strip()):
+        raise ValueError(f"is {text!r}; write a whole number of seconds")
+    return float(text)
+
+
 def _run_id(text: str) -> str:
     if not _RUN_ID.fullmatch(text):
         raise ValueError(f"is {text!r}; write 1 to 100 letters, digits and . _ : + = @ -")
@@ -63,6 +69,8 @@ class Settings(BaseModel):
     publish: Annotated[Literal["run", "table", "defer"], _choice("run", "table", "defer")] = "run"
     snapshot: Annotated[Literal["own", "run"], _choice("own", "run")] = "own"
     verify: Annotated[Literal["rows", "checksum", "none"], _choice("rows", "checksum", "none")] = "rows"
+    deadline: Annotated[float, BeforeValidator(_deadline)] = 600.0
+    blockers: Annotated[Literal["wait", "end"], _choice("wait", "end")] = "wait"
     options: Options = Options()
     log_format: Annotated[Literal["json", "console"], _choice(*log.FORMATS)] = "json"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _choice(*log.LEVELS)] = "info"

@@ -126,9 +126,10 @@ async def comment(target: Target, table: Table) -> None:
         await target.execute(sql.SQL("; ").join(statements))
 
 
-async def add(target: Target, *statements: str | None) -> None:
+async def add(target: Target, statements: Sequence[str]) -> None:
     """Executes statements that the catalog has composed for a staging table."""
-    await target.execute(sql.SQL("; ").join(sql.SQL(statement) for statement in statements if statement))
+    if statements:
+        await target.execute(sql.SQL("; ").join(sql.SQL(statement) for statement in statements))
 
 
 async def analyze(target: Target, table: Table) -> None:

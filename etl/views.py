@@ -89,8 +89,7 @@ async def _make(target: Target, view: Object, made: Mapping[int, int]) -> int | 
         if set(there.rests_on) != wanted:
             await target.execute(live.drop(there))
             return None
-        for extra in await live.extras(target, view.relation, staging_schema):
-            await target.execute("; ".join(filter(None, (extra.statement, extra.comment_statement))).encode())
+        await staging.add(target, await live.extras(target, view.relation, staging_schema))
     return there.oid
 
 

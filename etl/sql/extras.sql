@@ -14,9 +14,9 @@ SELECT 'index' AS kind,
               substr(pg_catalog.pg_get_indexdef(i.indexrelid),
                      length(format('CREATE %sINDEX %I ON %I.%I ', CASE WHEN i.indisunique THEN 'UNIQUE ' END,
                                    ic.relname, l.nspname, l.relname)) + 1)) AS statement,
-       format('COMMENT ON INDEX %I.%I IS %L', :'staging'::text, ic.relname,
-              pg_catalog.obj_description(i.indexrelid, 'pg_class')) AS comment_statement,
-       pg_catalog.obj_description(i.indexrelid, 'pg_class') IS NOT NULL AS has_comment
+       CASE WHEN pg_catalog.obj_description(i.indexrelid, 'pg_class') IS NOT NULL THEN
+           format('COMMENT ON INDEX %I.%I IS %L', :'staging'::text, ic.relname,
+                  pg_catalog.obj_description(i.indexrelid, 'pg_class')) END AS comment_statement
   FROM live l
   JOIN pg_catalog.pg_index i ON i.indrelid = l.oid AND i.indisvalid
   JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
@@ -26,9 +26,9 @@ UNION ALL
 SELECT 'constraint', k.conname::text,
        format('ALTER TABLE %I.%I ADD CONSTRAINT %I %s', :'staging'::text, l.relname, k.conname,
               pg_catalog.pg_get_constraintdef(k.oid)),
-       format('COMMENT ON CONSTRAINT %I ON %I.%I IS %L', k.conname, :'staging'::text, l.relname,
-              pg_catalog.obj_description(k.oid, 'pg_constraint')),
-       pg_catalog.obj_description(k.oid, 'pg_constraint') IS NOT NULL
+       CASE WHEN pg_catalog.obj_description(k.oid, 'pg_constraint') IS NOT NULL THEN
+           format('COMMENT ON CONSTRAINT %I ON %I.%I IS %L', k.conname, :'staging'::text, l.relname,
+                  pg_catalog.obj_description(k.oid, 'pg_constraint')) END
   FROM live l
   JOIN pg_catalog.pg_constraint k ON k.conrelid = l.oid AND k.contype IN ('p', 'u', 'x', 'c')
 UNION ALL
@@ -39,9 +39,9 @@ SELECT 'statistics', s.stxname::text,
                      length(d.d) - length(format('CREATE STATISTICS %I.%I ', sn.nspname, s.stxname))
                                  - length(format(' FROM %I.%I', l.nspname, l.relname))),
               :'staging'::text, l.relname),
-       format('COMMENT ON STATISTICS %I.%I IS %L', :'staging'::text, s.stxname,
-              pg_catalog.obj_description(s.oid, 'pg_statistic_ext')),
-       pg_catalog.obj_description(s.oid, 'pg_statistic_ext') IS NOT NULL
+       CASE WHEN pg_catalog.obj_description(s.oid, 'pg_statistic_ext') IS NOT NULL THEN
+           format('COMMENT ON STATISTICS %I.%I IS %L', :'staging'::text, s.stxname,
+                  pg_catalog.obj_description(s.oid, 'pg_statistic_ext')) END
   FROM live l
   JOIN pg_catalog.pg_statistic_ext s ON s.stxrelid = l.oid
   JOIN pg_catalog.pg_namespace sn ON sn.oid = s.stxnamespace

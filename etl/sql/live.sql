@@ -27,6 +27,10 @@ SELECT c.oid,
        pg_catalog.obj_description(c.oid, 'pg_class') IS NOT NULL AS has_comment,
        coalesce(c.reloptions, '{}') AS options,
        c.relispopulated AS is_populated,
+       -- what REFRESH MATERIALIZED VIEW CONCURRENTLY asks for
+       c.relispopulated AND EXISTS (SELECT FROM pg_catalog.pg_index i
+                                     WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid
+                                       AND i.indpred IS NULL AND i.indexprs IS NULL) AS refreshes_concurrently,
        ARRAY(SELECT DISTINCT v.rests_on FROM views v WHERE v.oid = c.oid) AS rests_on,
        ARRAY(SELECT DISTINCT rn.nspname::text
                FROM views v

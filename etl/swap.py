@@ -1,0 +1,130 @@
+"""The swap: live tables go, staging tables take their places, and all that hung on the old hangs on the new.
+
+Everything is read and composed before the first lock is asked for, and executed in three round trips: locks,
+moves, and what the new ones wear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from etl import live, staging
+from etl.errors import CannotCarry, PublishFailed
+from etl.postgres import Target, create_schemas
+from etl.selection import Relation
+from etl.views import Staged
+
+LOCK_TIMEOUT = "100ms"
+"""How long one lock is waited for; readers that come meanwhile wait behind us for as long."""
+
+LOCK_PHASE_TIMEOUT = "500ms"
+"""How long all locks together may take: below deadlock_timeout (1 s), so that no reader ever pays for a deadlock."""
+
+
+class ViewsChanged(Exception):
+    """Somebody made, changed or dropped a dependent view since the views were staged; stage them anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """What one swap will do, as SQL.
+
+    ``locks``: dependent views first, as their readers do, then the tables. Views are dropped at once, because LOCK
+    TABLE on a view would lock all that it reads, too.
+    """
+
+    locks: tuple[sql.Composable, ...]
+    moves: tuple[sql.Composable, ...]
+    garments: tuple[live.Garment, ...]
+
+    async def execute(self, target: Target) -> None:
+        """Does it, in the caller's transaction."""
+        timeouts = f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; SET LOCAL statement_timeout = '{LOCK_PHASE_TIMEOUT}'"
+        await _execute(target, [sql.SQL(timeouts), *self.locks, sql.SQL("SET LOCAL statement_timeout = 0")])
+        await _execute(target, self.moves)
+        await _execute(target, [_worn(garment) for garment in self.garments])
+
+
+async def prepare(target: Target, tables: Sequence[Relation], staged: Staged) -> Swap:
+    """Reads and composes all that a swap will do, in the transaction that is to do it.
+
+    Raises CannotCarry for what could not be put back, ViewsChanged when a dependent view is not the one staged,
+    PublishFailed when a staging table is gone.
+    """
+    found = await live.objects(target, tables)
+    refuse_obstacles(found)
+    if tuple(live.views(found)) != staged.found:
+        raise ViewsChanged
+    old = [one for one in found if one.is_live]
+    moving = [*tables, *(view.relation for view in staged.ready)]
+    in_staging = await live.objects(target, [_staging_name(one) for one in moving])
+    new = {one.relation: one for one in in_staging if one.is_live}
+    if missing := [str(table) for table in tables if _staging_name(table) not in new]:
+        raise PublishFailed(f"{', '.join(missing)} is no longer staged; another run or `etl abort` has dropped it")
+    await create_schemas(target, {table.schema for table in tables})
+    moves: list[sql.Composable] = [sql.SQL("DROP TABLE {}").format(one.identifier) for one in old]
+    for one in moving:
+        moves += _move(one, new[_staging_name(one)])
+    moves += [live.create(view, view.identifier, view.definition or "") for view in staged.late]
+    moves += [sql.SQL(statement) for statement in await live.default_grants(target, _first(tables, old))]
+    worn = await live.garments(target, found)
+    locks: list[sql.Composable] = [live.drop(view) for view in reversed(staged.found)]
+    if old:
+        names = sql.SQL(", ").join(one.identifier for one in old)
+        locks.append(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names))
+    return Swap(tuple(locks), tuple(moves), tuple(_dressed(found, new, worn)))
+
+
+def refuse_obstacles(found: Sequence[live.Object]) -> None:
+    """Raises CannotCarry naming everything that could not be put back."""
+    if obstacles := [one.obstacle for one in found if one.obstacle]:
+        raise CannotCarry("; ".join(obstacles))
+
+
+def _staging_name(one: Relation | live.Object) -> Relation:
+    return Relation(staging.schema_of(one.schema), one.name)
+
+
+def _first(tables: Sequence[Relation], old: Sequence[live.Object]) -> list[Relation]:
+    """Gives the tables that are published for the first time."""
+    there = {one.relation for one in old}
+    return [table for table in tables if Relation(table.schema, table.name) not in there]
+
+
+def _move(one: Relation, staged: live.Object) -> Iterator[sql.Composable]:
+    """Gives the statements that take a staged table or view to its live schema, bare of what it was granted."""
+    schema = sql.Identifier(one.schema)
+    yield sql.SQL("ALTER {} {} SET SCHEMA {}").format(staged.word, staged.identifier, schema)
+    for statistics in staged.statistics:
+        name = sql.Identifier(staged.schema, statistics)
+        yield sql.SQL("ALTER STATISTICS {} SET SCHEMA {}").format(name, schema)
+    yield from live.undress(staged, sql.Identifier(one.schema, one.name))
+
+
+def _dressed(
+    found: Sequence[live.Object], new: Mapping[Relation, live.Object], worn: Sequence[live.Garment]
+) -> Iterator[live.Garment]:
+    """Gives what can be put on the new tables and views, in the order in which it must be."""
+    fitting = set[live.Garment]()
+    for one in found:
+        staged = new.get(_staging_name(one))
+        columns = staged.columns if staged else one.columns
+        own = {*staged.commented_columns, *([None] if staged.has_comment else [])} if staged and one.is_live else set()
+        fitting |= set(live.dress((garment for garment in worn if garment.oid == one.oid), columns, own))
+    return (garment for garment in worn if garment in fitting)
+
+
+def _worn(garment: live.Garment) -> sql.Composable:
+    statement = sql.SQL(garment.statement)
+    if garment.role is None:
+        return statement
+    return sql.SQL("SET LOCAL ROLE {}; {}; RESET ROLE").format(sql.Identifier(garment.role), statement)
+
+
+async def _execute(target: Target, statements: Sequence[sql.Composable]) -> None:
+    """Executes statements in one round trip, because readers wait for every one."""
+    if statements:
+        await target.execute(sql.SQL("; ").join(statements))
