@@ -62,9 +62,9 @@ def _statements(
         sql.SQL(statement).format(**parts)
         for statement in (
             "DELETE FROM {live} AS l WHERE NOT EXISTS (SELECT FROM {staged} AS s WHERE {same_key})",
-            # *<> compares the bytes, for every type: 1.0 is not 1.00, and json has no other comparison
+            # record_image_ne compares the bytes, for every type: 1.0 is not 1.00, and json has no other comparison
             "UPDATE {live} AS l SET ({columns}) = ROW({new}) FROM {staged} AS s"
-            " WHERE {same_key} AND ROW({old}) OPERATOR(pg_catalog.*<>) ROW({new})",
+            " WHERE {same_key} AND pg_catalog.record_image_ne(ROW({old}), ROW({new}))",
             "INSERT INTO {live} ({columns}) SELECT {new} FROM {staged} AS s"
             " WHERE NOT EXISTS (SELECT FROM {live} AS l WHERE {same_key})",
         )
