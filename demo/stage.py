@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from demo import parameters
-from demo.embedded import Server
+from demo.embedded import FAST, Server
 
 TABLES = "customers,products,orders,order_lines,payments,events"
 PARAMETER_PATH = "/nightly-etl/demo"
@@ -21,7 +21,8 @@ _REPORTING = "CREATE ROLE nightly_etl LOGIN; CREATE ROLE analyst LOGIN; CREATE D
 # Whoever reads gets the right once, here; each publish hands it on.
 _ANALYSTS = "ALTER DEFAULT PRIVILEGES FOR ROLE nightly_etl IN SCHEMA public GRANT SELECT ON TABLES TO analyst"
 
-_SETTINGS = {"shared_buffers": "256MB", "max_wal_size": "2GB", "fsync": "off"}
+# Servers that live for half a minute and whose data may be lost.
+_SETTINGS = FAST | {"wal_level": "minimal", "max_wal_senders": "0", "autovacuum": "off"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,11 @@ class Stage:
 
     @classmethod
     def build(cls, stack: ExitStack) -> Stage:
-        """Starts everything, with empty databases; the stack stops and deletes it."""
+        """Starts everything, with empty databases, and makes this process's environment the container's.
+
+        The stack stops and deletes it all.
+        """
+        _isolate()
         servers = []
         for _ in range(2):
             servers.append(Server.start(settings=_SETTINGS))
@@ -43,7 +48,9 @@ class Stage:
         operational.psql(_OPERATIONAL)
         reporting.psql(_REPORTING)
         reporting.psql(_ANALYSTS, "reporting")
-        return cls(operational, reporting, stack.enter_context(parameters.parameter_store()))
+        stage = cls(operational, reporting, stack.enter_context(parameters.parameter_store()))
+        os.environ.update(stage.environment)
+        return stage
 
     @property
     def operational_url(self) -> str:
@@ -68,13 +75,6 @@ class Stage:
             "AWS_SECRET_ACCESS_KEY": "demo",
         }
 
-    def enter(self) -> None:
-        """Makes this process's environment the container's, for itself and for what it starts."""
-        for name in [name for name in os.environ if name.startswith(("ETL_", "AWS_", "PG", "TABLES"))]:
-            del os.environ[name]
-        isolation = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "NO_PROXY": "127.0.0.1"}
-        os.environ.update(self.environment | isolation)
-
     def store_urls(self) -> None:
         """Stores both URLs as SecureStrings, as a shop's administrator would."""
         urls = {
@@ -90,3 +90,11 @@ class Stage:
     def change(self) -> None:
         """Lets a new day begin in the shop."""
         self.operational.psql((_FOLDER / "today.sql").read_text(), "shop")
+
+
+def _isolate() -> None:
+    """Takes out of the environment what a developer's shell holds and a container does not."""
+    for name in [name for name in os.environ if name.startswith(("ETL_", "AWS_", "PG", "TABLES"))]:
+        del os.environ[name]
+    nothing = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    os.environ.update(nothing | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"})

@@ -32,7 +32,6 @@ def play(stage: Stage, rows: int) -> None:
 def _make_shop(stage: Stage, rows: int) -> None:
     _heading("A shop's database, and an empty reporting database")
     stage.fill(rows)
-    stage.enter()
     stage.store_urls()
     made = stage.operational.psql("SELECT sum(n_live_tup) FROM pg_stat_user_tables", "shop")
     size = stage.operational.psql("SELECT pg_size_pretty(pg_database_size('shop'))", "shop")
@@ -75,7 +74,7 @@ def _second_night(stage: Stage) -> None:
         _etl("run")
         reader.await_answer(today)
     _show(reader.reads, yesterday, today)
-    _judge(reader, yesterday, today)
+    judge(reader, yesterday, today)
 
 
 def _answer(url: str) -> Answer:
@@ -97,7 +96,8 @@ def _show(reads: Sequence[Read], yesterday: Answer, today: Answer) -> None:
     console.print(f"The slowest read took {max(read.seconds for read in reads) * 1000:.0f} ms.")
 
 
-def _judge(reader: Reader, yesterday: Answer, today: Answer) -> None:
+def judge(reader: Reader, yesterday: Answer, today: Answer) -> None:
+    """Says that all went well; raises DemoFailed when readers saw a mixture, or an error."""
     if reader.error:
         raise DemoFailed(f"a reader got an error: {reader.error}")
     seen = days(reader.reads, yesterday, today)

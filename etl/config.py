@@ -127,15 +127,27 @@ def _url(side: str, values: Mapping[str, Value], needs: Collection[str], problem
     # A part beats the URL that stands beside it, but one from the store does not beat the environment's URL.
     weak = [part for part, value in parts.items() if value.from_store and url is not None and not url.from_store]
     try:
-        return DatabaseUrl.parse(
-            url.text if url else "",
-            {part: value.text for part, value in parts.items() if part not in weak},
-            {part: parts[part].text for part in weak},
+        return _with_files(
+            DatabaseUrl.parse(
+                url.text if url else "",
+                {part: value.text for part, value in parts.items() if part not in weak},
+                {part: parts[part].text for part in weak},
+            )
         )
     except UrlError as fault:
         at_fault = parts.get(fault.parameter or "", url)
         problems.append(f"{at_fault.where} {fault}" if at_fault else _missing(f"{side}/{fault.parameter}"))
         return None
+
+
+def _with_files(url: DatabaseUrl) -> DatabaseUrl:
+    """Gives the URL when the files that it names can be read; raises UrlError otherwise."""
+    for parameter, file in url.files.items():
+        try:
+            Path(file).open("rb").close()
+        except OSError as error:
+            raise UrlError(f"names a file in {parameter} that cannot be read: {error.strerror}", parameter) from None
+    return url
 
 
 def _parsed(

@@ -65,7 +65,7 @@ class TerminalProgress(Progress):
         for bar in self._bars.task_ids:
             self._bars.remove_task(bar)
         self._of_table.clear()
-        self._of_run = self._bars.add_task(f"[bold]{len(tables)} tables", total=sum(map(_size, tables)), rows=0)
+        self._of_run = self._bars.add_task(f"[bold]{_count(tables)}", total=sum(map(_size, tables)), rows=0)
 
     def started(self, table: Table) -> None:
         """Draws a table's bar."""
@@ -93,6 +93,10 @@ class TerminalProgress(Progress):
 
     def _task(self, bar: TaskID) -> Task:
         return next(task for task in self._bars.tasks if task.id == bar)
+
+
+def _count(tables: Sequence[object]) -> str:
+    return f"{len(tables)} table{'s' if len(tables) != 1 else ''}"
 
 
 def _size(table: Table) -> int:
@@ -159,7 +163,7 @@ def _print_loads(console: Console, loads: Sequence[dict[str, Any]], seconds: flo
         grid.add_row(*named, *_figures(load["rows"] or 0, load["bytes"] or 0, steps, _seconds(load)))
     grid.add_section()
     rows, size = (sum(load[what] or 0 for load in loads) for what in ("rows", "bytes"))
-    total = [f"{len(loads)} table{'s' if len(loads) > 1 else ''}", *([""] if shows_status else [])]
+    total = [_count(loads), *([""] if shows_status else [])]
     grid.add_row(*total, *_figures(rows, size, ["", ""], seconds), style="bold")
     console.print(grid)
     for load in loads:

@@ -72,6 +72,11 @@ _TARGET_ONLY = {
 
 # Wrong for certain, however often it is tried: the password, the role, the database.
 _MISCONFIGURED = {"28P01", "28000", "3D000"}
+_SAYS_MISCONFIGURED = (
+    r"password authentication failed|no password supplied|no pg_hba\.conf entry",
+    r'(role|database|certificate file) ".*" does not exist',
+    r'invalid .* value: ".*"|definition of service ".*" not found',
+)
 
 
 async def connect_source(url: DatabaseUrl, application: str) -> Source:
@@ -129,10 +134,10 @@ def _unreachable(side: str, url: DatabaseUrl, error: Exception) -> Exception:
 
 
 def _says_misconfigured(error: Exception) -> bool:
-    # libpq gives no SQLSTATE for an error during connection, only the server's text.
-    text = str(error)
-    patterns = (r"password authentication failed", r'role ".*" does not exist', r'database ".*" does not exist')
-    return isinstance(error, psycopg.OperationalError) and any(re.search(p, text) for p in patterns)
+    # libpq gives no SQLSTATE for an error during connection, only the server's text or its own.
+    if isinstance(error, psycopg.OperationalError):
+        return any(re.search(pattern, str(error)) for pattern in _SAYS_MISCONFIGURED)
+    return isinstance(error, asyncpg.ClientConfigurationError)
 
 
 def _refuse_old(side: str, url: DatabaseUrl, version: int) -> None:

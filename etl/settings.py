@@ -105,7 +105,8 @@ class Settings(BaseModel):
         """
         urls = [url for url in (self.operational, self.reporting) if url is not None]
         plain = [secret for url in urls for secret in url.secrets]
-        return sorted({*plain, *(quote(secret, safe="") for secret in plain)}, key=len, reverse=True)
+        known = {*plain, *(quote(secret, safe="") for secret in plain)}
+        return sorted(known, key=lambda secret: (-len(secret), secret))
 
     def redact(self, text: str) -> str:
         """Gives ``text`` without the secrets."""

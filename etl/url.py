@@ -39,6 +39,9 @@ _URL_ONLY = (
     *("target_session_attrs", "krbsrvname", "gsslib"),
 )
 
+FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
+"""The parameters that name files, which the drivers miss in different ways."""
+
 CONNECT_TIMEOUT = 10
 """Seconds to wait for a connection where the URL does not say (``connect_timeout``)."""
 
@@ -83,6 +86,13 @@ class DatabaseUrl:
     def secrets(self) -> list[str]:
         """What must never be shown: the password, and that of the client's key."""
         return [value for key in ("password", "sslpassword") if (value := self.parameters.get(key))]
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The files that a connection needs, by parameter."""
+        if self.parameters.get("sslmode") == "disable":
+            return {}
+        return {key: self.parameters[key] for key in FILES if self.parameters.get(key, "system") != "system"}
 
     def libpq(self) -> dict[str, Any]:
         """Gives psycopg's keyword arguments."""

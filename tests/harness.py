@@ -19,6 +19,9 @@ from demo.embedded import Server
 TIMEOUT = 120
 """Seconds after which a process that a test started is taken for hung."""
 
+CANARY = "s3cr3t/c4n4ry"
+"""A password that must never be shown, nor any piece of it; percent-encoded it looks otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Database:

@@ -1,0 +1,88 @@
+"""AWS as the tests have it: moto's Parameter Store over real HTTP, and a server that refuses as AWS does."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import boto3
+
+REGION = "eu-central-1"
+
+
+def account(endpoint: str) -> dict[str, str]:
+    """Gives the variables that lead the SDK to an endpoint, with credentials that no file can change."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": REGION,
+        "AWS_CONFIG_FILE": "/dev/null",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+    }
+
+
+def put(endpoint: str, path: str, values: Mapping[str, str]) -> None:
+    """Stores values as SecureStrings under a path."""
+    client = boto3.Session("test", "test", region_name=REGION).client("ssm", endpoint_url=endpoint)
+    for name, value in values.items():
+        client.put_parameter(Name=f"{path}/{name}", Value=value, Type="SecureString", Overwrite=True)
+
+
+@dataclass(slots=True)
+class Answers:
+    """What a refusing server says, one answer a request and the last one for ever; and how often it was asked."""
+
+    url: str
+    answers: list[tuple[int, dict[str, object]]]
+    asked: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def next(self) -> tuple[int, dict[str, object]]:
+        """Gives the next answer."""
+        with self.lock:
+            self.asked += 1
+            return self.answers[min(self.asked, len(self.answers)) - 1]
+
+
+def refusal(code: str, message: str, status: int = 400) -> tuple[int, dict[str, object]]:
+    """Gives an error as AWS's JSON protocol has it."""
+    return status, {"__type": code, "message": message}
+
+
+def found(path: str, values: Mapping[str, str]) -> tuple[int, dict[str, object]]:
+    """Gives GetParametersByPath's answer with these values."""
+    parameters = [{"Name": f"{path}/{name}", "Type": "SecureString", "Value": text} for name, text in values.items()]
+    return 200, {"Parameters": parameters}
+
+
+@contextmanager
+def answering(*answers: tuple[int, dict[str, object]]) -> Iterator[Answers]:
+    """Serves these answers over HTTP for as long as the block lasts."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            status, answer = said.next()
+            body = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/x-amz-json-1.1")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing: the tests' output is their own."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    said = Answers(f"http://127.0.0.1:{server.server_port}", list(answers))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield said
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,32 @@
+"""Fixtures that only some integration tests need, so that the others do not wait for them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.embedded import FAST, Server
+from demo.parameters import parameter_store
+from tests.harness import CANARY
+
+
+@pytest.fixture(scope="session")
+def store() -> Iterator[str]:
+    """The endpoint of a Parameter Store, moto's, over real HTTP."""
+    with parameter_store() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="session")
+def secure_server() -> Iterator[Server]:
+    """A server that asks for the password, which is CANARY."""
+    with tempfile.NamedTemporaryFile("w") as file:  # pytest's own folders are closed to the server's user
+        file.write(CANARY)
+        file.flush()
+        Path(file.name).chmod(0o644)
+        server = Server.start(settings=FAST, auth="scram-sha-256", pwfile=file.name)
+    yield server
+    server.remove()

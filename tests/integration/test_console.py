@@ -1,0 +1,103 @@
+"""What people see: at a terminal of 80 columns, and in a file."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+
+import pytest
+
+from tests.harness import TIMEOUT, Databases, Etl, environment_of
+
+NAME = "a_table_whose_name_is_as_long_as_names_may_be_in_postgresql_now"
+
+
+@pytest.fixture
+def two_tables(databases: Databases) -> Databases:
+    """A table with a long name and a hundred thousand rows, and one with one row."""
+    databases.operational.execute(
+        f"CREATE TABLE {NAME} AS SELECT n, repeat('x', 50) AS filler FROM generate_series(1, 100000) AS n;"
+        "CREATE TABLE small AS SELECT 1 AS n; ANALYZE"
+    )
+    return databases
+
+
+def at_terminal(etl: Etl, *arguments: str, **variables: str) -> tuple[int, str]:
+    """Runs ``etl`` at a terminal of 80 columns; gives its exit status and all that it wrote there."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    environment = environment_of(etl.environment | variables | {"TERM": "xterm-256color"})
+    for name in ("COLUMNS", "LINES", "NO_COLOR"):
+        environment.pop(name, None)
+    command = [sys.executable, "-m", "etl", *arguments]
+    process = subprocess.Popen(command, env=environment, stdin=follower, stdout=follower, stderr=follower)
+    os.close(follower)
+    written = b""
+    while piece := _read(leader):
+        written += piece
+    os.close(leader)
+    return process.wait(TIMEOUT), written.decode()
+
+
+def _read(leader: int) -> bytes:
+    try:
+        return os.read(leader, 65536)
+    except OSError:  # Linux says EIO when the last process has left the terminal
+        return b""
+
+
+def plain(written: str) -> list[str]:
+    """Gives the lines that stay on the screen or were drawn on it, without colours and cursor movements."""
+    lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written))
+    return [line for line in lines if line.strip()]
+
+
+def test_run_at_a_terminal_shows_progress_and_a_table_that_fits(etl: Etl, two_tables: Databases) -> None:
+    """Bars with rows, bytes, speed; then a table with whole names and sums, within 80 columns; and no JSON."""
+    status, written = at_terminal(etl, "run", TABLES=f"{NAME},small")
+
+    lines = plain(written)
+    assert status == 0, written
+    assert any(re.search(r"^2 tables .* rows .*/s", line) for line in lines)
+    whole = [re.search(r"2 tables .* 100,001 rows +(\S+)/(\S+) [kM]B", line) for line in lines]
+    assert any(found and found[1] == found[2] for found in whole), "the run's bar never came to its end"
+    closing = lines[next(n for n, line in enumerate(lines) if re.match(r"run \S+: published in", line)) :]
+    assert re.search(r"table +rows +MB +copy s +index s +seconds +rows/s", closing[1])
+    assert f"public.{NAME}" in "".join(line.split(" ")[2] for line in closing if line.startswith("  "))
+    assert any(re.match(r"  2 tables +100,001 ", line) for line in closing)
+    assert max(len(line) for line in closing) <= 80
+    assert not any(line.startswith("{") for line in lines)
+
+
+def test_run_that_fails_at_a_terminal_says_why_once(etl: Etl, two_tables: Databases) -> None:
+    """The error stands there as plain text, whole, and no table of loads pretends that something was copied."""
+    two_tables.reporting.execute("CREATE VIEW small AS SELECT 1 AS n")
+
+    status, written = at_terminal(etl, "run", TABLES="small")
+
+    text = " ".join(plain(written))
+    assert status == 1
+    assert "public.small is a view in the target, not a table; rename or drop it" in text
+    assert "rows/s" not in text.split("small is a view")[-1]
+
+
+def test_history_in_a_pipe_cuts_nothing_off(etl: Etl, two_tables: Databases) -> None:
+    """Names and errors come whole, however long, because nobody can widen a file."""
+    assert etl("run", TABLES=f"{NAME},small").status == 0
+    two_tables.reporting.execute("DROP TABLE small; CREATE VIEW small AS SELECT 1 AS n")
+    assert etl("run", TABLES=f"{NAME},small").status == 1
+
+    shown = etl("history").stdout
+
+    failed, published = shown.split("\nrun ")[1:]
+    assert f"public.{NAME}  " in published
+    assert "status" not in published
+    assert "error" not in published
+    assert re.search(r"public\.small +failed ", failed)
+    assert "public.small is a view in the target, not a table; rename or drop it" in failed

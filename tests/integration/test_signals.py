@@ -1,0 +1,125 @@
+"""Being stopped at any moment: exit status 143 or 130 within five seconds, staging dropped, the ledger closed."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import psutil
+import pytest
+
+from tests.harness import Databases, Done, Etl
+from tests.situations import ended, gate_closed, ledger, live, make_gate, make_gated, reading, until, waiting
+
+SECONDS = 5
+"""What the interface promises; ECS, Docker and Batch send SIGKILL after ten at the earliest."""
+
+SIGNALS = [signal.SIGTERM, signal.SIGINT]
+
+
+@pytest.fixture
+def yesterday(databases: Databases, etl: Etl) -> Databases:
+    """Two tables, copied once; a row more in the source since."""
+    databases.operational.execute("CREATE TABLE orders (id int); CREATE TABLE items (id int)")
+    assert etl("run", TABLES="orders,items").status == 0
+    databases.operational.execute("INSERT INTO orders VALUES (1); INSERT INTO items VALUES (1)")
+    return databases
+
+
+def stop(process: subprocess.Popen[str], signum: signal.Signals) -> Done:
+    """Sends a signal and waits for the end, for as long as the interface promises."""
+    process.send_signal(signum)
+    began = time.monotonic()
+    done = ended(process)
+    assert time.monotonic() - began < SECONDS
+    assert done.status == 128 + signum
+    assert done.stderr == f"etl: stopped by {signum.name}\n"
+    return done
+
+
+def assert_interrupted(done: Done, databases: Databases, before: object) -> None:
+    """The live tables are as they were, no staging is left, and the ledger says what happened."""
+    assert done.event("run.finished")["status"] == "interrupted"
+    assert live(databases.reporting) == before
+    assert databases.staging_tables() == []
+    assert ledger(databases.reporting) == ("interrupted", "stopped by a signal")
+    assert databases.reporting.value("SELECT finished_at IS NOT NULL FROM etl.runs WHERE run_id = 'tonight'")
+    loads = databases.reporting.rows("SELECT status FROM etl.loads WHERE run_id = 'tonight'")
+    assert {status for (status,) in loads} <= {"failed"}
+
+
+@contextmanager
+def in_a_copy(databases: Databases) -> Iterator[str]:
+    """Stands still in the middle of a COPY; gives what the waiting statement holds."""
+    make_gated(databases.operational)
+    with gate_closed(databases.operational):
+        yield "COPY (SELECT"
+
+
+@contextmanager
+def in_an_index_build(databases: Databases) -> Iterator[str]:
+    """Stands still in CREATE INDEX, on the target."""
+    make_gate(databases.operational)
+    make_gate(databases.reporting)
+    databases.operational.execute("CREATE TABLE gated AS SELECT 1 AS id; CREATE INDEX slow ON gated (public.gate(id))")
+    with gate_closed(databases.reporting):
+        yield "CREATE INDEX"
+
+
+@contextmanager
+def in_the_publish(databases: Databases) -> Iterator[str]:
+    """Stands still before the publish, whose locks a long report holds up."""
+    databases.operational.execute("CREATE TABLE gated AS SELECT 1 AS id")
+    with reading(databases.reporting, "orders"):
+        yield "LOCK TABLE"
+
+
+@pytest.mark.parametrize("signum", SIGNALS)
+@pytest.mark.parametrize("moment", [in_a_copy, in_an_index_build, in_the_publish])
+def test_a_run_that_is_stopped_clears_up_at_once(
+    yesterday: Databases, etl: Etl, moment: type, signum: signal.Signals
+) -> None:
+    """In the middle of a COPY, of an index build, of the publish's wait for its locks; the next run succeeds."""
+    with moment(yesterday) as statement:
+        before = live(yesterday.reporting)
+        with etl.started("run", TABLES="orders,items,gated", ETL_RUN_ID="tonight") as process:
+            until(
+                lambda: waiting(yesterday.operational, statement) or waiting(yesterday.reporting, statement), statement
+            )
+            done = stop(process, signum)
+        assert_interrupted(done, yesterday, before)
+    assert etl("run", TABLES="orders,items,gated").status == 0
+    assert yesterday.reporting.rows("SELECT * FROM orders") == [(1,)]
+
+
+@contextmanager
+def silent_port() -> Iterator[int]:
+    """Gives a port that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def connected(port: int) -> bool:
+    """Tells whether somebody has an established connection to a port of this machine."""
+
+    return any(
+        one.raddr and one.raddr.port == port and one.status == "ESTABLISHED" for one in psutil.net_connections("tcp4")
+    )
+
+
+@pytest.mark.parametrize("signum", SIGNALS)
+@pytest.mark.parametrize("setting", ["ETL_OPERATIONAL_URL", "ETL_REPORTING_URL", "AWS_ENDPOINT_URL"])
+def test_a_run_that_waits_for_a_silent_port_stops_at_once(etl: Etl, setting: str, signum: signal.Signals) -> None:
+    """Neither a database nor a Parameter Store that does not answer keeps a signal from being obeyed."""
+    with silent_port() as port, ExitStack() as stack:
+        aws = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+        silent = f"http://127.0.0.1:{port}" if setting == "AWS_ENDPOINT_URL" else f"postgresql://etl@127.0.0.1:{port}/x"
+        path = {"ETL_PARAMETER_PATH": "/nightly-etl/prod"} if setting == "AWS_ENDPOINT_URL" else {}
+        variables = aws | path | {"TABLES": "orders", setting: silent}
+        process = stack.enter_context(etl.started("run", **variables))
+        until(lambda: connected(port), "the connection")
+        stop(process, signum)
