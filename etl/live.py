@@ -90,7 +90,6 @@ class Garment:
     """One thing that hangs on a table or a view, as the statement that puts it on the next (``dress.sql``)."""
 
     oid: int
-    position: int
     role: str | None
     column: str | None
     is_comment: bool

@@ -43,7 +43,7 @@ class Swap:
     async def execute(self, target: Target) -> None:
         """Does it, in the caller's transaction."""
         timeouts = f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; SET LOCAL statement_timeout = '{LOCK_PHASE_TIMEOUT}'"
-        await _execute(target, [sql.SQL(timeouts), *self.locks, sql.SQL("SET LOCAL statement_timeout = 0")])
+        await _execute(target, [sql.SQL(timeouts), *_as_one(self.locks), sql.SQL("SET LOCAL statement_timeout = 0")])
         await _execute(target, self.moves)
         await _execute(target, [_worn(garment) for garment in self.garments])
 
@@ -65,16 +65,20 @@ async def prepare(target: Target, tables: Sequence[Relation], staged: Staged) ->
     if missing := [str(table) for table in tables if _staging_name(table) not in new]:
         raise PublishFailed(f"{', '.join(missing)} is no longer staged; another run or `etl abort` has dropped it")
     await create_schemas(target, {table.schema for table in tables})
-    moves: list[sql.Composable] = [sql.SQL("DROP TABLE {}").format(one.identifier) for one in old]
+    moves: list[sql.Composable] = []
+    if old:  # all at once: they may refer to each other
+        moves.append(sql.SQL("DROP TABLE {}").format(_names(old)))
+    first = _first(tables, old)
     for one in moving:
-        moves += _move(one, new[_staging_name(one)])
-    moves += [live.create(view, view.identifier, view.definition or "") for view in staged.late]
-    moves += [sql.SQL(statement) for statement in await live.default_grants(target, _first(tables, old))]
+        moves += _move(one, new[_staging_name(one)], is_first=one in first)
+    for view in staged.late:
+        moves.append(live.create(view, view.identifier, view.definition or ""))
+        moves += [sql.SQL(statement) for statement in await live.extras(target, view.relation, view.schema)]
+    moves += [sql.SQL(statement) for statement in await live.default_grants(target, first)]
     worn = await live.garments(target, found)
     locks: list[sql.Composable] = [live.drop(view) for view in reversed(staged.found)]
     if old:
-        names = sql.SQL(", ").join(one.identifier for one in old)
-        locks.append(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names))
+        locks.append(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(_names(old)))
     return Swap(tuple(locks), tuple(moves), tuple(_dressed(found, new, worn)))
 
 
@@ -94,14 +98,22 @@ def _first(tables: Sequence[Relation], old: Sequence[live.Object]) -> list[Relat
     return [table for table in tables if Relation(table.schema, table.name) not in there]
 
 
-def _move(one: Relation, staged: live.Object) -> Iterator[sql.Composable]:
-    """Gives the statements that take a staged table or view to its live schema, bare of what it was granted."""
+def _names(objects: Sequence[live.Object]) -> sql.Composed:
+    return sql.SQL(", ").join(one.identifier for one in objects)
+
+
+def _move(one: Relation, staged: live.Object, *, is_first: bool) -> Iterator[sql.Composable]:
+    """Gives the statements that take a staged table or view to its live schema.
+
+    What global default privileges granted on it stays on the first night; later, it gets what the live one had.
+    """
     schema = sql.Identifier(one.schema)
     yield sql.SQL("ALTER {} {} SET SCHEMA {}").format(staged.word, staged.identifier, schema)
     for statistics in staged.statistics:
         name = sql.Identifier(staged.schema, statistics)
         yield sql.SQL("ALTER STATISTICS {} SET SCHEMA {}").format(name, schema)
-    yield from live.undress(staged, sql.Identifier(one.schema, one.name))
+    if not is_first:
+        yield from live.undress(staged, sql.Identifier(one.schema, one.name))
 
 
 def _dressed(
@@ -122,6 +134,12 @@ def _worn(garment: live.Garment) -> sql.Composable:
     if garment.role is None:
         return statement
     return sql.SQL("SET LOCAL ROLE {}; {}; RESET ROLE").format(sql.Identifier(garment.role), statement)
+
+
+def _as_one(statements: Sequence[sql.Composable]) -> list[sql.Composed]:
+    """Makes statements one, because statement_timeout starts anew with each."""
+    body = sql.SQL("BEGIN {}; END").format(sql.SQL("; ").join(statements)).as_string(None)
+    return [sql.SQL("DO {}").format(sql.Literal(body))] if statements else []
 
 
 async def _execute(target: Target, statements: Sequence[sql.Composable]) -> None:

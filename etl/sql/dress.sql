@@ -4,7 +4,7 @@
 -- role:    the role that has to execute the statement (a grant's grantor), or NULL
 -- column:  the column that must be there for it to make sense, or NULL
 -- is_comment: a comment; the new table's own, from the source, goes before it
-WITH object AS (
+WITH RECURSIVE object AS (
     SELECT c.*, format('%I.%I', n.nspname, c.relname) AS full_name,
            CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'TABLE' END AS word
       FROM pg_catalog.pg_class c
@@ -21,6 +21,15 @@ WITH object AS (
     UNION ALL
     SELECT a.attrelid, a.full_name, a.relowner, a.attname, x.*
       FROM attribute a CROSS JOIN pg_catalog.aclexplode(a.attacl) x
+), granted (oid, role, privilege_type, depth) AS (
+    -- how far from the owner a role's grant option is: whoever got it must have it before granting it on
+    SELECT o.oid, o.relowner, NULL::text, 0 FROM object o
+    UNION
+    SELECT p.oid, p.grantee, p.privilege_type, g.depth + 1
+      FROM granted g
+      JOIN privilege p ON p.oid = g.oid AND p.grantor = g.role AND p.is_grantable
+       AND p.privilege_type = coalesce(g.privilege_type, p.privilege_type)
+     WHERE g.depth < 100
 ), statement (position, oid, role, column_name, is_comment, statement) AS (
     SELECT 1, o.oid, NULL::name, NULL::name, false,
            format('ALTER %s %s OWNER TO %I', o.word, o.full_name, pg_catalog.pg_get_userbyid(o.relowner))
@@ -31,8 +40,9 @@ WITH object AS (
            format('REVOKE ALL ON %s FROM %I', o.full_name, pg_catalog.pg_get_userbyid(o.relowner))
       FROM object o WHERE o.relacl IS NOT NULL
     UNION ALL
-    -- the owner's grants come first, because others' rest on them
-    SELECT CASE WHEN p.grantor = p.relowner THEN 3 ELSE 4 END, p.oid,
+    SELECT 3 + (SELECT coalesce(min(g.depth), 0) / 100.0 FROM granted g
+                 WHERE g.oid = p.oid AND g.role = p.grantor
+                   AND coalesce(g.privilege_type, p.privilege_type) = p.privilege_type), p.oid,
            CASE WHEN p.grantor <> p.relowner THEN pg_catalog.pg_get_userbyid(p.grantor) END, p.attname, false,
            format('GRANT %s%s ON %s TO %s%s', p.privilege_type, ' (' || quote_ident(p.attname) || ')', p.full_name,
                   CASE WHEN p.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_catalog.pg_get_userbyid(p.grantee)) END,
@@ -97,6 +107,12 @@ WITH object AS (
       FROM object o JOIN pg_catalog.pg_rewrite r ON r.ev_class = o.oid AND r.rulename <> '_RETURN'
     UNION ALL
     SELECT 13, o.oid, NULL, NULL, false,
+           format('COMMENT ON RULE %I ON %s IS %L', r.rulename, o.full_name,
+                  pg_catalog.obj_description(r.oid, 'pg_rewrite'))
+      FROM object o JOIN pg_catalog.pg_rewrite r ON r.ev_class = o.oid AND r.rulename <> '_RETURN'
+     WHERE pg_catalog.obj_description(r.oid, 'pg_rewrite') IS NOT NULL
+    UNION ALL
+    SELECT 13, o.oid, NULL, NULL, false,
            format('ALTER TABLE %s %s RULE %I', o.full_name,
                   CASE r.ev_enabled WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE ALWAYS' END,
                   r.rulename)
@@ -111,6 +127,11 @@ WITH object AS (
       LEFT JOIN pg_catalog.pg_index i ON i.indrelid = o.oid AND i.indisreplident
       LEFT JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
      WHERE o.relkind = 'r' AND (o.relreplident IN ('f', 'n') OR (o.relreplident = 'i' AND ic.oid IS NOT NULL))
+    UNION ALL
+    SELECT 14, o.oid, NULL, NULL, false, format('ALTER %s %s CLUSTER ON %I', o.word, o.full_name, ic.relname)
+      FROM object o
+      JOIN pg_catalog.pg_index i ON i.indrelid = o.oid AND i.indisclustered
+      JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
     UNION ALL
     -- 13 and 14 have neither column lists nor row filters, hence to_jsonb
     SELECT 15, o.oid, NULL, NULL, false,
@@ -131,7 +152,13 @@ WITH object AS (
     SELECT 16, o.oid, NULL, NULL, false,
            format('ALTER TABLE %s ADD CONSTRAINT %I %s', o.full_name, k.conname, pg_catalog.pg_get_constraintdef(k.oid))
       FROM object o JOIN pg_catalog.pg_constraint k ON k.conrelid = o.oid AND k.contype = 'f' AND k.conparentid = 0
+    UNION ALL
+    SELECT 17, o.oid, NULL, NULL, false,
+           format('COMMENT ON CONSTRAINT %I ON %s IS %L', k.conname, o.full_name,
+                  pg_catalog.obj_description(k.oid, 'pg_constraint'))
+      FROM object o JOIN pg_catalog.pg_constraint k ON k.conrelid = o.oid AND k.contype = 'f' AND k.conparentid = 0
+     WHERE pg_catalog.obj_description(k.oid, 'pg_constraint') IS NOT NULL
 )
-SELECT s.oid, s.position, s.role::text AS role, s.column_name::text AS "column", s.is_comment, s.statement
+SELECT s.oid, s.role::text AS role, s.column_name::text AS "column", s.is_comment, s.statement
   FROM statement s
  ORDER BY s.position, s.oid, s.column_name, s.statement;

@@ -39,9 +39,12 @@ SELECT 'statistics', s.stxname::text,
                      length(d.d) - length(format('CREATE STATISTICS %I.%I ', sn.nspname, s.stxname))
                                  - length(format(' FROM %I.%I', l.nspname, l.relname))),
               :'staging'::text, l.relname),
-       CASE WHEN pg_catalog.obj_description(s.oid, 'pg_statistic_ext') IS NOT NULL THEN
-           format('COMMENT ON STATISTICS %I.%I IS %L', :'staging'::text, s.stxname,
-                  pg_catalog.obj_description(s.oid, 'pg_statistic_ext')) END
+       nullif(concat_ws('; ',
+           -- 13 to 16 say -1 where later ones say NULL: the server's default
+           'ALTER STATISTICS ' || format('%I.%I', :'staging'::text, s.stxname)
+               || ' SET STATISTICS ' || nullif(s.stxstattarget, -1),
+           format('COMMENT ON STATISTICS %I.%I', :'staging'::text, s.stxname)
+               || ' IS ' || quote_literal(pg_catalog.obj_description(s.oid, 'pg_statistic_ext'))), '')
   FROM live l
   JOIN pg_catalog.pg_statistic_ext s ON s.stxrelid = l.oid
   JOIN pg_catalog.pg_namespace sn ON sn.oid = s.stxnamespace

@@ -62,10 +62,10 @@ SELECT c.oid,
                          SELECT t.oid FROM pg_catalog.pg_type t
                           WHERE t.oid = c.reltype
                              OR t.oid = (SELECT y.typarray FROM pg_catalog.pg_type y WHERE y.oid = c.reltype))))
-                -- a rule is a view's, or goes and comes with its own table
-                AND d.classid <> 'pg_catalog.pg_rewrite'::regclass
-                -- what belongs to a table of the same publish goes and comes with it
-                AND NOT (d.classid = 'pg_catalog.pg_class'::regclass AND d.objid IN (SELECT oid FROM live))
+                -- tables and views of the same publish go and come together, with their rules
+                AND NOT (d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid IN (
+                         SELECT r.oid FROM pg_catalog.pg_rewrite r JOIN found v ON v.oid = r.ev_class))
+                AND NOT (d.classid = 'pg_catalog.pg_class'::regclass AND d.objid IN (SELECT oid FROM found))
                 AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend o
                                  WHERE o.classid = d.classid AND o.objid = d.objid AND o.deptype IN ('a', 'i')
                                    AND o.refclassid = 'pg_catalog.pg_class'::regclass

@@ -57,7 +57,8 @@ SELECT n.nspname::text AS schema,
                   JOIN pg_catalog.pg_namespace cn ON cn.oid = co.collnamespace
                   JOIN pg_catalog.pg_type b ON b.oid = t.typbasetype
                  WHERE co.oid = t.typcollation AND t.typcollation <> b.typcollation),
-               ' DEFAULT ' || t.typdefault,
+               -- not typdefault: that is text from when the domain was made, under whatever search_path was then
+               ' DEFAULT ' || pg_catalog.pg_get_expr(t.typdefaultbin, 0),
                CASE WHEN t.typnotnull THEN ' NOT NULL' END,
                (SELECT string_agg(format(' CONSTRAINT %I %s', k.conname, pg_catalog.pg_get_constraintdef(k.oid)), ''
                                   ORDER BY k.conname)

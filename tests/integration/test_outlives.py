@@ -1,0 +1,138 @@
+"""What the reporting side added to the live tables is there the next morning, and the one after."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.dump import difference, schema_of, script
+from tests.harness import Database, Databases, Etl
+
+TABLES = "customers,orders,sales.orders"
+
+MATERIALIZED = {
+    "reports.daily": "SELECT at::date, count(*), sum(qty) FROM orders GROUP BY 1",
+    "reports.yearly": "SELECT date_trunc('year', at::date), count(*)::numeric FROM orders GROUP BY 1",
+    "reports.on_late": "SELECT count(*) FROM orders JOIN sales.orders USING (id)",
+}
+"""The materialized views of shop_target.sql that are filled, and what must be in them."""
+
+
+@pytest.fixture
+def shop(databases: Databases, etl: Etl) -> Databases:
+    """Two databases after the first night, with all that people then added on the reporting side."""
+    databases.operational.execute(script("shop_source.sql"))
+    first = etl("run", TABLES=TABLES, ETL_VERIFY="checksum")
+    assert first.stderr == ""
+    databases.reporting.execute(script("roles.sql"))
+    databases.reporting.execute(script("shop_target.sql"))
+    return databases
+
+
+def privileges(database: Database) -> list[str]:
+    """Gives every privilege on a table, a view or a column of them as "object=role:privilege*/grantor"."""
+    rows = database.rows(
+        "SELECT concat(o.name, '=', nullif(x.grantee, 0)::regrole, ':', x.privilege_type,"
+        " CASE WHEN x.is_grantable THEN '*' END, '/', x.grantor::regrole) FROM (SELECT oid::regclass::text AS name,"
+        " relacl AS acl FROM pg_class UNION ALL SELECT attrelid::regclass || '.' || attname, attacl FROM pg_attribute)"
+        " AS o CROSS JOIN aclexplode(o.acl) AS x WHERE o.name !~ '^(pg_|information_schema|etl)' ORDER BY 1"
+    )
+    return [privilege for (privilege,) in rows]
+
+
+def test_everything_that_was_added_is_there_on_the_second_and_the_third_morning(shop: Databases, etl: Etl) -> None:
+    """pg_dump says the same before and after, but for the source's own new columns and types of columns."""
+    before, granted = schema_of(shop.reporting), privileges(shop.reporting)
+    shop.operational.execute("ALTER TABLE orders ALTER qty TYPE bigint, ADD new text; DELETE FROM orders WHERE id = 3")
+    for night in ("second", "third"):
+        done = etl("run", TABLES=TABLES, ETL_VERIFY="checksum")
+        assert done.stderr == "", night
+        changed = ["- qty integer NOT NULL", "+ new text", "+ qty bigint NOT NULL"]
+        assert difference(before, schema_of(shop.reporting)) == changed, night
+        assert privileges(shop.reporting) == granted, night
+    assert shop.reporting.value("SELECT pg_typeof(twice)::text FROM order_notes LIMIT 1") == "bigint"
+    assert shop.staging_tables() == []
+
+
+def test_materialized_views_are_filled_by_the_publish_and_empty_ones_stay_empty(shop: Databases, etl: Etl) -> None:
+    """In a chain, and those that read two tables of one name; what was never filled is not filled for anyone."""
+    shop.operational.execute("DELETE FROM orders WHERE id % 3 = 0; DELETE FROM sales.orders WHERE id % 5 = 0")
+    assert etl("run", TABLES=TABLES).stderr == ""
+    for name, query in MATERIALIZED.items():
+        assert sorted(shop.reporting.rows(f"SELECT * FROM {name}")) == sorted(shop.reporting.rows(query)), name
+    assert shop.reporting.rows("SELECT relname::text FROM pg_class WHERE NOT relispopulated") == [("never_filled",)]
+
+
+def test_what_the_source_says_of_its_tables_is_what_the_target_says(databases: Databases, etl: Etl) -> None:
+    """pg_dump says the same of both sides after the first night, but for defaults and foreign keys."""
+    databases.operational.execute(script("shop_source.sql"))
+    assert etl("run", TABLES=TABLES, ETL_VERIFY="checksum").stderr == ""
+    assert difference(schema_of(databases.operational), schema_of(databases.reporting)) == [
+        "- ADD CONSTRAINT orders_customer_fkey FOREIGN KEY (customer) REFERENCES public.customers(id);",
+        "- at timestamp with time zone DEFAULT now() NOT NULL",
+        "- ALTER TABLE ONLY public.orders",
+        "+ at timestamp with time zone NOT NULL",
+    ]
+
+
+def test_an_index_stays_for_ever_or_goes_with_the_sources(databases: Databases, etl: Etl) -> None:
+    """Three nights: one that the reporting side made stays; one dropped at the source does not come back."""
+    source, target = databases.operational, databases.reporting
+    source.execute(
+        "CREATE TABLE items (id int PRIMARY KEY, note text CHECK (note <> ''), CONSTRAINT once UNIQUE (note));"
+        "CREATE INDEX theirs ON items (note); CREATE STATISTICS seen ON id, note FROM items"
+    )
+    assert etl("run", TABLES="items").stderr == ""
+    target.execute("CREATE INDEX ours ON items (note, id); ALTER TABLE items ADD CONSTRAINT sane CHECK (id < 9)")
+    names = (
+        "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 'items'::regclass UNION ALL"
+        " SELECT stxname::text FROM pg_statistic_ext UNION ALL SELECT conname::text FROM pg_constraint"
+        " WHERE conrelid = 'items'::regclass AND contype = 'c' ORDER BY 1"
+    )
+    assert [name for (name,) in target.rows(names)] == [
+        "items_note_check", "items_pkey", "once", "ours", "sane", "seen", "theirs",
+    ]  # fmt: skip
+    source.execute(
+        "DROP INDEX theirs; DROP STATISTICS seen; ALTER TABLE items DROP CONSTRAINT once,"
+        " DROP CONSTRAINT items_note_check; CREATE INDEX later ON items (id)"
+    )
+    for night in range(3):
+        assert etl("run", TABLES="items").stderr == ""
+        assert [name for (name,) in target.rows(names)] == ["items_pkey", "later", "ours", "sane"], night
+    source.execute("DROP INDEX later")
+    for night in range(3):
+        assert etl("run", TABLES="items").stderr == ""
+        assert [name for (name,) in target.rows(names)] == ["items_pkey", "ours", "sane"], night
+
+
+def test_default_privileges_hold_for_the_first_night_only(databases: Databases, etl: Etl) -> None:
+    """A new table gets the schema's and the global ones; a live one keeps what it had, even where that is less."""
+    target = databases.reporting
+    target.execute(script("roles.sql"))
+    target.execute(
+        "CREATE SCHEMA sales;"
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA sales GRANT SELECT ON TABLES TO shop_bi WITH GRANT OPTION;"
+        "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC;"
+        "ALTER DEFAULT PRIVILEGES GRANT UPDATE ON TABLES TO shop_a"
+    )
+    databases.operational.execute("CREATE SCHEMA sales; CREATE TABLE sales.orders (); CREATE TABLE items ()")
+    everyone, shop_a = ":SELECT/postgres", "shop_a:UPDATE/postgres"
+    assert etl("run", TABLES="items,sales.orders").stderr == ""
+    assert [one for one in privileges(target) if "=postgres" not in one] == [
+        f"items={everyone}", f"items={shop_a}",
+        f"sales.orders={everyone}", f"sales.orders={shop_a}", "sales.orders=shop_bi:SELECT*/postgres",
+    ]  # fmt: skip
+    target.execute("REVOKE ALL ON items FROM PUBLIC, shop_a; REVOKE ALL ON sales.orders FROM shop_bi")
+    assert etl("run", TABLES="items,sales.orders").stderr == ""
+    assert [one for one in privileges(target) if "=postgres" not in one] == [
+        f"sales.orders={everyone}", f"sales.orders={shop_a}",
+    ]  # fmt: skip
+
+
+def test_the_sources_comment_goes_before_one_made_here(databases: Databases, etl: Etl) -> None:
+    """Where the source says nothing, what people wrote on the reporting side stays."""
+    databases.operational.execute("CREATE TABLE items (a int, b int); COMMENT ON COLUMN items.a IS 'theirs'")
+    assert etl("run", TABLES="items").stderr == ""
+    databases.reporting.execute("COMMENT ON COLUMN items.a IS 'ours'; COMMENT ON COLUMN items.b IS 'ours'")
+    assert etl("run", TABLES="items").stderr == ""
+    comments = "SELECT col_description('items'::regclass, n) FROM generate_series(1, 2) n"
+    assert databases.reporting.rows(comments) == [("theirs",), ("ours",)]
