@@ -5,7 +5,6 @@ from __future__ import annotations
 from etl import guard, ledger, staging
 from etl.errors import EtlError
 from etl.postgres import connect_target
-from etl.selection import Relation
 from etl.settings import Settings
 
 
@@ -23,10 +22,10 @@ async def abort(settings: Settings) -> list[str]:
         if run["status"] == "published":
             raise EtlError(f"run {settings.run_id} is published already; there is nothing to give up")
         loads = await ledger.loads_of(control, [settings.run_id])
-        staged = [Relation(load["schema_name"], load["relation_name"]) for load in loads if load["status"] == "staged"]
+        staged = [ledger.live_of(load) for load in loads if load["status"] == "staged"]
         await guard.lock(control, settings.run_id, staged)
         await staging.drop(control, staged)
-        await ledger.not_published(control, settings.run_id, "aborted", [str(relation) for relation in staged])
+        await ledger.not_published(control, settings.run_id, "aborted", staged)
         if run["status"] == "running":
             await ledger.close_run(control, settings.run_id, "failed", "aborted")
         return [str(relation) for relation in staged]

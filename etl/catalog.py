@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from psycopg import sql
@@ -17,7 +17,8 @@ from etl.selection import Relation, label
 class Column:
     """A column: its DDL's parts, and whether its binary form may travel (``tables.sql`` says when).
 
-    ``user_type`` is its type's schema and name where that is not PostgreSQL's own.
+    ``user_type`` is its type's schema and name where that is not PostgreSQL's own; ``expression`` is what the
+    source computes in the column's place, or None for the column itself.
     """
 
     name: str
@@ -31,6 +32,12 @@ class Column:
     statistics: int | None = None
     binary: bool = True
     native: bool = True
+    expression: sql.Composable | None = None
+
+    @property
+    def value(self) -> sql.Composable:
+        """What the source's SELECT gives for it."""
+        return self.expression or sql.Identifier(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,11 @@ class Constraint:
     columns: tuple[str, ...] = ()
     comment: str | None = None
 
+    @property
+    def has_index(self) -> bool:
+        """Whether an index enforces it."""
+        return not self.definition.startswith("CHECK")
+
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
@@ -68,7 +80,9 @@ class Statistics:
 class Table:
     """A table of the source, as it will arrive. ``bytes`` (heap + TOAST) and ``rows`` are estimates.
 
-    ``where`` is a condition in the source's SQL on the rows to copy, or None for all of them.
+    ``where`` is a condition in the source's SQL on the rows to copy, or None for all of them; ``order_by`` are the
+    expressions that they are sorted by. ``renamed`` is the name that it arrives under where that is not its own.
+    ``unclassified`` are the columns for which nobody has said what they are, where somebody must.
     """
 
     schema: str
@@ -84,6 +98,15 @@ class Table:
     constraints: tuple[Constraint, ...] = field(default=(), repr=False)
     statistics: tuple[Statistics, ...] = field(default=(), repr=False)
     where: str | None = None
+    order_by: tuple[str, ...] = ()
+    renamed: Relation | None = None
+    unlogged: bool = False
+    unclassified: tuple[str, ...] = ()
+
+    @property
+    def live(self) -> Relation:
+        """The name of the live table, by which everything on the target goes."""
+        return self.renamed or self.relation
 
     @property
     def is_binary(self) -> bool:
@@ -92,7 +115,7 @@ class Table:
 
     @property
     def relation(self) -> Relation:
-        """The name alone."""
+        """The name in the source alone."""
         return Relation(self.schema, self.name)
 
     @property
@@ -104,9 +127,30 @@ class Table:
 
     def select(self, expressions: sql.Composable) -> sql.Composed:
         """Gives the source's SELECT over the rows to copy, those of children and partitions included."""
-        condition = sql.SQL(f" WHERE ({self.where})" if self.where else "")
+        # a line of its own for the bracket: the condition may end in a comment
+        condition = sql.SQL(f" WHERE ({self.where}\n)" if self.where else "")
         name = sql.Identifier(self.schema, self.name)
         return sql.SQL("SELECT {} FROM {}{}").format(expressions, name, condition)
+
+    def copied(self) -> sql.Composed:
+        """Gives the SELECT of what is to arrive: each row, each column, in order.
+
+        A masked column goes by its own name, so that sorting by it sorts by what arrives, and not by what is hidden.
+        """
+        columns = (
+            column.value + sql.SQL(" AS ") + sql.Identifier(column.name) if column.expression else column.value
+            for column in self.columns
+        )
+        order = sql.SQL(f" ORDER BY {', '.join(self.order_by)}" if self.order_by else "")
+        return self.select(sql.SQL(", ").join(columns)) + order
+
+    def without(self, names: Collection[str]) -> Table:
+        """Gives the table without the indexes and constraints named."""
+        return replace(
+            self,
+            indexes=tuple(index for index in self.indexes if index.name not in names),
+            constraints=tuple(constraint for constraint in self.constraints if constraint.name not in names),
+        )
 
     def __str__(self) -> str:
         return label(self.schema, self.name)

@@ -6,11 +6,10 @@ from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from etl import catalog, guard, live, staging
+from etl import catalog, guard, live, proof, staging
 from etl.catalog import Table
 from etl.errors import EtlError
 from etl.postgres import Source, Target, close_source, connect_source, connect_target, source_query, target_query
-from etl.selection import Relation
 from etl.settings import Settings
 
 _C = TypeVar("_C")
@@ -64,14 +63,16 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
         row["oid"]: dict(row)
         for row in await source.fetch(source_query("source_privileges"), [relation.oid for relation in chosen])
     }
+    settings.options.live_names(chosen)
     tables = settings.options.apply(await catalog.tables(source, chosen))
+    await proof.prove(source, tables)
     findings += await _target(target, tables)
-    objects = await live.objects(target, [Relation(table.schema, table.name) for table in tables])
+    objects = await live.objects(target, [table.live for table in tables])
     return findings + [_table(table, readable[table.oid], objects) for table in tables]
 
 
 async def _target(target: Target, tables: Sequence[Table]) -> list[Finding]:
-    schemas = sorted({table.schema for table in tables})
+    schemas = sorted({table.live.schema for table in tables})
     wanted = {"schemas": schemas, "staging": [staging.schema_of(schema) for schema in schemas]}
     cursor = await target.execute(target_query("target_privileges"), wanted)
     rows = await cursor.fetchall()
@@ -100,20 +101,33 @@ def _lacking(rows: Iterable[dict[str, Any]]) -> Iterable[str]:
 
 
 def _table(table: Table, readable: dict[str, Any], objects: Sequence[live.Object]) -> Finding:
-    current = next(
-        (one for one in objects if one.is_live and (one.schema, one.name) == (table.schema, table.name)), None
-    )
-    problems = [*_unreadable(readable), *(one.obstacle for one in _with_views(current, objects) if one.obstacle)]
+    current = next((one for one in objects if one.is_live and one.relation == table.live), None)
+    problems = [
+        *_unreadable(readable),
+        *_unclassified(table),
+        *(one.obstacle for one in _with_views(current, objects) if one.obstacle),
+    ]
     if problems:
         return Finding(str(table), "; ".join(problems), obstacle=True)
     views = [str(one) for one in _with_views(current, objects) if not one.is_live]
     parts = [
-        "replaces the live table" if current else "is loaded for the first time",
+        f"{'replaces the live table' if current else 'is loaded for the first time'}{_renamed(table)}",
         f"about {table.rows:,} rows, {table.bytes / 1e6:,.1f} MB, {len(table.columns)} columns",
         f"{len(table.indexes) + len(table.constraints)} indexes and constraints",
         f"{'binary' if table.is_binary else 'text'} COPY",
     ]
+    masked = [column.name for column in table.columns if column.expression]
+    parts += [f"masks {', '.join(masked)}"] if masked else []
     return Finding(str(table), "; ".join(parts + ([f"puts back {', '.join(views)}"] if views else [])))
+
+
+def _renamed(table: Table) -> str:
+    return f" {table.renamed}" if table.renamed else ""
+
+
+def _unclassified(table: Table) -> Iterable[str]:
+    if table.unclassified:
+        yield f"on_new_column is fail; name {', '.join(table.unclassified)} in columns, exclude or mask"
 
 
 def _unreadable(readable: dict[str, Any]) -> Iterable[str]:

@@ -9,6 +9,7 @@ hashes are summed, which no order changes and a doubled row does.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -27,25 +28,25 @@ class Checksum:
 
 async def of_source(source: Source, table: Table) -> Checksum:
     """Computes a table's checksum in the source, in the caller's snapshot."""
-    row = await source.fetchrow(text(table.select(_expressions(table))))
+    row = await source.fetchrow(text(table.select(_expressions((column.value, column) for column in table.columns))))
     assert row is not None
     return Checksum(row["rows"], int(row["sum"]))
 
 
 async def of_target(target: Target, table: Table, name: sql.Identifier) -> Checksum:
     """Computes the checksum of a table of the target, staging or live, as if it were ``table``."""
-    cursor = await target.execute(sql.SQL("SELECT {} FROM {}").format(_expressions(table), name))
+    expressions = _expressions((sql.Identifier(column.name), column) for column in table.columns)
+    cursor = await target.execute(sql.SQL("SELECT {} FROM {}").format(expressions, name))
     row = await cursor.fetchone()
     assert row is not None
     return Checksum(row["rows"], int(row["sum"]))
 
 
-def _expressions(table: Table) -> sql.Composed:
-    row = sql.SQL(", ").join(_comparable(column) for column in table.columns)
+def _expressions(fields: Iterable[tuple[sql.Composable, Column]]) -> sql.Composed:
+    row = sql.SQL(", ").join(_comparable(value, column) for value, column in fields)
     hashed = sql.SQL("pg_catalog.hash_array_extended(ARRAY[pg_catalog.record_send(ROW({}))], 0)").format(row)
     return sql.SQL("count(*) AS rows, coalesce(sum({}), 0)::text AS sum").format(hashed)
 
 
-def _comparable(column: Column) -> sql.Composable:
-    name = sql.Identifier(column.name)
-    return name if column.native else name + sql.SQL("::text")
+def _comparable(value: sql.Composable, column: Column) -> sql.Composable:
+    return value if column.native else sql.SQL("({})::text").format(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -43,6 +43,7 @@ _NAMES: dict[str, tuple[str, str | None]] = {
     "snapshot": ("ETL_SNAPSHOT", None),
     "verify": ("ETL_VERIFY", "verify"),
     "options": ("ETL_OPTIONS_FILE", "options"),
+    "mask_key": ("ETL_MASK_KEY", "mask_key"),
     "log_format": ("ETL_LOG_FORMAT", None),
     "log_level": ("ETL_LOG_LEVEL", None),
 } | {
@@ -78,13 +79,25 @@ def load(
     fields |= {name: values[name].text for name in _PLAIN if name in values}
     fields.setdefault("log_format", "console" if on_terminal else "json")
     problems += [_missing(name) for name in ("tables", "run_id") if name in needs and name not in values]
+    problems += _contradictions(fields, values, needs)
     settings = _validated(fields, values, problems)
     if problems or settings is None:
         raise ConfigurationError(problems)
     return settings, _suspicious(environment, parameters)
 
 
-_PLAIN = ("run_id", "jobs", "publish", "deadline", "blockers", "snapshot", "verify", "log_format", "log_level")
+_PLAIN = (
+    "run_id",
+    "jobs",
+    "publish",
+    "deadline",
+    "blockers",
+    "snapshot",
+    "verify",
+    "mask_key",
+    "log_format",
+    "log_level",
+)
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Value]:
@@ -175,6 +188,15 @@ def _options(values: Mapping[str, Value], problems: list[str]) -> dict[str, Any]
             problems.append(f"{value.where} names {value.text!r}, which cannot be read: {reason}")
             return {}
     return _parsed("options", Options.parse, {"options": value}, problems)
+
+
+def _contradictions(fields: Mapping[str, Any], values: Mapping[str, Value], needs: Collection[str]) -> Iterator[str]:
+    """Says where the options ask for what the other settings do not give."""
+    options = fields.get("options", Options())
+    if options.needs_key and "operational" in needs and "mask_key" not in values:
+        yield f"{values['options'].where} has masks that need a key; {_missing('mask_key')}"
+    if "tables" in fields:
+        yield from (f"{values['options'].where}: {clash}" for clash in options.named_clashes(fields["tables"]))
 
 
 def _missing(setting: str) -> str:

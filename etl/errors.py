@@ -8,6 +8,8 @@ The tree::
     ├── SnapshotLost                      the session that held the run's snapshot is gone
     ├── TableLocked                       another run is loading the same table
     ├── LoadFailed                        one table's load failed
+    │   ├── Unclassified                  a column that nobody has said what it is, where somebody must
+    │   ├── IndexUnbuildable              an index that the target cannot build
     │   ├── RowsDiffer                    rows in are not rows out
     │   └── ChecksumDiffers               the staged bytes are not the source's
     ├── RunFailed                         at least one load of the run failed
@@ -63,6 +65,14 @@ class TableLocked(EtlError):
 
 class LoadFailed(EtlError):
     """One table's load failed."""
+
+
+class Unclassified(LoadFailed):
+    """A table has a column that its options do not name, and they say that none may be copied so."""
+
+
+class IndexUnbuildable(LoadFailed):
+    """An index of the source that the target's version or extensions cannot build."""
 
 
 class RowsDiffer(LoadFailed):

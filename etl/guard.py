@@ -42,7 +42,7 @@ async def refuse_same_database(
 
 
 async def lock(control: Target, run_id: str, chosen: Sequence[Relation]) -> None:
-    """Takes the run's lock and each table's, for as long as this session lasts.
+    """Takes the run's lock and each live table's, for as long as this session lasts.
 
     Raises TableLocked, naming the run that has a table.
     """
@@ -67,9 +67,10 @@ async def lock(control: Target, run_id: str, chosen: Sequence[Relation]) -> None
 async def clear(control: Target, run_id: str, chosen: Sequence[Relation]) -> None:
     """Drops what killed runs left in staging, and closes their rows in the ledger; touches nothing else.
 
-    A staging table is left behind when nobody holds its lock and it does not wait for ``etl publish``.
+    Takes the run's live tables. A staging table is left behind when nobody holds its lock and it does not wait
+    for ``etl publish``.
     """
-    await ledger.supersede(control, run_id, [str(relation) for relation in chosen])
+    await ledger.supersede(control, run_id, chosen)
     ours = {(staging.schema_of(relation.schema), relation.name) for relation in chosen}
     waiting = {(staging.schema_of(schema), name) for schema, name in await ledger.deferred(control)}
     others = [t for t in await staging.left_behind(control) if (t.schema, t.name) not in ours | waiting]
@@ -78,8 +79,8 @@ async def clear(control: Target, run_id: str, chosen: Sequence[Relation]) -> Non
     await staging.drop_staged(control, free)
     await control.execute(target_query("unlock_tables"), _names(free))
     for dead in await _dead_runs(control, run_id):
-        names = [load["table_name"] for load in await ledger.loads_of(control, [dead])]
-        await ledger.not_published(control, dead, "never published; its run was killed", names)
+        tables = [ledger.live_of(load) for load in await ledger.loads_of(control, [dead])]
+        await ledger.not_published(control, dead, "never published; its run was killed", tables)
         await ledger.close_run(control, dead, "interrupted", f"killed; run {run_id} cleared up after it")
         log.warning("run.cleared", dead_run_id=dead)
 

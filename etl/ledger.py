@@ -7,7 +7,7 @@ them. A column that an older version did not have is added on first use.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -91,6 +91,11 @@ class Load:
     carried: tuple[str, ...] = ()
     error: str | None = None
 
+    @classmethod
+    def failed(cls, table_name: str, live: Relation, started_at: datetime, error: str) -> Load:
+        """Gives a load that failed just now."""
+        return cls(table_name, live.schema, live.name, "failed", started_at, _now(), error=error)
+
     @property
     def seconds(self) -> float:
         """Wall time of the load, start to finish."""
@@ -129,6 +134,11 @@ async def exists(target: Target) -> bool:
     cursor = await target.execute("SELECT to_regclass(%s) IS NOT NULL AS there", [runs.fullname])
     row = await cursor.fetchone()
     return row is not None and bool(row["there"])
+
+
+def live_of(load: Mapping[str, Any]) -> Relation:
+    """Gives the live table of a load's row."""
+    return Relation(load["schema_name"], load["relation_name"])
 
 
 async def run_of(target: Target, run_id: str) -> dict[str, Any] | None:
@@ -178,32 +188,38 @@ async def carried(target: Target, relation: Relation) -> set[str]:
     return set(rows[0]["carried"] or []) if rows else set()
 
 
-async def published(target: Target, run_id: str, table_names: Sequence[str]) -> None:
+def _arrive_as(live: Iterable[Relation]) -> sa.ColumnElement[bool]:
+    """Gives the condition on the loads of the live tables named: they, not the source's, are what runs share."""
+    names = [(relation.schema, relation.name) for relation in live]
+    return sa.tuple_(loads.c.schema_name, loads.c.relation_name).in_(names)
+
+
+async def published(target: Target, run_id: str, live: Iterable[Relation]) -> None:
     """Writes that staged loads are live, in the publish's own transaction."""
     await _execute(
         target,
         sa.update(loads)
-        .where(loads.c.run_id == run_id, loads.c.table_name.in_(table_names))
+        .where(loads.c.run_id == run_id, _arrive_as(live))
         .values(status="published", published_at=_now()),
     )
 
 
-async def not_published(target: Target, run_id: str, error: str, table_names: Sequence[str]) -> None:
-    """Writes that what a run had staged of the tables named was given up."""
+async def not_published(target: Target, run_id: str, error: str, live: Iterable[Relation]) -> None:
+    """Writes that what a run had staged of the live tables named was given up."""
     await _execute(
         target,
         sa.update(loads)
-        .where(loads.c.run_id == run_id, loads.c.status == "staged", loads.c.table_name.in_(table_names))
+        .where(loads.c.run_id == run_id, loads.c.status == "staged", _arrive_as(live))
         .values(status="failed", error=error),
     )
 
 
-async def supersede(target: Target, run_id: str, table_names: Sequence[str]) -> None:
-    """Writes that ``run_id`` took over tables that another run had staged and never published."""
+async def supersede(target: Target, run_id: str, live: Iterable[Relation]) -> None:
+    """Writes that ``run_id`` took over live tables that another run had staged and never published."""
     await _execute(
         target,
         sa.update(loads)
-        .where(loads.c.run_id != run_id, loads.c.status == "staged", loads.c.table_name.in_(table_names))
+        .where(loads.c.run_id != run_id, loads.c.status == "staged", _arrive_as(live))
         .values(status="failed", error=f"never published; run {run_id} took the table over"),
     )
 

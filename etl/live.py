@@ -115,15 +115,18 @@ async def garments(target: Target, found: Iterable[Object]) -> list[Garment]:
     return [Garment(**row) for row in await cursor.fetchall()]
 
 
-async def extras(target: Target, live: Relation, staging_schema: str, known: Collection[str] = ()) -> list[str]:
+async def extras(
+    target: Target, live: Relation, staging_schema: str, known: Collection[str] = (), *, with_indexes: bool = True
+) -> list[str]:
     """Reads the indexes, constraints and extended statistics of a live table or materialized view.
 
     Gives the statements that make them on its staging one, without those ``known`` by name: what the source has
-    brought again, or did not bring again because it is gone there.
+    brought again, or did not bring again because it is gone there; and without indexes, where none are wanted.
     """
     wanted = {"schema": live.schema, "name": live.name, "staging": staging_schema}
     cursor = await target.execute(target_query("extras"), wanted)
-    rows = [row for row in await cursor.fetchall() if row["name"] not in known]
+    wanted_kinds = {"check", "statistics"} | ({"index", "constraint"} if with_indexes else set())
+    rows = [row for row in await cursor.fetchall() if row["name"] not in known and row["kind"] in wanted_kinds]
     return [row[key] for row in rows for key in ("statement", "comment_statement") if row[key] is not None]
 
 

@@ -23,8 +23,9 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 
 from etl import checksum, ledger, live, staging, stream
 from etl.catalog import Table
-from etl.errors import ChecksumDiffers, RowsDiffer, is_transient, one_line
+from etl.errors import ChecksumDiffers, RowsDiffer, Unclassified, is_transient, one_line
 from etl.ledger import Load
+from etl.options import Options
 from etl.postgres import Pair, Source, Target
 from etl.progress import Progress
 from etl.snapshot import Snapshot
@@ -48,11 +49,12 @@ class Filled:
 
 @dataclass(frozen=True, slots=True)
 class Loader:
-    """What all loads of a run share: its id, its snapshot, how to verify, and who is told of the progress."""
+    """What all loads of a run share: its id, its snapshot, how to verify, the options, who is told of the progress."""
 
     run_id: str
     snapshot: Snapshot
     verify: str
+    options: Options
     progress: Progress
 
     async def load(self, table: Table, pair: Pair) -> Load:
@@ -63,6 +65,7 @@ class Loader:
         started = datetime.now(UTC)
         self.progress.started(table)
         try:
+            _refuse_unclassified(table)
             filled = await self._retried(table, pair, lambda: self._fill(table, pair))
         finally:
             await self.snapshot.table_read()
@@ -74,15 +77,16 @@ class Loader:
     async def _fill(self, table: Table, pair: Pair) -> Filled:
         began = perf_counter()
         reader, writer = await pair.reader(), await pair.writer()
+        verify = self.options.of(table).verify or self.verify
         async with writer.transaction():
             await staging.create(writer, table)
             async with self.snapshot.reading(reader, table) as source:
                 streamed = await stream.copy(
                     source, writer, table, staging.name_of(table), lambda size: self.progress.advanced(table, size)
                 )
-                if self.verify != "none" and streamed.rows_out != streamed.rows_in:
+                if verify != "none" and streamed.rows_out != streamed.rows_in:
                     raise RowsDiffer(f"{table}: the source gave {streamed.rows_out} rows, {streamed.rows_in} arrived")
-                if self.verify == "checksum":
+                if verify == "checksum":
                     await _compare(source, writer, table)
         return Filled(streamed.rows_in, streamed.bytes, perf_counter() - began)
 
@@ -90,18 +94,15 @@ class Loader:
         writer = await pair.writer()
         async with writer.transaction():
             began = perf_counter()
-            await staging.build_indexes(writer, table)
-            await staging.comment(writer, table)
-            known = {*table.carried, *await ledger.carried(writer, table.relation)}
-            await staging.add(writer, await live.extras(writer, table.relation, staging.schema_of(table.schema), known))
+            await self._build(writer, table)
             indexed = perf_counter()
             await staging.analyze(writer, table)
-            if drifted := await live.drifted(writer, table.relation, table.columns):
+            if drifted := await live.drifted(writer, table.live, table.columns):
                 log.info("table.drifted", table=str(table), changes=str(drifted))
             load = Load(
                 table_name=str(table),
-                schema_name=table.schema,
-                relation_name=table.name,
+                schema_name=table.live.schema,
+                relation_name=table.live.name,
                 status="staged",
                 started_at=started,
                 finished_at=datetime.now(UTC),
@@ -114,6 +115,18 @@ class Loader:
             )
             await ledger.record(writer, self.run_id, load)
         return load
+
+    async def _build(self, writer: Target, table: Table) -> None:
+        """Makes indexes, constraints and comments, the source's and those that the reporting side added."""
+        options = self.options.of(table)
+        skipped = await staging.build_indexes(writer, table, skips=options.unbuildable_indexes == "skip")
+        for name, reason in skipped.items():
+            log.warning("index.skipped", table=str(table), index=name, error=reason)
+        await staging.comment(writer, table.without(skipped))
+        known = {*table.carried, *await ledger.carried(writer, table.live)}
+        with_indexes = options.indexes not in {"source", "none"}
+        schema = staging.staging_name(table).schema
+        await staging.add(writer, await live.extras(writer, table.live, schema, known, with_indexes=with_indexes))
 
     async def _retried(self, table: Table, pair: Pair, step: Callable[[], Awaitable[T]]) -> T:
         """Does a step, again on new connections where what failed may pass by itself."""
@@ -143,6 +156,14 @@ async def _compare(source: Source, target: Target, table: Table) -> None:
     )
     if there != here:
         raise ChecksumDiffers(f"{table}: the staged rows' checksum {here.sum:x} is not the source's {there.sum:x}")
+
+
+def _refuse_unclassified(table: Table) -> None:
+    if table.unclassified:
+        raise Unclassified(
+            f"on_new_column is fail, and the options do not say what to do with {', '.join(table.unclassified)};"
+            " name it in columns, exclude or mask"
+        )
 
 
 def _say(load: Load) -> None:

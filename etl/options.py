@@ -1,43 +1,25 @@
 """What one table needs beside the default: the options file, read and applied. Pure policy.
 
 TOML: a ``[defaults]`` section and sections named like elements of TABLES, ``["sales.invoice"]`` or
-``["audit.*"]``. Of the sections that match a table, a later one wins, key by key.
+``["audit.*"]``. Of the sections that match a table, a later one wins, key by key; masks, column by column, so
+that a table's own masks never take away a mask that holds for all. docs/options.md tells the user.
 """
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from etl.catalog import Table
 from etl.errors import ConfigurationError
 from etl.selection import Pattern, Relation, Selection
+from etl.shape import Name, TableOptions, faults, shaped
 
 DEFAULTS = "defaults"
-
-
-class TableOptions(BaseModel):
-    """The options of one section; None is "not said"."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    columns: list[str] | None = None
-    """The only columns to copy."""
-    exclude: list[str] | None = None
-    """Columns not to copy."""
-    where: str | None = None
-    """A condition on the rows to copy, in the source's SQL."""
-    publish: Literal["swap", "in-place"] | None = None
-    """Whether the staging table becomes the live one (the default), or its rows replace the live one's."""
-
-    def over(self, other: TableOptions) -> TableOptions:
-        """Gives these options with ``other`` where nothing is said here."""
-        said = self.model_dump(exclude_none=True)
-        return other.model_copy(update=said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +39,18 @@ class Options:
         problems: list[str] = []
         sections = [(name, _section(name, body, problems)) for name, body in document.items()]
         patterns = [(_pattern(name, problems), options) for name, options in sections if name != DEFAULTS]
+        defaults = next((options for name, options in sections if name == DEFAULTS), TableOptions())
+        options = cls(defaults, tuple(patterns))
+        problems += options.clashes(_exact(pattern for pattern, own in patterns if own.rename))
         if problems:
             raise ValueError("; ".join(problems))
-        defaults = next((options for name, options in sections if name == DEFAULTS), TableOptions())
-        return cls(defaults, tuple(patterns))
+        return options
 
-    def is_in_place(self, live: Relation) -> bool:
-        """Tells whether a live table's rows are to be replaced in place."""
-        return self.of(live).publish == "in-place"
+    @property
+    def needs_key(self) -> bool:
+        """Whether any mask is computed with ETL_MASK_KEY."""
+        said = (self.defaults, *(options for _, options in self.sections))
+        return any(mask.needs_key for options in said for mask in (options.mask or {}).values())
 
     def of(self, table: Table | Relation) -> TableOptions:
         """Gives the options that hold for one table."""
@@ -74,15 +60,50 @@ class Options:
                 found = options.over(found)
         return found
 
+    def live(self, relation: Relation) -> Relation:
+        """Gives the name of a source table's live table."""
+        rename = self.of(relation).rename or Name(None, None)
+        return rename.of(relation)
+
+    def live_names(self, relations: Sequence[Relation]) -> dict[Relation, Relation]:
+        """Gives the live tables' names, and the source table of each.
+
+        Raises ConfigurationError naming those that two tables would share.
+        """
+        if problems := self.clashes(relations):
+            raise ConfigurationError(problems)
+        return {self.live(relation): relation for relation in relations}
+
+    def clashes(self, relations: Iterable[Relation]) -> list[str]:
+        """Names the tables that would arrive under one name, one line each."""
+        sources: dict[Relation, list[str]] = {}
+        for relation in relations:
+            sources.setdefault(self.live(relation), []).append(str(relation))
+        return [
+            f"{' and '.join(same)} would both arrive as {live}; rename one of them"
+            for live, same in sources.items()
+            if len(same) > 1
+        ]
+
+    def named_clashes(self, selection: Selection) -> list[str]:
+        """Names the clashes among the tables that TABLES names one by one, which need no look at the source."""
+        return self.clashes(_exact(pattern for pattern in selection.patterns if not pattern.excludes))
+
     def apply(self, tables: Sequence[Table]) -> list[Table]:
         """Gives the tables as their options have them.
 
-        Raises ConfigurationError naming every column that a table does not have.
+        Raises ConfigurationError naming every column that a table does not have, or that a mask does not go with.
         """
-        problems = [problem for table in tables for problem in _problems(table, self.of(table))]
+        problems = [problem for table in tables for problem in faults(table, self.of(table))]
         if problems:
             raise ConfigurationError(problems)
-        return [_applied(table, self.of(table)) for table in tables]
+        return [shaped(table, self.of(table)) for table in tables]
+
+
+def _exact(patterns: Iterable[Pattern]) -> list[Relation]:
+    """Gives the tables that patterns name one by one, each once."""
+    exact = (pattern for pattern in patterns if not pattern.is_glob)
+    return list(dict.fromkeys(Relation(pattern.schema.text, pattern.name.text) for pattern in exact))
 
 
 def _section(name: str, body: object, problems: list[str]) -> TableOptions:
@@ -92,16 +113,20 @@ def _section(name: str, body: object, problems: list[str]) -> TableOptions:
     try:
         return TableOptions.model_validate(body)
     except ValidationError as error:
-        known = ", ".join(TableOptions.model_fields)
-        for fault in error.errors():
-            key = ".".join(str(part) for part in fault["loc"][:1])
-            if fault["type"] != "extra_forbidden":
-                problems.append(f"[{name}] {key} is wrong: {fault['msg']}")
-            elif isinstance(fault["input"], dict):
-                problems.append(f'[{name}.{key}] is TOML for a section within a section; write ["{name}.{key}"]')
-            else:
-                problems.append(f"[{name}] {key} is unknown; the options are {known}")
+        problems += dict.fromkeys(_fault(name, fault) for fault in error.errors())
         return TableOptions()
+
+
+def _fault(section: str, fault: Any) -> str:
+    """Says in one line what is wrong with one key of a section."""
+    key = ".".join(str(part) for part in fault["loc"][:2] if isinstance(part, str))
+    if fault["type"] == "value_error":
+        return f"[{section}] {key} {fault['msg'].removeprefix('Value error, ')}"
+    if fault["type"] != "extra_forbidden":
+        return f"[{section}] {key} is wrong: {fault['msg']}"
+    if isinstance(fault["input"], dict):
+        return f'[{section}.{key}] is TOML for a section within a section; write ["{section}.{key}"]'
+    return f"[{section}] {key} is unknown; the options are {', '.join(TableOptions.model_fields)}"
 
 
 def _pattern(name: str, problems: list[str]) -> Pattern:
@@ -111,29 +136,3 @@ def _pattern(name: str, problems: list[str]) -> Pattern:
     except ValueError:
         problems.append(f'[{name}] is no table\'s name or pattern; write ["sales.invoice"] or ["audit.*"]')
         return Selection.parse("*").patterns[0]
-
-
-def _problems(table: Table, options: TableOptions) -> Iterable[str]:
-    there = {column.name for column in table.columns}
-    for key in ("columns", "exclude"):
-        for name in getattr(options, key) or []:
-            if name not in there:
-                yield f"options of {table}: {key} names {name!r}, which is no column of it"
-
-
-def _applied(table: Table, options: TableOptions) -> Table:
-    kept = [
-        column
-        for column in table.columns
-        if (options.columns is None or column.name in options.columns) and column.name not in (options.exclude or [])
-    ]
-    names = {column.name for column in kept}
-    return replace(
-        table,
-        columns=tuple(kept),
-        # An index or a constraint on a column that is left out is left out with it.
-        indexes=tuple(index for index in table.indexes if names.issuperset(index.columns)),
-        constraints=tuple(constraint for constraint in table.constraints if names.issuperset(constraint.columns)),
-        statistics=tuple(statistics for statistics in table.statistics if names.issuperset(statistics.columns)),
-        where=options.where,
-    )

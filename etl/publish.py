@@ -6,7 +6,7 @@ locks with a short timeout, gives way, and asks again until a deadline.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -17,7 +17,7 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_r
 from etl import guard, inplace, ledger, live, views
 from etl.errors import PublishBlocked, PublishFailed, one_line, sqlstate
 from etl.postgres import Target, connect_target, target_query
-from etl.selection import Relation
+from etl.selection import Relation, named
 from etl.settings import Settings
 from etl.swap import ViewsChanged, prepare
 
@@ -43,9 +43,10 @@ class Policy:
     ends_blockers: bool = False
 
     @classmethod
-    def of(cls, settings: Settings, tables: Iterable[Relation]) -> Policy:
-        """Gives what the settings and the tables' options say."""
-        in_place = frozenset(table for table in tables if settings.options.is_in_place(table))
+    def of(cls, settings: Settings, tables: Mapping[Relation, Relation]) -> Policy:
+        """Gives what the settings and the tables' options say; takes the source's tables by their live ones."""
+        options = {live: settings.options.of(table) for live, table in tables.items()}
+        in_place = frozenset(live for live, own in options.items() if own.publish == "in-place")
         return cls(in_place, settings.deadline, settings.blockers == "end")
 
 
@@ -95,22 +96,23 @@ async def publish_run(settings: Settings) -> Published:
     control = await connect_target(settings.target, guard.application(settings.run_id))
     try:
         staged = await _staged(control, settings.run_id)
-        await guard.lock(control, settings.run_id, staged)
-        done = await publish(control, settings.run_id, staged, Policy.of(settings, staged))
+        await guard.lock(control, settings.run_id, list(staged))
+        done = await publish(control, settings.run_id, list(staged), Policy.of(settings, staged))
     finally:
         await control.close()
     say(done)
     return done
 
 
-async def _staged(target: Target, run_id: str) -> list[Relation]:
+async def _staged(target: Target, run_id: str) -> dict[Relation, Relation]:
+    """Gives the live tables that a run has staged, and the source's table of each."""
     run = await ledger.run_of(target, run_id) if await ledger.exists(target) else None
     if run is None:
         raise PublishFailed(f"run {run_id} is not in the ledger; `etl history` lists the runs there are")
     loads = await ledger.loads_of(target, [run_id])
     if failed := [load["table_name"] for load in loads if load["status"] == "failed"]:
         raise PublishFailed(f"run {run_id} cannot be published: {', '.join(failed)} failed; start a new run")
-    staged = [Relation(load["schema_name"], load["relation_name"]) for load in loads if load["status"] == "staged"]
+    staged = {ledger.live_of(load): named(load["table_name"]) for load in loads if load["status"] == "staged"}
     if not staged:
         raise PublishFailed(f"run {run_id} is {run['status']} and has nothing staged to publish")
     return staged
@@ -198,7 +200,7 @@ class _Publish:
                 swap = await prepare(self.target, self.swapped, self.staged)
                 began = perf_counter()
                 await swap.execute(self.target)
-                await ledger.published(self.target, self.run_id, [str(table) for table in self.tables])
+                await ledger.published(self.target, self.run_id, self.tables)
                 if self.closes_run:
                     await ledger.close_run(self.target, self.run_id, "published")
         except ViewsChanged:

@@ -15,7 +15,7 @@ from time import perf_counter
 
 import structlog
 
-from etl import catalog, guard, ledger, snapshot, staging, types
+from etl import catalog, guard, ledger, proof, snapshot, staging, types
 from etl import publish as publishing
 from etl.catalog import Table
 from etl.errors import (
@@ -92,18 +92,19 @@ async def _prepare(settings: Settings, control: Target) -> list[Relation]:
         chosen = settings.selection.resolve(await catalog.relations(source))
         if settings.options != Options():  # a column that is not there is told before anything is touched
             settings.options.apply(await catalog.tables(source, chosen))
+        live = list(settings.options.live_names(chosen))
     finally:
         await close_source(source)
-    await guard.lock(control, settings.run_id, chosen)
+    await guard.lock(control, settings.run_id, live)
     await ledger.prepare(control)
-    await guard.clear(control, settings.run_id, chosen)
-    await staging.create_schemas(control, {relation.schema for relation in chosen})
+    await guard.clear(control, settings.run_id, live)
+    await staging.create_schemas(control, {relation.schema for relation in live})
     return chosen
 
 
 @dataclass(slots=True)
 class _Run:
-    """A run under way: what it was given, and the loads that it has done."""
+    """A run under way: what it was given (``chosen``: the source's tables), and the loads that it has done."""
 
     settings: Settings
     control: Target
@@ -113,6 +114,11 @@ class _Run:
     began: float = field(default_factory=perf_counter)
     # The control session does one thing at a time; loads that end together take turns.
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def live(self) -> dict[Relation, Relation]:
+        """The live tables, and the source's table of each."""
+        return self.settings.options.live_names(self.chosen)
 
     async def whole(self) -> Finished:
         """Stages and publishes; whatever goes wrong, the ledger says so and no staging table stays."""
@@ -161,7 +167,8 @@ class _Run:
         tables = await self._describe(held)
         self.progress.planned(tables)
         queue = deque(sorted(tables, key=lambda table: table.bytes, reverse=True))
-        loader = Loader(self.settings.run_id, held, self.settings.verify, self.progress)
+        settings = self.settings
+        loader = Loader(settings.run_id, held, settings.verify, settings.options, self.progress)
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(self.settings.jobs, len(tables))):
@@ -174,6 +181,7 @@ class _Run:
         source = held.holder or await connect_source(self.settings.source, guard.application(self.settings.run_id))
         try:
             tables = self.settings.options.apply(await catalog.tables(source, self.chosen))
+            await proof.prove(source, tables)
             await types.ensure(source, self.control, tables)
         finally:
             if source is not held.holder:
@@ -198,15 +206,14 @@ class _Run:
             load = await loader.load(table, pair)
             if self.settings.publish == "table":
                 async with self.turn:
-                    alone = [Relation(table.schema, table.name)]
-                    policy = Policy.of(self.settings, alone)
-                    await publishing.publish(self.control, self.settings.run_id, alone, policy, closes_run=False)
+                    policy = Policy.of(self.settings, {table.live: table.relation})
+                    await publishing.publish(self.control, self.settings.run_id, [table.live], policy, closes_run=False)
         except (SnapshotLost, ConnectionFailed):
             raise  # no other table would fare better
         except EXPECTED as error:
             reason = self.settings.redact(one_line(error))
             log.error("table.failed", table=str(table), error=reason)
-            load = Load(str(table), table.schema, table.name, "failed", started, datetime.now(UTC), error=reason)
+            load = Load.failed(str(table), table.live, started, reason)
             async with self.turn:
                 await ledger.record(self.control, self.settings.run_id, load)
         return load
@@ -218,9 +225,8 @@ class _Run:
         if self.settings.publish == "table":
             await ledger.close_run(self.control, self.settings.run_id, "published")
         else:
-            chosen = [Relation(relation.schema, relation.name) for relation in self.chosen]
-            policy = Policy.of(self.settings, chosen)
-            publishing.say(await publishing.publish(self.control, self.settings.run_id, chosen, policy))
+            policy = Policy.of(self.settings, self.live)
+            publishing.say(await publishing.publish(self.control, self.settings.run_id, list(self.live), policy))
         return "published"
 
     async def _give_up(self, status: str, reason: str) -> None:
@@ -231,9 +237,8 @@ class _Run:
             async with asyncio.timeout(CLEANUP_SECONDS):
                 if self.control.closed or self.control.broken:
                     self.control = await connect_target(settings.target, guard.application(settings.run_id))
-                await staging.drop(self.control, self.chosen)
-                names = [str(relation) for relation in self.chosen]
-                await ledger.not_published(self.control, settings.run_id, reason, names)
+                await staging.drop(self.control, self.live)
+                await ledger.not_published(self.control, settings.run_id, reason, self.live)
                 await ledger.close_run(self.control, settings.run_id, status, reason)
         except (*EXPECTED, TimeoutError) as error:
             log.error("run.uncleared", error=f"{one_line(error)}; the next run will clear what this one left")

@@ -122,6 +122,14 @@ class Selection:
         return list(chosen)
 
 
+def named(text: str) -> Relation:
+    """Gives the relation that a label names; raises ValueError where it is no one relation's name."""
+    patterns = Selection.parse(text).patterns
+    if len(patterns) != 1 or patterns[0].excludes or patterns[0].is_glob:
+        raise ValueError(f"{text!r} is no table's name")
+    return Relation(patterns[0].schema.text, patterns[0].name.text)
+
+
 def label(schema: str, name: str) -> str:
     """Gives a table's name for people, logs and the ledger: ``schema.table``, quoted where it must be."""
     return ".".join(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import secrets
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_serializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_serializer
 
-from etl import log
+from etl import log, mask
 from etl.options import Options
 from etl.selection import Selection
 from etl.url import DatabaseUrl
@@ -53,6 +54,12 @@ def _choice(*choices: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def _mask_key(text: str) -> SecretStr:
+    if len(text) < mask.SHORTEST_KEY:
+        raise ValueError(f"is shorter than {mask.SHORTEST_KEY} characters; make one with `openssl rand -hex 32`")
+    return SecretStr(text)
+
+
 class Settings(BaseModel):
     """All settings, whichever of them a command needs; ``config.load`` makes one.
 
@@ -72,6 +79,7 @@ class Settings(BaseModel):
     deadline: Annotated[float, BeforeValidator(_deadline)] = 600.0
     blockers: Annotated[Literal["wait", "end"], _choice("wait", "end")] = "wait"
     options: Options = Options()
+    mask_key: Annotated[SecretStr, BeforeValidator(_mask_key)] | None = None
     log_format: Annotated[Literal["json", "console"], _choice(*log.FORMATS)] = "json"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _choice(*log.LEVELS)] = "info"
 
@@ -81,9 +89,13 @@ class Settings(BaseModel):
 
     @property
     def source(self) -> DatabaseUrl:
-        """The operational database's URL."""
+        """The operational database's URL, with what its sessions need to compute masks."""
         assert self.operational is not None, "this command did not ask for the operational database"
-        return self.operational
+        return replace(self.operational, session=self._mask_session)
+
+    @property
+    def _mask_session(self) -> dict[str, str]:
+        return mask.session(self.mask_key.get_secret_value()) if self.mask_key and self.options.needs_key else {}
 
     @property
     def target(self) -> DatabaseUrl:
@@ -104,7 +116,8 @@ class Settings(BaseModel):
         The longest stands first: one that holds another must not be left in part.
         """
         urls = [url for url in (self.operational, self.reporting) if url is not None]
-        plain = [secret for url in urls for secret in url.secrets]
+        plain = [secret for url in urls for secret in url.secrets] + list(self._mask_session.values())
+        plain += [self.mask_key.get_secret_value()] if self.mask_key else []
         known = {*plain, *(quote(secret, safe="") for secret in plain)}
         return sorted(known, key=lambda secret: (-len(secret), secret))
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 
+import psycopg
 from psycopg import sql
 
 from etl import postgres
 from etl.catalog import Column, Constraint, Index, Statistics, Table
+from etl.errors import IndexUnbuildable, one_line, sqlstate
 from etl.postgres import Target, target_query
 from etl.selection import MAX_NAME_BYTES, Relation
 
@@ -30,8 +32,15 @@ def schema_of(live_schema: str) -> str:
 
 
 def name_of(table: Table | Relation) -> sql.Identifier:
-    """Gives a table's staging name, quoted."""
-    return sql.Identifier(schema_of(table.schema), table.name)
+    """Gives a table's staging name, quoted; a Relation is taken for a live table's name."""
+    staged = staging_name(table)
+    return sql.Identifier(staged.schema, staged.name)
+
+
+def staging_name(table: Table | Relation) -> Relation:
+    """Gives a table's staging name; a Relation is taken for a live table's name."""
+    live = table.live if isinstance(table, Table) else table
+    return Relation(schema_of(live.schema), live.name)
 
 
 async def create_schemas(target: Target, live_schemas: Iterable[str]) -> None:
@@ -42,8 +51,13 @@ async def create_schemas(target: Target, live_schemas: Iterable[str]) -> None:
 async def create(target: Target, table: Table) -> None:
     """Makes an empty staging table, in the caller's transaction, in place of any that was left behind."""
     columns = sql.SQL(", ").join(_column(column) for column in table.columns)
-    create_table = sql.SQL("DROP TABLE IF EXISTS {name} CASCADE; CREATE TABLE {name} ({columns}){storage}").format(
-        name=name_of(table), columns=columns, storage=_storage(table.storage)
+    create_table = sql.SQL(
+        "DROP TABLE IF EXISTS {name} CASCADE; CREATE {kind}TABLE {name} ({columns}){storage}"
+    ).format(
+        name=name_of(table),
+        kind=sql.SQL("UNLOGGED " if table.unlogged else ""),
+        columns=columns,
+        storage=_storage(table.storage),
     )
     # Set before the rows come: they are stored and compressed as their column says at that time.
     await target.execute(sql.SQL("; ").join([create_table, *_column_settings(table)]))
@@ -70,15 +84,53 @@ def _storage(parameters: Sequence[str]) -> sql.Composable:
     return sql.SQL(f" WITH ({', '.join(parameters)})" if parameters else "")
 
 
-async def build_indexes(target: Target, table: Table) -> None:
-    """Builds the indexes, unique ones first, then the constraints, in one scan for all checks, then the statistics."""
-    statements = [_create_index(table, index) for index in table.indexes]
-    if table.constraints:
-        added = sql.SQL(", ").join(_add_constraint(constraint) for constraint in table.constraints)
-        statements.append(sql.SQL("ALTER TABLE {} {}").format(name_of(table), added))
-    statements += [_create_statistics(table, statistics) for statistics in table.statistics]
-    for statement in statements:
-        await target.execute(statement)
+async def build_indexes(target: Target, table: Table, *, skips: bool = False) -> dict[str, str]:
+    """Builds the indexes, unique ones first, then the constraints, in one scan for all checks, then the statistics.
+
+    What the target's version or extensions cannot build raises IndexUnbuildable, or is left out where the options
+    say so (``skips``): gives the reasons, by name.
+    """
+    skipped: dict[str, str] = {}
+    for name, statement in _index_statements(table):
+        try:
+            if skips:
+                async with target.transaction():
+                    await target.execute(statement)
+            else:
+                await target.execute(statement)
+        except psycopg.Error as error:
+            if not _is_unbuildable(error):
+                raise
+            if not skips:
+                raise IndexUnbuildable(f"index {name} cannot be built: {one_line(error)}; {_REMEDY}") from error
+            skipped[name] = one_line(error)
+    checks = [_add_constraint(constraint) for constraint in table.constraints if not constraint.has_index]
+    if checks:
+        await target.execute(sql.SQL("ALTER TABLE {} {}").format(name_of(table), sql.SQL(", ").join(checks)))
+    for statistics in table.statistics:
+        await target.execute(_create_statistics(table, statistics))
+    return skipped
+
+
+# The classes "feature not supported", "invalid schema name", "syntax error or access rule violation" (among them
+# undefined operator classes, access methods, functions, collations) and "undefined file" (an extension's library).
+_UNBUILDABLE = ("0A", "3F", "42", "58P01")
+_BUILDABLE = {"42501", "42P07", "42710"}  # but for a privilege that is missing, or a name that is taken
+
+_REMEDY = 'make the target able to, or set unbuildable_indexes = "skip" in its options'
+
+
+def _is_unbuildable(error: psycopg.Error) -> bool:
+    state = sqlstate(error) or ""
+    return state.startswith(_UNBUILDABLE) and state not in _BUILDABLE
+
+
+def _index_statements(table: Table) -> Iterator[tuple[str, sql.Composed]]:
+    for index in table.indexes:
+        yield index.name, _create_index(table, index)
+    for constraint in table.constraints:
+        if constraint.has_index:
+            yield constraint.name, sql.SQL("ALTER TABLE {} {}").format(name_of(table), _add_constraint(constraint))
 
 
 def _create_index(table: Table, index: Index) -> sql.Composed:
@@ -91,7 +143,7 @@ def _create_index(table: Table, index: Index) -> sql.Composed:
 
 
 def _create_statistics(table: Table, statistics: Statistics) -> sql.Composed:
-    name = sql.Identifier(schema_of(table.schema), statistics.name)
+    name = sql.Identifier(staging_name(table).schema, statistics.name)
     return sql.SQL("CREATE STATISTICS {} {} FROM {}").format(name, sql.SQL(statistics.definition), name_of(table))
 
 
@@ -102,17 +154,14 @@ def _add_constraint(constraint: Constraint) -> sql.Composed:
 
 async def comment(target: Target, table: Table) -> None:
     """Puts the source's comments on the staging table, its columns, indexes and constraints."""
-    name = name_of(table)
+    name, schema = name_of(table), staging_name(table).schema
     comments = [(sql.SQL("TABLE ") + name, table.comment)]
     comments += [
         (sql.SQL("COLUMN {}.{}").format(name, sql.Identifier(column.name)), column.comment) for column in table.columns
     ]
+    comments += [(sql.SQL("INDEX ") + sql.Identifier(schema, index.name), index.comment) for index in table.indexes]
     comments += [
-        (sql.SQL("INDEX ") + sql.Identifier(schema_of(table.schema), index.name), index.comment)
-        for index in table.indexes
-    ]
-    comments += [
-        (sql.SQL("STATISTICS ") + sql.Identifier(schema_of(table.schema), statistics.name), statistics.comment)
+        (sql.SQL("STATISTICS ") + sql.Identifier(schema, statistics.name), statistics.comment)
         for statistics in table.statistics
     ]
     comments += [
@@ -139,7 +188,7 @@ async def analyze(target: Target, table: Table) -> None:
 
 async def drop(target: Target, tables: Iterable[Table | Relation]) -> None:
     """Drops the staging tables of the tables given, as far as they are there."""
-    await drop_staged(target, (Relation(schema_of(table.schema), table.name) for table in tables))
+    await drop_staged(target, map(staging_name, tables))
 
 
 async def drop_staged(target: Target, staged: Iterable[Relation]) -> None:

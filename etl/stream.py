@@ -30,7 +30,6 @@ async def copy(
     """
     form: Literal["binary", "text"] = "binary" if table.is_binary else "text"
     copy_in = sql.SQL("COPY {} FROM STDIN (FORMAT {}, FREEZE)").format(into, sql.SQL(form))
-    columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns)
     size = 0
     async with target.cursor() as cursor:
         async with cursor.copy(copy_in) as copying:
@@ -41,6 +40,6 @@ async def copy(
                 await copying.write(piece)
                 advance(len(piece))
 
-            status = await source.copy_from_query(text(table.select(columns)), output=write, format=form)
+            status = await source.copy_from_query(text(table.copied()), output=write, format=form)
         rows_in = cursor.rowcount
     return Streamed(rows_out=int(status.removeprefix("COPY ")), rows_in=rows_in, bytes=size)

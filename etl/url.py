@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -58,10 +58,13 @@ class UrlError(ValueError):
 class DatabaseUrl:
     """One database: libpq's parameters by name, the password among them.
 
-    ``str()`` and ``repr()`` show it as a URL without the password.
+    ``str()`` and ``repr()`` show it as a URL without the password. ``session`` are settings of the source's
+    sessions that no server log may hold, by name: they travel in the startup packet, because servers may log
+    statements and bind parameters.
     """
 
     parameters: Mapping[str, str]
+    session: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def parse(
@@ -114,7 +117,7 @@ class DatabaseUrl:
             "password": known.get("password"),
             "database": known.get("dbname"),
             "timeout": float(known.get("connect_timeout", CONNECT_TIMEOUT)) or None,
-            "server_settings": {"options": known["options"]} if "options" in known else {},
+            "server_settings": {**self.session} | ({"options": known["options"]} if "options" in known else {}),
         }
         if in_url.get("sslrootcert") == "system":
             import ssl  # only for this one option; it costs a few milliseconds of start-up

@@ -76,7 +76,7 @@ async def _compare(held: Snapshot, pair: Pair, table: Table) -> Comparison:
 
 
 async def _target(pair: Pair, table: Table) -> Checksum:
-    return await checksum.of_target(await pair.writer(), table, sql.Identifier(table.schema, table.name))
+    return await checksum.of_target(await pair.writer(), table, sql.Identifier(table.live.schema, table.live.name))
 
 
 def _difference(source: Checksum, target: Checksum) -> str | None:

@@ -23,7 +23,7 @@ SELECT 'index' AS kind,
  WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k
                     WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
 UNION ALL
-SELECT 'constraint', k.conname::text,
+SELECT CASE k.contype WHEN 'c' THEN 'check' ELSE 'constraint' END, k.conname::text,
        format('ALTER TABLE %I.%I ADD CONSTRAINT %I %s', :'staging'::text, l.relname, k.conname,
               pg_catalog.pg_get_constraintdef(k.oid)),
        CASE WHEN pg_catalog.obj_description(k.oid, 'pg_constraint') IS NOT NULL THEN

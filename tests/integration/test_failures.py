@@ -41,7 +41,7 @@ FAILURES = {
         "CREATE FUNCTION half(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 / 2';"
         "CREATE INDEX halves ON items (public.half(id))",
         "DROP INDEX halves",
-        "table.failed public.items: function public.half(integer) does not exist",
+        "table.failed public.items: index halves cannot be built: function public.half(integer) does not exist",
     ),
     "a type cannot be made in the target": Failure(
         "CREATE TYPE pair;"

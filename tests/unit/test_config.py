@@ -190,3 +190,49 @@ def test_made_up_run_ids_differ_and_are_valid() -> None:
     """Two runs of one second are two runs."""
     assert new_run_id() != new_run_id()
     assert loaded(MINIMUM | {"ETL_RUN_ID": new_run_id()})
+
+
+KEYED = '[orders]\nmask = {email = "hmac"}'
+KEY = "a key that nobody may see"
+
+
+def test_masks_that_need_a_key_are_refused_without_one() -> None:
+    """By commands that read the source; the others compute no mask."""
+    environment = MINIMUM | {"ETL_PARAMETER_PATH": "/etl"}
+    assert problems(environment, {"options": KEYED}) == (
+        "/etl/options has masks that need a key; ETL_MASK_KEY is not set; set it, or the parameter mask_key under"
+        " ETL_PARAMETER_PATH",
+    )
+    assert loaded(environment, {"options": KEYED}, ("reporting",))[0].mask_key is None
+    assert loaded(environment, {"options": KEYED.replace("hmac", "null")})[0].mask_key is None
+
+
+def test_a_short_key_is_refused_and_not_quoted() -> None:
+    """It could be found by trying."""
+    assert problems(MINIMUM | {"ETL_MASK_KEY": "s3cr3t"}) == (
+        "ETL_MASK_KEY is shorter than 16 characters; make one with `openssl rand -hex 32`",
+    )
+
+
+def test_the_mask_key_is_a_secret_as_it_is_and_as_sessions_get_it() -> None:
+    """It is in no text of the settings, and in no log line."""
+    settings, _ = loaded(MINIMUM | {"ETL_PARAMETER_PATH": "/etl"}, {"options": KEYED, "mask_key": KEY + "\n"})
+    session = settings.source.session
+    assert len(session) == 2
+    assert settings.redact(f"{KEY} {' '.join(session.values())}") == "*** *** ***"
+    shown = f"{settings} {settings!r} {settings.model_dump_json()} {settings.source!r}"
+    assert not [secret for secret in (KEY, *session.values()) if secret in shown]
+
+
+def test_sessions_get_a_key_only_where_a_mask_needs_it() -> None:
+    """A pooler between may refuse settings that it does not know."""
+    settings, _ = loaded(MINIMUM | {"ETL_MASK_KEY": KEY})
+    assert settings.source.session == {}
+
+
+def test_tables_that_would_arrive_as_one_are_told_before_the_first_connection() -> None:
+    """Where TABLES names them one by one."""
+    environment = MINIMUM | {"TABLES": "orders,old.orders", "ETL_PARAMETER_PATH": "/etl"}
+    assert problems(environment, {"options": '["old.*"]\nrename = "public.*"'}) == (
+        "/etl/options: public.orders and old.orders would both arrive as public.orders; rename one of them",
+    )

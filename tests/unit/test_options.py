@@ -10,6 +10,7 @@ import pytest
 from etl.catalog import Column, Constraint, Index, Table
 from etl.errors import ConfigurationError
 from etl.options import Options
+from etl.selection import Relation
 
 TABLE = Table(
     "sales",
@@ -63,6 +64,92 @@ def test_unknown_columns_are_told_all_at_once() -> None:
     )
 
 
+def test_masks_add_up_column_by_column() -> None:
+    """A table's own masks take away no mask that holds for all, unless they name its column."""
+    text = '[defaults]\nmask = {note = "hmac", total = "null"}\n["sales.*"]\nmask = {total = "none", customer = "hmac"}'
+    masked = {column.name: column.type for column in applied(text).columns if column.expression}
+    assert masked == {"note": "text", "customer": "text"}
+
+
+def test_what_a_mask_would_make_fail_is_left_out() -> None:
+    """Checks on the column, and uniqueness where values that differ may be alike behind the mask."""
+    table = applied('["sales.invoice"]\nmask = {id = "hmac", total = "sql:total * 2", customer = "null"}')
+    assert [constraint.name for constraint in table.constraints] == ["pk"]
+    assert [index.name for index in table.indexes] == ["by_customer"]
+    assert applied('["sales.invoice"]\nmask = {id = "constant:1"}').constraints == TABLE.constraints[1:]
+
+
+@pytest.mark.parametrize("indexes", ["target", "none"])
+def test_without_the_source_s_indexes_its_constraints_lose_theirs(indexes: str) -> None:
+    """A primary key is an index; a check is none."""
+    table = applied(f'["sales.invoice"]\nindexes = "{indexes}"')
+    assert (table.indexes, [constraint.name for constraint in table.constraints]) == ((), ["sane"])
+
+
+@pytest.mark.parametrize(
+    ("rename", "live"),
+    [
+        ("reporting.bill", "reporting.bill"),
+        ("reporting.*", "reporting.invoice"),
+        ("*.bill", "sales.bill"),
+        ("bill", "public.bill"),
+        ('"re.porting".bill', '"re.porting".bill'),
+        ("sales.invoice", "sales.invoice"),
+    ],
+)
+def test_a_table_arrives_under_the_name_that_the_options_give_it(rename: str, live: str) -> None:
+    """As in TABLES, a bare name is in public; a star keeps the source's part."""
+    table = applied(f"[\"sales.invoice\"]\nrename = '{rename}'")
+    assert (str(table), str(table.live)) == ("sales.invoice", live)
+
+
+def test_two_tables_cannot_arrive_as_one() -> None:
+    """Whoever is renamed, and whoever has the name already."""
+    options = Options.parse('["*.invoice"]\nrename = "reporting.*"')
+    two = [Relation("sales", "invoice"), Relation("buying", "invoice")]
+    with pytest.raises(
+        ConfigurationError, match=r"sales\.invoice and buying\.invoice would both arrive as reporting\."
+    ):
+        options.live_names(two)
+    assert options.live_names(two[:1]) == {Relation("reporting", "invoice"): two[0]}
+
+
+def test_a_renamed_table_s_indexes_bear_its_new_name() -> None:
+    """Where they bore the old one; no name grows over 63 bytes."""
+    named = replace(TABLE, indexes=tuple(replace(TABLE.indexes[0], name=name) for name in ("invoice_pkey", "by_total")))
+    (table,) = Options.parse(f'["sales.invoice"]\nrename = "x.{"é" * 31}"').apply([named])
+    assert [index.name for index in table.indexes] == ["é" * 29 + "_pkey", "by_total"]
+
+
+@pytest.mark.parametrize(
+    ("text", "copied", "unclassified"),
+    [
+        ("", ["id", "customer", "total", "note"], ()),
+        ('on_new_column = "copy"\nexclude = ["id"]', ["customer", "total", "note"], ()),
+        ('on_new_column = "ignore"\ncolumns = ["id"]\nmask = {note = "null"}', ["id"], ()),
+        ('on_new_column = "ignore"\nexclude = ["id"]\nmask = {note = "null", total = "none"}', ["total", "note"], ()),
+        ('on_new_column = "fail"\ncolumns = ["id"]\nexclude = ["note"]', ["id"], ("customer", "total")),
+        ('on_new_column = "fail"', [], ("id", "customer", "total", "note")),
+    ],
+)
+def test_a_column_is_classified_by_columns_exclude_and_mask(
+    text: str, copied: list[str], unclassified: tuple[str, ...]
+) -> None:
+    """One that is not is copied, left out, or stops its table."""
+    table = applied(f'["sales.invoice"]\n{text}')
+    assert ([column.name for column in table.columns], table.unclassified) == (copied, unclassified)
+
+
+def test_masks_that_do_not_go_with_their_column_are_told() -> None:
+    """Dates are shifted, and only dates; along a column that is there."""
+    with pytest.raises(ConfigurationError) as caught:
+        applied('["sales.invoice"]\nmask = {total = "date-shift:3", nobody = "hmac"}')
+    assert caught.value.problems == (
+        "options of sales.invoice: mask names 'nobody', which is no column of it",
+        "options of sales.invoice: mask.total is of type integer, and date-shift takes dates and timestamps",
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
@@ -72,9 +159,25 @@ def test_unknown_columns_are_told_all_at_once() -> None:
         ("[orders]\nwhere = 1", "[orders] where is wrong: Input should be a valid string"),
         ('[orders]\ncolumns = "id"', "[orders] columns is wrong: Input should be a valid list"),
         ("[sales.invoice]\nwhere = 'x'", 'TOML for a section within a section; write ["sales.invoice"]'),
+        ('[orders]\nmask = { email = "hmca" }', "[orders] mask.email 'hmca' is no mask; write one of hmac, null, "),
+        ("[orders]\nmask = { email = 1 }", "[orders] mask.email 1 is no mask; write one of hmac"),
+        ('[orders]\nmask = "hmac"', "[orders] mask is wrong: Input should be a valid dictionary"),
+        ("[orders.mask.x]", "[orders] mask.x {} is no mask"),
+        (
+            '[orders]\nindexes = "all"',
+            "[orders] indexes is wrong: Input should be 'source', 'target', 'both' or 'none'",
+        ),
+        ("[orders]\nunlogged = 1", "[orders] unlogged is wrong: Input should be a valid boolean"),
+        ('[orders]\norder_by = "id"', "[orders] order_by is wrong: Input should be a valid list"),
+        ('[orders]\nrename = "a.b.c"', "[orders] rename has 'a.b.c', of 3 parts"),
+        ('[orders]\nrename = "a.b*"', "[orders] rename is 'a.b*'; write schema.table"),
+        ('[orders]\nrename = "b,c"', "[orders] rename is 'b,c'; write schema.table"),
+        ('[orders]\nrename = "etl.runs"', "[orders] rename names the schema 'etl', which is not for tables of yours"),
+        ('[orders]\nrename = "pg_catalog.x"', "[orders] rename names the schema 'pg_catalog'"),
+        ('[a]\nrename = "x.y"\n[b]\nrename = "x.y"', "public.a and public.b would both arrive as x.y; rename one of"),
         ('["a.b.c"]', "[a.b.c] is no table's name or pattern; write"),
         ('["!orders"]', "[!orders] is no table's name or pattern; write"),
-        ("[a]\nx = 1\n[b]\ny = 1", "[a] x is unknown; the options are columns, exclude, where; [b] y is unknown"),
+        ("[a]\nx = 1\n[b]\ny = 1", "on_new_column; [b] y is unknown; the options are columns"),
     ],
 )
 def test_what_cannot_be_read_is_told_in_one_line(text: str, fault: str) -> None:

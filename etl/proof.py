@@ -1,0 +1,70 @@
+"""The options' SQL, proven on the source before the first load: planned, not executed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+
+import asyncpg
+from psycopg import sql
+
+from etl.catalog import Table
+from etl.errors import ConfigurationError, is_transient, one_line
+from etl.postgres import Source, text
+
+LOCK_TIMEOUT = "60s"
+"""How long a table that somebody is altering is waited for, where this run does not hold its lock yet."""
+
+
+async def prove(source: Source, tables: Sequence[Table]) -> None:
+    """Plans what the options have made of the tables' SELECTs; leaves a transaction that is open as it was.
+
+    Raises ConfigurationError naming each option, its table, and what the server says of it.
+    """
+    problems = [problem for table in tables if _has_sql(table) async for problem in _problems(source, table)]
+    if problems:
+        raise ConfigurationError(problems)
+
+
+def _has_sql(table: Table) -> bool:
+    return bool(table.where or table.order_by or any(column.expression for column in table.columns))
+
+
+async def _problems(source: Source, table: Table) -> AsyncIterator[str]:
+    whole = await _fault(source, table.copied())
+    if whole is None:
+        return
+    found = False
+    for option, select in _parts(table):
+        if fault := await _fault(source, select):
+            found = True
+            yield f"options of {table}: {option}: {fault}"
+    if not found:
+        yield f"options of {table}: {whole}"
+
+
+def _parts(table: Table) -> Iterator[tuple[str, sql.Composable]]:
+    """Gives each option by itself, to tell which one is at fault."""
+    name = sql.Identifier(table.schema, table.name)
+    if table.where:
+        yield "where", table.select(sql.NULL)
+    for expression in table.order_by:
+        yield "order_by", sql.SQL("SELECT FROM {} ORDER BY {}").format(name, sql.SQL(expression))
+    for column in table.columns:
+        if column.expression:
+            yield f"mask.{column.name}", sql.SQL("SELECT {} FROM {}").format(column.expression, name)
+
+
+async def _fault(source: Source, select: sql.Composable) -> str | None:
+    """Gives what the server says of a SELECT, or None where it can be planned."""
+    trial = source.transaction()  # within the snapshot's own, a savepoint
+    await trial.start()
+    try:
+        await source.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+        await source.fetch(text(sql.SQL("EXPLAIN ") + select))
+        return None
+    except asyncpg.PostgresError as error:
+        if is_transient(error):
+            raise
+        return one_line(error)
+    finally:
+        await trial.rollback()

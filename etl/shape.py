@@ -1,0 +1,200 @@
+"""One table's options, and the shape that they give it. Pure policy."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from etl import mask as masks
+from etl.catalog import Column, Constraint, Index, Statistics, Table
+from etl.mask import Mask
+from etl.selection import MAX_NAME_BYTES, Relation, Selection
+
+_OURS = ("pg_", "etl_staging")  # schemas that are PostgreSQL's, or this tool's own
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """The name under which a table arrives; a part that is None is the source's own."""
+
+    schema: str | None
+    name: str | None
+
+    def of(self, table: Relation) -> Relation:
+        """Gives the live table's name."""
+        return Relation(self.schema or table.schema, self.name or table.name)
+
+
+def _name(text: object) -> Name:
+    """Reads ``rename``: a table's name as in TABLES, or ``*`` for a part that stays as it is."""
+    if isinstance(text, Name):
+        return text
+    patterns = Selection.parse(str(text)).patterns
+    parts = (patterns[0].schema, patterns[0].name)
+    if len(patterns) > 1 or patterns[0].excludes or any(part.is_glob and part.text != "*" for part in parts):
+        raise ValueError(f'is {text!r}; write schema.table, or "schema.*" where the name stays')
+    schema, name = (None if part.is_glob else part.text for part in parts)
+    if schema is not None and (schema in {"etl", "information_schema"} or schema.startswith(_OURS)):
+        raise ValueError(f"names the schema {schema!r}, which is not for tables of yours")
+    return Name(schema, name)
+
+
+class TableOptions(BaseModel):
+    """The options of one section; None is "not said"."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    columns: list[str] | None = None
+    """The only columns to copy."""
+    exclude: list[str] | None = None
+    """Columns not to copy."""
+    where: str | None = None
+    """A condition on the rows to copy, in the source's SQL."""
+    publish: Literal["swap", "in-place"] | None = None
+    """Whether the staging table becomes the live one (the default), or its rows replace the live one's."""
+    rename: Annotated[Name, BeforeValidator(_name)] | None = None
+    """The live table's schema and name."""
+    order_by: list[str] | None = None
+    """Expressions by which the rows are sorted on their way."""
+    indexes: Literal["source", "target", "both", "none"] | None = None
+    """Which indexes the table gets: the source's, those that the reporting side added, both (the default), none."""
+    unbuildable_indexes: Literal["fail", "skip"] | None = None
+    """What becomes of an index that the target cannot build: an error (the default), or it is left out."""
+    verify: Literal["rows", "checksum", "none"] | None = None
+    """ETL_VERIFY for this table."""
+    unlogged: bool | None = None
+    """Whether the live table is UNLOGGED."""
+    mask: dict[str, Annotated[Mask, BeforeValidator(masks.parse)]] | None = None
+    """What stands in a column's place."""
+    on_new_column: Literal["copy", "fail", "ignore"] | None = None
+    """What becomes of a column that neither ``columns`` nor ``exclude`` nor ``mask`` names."""
+
+    def over(self, other: TableOptions) -> TableOptions:
+        """Gives these options with ``other`` where nothing is said here."""
+        said = {key: getattr(self, key) for key in self.model_fields_set}
+        if self.mask is not None:
+            said["mask"] = (other.mask or {}) | self.mask
+        return other.model_copy(update=said)
+
+    @property
+    def classified(self) -> set[str]:
+        """The columns of which somebody has said what they are."""
+        return {*(self.columns or []), *(self.exclude or []), *(self.mask or {})}
+
+    @property
+    def masked(self) -> dict[str, Mask]:
+        """The columns in whose place something else stands."""
+        return {name: mask for name, mask in (self.mask or {}).items() if mask.kind != "none"}
+
+    def takes(self, column: Column) -> bool:
+        """Tells whether a column is to be copied."""
+        chosen = self.columns is None or column.name in self.columns
+        known = self.on_new_column in {None, "copy"} or column.name in self.classified
+        return chosen and known and column.name not in (self.exclude or [])
+
+
+def faults(table: Table, options: TableOptions) -> Iterator[str]:
+    """Names every column that the options name and the table does not have, or that a mask does not go with."""
+    columns = {column.name: column for column in table.columns}
+    for key in ("columns", "exclude", "mask"):
+        for name in getattr(options, key) or []:
+            if name not in columns:
+                yield f"options of {table}: {key} names {name!r}, which is no column of it"
+    for name, mask in options.masked.items():
+        if name in columns and (fault := masks.fault(mask, columns[name].type, columns)):
+            yield f"options of {table}: mask.{name} {fault}"
+
+
+def shaped(table: Table, options: TableOptions) -> Table:
+    """Gives a table as its options have it.
+
+    What rests on a column that is left out is left out with it, as is what a mask would make fail: a check or an
+    exclusion constraint on a masked column, and a unique index where the mask does not keep values apart.
+    """
+    masked = options.masked
+    kept = tuple(_masked(column, masked.get(column.name)) for column in table.columns if options.takes(column))
+    names = {column.name for column in kept}
+    must_classify = options.on_new_column == "fail"
+    fresh = (column.name for column in table.columns if must_classify and column.name not in options.classified)
+    mixed = {name for name, mask in masked.items() if not mask.keeps_apart}
+    has_indexes = options.indexes not in {"target", "none"}
+    live = (options.rename or Name(None, None)).of(table.relation)
+    return _named(
+        replace(
+            table,
+            columns=kept,
+            indexes=tuple(index for index in table.indexes if has_indexes and _fits(index, names, mixed)),
+            constraints=tuple(
+                one
+                for one in table.constraints
+                if names.issuperset(one.columns) and _holds(one, masked, mixed) and (has_indexes or not one.has_index)
+            ),
+            statistics=tuple(
+                one
+                for one in table.statistics
+                if names.issuperset(one.columns) and masked.keys().isdisjoint(one.columns)
+            ),
+            where=options.where,
+            order_by=tuple(options.order_by or ()),
+            renamed=live if live != table.relation else None,
+            unlogged=options.unlogged or False,
+            unclassified=tuple(fresh),
+        )
+    )
+
+
+def _masked(column: Column, mask: Mask | None) -> Column:
+    if mask is None:
+        return column
+    hidden = replace(
+        column,
+        expression=masks.expression(mask, column.name, column.type),
+        not_null=column.not_null and mask.kind != "null",
+    )
+    if not mask.gives_text:
+        return hidden
+    return replace(hidden, type="text", user_type=None, storage=None, compression=None, binary=True, native=True)
+
+
+def _fits(index: Index, names: set[str], mixed: set[str]) -> bool:
+    return names.issuperset(index.columns) and not (index.unique and mixed.intersection(index.columns))
+
+
+def _holds(constraint: Constraint, masked: Collection[str], mixed: set[str]) -> bool:
+    """Tells whether a constraint still makes sense on masked values."""
+    if constraint.definition.startswith(("CHECK", "EXCLUDE")):
+        return not set(masked).intersection(constraint.columns)
+    return mixed.isdisjoint(constraint.columns)
+
+
+def _named(table: Table) -> Table:
+    """Gives a renamed table's indexes, constraints and statistics names of its own, where they bear the table's.
+
+    Names of indexes are shared by a whole schema, and ``orders_pkey`` of two schemas may arrive in one.
+    """
+    if table.renamed is None or table.renamed.name == table.name:
+        return table
+    was, now = table.name, table.renamed.name
+
+    def own(part: Part) -> Part:
+        if not part.name.startswith(was):
+            return part
+        return replace(part, name=_cut(now, part.name.removeprefix(was)))
+
+    return replace(
+        table,
+        indexes=tuple(map(own, table.indexes)),
+        constraints=tuple(map(own, table.constraints)),
+        statistics=tuple(map(own, table.statistics)),
+    )
+
+
+Part = TypeVar("Part", Index, Constraint, Statistics)
+
+
+def _cut(name: str, suffix: str) -> str:
+    room = MAX_NAME_BYTES - len(suffix.encode())
+    return name.encode()[:room].decode(errors="ignore") + suffix
