@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from etl import catalog, guard, live, proof, staging
+from etl import carry, catalog, guard, live, proof, staging
 from etl.catalog import Table
 from etl.errors import EtlError
 from etl.postgres import Source, Target, close_source, connect_source, connect_target, source_query, target_query
@@ -68,7 +68,9 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
     await proof.prove(source, tables)
     findings += await _target(target, tables)
     objects = await live.objects(target, [table.live for table in tables])
-    return findings + [_table(table, readable[table.oid], objects) for table in tables]
+    in_place = [table for table in tables if settings.options.of(table).publish == "in-place"]
+    obstacles = await carry.obstacles(target, tables, objects, in_place)
+    return findings + [_table(table, readable[table.oid], objects, obstacles[table]) for table in tables]
 
 
 async def _target(target: Target, tables: Sequence[Table]) -> list[Finding]:
@@ -100,16 +102,12 @@ def _lacking(rows: Iterable[dict[str, Any]]) -> Iterable[str]:
             yield f"does not let the role create tables in {row['staging']}; GRANT CREATE ON SCHEMA to it"
 
 
-def _table(table: Table, readable: dict[str, Any], objects: Sequence[live.Object]) -> Finding:
+def _table(table: Table, readable: dict[str, Any], objects: Sequence[live.Object], obstacles: Sequence[str]) -> Finding:
     current = next((one for one in objects if one.is_live and one.relation == table.live), None)
-    problems = [
-        *_unreadable(readable),
-        *_unclassified(table),
-        *(one.obstacle for one in _with_views(current, objects) if one.obstacle),
-    ]
+    problems = [*_unreadable(readable), *_unclassified(table), *obstacles]
     if problems:
         return Finding(str(table), "; ".join(problems), obstacle=True)
-    views = [str(one) for one in _with_views(current, objects) if not one.is_live]
+    views = [str(one) for one in carry.with_views(current, objects) if not one.is_live]
     parts = [
         f"{'replaces the live table' if current else 'is loaded for the first time'}{_renamed(table)}",
         f"about {table.rows:,} rows, {table.bytes / 1e6:,.1f} MB, {len(table.columns)} columns",
@@ -137,15 +135,3 @@ def _unreadable(readable: dict[str, Any]) -> Iterable[str]:
         yield "the source's role may not read it; GRANT SELECT to it"
     if readable["row_security"]:
         yield "row security hides rows from the source's role; give it BYPASSRLS"
-
-
-def _with_views(current: live.Object | None, objects: Sequence[live.Object]) -> list[live.Object]:
-    """Gives a live table and the views that rest on it, however indirectly."""
-    if current is None:
-        return []
-    found, oids = [current], {current.oid}
-    for view in live.views(objects):
-        if oids & set(view.rests_on):
-            found.append(view)
-            oids.add(view.oid)
-    return found

@@ -7,11 +7,13 @@ by key where the table has one; readers are never blocked, and a reader with an 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import takewhile
 
 from psycopg import sql
 
 from etl import drift, live, staging
 from etl.errors import CannotCarry
+from etl.live import Object
 from etl.postgres import Target
 from etl.selection import Relation
 
@@ -21,39 +23,56 @@ async def replace(target: Target, table: Relation) -> None:
 
     Raises CannotCarry when the columns are not the same: in place, they cannot change.
     """
+    name, only = await _rows_of(target, table)
     staging_name = Relation(staging.schema_of(table.schema), table.name)
     old, new = await live.columns(target, table), await live.columns(target, staging_name)
     if sorted(old) != sorted(new):
         raise CannotCarry(f"{table} is published in place, and its columns have changed: {drift.between(old, new)}")
-    # One writer at a time; readers are not concerned.
-    await target.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(_name(table)))
-    key = await live.key(target, table)
-    for statement in _statements(_name(table), _name(staging_name), key, [name for name, _ in new]):
+    # One writer at a time; readers are not concerned. And never some of the rows for all of them.
+    lock = sql.SQL("LOCK TABLE {}{} IN SHARE ROW EXCLUSIVE MODE; SET LOCAL row_security = off").format(only, name)
+    await target.execute(lock)
+    parts = {"live": name, "only": only, "staged": sql.Identifier(staging_name.schema, staging_name.name)}
+    for statement in _statements(parts, await live.key(target, table), [column for column, _ in new]):
         await target.execute(statement)
     await staging.drop_staged(target, [staging_name])
 
 
-async def refresh(target: Target, tables: Sequence[Relation], ready: Collection[Relation]) -> None:
+async def refresh(target: Target, tables: Sequence[Relation], ready: Collection[Relation]) -> list[Object]:
     """Fills the materialized views that rest on tables replaced in place, in the caller's transaction.
 
-    Those that are ``ready`` in staging, because they rest on swapped tables too, are filled there. A live one is
-    filled beside its readers where it has a unique index; else its readers wait until the publish is over.
+    Those that are ``ready`` in staging, because they rest on swapped tables too, are filled there; a live one is
+    filled beside its readers where it has a unique index. Gives the rest, for ``refresh_alone``: the first one
+    whose readers have to wait until the publish is over, and those after it.
     """
-    for view in live.views(await live.objects(target, tables)):
-        if view.kind == "m" and view.is_populated:
-            is_ready = view.relation in ready
-            name = sql.Identifier(staging.schema_of(view.schema), view.name) if is_ready else view.identifier
-            how = sql.SQL("CONCURRENTLY " if view.refreshes_concurrently and not is_ready else "")
-            await target.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}{}").format(how, name))
+    found = live.views(await live.objects(target, tables))
+    filled = [view for view in found if view.kind == "m" and view.is_populated]
+    beside = list(takewhile(lambda view: view.relation in ready or view.refreshes_concurrently, filled))
+    await refresh_alone(target, beside, ready)
+    return filled[len(beside) :]
 
 
-def _statements(
-    name: sql.Identifier, staged: sql.Identifier, key: Sequence[str], columns: Sequence[str]
-) -> list[sql.Composed]:
-    parts = {"live": name, "staged": staged, "columns": _list(columns)}
+async def refresh_alone(target: Target, views: Sequence[Object], ready: Collection[Relation]) -> None:
+    """Fills materialized views, in the order given."""
+    for view in views:
+        is_ready = view.relation in ready
+        name = sql.Identifier(staging.schema_of(view.schema), view.name) if is_ready else view.identifier
+        how = sql.SQL("CONCURRENTLY " if view.refreshes_concurrently and not is_ready else "")
+        await target.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}{}").format(how, name))
+
+
+async def _rows_of(target: Target, table: Relation) -> tuple[sql.Identifier, sql.SQL]:
+    """Gives a live table's name, and ONLY where its children's rows are not its own: all but a partitioned table."""
+    (found,) = [one for one in await live.objects(target, [table]) if one.is_live]
+    if found.obstacle_in_place:
+        raise CannotCarry(found.obstacle_in_place)
+    return found.identifier, sql.SQL("" if found.kind == "p" else "ONLY ")
+
+
+def _statements(parts: dict[str, sql.Composable], key: Sequence[str], columns: Sequence[str]) -> list[sql.Composed]:
+    parts = parts | {"columns": _list(columns)}
     if not key:
         return [
-            sql.SQL("DELETE FROM {live}").format(**parts),
+            sql.SQL("DELETE FROM {only}{live}").format(**parts),
             sql.SQL("INSERT INTO {live} ({columns}) SELECT {columns} FROM {staged}").format(**parts),
         ]
     same_key = sql.SQL(" AND ").join(sql.SQL("l.{0} = s.{0}").format(sql.Identifier(column)) for column in key)
@@ -61,18 +80,14 @@ def _statements(
     return [
         sql.SQL(statement).format(**parts)
         for statement in (
-            "DELETE FROM {live} AS l WHERE NOT EXISTS (SELECT FROM {staged} AS s WHERE {same_key})",
+            "DELETE FROM {only}{live} AS l WHERE NOT EXISTS (SELECT FROM {staged} AS s WHERE {same_key})",
             # record_image_ne compares the bytes, for every type: 1.0 is not 1.00, and json has no other comparison
-            "UPDATE {live} AS l SET ({columns}) = ROW({new}) FROM {staged} AS s"
+            "UPDATE {only}{live} AS l SET ({columns}) = ROW({new}) FROM {staged} AS s"
             " WHERE {same_key} AND pg_catalog.record_image_ne(ROW({old}), ROW({new}))",
             "INSERT INTO {live} ({columns}) SELECT {new} FROM {staged} AS s"
-            " WHERE NOT EXISTS (SELECT FROM {live} AS l WHERE {same_key})",
+            " WHERE NOT EXISTS (SELECT FROM {only}{live} AS l WHERE {same_key})",
         )
     ]
-
-
-def _name(relation: Relation) -> sql.Identifier:
-    return sql.Identifier(relation.schema, relation.name)
 
 
 def _list(columns: Sequence[str], of: str | None = None) -> sql.Composed:

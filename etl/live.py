@@ -54,6 +54,7 @@ class Object:
     columns: tuple[str, ...]
     commented_columns: tuple[str, ...]
     grantees: tuple[str | None, ...]
+    indexes: tuple[str, ...]
     statistics: tuple[str, ...]
     obstacles: tuple[str, ...]
 
@@ -79,19 +80,32 @@ class Object:
     def obstacle(self) -> str | None:
         """Why this cannot be dropped and put back, or None."""
         if self.is_live and self.kind != "r":
-            return f"{self} is {_KINDS.get(self.kind, 'no table')} in the target, not a table; rename or drop it"
+            what, or_else = _KINDS.get(self.kind, "no table"), ', or publish "in-place"' if self.kind == "p" else ""
+            return f"{self} is {what} in the target, not a table; rename or drop it{or_else}"
         if self.obstacles:
-            return f"{self} cannot be replaced while this depends on it: {', '.join(self.obstacles)}"
+            what = ", ".join(self.obstacles)
+            return f'{self} cannot be replaced while this depends on it: {what}; drop that, or publish "in-place"'
         return None
+
+    @property
+    def obstacle_in_place(self) -> str | None:
+        """Why this table's rows cannot be replaced, or None."""
+        return None if self.kind in {"r", "p"} else self.obstacle
 
 
 @dataclass(frozen=True, slots=True)
 class Garment:
-    """One thing that hangs on a table or a view, as the statement that puts it on the next (``dress.sql``)."""
+    """One thing that hangs on a table or a view, as the statement that puts it on the next (``dress.sql``).
+
+    ``role`` has to execute it. ``columns`` and ``index`` are what it needs there; ``what`` says what it is, if
+    it is something that must not just vanish with a column.
+    """
 
     oid: int
     role: str | None
-    column: str | None
+    columns: tuple[str, ...]
+    index: str | None
+    what: str | None
     is_comment: bool
     statement: str
 
@@ -112,7 +126,7 @@ def _object(row: dict[str, Any]) -> Object:
 async def garments(target: Target, found: Iterable[Object]) -> list[Garment]:
     """Reads all that hangs on the objects given, in the order in which it can be put on."""
     cursor = await target.execute(target_query("dress"), {"oids": [one.oid for one in found]})
-    return [Garment(**row) for row in await cursor.fetchall()]
+    return [Garment(**row | {"columns": tuple(row["columns"])}) for row in await cursor.fetchall()]
 
 
 async def extras(
@@ -169,10 +183,12 @@ def drop(view: Object) -> sql.Composed:
 
 
 def create(view: Object, name: sql.Identifier, definition: str) -> sql.Composed:
-    """Gives the statement that makes a view under another name, from its definition as it is to be read there."""
+    """Gives the statement that makes a view under a name, from its definition as it is to be read there.
+
+    A materialized view is made empty; REFRESH fills it.
+    """
     options = sql.SQL(f" WITH ({', '.join(view.options)})" if view.options else "")
-    # Only a materialized view may, and must, say whether it is to be filled.
-    data = sql.SQL("" if view.kind == "v" or view.is_populated else " WITH NO DATA")
+    data = sql.SQL(" WITH NO DATA" if view.kind == "m" else "")
     return sql.SQL("CREATE {} {}{} AS {}{}").format(view.word, name, options, sql.SQL(definition), data)
 
 
@@ -183,13 +199,27 @@ def undress(new: Object, name: sql.Identifier) -> Iterator[sql.Composable]:
         yield sql.SQL("REVOKE ALL ON {} FROM {}").format(name, role)
 
 
-def dress(worn: Iterable[Garment], columns: Collection[str], own_comments: Collection[str | None]) -> Iterator[Garment]:
-    """Gives what can be put on the new one: what needs a column that is gone, and what it brought itself, cannot.
+def dress(worn: Iterable[Garment], new: Object, *, is_table: bool) -> Iterator[Garment]:
+    """Gives what can be put on the new one, which has brought its own comments where it is a table.
 
-    ``own_comments`` are the comments that came from the source: a column's name, or None for the table's.
+    What needs a column or an index that is gone goes with it, as it would if it were dropped in the live table.
     """
+    own = {*new.commented_columns, *([""] if new.has_comment else [])} if is_table else set[str]()
     for garment in worn:
-        gone = garment.column is not None and garment.column not in columns
-        brought = garment.is_comment and garment.column in own_comments
-        if not gone and not brought:
+        brought = garment.is_comment and "".join(garment.columns) in own
+        if not brought and not _gone(garment, new.columns) and garment.index in (None, *new.indexes):
             yield garment
+
+
+def misfits(worn: Iterable[Garment], columns: Collection[str]) -> list[str]:
+    """Names what hangs on a table, uses a column that the next one has not, and must not just vanish with it."""
+    found = [
+        f"{garment.what} uses {', '.join(gone)}, which is no longer there"
+        for garment in worn
+        if garment.what and (gone := _gone(garment, columns))
+    ]
+    return list(dict.fromkeys(found))  # a trigger's comment is a garment of its own
+
+
+def _gone(garment: Garment, columns: Collection[str]) -> list[str]:
+    return [column for column in garment.columns if column not in columns]

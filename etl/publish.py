@@ -19,7 +19,7 @@ from etl.errors import PublishBlocked, PublishFailed, one_line, sqlstate
 from etl.postgres import Target, connect_target, target_query
 from etl.selection import Relation, named
 from etl.settings import Settings
-from etl.swap import ViewsChanged, prepare
+from etl.swap import LOCK_TIMEOUT, ViewsChanged, prepare
 
 LAST_TRY = 5.0
 """Seconds for another try after the sessions in the way were ended."""
@@ -77,7 +77,7 @@ async def publish(
     except PublishBlocked:
         if not policy.ends_blockers:
             raise
-        await _end_blockers(target, publishing.swapped)
+        await _end_blockers(target, publishing.in_use)
         await publishing.until(LAST_TRY)
     return Published(len(tables), publishing.attempts, perf_counter() - began, publishing.blocked_ms)
 
@@ -139,8 +139,15 @@ class _Publish:
     in_place: Sequence[Relation]
     closes_run: bool
     staged: views.Staged | None = None
+    alone: Sequence[live.Object] = ()
     attempts: int = 0
     blocked_ms: float = 0.0
+
+    @property
+    def in_use(self) -> list[Relation]:
+        """The tables and views whose readers are in the way."""
+        found = self.staged.found if self.staged else ()
+        return [*self.swapped, *(view.relation for view in (*found, *self.alone))]
 
     @property
     def swapped(self) -> list[Relation]:
@@ -149,19 +156,24 @@ class _Publish:
 
     async def until(self, deadline: float) -> None:
         """Publishes, trying again for ``deadline`` seconds while others are in the way."""
+        staged = self.staged
         try:
-            self.staged = self.staged or await views.stage(self.target, self.swapped)
+            staged = self.staged = staged or await views.stage(self.target, self.swapped)
             await self._flush()
             async with self.target.transaction():
-                await self.target.execute(b"SET LOCAL synchronous_commit = on")
+                settings = f"SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '{max(deadline, 1):g}s'"
+                await self.target.execute(settings.encode())
                 for table in self.in_place:
                     await inplace.replace(self.target, table)
-                await inplace.refresh(self.target, self.in_place, [view.relation for view in self.staged.ready])
+                self.alone = await inplace.refresh(self.target, self.in_place, _ready(self.staged))
                 await self._retried(deadline)
                 began = perf_counter()
             self.blocked_ms += (perf_counter() - began) * 1000
         except psycopg.Error as error:
             raise PublishFailed(f"the publish failed, the live tables are as they were: {one_line(error)}") from error
+        except PublishBlocked:
+            self.staged = staged  # views that were staged anew in the transaction went with it
+            raise
 
     async def _flush(self) -> None:
         """Makes what is staged durable now: the publish's commit, for which readers wait, has the less to write."""
@@ -181,10 +193,10 @@ class _Publish:
         )
         try:
             await retrying(self._attempt)
-        except psycopg.Error as error:
+        except (psycopg.Error, ViewsChanged) as error:
             if not _is_blocked(error):
                 raise
-            blockers = await _blockers(self.target, self.swapped) or ["sessions that are gone by now"]
+            blockers = await _blockers(self.target, self.in_use) or ["sessions that are gone by now"]
             who = "; ".join(blockers)
             raise PublishBlocked(
                 f"the live tables were in use for {deadline:g} s, so nothing was published; held by {who}"
@@ -199,6 +211,8 @@ class _Publish:
             async with self.target.transaction():
                 swap = await prepare(self.target, self.swapped, self.staged)
                 began = perf_counter()
+                await self.target.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'".encode())
+                await inplace.refresh_alone(self.target, self.alone, _ready(self.staged))
                 await swap.execute(self.target)
                 await ledger.published(self.target, self.run_id, self.tables)
                 if self.closes_run:
@@ -217,8 +231,12 @@ class _Publish:
             "publish.blocked",
             attempt=self.attempts,
             blocked_ms=round(blocked_ms, 1),
-            blockers=await _blockers(self.target, self.swapped),
+            blockers=await _blockers(self.target, self.in_use),
         )
+
+
+def _ready(staged: views.Staged) -> list[Relation]:
+    return [view.relation for view in staged.ready]
 
 
 def _is_blocked(error: BaseException) -> bool:
@@ -231,7 +249,8 @@ async def _blockers(target: Target, tables: Sequence[Relation]) -> list[str]:
     cursor = await target.execute(target_query("blockers"), names)
     return [
         f"pid {row['pid']} ({row['user']}, {row['application'] or 'no application name'}) on {row['table']}"
-        f" since {row['query_start']:%Y-%m-%d %H:%M:%S %Z}"
+        # unknown to a role that is not a member of pg_read_all_stats
+        + (f" since {row['query_start']:%Y-%m-%d %H:%M:%S %Z}" if row["query_start"] else "")
         for row in await cursor.fetchall()
     ]
 

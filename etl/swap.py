@@ -73,6 +73,8 @@ async def prepare(target: Target, tables: Sequence[Relation], staged: Staged) ->
         moves += _move(one, new[_staging_name(one)], is_first=one in first)
     for view in staged.late:
         moves.append(live.create(view, view.identifier, view.definition or ""))
+        if view.kind == "m" and view.is_populated:
+            moves.append(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(view.identifier))
         moves += [sql.SQL(statement) for statement in await live.extras(target, view.relation, view.schema)]
     moves += [sql.SQL(statement) for statement in await live.default_grants(target, first)]
     worn = await live.garments(target, found)
@@ -118,15 +120,21 @@ def _move(one: Relation, staged: live.Object, *, is_first: bool) -> Iterator[sql
 
 def _dressed(
     found: Sequence[live.Object], new: Mapping[Relation, live.Object], worn: Sequence[live.Garment]
-) -> Iterator[live.Garment]:
-    """Gives what can be put on the new tables and views, in the order in which it must be."""
+) -> list[live.Garment]:
+    """Gives what can be put on the new tables and views, in the order in which it must be.
+
+    Raises CannotCarry naming what uses a column that is gone.
+    """
     fitting = set[live.Garment]()
+    misfits = list[str]()
     for one in found:
-        staged = new.get(_staging_name(one))
-        columns = staged.columns if staged else one.columns
-        own = {*staged.commented_columns, *([None] if staged.has_comment else [])} if staged and one.is_live else set()
-        fitting |= set(live.dress((garment for garment in worn if garment.oid == one.oid), columns, own))
-    return (garment for garment in worn if garment in fitting)
+        staged = new.get(_staging_name(one), one)  # a late view is not in staging; it is made as it was
+        own = [garment for garment in worn if garment.oid == one.oid]
+        misfits += live.misfits(own, staged.columns)
+        fitting |= set(live.dress(own, staged, is_table=one.is_live))
+    if misfits:
+        raise CannotCarry("; ".join(misfits))
+    return [garment for garment in worn if garment in fitting]
 
 
 def _worn(garment: live.Garment) -> sql.Composable:

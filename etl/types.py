@@ -109,7 +109,10 @@ def _grown(wanted: UserType, current: UserType) -> list[sql.Composed] | None:
     statements = []
     for position, text in enumerate(wanted.labels):
         if text not in current.labels:
-            where = ("AFTER", wanted.labels[position - 1]) if position else ("BEFORE", current.labels[0])
-            add = sql.SQL("ALTER TYPE {} ADD VALUE IF NOT EXISTS {} {} {}")
-            statements.append(add.format(name, sql.Literal(text), sql.SQL(where[0]), sql.Literal(where[1])))
+            add = sql.SQL("ALTER TYPE {} ADD VALUE IF NOT EXISTS {}").format(name, sql.Literal(text))
+            if position:
+                add += sql.SQL(" AFTER {}").format(sql.Literal(wanted.labels[position - 1]))
+            elif current.labels:
+                add += sql.SQL(" BEFORE {}").format(sql.Literal(current.labels[0]))
+            statements.append(add)
     return statements

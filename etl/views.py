@@ -40,6 +40,7 @@ async def stage(target: Target, tables: Sequence[Relation]) -> Staged:
     Raises CannotCarry naming every view that cannot be made on the new tables, and what else stands in the way.
     """
     found = live.views(await live.objects(target, tables))
+    await _clear(target, tables)
     await postgres.create_schemas(target, {staging.schema_of(view.schema) for view in found})
     made: dict[int, int] = await _staging_oids(target, tables)
     ready: list[Object] = []
@@ -59,6 +60,13 @@ async def stage(target: Target, tables: Sequence[Relation]) -> Staged:
     if problems:
         raise CannotCarry("; ".join(problems))
     return Staged(tuple(found), tuple(ready), tuple(late))
+
+
+async def _clear(target: Target, tables: Sequence[Relation]) -> None:
+    """Drops what was staged before, so that nothing stays there whose live view has changed or is gone."""
+    staged = [Relation(staging.schema_of(table.schema), table.name) for table in tables]
+    for view in reversed(live.views(await live.objects(target, staged))):
+        await target.execute(live.drop(view))
 
 
 def _rests_on(view: Object, others: Sequence[Object]) -> bool:
@@ -82,8 +90,9 @@ async def _make(target: Target, view: Object, made: Mapping[int, int]) -> int | 
     async with target.transaction():
         definition = await _definition(target, view)
         await _search(target, [path for schema in view.reads_schemas for path in (staging.schema_of(schema), schema)])
-        await target.execute(sql.SQL("DROP {} IF EXISTS {} CASCADE").format(view.word, name))
         await target.execute(live.create(view, name, definition))
+        if view.kind == "m" and view.is_populated:  # not by CREATE, which before 17 does not write the rows frozen
+            await target.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(name))
         await _search(target, [])
         (there,) = [one for one in await live.objects(target, [Relation(staging_schema, view.name)]) if one.is_live]
         if set(there.rests_on) != wanted:

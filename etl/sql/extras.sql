@@ -1,11 +1,24 @@
 -- Indexes, constraints and extended statistics of a live table or materialized view, as the statements that make
--- them on its staging one. The caller leaves out those that the source has brought already. Target side.
+-- them on its staging one. The caller leaves out those that the source has brought already; what uses a column
+-- that the staging table has not goes with the column, as it would if that were dropped. Target side.
 -- Try it: psql -v schema=public -v name=orders -v staging=etl_staging_public -f extras.sql
 WITH live AS (
-    SELECT c.oid, c.relname, n.nspname
+    SELECT c.oid, c.relname, n.nspname, pg_catalog.to_regclass(format('%I.%I', :'staging'::text, c.relname)) AS staged
       FROM pg_catalog.pg_class c
       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname = :'schema' AND c.relname = :'name' AND c.relkind IN ('r', 'm')
+), gone AS (
+    SELECT l.oid, a.attnum
+      FROM live l
+      JOIN pg_catalog.pg_attribute a ON a.attrelid = l.oid AND a.attnum > 0
+     WHERE l.staged IS NOT NULL
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute s
+                        WHERE s.attrelid = l.staged AND s.attname = a.attname AND NOT s.attisdropped)
+), lost AS (
+    SELECT d.classid, d.objid
+      FROM gone g
+      JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = g.oid
+       AND d.refobjsubid = g.attnum
 )
 SELECT 'index' AS kind,
        ic.relname::text AS name,
@@ -22,6 +35,7 @@ SELECT 'index' AS kind,
   JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
  WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k
                     WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
+   AND ('pg_catalog.pg_class'::regclass, i.indexrelid) NOT IN (SELECT * FROM lost)
 UNION ALL
 SELECT CASE k.contype WHEN 'c' THEN 'check' ELSE 'constraint' END, k.conname::text,
        format('ALTER TABLE %I.%I ADD CONSTRAINT %I %s', :'staging'::text, l.relname, k.conname,
@@ -31,6 +45,7 @@ SELECT CASE k.contype WHEN 'c' THEN 'check' ELSE 'constraint' END, k.conname::te
                   pg_catalog.obj_description(k.oid, 'pg_constraint')) END
   FROM live l
   JOIN pg_catalog.pg_constraint k ON k.conrelid = l.oid AND k.contype IN ('p', 'u', 'x', 'c')
+ WHERE ('pg_catalog.pg_constraint'::regclass, k.oid) NOT IN (SELECT * FROM lost)
 UNION ALL
 SELECT 'statistics', s.stxname::text,
        format('CREATE STATISTICS %I.%I %s FROM %I.%I', :'staging'::text, s.stxname,
@@ -49,4 +64,5 @@ SELECT 'statistics', s.stxname::text,
   JOIN pg_catalog.pg_statistic_ext s ON s.stxrelid = l.oid
   JOIN pg_catalog.pg_namespace sn ON sn.oid = s.stxnamespace
  CROSS JOIN LATERAL (SELECT pg_catalog.pg_get_statisticsobjdef(s.oid)) AS d (d)
+ WHERE ('pg_catalog.pg_statistic_ext'::regclass, s.oid) NOT IN (SELECT * FROM lost)
  ORDER BY 1 DESC, 2;

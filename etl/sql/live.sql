@@ -52,9 +52,11 @@ SELECT c.oid,
                 AND pg_catalog.col_description(c.oid, a.attnum) IS NOT NULL) AS commented_columns,
        ARRAY(SELECT DISTINCT CASE WHEN x.grantee <> 0 THEN pg_catalog.pg_get_userbyid(x.grantee)::text END
                FROM pg_catalog.aclexplode(c.relacl) x WHERE x.grantee <> c.relowner) AS grantees,
+       ARRAY(SELECT ic.relname::text FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
+              WHERE i.indrelid = c.oid ORDER BY 1) AS indexes,
        ARRAY(SELECT s.stxname::text FROM pg_catalog.pg_statistic_ext s
               WHERE s.stxrelid = c.oid AND s.stxnamespace = c.relnamespace ORDER BY 1) AS statistics,
-       ARRAY(SELECT DISTINCT pg_catalog.pg_describe_object(d.classid, d.objid, 0)
+       ARRAY(SELECT DISTINCT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid)
                FROM pg_catalog.pg_depend d
               WHERE d.deptype = 'n'
                 AND ((d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = c.oid)
