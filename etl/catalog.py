@@ -21,6 +21,7 @@ class Column:
     type: str
     collation: str | None = None
     not_null: bool = False
+    not_null_name: str | None = None
     comment: str | None = None
     binary: bool = True
     native: bool = True

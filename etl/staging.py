@@ -49,8 +49,10 @@ async def create(target: Target, table: Table) -> None:
 def _column(column: Column) -> sql.Composed:
     # Types and collations are the source's own format_type() and quote_ident(), so they are SQL already.
     collation = f" COLLATE {column.collation}" if column.collation else ""
-    not_null = " NOT NULL" if column.not_null else ""
-    return sql.Identifier(column.name) + sql.SQL(f" {column.type}{collation}{not_null}")
+    definition = sql.Identifier(column.name) + sql.SQL(f" {column.type}{collation}")
+    if column.not_null and column.not_null_name:
+        definition += sql.SQL(" CONSTRAINT {}").format(sql.Identifier(column.not_null_name))
+    return definition + sql.SQL(" NOT NULL" if column.not_null else "")
 
 
 def _storage(parameters: Sequence[str]) -> sql.Composable:

@@ -41,7 +41,7 @@ SELECT c.oid,
        c.relname::text AS name,
        c.relkind::text AS kind,
        pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
-       coalesce(c.reloptions, '{}')
+       coalesce(CASE WHEN c.relkind <> 'v' THEN c.reloptions END, '{}')
          || coalesce((SELECT array_agg('toast.' || o) FROM pg_catalog.pg_class t, unnest(t.reloptions) o
                        WHERE t.oid = c.reltoastrelid), '{}') AS storage,
        (SELECT coalesce(sum(pg_catalog.pg_table_size(t.leaf)), 0)::bigint
@@ -55,11 +55,20 @@ SELECT c.oid,
                                  FROM pg_catalog.pg_collation co
                                  JOIN pg_catalog.pg_namespace cn ON cn.oid = co.collnamespace
                                 WHERE co.oid = a.attcollation AND a.attcollation <> ty.typcollation),
+                 -- children may allow what their parent does not, and 18's NOT NULL … NOT VALID promises nothing
                  'not_null', a.attnotnull AND NOT EXISTS (
-                     -- 18's NOT NULL … NOT VALID: the column may hold nulls all the same
-                     SELECT FROM pg_catalog.pg_constraint k
-                      WHERE k.conrelid = c.oid AND k.contype = 'n' AND NOT k.convalidated
-                        AND k.conkey = ARRAY[a.attnum]),
+                     SELECT FROM tree t
+                       JOIN pg_catalog.pg_attribute h
+                         ON h.attrelid = t.leaf AND h.attname = a.attname AND NOT h.attisdropped
+                       LEFT JOIN pg_catalog.pg_constraint k
+                         ON k.conrelid = h.attrelid AND k.contype = 'n' AND k.conkey = ARRAY[h.attnum]
+                      WHERE t.root = c.oid AND (NOT h.attnotnull OR NOT k.convalidated)),
+                 -- since 18 it has a name, which must not be that of another constraint
+                 'not_null_name', coalesce(
+                     (SELECT k.conname FROM pg_catalog.pg_constraint k
+                       WHERE k.conrelid = c.oid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum]),
+                     (SELECT 'not_null_' || a.attnum FROM pg_catalog.pg_constraint k
+                       WHERE k.conrelid = c.oid AND k.conname LIKE '%\_not\_null' LIMIT 1)),
                  'comment', pg_catalog.col_description(c.oid, a.attnum),
                  'binary', ts.is_builtin OR ts.is_enum,
                  'native', ts.is_builtin AND ts.is_own_base
@@ -70,7 +79,7 @@ SELECT c.oid,
          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
        (SELECT coalesce(json_agg(json_build_object(
                  'name', ic.relname,
-                 'unique', i.indisunique,
+                 'unique', i.indisunique AND NOT family.has_children,
                  -- the definition from USING on: what stands before it names the table that we leave
                  'definition', substr(
                      pg_catalog.pg_get_indexdef(i.indexrelid),
@@ -88,8 +97,9 @@ SELECT c.oid,
           FROM pg_catalog.pg_index i
           JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
          WHERE i.indrelid = c.oid AND i.indisvalid
-           AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k
-                            WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))) AS indexes,
+           AND (family.has_children OR NOT EXISTS (
+                    SELECT FROM pg_catalog.pg_constraint k
+                     WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')))) AS indexes,
        (SELECT coalesce(json_agg(json_build_object(
                  'name', k.conname,
                  'definition', pg_catalog.pg_get_constraintdef(k.oid),
@@ -98,6 +108,12 @@ SELECT c.oid,
                  'comment', pg_catalog.obj_description(k.oid, 'pg_constraint')
                ) ORDER BY k.contype = 'c', k.contype <> 'p', k.conname), '[]')
           FROM pg_catalog.pg_constraint k
-         WHERE k.conrelid = c.oid AND k.contype IN ('p', 'u', 'x', 'c')) AS constraints
+         WHERE k.conrelid = c.oid
+           AND (k.contype = 'c' OR k.contype IN ('p', 'u', 'x') AND NOT family.has_children)
+           AND NOT (family.has_children AND k.connoinherit)) AS constraints
   FROM chosen c
-  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace;
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  -- Keys and NO INHERIT checks hold for a table's own rows; those of its inheritance children, which arrive with
+  -- them, may break them. The indexes come all the same, but not as unique ones.
+ CROSS JOIN LATERAL (SELECT c.relkind = 'r' AND EXISTS (
+                         SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid) AS has_children) family;
