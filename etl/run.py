@@ -225,8 +225,11 @@ class _Run:
         try:
             async with asyncio.timeout(CLEANUP_SECONDS):
                 if self.control.closed or self.control.broken:
+                    # The locks were lost with it, so another run may have taken the tables by now.
                     self.control = await connect_target(settings.target, guard.application(settings.run_id))
-                await staging.drop(self.control, self.chosen)
+                    await guard.clear(self.control, settings.run_id, [])
+                else:
+                    await staging.drop(self.control, self.chosen)
                 names = [str(relation) for relation in self.chosen]
                 await ledger.not_published(self.control, settings.run_id, reason, names)
                 await ledger.close_run(self.control, settings.run_id, status, reason)
