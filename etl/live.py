@@ -98,6 +98,12 @@ async def default_privileges(target: Target, schema: str) -> list[Privilege]:
     return [Privilege(**row) for row in await cursor.fetchall()]
 
 
+async def default_grantees(target: Target) -> list[str | None]:
+    """Reads whom default privileges would open a new view of this session's user to; None is PUBLIC."""
+    cursor = await target.execute(target_query("default_grantees"))
+    return [row["grantee"] for row in await cursor.fetchall()]
+
+
 def _object(row: dict[str, Any]) -> Object:
     return Object(
         **row
@@ -119,8 +125,8 @@ def drop(view: Object) -> sql.Composed:
     return sql.SQL("DROP {} {}").format(_view_kind(view), view.identifier)
 
 
-def create(view: Object) -> Iterator[sql.Composed]:
-    """Gives the statements that make a view again, with all that hangs on it."""
+def create(view: Object, default_grantees: Iterable[str | None]) -> Iterator[sql.Composed]:
+    """Gives the statements that make a view again, with all that hangs on it and nothing by default."""
     options = sql.SQL(f" WITH ({', '.join(view.options)})" if view.options else "")
     # Only a materialized view may, and must, say whether it is to be filled.
     data = sql.SQL("" if view.kind == "v" or view.is_populated else " WITH NO DATA")
@@ -128,6 +134,7 @@ def create(view: Object) -> Iterator[sql.Composed]:
         _view_kind(view), view.identifier, options, sql.SQL(view.definition or ""), data
     )
     yield from (sql.SQL("") + sql.SQL(definition) for definition in view.indexes)
+    yield from _revoke(view.identifier, default_grantees)
     yield from dress(view, view.identifier, view.columns)
 
 
@@ -157,6 +164,10 @@ def dress(
 def undress(new: Object, name: sql.Identifier) -> Iterator[sql.Composed]:
     """Gives the statements that take back what the default privileges granted on a new table."""
     grantees = dict.fromkeys(privilege.grantee for privilege in new.privileges if privilege.grantee != new.owner)
+    yield from _revoke(name, grantees)
+
+
+def _revoke(name: sql.Identifier, grantees: Iterable[str | None]) -> Iterator[sql.Composed]:
     yield from (sql.SQL("REVOKE ALL ON {} FROM {}").format(name, _role(grantee)) for grantee in grantees)
 
 

@@ -119,6 +119,7 @@ class _Replacement:
 
     old: tuple[live.Object, ...]
     views: tuple[live.Object, ...]
+    default_grantees: tuple[str | None, ...]
     statements: tuple[sql.Composed, ...]
 
 
@@ -130,7 +131,7 @@ async def _publish_once(target: Target, run_id: str, tables: Sequence[Relation],
         await _lock(target, replacement)
         await _execute(target, replacement.statements)
         for view in replacement.views:
-            await _put_back(target, view)
+            await _put_back(target, view, replacement.default_grantees)
         await ledger.published(target, run_id, [str(table) for table in tables])
         if closes_run:
             await ledger.close_run(target, run_id, "published")
@@ -154,7 +155,8 @@ async def _prepared(target: Target, tables: Sequence[Relation]) -> _Replacement:
         if staged is None:
             raise PublishFailed(f"{table} is no longer staged; another run or `etl abort` has dropped it")
         statements += _move(table, staged, old.get((table.schema, table.name)), granted[table.schema])
-    return _Replacement(tuple(old.values()), tuple(live.views(found)), tuple(statements))
+    grantees = await live.default_grantees(target)
+    return _Replacement(tuple(old.values()), tuple(live.views(found)), tuple(grantees), tuple(statements))
 
 
 async def _lock(target: Target, replacement: _Replacement) -> None:
@@ -171,9 +173,9 @@ async def _lock(target: Target, replacement: _Replacement) -> None:
     await target.execute("SET LOCAL statement_timeout = 0")
 
 
-async def _put_back(target: Target, view: live.Object) -> None:
+async def _put_back(target: Target, view: live.Object, default_grantees: Sequence[str | None]) -> None:
     try:
-        await _execute(target, list(live.create(view)))
+        await _execute(target, list(live.create(view, default_grantees)))
     except psycopg.Error as error:
         if _is_blocked(error):
             raise

@@ -51,24 +51,29 @@ SELECT c.oid,
           FROM pg_catalog.pg_index i
           JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
          WHERE i.indrelid = c.oid
-           AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conindid = i.indexrelid)) AS indexes,
-       (SELECT coalesce(json_agg(pg_catalog.pg_describe_object(d.classid, d.objid, 0)
+           AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k
+                            WHERE k.conrelid = i.indrelid AND k.conindid = i.indexrelid)) AS indexes,
+       (SELECT coalesce(jsonb_agg(pg_catalog.pg_describe_object(d.classid, d.objid, 0)
                         ORDER BY pg_catalog.pg_describe_object(d.classid, d.objid, 0)), '[]')
           FROM (SELECT DISTINCT d.classid, d.objid
-                  FROM pg_catalog.pg_depend d
-                 WHERE ((d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = c.oid)
-                     OR (d.refclassid = 'pg_catalog.pg_type'::regclass AND d.refobjid IN (
-                            SELECT t.oid FROM pg_catalog.pg_type t
-                             WHERE t.oid = c.reltype
-                                OR t.oid = (SELECT ty.typarray FROM pg_catalog.pg_type ty WHERE ty.oid = c.reltype))))
-                   AND d.deptype = 'n'
-                   AND NOT (d.classid = 'pg_catalog.pg_rewrite'::regclass)
+                  -- joined, not OR: each of the three is looked up in pg_depend's index
+                  FROM (VALUES ('pg_catalog.pg_class'::regclass, c.oid),
+                               ('pg_catalog.pg_type'::regclass, c.reltype),
+                               ('pg_catalog.pg_type'::regclass,
+                                (SELECT t.typarray FROM pg_catalog.pg_type t WHERE t.oid = c.reltype))) r (class, oid)
+                  JOIN pg_catalog.pg_depend d ON d.refclassid = r.class AND d.refobjid = r.oid
+                 WHERE (d.deptype = 'n' AND d.classid <> 'pg_catalog.pg_rewrite'::regclass
+                     -- what is its own and would go with it unseen; a view's query is not among them
+                     OR d.deptype = 'a' AND d.classid IN (
+                            'pg_catalog.pg_trigger'::regclass, 'pg_catalog.pg_policy'::regclass,
+                            'pg_catalog.pg_rewrite'::regclass))
                    -- a check constraint of the table itself hangs on its columns, and goes with it
                    AND NOT (d.classid = 'pg_catalog.pg_constraint'::regclass AND d.objid IN (
                             SELECT k.oid FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c'))
                    -- another live table of the same publish goes and comes with this one
                    AND NOT (d.classid = 'pg_catalog.pg_class'::regclass AND d.objid IN (SELECT oid FROM live))
-               ) d) AS obstacles
+               ) d)
+         || CASE WHEN c.relrowsecurity THEN '["its row security"]'::jsonb ELSE '[]' END AS obstacles
   FROM found f
   JOIN pg_catalog.pg_class c ON c.oid = f.oid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
