@@ -38,10 +38,11 @@ def test_the_version_is_the_package_s() -> None:
     assert (done.status, done.stdout, done.stderr) == (0, f"nightly-etl, version {__version__}\n", "")
 
 
-def test_a_reader_that_goes_away_does_not_stop_a_run(databases: Databases, etl: Etl) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_a_reader_that_goes_away_does_not_stop_a_run(databases: Databases, etl: Etl, unbuffered: str) -> None:
     """A log that nobody reads any more is no reason to leave the reporting side with yesterday's rows."""
     databases.operational.execute("CREATE TABLE orders AS SELECT 1 AS id")
-    with etl.started("run", TABLES="orders") as process:
+    with etl.started("run", TABLES="orders", PYTHONUNBUFFERED=unbuffered) as process:
         assert process.stdout is not None
         process.stdout.close()
         _, stderr = process.communicate(timeout=60)
@@ -49,12 +50,13 @@ def test_a_reader_that_goes_away_does_not_stop_a_run(databases: Databases, etl: 
     assert databases.reporting.rows("SELECT * FROM orders") == [(1,)]
 
 
-def test_a_reader_that_has_seen_enough_is_no_traceback(databases: Databases, etl: Etl) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_a_reader_that_has_seen_enough_is_no_traceback(databases: Databases, etl: Etl, unbuffered: str) -> None:
     """As in ``etl history | head -1``."""
     databases.operational.execute("CREATE TABLE orders AS SELECT 1 AS id")
     assert etl("run", TABLES="orders").status == 0
     for command in (["history"], ["history", "--json"], ["--help"], ["check"]):
-        with etl.started(*command, TABLES="orders") as process:
+        with etl.started(*command, TABLES="orders", PYTHONUNBUFFERED=unbuffered) as process:
             assert process.stdout is not None
             process.stdout.close()
             _, stderr = process.communicate(timeout=60)
