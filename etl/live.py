@@ -125,7 +125,7 @@ def drop(view: Object) -> sql.Composed:
     return sql.SQL("DROP {} {}").format(_view_kind(view), view.identifier)
 
 
-def create(view: Object, default_grantees: Iterable[str | None]) -> Iterator[sql.Composed]:
+def create(view: Object, default_grantees: Iterable[str | None] = ()) -> Iterator[sql.Composed]:
     """Gives the statements that make a view again, with all that hangs on it and nothing by default."""
     options = sql.SQL(f" WITH ({', '.join(view.options)})" if view.options else "")
     # Only a materialized view may, and must, say whether it is to be filled.
