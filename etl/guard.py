@@ -70,6 +70,11 @@ async def clear(control: Target, run_id: str, chosen: Sequence[Relation]) -> Non
     A staging table is left behind when nobody holds its lock and it does not wait for ``etl publish``.
     """
     await ledger.supersede(control, run_id, [str(relation) for relation in chosen])
+    for dead in await _dead_runs(control, run_id):
+        names = [load["table_name"] for load in await ledger.loads_of(control, [dead])]
+        await ledger.not_published(control, dead, "never published; its run was killed", names)
+        await ledger.close_run(control, dead, "interrupted", f"killed; run {run_id} cleared up after it")
+        log.warning("run.cleared", dead_run_id=dead)
     ours = {(staging.schema_of(relation.schema), relation.name) for relation in chosen}
     waiting = {(staging.schema_of(schema), name) for schema, name in await ledger.deferred(control)}
     others = [t for t in await staging.left_behind(control) if (t.schema, t.name) not in ours | waiting]
@@ -77,11 +82,6 @@ async def clear(control: Target, run_id: str, chosen: Sequence[Relation]) -> Non
     free = [Relation(row["schema"], row["name"]) for row in await cursor.fetchall() if row["locked"]]
     await staging.drop_staged(control, free)
     await control.execute(target_query("unlock_tables"), _names(free))
-    for dead in await _dead_runs(control, run_id):
-        names = [load["table_name"] for load in await ledger.loads_of(control, [dead])]
-        await ledger.not_published(control, dead, "never published; its run was killed", names)
-        await ledger.close_run(control, dead, "interrupted", f"killed; run {run_id} cleared up after it")
-        log.warning("run.cleared", dead_run_id=dead)
 
 
 async def _dead_runs(control: Target, run_id: str) -> list[str]:

@@ -20,8 +20,12 @@ from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.ddl import ExecutableDDLElement
 
 from etl.postgres import SCHEMA_LOCK, Target
+from etl.selection import Relation
 
 SCHEMA = "etl"
+
+UNPUBLISHED = ("loading", "staged")
+"""The statuses of a load that is under way; the others are published and failed."""
 
 _metadata = sa.MetaData(schema=SCHEMA)
 
@@ -61,6 +65,7 @@ loads = sa.Table(
     sa.Column("error", sa.Text),
     sa.Column("schema_name", sa.Text),
     sa.Column("relation_name", sa.Text),
+    sa.Column("staging_oid", sa.BigInteger),
 )
 
 _dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
@@ -70,7 +75,8 @@ _dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 class Load:
     """One table's journey within a run, as the ledger and the log have it.
 
-    ``rows``, ``bytes`` (on the wire) and the seconds of each step are None where the load did not get there.
+    ``staging_oid`` tells the staging table that was filled from any that has taken its place since. ``rows``,
+    ``bytes`` (on the wire) and the seconds of each step are None where the load did not get there.
     """
 
     table_name: str
@@ -85,6 +91,7 @@ class Load:
     index_seconds: float | None = None
     analyze_seconds: float | None = None
     error: str | None = None
+    staging_oid: int | None = None
 
     @property
     def seconds(self) -> float:
@@ -150,6 +157,17 @@ async def open_run(target: Target, run_id: str, publish: str) -> None:
     await _execute(target, statement.on_conflict_do_update(index_elements=["run_id"], set_=fresh))
 
 
+async def plan(target: Target, run_id: str, tables: Sequence[Relation]) -> None:
+    """Writes which tables a run, or a shard of it, is to load: until they are staged, nobody may publish the run."""
+    names = ("run_id", "table_name", "schema_name", "relation_name", "status", "started_at")
+    statement = insert(loads).values({name: sa.bindparam(name) for name in names})
+    fresh = {name: statement.excluded[name] for name in (*names[4:], "error", "finished_at", "published_at")}
+    text, _ = _compiled(statement.on_conflict_do_update(index_elements=["run_id", "table_name"], set_=fresh))
+    rows = [(run_id, str(table), table.schema, table.name, "loading", _now()) for table in tables]
+    async with target.cursor() as cursor:
+        await cursor.executemany(text, [dict(zip(names, row, strict=True)) for row in rows])
+
+
 async def took_snapshot(target: Target, run_id: str, snapshot_id: str, at: datetime) -> None:
     """Writes which snapshot a run copies, and the instant that it shows."""
     await _execute(
@@ -184,11 +202,11 @@ async def published(target: Target, run_id: str, table_names: Sequence[str]) -> 
 
 
 async def not_published(target: Target, run_id: str, error: str, table_names: Sequence[str]) -> None:
-    """Writes that what a run had staged of the tables named was given up."""
+    """Writes that what a run had staged, or not yet staged, of the tables named was given up."""
     await _execute(
         target,
         sa.update(loads)
-        .where(loads.c.run_id == run_id, loads.c.status == "staged", loads.c.table_name.in_(table_names))
+        .where(loads.c.run_id == run_id, loads.c.status.in_(UNPUBLISHED), loads.c.table_name.in_(table_names))
         .values(status="failed", error=error),
     )
 
@@ -198,7 +216,7 @@ async def supersede(target: Target, run_id: str, table_names: Sequence[str]) -> 
     await _execute(
         target,
         sa.update(loads)
-        .where(loads.c.run_id != run_id, loads.c.status == "staged", loads.c.table_name.in_(table_names))
+        .where(loads.c.run_id != run_id, loads.c.status.in_(UNPUBLISHED), loads.c.table_name.in_(table_names))
         .values(status="failed", error=f"never published; run {run_id} took the table over"),
     )
 
@@ -220,7 +238,9 @@ async def close_run(target: Target, run_id: str, status: str, error: str | None 
 
 async def running(target: Target) -> list[dict[str, Any]]:
     """Gives the runs that have not ended, as far as the ledger knows; not those that wait for ``etl publish``."""
-    return await _fetch(target, sa.select(runs).where(runs.c.status == "running", runs.c.publish != "defer"))
+    loading = sa.exists().where(loads.c.run_id == runs.c.run_id, loads.c.status == "loading")
+    unfinished = sa.or_(runs.c.publish != "defer", loading)
+    return await _fetch(target, sa.select(runs).where(runs.c.status == "running", unfinished))
 
 
 async def deferred(target: Target) -> list[tuple[str, str]]:

@@ -106,6 +106,7 @@ class Loader:
                 copy_seconds=round(filled.seconds, 3),
                 index_seconds=round(indexed - began, 3),
                 analyze_seconds=round(perf_counter() - indexed, 3),
+                staging_oid=await staging.oid(writer, table),
             )
             await ledger.record(writer, self.run_id, load)
         return load

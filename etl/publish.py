@@ -54,7 +54,8 @@ async def publish(
 ) -> Published:
     """Makes staged tables live, all of them or none.
 
-    Takes an idle session on the target; ``closes_run`` says that the run is whole with these tables. Raises
+    Takes an idle session on the target, and the live tables' names, each with the oid of its staging table (0 where
+    that does not matter); ``closes_run`` says that the run is whole with these tables. Raises
     CannotCarry before anything is touched when something hangs on a live table that could not be put back,
     PublishBlocked when readers hold the tables until the deadline, PublishFailed for the rest.
     """
@@ -100,9 +101,14 @@ async def _staged(target: Target, run_id: str) -> list[Relation]:
     if run is None:
         raise PublishFailed(f"run {run_id} is not in the ledger; `etl history` lists the runs there are")
     loads = await ledger.loads_of(target, [run_id])
-    if failed := [load["table_name"] for load in loads if load["status"] == "failed"]:
-        raise PublishFailed(f"run {run_id} cannot be published: {', '.join(failed)} failed; start a new run")
-    staged = [Relation(load["schema_name"], load["relation_name"]) for load in loads if load["status"] == "staged"]
+    for status, why in (("failed", "failed"), ("loading", "not staged, and perhaps never will be")):
+        if names := [load["table_name"] for load in loads if load["status"] == status]:
+            raise PublishFailed(f"run {run_id} cannot be published: {', '.join(names)} {why}; start a new run")
+    staged = [
+        Relation(load["schema_name"], load["relation_name"], oid=load["staging_oid"] or 0)
+        for load in loads
+        if load["status"] == "staged"
+    ]
     if not staged:
         raise PublishFailed(f"run {run_id} is {run['status']} and has nothing staged to publish")
     return staged
@@ -152,7 +158,7 @@ async def _prepared(target: Target, tables: Sequence[Relation]) -> _Replacement:
     statements = [sql.SQL("DROP TABLE {}").format(one.identifier) for one in old.values()]
     for table in tables:
         staged = new.get((staging.schema_of(table.schema), table.name))
-        if staged is None:
+        if staged is None or table.oid not in {0, staged.oid}:
             raise PublishFailed(f"{table} is no longer staged; another run or `etl abort` has dropped it")
         statements += _move(table, staged, old.get((table.schema, table.name)), granted[table.schema])
     grantees = await live.default_grantees(target)

@@ -117,6 +117,7 @@ class _Run:
         """Stages and publishes; whatever goes wrong, the ledger says so and no staging table stays."""
         settings = self.settings
         await ledger.open_run(self.control, settings.run_id, settings.publish)
+        await ledger.plan(self.control, settings.run_id, self.chosen)
         log.info("run.started", tables=len(self.chosen), jobs=settings.jobs, publish=settings.publish)
         try:
             await self._stage()
@@ -196,7 +197,7 @@ class _Run:
             load = await loader.load(table, pair)
             if self.settings.publish == "table":
                 async with self.turn:
-                    alone = [Relation(table.schema, table.name)]
+                    alone = [_staged(load)]
                     await publishing.publish(self.control, self.settings.run_id, alone, closes_run=False)
         except (SnapshotLost, ConnectionFailed):
             raise  # no other table would fare better
@@ -215,7 +216,8 @@ class _Run:
         if self.settings.publish == "table":
             await ledger.close_run(self.control, self.settings.run_id, "published")
         else:
-            publishing.say(await publishing.publish(self.control, self.settings.run_id, self.chosen))
+            staged = [_staged(load) for load in self.loads]
+            publishing.say(await publishing.publish(self.control, self.settings.run_id, staged))
         return "published"
 
     async def _give_up(self, status: str, reason: str) -> None:
@@ -247,6 +249,11 @@ class _Run:
             seconds=round(finished.seconds, 3),
         )
         return finished
+
+
+def _staged(load: Load) -> Relation:
+    """Gives a live table's name, with the oid of the staging table that is to take its place."""
+    return Relation(load.schema_name, load.relation_name, oid=load.staging_oid or 0)
 
 
 async def _ledger_snapshot(control: Target, run_id: str) -> tuple[str, datetime]:

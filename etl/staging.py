@@ -110,6 +110,15 @@ async def analyze(target: Target, table: Table) -> None:
     await target.execute(sql.SQL("ANALYZE {}").format(name_of(table)))
 
 
+async def oid(target: Target, table: Table) -> int:
+    """Gives a staging table's oid."""
+    name = name_of(table).as_string(None)
+    cursor = await target.execute("SELECT pg_catalog.to_regclass(%s)::oid AS oid", [name])
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row["oid"])
+
+
 async def drop(target: Target, tables: Iterable[Table | Relation]) -> None:
     """Drops the staging tables of the tables given, as far as they are there."""
     await drop_staged(target, (Relation(schema_of(table.schema), table.name) for table in tables))

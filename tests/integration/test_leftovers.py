@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from tests.harness import Databases, Etl
-from tests.situations import ended, gate_closed, ledger, locked, make_gated, until, waiting
+from tests.situations import ended, gate_closed, kill, ledger, locked, make_gated, until, waiting
 
 COPY = "COPY (SELECT"
 
@@ -106,3 +106,33 @@ def test_a_second_run_of_a_table_fails_at_once_and_names_the_first(tables: Datab
     assert done.stderr.endswith("; wait for it to end, or stop it\n")
     assert (first.status, first.stderr) == (0, "")
     assert tables.reporting.rows("SELECT run_id, status FROM etl.runs") == [("first", "published")]
+
+
+def test_a_deferred_run_that_was_killed_is_never_published(tables: Databases, etl: Etl) -> None:
+    """Half a night must not become live: publish names what is missing, and the next run clears the rest."""
+    killed(tables, etl, "dead", "items,gated", ETL_PUBLISH="defer")
+    done = etl("publish", "dead")
+    assert (done.status, done.stderr) == (
+        1,
+        "etl: run dead cannot be published: public.gated not staged, and perhaps never will be; start a new run\n",
+    )
+    assert etl("run", ETL_RUN_ID="next", TABLES="orders").status == 0
+    assert tables.staging_tables() == []
+    assert ledger(tables.reporting, "dead")[0] == "interrupted"
+
+
+def test_a_run_that_lost_its_locks_cannot_slip_its_rows_into_another_run(tables: Databases, etl: Etl) -> None:
+    """What it fills over another run's staging table is noticed: the publish fails rather than mix two nights."""
+    tables.operational.execute("CREATE TABLE day AS SELECT 'yesterday' AS day; CREATE VIEW late AS TABLE day")
+    with etl.started("run", TABLES="gated,late", ETL_RUN_ID="tonight", ETL_JOBS="1") as process:
+        with gate_closed(tables.operational):
+            until(lambda: waiting(tables.operational, COPY), "the first run's COPY stands still")
+            kill(tables.reporting, "UPDATE etl.runs SET snapshot_id")
+            tables.operational.execute("UPDATE day SET day = 'today'")
+            assert etl("run", TABLES="late", ETL_RUN_ID="second", ETL_PUBLISH="defer").status == 0
+        assert ended(process).status == 1
+    done = etl("publish", "second")
+    if done.status == 0:
+        assert tables.reporting.rows("SELECT * FROM late") == [("today",)]
+    else:
+        assert "is no longer staged" in done.stderr
