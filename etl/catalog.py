@@ -15,7 +15,10 @@ from etl.selection import Relation, label
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its DDL's parts, and whether its binary form may travel (``tables.sql`` says when)."""
+    """A column: its DDL's parts, whether its binary form may travel, and what it is cast to for the checksum.
+
+    ``tables.sql`` says when and why.
+    """
 
     name: str
     type: str
@@ -24,7 +27,7 @@ class Column:
     not_null_name: str | None = None
     comment: str | None = None
     binary: bool = True
-    native: bool = True
+    hashed_as: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@
 -- for enums (sent as their label) and for domains over either; not for arrays, ranges and rows of user
 -- types (their oids travel with the value) nor for reg* types (the oid of another server's object), nor for
 -- int2vector, oidvector and tsquery (what they send for an empty one, their own receive functions refuse).
--- native: likewise, but the type itself, not what a domain rests on, is built in.
+-- hashed_as: the type whose bytes go into the checksum: the built-in one, also where a domain rests on it, else text.
 WITH RECURSIVE chosen AS (
     SELECT c.* FROM pg_catalog.pg_class c WHERE c.oid = ANY (:'oids'::pg_catalog.oid[])
 ), resolved AS (
@@ -20,21 +20,39 @@ WITH RECURSIVE chosen AS (
       FROM resolved r
       JOIN pg_catalog.pg_type t ON t.oid = r.base
      WHERE t.typtype = 'd'
-), types AS (
+), types AS MATERIALIZED (
     SELECT r.oid,
            t.typtype = 'e' AS is_enum,
            t.oid < 10000 AND e.typtype <> 'c' AND e.typsend <> 0 AND e.typreceive <> 0
              AND e.typname !~ '^(reg|int2vector$|oidvector$|tsquery$)' AS is_builtin,
-           r.oid = r.base AS is_own_base
+           r.base
       FROM resolved r
       JOIN pg_catalog.pg_type t ON t.oid = r.base AND t.typtype <> 'd'
       -- an array is what its elements are
-      JOIN pg_catalog.pg_type e ON e.oid = coalesce((SELECT i.oid FROM pg_catalog.pg_type i WHERE i.typarray = t.oid), t.oid)
+      JOIN pg_catalog.pg_type e
+        ON e.oid = CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_type i WHERE i.oid = t.typelem AND i.typarray = t.oid)
+                        THEN t.typelem ELSE t.oid END
 ), tree AS (
     -- a table's partitions and inheritance children, itself included
     SELECT c.oid AS root, c.oid AS leaf FROM chosen c
     UNION
     SELECT t.root, i.inhrelid FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.leaf
+), size AS (
+    SELECT t.root,
+           sum(pg_catalog.pg_table_size(t.leaf))::bigint AS bytes,
+           sum(greatest(l.reltuples, 0))::bigint AS rows
+      FROM tree t
+      JOIN pg_catalog.pg_class l ON l.oid = t.leaf
+     GROUP BY t.root
+), nullable AS (
+    -- children may allow what their parent does not, and 18's NOT NULL … NOT VALID promises nothing
+    SELECT t.root, array_agg(a.attname) AS columns
+      FROM tree t
+      JOIN pg_catalog.pg_attribute a ON a.attrelid = t.leaf AND a.attnum > 0 AND NOT a.attisdropped
+     WHERE NOT a.attnotnull
+        OR (a.attrelid, ARRAY[a.attnum]) IN (SELECT k.conrelid, k.conkey FROM pg_catalog.pg_constraint k
+                                              WHERE k.contype = 'n' AND NOT k.convalidated)
+     GROUP BY t.root
 )
 SELECT c.oid,
        n.nspname::text AS schema,
@@ -44,10 +62,8 @@ SELECT c.oid,
        coalesce(CASE WHEN c.relkind <> 'v' THEN c.reloptions END, '{}')
          || coalesce((SELECT array_agg('toast.' || o) FROM pg_catalog.pg_class t, unnest(t.reloptions) o
                        WHERE t.oid = c.reltoastrelid), '{}') AS storage,
-       (SELECT coalesce(sum(pg_catalog.pg_table_size(t.leaf)), 0)::bigint
-          FROM tree t WHERE t.root = c.oid) AS bytes,
-       (SELECT coalesce(sum(greatest(l.reltuples, 0)), 0)::bigint
-          FROM tree t JOIN pg_catalog.pg_class l ON l.oid = t.leaf WHERE t.root = c.oid) AS rows,
+       coalesce(size.bytes, 0) AS bytes,
+       coalesce(size.rows, 0) AS rows,
        (SELECT coalesce(json_agg(json_build_object(
                  'name', a.attname,
                  'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
@@ -55,23 +71,17 @@ SELECT c.oid,
                                  FROM pg_catalog.pg_collation co
                                  JOIN pg_catalog.pg_namespace cn ON cn.oid = co.collnamespace
                                 WHERE co.oid = a.attcollation AND a.attcollation <> ty.typcollation),
-                 -- children may allow what their parent does not, and 18's NOT NULL … NOT VALID promises nothing
-                 'not_null', a.attnotnull AND NOT EXISTS (
-                     SELECT FROM tree t
-                       JOIN pg_catalog.pg_attribute h
-                         ON h.attrelid = t.leaf AND h.attname = a.attname AND NOT h.attisdropped
-                       LEFT JOIN pg_catalog.pg_constraint k
-                         ON k.conrelid = h.attrelid AND k.contype = 'n' AND k.conkey = ARRAY[h.attnum]
-                      WHERE t.root = c.oid AND (NOT h.attnotnull OR NOT k.convalidated)),
+                 'not_null', a.attname <> ALL (coalesce(nullable.columns, '{}')),
                  -- since 18 it has a name, which must not be that of another constraint
                  'not_null_name', coalesce(
                      (SELECT k.conname FROM pg_catalog.pg_constraint k
                        WHERE k.conrelid = c.oid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum]),
                      (SELECT 'not_null_' || a.attnum FROM pg_catalog.pg_constraint k
-                       WHERE k.conrelid = c.oid AND k.conname LIKE '%\_not\_null' LIMIT 1)),
+                       WHERE a.attnotnull AND k.conrelid = c.oid AND k.conname LIKE '%\_not\_null' LIMIT 1)),
                  'comment', pg_catalog.col_description(c.oid, a.attnum),
                  'binary', ts.is_builtin OR ts.is_enum,
-                 'native', ts.is_builtin AND ts.is_own_base
+                 'hashed_as', CASE WHEN NOT ts.is_builtin THEN 'text'
+                                   WHEN ts.base <> ts.oid THEN pg_catalog.format_type(ts.base, -1) END
                ) ORDER BY a.attnum), '[]')
           FROM pg_catalog.pg_attribute a
           JOIN pg_catalog.pg_type ty ON ty.oid = a.atttypid
@@ -113,6 +123,8 @@ SELECT c.oid,
            AND NOT (family.has_children AND k.connoinherit)) AS constraints
   FROM chosen c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN size ON size.root = c.oid
+  LEFT JOIN nullable ON nullable.root = c.oid
   -- Keys and NO INHERIT checks hold for a table's own rows; those of its inheritance children, which arrive with
   -- them, may break them. The indexes come all the same, but not as unique ones.
  CROSS JOIN LATERAL (SELECT c.relkind = 'r' AND EXISTS (
