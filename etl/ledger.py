@@ -253,6 +253,12 @@ async def deferred(target: Target) -> list[tuple[str, str]]:
     return [(row["schema_name"], row["relation_name"]) for row in await _fetch(target, statement)]
 
 
+async def known(target: Target) -> set[tuple[str, str]]:
+    """Gives schema and name of every live table that any run was ever to load."""
+    statement = sa.select(loads.c.schema_name, loads.c.relation_name).distinct()
+    return {(row["schema_name"], row["relation_name"]) for row in await _fetch(target, statement)}
+
+
 async def _execute(target: Target, statement: ExecutableDDLElement | sa.Executable) -> None:
     text, parameters = _compiled(statement)
     await target.execute(text, parameters)

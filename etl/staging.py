@@ -131,7 +131,7 @@ async def drop_staged(target: Target, staged: Iterable[Relation]) -> None:
         await target.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.SQL(", ").join(names)))
 
 
-async def left_behind(target: Target) -> list[Relation]:
-    """Lists all staging tables there are, by staging schema and name."""
+async def tables(target: Target) -> list[Relation]:
+    """Lists the tables in what look like staging schemas, by staging schema and name."""
     cursor = await target.execute(target_query("staging_tables"))
     return [Relation(row["schema"], row["name"]) for row in await cursor.fetchall()]

@@ -136,3 +136,11 @@ def test_a_run_that_lost_its_locks_cannot_slip_its_rows_into_another_run(tables:
         assert tables.reporting.rows("SELECT * FROM late") == [("today",)]
     else:
         assert "is no longer staged" in done.stderr
+
+
+def test_a_users_own_table_in_a_schema_that_looks_like_staging_stays(tables: Databases, etl: Etl) -> None:
+    """What the ledger does not know of is not ours, whatever its schema is called."""
+    tables.reporting.execute("CREATE SCHEMA etl_staging_area; CREATE TABLE etl_staging_area.mine AS SELECT 7 AS id")
+    killed(tables, etl, "dead", "items,gated")
+    assert etl("run", TABLES="orders").status == 0
+    assert tables.staging_tables() == ["etl_staging_area.mine"]
