@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 export UV_COMPILE_BYTECODE := 1
-RUN := $(UV) run --frozen
+RUN := $(UV) run --no-sync
 
 IMAGE ?= nightly-etl
 

@@ -65,7 +65,7 @@ def _measure(servers: Servers, report: Report, wanted: tuple[str, ...], pairs: i
     if "memory" in wanted:
         report.memory.append(scenarios.memory(servers, 0.5))
     if "tiny" in wanted:
-        report.tiny_ms.extend(scenarios.tiny(servers, 3))
+        report.tiny.extend(scenarios.tiny(servers, pairs))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import psycopg
 
 from benchmarks.measure import Spread, Usage
 from benchmarks.peers import PEERS, Servers
-from benchmarks.scenarios import Memory, Stream
+from benchmarks.scenarios import TINY_TABLES, Memory, Stream
 
 OURS, THEIRS = "etl run", "psql | psql"
 
@@ -27,7 +27,7 @@ class Report:
     machine: dict[str, str]
     streams: list[Stream]
     memory: list[Memory]
-    tiny_ms: list[float]
+    tiny: list[Usage]
     first_byte: dict[str, list[float]]
     seconds: float
 
@@ -37,13 +37,15 @@ class Report:
 
     def markdown(self) -> str:
         """Gives the tables."""
-        return "\n".join([*self._head(), *self._targets(), *self._figures()]) + "\n"
+        lines = [*self._head(), *self._targets(), *self._figures()]
+        return "\n".join(lines).replace(THEIRS, THEIRS.replace("|", "\\|")) + "\n"
 
     def _head(self) -> Iterator[str]:
         yield "# Benchmarks"
         yield ""
         yield from (f"- {name}: {value}" for name, value in self.machine.items())
-        yield f"- the whole took {self.seconds / 60:.0f} minutes; every figure is min – **median** – max"
+        yield f"- the whole took {self.seconds / 60:.0f} minutes, load average {psutil.getloadavg()[0]:.1f} at the end"
+        yield "- every figure is min – **median** – max"
         yield ""
 
     def _targets(self) -> Iterator[str]:
@@ -58,8 +60,9 @@ class Report:
                 yield f"| {stream.table}: {what}, `{OURS}` beside psycopg | | {spread} |"
         for one in self.memory:
             yield f"| peak memory, {one.copied / 1e9:.1f} GB copied | < 150 MB | **{one.peak / 1e6:.0f} MB** |"
-        if self.tiny_ms:
-            yield f"| a tiny table, of 1,000 | ≤ 20 ms | {_show(Spread.of(self.tiny_ms), 1)} |"
+        for what, limit, value in (("", "≤ 20 ms", _wall), (", client CPU", "", _cpu)) if self.tiny else ():
+            ms = _show(Spread.of([value(one) / TINY_TABLES * 1000 for one in self.tiny]), 1)
+            yield f"| ms a tiny table, of {TINY_TABLES:,}{what} | {limit} | {ms} |"
         for peer, seconds in self.first_byte.items():
             target = "< 1 s" if peer == OURS else ""
             yield f"| start to the first byte of COPY, `{peer}` | {target} | {_show(Spread.of(seconds))} |"

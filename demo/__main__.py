@@ -40,6 +40,9 @@ def demo(rows: int, keep: bool) -> None:
             stack.callback(_ignore_signals)  # a second Ctrl-C must not stop the clearing up
             _stop_at_signals()
             _play(stack, rows, keep)
+    except SystemExit:  # a signal
+        print("demo: stopped; nothing is left running", file=sys.stderr)
+        raise
     except DemoFailed as error:
         sys.exit(f"demo: {error}")
     except subprocess.CalledProcessError as error:

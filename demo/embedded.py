@@ -37,6 +37,13 @@ def wheel_bin(release: str = "18") -> Path:
     return folder if os.geteuid() != 0 or _is_open(folder) else _opened(package) / folder.relative_to(package)
 
 
+def system_bin() -> Path | None:
+    """Gives the folder of the machine's own PostgreSQL (with TLS, contrib, libxml), or None where it has none."""
+    command = shutil.which("pg_ctl")
+    folder = Path(command).resolve().parent if command else None
+    return folder if folder and (folder / "initdb").exists() else None
+
+
 def _is_open(folder: Path) -> bool:
     """Tells whether an unprivileged user may come by here."""
     return all(path.stat().st_mode & 0o005 == 0o005 for path in (folder, *folder.parents))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import psycopg
 
-PAUSE = 0.005
+PAUSE = 0.02
 """Seconds between two reads."""
 
 PATIENCE = 30.0

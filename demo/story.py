@@ -17,7 +17,7 @@ from demo.stage import PARAMETER_PATH, TABLES, Stage
 console = Console(highlight=False)
 
 
-class DemoFailed(Exception):  # noqa: N818 - it is what happened, not what is wrong with the code
+class DemoFailed(Exception):
     """The demo did not show what it promises."""
 
 

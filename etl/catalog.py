@@ -15,23 +15,24 @@ from etl.selection import Relation, label
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its DDL's parts, and whether its binary form may travel (``tables.sql`` says when).
+    """A column: its DDL's parts, whether its binary form may travel, and what it is cast to for the checksum.
 
-    ``user_type`` is its type's schema and name where that is not PostgreSQL's own; ``expression`` is what the
-    source computes in the column's place, or None for the column itself.
+    ``tables.sql`` says when and why. ``user_type`` is its type's schema and name where that is not PostgreSQL's own;
+    ``expression`` is what the source computes in the column's place, or None for the column itself.
     """
 
     name: str
     type: str
     collation: str | None = None
     not_null: bool = False
+    not_null_name: str | None = None
     comment: str | None = None
     user_type: tuple[str, str] | None = None
     storage: str | None = None
     compression: str | None = None
     statistics: int | None = None
     binary: bool = True
-    native: bool = True
+    hashed_as: str | None = None
     expression: sql.Composable | None = None
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from etl import carry, catalog, guard, live, proof, staging
@@ -32,6 +32,7 @@ async def check(settings: Settings) -> list[Finding]:
     findings: list[Finding] = []
     source = await _connected(connect_source(settings.source, guard.application("check")), "source", findings)
     target = await _connected(connect_target(settings.target, guard.application("check")), "target", findings)
+    findings = [replace(one, text=settings.redact(one.text)) for one in findings]
     try:
         if source is not None and target is not None:
             findings += await _both(settings, source, target)

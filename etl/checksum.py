@@ -2,9 +2,9 @@
 
 Each row's bytes are its record_send(): the binary form of every field, with its length (-1 for NULL), so NULL
 is not '', 1.0 is not 1.00, -0 is not 0, and no text setting matters. Fields of types that are not built in go
-in as text, because record_send() gives the type's oid too, which is each server's own. The bytes are hashed to
-64 bits with hash_array_extended(), the one SQL function of 13 to 18 that leads to the hash of a bytea. The
-hashes are summed, which no order changes and a doubled row does.
+in as text, because record_send() gives the type's oid too, which is each server's own; those of domains go in as
+what the domain rests on. The bytes are hashed to 64 bits with hash_array_extended(), the one SQL function of 13 to
+18 that leads to the hash of a bytea. The hashes are summed, which no order changes and a doubled row does.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from etl.postgres import Source, Target, text
 
 @dataclass(frozen=True, slots=True)
 class Checksum:
-    """A table's rows, and the sum of their 64-bit hashes."""
+    """A table's rows, and the sum of their 64-bit hashes, modulo 2^128 because the hashes are signed."""
 
     rows: int
     sum: int
@@ -30,7 +30,7 @@ async def of_source(source: Source, table: Table) -> Checksum:
     """Computes a table's checksum in the source, in the caller's snapshot."""
     row = await source.fetchrow(text(table.select(_expressions((column.value, column) for column in table.columns))))
     assert row is not None
-    return Checksum(row["rows"], int(row["sum"]))
+    return Checksum(row["rows"], int(row["sum"]) % 2**128)
 
 
 async def of_target(target: Target, table: Table, name: sql.Identifier) -> Checksum:
@@ -39,7 +39,7 @@ async def of_target(target: Target, table: Table, name: sql.Identifier) -> Check
     cursor = await target.execute(sql.SQL("SELECT {} FROM {}").format(expressions, name))
     row = await cursor.fetchone()
     assert row is not None
-    return Checksum(row["rows"], int(row["sum"]))
+    return Checksum(row["rows"], int(row["sum"]) % 2**128)
 
 
 def _expressions(fields: Iterable[tuple[sql.Composable, Column]]) -> sql.Composed:
@@ -49,4 +49,4 @@ def _expressions(fields: Iterable[tuple[sql.Composable, Column]]) -> sql.Compose
 
 
 def _comparable(value: sql.Composable, column: Column) -> sql.Composable:
-    return value if column.native else sql.SQL("({})::text").format(value)
+    return value if column.hashed_as is None else sql.SQL("({})::{}").format(value, sql.SQL(column.hashed_as))

@@ -18,7 +18,8 @@ The tree::
     ├── CheckFailed                       ``etl check`` found something in the way
     └── PublishFailed                     what was staged could not become live
         ├── CannotCarry                   an object on the live table cannot be put back
-        └── PublishBlocked                readers held the live tables until the deadline
+        ├── PublishBlocked                readers held the live tables until the deadline
+        └── ViewsChanged                  somebody changes dependent views all the time
 
 Each message is one line that names the thing, what is wrong with it and the remedy.
 """
@@ -109,6 +110,10 @@ class CannotCarry(PublishFailed):
 
 class PublishBlocked(PublishFailed):
     """Other sessions held the live tables until the deadline."""
+
+
+class ViewsChanged(PublishFailed):
+    """Somebody made, changed or dropped a dependent view since the views were staged; they are staged anew."""
 
 
 # Only these errors' DETAIL names objects; others' quote rows ("Key (email)=(…) already exists"),

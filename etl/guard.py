@@ -67,22 +67,23 @@ async def lock(control: Target, run_id: str, chosen: Sequence[Relation]) -> None
 async def clear(control: Target, run_id: str, chosen: Sequence[Relation]) -> None:
     """Drops what killed runs left in staging, and closes their rows in the ledger; touches nothing else.
 
-    Takes the run's live tables. A staging table is left behind when nobody holds its lock and it does not wait
-    for ``etl publish``.
+    Takes the run's live tables. A staging table is left behind when the ledger knows of it, nobody holds its lock, and
+    it does not wait for ``etl publish``.
     """
     await ledger.supersede(control, run_id, chosen)
-    ours = {(staging.schema_of(relation.schema), relation.name) for relation in chosen}
-    waiting = {(staging.schema_of(schema), name) for schema, name in await ledger.deferred(control)}
-    others = [t for t in await staging.left_behind(control) if (t.schema, t.name) not in ours | waiting]
-    cursor = await control.execute(target_query("lock_tables"), _names(others))
-    free = [Relation(row["schema"], row["name"]) for row in await cursor.fetchall() if row["locked"]]
-    await staging.drop_staged(control, free)
-    await control.execute(target_query("unlock_tables"), _names(free))
     for dead in await _dead_runs(control, run_id):
         tables = [ledger.live_of(load) for load in await ledger.loads_of(control, [dead])]
         await ledger.not_published(control, dead, "never published; its run was killed", tables)
         await ledger.close_run(control, dead, "interrupted", f"killed; run {run_id} cleared up after it")
         log.warning("run.cleared", dead_run_id=dead)
+    ours = {(relation.schema, relation.name) for relation in chosen}
+    others = await ledger.known(control) - ours - set(await ledger.deferred(control))
+    suspects = {(staging.schema_of(schema), name) for schema, name in others}
+    left = [table for table in await staging.tables(control) if (table.schema, table.name) in suspects]
+    cursor = await control.execute(target_query("lock_tables"), _names(left))
+    free = [Relation(row["schema"], row["name"]) for row in await cursor.fetchall() if row["locked"]]
+    await staging.drop_staged(control, free)
+    await control.execute(target_query("unlock_tables"), _names(free))
 
 
 async def _dead_runs(control: Target, run_id: str) -> list[str]:

@@ -8,8 +8,9 @@ them. A column that an older version did not have is added on first use.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,6 +24,9 @@ from etl.postgres import SCHEMA_LOCK, Target
 from etl.selection import Relation
 
 SCHEMA = "etl"
+
+UNPUBLISHED = ("loading", "staged")
+"""The statuses of a load that is under way; the others are published and failed."""
 
 _metadata = sa.MetaData(schema=SCHEMA)
 
@@ -63,6 +67,7 @@ loads = sa.Table(
     sa.Column("schema_name", sa.Text),
     sa.Column("relation_name", sa.Text),
     sa.Column("carried", postgresql.ARRAY(sa.Text)),
+    sa.Column("staging_oid", sa.BigInteger),
 )
 
 _dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
@@ -73,8 +78,9 @@ class Load:
     """One table's journey within a run, as the ledger and the log have it.
 
     ``carried`` names the indexes and constraints that came from the source, so that the next load can tell them
-    from those that the reporting side added. ``rows``, ``bytes`` (on the wire) and the seconds of each step are
-    None where the load did not get there.
+    from those that the reporting side added; ``staging_oid`` tells the staging table that was filled from any that
+    has taken its place since. ``rows``, ``bytes`` (on the wire) and the seconds of each step are None where the load
+    did not get there.
     """
 
     table_name: str
@@ -90,6 +96,7 @@ class Load:
     analyze_seconds: float | None = None
     carried: tuple[str, ...] = ()
     error: str | None = None
+    staging_oid: int | None = None
 
     @classmethod
     def failed(cls, table_name: str, live: Relation, started_at: datetime, error: str) -> Load:
@@ -165,6 +172,20 @@ async def open_run(target: Target, run_id: str, publish: str) -> None:
     await _execute(target, statement.on_conflict_do_update(index_elements=["run_id"], set_=fresh))
 
 
+async def plan(target: Target, run_id: str, tables: Mapping[Relation, Relation]) -> None:
+    """Writes which tables a run, or a shard of it, is to load: until they are staged, nobody may publish the run.
+
+    Takes the source's tables by the live ones.
+    """
+    names = ("run_id", "table_name", "schema_name", "relation_name", "status", "started_at")
+    statement = insert(loads).values({name: sa.bindparam(name) for name in names})
+    fresh = {name: statement.excluded[name] for name in (*names[4:], "error", "finished_at", "published_at")}
+    text, _ = _compiled(statement.on_conflict_do_update(index_elements=["run_id", "table_name"], set_=fresh))
+    rows = [(run_id, str(table), live.schema, live.name, "loading", _now()) for live, table in tables.items()]
+    async with target.cursor() as cursor:
+        await cursor.executemany(text, [dict(zip(names, row, strict=True)) for row in rows])
+
+
 async def took_snapshot(target: Target, run_id: str, snapshot_id: str, at: datetime) -> None:
     """Writes which snapshot a run copies, and the instant that it shows."""
     await _execute(
@@ -174,10 +195,25 @@ async def took_snapshot(target: Target, run_id: str, snapshot_id: str, at: datet
 
 async def record(target: Target, run_id: str, load: Load) -> None:
     """Writes what became of a load, in the caller's transaction; a new try takes the place of the old one."""
-    values = asdict(load) | {"carried": list(load.carried)}
-    statement = insert(loads).values(run_id=run_id, published_at=None, **values)
-    changes = {key: value for key, value in values.items() if key != "table_name"} | {"published_at": None}
-    await _execute(target, statement.on_conflict_do_update(index_elements=["run_id", "table_name"], set_=changes))
+    values = asdict(load) | {"carried": list(load.carried), "run_id": run_id, "published_at": None}
+    await target.execute(_record(), values)
+
+
+@cache
+def _record() -> bytes:
+    # Compiled once: it would be a third of a tiny table's CPU.
+    key = ["run_id", "table_name"]
+    names = [*key, *(field.name for field in fields(Load) if field.name not in key), "published_at"]
+    statement = insert(loads).values({name: sa.bindparam(name) for name in names})
+    changes = {name: statement.excluded[name] for name in names if name not in key}
+    text, _ = _compiled(statement.on_conflict_do_update(index_elements=key, set_=changes))
+    return text
+
+
+async def staging_oids(target: Target, run_id: str) -> dict[Relation, int]:
+    """Gives the oid of each staging table that a run has filled, by the live table's name."""
+    statement = sa.select(loads).where(loads.c.run_id == run_id, loads.c.status == "staged")
+    return {live_of(row): row["staging_oid"] for row in await _fetch(target, statement)}
 
 
 async def carried(target: Target, relation: Relation) -> set[str]:
@@ -205,11 +241,11 @@ async def published(target: Target, run_id: str, live: Iterable[Relation]) -> No
 
 
 async def not_published(target: Target, run_id: str, error: str, live: Iterable[Relation]) -> None:
-    """Writes that what a run had staged of the live tables named was given up."""
+    """Writes that what a run had staged, or not yet staged, of the live tables named was given up."""
     await _execute(
         target,
         sa.update(loads)
-        .where(loads.c.run_id == run_id, loads.c.status == "staged", _arrive_as(live))
+        .where(loads.c.run_id == run_id, loads.c.status.in_(UNPUBLISHED), _arrive_as(live))
         .values(status="failed", error=error),
     )
 
@@ -219,7 +255,7 @@ async def supersede(target: Target, run_id: str, live: Iterable[Relation]) -> No
     await _execute(
         target,
         sa.update(loads)
-        .where(loads.c.run_id != run_id, loads.c.status == "staged", _arrive_as(live))
+        .where(loads.c.run_id != run_id, loads.c.status.in_(UNPUBLISHED), _arrive_as(live))
         .values(status="failed", error=f"never published; run {run_id} took the table over"),
     )
 
@@ -241,7 +277,9 @@ async def close_run(target: Target, run_id: str, status: str, error: str | None 
 
 async def running(target: Target) -> list[dict[str, Any]]:
     """Gives the runs that have not ended, as far as the ledger knows; not those that wait for ``etl publish``."""
-    return await _fetch(target, sa.select(runs).where(runs.c.status == "running", runs.c.publish != "defer"))
+    loading = sa.exists().where(loads.c.run_id == runs.c.run_id, loads.c.status == "loading")
+    unfinished = sa.or_(runs.c.publish != "defer", loading)
+    return await _fetch(target, sa.select(runs).where(runs.c.status == "running", unfinished))
 
 
 async def deferred(target: Target) -> list[tuple[str, str]]:
@@ -252,6 +290,12 @@ async def deferred(target: Target) -> list[tuple[str, str]]:
         .where(loads.c.status == "staged", runs.c.status == "running", runs.c.publish == "defer")
     )
     return [(row["schema_name"], row["relation_name"]) for row in await _fetch(target, statement)]
+
+
+async def known(target: Target) -> set[tuple[str, str]]:
+    """Gives schema and name of every live table that any run was ever to load."""
+    statement = sa.select(loads.c.schema_name, loads.c.relation_name).distinct()
+    return {(row["schema_name"], row["relation_name"]) for row in await _fetch(target, statement)}
 
 
 async def _execute(target: Target, statement: ExecutableDDLElement | sa.Executable) -> None:

@@ -112,6 +112,7 @@ class Loader:
                 index_seconds=round(indexed - began, 3),
                 analyze_seconds=round(perf_counter() - indexed, 3),
                 carried=table.carried,
+                staging_oid=await staging.oid(writer, table),
             )
             await ledger.record(writer, self.run_id, load)
         return load

@@ -14,12 +14,12 @@ import psycopg
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random
 
-from etl import guard, inplace, ledger, live, views
-from etl.errors import PublishBlocked, PublishFailed, one_line, sqlstate
+from etl import guard, inplace, ledger, live, staging, views
+from etl.errors import PublishBlocked, PublishFailed, ViewsChanged, one_line, sqlstate
 from etl.postgres import Target, connect_target, target_query
 from etl.selection import Relation, named
 from etl.settings import Settings
-from etl.swap import LOCK_TIMEOUT, ViewsChanged, prepare
+from etl.swap import LOCK_TIMEOUT, prepare
 
 LAST_TRY = 5.0
 """Seconds for another try after the sessions in the way were ended."""
@@ -110,8 +110,9 @@ async def _staged(target: Target, run_id: str) -> dict[Relation, Relation]:
     if run is None:
         raise PublishFailed(f"run {run_id} is not in the ledger; `etl history` lists the runs there are")
     loads = await ledger.loads_of(target, [run_id])
-    if failed := [load["table_name"] for load in loads if load["status"] == "failed"]:
-        raise PublishFailed(f"run {run_id} cannot be published: {', '.join(failed)} failed; start a new run")
+    for status, why in (("failed", "failed"), ("loading", "not staged, and perhaps never will be")):
+        if names := [load["table_name"] for load in loads if load["status"] == status]:
+            raise PublishFailed(f"run {run_id} cannot be published: {', '.join(names)} {why}; start a new run")
     staged = {ledger.live_of(load): named(load["table_name"]) for load in loads if load["status"] == "staged"}
     if not staged:
         raise PublishFailed(f"run {run_id} is {run['status']} and has nothing staged to publish")
@@ -163,6 +164,7 @@ class _Publish:
             async with self.target.transaction():
                 settings = f"SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '{max(deadline, 1):g}s'"
                 await self.target.execute(settings.encode())
+                await self._check_staging(self.tables)
                 for table in self.in_place:
                     await inplace.replace(self.target, table)
                 self.alone = await inplace.refresh(self.target, self.in_place, _ready(self.staged))
@@ -174,6 +176,22 @@ class _Publish:
         except PublishBlocked:
             self.staged = staged  # views that were staged anew in the transaction went with it
             raise
+
+    async def _check_staging(self, tables: Sequence[Relation]) -> None:
+        """Raises PublishFailed where a staging table is not the one that this run has filled.
+
+        A run that lost its control session lost its locks, and may have gone on to fill tables that are another's.
+        """
+        there = {(table.schema, table.name): table.oid for table in await staging.tables(self.target)}
+        filled = await ledger.staging_oids(self.target, self.run_id)
+        gone = [
+            str(table)
+            for table in tables
+            if there.get((staging.schema_of(table.schema), table.name))
+            != filled.get(Relation(table.schema, table.name))
+        ]
+        if gone:
+            raise PublishFailed(f"{', '.join(gone)} is no longer staged; another run or `etl abort` has dropped it")
 
     async def _flush(self) -> None:
         """Makes what is staged durable now: the publish's commit, for which readers wait, has the less to write."""
@@ -209,6 +227,7 @@ class _Publish:
         began = perf_counter()
         try:
             async with self.target.transaction():
+                await self._check_staging(self.swapped)
                 swap = await prepare(self.target, self.swapped, self.staged)
                 began = perf_counter()
                 await self.target.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'".encode())

@@ -124,6 +124,7 @@ class _Run:
         """Stages and publishes; whatever goes wrong, the ledger says so and no staging table stays."""
         settings = self.settings
         await ledger.open_run(self.control, settings.run_id, settings.publish)
+        await ledger.plan(self.control, settings.run_id, self.live)
         log.info("run.started", tables=len(self.chosen), jobs=settings.jobs, publish=settings.publish)
         try:
             await self._stage()
@@ -236,8 +237,11 @@ class _Run:
         try:
             async with asyncio.timeout(CLEANUP_SECONDS):
                 if self.control.closed or self.control.broken:
+                    # The locks were lost with it, so another run may have taken the tables by now.
                     self.control = await connect_target(settings.target, guard.application(settings.run_id))
-                await staging.drop(self.control, self.live)
+                    await guard.clear(self.control, settings.run_id, [])
+                else:
+                    await staging.drop(self.control, self.live)
                 await ledger.not_published(self.control, settings.run_id, reason, self.live)
                 await ledger.close_run(self.control, settings.run_id, status, reason)
         except (*EXPECTED, TimeoutError) as error:

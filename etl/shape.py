@@ -156,7 +156,7 @@ def _masked(column: Column, mask: Mask | None) -> Column:
     )
     if not mask.gives_text:
         return hidden
-    return replace(hidden, type="text", user_type=None, storage=None, compression=None, binary=True, native=True)
+    return replace(hidden, type="text", user_type=None, storage=None, compression=None, binary=True, hashed_as=None)
 
 
 def _fits(index: Index, names: set[str], mixed: set[str]) -> bool:

@@ -66,8 +66,10 @@ async def create(target: Target, table: Table) -> None:
 def _column(column: Column) -> sql.Composed:
     # Types and collations are the source's own format_type() and quote_ident(), so they are SQL already.
     collation = f" COLLATE {column.collation}" if column.collation else ""
-    not_null = " NOT NULL" if column.not_null else ""
-    return sql.Identifier(column.name) + sql.SQL(f" {column.type}{collation}{not_null}")
+    definition = sql.Identifier(column.name) + sql.SQL(f" {column.type}{collation}")
+    if column.not_null and column.not_null_name:
+        definition += sql.SQL(" CONSTRAINT {}").format(sql.Identifier(column.not_null_name))
+    return definition + sql.SQL(" NOT NULL" if column.not_null else "")
 
 
 def _column_settings(table: Table) -> Iterator[sql.Composed]:
@@ -186,6 +188,13 @@ async def analyze(target: Target, table: Table) -> None:
     await target.execute(sql.SQL("ANALYZE {}").format(name_of(table)))
 
 
+async def oid(target: Target, table: Table | Relation) -> int | None:
+    """Gives a staging table's oid, or None where it is not there."""
+    cursor = await target.execute("SELECT pg_catalog.to_regclass(%s)::oid AS oid", [name_of(table).as_string(None)])
+    row = await cursor.fetchone()
+    return row["oid"] if row else None
+
+
 async def drop(target: Target, tables: Iterable[Table | Relation]) -> None:
     """Drops the staging tables of the tables given, as far as they are there."""
     await drop_staged(target, map(staging_name, tables))
@@ -198,7 +207,7 @@ async def drop_staged(target: Target, staged: Iterable[Relation]) -> None:
         await target.execute(sql.SQL("DROP TABLE IF EXISTS {} CASCADE").format(sql.SQL(", ").join(names)))
 
 
-async def left_behind(target: Target) -> list[Relation]:
-    """Lists all staging tables there are, by staging schema and name."""
+async def tables(target: Target) -> list[Relation]:
+    """Lists the tables in what look like staging schemas, by staging schema, name and oid."""
     cursor = await target.execute(target_query("staging_tables"))
-    return [Relation(row["schema"], row["name"]) for row in await cursor.fetchall()]
+    return [Relation(row["schema"], row["name"], oid=row["oid"]) for row in await cursor.fetchall()]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from etl import live, staging
-from etl.errors import CannotCarry, PublishFailed
+from etl.errors import CannotCarry, PublishFailed, ViewsChanged
 from etl.postgres import Target, create_schemas
 from etl.selection import Relation
 from etl.views import Staged
@@ -22,10 +22,6 @@ LOCK_TIMEOUT = "100ms"
 
 LOCK_PHASE_TIMEOUT = "500ms"
 """How long all locks together may take: below deadlock_timeout (1 s), so that no reader ever pays for a deadlock."""
-
-
-class ViewsChanged(Exception):
-    """Somebody made, changed or dropped a dependent view since the views were staged; stage them anew."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,18 +60,18 @@ async def _worker(settings: Settings, held: Snapshot, queue: deque[Table], found
     pair = Pair(settings.source, settings.target, guard.application(settings.run_id))
     try:
         while queue:
-            found.append(await _compare(held, pair, queue.popleft()))
+            found.append(await _compare(settings, held, pair, queue.popleft()))
     finally:
         await pair.close()
 
 
-async def _compare(held: Snapshot, pair: Pair, table: Table) -> Comparison:
+async def _compare(settings: Settings, held: Snapshot, pair: Pair, table: Table) -> Comparison:
     try:
         async with held.reading(await pair.reader(), table) as source:
             there, here = await asyncio.gather(checksum.of_source(source, table), _target(pair, table))
     except (psycopg.Error, asyncpg.PostgresError) as error:
         await pair.close()
-        return Comparison(str(table), None, None, one_line(error))
+        return Comparison(str(table), None, None, settings.redact(one_line(error)))
     return Comparison(str(table), there, here, _difference(there, here))
 
 

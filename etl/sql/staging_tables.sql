@@ -1,5 +1,5 @@
 -- The staging tables there are, whoever made them. Target side.
-SELECT n.nspname::text AS schema, c.relname::text AS name
+SELECT n.nspname::text AS schema, c.relname::text AS name, c.oid
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname LIKE 'etl\_staging%' AND c.relkind IN ('r', 'p')

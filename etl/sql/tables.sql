@@ -6,7 +6,7 @@
 -- for enums (sent as their label) and for domains over either; not for arrays, ranges and rows of user
 -- types (their oids travel with the value) nor for reg* types (the oid of another server's object), nor for
 -- int2vector, oidvector and tsquery (what they send for an empty one, their own receive functions refuse).
--- native: likewise, but the type itself, not what a domain rests on, is built in.
+-- hashed_as: the type whose bytes go into the checksum: the built-in one, also where a domain rests on it, else text.
 WITH RECURSIVE chosen AS (
     SELECT c.* FROM pg_catalog.pg_class c WHERE c.oid = ANY (:'oids'::pg_catalog.oid[])
 ), resolved AS (
@@ -20,34 +20,50 @@ WITH RECURSIVE chosen AS (
       FROM resolved r
       JOIN pg_catalog.pg_type t ON t.oid = r.base
      WHERE t.typtype = 'd'
-), types AS (
+), types AS MATERIALIZED (
     SELECT r.oid,
            t.typtype = 'e' AS is_enum,
            t.oid < 10000 AND e.typtype <> 'c' AND e.typsend <> 0 AND e.typreceive <> 0
              AND e.typname !~ '^(reg|int2vector$|oidvector$|tsquery$)' AS is_builtin,
-           r.oid = r.base AS is_own_base
+           r.base
       FROM resolved r
       JOIN pg_catalog.pg_type t ON t.oid = r.base AND t.typtype <> 'd'
       -- an array is what its elements are
-      JOIN pg_catalog.pg_type e ON e.oid = coalesce((SELECT i.oid FROM pg_catalog.pg_type i WHERE i.typarray = t.oid), t.oid)
+      JOIN pg_catalog.pg_type e
+        ON e.oid = CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_type i WHERE i.oid = t.typelem AND i.typarray = t.oid)
+                        THEN t.typelem ELSE t.oid END
 ), tree AS (
     -- a table's partitions and inheritance children, itself included
     SELECT c.oid AS root, c.oid AS leaf FROM chosen c
     UNION
     SELECT t.root, i.inhrelid FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.leaf
+), size AS (
+    SELECT t.root,
+           sum(pg_catalog.pg_table_size(t.leaf))::bigint AS bytes,
+           sum(greatest(l.reltuples, 0))::bigint AS rows
+      FROM tree t
+      JOIN pg_catalog.pg_class l ON l.oid = t.leaf
+     GROUP BY t.root
+), nullable AS (
+    -- children may allow what their parent does not, and 18's NOT NULL … NOT VALID promises nothing
+    SELECT t.root, array_agg(a.attname) AS columns
+      FROM tree t
+      JOIN pg_catalog.pg_attribute a ON a.attrelid = t.leaf AND a.attnum > 0 AND NOT a.attisdropped
+     WHERE NOT a.attnotnull
+        OR (a.attrelid, ARRAY[a.attnum]) IN (SELECT k.conrelid, k.conkey FROM pg_catalog.pg_constraint k
+                                              WHERE k.contype = 'n' AND NOT k.convalidated)
+     GROUP BY t.root
 )
 SELECT c.oid,
        n.nspname::text AS schema,
        c.relname::text AS name,
        c.relkind::text AS kind,
        pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
-       coalesce(c.reloptions, '{}')
+       coalesce(CASE WHEN c.relkind <> 'v' THEN c.reloptions END, '{}')
          || coalesce((SELECT array_agg('toast.' || o) FROM pg_catalog.pg_class t, unnest(t.reloptions) o
                        WHERE t.oid = c.reltoastrelid), '{}') AS storage,
-       (SELECT coalesce(sum(pg_catalog.pg_table_size(t.leaf)), 0)::bigint
-          FROM tree t WHERE t.root = c.oid) AS bytes,
-       (SELECT coalesce(sum(greatest(l.reltuples, 0)), 0)::bigint
-          FROM tree t JOIN pg_catalog.pg_class l ON l.oid = t.leaf WHERE t.root = c.oid) AS rows,
+       coalesce(size.bytes, 0) AS bytes,
+       coalesce(size.rows, 0) AS rows,
        (SELECT coalesce(json_agg(json_build_object(
                  'name', a.attname,
                  'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
@@ -55,11 +71,13 @@ SELECT c.oid,
                                  FROM pg_catalog.pg_collation co
                                  JOIN pg_catalog.pg_namespace cn ON cn.oid = co.collnamespace
                                 WHERE co.oid = a.attcollation AND a.attcollation <> ty.typcollation),
-                 'not_null', a.attnotnull AND NOT EXISTS (
-                     -- 18's NOT NULL … NOT VALID: the column may hold nulls all the same
-                     SELECT FROM pg_catalog.pg_constraint k
-                      WHERE k.conrelid = c.oid AND k.contype = 'n' AND NOT k.convalidated
-                        AND k.conkey = ARRAY[a.attnum]),
+                 'not_null', a.attname <> ALL (coalesce(nullable.columns, '{}')),
+                 -- since 18 it has a name, which must not be that of another constraint
+                 'not_null_name', coalesce(
+                     (SELECT k.conname FROM pg_catalog.pg_constraint k
+                       WHERE k.conrelid = c.oid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum]),
+                     (SELECT 'not_null_' || a.attnum FROM pg_catalog.pg_constraint k
+                       WHERE a.attnotnull AND k.conrelid = c.oid AND k.conname LIKE '%\_not\_null' LIMIT 1)),
                  'comment', pg_catalog.col_description(c.oid, a.attnum),
                  -- the type that has to be there before the table is, if it is not PostgreSQL's own
                  'user_type', (SELECT json_build_array(un.nspname, ut.typname)
@@ -73,7 +91,8 @@ SELECT c.oid,
                  'compression', CASE to_jsonb(a) ->> 'attcompression' WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END,
                  'statistics', nullif(greatest(to_jsonb(a) ->> 'attstattarget', '-1')::int, -1),
                  'binary', ts.is_builtin OR ts.is_enum,
-                 'native', ts.is_builtin AND ts.is_own_base
+                 'hashed_as', CASE WHEN NOT ts.is_builtin THEN 'text'
+                                   WHEN ts.base <> ts.oid THEN pg_catalog.format_type(ts.base, -1) END
                ) ORDER BY a.attnum), '[]')
           FROM pg_catalog.pg_attribute a
           JOIN pg_catalog.pg_type ty ON ty.oid = a.atttypid
@@ -81,7 +100,7 @@ SELECT c.oid,
          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
        (SELECT coalesce(json_agg(json_build_object(
                  'name', ic.relname,
-                 'unique', i.indisunique,
+                 'unique', i.indisunique AND NOT family.has_children,
                  -- the definition from USING on: what stands before it names the table that we leave
                  'definition', substr(
                      pg_catalog.pg_get_indexdef(i.indexrelid),
@@ -99,8 +118,9 @@ SELECT c.oid,
           FROM pg_catalog.pg_index i
           JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
          WHERE i.indrelid = c.oid AND i.indisvalid
-           AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k
-                            WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))) AS indexes,
+           AND (family.has_children OR NOT EXISTS (
+                    SELECT FROM pg_catalog.pg_constraint k
+                     WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')))) AS indexes,
        (SELECT coalesce(json_agg(json_build_object(
                  'name', k.conname,
                  'definition', pg_catalog.pg_get_constraintdef(k.oid),
@@ -109,7 +129,9 @@ SELECT c.oid,
                  'comment', pg_catalog.obj_description(k.oid, 'pg_constraint')
                ) ORDER BY k.contype = 'c', k.contype <> 'p', k.conname), '[]')
           FROM pg_catalog.pg_constraint k
-         WHERE k.conrelid = c.oid AND k.contype IN ('p', 'u', 'x', 'c')) AS constraints,
+         WHERE k.conrelid = c.oid
+           AND (k.contype = 'c' OR k.contype IN ('p', 'u', 'x') AND NOT family.has_children)
+           AND NOT (family.has_children AND k.connoinherit)) AS constraints,
        (SELECT coalesce(json_agg(json_build_object(
                  'name', s.stxname,
                  -- kinds and columns: what stands between the name and the table
@@ -129,4 +151,10 @@ SELECT c.oid,
                                     format(' FROM %I.%I', n.nspname, c.relname) AS after) AS d
          WHERE s.stxrelid = c.oid) AS statistics
   FROM chosen c
-  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace;
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN size ON size.root = c.oid
+  LEFT JOIN nullable ON nullable.root = c.oid
+  -- Keys and NO INHERIT checks hold for a table's own rows; those of its inheritance children, which arrive with
+  -- them, may break them. The indexes come all the same, but not as unique ones.
+ CROSS JOIN LATERAL (SELECT c.relkind = 'r' AND EXISTS (
+                         SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid) AS has_children) family;

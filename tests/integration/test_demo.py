@@ -125,6 +125,7 @@ def test_demo_that_is_stopped_in_the_middle_of_a_run_leaves_nothing(signum: sign
         assert playing.status() == 128 + signum, playing.text
 
     assert "the reader saw" not in playing.text
+    assert playing.lines[-1] == "demo: stopped; nothing is left running\n"
     playing.assert_nothing_is_left()
 
 

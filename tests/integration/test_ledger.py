@@ -12,7 +12,8 @@ def test_a_ledger_of_an_older_version_is_upgraded_and_keeps_its_rows(databases: 
     databases.operational.execute("CREATE TABLE orders AS SELECT 1 AS id")
     databases.reporting.execute(
         "CREATE SCHEMA etl;"
-        "CREATE TABLE etl.runs (run_id text PRIMARY KEY, status text NOT NULL, started_at timestamptz NOT NULL, mine int);"
+        "CREATE TABLE etl.runs"
+        " (run_id text PRIMARY KEY, status text NOT NULL, started_at timestamptz NOT NULL, mine int);"
         "INSERT INTO etl.runs VALUES ('long ago', 'published', '2020-01-01', 7)"
     )
     done = etl("run", TABLES="orders", ETL_RUN_ID="tonight")

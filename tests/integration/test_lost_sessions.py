@@ -98,6 +98,22 @@ def test_a_run_whose_control_session_is_killed_fails_and_clears_up(gated: Databa
     assert etl("run", TABLES="gated,orders").status == 0
 
 
+def test_a_run_that_lost_its_locks_leaves_alone_what_another_has_staged_since(gated: Databases, etl: Etl) -> None:
+    """It clears up after itself, but a table that was taken over is no longer its own."""
+    with etl.started("run", TABLES="gated,orders", ETL_RUN_ID="tonight") as process:
+        with gate_closed(gated.operational):
+            stands_still(gated)
+            until(lambda: "etl_staging_public.orders" in gated.staging_tables(), "orders is staged")
+            kill(gated.reporting, "UPDATE etl.runs SET snapshot_id")
+            assert etl("run", TABLES="orders", ETL_RUN_ID="second", ETL_PUBLISH="defer").status == 0
+        assert ended(process).status == 1
+    assert ledger(gated.reporting)[0] == "failed"
+    assert gated.staging_tables() == ["etl_staging_public.orders"]
+    done = etl("publish", "second")
+    assert (done.status, done.stderr) == (0, "")
+    assert gated.reporting.rows("SELECT * FROM orders") == [("today",)]
+
+
 @pytest.fixture
 def own_servers() -> Iterator[Databases]:
     """Two servers of the test's own, which it may stop."""

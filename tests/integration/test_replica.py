@@ -18,7 +18,8 @@ def primary() -> Iterator[Server]:
     """A server that a standby follows."""
     server = Server.start(settings=FAST | {"wal_level": "replica", "autovacuum": "off"})
     server.psql(
-        "CREATE TABLE orders AS SELECT i AS id FROM generate_series(1, 5000) AS i; ALTER TABLE orders ADD PRIMARY KEY (id)"
+        "CREATE TABLE orders AS SELECT i AS id FROM generate_series(1, 5000) AS i;"
+        "ALTER TABLE orders ADD PRIMARY KEY (id)"
     )
     # A view that takes its time, so that a conflict can come while it is read.
     server.psql("CREATE VIEW slow AS SELECT id, pg_sleep(0.002)::text AS pause FROM orders WHERE id <= 1000")

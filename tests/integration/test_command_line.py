@@ -1,0 +1,77 @@
+"""The command line itself: help, version, pipes and early signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+
+import pytest
+
+from etl import __version__
+from tests import cloud
+from tests.harness import Databases, Etl
+
+COMMANDS = ("run", "publish", "abort", "verify", "check", "history")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_every_command_explains_itself(command: str, option: str) -> None:
+    """Without any setting, and with exit status 0."""
+    done = Etl()(command, option)
+    assert (done.status, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"Usage: etl {command} ")
+
+
+def test_help_lists_all_commands_and_the_exit_statuses() -> None:
+    """What a user needs first."""
+    done = Etl()("--help")
+    assert done.status == 0
+    for word in (*COMMANDS, "TABLES", "ETL_PARAMETER_PATH", "Exit status"):
+        assert word in done.stdout
+
+
+def test_the_version_is_the_package_s() -> None:
+    """One line, exit status 0."""
+    done = Etl()("--version")
+    assert (done.status, done.stdout, done.stderr) == (0, f"nightly-etl, version {__version__}\n", "")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_a_reader_that_goes_away_does_not_stop_a_run(databases: Databases, etl: Etl, unbuffered: str) -> None:
+    """A log that nobody reads any more is no reason to leave the reporting side with yesterday's rows."""
+    databases.operational.execute("CREATE TABLE orders AS SELECT 1 AS id")
+    with etl.started("run", TABLES="orders", PYTHONUNBUFFERED=unbuffered) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (0, "")
+    assert databases.reporting.rows("SELECT * FROM orders") == [(1,)]
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_a_reader_that_has_seen_enough_is_no_traceback(databases: Databases, etl: Etl, unbuffered: str) -> None:
+    """As in ``etl history | head -1``."""
+    databases.operational.execute("CREATE TABLE orders AS SELECT 1 AS id")
+    assert etl("run", TABLES="orders").status == 0
+    for command in (["history"], ["history", "--json"], ["--help"], ["check"]):
+        with etl.started(*command, TABLES="orders", PYTHONUNBUFFERED=unbuffered) as process:
+            assert process.stdout is not None
+            process.stdout.close()
+            _, stderr = process.communicate(timeout=60)
+        assert stderr == "", command
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_the_run_begins_is_told_in_one_line(signum: signal.Signals) -> None:
+    """While settings are read; a container's first process gets no default handler."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        environment = cloud.account(f"http://127.0.0.1:{silent.getsockname()[1]}") | {"ETL_PARAMETER_PATH": "/prod"}
+        with Etl(environment).started("run") as process:
+            silent.settimeout(60)
+            connection, _ = silent.accept()
+            with connection:
+                os.kill(process.pid, signum)
+                stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout, stderr) == (128 + signum, "", f"etl: stopped by {signum.name}\n")

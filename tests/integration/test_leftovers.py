@@ -1,0 +1,146 @@
+"""Runs that were killed, and runs side by side: what a run clears up after others, and what it leaves alone."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tests.harness import Databases, Etl
+from tests.situations import ended, gate_closed, kill, ledger, locked, make_gated, until, waiting
+
+COPY = "COPY (SELECT"
+
+
+@pytest.fixture
+def tables(databases: Databases) -> Databases:
+    """Two tables, and a relation whose COPY can be made to stand still."""
+    make_gated(databases.operational)
+    databases.operational.execute("CREATE TABLE orders AS SELECT 1 AS id; CREATE TABLE items AS SELECT 1 AS id")
+    return databases
+
+
+def killed(databases: Databases, etl: Etl, run_id: str, tables: str, **variables: str) -> None:
+    """Runs until ``gated`` stands still and all other tables are staged, then kills the process."""
+    staged = f"SELECT count(*) = {tables.count(',')} FROM etl.loads WHERE run_id = '{run_id}' AND status = 'staged'"
+    running = etl.started("run", ETL_RUN_ID=run_id, TABLES=tables, **variables)
+    with gate_closed(databases.operational), running as process:
+        until(lambda: waiting(databases.operational, COPY) and databases.reporting.value(staged), "all but gated")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    gone = f"SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'nightly-etl {run_id}'"
+    until(lambda: databases.reporting.value(gone), "the killed run's sessions are gone")
+
+
+def test_the_next_run_clears_what_a_killed_one_left(tables: Databases, etl: Etl) -> None:
+    """Staging tables of tables that the next run does not copy go, too, and the ledger calls the run interrupted."""
+    killed(tables, etl, "dead", "orders,items,gated")
+    assert tables.staging_tables() == ["etl_staging_public.items", "etl_staging_public.orders"]
+    assert ledger(tables.reporting, "dead")[0] == "running"
+    done = etl("run", ETL_RUN_ID="next", TABLES="orders")
+    assert (done.status, done.stderr) == (0, "")
+    assert done.event("run.cleared")["dead_run_id"] == "dead"
+    assert tables.staging_tables() == []
+    assert ledger(tables.reporting, "dead") == ("interrupted", "killed; run next cleared up after it")
+    assert {status for (status,) in tables.reporting.rows("SELECT status FROM etl.loads WHERE run_id = 'dead'")} == {
+        "failed"
+    }
+    assert ledger(tables.reporting, "next") == ("published", None)
+
+
+def test_a_killed_run_is_repeated_under_its_own_id(tables: Databases, etl: Etl) -> None:
+    """Step Functions starts a dead container again with the same run id: it does the whole run."""
+    killed(tables, etl, "tonight", "orders,gated")
+    done = etl("run", ETL_RUN_ID="tonight", TABLES="orders,gated")
+    assert (done.status, done.stderr) == (0, "")
+    assert ledger(tables.reporting) == ("published", None)
+    assert tables.staging_tables() == []
+
+
+def test_a_run_leaves_alone_what_waits_for_its_publish(tables: Databases, etl: Etl) -> None:
+    """A deferred run's staging tables stay, and its row in the ledger, through another run and a killed one."""
+    assert etl("run", ETL_RUN_ID="waits", TABLES="orders", ETL_PUBLISH="defer").status == 0
+    killed(tables, etl, "dead", "items,gated")
+    assert etl("run", ETL_RUN_ID="next", TABLES="items").status == 0
+    assert tables.staging_tables() == ["etl_staging_public.orders"]
+    assert ledger(tables.reporting, "waits") == ("running", None)
+    assert etl("publish", "waits").status == 0
+    assert tables.reporting.rows("SELECT * FROM orders") == [(1,)]
+
+
+def test_a_run_leaves_alone_what_another_is_loading(tables: Databases, etl: Etl) -> None:
+    """Two runs of different tables go on side by side; neither drops, publishes or closes what is the other's."""
+    with etl.started("run", ETL_RUN_ID="slow", TABLES="orders,gated") as process:
+        with gate_closed(tables.operational):
+            until(lambda: waiting(tables.operational, COPY), "the slow run's COPY stands still")
+            until(lambda: "etl_staging_public.orders" in tables.staging_tables(), "its other table is staged")
+            assert etl("run", ETL_RUN_ID="quick", TABLES="items").status == 0
+            assert "etl_staging_public.orders" in tables.staging_tables()
+            assert ledger(tables.reporting, "slow") == ("running", None)
+        done = ended(process)
+    assert (done.status, done.stderr) == (0, "")
+    assert ledger(tables.reporting, "slow") == ("published", None)
+
+
+def test_a_run_takes_over_a_table_that_another_had_staged(tables: Databases, etl: Etl) -> None:
+    """The earlier run can no longer be published, neither whole nor in part, and the ledger says who took over."""
+    assert etl("run", ETL_RUN_ID="waits", TABLES="orders,items", ETL_PUBLISH="defer").status == 0
+    assert etl("run", ETL_RUN_ID="next", TABLES="items").status == 0
+    done = etl("publish", "waits")
+    assert done.status == 1
+    assert done.stderr == "etl: run waits cannot be published: public.items failed; start a new run\n"
+    assert tables.reporting.rows(
+        "SELECT error FROM etl.loads WHERE run_id = 'waits' AND table_name = 'public.items'"
+    ) == [("never published; run next took the table over",)]
+
+
+def test_a_second_run_of_a_table_fails_at_once_and_names_the_first(tables: Databases, etl: Etl) -> None:
+    """It does not wait, it does not touch the first one's staging, and the first one goes on."""
+    with etl.started("run", ETL_RUN_ID="first", TABLES="orders,items") as process:
+        with locked(tables.operational, "orders"):
+            until(lambda: waiting(tables.operational, "LOCK TABLE"), "the first run waits for orders")
+            done = etl("run", ETL_RUN_ID="second", TABLES="gated,items")
+        first = ended(process)
+    assert done.status == 1
+    assert done.stderr.startswith("etl: public.items is being loaded by run first, pid ")
+    assert done.stderr.endswith("; wait for it to end, or stop it\n")
+    assert (first.status, first.stderr) == (0, "")
+    assert tables.reporting.rows("SELECT run_id, status FROM etl.runs") == [("first", "published")]
+
+
+def test_a_deferred_run_that_was_killed_is_never_published(tables: Databases, etl: Etl) -> None:
+    """Half a night must not become live: publish names what is missing, and the next run clears the rest."""
+    killed(tables, etl, "dead", "items,gated", ETL_PUBLISH="defer")
+    done = etl("publish", "dead")
+    assert (done.status, done.stderr) == (
+        1,
+        "etl: run dead cannot be published: public.gated not staged, and perhaps never will be; start a new run\n",
+    )
+    assert etl("run", ETL_RUN_ID="next", TABLES="orders").status == 0
+    assert tables.staging_tables() == []
+    assert ledger(tables.reporting, "dead")[0] == "interrupted"
+
+
+def test_a_run_that_lost_its_locks_cannot_slip_its_rows_into_another_run(tables: Databases, etl: Etl) -> None:
+    """What it fills over another run's staging table is noticed: the publish fails rather than mix two nights."""
+    tables.operational.execute("CREATE TABLE day AS SELECT 'yesterday' AS day; CREATE VIEW late AS TABLE day")
+    with etl.started("run", TABLES="gated,late", ETL_RUN_ID="tonight", ETL_JOBS="1") as process:
+        with gate_closed(tables.operational):
+            until(lambda: waiting(tables.operational, COPY), "the first run's COPY stands still")
+            kill(tables.reporting, "UPDATE etl.runs SET snapshot_id")
+            tables.operational.execute("UPDATE day SET day = 'today'")
+            assert etl("run", TABLES="late", ETL_RUN_ID="second", ETL_PUBLISH="defer").status == 0
+        assert ended(process).status == 1
+    done = etl("publish", "second")
+    if done.status == 0:
+        assert tables.reporting.rows("SELECT * FROM late") == [("today",)]
+    else:
+        assert "is no longer staged" in done.stderr
+
+
+def test_a_users_own_table_in_a_schema_that_looks_like_staging_stays(tables: Databases, etl: Etl) -> None:
+    """What the ledger does not know of is not ours, whatever its schema is called."""
+    tables.reporting.execute("CREATE SCHEMA etl_staging_area; CREATE TABLE etl_staging_area.mine AS SELECT 7 AS id")
+    killed(tables, etl, "dead", "items,gated")
+    assert etl("run", TABLES="orders").status == 0
+    assert tables.staging_tables() == ["etl_staging_area.mine"]

@@ -1,0 +1,203 @@
+"""Settings from the Parameter Store: moto's over real HTTP, and a server that refuses as AWS does."""
+
+from __future__ import annotations
+
+import socket
+import string
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import quote
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from demo.embedded import Server
+from tests import cloud
+from tests.harness import CANARY, Database, Databases, Done, Etl
+
+SHOP = "CREATE TABLE orders (id int, note text); INSERT INTO orders VALUES (1, 'a'); CREATE TABLE customers (id int)"
+
+EVERY_CHARACTER = string.ascii_letters + string.digits + string.punctuation + " äß☃😀"
+"""A password of every printable character, and some beyond ASCII."""
+
+
+@pytest.fixture
+def path(databases: Databases) -> str:
+    """A path of the store that is this test's own; its databases have a shop."""
+    databases.operational.execute(SHOP)
+    return f"/nightly-etl/{databases.operational.name}"
+
+
+def started(store: str, path: str, *arguments: str, **variables: str) -> Done:
+    """Runs ``etl`` as the container would: a path, credentials, and what is said beside them."""
+    return Etl(cloud.account(store) | {"ETL_PARAMETER_PATH": path})(*arguments, **variables)
+
+
+def urls(databases: Databases) -> dict[str, str]:
+    """Gives the parameters that lead to the databases."""
+    return {"operational/url": databases.operational.url, "reporting/url": databases.reporting.url}
+
+
+def test_all_settings_may_come_from_the_store(databases: Databases, store: str, path: str) -> None:
+    """SecureStrings arrive decrypted, and so does the options' text; nothing but the path is said."""
+    options = '[orders]\nexclude = ["note"]\n'
+    stored = {"tables": "*", "jobs": "1", "verify": "checksum", "publish": "table", "options": options}
+    cloud.put(store, path, urls(databases) | stored)
+    done = started(store, path, "run")
+    assert (done.status, done.stderr) == (0, "")
+    begun = done.event("run.started")
+    assert (begun["tables"], begun["jobs"], begun["publish"]) == (2, 1, "table")
+    assert databases.reporting.rows("SELECT * FROM orders") == [(1,)]
+
+
+def test_the_environment_beats_the_store(databases: Databases, store: str, path: str) -> None:
+    """Setting by setting; what it does not say is the store's."""
+    cloud.put(store, path, {"tables": "nowhere", "jobs": "1", "publish": "defer"} | urls(databases))
+    done = started(store, path, "run", TABLES="customers", ETL_PUBLISH="run")
+    begun = done.event("run.started")
+    assert (done.status, begun["tables"], begun["jobs"], begun["publish"]) == (0, 1, 1, "run")
+
+
+def test_parameters_of_many_pages_are_all_read(databases: Databases, store: str, path: str) -> None:
+    """AWS gives ten a page; ours may stand on the last one."""
+    others = {f"a/{number:02}": "x" for number in range(25)}
+    cloud.put(store, path, others | {"tables": "orders"} | urls(databases))
+    assert started(store, path, "run").status == 0
+
+
+def test_parameters_under_a_longer_path_are_not_ours(databases: Databases, store: str, path: str) -> None:
+    """/prod is not /production, and /prod/ is /prod."""
+    cloud.put(store, path, urls(databases) | {"tables": "orders"})
+    cloud.put(store, f"{path}uction", {"tables": "nowhere"})
+    assert started(store, f"{path}/", "run").status == 0
+
+
+@contextmanager
+def role(server: Server, password: str) -> Iterator[str]:
+    """Makes a superuser with this password on the server that asks for it, for as long as the block lasts."""
+    name = sql.Identifier("night's loader")
+    where = {"host": "127.0.0.1", "port": server.port, "user": "postgres", "password": CANARY, "autocommit": True}
+    with psycopg.connect(**where) as session:  # type: ignore[arg-type]
+        session.execute(sql.SQL("CREATE ROLE {} SUPERUSER LOGIN PASSWORD {}").format(name, sql.Literal(password)))
+        session.execute("CREATE DATABASE one")
+        session.execute("CREATE DATABASE two")
+        try:
+            yield "night's loader"
+        finally:
+            session.execute("DROP DATABASE one WITH (FORCE)")
+            session.execute("DROP DATABASE two WITH (FORCE)")
+            session.execute(sql.SQL("DROP ROLE {}").format(name))
+
+
+@pytest.mark.parametrize("form", ["parts", "url"])
+def test_a_password_of_every_character_opens_both_databases(secure_server: Server, store: str, form: str) -> None:
+    """As a part it is taken as it is; in a URL it is percent-encoded. No output and no ledger row shows it."""
+    path = f"/nightly-etl/{form}"
+    with role(secure_server, EVERY_CHARACTER) as user:
+        for side, dbname in (("operational", "one"), ("reporting", "two")):
+            host, port = "127.0.0.1", str(secure_server.port)
+            parts = {"host": host, "port": port, "dbname": dbname, "user": user, "password": EVERY_CHARACTER}
+            login = f"{quote(user)}:{quote(EVERY_CHARACTER, safe='')}"
+            url = {"url": f"postgresql://{login}@{host}:{port}/{dbname}"}
+            stored = parts if form == "parts" else url
+            cloud.put(store, path, {f"{side}/{name}": text for name, text in stored.items()})
+        login = f"{quote(user)}:{quote(EVERY_CHARACTER, safe='')}"
+        with psycopg.connect(f"postgresql://{login}@127.0.0.1:{secure_server.port}/one") as session:
+            session.execute("CREATE TABLE orders AS SELECT 1 AS id")
+        for command in ("check", "run", "verify", "history"):
+            done = started(store, path, command, TABLES="orders")
+            assert (done.status, done.stderr) == (0, ""), command
+            assert EVERY_CHARACTER not in done.stdout
+            assert quote(EVERY_CHARACTER, safe="") not in done.stdout
+
+
+def test_a_password_is_shown_nowhere(databases: Databases, store: str, path: str) -> None:
+    """Not on either stream, not in the ledger: not even where the source's own error quotes it."""
+    secret = "c4n4ry%+/ß"
+    quoting = "CREATE FUNCTION f() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE '{}' ; END $$"
+    shown = f"{secret} {quote(secret, safe='')}".replace("%", "%%")
+    databases.operational.execute(f"{quoting.format(shown)}; CREATE VIEW broken AS SELECT f()")
+    cloud.put(store, path, urls(databases) | {"operational/password": secret, "reporting/password": secret})
+    for command in (["run"], ["--debug", "run"], ["verify"], ["history", "--json"]):
+        done = started(store, path, *command, TABLES="orders,broken")
+        assert "c4n4ry" not in done.stdout + done.stderr, command
+    assert "***" in databases.reporting.value("SELECT error FROM etl.loads WHERE table_name = 'public.broken' LIMIT 1")
+    ledger = databases.reporting.value("SELECT jsonb_agg(x)::text FROM (SELECT * FROM etl.loads) x")
+    ledger += databases.reporting.value("SELECT jsonb_agg(x)::text FROM (SELECT * FROM etl.runs) x")
+    assert "c4n4ry" not in ledger
+
+
+def test_throttling_is_waited_out(databases: Databases, path: str) -> None:
+    """Two refusals, then the values: the run does not notice."""
+    throttled = cloud.refusal("ThrottlingException", "Rate exceeded")
+    values = urls(databases) | {"tables": "orders"}
+    with cloud.answering(throttled, throttled, cloud.found(path, values)) as answers:
+        done = started(answers.url, path, "run")
+    assert (done.status, done.stderr, answers.asked) == (0, "", 3)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "said"),
+    [
+        (cloud.refusal("ThrottlingException", "Rate exceeded"), "ThrottlingException: Rate exceeded"),
+        (cloud.refusal("InternalServerError", "Oops.", 500), "InternalServerError: Oops"),
+    ],
+    ids=["throttled", "broken"],
+)
+def test_throttling_without_end_is_one_line(refusal: tuple[int, dict[str, object]], said: str) -> None:
+    """Four tries; then exit 1, because tomorrow it may work."""
+    with cloud.answering(refusal) as answers:
+        done = started(answers.url, "/prod", "run", TABLES="orders")
+    line = f"etl: Parameter Store refused /prod again and again: {said}; try again later\n"
+    assert (done.status, done.stderr, done.stdout, answers.asked) == (1, line, "", 4)
+
+
+def test_an_endpoint_that_refuses_connections_is_one_line() -> None:
+    """Exit 1 within half a minute."""
+    with socket.socket() as taken:  # bound but not listening: nobody else can, and nobody answers
+        taken.bind(("127.0.0.1", 0))
+        _unreachable(f"http://127.0.0.1:{taken.getsockname()[1]}")
+
+
+def test_an_endpoint_that_does_not_answer_is_one_line() -> None:
+    """Exit 1 within half a minute: a security group that drops packets looks like this."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        _unreachable(f"http://127.0.0.1:{silent.getsockname()[1]}")
+
+
+def _unreachable(endpoint: str) -> None:
+    began = time.monotonic()
+    done = started(endpoint, "/prod", "run", TABLES="orders")
+    assert time.monotonic() - began < 35
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("etl: Parameter Store cannot be reached for /prod: ")
+    assert endpoint in line
+    assert (done.status, done.stdout) == (1, "")
+
+
+def test_a_slip_in_a_parameter_s_name_is_warned_of(databases: Databases, store: str, path: str) -> None:
+    """And does not stop the run."""
+    cloud.put(store, path, urls(databases) | {"tables": "orders", "verfy": "none", "slack/webhook": "x"})
+    done = started(store, path, "run")
+    assert done.event("setting.unknown")["error"] == "verfy is no setting; did you mean verify?"
+    assert done.status == 0
+
+
+def test_the_store_s_url_is_not_mixed_with_the_environment_s(databases: Databases, store: str, path: str) -> None:
+    """An environment's URL wins over the store's parts too, which only fill in what it does not say."""
+    wrong = {"operational/host": "nowhere.invalid", "operational/port": "1", "operational/dbname": "nothing"}
+    cloud.put(store, path, urls(databases) | wrong | {"tables": "orders"})
+    assert started(store, path, "run", ETL_OPERATIONAL_URL=databases.operational.url).status == 0
+
+
+def test_a_database_given_by_parts_needs_no_url(databases: Databases, store: str, path: str) -> None:
+    """host, port, dbname and user are enough where no password is asked for."""
+
+    def parts(side: str, database: Database) -> dict[str, str]:
+        values = {"host": "127.0.0.1", "port": str(database.server.port), "dbname": database.name, "user": "postgres"}
+        return {f"{side}/{name}": text for name, text in values.items()}
+
+    cloud.put(store, path, parts("operational", databases.operational) | parts("reporting", databases.reporting))
+    assert started(store, path, "run", TABLES="orders").status == 0

@@ -1,0 +1,240 @@
+"""What hangs on a live table outlives its publish, or stops it with its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.harness import Database, Databases, Done, Etl
+from tests.situations import ledger, live
+
+ROLES = ("analyst", "boss", "robot")
+
+
+@pytest.fixture
+def night(databases: Databases, etl: Etl) -> Iterator[Databases]:
+    """Orders and customers, copied once; three roles in the target."""
+    databases.operational.execute(
+        "CREATE TABLE customers (id int PRIMARY KEY, name text, secret text);"
+        "CREATE TABLE orders (id int PRIMARY KEY, customer int, total int, note text);"
+        "INSERT INTO customers VALUES (1, 'Ada', 'x'); INSERT INTO orders VALUES (1, 1, 10, 'a')"
+    )
+    for name in ROLES:
+        databases.reporting.execute(f"CREATE ROLE {name}")
+    assert publish(etl).status == 0
+    yield databases
+    for name in ROLES:
+        databases.reporting.execute(f"DROP OWNED BY {name} CASCADE; DROP ROLE {name}")
+
+
+def publish(etl: Etl, **variables: str) -> Done:
+    """Runs ``etl`` for both tables."""
+    return etl("run", **{"TABLES": "orders,customers", "ETL_RUN_ID": "tonight"} | variables)
+
+
+def dressed(database: Database, *names: str) -> list[tuple[object, ...]]:
+    """Gives owner, privileges, options, comments, definition and indexes of tables and views."""
+    return database.rows(
+        "SELECT c.oid::regclass::text, c.relkind::text, c.relowner::regrole::text, c.reloptions,"
+        " ARRAY(SELECT a::text FROM unnest(coalesce(c.relacl, acldefault('r', c.relowner))) a ORDER BY 1),"
+        " obj_description(c.oid, 'pg_class'),"
+        " ARRAY(SELECT format('%s %s %s', attname, attacl, col_description(c.oid, attnum)) FROM pg_attribute"
+        "        WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum),"
+        " CASE WHEN c.relkind <> 'r' THEN pg_get_viewdef(c.oid) END, c.relispopulated,"
+        " ARRAY(SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = c.oid ORDER BY 1)"
+        f" FROM pg_class c WHERE c.oid IN ({', '.join(f'{name!r}::regclass' for name in names)}) ORDER BY 1"
+    )
+
+
+def test_owner_privileges_and_comments_outlive_the_publish(night: Databases, etl: Etl) -> None:
+    """Those of the table and of its columns, grant options and PUBLIC among them, to the letter."""
+    night.reporting.execute(
+        "GRANT SELECT ON orders TO analyst; GRANT SELECT, UPDATE ON orders TO boss WITH GRANT OPTION;"
+        "GRANT SELECT (id, name) ON customers TO PUBLIC; GRANT UPDATE (name) ON customers TO analyst;"
+        "GRANT CREATE ON SCHEMA public TO robot; ALTER TABLE orders OWNER TO robot;"
+        "REVOKE DELETE ON customers FROM postgres;"
+        "COMMENT ON TABLE orders IS 'it''s ours'; COMMENT ON COLUMN orders.total IS 'in cents'"
+    )
+    before = dressed(night.reporting, "orders", "customers")
+    old = live(night.reporting)
+    done = publish(etl)
+    assert (done.status, done.stderr) == (0, "")
+    assert live(night.reporting) != old
+    assert dressed(night.reporting, "orders", "customers") == before
+
+
+def test_the_source_s_comment_wins_over_the_target_s(night: Databases, etl: Etl) -> None:
+    """A comment comes with the table; one that only the target has stays."""
+    night.reporting.execute("COMMENT ON TABLE orders IS 'old'; COMMENT ON COLUMN orders.total IS 'kept'")
+    night.operational.execute("COMMENT ON TABLE orders IS 'new'")
+    assert publish(etl).status == 0
+    assert night.reporting.value("SELECT obj_description('orders'::regclass)") == "new"
+    assert night.reporting.value("SELECT col_description('orders'::regclass, 3)") == "kept"
+
+
+def test_a_first_load_gets_the_schema_s_default_privileges(night: Databases, etl: Etl) -> None:
+    """As a table made there by hand would; a later load keeps what the table has by then."""
+    night.reporting.execute(
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO analyst;"
+        "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO robot;"
+        "CREATE TABLE by_hand ()"
+    )
+    night.operational.execute("CREATE TABLE fresh (id int)")
+    acl = "SELECT ARRAY(SELECT unnest(relacl)::text ORDER BY 1) FROM pg_class WHERE oid = '{}'::regclass"
+    for _ in range(2):
+        assert publish(etl, TABLES="fresh").status == 0
+        assert night.reporting.value(acl.format("fresh")) == night.reporting.value(acl.format("by_hand"))
+    assert publish(etl).status == 0
+    assert not night.reporting.value("SELECT has_table_privilege('robot', 'orders', 'SELECT')")
+
+
+VIEWS = """
+    CREATE SCHEMA reports;
+    CREATE SCHEMA "Odd. name";
+    GRANT USAGE, CREATE ON SCHEMA reports, "Odd. name" TO analyst, boss;
+    GRANT SELECT ON orders, customers TO analyst;
+    CREATE VIEW totals AS SELECT customer, sum(total) AS total FROM orders GROUP BY customer;
+    ALTER VIEW totals OWNER TO analyst;
+    CREATE VIEW reports.named WITH (security_barrier, security_invoker)
+        AS SELECT c.name, t.total FROM customers c JOIN totals t ON t.customer = c.id;
+    COMMENT ON VIEW reports.named IS 'who owes';
+    COMMENT ON COLUMN reports.named.total IS 'in cents';
+    GRANT SELECT ON reports.named TO PUBLIC;
+    GRANT SELECT (total) ON totals TO robot;
+    CREATE MATERIALIZED VIEW reports.daily WITH (fillfactor = 70) AS SELECT name, total, 1 AS one FROM reports.named;
+    CREATE UNIQUE INDEX daily_name ON reports.daily (name);
+    CREATE INDEX daily_total ON reports.daily (total DESC) WHERE total > 0;
+    GRANT SELECT ON reports.daily TO boss;
+    ALTER MATERIALIZED VIEW reports.daily OWNER TO boss;
+    CREATE MATERIALIZED VIEW reports.empty AS SELECT count(*) FROM reports.daily WITH NO DATA;
+    CREATE VIEW "Odd. name"."späße; --" AS SELECT o.*, d.total AS all_total FROM orders o, reports.daily d;
+    CREATE VIEW changeable AS SELECT id, note FROM orders WHERE id > 0 WITH LOCAL CHECK OPTION
+"""
+NAMES = ("totals", "reports.named", "reports.daily", "reports.empty", '"Odd. name"."späße; --"', "changeable")
+
+
+def test_dependent_views_outlive_the_publish(night: Databases, etl: Etl) -> None:
+    """Chains of views and materialized views, across schemas, with all that hangs on them; filled anew."""
+    night.reporting.execute(VIEWS)
+    before = dressed(night.reporting, *NAMES)
+    night.operational.execute("INSERT INTO orders VALUES (2, 1, 5, 'b')")
+    done = publish(etl)
+    assert (done.status, done.stderr) == (0, "")
+    assert dressed(night.reporting, *NAMES) == before
+    assert night.reporting.rows("SELECT name, total FROM reports.daily") == [("Ada", 15)]
+    assert night.reporting.rows('SELECT id, all_total FROM "Odd. name"."späße; --" ORDER BY id') == [(1, 15), (2, 15)]
+
+
+def test_a_view_with_the_schema_s_default_privileges_keeps_only_its_own(night: Databases, etl: Etl) -> None:
+    """Default privileges that came after a view was made do not open it to anybody."""
+    night.reporting.execute("CREATE VIEW totals AS SELECT sum(total) FROM orders")
+    night.reporting.execute("ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO robot")
+    before = dressed(night.reporting, "totals", "orders")
+    assert publish(etl).status == 0
+    assert dressed(night.reporting, "totals", "orders") == before
+
+
+OBSTACLES = {
+    "a view on a column that is gone": (
+        "CREATE VIEW noted AS SELECT note FROM orders",
+        "ALTER TABLE orders DROP COLUMN note",
+        'view public.noted cannot be put back on the new tables: column "note" does not exist',
+    ),
+    "a function with a bound body": (
+        "CREATE FUNCTION newest() RETURNS int BEGIN ATOMIC SELECT max(id) FROM orders; END",
+        "",
+        "public.orders cannot be replaced while these depend on it: function public.newest()",
+    ),
+    "a function that returns the table's rows": (
+        "CREATE FUNCTION all_orders() RETURNS SETOF orders LANGUAGE sql AS 'TABLE orders'",
+        "",
+        "public.orders cannot be replaced while these depend on it: function public.all_orders()",
+    ),
+    "a foreign key of another table": (
+        "CREATE TABLE notes (order_id int REFERENCES orders)",
+        "",
+        "these depend on it: constraint notes_order_id_fkey on table public.notes",
+    ),
+    "a column of the table's type": (
+        "CREATE TABLE kept (one orders)",
+        "",
+        "public.orders cannot be replaced while these depend on it: table public.kept",
+    ),
+    "a table that inherits from it": (
+        "CREATE TABLE heirs () INHERITS (orders)",
+        "",
+        "public.orders cannot be replaced while these depend on it: table public.heirs",
+    ),
+    "a rule of another table": (
+        "CREATE TABLE log (id int); CREATE RULE also AS ON INSERT TO log DO ALSO UPDATE orders SET note = 'x'",
+        "",
+        "rule also on table public.log",
+    ),
+    "a trigger on a view": (
+        "CREATE VIEW v AS SELECT * FROM orders; CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN RETURN NULL; END'; CREATE TRIGGER t INSTEAD OF INSERT ON v FOR EACH ROW EXECUTE FUNCTION f()",
+        "",
+        "public.v cannot be replaced while these depend on it: trigger t on view public.v",
+    ),
+    "a rule on a view": (
+        "CREATE VIEW v AS SELECT * FROM orders; CREATE RULE r AS ON INSERT TO v DO INSTEAD NOTHING",
+        "",
+        "public.v cannot be replaced while these depend on it: rule r on view public.v",
+    ),
+    "row security on the live table": (
+        "ALTER TABLE orders ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON orders USING (true)",
+        "",
+        "these depend on it: policy p on table public.orders, its row security",
+    ),
+    "a trigger on the live table": (
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+        "CREATE TRIGGER t AFTER INSERT ON orders EXECUTE FUNCTION f()",
+        "",
+        "these depend on it: trigger t on table public.orders",
+    ),
+    "a live name that a view has": (
+        "DROP TABLE orders; CREATE VIEW orders AS SELECT 1 AS id",
+        "",
+        "public.orders is a view in the target, not a table; rename or drop it",
+    ),
+    "a live name that a partitioned table has": (
+        "DROP TABLE orders; CREATE TABLE orders (id int) PARTITION BY LIST (id)",
+        "",
+        "public.orders is a partitioned table in the target, not a table; rename or drop it",
+    ),
+    "a live name that a sequence has": (
+        "DROP TABLE orders; CREATE SEQUENCE orders",
+        "",
+        "public.orders is a sequence in the target, not a table; rename or drop it",
+    ),
+    "a constraint's name that another table's index has": (
+        "CREATE TABLE other (id int); CREATE INDEX orders_total_key ON other (id)",
+        "ALTER TABLE orders ADD UNIQUE (total)",
+        'the publish failed, the live tables are as they were: relation "orders_total_key" already exists',
+    ),
+}
+
+
+EVERYTHING = (
+    "SELECT oid::bigint, relname::text, relkind::text FROM pg_class"
+    " WHERE relnamespace = 'public'::regnamespace ORDER BY 1"
+)
+
+
+@pytest.mark.parametrize("name", OBSTACLES)
+def test_what_cannot_be_put_back_stops_the_publish(night: Databases, etl: Etl, name: str) -> None:
+    """The error names it; all live tables and views are as they were, exit 1, no staging left."""
+    there, here, says = OBSTACLES[name]
+    night.reporting.execute(there)
+    if here:
+        night.operational.execute(here)
+    before = night.reporting.rows(EVERYTHING)
+    done = publish(etl, ETL_RUN_ID="refused")
+    assert done.status == 1
+    assert says in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert night.reporting.rows(EVERYTHING) == before
+    assert night.staging_tables() == []
+    status, error = ledger(night.reporting, "refused")
+    assert (status, says in str(error)) == ("failed", True)

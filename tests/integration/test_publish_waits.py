@@ -1,0 +1,98 @@
+"""A publish meets readers: it gives way, never queues others behind itself for long, and names who blocks it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from etl import guard
+from etl import publish as publishing
+from etl.errors import PublishBlocked
+from etl.postgres import connect_target
+from etl.selection import Relation
+from etl.url import DatabaseUrl
+from tests.harness import Database, Databases, Etl
+from tests.situations import ended, ledger, live, reading, until, waiting
+
+LONGEST_WAIT = 0.5
+"""Seconds that a reader may have to queue behind a publish that is itself blocked: its lock timeouts, and change."""
+
+
+@pytest.fixture
+def night(databases: Databases, etl: Etl) -> Databases:
+    """Two tables, copied once."""
+    databases.operational.execute("CREATE TABLE customers AS SELECT 1 AS id; CREATE TABLE orders AS SELECT 1 AS id")
+    assert etl("run", TABLES="orders,customers").status == 0
+    return databases
+
+
+def longest_read(database: Database, reads: int) -> float:
+    """Reads both tables again and again; gives the seconds of the slowest time."""
+    slowest = 0.0
+    with database.connect() as session:
+        for _ in range(reads):
+            began = time.monotonic()
+            session.execute("SELECT count(*) FROM customers, orders")
+            slowest = max(slowest, time.monotonic() - began)
+    return slowest
+
+
+@pytest.mark.parametrize("view", [False, True])
+def test_a_blocked_publish_gives_way_and_succeeds_when_the_report_ends(night: Databases, etl: Etl, view: bool) -> None:
+    """Other readers go on meanwhile, of a table or of a view; the run publishes once the long report is over."""
+    if view:
+        night.reporting.execute("CREATE VIEW seen AS SELECT id FROM orders")
+    before = live(night.reporting)
+    with etl.started("run", TABLES="orders,customers", ETL_RUN_ID="tonight") as process:
+        with reading(night.reporting, "seen" if view else "orders"):
+            for _ in range(3):
+                until(lambda: waiting(night.reporting, "LOCK TABLE"), "the publish waits for its locks")
+                assert longest_read(night.reporting, reads=20) < LONGEST_WAIT
+                until(lambda: not waiting(night.reporting, "LOCK TABLE"), "the publish gives way")
+            assert live(night.reporting) == before
+            assert ledger(night.reporting)[0] == "running"
+        done = ended(process)
+    assert (done.status, done.stderr) == (0, "")
+    published = done.event("run.published")
+    blocked = [event for event in done.events if event["event"] == "publish.blocked"]
+    assert published["attempts"] == len(blocked) + 1 > 3
+    assert night.staging_tables() == []
+
+
+async def test_a_publish_that_is_blocked_past_its_deadline_names_who_blocks_it(night: Databases, etl: Etl) -> None:
+    """The error tells pid, user, application and table; live and staged tables are as they were, to publish later."""
+    assert etl("run", TABLES="orders,customers", ETL_RUN_ID="tonight", ETL_PUBLISH="defer").status == 0
+    before, staged = live(night.reporting), night.staging_tables()
+    target = await connect_target(DatabaseUrl.parse(night.reporting.url), guard.application("tonight"))
+    tables = [Relation("public", "orders"), Relation("public", "customers")]
+    try:
+        with reading(night.reporting, "orders"):
+            began = time.monotonic()
+            with pytest.raises(PublishBlocked) as raised:
+                await publishing.publish(target, "tonight", tables, deadline=1)
+            assert time.monotonic() - began < 5
+            assert live(night.reporting) == before
+            (reader,) = night.reporting.rows("SELECT pid FROM pg_stat_activity WHERE application_name = 'long report'")
+        said = str(raised.value)
+        assert said.startswith("the live tables were in use for 1 s, so nothing was published; held by ")
+        assert f"pid {reader[0]} (postgres, long report) on public.orders since " in said
+        assert night.staging_tables() == staged
+        assert (await publishing.publish(target, "tonight", tables)).tables == 2
+    finally:
+        await target.close()
+    assert live(night.reporting) != before
+
+
+async def test_two_publishes_at_once_both_succeed(databases: Databases, etl: Etl) -> None:
+    """Runs of different tables that one view reads meet in the publish; neither fails, and the view is there."""
+    databases.operational.execute("CREATE TABLE customers AS SELECT 1 AS id; CREATE TABLE orders AS SELECT 1 AS id")
+    for run_id, table in (("one", "orders"), ("two", "customers")):
+        assert etl("run", TABLES=table, ETL_RUN_ID=run_id).status == 0
+    databases.reporting.execute("CREATE VIEW joined AS SELECT o.id FROM orders o JOIN customers c USING (id)")
+    for run_id, table in (("three", "orders"), ("four", "customers")):
+        assert etl("run", TABLES=table, ETL_RUN_ID=run_id, ETL_PUBLISH="defer").status == 0
+    done = await asyncio.gather(*(asyncio.to_thread(etl, "publish", run_id) for run_id in ("three", "four")))
+    assert [(one.status, one.stderr) for one in done] == [(0, ""), (0, "")]
+    assert databases.reporting.rows("SELECT * FROM joined") == [(1,)]

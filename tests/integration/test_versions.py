@@ -1,0 +1,140 @@
+"""From one PostgreSQL release to another, either way."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from demo.embedded import FAST, Server, wheel_bin
+from tests.harness import Database, Databases, Etl
+from tests.mirror import assert_same, fill, has_xml, make_user_types
+from tests.samples import ANCHORS, samples_of
+
+_numbers = count()
+
+
+def _system_bin() -> Path | None:
+    """Gives the folder of the machine's own PostgreSQL, which has contrib and libxml, where there is one."""
+    command = shutil.which("pg_ctl")
+    folder = Path(command).resolve().parent if command else None
+    return folder if folder and (folder / "initdb").exists() else None
+
+
+@pytest.fixture(scope="module")
+def system_server() -> Iterator[Server]:
+    """A server of the machine's own PostgreSQL."""
+    folder = _system_bin()
+    if folder is None:
+        pytest.skip("no pg_ctl on PATH; a PostgreSQL server package of the distribution, 13 or later, brings it")
+    server = Server.start(folder, FAST)
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="module")
+def older_server() -> Iterator[Server]:
+    """The wheel's PostgreSQL 16."""
+    server = Server.start(wheel_bin("16"), FAST)
+    yield server
+    server.remove()
+
+
+def fresh(server: Server) -> Database:
+    """Makes an empty database."""
+    name = f"version_{next(_numbers)}"
+    server.psql(f"CREATE DATABASE {name} TEMPLATE template0")
+    return Database(server, name)
+
+
+def version_of(database: Database) -> int:
+    """Gives the server's major version."""
+    return int(database.value("SHOW server_version_num")) // 10000
+
+
+SHOP = """
+    CREATE TYPE mood AS ENUM ('fine', 'sad');
+    CREATE TABLE shop (
+        id int PRIMARY KEY, code text NOT NULL UNIQUE, feels mood, part int4range, total numeric(10, 2) DEFAULT 1,
+        CONSTRAINT shop_code_not_null CHECK (code IS NOT NULL), CONSTRAINT apart EXCLUDE USING gist (part WITH &&));
+    CREATE INDEX shop_total ON shop (total DESC) INCLUDE (code) WHERE total > 0;
+    COMMENT ON TABLE shop IS 'where it is sold';
+    INSERT INTO shop VALUES (1, 'a', 'fine', '[1,2)', 1.00), (2, 'b', NULL, NULL, NULL);
+"""
+ANATOMY = """
+    SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
+     WHERE conrelid = 'public.shop'::regclass AND contype <> 'n'
+    UNION ALL
+    SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index
+     WHERE indrelid = 'public.shop'::regclass
+    UNION ALL
+    SELECT attname, attnotnull::text FROM pg_attribute WHERE attrelid = 'public.shop'::regclass AND attnum > 0
+     ORDER BY 1, 2
+"""
+
+
+def assert_arrives(source: Database, target: Database) -> None:
+    """Copies tables of every type that both releases know, and one with keys, indexes and constraints."""
+    both_have_xml = has_xml(source) and has_xml(target)
+    samples = samples_of(min(version_of(source), version_of(target)), has_xml=both_have_xml)
+    for database in (source, target):
+        database.execute(ANCHORS)
+        make_user_types(database, samples)
+    fill(source, samples)
+    source.execute(SHOP)
+    target.execute("CREATE TYPE mood AS ENUM ('fine', 'sad')")
+    etl = Etl(Databases(source, target).environment)
+    done = etl("run", TABLES="plain_*,user_*,shop", ETL_VERIFY="checksum")
+    assert done.stderr == ""
+    assert done.event("run.finished")["tables"] == 2 * len(samples) + 1
+    assert_same(source, target, [*(f"{kind}_{name}" for name in samples for kind in ("plain", "user")), "shop"])
+    assert target.rows(ANATOMY) == source.rows(ANATOMY)
+    assert etl("verify", TABLES="plain_*,user_*,shop").status == 0
+
+
+def test_from_the_system_server_to_18(system_server: Server, reporting_server: Server) -> None:
+    """Everything that both know arrives."""
+    assert_arrives(fresh(system_server), fresh(reporting_server))
+
+
+def test_from_18_to_the_system_server(operational_server: Server, system_server: Server) -> None:
+    """And the way back."""
+    assert_arrives(fresh(operational_server), fresh(system_server))
+
+
+def test_from_16_to_18(older_server: Server, reporting_server: Server) -> None:
+    """Likewise, from a server that every machine has."""
+    assert_arrives(fresh(older_server), fresh(reporting_server))
+
+
+def test_from_18_to_16(operational_server: Server, older_server: Server) -> None:
+    """And the way back."""
+    assert_arrives(fresh(operational_server), fresh(older_server))
+
+
+def test_xml_arrives_between_two_servers_that_have_it(system_server: Server) -> None:
+    """With all other types, and between two databases of one server, which are not the same database."""
+    source, target = fresh(system_server), fresh(system_server)
+    if not has_xml(source):
+        pytest.skip("this server was built without libxml; Debian's and the PGDG's are built with it")
+    assert_arrives(source, target)
+
+
+def test_a_foreign_table_arrives_as_a_table(system_server: Server, reporting_server: Server) -> None:
+    """Its rows, which lie in another database, are read like any."""
+    source, target, remote = fresh(system_server), fresh(reporting_server), fresh(system_server)
+    if not source.value("SELECT count(*) FROM pg_available_extensions WHERE name = 'postgres_fdw'"):
+        pytest.skip("this server has no postgres_fdw; postgresql-contrib brings it")
+    remote.execute("CREATE TABLE far (id int, note text); INSERT INTO far VALUES (1, 'a'), (2, NULL)")
+    source.execute(f"""
+        CREATE EXTENSION postgres_fdw; CREATE SERVER remote FOREIGN DATA WRAPPER postgres_fdw
+            OPTIONS (host '127.0.0.1', port '{system_server.port}', dbname '{remote.name}');
+        CREATE USER MAPPING FOR postgres SERVER remote OPTIONS (user 'postgres');
+        CREATE FOREIGN TABLE far (id int, note text) SERVER remote
+    """)
+    done = Etl(Databases(source, target).environment)("run", TABLES="far", ETL_VERIFY="checksum")
+    assert done.stderr == ""
+    assert target.rows("SELECT * FROM far ORDER BY id") == [(1, "a"), (2, None)]
