@@ -11,6 +11,7 @@ from etl import guard
 from etl import publish as publishing
 from etl.errors import PublishBlocked
 from etl.postgres import connect_target
+from etl.publish import Policy
 from etl.selection import Relation
 from etl.url import DatabaseUrl
 from tests.harness import Database, Databases, Etl
@@ -71,7 +72,7 @@ async def test_a_publish_that_is_blocked_past_its_deadline_names_who_blocks_it(n
         with reading(night.reporting, "orders"):
             began = time.monotonic()
             with pytest.raises(PublishBlocked) as raised:
-                await publishing.publish(target, "tonight", tables, deadline=1)
+                await publishing.publish(target, "tonight", tables, Policy(deadline=1))
             assert time.monotonic() - began < 5
             assert live(night.reporting) == before
             (reader,) = night.reporting.rows("SELECT pid FROM pg_stat_activity WHERE application_name = 'long report'")
@@ -79,7 +80,7 @@ async def test_a_publish_that_is_blocked_past_its_deadline_names_who_blocks_it(n
         assert said.startswith("the live tables were in use for 1 s, so nothing was published; held by ")
         assert f"pid {reader[0]} (postgres, long report) on public.orders since " in said
         assert night.staging_tables() == staged
-        assert (await publishing.publish(target, "tonight", tables)).tables == 2
+        assert (await publishing.publish(target, "tonight", tables, Policy())).tables == 2
     finally:
         await target.close()
     assert live(night.reporting) != before
