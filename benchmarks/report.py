@@ -103,7 +103,7 @@ def machine(servers: Servers, settings: Sequence[str]) -> dict[str, str]:
     return {
         "when": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load average {psutil.getloadavg()[0]:.1f} at the start",
         "machine": f"{cpu.split(':')[-1].strip()}, {psutil.cpu_count()} cores for the clients and both servers,"
-        f" {psutil.virtual_memory().total / 2**30:.0f} GiB, {platform.system()} {platform.release()}",
+        f" {psutil.virtual_memory().total / 2**30:.0f} GiB, {platform.system()} {platform.release().partition('-')[0]}",
         "PostgreSQL": f"{servers.source.psql('SHOW server_version')} on both sides; {', '.join(settings)}",
         "clients": f"Python {platform.python_version()}, asyncpg {version('asyncpg')}, psycopg {version('psycopg')}"
         f" (libpq {libpq // 10000}.{libpq % 10000}), psql of the server's version",
