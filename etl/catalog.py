@@ -33,7 +33,7 @@ class Column:
     statistics: int | None = None
     binary: bool = True
     hashed_as: str | None = None
-    expression: sql.Composable | None = None
+    expression: sql.Composable | None = field(default=None, hash=False)  # SQL composed with psycopg has no hash
 
     @property
     def value(self) -> sql.Composable:
