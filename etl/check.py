@@ -76,7 +76,8 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
 
 async def _target(target: Target, tables: Sequence[Table]) -> list[Finding]:
     schemas = sorted({table.live.schema for table in tables})
-    wanted = {"schemas": schemas, "staging": [staging.schema_of(schema) for schema in schemas]}
+    own = [name(schema) for name in (staging.schema_of, staging.aside_of) for schema in schemas]
+    wanted = {"schemas": schemas * 2, "staging": own}
     cursor = await target.execute(target_query("target_privileges"), wanted)
     rows = await cursor.fetchall()
     return [Finding("target", text, obstacle=True) for text in dict.fromkeys(_lacking(rows))]

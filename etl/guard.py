@@ -67,8 +67,8 @@ async def lock(control: Target, run_id: str, chosen: Sequence[Relation]) -> None
 async def clear(control: Target, run_id: str, chosen: Sequence[Relation]) -> None:
     """Drops what killed runs left in staging, and closes their rows in the ledger; touches nothing else.
 
-    Takes the run's live tables. A staging table is left behind when the ledger knows of it, nobody holds its lock, and
-    it does not wait for ``etl publish``.
+    Takes the run's live tables. A staging table, or an old one that was put aside, is left behind when the ledger knows
+    of it, nobody holds its lock, and it does not wait for ``etl publish``.
     """
     await ledger.supersede(control, run_id, chosen)
     for dead in await _dead_runs(control, run_id):
@@ -78,12 +78,17 @@ async def clear(control: Target, run_id: str, chosen: Sequence[Relation]) -> Non
         log.warning("run.cleared", dead_run_id=dead)
     ours = {(relation.schema, relation.name) for relation in chosen}
     others = await ledger.known(control) - ours - set(await ledger.deferred(control))
-    suspects = {(staging.schema_of(schema), name) for schema, name in others}
-    left = [table for table in await staging.tables(control) if (table.schema, table.name) in suspects]
-    cursor = await control.execute(target_query("lock_tables"), _names(left))
-    free = [Relation(row["schema"], row["name"]) for row in await cursor.fetchall() if row["locked"]]
-    await staging.drop_staged(control, free)
-    await control.execute(target_query("unlock_tables"), _names(free))
+    there = {(table.schema, table.name) for table in await staging.tables(control)}
+    left = {
+        (staging.schema_of(schema), name): Relation(schema, name)
+        for schema, name in others
+        if {(staging.schema_of(schema), name), (staging.aside_of(schema), name)} & there
+    }
+    cursor = await control.execute(target_query("lock_tables"), _names([Relation(*name) for name in left]))
+    free = [(row["schema"], row["name"]) for row in await cursor.fetchall() if row["locked"]]
+    await staging.drop(control, [left[name] for name in free])
+    await staging.drop_aside(control, [left[name] for name in free])
+    await control.execute(target_query("unlock_tables"), _names([Relation(*name) for name in free]))
 
 
 async def _dead_runs(control: Target, run_id: str) -> list[str]:

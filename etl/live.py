@@ -55,6 +55,7 @@ class Object:
     commented_columns: tuple[str, ...]
     grantees: tuple[str | None, ...]
     indexes: tuple[str, ...]
+    foreign_keys: tuple[str, ...]
     statistics: tuple[str, ...]
     obstacles: tuple[str, ...]
 

@@ -160,6 +160,7 @@ class _Publish:
         staged = self.staged
         try:
             staged = self.staged = staged or await views.stage(self.target, self.swapped)
+            await staging.drop_aside(self.target, self.swapped)  # as far as a killed run has left them
             await self._flush()
             async with self.target.transaction():
                 settings = f"SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '{max(deadline, 1):g}s'"
@@ -171,6 +172,7 @@ class _Publish:
                 await self._retried(deadline)
                 began = perf_counter()
             self.blocked_ms += (perf_counter() - began) * 1000
+            await self._drop_old()
         except psycopg.Error as error:
             raise PublishFailed(f"the publish failed, the live tables are as they were: {one_line(error)}") from error
         except PublishBlocked:
@@ -192,6 +194,13 @@ class _Publish:
         ]
         if gone:
             raise PublishFailed(f"{', '.join(gone)} is no longer staged; another run or `etl abort` has dropped it")
+
+    async def _drop_old(self) -> None:
+        """Drops yesterday's tables; what could not be dropped now, the next run clears."""
+        try:
+            await staging.drop_aside(self.target, self.swapped)
+        except psycopg.Error as error:
+            log.warning("publish.uncleared", error=one_line(error))
 
     async def _flush(self) -> None:
         """Makes what is staged durable now: the publish's commit, for which readers wait, has the less to write."""
@@ -229,13 +238,13 @@ class _Publish:
             async with self.target.transaction():
                 await self._check_staging(self.swapped)
                 swap = await prepare(self.target, self.swapped, self.staged)
+                await ledger.published(self.target, self.run_id, self.tables)
+                if self.closes_run:
+                    await ledger.close_run(self.target, self.run_id, "published")
                 began = perf_counter()
                 await self.target.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'".encode())
                 await inplace.refresh_alone(self.target, self.alone, _ready(self.staged))
                 await swap.execute(self.target)
-                await ledger.published(self.target, self.run_id, self.tables)
-                if self.closes_run:
-                    await ledger.close_run(self.target, self.run_id, "published")
         except ViewsChanged:
             self.staged = None
             raise

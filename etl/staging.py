@@ -21,14 +21,26 @@ from etl.selection import MAX_NAME_BYTES, Relation
 PREFIX = "etl_staging_"
 
 
+ASIDE_PREFIX = "etl_stagingold_"
+
+
 def schema_of(live_schema: str) -> str:
     """Gives the staging schema of a live schema; a name too long for the prefix is shortened with a hash."""
-    name = PREFIX + live_schema
+    return _prefixed(PREFIX, live_schema)
+
+
+def aside_of(live_schema: str) -> str:
+    """Gives the schema where a publish puts a live schema's old tables, to drop them when nobody waits for it."""
+    return _prefixed(ASIDE_PREFIX, live_schema)
+
+
+def _prefixed(prefix: str, live_schema: str) -> str:
+    name = prefix + live_schema
     if len(name.encode()) <= MAX_NAME_BYTES:
         return name
     digest = hashlib.sha256(live_schema.encode()).hexdigest()[:16]
-    room = MAX_NAME_BYTES - len(PREFIX) - len(digest) - 1
-    return f"{PREFIX}{live_schema.encode()[:room].decode(errors='ignore')}_{digest}"
+    room = MAX_NAME_BYTES - len(prefix) - len(digest) - 1
+    return f"{prefix}{live_schema.encode()[:room].decode(errors='ignore')}_{digest}"
 
 
 def name_of(table: Table | Relation) -> sql.Identifier:
@@ -44,8 +56,9 @@ def staging_name(table: Table | Relation) -> Relation:
 
 
 async def create_schemas(target: Target, live_schemas: Iterable[str]) -> None:
-    """Makes the staging schemas that are missing."""
-    await postgres.create_schemas(target, (schema_of(schema) for schema in live_schemas))
+    """Makes the staging schemas that are missing, and those for old tables."""
+    own = [name(schema) for schema in live_schemas for name in (schema_of, aside_of)]
+    await postgres.create_schemas(target, own)
 
 
 async def create(target: Target, table: Table) -> None:
@@ -205,6 +218,11 @@ async def drop_staged(target: Target, staged: Iterable[Relation]) -> None:
     names = [sql.Identifier(table.schema, table.name) for table in staged]
     if names:
         await target.execute(sql.SQL("DROP TABLE IF EXISTS {} CASCADE").format(sql.SQL(", ").join(names)))
+
+
+async def drop_aside(target: Target, tables: Iterable[Relation]) -> None:
+    """Drops the old tables that a publish has put aside, as far as they are there."""
+    await drop_staged(target, (Relation(aside_of(table.schema), table.name) for table in tables))
 
 
 async def tables(target: Target) -> list[Relation]:

@@ -1,7 +1,9 @@
 """The swap: live tables go, staging tables take their places, and all that hung on the old hangs on the new.
 
 Everything is read and composed before the first lock is asked for, and executed in three round trips: locks,
-moves, and what the new ones wear.
+moves, and what the new ones wear. The old tables are only put aside, into a schema of their own: to drop them
+takes three times as long (100 tables: 80 ms and 50 ms more for the commit, against 20 ms and 5 ms), and nobody
+has to wait for that.
 """
 
 from __future__ import annotations
@@ -61,9 +63,8 @@ async def prepare(target: Target, tables: Sequence[Relation], staged: Staged) ->
     if missing := [str(table) for table in tables if _staging_name(table) not in new]:
         raise PublishFailed(f"{', '.join(missing)} is no longer staged; another run or `etl abort` has dropped it")
     await create_schemas(target, {table.schema for table in tables})
-    moves: list[sql.Composable] = []
-    if old:  # all at once: they may refer to each other
-        moves.append(sql.SQL("DROP TABLE {}").format(_names(old)))
+    await staging.create_schemas(target, {table.schema for table in tables})
+    moves = [statement for one in old for statement in _aside(one)]
     first = _first(tables, old)
     for one in moving:
         moves += _move(one, new[_staging_name(one)], is_first=one in first)
@@ -100,16 +101,26 @@ def _names(objects: Sequence[live.Object]) -> sql.Composed:
     return sql.SQL(", ").join(one.identifier for one in objects)
 
 
+def _aside(old: live.Object) -> Iterator[sql.Composable]:
+    """Gives the statements that put a live table aside, free of the tables that it refers to."""
+    for key in old.foreign_keys:
+        yield sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(old.identifier, sql.Identifier(key))
+    yield from _set_schema(old, staging.aside_of(old.schema))
+
+
+def _set_schema(one: live.Object, schema: str) -> Iterator[sql.Composable]:
+    names = [(one.word, one.identifier)]
+    names += [(sql.SQL("STATISTICS"), sql.Identifier(one.schema, name)) for name in one.statistics]
+    for word, name in names:
+        yield sql.SQL("ALTER {} {} SET SCHEMA {}").format(word, name, sql.Identifier(schema))
+
+
 def _move(one: Relation, staged: live.Object, *, is_first: bool) -> Iterator[sql.Composable]:
     """Gives the statements that take a staged table or view to its live schema.
 
     What global default privileges granted on it stays on the first night; later, it gets what the live one had.
     """
-    schema = sql.Identifier(one.schema)
-    yield sql.SQL("ALTER {} {} SET SCHEMA {}").format(staged.word, staged.identifier, schema)
-    for statistics in staged.statistics:
-        name = sql.Identifier(staged.schema, statistics)
-        yield sql.SQL("ALTER STATISTICS {} SET SCHEMA {}").format(name, schema)
+    yield from _set_schema(staged, one.schema)
     if not is_first:
         yield from live.undress(staged, sql.Identifier(one.schema, one.name))
 

@@ -20,7 +20,7 @@ def script(name: str) -> str:
 def schema_of(database: Database, *options: str) -> list[str]:
     """Gives the DDL of all but this tool's own schemas, its lines sorted: the order of grants means nothing."""
     # a dump of 18 and later holds two lines with a new random key each time: \restrict and \unrestrict
-    command = [database.server.bin / "pg_dump", "--schema-only", "--exclude-schema=etl*", *options, database.url]
+    command = [str(database.server.bin / "pg_dump"), "--schema-only", "--exclude-schema=etl*", *options, database.url]
     dump = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     lines = (line for line in dump.splitlines() if line and not line.startswith(("--", "\\")))
     return sorted(re.sub(r",$", "", line) for line in lines)

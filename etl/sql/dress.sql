@@ -34,7 +34,7 @@ WITH RECURSIVE object AS (
 ), statement (position, oid, role, column_name, classid, objid, is_comment, statement) AS (
     SELECT 1, o.oid, NULL::name, NULL::name, NULL::regclass, NULL::oid, false,
            format('ALTER %s %s OWNER TO %I', o.word, o.full_name, pg_catalog.pg_get_userbyid(o.relowner))
-      FROM object o
+      FROM object o WHERE pg_catalog.pg_get_userbyid(o.relowner) <> current_user  -- who made the new one
     UNION ALL
     -- an ACL that is not NULL lists the owner's own privileges too, as far as they were not revoked
     SELECT 2, o.oid, NULL, NULL, NULL, NULL, false,

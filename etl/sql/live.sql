@@ -54,6 +54,8 @@ SELECT c.oid,
                FROM pg_catalog.aclexplode(c.relacl) x WHERE x.grantee <> c.relowner) AS grantees,
        ARRAY(SELECT ic.relname::text FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
               WHERE i.indrelid = c.oid ORDER BY 1) AS indexes,
+       ARRAY(SELECT k.conname::text FROM pg_catalog.pg_constraint k
+              WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.conparentid = 0 ORDER BY 1) AS foreign_keys,
        ARRAY(SELECT s.stxname::text FROM pg_catalog.pg_statistic_ext s
               WHERE s.stxrelid = c.oid AND s.stxnamespace = c.relnamespace ORDER BY 1) AS statistics,
        ARRAY(SELECT DISTINCT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid)

@@ -31,13 +31,16 @@ class Case:
 GONE = "ALTER TABLE items DROP note"
 
 CASES = {
-    "foreign key": Case("CREATE TABLE notes (item int REFERENCES items)", "constraint notes_item_fkey on table public.notes"),
+    "foreign key": Case(
+        "CREATE TABLE notes (item int REFERENCES items)", "constraint notes_item_fkey on table public.notes"
+    ),
     "function with a bound body": Case(
         "CREATE FUNCTION total() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM items; END",
         "function public.total()",
     ),
     "function over its rows": Case(
-        "CREATE FUNCTION first() RETURNS SETOF items LANGUAGE sql AS 'SELECT * FROM public.items'", "function public.first()"
+        "CREATE FUNCTION first() RETURNS SETOF items LANGUAGE sql AS 'SELECT * FROM public.items'",
+        "function public.first()",
     ),
     "column of its row type": Case("CREATE TABLE kept (item items)", "column item of table public.kept"),
     "inheritance child": Case("CREATE TABLE more (extra int) INHERITS (items)", "table public.more"),
@@ -50,7 +53,8 @@ CASES = {
         "rule too on table public.other",
     ),
     "view of an extension": Case(
-        "CREATE EXTENSION vector; CREATE VIEW counted AS SELECT count(*) FROM items; ALTER EXTENSION vector ADD VIEW counted",
+        "CREATE EXTENSION vector; CREATE VIEW counted AS SELECT count(*) FROM items;"
+        "ALTER EXTENSION vector ADD VIEW counted",
         "public.counted cannot be replaced while this depends on it: extension vector",
     ),
     "function over a view": Case(
@@ -66,23 +70,34 @@ CASES = {
         "CREATE TABLE few PARTITION OF items DEFAULT",
         "public.items is a partitioned table",
     ),
-    "view on a column that is gone": Case("CREATE VIEW noted AS SELECT note FROM items", "public.noted", GONE, in_place=False),
+    "view on a column that is gone": Case(
+        "CREATE VIEW noted AS SELECT note FROM items", "public.noted", GONE, in_place=False
+    ),
     "policy on a column that is gone": Case(
-        "CREATE POLICY mine ON items USING (note = 'a')", "policy mine on table public.items uses note", GONE, in_place=False
+        "CREATE POLICY mine ON items USING (note = 'a')",
+        "policy mine on table public.items uses note",
+        GONE,
+        in_place=False,
     ),
     "trigger on a column that is gone": Case(
         "CREATE TRIGGER t BEFORE UPDATE OF note ON items EXECUTE FUNCTION suppress_redundant_updates_trigger()",
-        "trigger t on table public.items uses note", GONE, in_place=False,
+        "trigger t on table public.items uses note",
+        GONE,
+        in_place=False,
     ),
     "rule on a column that is gone": Case(
         "CREATE RULE r AS ON UPDATE TO items WHERE NEW.note = 'x' DO INSTEAD NOTHING",
-        "rule r on table public.items uses note", GONE, in_place=False,
+        "rule r on table public.items uses note",
+        GONE,
+        in_place=False,
     ),
     "publication of a column that is gone": Case(
         "CREATE PUBLICATION few FOR TABLE items (note)",
-        "publication of table public.items in publication few uses note", GONE, in_place=False,
+        "publication of table public.items in publication few uses note",
+        GONE,
+        in_place=False,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.fixture
