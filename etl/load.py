@@ -19,19 +19,16 @@ from time import perf_counter
 from typing import TypeVar
 
 import structlog
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from etl import checksum, ledger, live, staging, stream
 from etl.catalog import Table
-from etl.errors import ChecksumDiffers, RowsDiffer, Unclassified, is_transient, one_line
+from etl.errors import ChecksumDiffers, RowsDiffer, Unclassified
 from etl.ledger import Load
 from etl.options import Options
 from etl.postgres import Pair, Source, Target
 from etl.progress import Progress
+from etl.retry import retried
 from etl.snapshot import Snapshot
-
-ATTEMPTS = 4
-"""Tries of one step of one load, the first included; about 5 seconds of waiting between them in all."""
 
 T = TypeVar("T")
 
@@ -132,29 +129,19 @@ class Loader:
     async def _retried(self, table: Table, pair: Pair, step: Callable[[], Awaitable[T]]) -> T:
         """Does a step, again on new connections where what failed may pass by itself."""
 
-        async def attempt() -> T:
-            try:
-                return await step()
-            except BaseException:
-                await pair.close()
-                self.progress.restarted(table)
-                raise
+        async def clear() -> None:
+            self.progress.restarted(table)
+            await pair.close()
 
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(is_transient),
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=wait_exponential_jitter(initial=0.5, max=10),
-            before_sleep=lambda state: _say_retry(table, state),
-            reraise=True,
-        )
-        return await retrying(attempt)
+        def say(attempt: int, error: str) -> None:
+            log.warning("table.retried", table=str(table), attempt=attempt, error=error)
+
+        return await retried(step, clear, say)
 
 
 async def _compare(source: Source, target: Target, table: Table) -> None:
-    there, here = (
-        await checksum.of_source(source, table),
-        await checksum.of_target(target, table, staging.name_of(table)),
-    )
+    there = await checksum.of_source(source, table)
+    here = await checksum.of_target(target, table, staging.name_of(table))
     if there != here:
         raise ChecksumDiffers(f"{table}: the staged rows' checksum {here.sum:x} is not the source's {there.sum:x}")
 
@@ -171,8 +158,3 @@ def _say(load: Load) -> None:
     steps = ("rows", "bytes", "copy_seconds", "index_seconds", "analyze_seconds")
     fields = {step: getattr(load, step) for step in steps}
     log.info("table.loaded", table=load.table_name, seconds=round(load.seconds, 3), **fields)
-
-
-def _say_retry(table: Table, state: RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    log.warning("table.retried", table=str(table), attempt=state.attempt_number, error=one_line(error or Exception()))

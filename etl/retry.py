@@ -1,0 +1,47 @@
+"""When to do a step again, and how often: pure policy over tenacity."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
+from etl.errors import is_transient, one_line
+
+ATTEMPTS = 4
+"""Tries of one step, the first included; about 5 seconds of waiting between them in all."""
+
+T = TypeVar("T")
+
+
+async def retried(
+    step: Callable[[], Awaitable[T]],
+    clear: Callable[[], Awaitable[None]],
+    say: Callable[[int, str], None],
+) -> T:
+    """Does a step, again where what failed may pass by itself.
+
+    Calls ``clear`` after each failure, the last one too, and ``say`` with the number of the try that failed and the
+    error, before the next. Raises what the last try raised.
+    """
+
+    async def attempt() -> T:
+        try:
+            return await step()
+        except BaseException:
+            await clear()
+            raise
+
+    def before_sleep(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        say(state.attempt_number, one_line(error or Exception()))
+
+    retrying = AsyncRetrying(
+        retry=retry_if_exception(is_transient),
+        stop=stop_after_attempt(ATTEMPTS),
+        wait=wait_exponential_jitter(initial=0.5, max=10),
+        before_sleep=before_sleep,
+        reraise=True,
+    )
+    return await retrying(attempt)
