@@ -1,4 +1,4 @@
-"""What hangs on a live table, as SQL: the order of views, privileges, comments."""
+"""What hangs on a live table, as SQL: the order of views, and what the next table can wear."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from psycopg import sql
 
 from etl import live
-from etl.live import Object, Privilege
+from etl.live import Garment, Object
 
 TABLE = Object(
     oid=1,
@@ -20,28 +20,38 @@ TABLE = Object(
     kind="r",
     is_live=True,
     owner="boss",
-    comment=None,
+    has_comment=False,
     options=(),
     is_populated=True,
+    refreshes_concurrently=False,
     definition=None,
     rests_on=(),
-    has_default_acl=True,
-    privileges=(),
+    reads_schemas=(),
+    reads_columns=(),
     columns=("id", "note"),
-    column_comments={},
-    indexes=(),
+    commented_columns=(),
+    grantees=(),
+    indexes=("orders_pkey",),
+    foreign_keys=(),
+    statistics=(),
     obstacles=(),
 )
 
 NAME = sql.Identifier("public", "orders")
+
+GARMENT = Garment(oid=1, role=None, columns=(), index=None, what=None, is_comment=False, statement="…")
 
 
 def view(oid: int, *rests_on: int) -> Object:
     return replace(TABLE, oid=oid, name=f"v{oid}", kind="v", is_live=False, rests_on=rests_on, definition=" SELECT 1")
 
 
-def text(statements: Iterable[sql.Composed]) -> list[str]:
+def text(statements: Iterable[sql.Composable]) -> list[str]:
     return [statement.as_string(None) for statement in statements]
+
+
+def worn(*garments: Garment, by: Object = TABLE, is_table: bool = True) -> list[Garment]:
+    return list(live.dress(garments, by, is_table=is_table))
 
 
 @given(st.data())
@@ -58,66 +68,95 @@ def test_views_come_after_all_that_they_rest_on(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize(
-    ("privilege", "statement"),
+    ("one", "statement"),
     [
-        (Privilege("SELECT", "bi"), 'GRANT SELECT ON "public"."orders" TO "bi"'),
-        (Privilege("SELECT", None), 'GRANT SELECT ON "public"."orders" TO PUBLIC'),
-        (Privilege("SELECT", "PUBLIC"), 'GRANT SELECT ON "public"."orders" TO "PUBLIC"'),
+        (view(2, 1), 'CREATE VIEW "s"."n" AS SELECT x'),
         (
-            Privilege("UPDATE", 'o"dd', grantable=True, column="no te"),
-            'GRANT UPDATE ("no te") ON "public"."orders" TO "o""dd" WITH GRANT OPTION',
+            replace(view(2, 1), options=("security_barrier=true", "check_option=local")),
+            'CREATE VIEW "s"."n" WITH (security_barrier=true, check_option=local) AS SELECT x',
         ),
+        (replace(view(2, 1), kind="m"), 'CREATE MATERIALIZED VIEW "s"."n" AS SELECT x WITH NO DATA'),
     ],
 )
-def test_a_privilege_is_granted_as_it_was(privilege: Privilege, statement: str) -> None:
-    """Names are quoted; PUBLIC is nobody's name."""
-    assert privilege.grant(NAME).as_string(None) == statement
+def test_a_view_is_made_under_another_name_with_its_options(one: Object, statement: str) -> None:
+    """A materialized view is made empty: REFRESH writes rows frozen, and CREATE does not on every release."""
+    assert live.create(one, sql.Identifier("s", "n"), "SELECT x").as_string(None) == statement
 
 
-def test_a_new_table_is_dressed_as_the_old_one() -> None:
-    """Owner first, then privileges, then comments; what names a column that is gone is left out."""
-    old = replace(
-        TABLE,
-        comment="it's",
-        has_default_acl=False,
-        privileges=(Privilege("SELECT", "bi"), Privilege("SELECT", "bi", column="gone")),
-        column_comments={"id": "key", "gone": "x", "note": "old"},
-    )
-    assert text(live.dress(old, NAME, ["id", "note"], own_comments=["note"])) == [
-        'ALTER TABLE "public"."orders" OWNER TO "boss"',
-        'REVOKE ALL ON "public"."orders" FROM "boss"',
-        'GRANT SELECT ON "public"."orders" TO "bi"',
-        "COMMENT ON TABLE \"public\".\"orders\" IS 'it''s'",
-        'COMMENT ON COLUMN "public"."orders"."id" IS \'key\'',
-    ]
+@pytest.mark.parametrize(
+    ("one", "statement"),
+    [
+        (view(2, 1), 'DROP VIEW "public"."v2"'),
+        (replace(view(2, 1), kind="m", name='o"dd'), 'DROP MATERIALIZED VIEW "public"."o""dd"'),
+    ],
+)
+def test_a_view_is_dropped_by_its_own_word(one: Object, statement: str) -> None:
+    """And never with what rests on it."""
+    assert live.drop(one).as_string(None) == statement
 
 
 def test_what_default_privileges_granted_is_taken_back() -> None:
-    """From each grantee once, and never from the owner."""
-    new = replace(TABLE, privileges=(Privilege("SELECT", "bi"), Privilege("UPDATE", "bi"), Privilege("SELECT", "boss")))
-    assert text(live.undress(new, NAME)) == ['REVOKE ALL ON "public"."orders" FROM "bi"']
-
-
-def test_views_are_made_as_they_were() -> None:
-    """A materialized view that was never filled stays so; options and indexes come back, default grants do not."""
-    plain = replace(view(2, 1), options=("security_barrier=true",))
-    empty = replace(view(3, 1), kind="m", is_populated=False, indexes=("CREATE INDEX i ON public.v3 (id)",))
-    assert text(live.create(plain, []))[0] == 'CREATE VIEW "public"."v2" WITH (security_barrier=true) AS  SELECT 1'
-    assert text(live.create(empty, [None]))[:3] == [
-        'CREATE MATERIALIZED VIEW "public"."v3" AS  SELECT 1 WITH NO DATA',
-        "CREATE INDEX i ON public.v3 (id)",
-        'REVOKE ALL ON "public"."v3" FROM PUBLIC',
+    """From each grantee; None is PUBLIC, and a role may be called so too."""
+    new = replace(TABLE, grantees=(None, "PUBLIC", 'o"dd'))
+    assert text(live.undress(new, NAME)) == [
+        'REVOKE ALL ON "public"."orders" FROM PUBLIC',
+        'REVOKE ALL ON "public"."orders" FROM "PUBLIC"',
+        'REVOKE ALL ON "public"."orders" FROM "o""dd"',
     ]
-    assert live.drop(empty).as_string(None) == 'DROP MATERIALIZED VIEW "public"."v3"'
 
 
-def test_what_cannot_be_put_back_is_an_obstacle_that_is_named() -> None:
-    """A view in a table's place, or an object that would have to go with the table."""
-    assert TABLE.obstacle is None
-    assert view(2, 1).obstacle is None
-    assert replace(TABLE, kind="v").obstacle == (
-        "public.orders is a view in the target, not a table; rename or drop it"
-    )
-    assert replace(TABLE, obstacles=("function f()",)).obstacle == (
-        "public.orders cannot be replaced while these depend on it: function f(); drop them"
-    )
+def test_what_needs_a_column_or_an_index_that_is_gone_is_left_out() -> None:
+    """The rest is put on in the order in which it was found."""
+    first = replace(GARMENT, columns=("note", "id"))
+    second = replace(GARMENT, index="orders_pkey")
+    gone = replace(GARMENT, columns=("id", "gone"))
+    lost = replace(GARMENT, index="orders_gone")
+    assert worn(first, gone, GARMENT, lost, second) == [first, GARMENT, second]
+
+
+def test_the_sources_comments_go_before_those_on_the_live_table() -> None:
+    """The table's and its columns', each by itself; a view has no source."""
+    table, column = replace(GARMENT, is_comment=True), replace(GARMENT, is_comment=True, columns=("note",))
+    assert worn(table, column) == [table, column]
+    assert worn(table, column, by=replace(TABLE, has_comment=True)) == [column]
+    assert worn(table, column, by=replace(TABLE, commented_columns=("note",))) == [table]
+    commented = replace(TABLE, has_comment=True, commented_columns=("note",))
+    assert worn(table, column, by=commented, is_table=False) == [table, column]
+
+
+def test_what_must_not_vanish_with_its_column_is_named_once() -> None:
+    """Names and columns; what has no name may go, and what fits is no misfit."""
+    trigger = replace(GARMENT, what="trigger t on table orders", columns=("id", "gone", "lost"))
+    fits = replace(GARMENT, what="policy p on table orders", columns=("id",))
+    comment = replace(trigger, statement="COMMENT …")
+    assert live.misfits([trigger, comment, fits, replace(GARMENT, columns=("gone",))], TABLE.columns) == [
+        "trigger t on table orders uses gone, lost, which is no longer there"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("one", "obstacle", "in_place"),
+    [
+        (TABLE, None, None),
+        (view(2, 1), None, None),
+        (replace(TABLE, kind="v"), "public.orders is a view in the target, not a table; rename or drop it", "same"),
+        (
+            replace(TABLE, kind="p"),
+            'public.orders is a partitioned table in the target, not a table; rename or drop it, or publish "in-place"',
+            None,
+        ),
+        (
+            replace(TABLE, obstacles=("function f()", "table t")),
+            "public.orders cannot be replaced while this depends on it: function f(), table t; drop that, or publish"
+            ' "in-place"',
+            None,
+        ),
+    ],
+)
+def test_what_cannot_be_put_back_is_an_obstacle_that_is_named(
+    one: Object, obstacle: str | None, in_place: str | None
+) -> None:
+    """Another thing in a table's place, or what would have to go with the table; in place, only the former is one."""
+    assert one.obstacle == obstacle
+    if one.is_live:
+        assert one.obstacle_in_place == (obstacle if in_place == "same" else in_place)

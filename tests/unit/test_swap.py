@@ -1,0 +1,77 @@
+"""What a swap says to the server, before any server hears it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+from psycopg import sql
+
+from etl import swap
+from etl.errors import CannotCarry
+from etl.selection import Relation
+from tests.unit.test_live import GARMENT, TABLE, view
+
+STAGED = replace(TABLE, oid=9, schema="etl_staging_public", statistics=("s",), grantees=(None,))
+
+
+def text(statements: Iterable[sql.Composable]) -> list[str]:
+    return [statement.as_string(None) for statement in statements]
+
+
+def test_an_old_table_goes_aside_free_of_what_it_refers_to() -> None:
+    """Foreign keys first, for nobody else's table must be locked when it is dropped; statistics go along."""
+    old = replace(TABLE, foreign_keys=("fk",), statistics=("s",))
+    assert text(swap._aside(old)) == [
+        'ALTER TABLE "public"."orders" DROP CONSTRAINT "fk"',
+        'ALTER TABLE "public"."orders" SET SCHEMA "etl_stagingold_public"',
+        'ALTER STATISTICS "public"."s" SET SCHEMA "etl_stagingold_public"',
+    ]
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_new_table_comes_bare_unless_it_is_the_first(is_first: bool) -> None:
+    """What default privileges granted on it is taken back where there is an old one to be dressed like."""
+    moved = [
+        'ALTER TABLE "etl_staging_public"."orders" SET SCHEMA "public"',
+        'ALTER STATISTICS "etl_staging_public"."s" SET SCHEMA "public"',
+    ]
+    bared = [] if is_first else ['REVOKE ALL ON "public"."orders" FROM PUBLIC']
+    assert text(swap._move(Relation("public", "orders"), STAGED, is_first=is_first)) == moved + bared
+
+
+def test_locks_are_asked_for_in_one_statement() -> None:
+    """statement_timeout counts each statement of a message anew, and must bound them all."""
+    assert text(swap._as_one([sql.SQL("DROP VIEW v"), sql.SQL("LOCK TABLE t")])) == [
+        "DO 'BEGIN DROP VIEW v; LOCK TABLE t; END'"
+    ]
+    assert swap._as_one([]) == []
+
+
+def test_a_grant_is_made_by_its_grantor() -> None:
+    """Who has it from somebody else than the owner has it from them again."""
+    assert swap._worn(replace(GARMENT, statement="GRANT …")).as_string(None) == "GRANT …"
+    assert swap._worn(replace(GARMENT, role='o"dd', statement="GRANT …")).as_string(None) == (
+        'SET LOCAL ROLE "o""dd"; GRANT …; RESET ROLE'
+    )
+
+
+def test_each_new_table_wears_its_own_and_a_late_view_all_that_it_had() -> None:
+    """In the order found; what is in the way is raised for all tables at once."""
+    late = view(2, 1)
+    new = {Relation("etl_staging_public", "orders"): replace(STAGED, columns=("id",))}
+    mine, theirs, gone = (
+        replace(GARMENT, statement="mine"),
+        replace(GARMENT, oid=2, columns=("note",), statement="theirs"),
+        replace(GARMENT, columns=("note",), statement="gone"),
+    )
+    assert swap._dressed([TABLE, late], new, [theirs, gone, mine]) == [theirs, mine]
+    with pytest.raises(CannotCarry, match=r"^policy p uses note, which is no longer there; rule r uses note"):
+        swap._dressed([TABLE, late], new, [replace(gone, what="policy p"), replace(gone, what="rule r")])
+
+
+def test_every_obstacle_is_named() -> None:
+    """Of tables and of views."""
+    with pytest.raises(CannotCarry, match=r"public\.orders .* table a.*public\.v2 .* function b"):
+        swap.refuse_obstacles([replace(TABLE, obstacles=("table a",)), replace(view(2), obstacles=("function b",))])

@@ -1,0 +1,85 @@
+"""What is done about a user-defined type that the target lacks, or has otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etl import types
+from etl.errors import TypesDiffer
+from etl.types import UserType
+
+ENUM = UserType(
+    schema="public",
+    name="mood",
+    kind="e",
+    extension=None,
+    extension_schema=None,
+    is_row_type=False,
+    labels=("b",),
+    statement="CREATE TYPE public.mood AS ENUM ('b')",
+)
+VECTOR = replace(ENUM, name="vector", kind="b", extension="vector", extension_schema="maths", labels=(), statement=None)
+
+
+def enum(*labels: str) -> UserType:
+    return replace(ENUM, labels=labels, statement=f"CREATE TYPE public.mood AS ENUM {labels}")
+
+
+def statements(wanted: list[UserType], there: list[UserType]) -> list[str]:
+    found = {(one.schema, one.name): one for one in there}
+    return [one.as_string(None) for one in types._statements(wanted, found)]
+
+
+def test_what_is_missing_is_made_in_the_order_given() -> None:
+    """Extensions first, once each, in their own schema; what is there is left alone."""
+    other = replace(ENUM, name="other", statement="CREATE TYPE public.other …")
+    half = replace(VECTOR, name="halfvec")
+    assert statements([other, VECTOR, half, ENUM], []) == [
+        'CREATE EXTENSION IF NOT EXISTS "vector" SCHEMA "maths"',
+        "CREATE TYPE public.other …",
+        "CREATE TYPE public.mood AS ENUM ('b')",
+    ]
+    assert statements([other, VECTOR, ENUM], [other, VECTOR, ENUM]) == []
+
+
+@pytest.mark.parametrize(
+    ("was", "labels", "added"),
+    [
+        (["b"], ["b", "c"], ["'c' AFTER 'b'"]),
+        (["b"], ["a", "A", "b"], ["'a' BEFORE 'b'", "'A' AFTER 'a'"]),
+        (["b", "d"], ["b", "it's", "d"], ["'it''s' AFTER 'b'"]),
+        ([], ["a", "b"], ["'a'", "'b' AFTER 'a'"]),
+    ],
+)
+def test_new_labels_come_at_their_places(was: list[str], labels: list[str], added: list[str]) -> None:
+    """Each after the one before it, which is there by then; the first of all before the old first."""
+    prefix = 'ALTER TYPE "public"."mood" ADD VALUE IF NOT EXISTS '
+    assert statements([enum(*labels)], [enum(*was)]) == [prefix + one for one in added]
+
+
+@given(st.lists(st.sampled_from("abcdef"), unique=True), st.lists(st.sampled_from("abcdef"), unique=True))
+def test_an_enum_grows_or_differs(was: list[str], labels: list[str]) -> None:
+    """It grows exactly where all that it had is still there in the same order."""
+    kept = [label for label in labels if label in was]
+    if kept == was:
+        assert len(statements([enum(*labels)], [enum(*was)])) == len(labels) - len(was)
+    else:
+        with pytest.raises(TypesDiffer):
+            statements([enum(*labels)], [enum(*was)])
+
+
+def test_all_that_differs_is_named_with_both_definitions() -> None:
+    """Other kinds, other attributes, and what cannot be made at all, in one error."""
+    domain = replace(ENUM, name="code", kind="d", statement="CREATE DOMAIN public.code AS int")
+    row = replace(ENUM, name="pair", kind="c", is_row_type=True)
+    with pytest.raises(TypesDiffer) as raised:
+        statements([ENUM, domain, row], [replace(ENUM, kind="d", statement="A"), replace(domain, statement="B")])
+    assert str(raised.value) == (
+        "type public.mood differs: the source has CREATE TYPE public.mood AS ENUM ('b'), the target A; "
+        "type public.code differs: the source has CREATE DOMAIN public.code AS int, the target B; "
+        "type public.pair is a table's row type or a base type, which cannot be made in the target"
+    )
