@@ -144,8 +144,8 @@ def test_a_type_that_differs_is_an_error_that_shows_both(
     assert done.status == 1
     words = " ".join(done.stderr.split())
     assert "type public.kind differs" in words
-    assert f"the source has {source.split(' kind')[0]} public.kind" in words
-    assert f"the target {target.split(' kind')[0]} public.kind" in words
+    assert f"the source has {source.split(' kind', maxsplit=1)[0]} public.kind" in words
+    assert f"the target {target.split(' kind', maxsplit=1)[0]} public.kind" in words
     assert schema_of(databases.reporting) == before
 
 
