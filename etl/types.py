@@ -1,4 +1,4 @@
-"""User-defined types: what the target lacks is made before the loads; what differs is an error."""
+"""User-defined types, and extensions: what the target lacks is made before the loads; what differs is an error."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ async def ensure(source: Source, target: Target, tables: Sequence[Table]) -> Non
     Missing types are made in dependency order, extensions too; an enum that has grown at the source grows.
     Raises TypesDiffer naming every type that is there and different.
     """
+    await _ensure_extensions(source, target, tables)
     names = sorted({column.user_type for table in tables for column in table.columns if column.user_type})
     if not names:
         return
@@ -56,6 +57,26 @@ async def ensure(source: Source, target: Target, tables: Sequence[Table]) -> Non
         await target.execute(SCHEMA_LOCK)
         for statement in _statements(wanted, await _of_target(target, wanted)):
             await target.execute(statement)
+
+
+async def _ensure_extensions(source: Source, target: Target, tables: Sequence[Table]) -> None:
+    """Makes the extensions that indexes, constraints and statistics need, as far as they can be had in the target.
+
+    Where one cannot, it is the index that cannot be built: staging says so, or leaves it out as the options have it.
+    """
+    oids = [table.oid for table in tables if table.indexes or table.constraints or table.statistics]
+    wanted = {row["name"]: row["schema"] for row in await source.fetch(source_query("extensions"), oids)}
+    if not wanted:
+        return
+    available = b"SELECT name::text FROM pg_catalog.pg_available_extensions WHERE installed_version IS NULL"
+    names = {row["name"] for row in await (await target.execute(available)).fetchall()}
+    missing = {name: schema for name, schema in wanted.items() if name in names}
+    if missing:
+        await create_schemas(target, missing.values())
+        async with target.transaction():
+            await target.execute(SCHEMA_LOCK)
+            for name, schema in missing.items():
+                await target.execute(_extension(name, schema))
 
 
 async def _of_target(target: Target, wanted: Sequence[UserType]) -> dict[tuple[str, str], UserType]:

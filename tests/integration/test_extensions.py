@@ -1,0 +1,86 @@
+"""Extensions that tables need: made where they can be had, and told where they cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from demo.embedded import FAST, Server, system_bin
+from tests.dump import difference, schema_of
+from tests.harness import Database, Databases, Etl
+from tests.mirror import assert_same
+
+TABLE = """
+    CREATE SCHEMA extra; CREATE EXTENSION hstore SCHEMA extra; CREATE EXTENSION citext;
+    CREATE EXTENSION btree_gist SCHEMA extra; CREATE EXTENSION pg_trgm;
+    CREATE DOMAIN email AS citext CHECK (VALUE LIKE '%@%');
+    CREATE TABLE items (
+        id int PRIMARY KEY, name citext UNIQUE, tags extra.hstore, many extra.hstore[], mail email, room int,
+        taken tstzrange, CONSTRAINT once EXCLUDE USING gist (room WITH =, taken WITH &&));
+    CREATE INDEX trigrams ON items USING gin (lower(name::text) gin_trgm_ops);
+    CREATE INDEX tagged ON items USING gin (tags);
+    INSERT INTO items VALUES
+        (1, 'Ann', 'a=>1, b=>NULL', ARRAY['"x y"=>""'::extra.hstore, NULL], 'A@b.c', 1, '[2024-01-01,)'),
+        (2, 'Ännchen', '', '{}', NULL, 2, '[2024-01-01,)');
+"""
+
+_numbers = count()
+
+
+@pytest.fixture(scope="module")
+def contrib() -> Iterator[Server]:
+    """A server of the machine's own PostgreSQL, with the extensions of contrib."""
+    folder = system_bin()
+    if folder is None:
+        pytest.skip("no pg_ctl on PATH; a PostgreSQL server package of the distribution, 13 or later, brings it")
+    server = Server.start(folder, FAST)
+    yield server
+    server.remove()
+
+
+def fresh(server: Server) -> Database:
+    """Makes an empty database; skips the test where the server has no contrib."""
+    name = f"extensions_{next(_numbers)}"
+    server.psql(f"CREATE DATABASE {name} TEMPLATE template0")
+    database = Database(server, name)
+    wanted = "SELECT count(*) FROM pg_available_extensions WHERE name IN ('hstore', 'citext', 'btree_gist', 'pg_trgm')"
+    if database.value(wanted) < 4:
+        pytest.skip("this server has no contrib; the package postgresql-contrib (Debian: postgresql) brings it")
+    return database
+
+
+def test_what_tables_need_is_made_with_its_types_and_operator_classes(contrib: Server) -> None:
+    """hstore and citext for columns, btree_gist and pg_trgm for indexes, each in its schema; again the next night."""
+    source, target = fresh(contrib), fresh(contrib)
+    source.execute(TABLE)
+    etl = Etl(Databases(source, target).environment)
+    for night in ("first", "second"):
+        done = etl("run", TABLES="items", ETL_VERIFY="checksum")
+        assert done.stderr == "", night
+        assert_same(source, target, ["items"])
+        assert difference(schema_of(source), schema_of(target)) == [], night
+
+
+def test_an_index_whose_extension_cannot_be_had_is_named(contrib: Server, databases: Databases) -> None:
+    """It is the index that cannot be built; nothing is published."""
+    source, target = fresh(contrib), databases.reporting
+    source.execute(
+        "CREATE EXTENSION pg_trgm; CREATE TABLE items (name text);"
+        "CREATE INDEX trigrams ON items USING gin (name gin_trgm_ops)"
+    )
+    done = Etl(Databases(source, target).environment)("run", TABLES="items")
+    assert done.status == 1
+    assert "table.failed public.items: index trigrams cannot be built" in done.stderr
+    assert target.value("SELECT to_regclass('items') IS NULL")
+
+
+def test_an_extension_of_a_columns_type_that_cannot_be_had_is_named(contrib: Server, databases: Databases) -> None:
+    """Before any row is read; nothing is published."""
+    source, target = fresh(contrib), databases.reporting
+    source.execute("CREATE EXTENSION hstore; CREATE TABLE items (tags hstore); CREATE TABLE fine ()")
+    done = Etl(Databases(source, target).environment)("run", TABLES="items,fine")
+    assert done.status == 1
+    assert 'extension "hstore" is not available' in done.stderr
+    assert target.value("SELECT to_regclass('fine') IS NULL")
