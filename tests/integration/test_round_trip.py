@@ -77,7 +77,7 @@ SORTABLE: dict[str, Literals] = {
 OTHERS: dict[str, Literals] = {
     "json": documents,
     "point": st.tuples(st.floats(), st.floats()).map(str),
-    "tsvector": st.text("ab c'", max_size=9).map(lambda text: "'" + text.replace("'", "''") + "'"),
+    "tsvector": st.text("ab c'", min_size=1, max_size=9).map(lambda text: "'" + text.replace("'", "''") + "'"),
 }
 
 

@@ -41,6 +41,18 @@ def test_a_new_table_comes_bare_unless_it_is_the_first(is_first: bool) -> None:
     assert text(swap._move(Relation("public", "orders"), STAGED, is_first=is_first)) == moved + bared
 
 
+def test_views_are_locked_before_the_tables_as_their_readers_do() -> None:
+    """The last view first, because it rests on the others; the timeouts hold for the locks and end with them."""
+    views = [view(2, 1), replace(view(3, 2), kind="m")]
+    first, locks, last = text(swap._locks([TABLE, replace(TABLE, name="items")], views))
+    assert first == "SET LOCAL lock_timeout = '100ms'; SET LOCAL statement_timeout = '500ms'"
+    assert locks == (
+        'DO \'BEGIN DROP MATERIALIZED VIEW "public"."v3"; DROP VIEW "public"."v2";'
+        ' LOCK TABLE "public"."orders", "public"."items" IN ACCESS EXCLUSIVE MODE; END\''
+    )
+    assert last == "SET LOCAL statement_timeout = 0"
+
+
 def test_locks_are_asked_for_in_one_statement() -> None:
     """statement_timeout counts each statement of a message anew, and must bound them all."""
     assert text(swap._as_one([sql.SQL("DROP VIEW v"), sql.SQL("LOCK TABLE t")])) == [
