@@ -64,6 +64,22 @@ async def lock(control: Target, run_id: str, chosen: Sequence[Relation]) -> None
     raise TableLocked(f"{table}{more} is being loaded by {who}; wait for it to end, or stop it")
 
 
+async def try_lock(target: Target, relations: Sequence[Relation]) -> bool:
+    """Takes the lock of each relation's place in staging, for as long as this session lasts; all of them, or none."""
+    names = _names([Relation(staging.schema_of(one.schema), one.name) for one in relations])
+    cursor = await target.execute(target_query("lock_tables"), names)
+    got = [Relation(row["schema"], row["name"]) for row in await cursor.fetchall() if row["locked"]]
+    if len(got) < len(relations):
+        await target.execute(target_query("unlock_tables"), _names(got))
+    return len(got) == len(relations)
+
+
+async def unlock(target: Target, relations: Sequence[Relation]) -> None:
+    """Lets go what ``try_lock`` took."""
+    names = _names([Relation(staging.schema_of(one.schema), one.name) for one in relations])
+    await target.execute(target_query("unlock_tables"), names)
+
+
 async def clear(control: Target, run_id: str, chosen: Sequence[Relation]) -> None:
     """Drops what killed runs left in staging, and closes their rows in the ledger; touches nothing else.
 

@@ -6,9 +6,11 @@ locks with a short timeout, gives way, and asks again until a deadline.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
+from typing import TypeVar
 
 import psycopg
 import structlog
@@ -31,7 +33,13 @@ PAUSE = (0.1, 1.0)
 # dependent_objects_still_exist: a view made since we looked
 _BLOCKED = {"55P03", "57014", "40P01", "2BP01"}
 
+# internal_error: "could not open relation with OID", "cache lookup failed": what pg_get_viewdef() and its like say of
+# something that was there when the query began
+_READ_WHILE_DROPPED = "XX000"
+
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,9 @@ async def publish(
             raise
         await _end_blockers(target, publishing.in_use)
         await publishing.until(LAST_TRY)
+    finally:
+        with suppress(psycopg.Error):  # a session that is gone has let them go
+            await guard.unlock(target, publishing.locked)
     return Published(len(tables), publishing.attempts, perf_counter() - began, publishing.blocked_ms)
 
 
@@ -140,6 +151,7 @@ class _Publish:
     in_place: Sequence[Relation]
     closes_run: bool
     staged: views.Staged | None = None
+    locked: Sequence[Relation] = ()
     alone: Sequence[live.Object] = ()
     attempts: int = 0
     blocked_ms: float = 0.0
@@ -157,9 +169,9 @@ class _Publish:
 
     async def until(self, deadline: float) -> None:
         """Publishes, trying again for ``deadline`` seconds while others are in the way."""
-        staged = self.staged
         try:
-            staged = self.staged = staged or await views.stage(self.target, self.swapped)
+            if (staged := self.staged) is None:
+                staged = self.staged = await _trying(self._stage, _is_changing, deadline)
             await staging.drop_aside(self.target, self.swapped)  # as far as a killed run has left them
             await self._flush()
             async with self.target.transaction():
@@ -168,7 +180,7 @@ class _Publish:
                 await self._check_staging(self.tables)
                 for table in self.in_place:
                     await inplace.replace(self.target, table)
-                self.alone = await inplace.refresh(self.target, self.in_place, _ready(self.staged))
+                self.alone = await inplace.refresh(self.target, self.in_place, _ready(staged))
                 await self._retried(deadline)
                 began = perf_counter()
             self.blocked_ms += (perf_counter() - began) * 1000
@@ -178,6 +190,20 @@ class _Publish:
         except PublishBlocked:
             self.staged = staged  # views that were staged anew in the transaction went with it
             raise
+
+    async def _stage(self) -> views.Staged:
+        """Stages the dependent views, when no other publish has one of them in staging; raises ViewsChanged."""
+        if self.locked:
+            await guard.unlock(self.target, self.locked)
+            self.locked = ()
+        wanted = [view.relation for view in await views.resting_on(self.target, self.swapped)]
+        if not await guard.try_lock(self.target, wanted):
+            raise ViewsChanged("another publish changes the views that rest on the live tables")
+        self.locked = wanted
+        staged = await views.stage(self.target, self.swapped)
+        if {view.relation for view in staged.found} - set(wanted):
+            raise ViewsChanged("somebody makes views on the live tables all the time")
+        return staged
 
     async def _check_staging(self, tables: Sequence[Relation]) -> None:
         """Raises PublishFailed where a staging table is not the one that this run has filled.
@@ -212,14 +238,8 @@ class _Publish:
 
     async def _retried(self, deadline: float) -> None:
         """Tries to swap until it succeeds; each try is a savepoint, so that the rows in place are replaced once."""
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(_is_blocked),
-            stop=stop_after_delay(deadline),
-            wait=wait_random(*PAUSE),
-            reraise=True,
-        )
         try:
-            await retrying(self._attempt)
+            await _trying(self._attempt, _is_blocked, deadline)
         except (psycopg.Error, ViewsChanged) as error:
             if not _is_blocked(error):
                 raise
@@ -232,7 +252,9 @@ class _Publish:
     async def _attempt(self) -> None:
         """Tries once; views are staged anew only when they have changed, because that may take its time."""
         self.attempts += 1
-        self.staged = self.staged or await views.stage(self.target, self.swapped)
+        if self.staged is None:
+            async with self.target.transaction():
+                self.staged = await self._stage()
         began = perf_counter()
         try:
             async with self.target.transaction():
@@ -267,8 +289,20 @@ def _ready(staged: views.Staged) -> list[Relation]:
     return [view.relation for view in staged.ready]
 
 
+def _is_changing(error: BaseException) -> bool:
+    return isinstance(error, ViewsChanged) or sqlstate(error) == _READ_WHILE_DROPPED
+
+
 def _is_blocked(error: BaseException) -> bool:
-    return sqlstate(error) in _BLOCKED or isinstance(error, ViewsChanged)
+    return sqlstate(error) in _BLOCKED or _is_changing(error)
+
+
+async def _trying(attempt: Callable[[], Awaitable[T]], again: Callable[[BaseException], bool], deadline: float) -> T:
+    """Makes attempts, with pauses, while their errors say so, for ``deadline`` seconds; raises the last error."""
+    retrying = AsyncRetrying(
+        retry=retry_if_exception(again), stop=stop_after_delay(deadline), wait=wait_random(*PAUSE), reraise=True
+    )
+    return await retrying(attempt)
 
 
 async def _blockers(target: Target, tables: Sequence[Relation]) -> list[str]:

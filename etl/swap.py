@@ -45,7 +45,7 @@ async def prepare(target: Target, tables: Sequence[Relation], staged: Staged) ->
     found = await live.objects(target, tables)
     refuse_obstacles(found)
     if tuple(live.views(found)) != staged.found:
-        raise ViewsChanged
+        raise ViewsChanged("somebody changes the views that rest on the live tables all the time")
     old = [one for one in found if one.is_live]
     moving = [*tables, *(view.relation for view in staged.ready)]
     in_staging = await live.objects(target, [_staging_name(one) for one in moving])

@@ -19,7 +19,7 @@ import psycopg
 from psycopg import sql
 
 from etl import live, postgres, staging
-from etl.errors import CannotCarry, one_line
+from etl.errors import CannotCarry, ViewsChanged, one_line
 from etl.live import Object
 from etl.postgres import Target
 from etl.selection import Relation
@@ -37,9 +37,10 @@ class Staged:
 async def stage(target: Target, tables: Sequence[Relation]) -> Staged:
     """Makes all views that rest on the live tables, on their staging tables instead.
 
-    Raises CannotCarry naming every view that cannot be made on the new tables, and what else stands in the way.
+    Raises CannotCarry naming every view that cannot be made on the new tables, and what else stands in the way;
+    ViewsChanged when a view was dropped while it was read.
     """
-    found = live.views(await live.objects(target, tables))
+    found = await resting_on(target, tables)
     await _clear(target, tables)
     await postgres.create_schemas(target, {staging.schema_of(view.schema) for view in found})
     made: dict[int, int] = await _staging_oids(target, tables)
@@ -60,6 +61,11 @@ async def stage(target: Target, tables: Sequence[Relation]) -> Staged:
     if problems:
         raise CannotCarry("; ".join(problems))
     return Staged(tuple(found), tuple(ready), tuple(late))
+
+
+async def resting_on(target: Target, tables: Sequence[Relation]) -> list[Object]:
+    """Reads the views that rest on the live tables, in the order in which they can be made."""
+    return live.views(await live.objects(target, tables))
 
 
 async def _clear(target: Target, tables: Sequence[Relation]) -> None:
@@ -106,7 +112,8 @@ async def _definition(target: Target, view: Object) -> str:
     await _search(target, view.reads_schemas)
     cursor = await target.execute("SELECT rtrim(pg_catalog.pg_get_viewdef(%s::oid), ';') AS definition", [view.oid])
     row = await cursor.fetchone()
-    assert row is not None
+    if row is None or row["definition"] is None:
+        raise ViewsChanged(f"view {view} was dropped while the publish read it")
     return str(row["definition"])
 
 

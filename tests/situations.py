@@ -102,6 +102,15 @@ def kill(database: Database, query: str, run_id: str = "tonight") -> None:
     assert database.value(f"SELECT pg_terminate_backend({pid}, 10000)")
 
 
+def kill_holder(source: Database, run_id: str = "tonight") -> None:
+    """Terminates the session that holds a run's snapshot: the one of the run that idles in its transaction."""
+    ((pid,),) = source.rows(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'"
+        f" AND application_name = 'nightly-etl {run_id}'"
+    )
+    assert source.value(f"SELECT pg_terminate_backend({pid}, 10000)")
+
+
 def live(database: Database) -> list[tuple[str, int]]:
     """Gives the live tables with their oids: a table that was replaced has another."""
     rows = database.rows(

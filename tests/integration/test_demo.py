@@ -61,8 +61,8 @@ class Demo:
     def _look(self) -> None:
         with suppress(psutil.NoSuchProcess):
             for process in psutil.Process(self.process.pid).children(recursive=True):
-                with suppress(psutil.NoSuchProcess):
-                    self.started.setdefault(process, process.cmdline())
+                with suppress(psutil.NoSuchProcess):  # taken anew: between fork and exec it was the demo's own
+                    self.started[process] = process.cmdline()
 
     def assert_nothing_is_left(self) -> None:
         """Fails when a process still runs, or data is still there."""

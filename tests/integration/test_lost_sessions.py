@@ -8,9 +8,9 @@ import pytest
 
 from demo.embedded import FAST, Server
 from tests.harness import Database, Databases, Etl
-from tests.situations import ended, gate_closed, kill, ledger, live, make_gated, sessions, until, waiting
+from tests.situations import ended, gate_closed, kill, kill_holder, ledger, live, make_gated, sessions, until, waiting
 
-READER, WRITER, HOLDER = 'COPY (SELECT "id"', 'COPY "etl_staging_public"', "What a staging table needs"
+READER, WRITER = 'COPY (SELECT "id"', 'COPY "etl_staging_public"'
 ROWS = 40_000
 
 
@@ -71,7 +71,7 @@ def test_a_run_whose_snapshot_is_lost_takes_another_for_all_its_tables(gated: Da
     with etl.started("run", TABLES="orders,gated,gated_too", ETL_RUN_ID="tonight", ETL_JOBS="1") as process:
         with gate_closed(gated.operational):
             stands_still(gated)
-            kill(gated.operational, HOLDER)
+            kill_holder(gated.operational)
             gated.operational.execute("UPDATE orders SET day = 'tomorrow'")
         done = ended(process)
     assert (done.status, done.stderr) == (0, "")

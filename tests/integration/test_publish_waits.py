@@ -97,3 +97,17 @@ async def test_two_publishes_at_once_both_succeed(databases: Databases, etl: Etl
     done = await asyncio.gather(*(asyncio.to_thread(etl, "publish", run_id) for run_id in ("three", "four")))
     assert [(one.status, one.stderr) for one in done] == [(0, ""), (0, "")]
     assert databases.reporting.rows("SELECT * FROM joined") == [(1,)]
+
+
+def test_a_view_that_another_publish_has_in_staging_is_waited_for(night: Databases, etl: Etl) -> None:
+    """Two publishes never stage one view at once: the second waits for the first one's lock of the view's place."""
+    night.reporting.execute("CREATE VIEW joined AS SELECT o.id FROM orders o JOIN customers c USING (id)")
+    assert etl("run", TABLES="orders", ETL_RUN_ID="tonight", ETL_PUBLISH="defer").status == 0
+    key = "hashtextextended('nightly-etl table etl_staging_public.joined', 0)"
+    with night.reporting.connect() as other:
+        other.execute(f"SELECT pg_advisory_lock({key})")
+        waits = etl("publish", "tonight", ETL_PUBLISH_DEADLINE="1")
+        assert (waits.status, "another publish changes the views" in waits.stderr) == (1, True)
+        other.execute(f"SELECT pg_advisory_unlock({key})")
+    assert etl("publish", "tonight").status == 0
+    assert night.reporting.rows("SELECT * FROM joined") == [(1,)]
