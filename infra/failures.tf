@@ -1,0 +1,101 @@
+# An execution that failed, timed out or was aborted: the notifier tells Slack what the machine could not tell itself, and
+# the topic tells whoever subscribed.
+
+locals {
+  failed_execution_pattern = {
+    source      = ["aws.states"]
+    detail-type = ["Step Functions Execution Status Change"]
+    detail = {
+      status          = ["FAILED", "TIMED_OUT", "ABORTED"]
+      stateMachineArn = [local.machine_arn, "${local.machine_arn}-batches"]
+    }
+  }
+
+  topic_arn = var.topic_arn == null ? aws_sns_topic.this[0].arn : var.topic_arn
+}
+
+resource "aws_cloudwatch_event_rule" "failed" {
+  name          = "${var.name}-failed"
+  description   = "An execution of ${var.name} failed, timed out or was aborted"
+  event_pattern = jsonencode(local.failed_execution_pattern)
+  tags          = var.tags
+}
+
+resource "aws_cloudwatch_event_target" "notifier" {
+  rule = aws_cloudwatch_event_rule.failed.name
+  arn  = module.notifier.arn
+
+  dead_letter_config {
+    arn = aws_sqs_queue.undelivered.arn
+  }
+}
+
+resource "aws_lambda_permission" "failed" {
+  statement_id  = "FailedExecutions"
+  action        = "lambda:InvokeFunction"
+  function_name = module.notifier.name
+  principal     = "events.amazonaws.com"
+  source_arn    = aws_cloudwatch_event_rule.failed.arn
+}
+
+resource "aws_cloudwatch_event_target" "topic" {
+  rule = aws_cloudwatch_event_rule.failed.name
+  arn  = local.topic_arn
+
+  input_transformer {
+    input_paths = {
+      execution = "$.detail.executionArn"
+      status    = "$.detail.status"
+      time      = "$.time"
+    }
+    input_template = "\"${var.name}: <status> at <time>. The reporting side holds what it held. Execution <execution>, logs in ${local.job_log_group}.\""
+  }
+
+  dead_letter_config {
+    arn = aws_sqs_queue.undelivered.arn
+  }
+}
+
+resource "aws_sns_topic" "this" {
+  count = var.topic_arn == null ? 1 : 0
+
+  name              = var.name
+  kms_master_key_id = module.settings.kms_key_arn
+  tags              = var.tags
+}
+
+resource "aws_sns_topic_policy" "this" {
+  count = var.topic_arn == null ? 1 : 0
+
+  arn = aws_sns_topic.this[0].arn
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      # The rule publishes failed executions, and this account's alarms publish theirs.
+      {
+        Sid       = "FailedExecutionsAndAlarms"
+        Effect    = "Allow"
+        Principal = { Service = ["events.amazonaws.com", "cloudwatch.amazonaws.com"] }
+        Action    = "sns:Publish"
+        Resource  = aws_sns_topic.this[0].arn
+        Condition = {
+          ArnLike = {
+            "aws:SourceArn" = [
+              aws_cloudwatch_event_rule.failed.arn,
+              "arn:${local.partition}:cloudwatch:${local.region}:${local.account}:alarm:${var.name}-*",
+            ]
+          }
+        }
+      },
+    ]
+  })
+}
+
+resource "aws_sns_topic_subscription" "email" {
+  for_each = var.emails
+
+  topic_arn = local.topic_arn
+  protocol  = "email"
+  endpoint  = each.value
+}

@@ -1,0 +1,29 @@
+output "queue_arn" {
+  description = "ARN of the job queue."
+  value       = aws_batch_job_queue.this.arn
+}
+
+output "job_definition_arn" {
+  description = "ARN of the job definition's revision."
+  value       = aws_batch_job_definition.this.arn
+}
+
+output "job_role_arn" {
+  description = "ARN of the role of the copy itself."
+  value       = aws_iam_role.job.arn
+}
+
+output "log_group_name" {
+  description = "The job's log group."
+  value       = aws_cloudwatch_log_group.this.name
+}
+
+output "log_group_arn" {
+  description = "ARN of the job's log group."
+  value       = aws_cloudwatch_log_group.this.arn
+}
+
+output "start_statements" {
+  description = "IAM statements that let a state machine run the job and wait for it."
+  value       = local.start_statements
+}

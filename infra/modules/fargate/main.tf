@@ -1,0 +1,180 @@
+# ECS on Fargate: a cluster (made or given), the job's task definition with its roles; and, where a schedule is given, the
+# job every night without a state machine (schedule.tf).
+
+data "aws_caller_identity" "this" {}
+data "aws_partition" "this" {}
+data "aws_region" "this" {}
+
+locals {
+  account      = data.aws_caller_identity.this.account_id
+  region       = data.aws_region.this.id # 5.x and 6.x of the provider have different names for it
+  partition    = data.aws_partition.this.partition
+  make_cluster = var.cluster_arn == null
+  cluster_arn  = local.make_cluster ? aws_ecs_cluster.this[0].arn : var.cluster_arn
+  cluster_name = element(split("/", local.cluster_arn), 1)
+  family_arn   = "arn:${local.partition}:ecs:${local.region}:${local.account}:task-definition/${var.name}"
+  provider     = var.spot ? "FARGATE_SPOT" : "FARGATE"
+
+  container = {
+    name                   = "etl"
+    image                  = var.image
+    command                = var.command
+    essential              = true
+    readonlyRootFilesystem = true
+    stopTimeout            = 120
+    environment            = [for name in sort(keys(var.environment)) : { name = name, value = var.environment[name] }]
+    linuxParameters        = { capabilities = { drop = ["ALL"] }, initProcessEnabled = false }
+
+    logConfiguration = {
+      logDriver = "awslogs"
+      options = {
+        awslogs-group         = aws_cloudwatch_log_group.this.name
+        awslogs-region        = local.region
+        awslogs-stream-prefix = "etl"
+      }
+    }
+  }
+}
+
+resource "aws_ecs_cluster" "this" {
+  count = local.make_cluster ? 1 : 0
+
+  name = var.name
+  tags = var.tags
+
+  setting {
+    name  = "containerInsights"
+    value = "enabled"
+  }
+}
+
+resource "aws_ecs_cluster_capacity_providers" "this" {
+  count = local.make_cluster ? 1 : 0
+
+  cluster_name       = aws_ecs_cluster.this[0].name
+  capacity_providers = ["FARGATE", "FARGATE_SPOT"]
+}
+
+resource "aws_ecs_task_definition" "this" {
+  family                   = var.name
+  requires_compatibilities = ["FARGATE"]
+  network_mode             = "awsvpc"
+  cpu                      = var.vcpu * 1024
+  memory                   = var.memory_mb
+  task_role_arn            = aws_iam_role.job.arn
+  execution_role_arn       = aws_iam_role.execution.arn
+  container_definitions    = jsonencode(concat([local.container], var.extra_container_definitions))
+  tags                     = var.tags
+
+  runtime_platform {
+    operating_system_family = "LINUX"
+    cpu_architecture        = upper(var.architecture)
+  }
+
+  ephemeral_storage {
+    size_in_gib = var.ephemeral_storage_gb
+  }
+}
+
+resource "aws_cloudwatch_log_group" "this" {
+  name              = "/${var.name}/job"
+  retention_in_days = var.log_retention_days
+  kms_key_id        = var.log_kms_key_arn
+  tags              = var.tags
+}
+
+# ---- the job's roles
+
+resource "aws_iam_role" "job" {
+  name                 = "${var.name}-job"
+  description          = "What the copy itself may do"
+  permissions_boundary = var.permissions_boundary
+  assume_role_policy   = local.tasks_assume
+  tags                 = var.tags
+}
+
+resource "aws_iam_role_policy" "job" {
+  name   = "job"
+  role   = aws_iam_role.job.id
+  policy = jsonencode({ Version = "2012-10-17", Statement = var.statements })
+}
+
+resource "aws_iam_role" "execution" {
+  name                 = "${var.name}-execution"
+  description          = "What ECS may do to start the job's container"
+  permissions_boundary = var.permissions_boundary
+  assume_role_policy   = local.tasks_assume
+  tags                 = var.tags
+}
+
+resource "aws_iam_role_policy" "execution" {
+  name   = "execution"
+  role   = aws_iam_role.execution.id
+  policy = jsonencode({ Version = "2012-10-17", Statement = concat(local.log_statements, var.pull_statements) })
+}
+
+locals {
+  tasks_assume = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      # ECS takes the role for this account's tasks, and in nobody else's name.
+      {
+        Sid       = "TasksOfThisAccount"
+        Effect    = "Allow"
+        Action    = "sts:AssumeRole"
+        Principal = { Service = "ecs-tasks.amazonaws.com" }
+        Condition = {
+          StringEquals = { "aws:SourceAccount" = local.account }
+          ArnLike      = { "aws:SourceArn" = "arn:${local.partition}:ecs:${local.region}:${local.account}:*" }
+        }
+      },
+    ]
+  })
+
+  log_statements = [
+    # The container's output, in the job's log group.
+    {
+      Sid      = "WriteJobLogs"
+      Effect   = "Allow"
+      Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+      Resource = ["${aws_cloudwatch_log_group.this.arn}:*"]
+    },
+  ]
+
+  run_statements = [
+    # Starts the task: this family (each revision, for a deployment may come between two nights), in this cluster.
+    {
+      Sid       = "RunTheTask"
+      Effect    = "Allow"
+      Action    = ["ecs:RunTask"]
+      Resource  = [local.family_arn, "${local.family_arn}:*"]
+      Condition = { ArnEquals = { "ecs:cluster" = local.cluster_arn } }
+    },
+    # Gives the task its two roles, and gives them to nothing but tasks.
+    {
+      Sid       = "PassTheTasksRoles"
+      Effect    = "Allow"
+      Action    = ["iam:PassRole"]
+      Resource  = [aws_iam_role.job.arn, aws_iam_role.execution.arn]
+      Condition = { StringEquals = { "iam:PassedToService" = "ecs-tasks.amazonaws.com" } }
+    },
+  ]
+
+  # ---- what the state machine needs to run a task and wait for it (.sync)
+  start_statements = concat(local.run_statements, [
+    # Ends it when the execution is aborted or times out, and asks how it is. A task's ARN is not known beforehand.
+    {
+      Sid      = "StopAndDescribeTasks"
+      Effect   = "Allow"
+      Action   = ["ecs:StopTask", "ecs:DescribeTasks"]
+      Resource = ["arn:${local.partition}:ecs:${local.region}:${local.account}:task/${local.cluster_name}/*"]
+    },
+    # .sync hears of the task's end through a rule that Step Functions makes, and manages, in this account.
+    {
+      Sid      = "ManagedRuleForTasks"
+      Effect   = "Allow"
+      Action   = ["events:PutTargets", "events:PutRule", "events:DescribeRule"]
+      Resource = ["arn:${local.partition}:events:${local.region}:${local.account}:rule/StepFunctionsGetEventsForECSTaskRule"]
+    },
+  ])
+}

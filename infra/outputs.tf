@@ -1,0 +1,64 @@
+output "repository_url" {
+  description = "Where `make deploy` pushes the image; null where no repository is made."
+  value       = one([for made in module.image : made.repository_url])
+}
+
+output "state_machine_arn" {
+  description = "The nightly state machine."
+  value       = aws_sfn_state_machine.nightly.arn
+}
+
+output "batches_state_machine_arn" {
+  description = "The state machine that takes one big table batch by batch."
+  value       = aws_sfn_state_machine.batches.arn
+}
+
+output "starter_function_name" {
+  description = "Call it to run now: `aws lambda invoke --function-name … --payload '{\"rerun\": \"2\"}' …`."
+  value       = module.starter.name
+}
+
+output "secrets_to_set" {
+  description = "The SecureStrings that hold a placeholder until somebody sets them."
+  value       = concat(module.settings.secret_names, module.slack.secret_names)
+}
+
+output "parameter_path" {
+  description = "ETL_PARAMETER_PATH of the job."
+  value       = module.settings.path
+}
+
+output "kms_key_arn" {
+  description = "The key of secrets, logs and the topic."
+  value       = module.settings.kms_key_arn
+}
+
+output "topic_arn" {
+  description = "The topic of failures and alarms."
+  value       = local.topic_arn
+}
+
+output "job_role_arn" {
+  description = "The role of the copy itself."
+  value       = local.job_role_arn
+}
+
+output "security_group_ids" {
+  description = "The job's security groups; a database's group must let them in."
+  value       = local.security_group_ids
+}
+
+output "log_group_name" {
+  description = "The job's log group."
+  value       = local.job_log_group
+}
+
+output "dashboard_name" {
+  description = "The CloudWatch dashboard."
+  value       = aws_cloudwatch_dashboard.this.dashboard_name
+}
+
+output "failed_execution_pattern" {
+  description = "The event pattern of failed executions, as JSON."
+  value       = aws_cloudwatch_event_rule.failed.event_pattern
+}

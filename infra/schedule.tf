@@ -1,0 +1,103 @@
+# Every night: schedule -> starter -> the run of that date. The starter makes it one run a date, however often it is called.
+
+resource "aws_scheduler_schedule" "nightly" {
+  name                         = var.name
+  description                  = "Starts the nightly copy"
+  schedule_expression          = var.schedule.expression
+  schedule_expression_timezone = var.schedule.timezone
+  state                        = var.schedule.enabled ? "ENABLED" : "DISABLED"
+
+  flexible_time_window {
+    mode                      = var.schedule.flexible_minutes > 0 ? "FLEXIBLE" : "OFF"
+    maximum_window_in_minutes = var.schedule.flexible_minutes > 0 ? var.schedule.flexible_minutes : null
+  }
+
+  target {
+    arn      = module.starter.arn
+    role_arn = aws_iam_role.schedule.arn
+    # The time for which it was scheduled, so that a start that was delayed past midnight is still that day's run.
+    # Written out, because jsonencode() would escape the < and > of Scheduler's own placeholder.
+    input = "{\"detail-type\": \"Scheduled Event\", \"time\": \"<aws.scheduler.scheduled-time>\"}"
+
+    retry_policy {
+      maximum_event_age_in_seconds = 7200
+      maximum_retry_attempts       = 20
+    }
+
+    dead_letter_config {
+      arn = aws_sqs_queue.undelivered.arn
+    }
+  }
+}
+
+resource "aws_iam_role" "schedule" {
+  name                 = "${var.name}-schedule"
+  description          = "What the schedule may do"
+  permissions_boundary = var.permissions_boundary
+  tags                 = var.tags
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      # Scheduler takes the role for this account's schedules, and in nobody else's name.
+      {
+        Sid       = "SchedulesOfThisAccount"
+        Effect    = "Allow"
+        Action    = "sts:AssumeRole"
+        Principal = { Service = "scheduler.amazonaws.com" }
+        Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
+      },
+    ]
+  })
+}
+
+resource "aws_iam_role_policy" "schedule" {
+  name = "schedule"
+  role = aws_iam_role.schedule.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      # Calls the starter.
+      {
+        Sid      = "CallTheStarter"
+        Effect   = "Allow"
+        Action   = ["lambda:InvokeFunction"]
+        Resource = [module.starter.arn]
+      },
+      # Puts aside what could not be delivered, where the alarm sees it.
+      {
+        Sid      = "PutAsideUndelivered"
+        Effect   = "Allow"
+        Action   = ["sqs:SendMessage"]
+        Resource = [aws_sqs_queue.undelivered.arn]
+      },
+    ]
+  })
+}
+
+resource "aws_sqs_queue" "undelivered" {
+  name                      = "${var.name}-undelivered"
+  message_retention_seconds = 1209600 # 14 days, the longest
+  sqs_managed_sse_enabled   = true
+  tags                      = var.tags
+}
+
+resource "aws_sqs_queue_policy" "undelivered" {
+  queue_url = aws_sqs_queue.undelivered.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      # The rule puts aside events of failed executions that neither the notifier nor the topic took.
+      {
+        Sid       = "UndeliveredEvents"
+        Effect    = "Allow"
+        Principal = { Service = "events.amazonaws.com" }
+        Action    = "sqs:SendMessage"
+        Resource  = aws_sqs_queue.undelivered.arn
+        Condition = { ArnEquals = { "aws:SourceArn" = aws_cloudwatch_event_rule.failed.arn } }
+      },
+    ]
+  })
+}

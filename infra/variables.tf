@@ -1,0 +1,527 @@
+# ---- what it is called
+
+variable "name" {
+  description = "Name of the deployment; everything made here is named after it, so two of them fit into one account."
+  type        = string
+  default     = "nightly-etl"
+
+  validation {
+    condition     = can(regex("^[a-z](-?[a-z0-9]+)*$", var.name)) && length(var.name) <= 40
+    error_message = "name must be lower-case letters, digits and single hyphens, begin with a letter, and have 40 characters at most."
+  }
+}
+
+variable "tags" {
+  description = "Tags of everything that takes tags."
+  type        = map(string)
+  default     = {}
+}
+
+# ---- what runs
+
+variable "image" {
+  description = "The job's image, by digest: 123456789012.dkr.ecr.eu-central-1.amazonaws.com/nightly-etl@sha256:…. `make deploy` builds it, pushes it and says it."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[^@[:space:]]+@sha256:[0-9a-f]{64}$", var.image))
+    error_message = "image must end with a digest, …@sha256: and 64 hexadecimal digits: a tag may be moved, and a rollback needs to know what ran."
+  }
+}
+
+variable "architecture" {
+  description = "The image's architecture: x86_64 or arm64."
+  type        = string
+  default     = "x86_64"
+
+  validation {
+    condition     = contains(["x86_64", "arm64"], var.architecture)
+    error_message = "architecture must be x86_64 or arm64."
+  }
+}
+
+variable "create_repository" {
+  description = "Whether to make an ECR repository for the image."
+  type        = bool
+  default     = true
+}
+
+variable "keep_images" {
+  description = "How many images stay in the repository."
+  type        = number
+  default     = 20
+
+  validation {
+    condition     = var.keep_images >= 2 && floor(var.keep_images) == var.keep_images
+    error_message = "keep_images must be a whole number, 2 or more: the image in use and one to roll back to."
+  }
+}
+
+variable "force_destroy" {
+  description = "Whether `terraform destroy` takes the images with it."
+  type        = bool
+  default     = false
+}
+
+variable "environment" {
+  description = "More environment variables of the job and its functions, such as ETL_JOBS; no secrets, for they stand in the state."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = !anytrue([for name in keys(var.environment) : can(regex("PASSWORD|_URL$|MASK_KEY|SECRET|TOKEN", name))])
+    error_message = "environment stands in the state; passwords, URLs, keys and tokens belong into Parameter Store (secrets)."
+  }
+}
+
+# ---- where it runs
+
+variable "vpc_id" {
+  description = "VPC of the job."
+  type        = string
+
+  validation {
+    condition     = can(regex("^vpc-[0-9a-f]+$", var.vpc_id))
+    error_message = "vpc_id must look like vpc-0123456789abcdef0."
+  }
+}
+
+variable "subnet_ids" {
+  description = "Subnets from which the databases, and AWS's APIs, can be reached."
+  type        = list(string)
+
+  validation {
+    condition     = length(var.subnet_ids) > 0 && alltrue([for id in var.subnet_ids : can(regex("^subnet-[0-9a-f]+$", id))])
+    error_message = "subnet_ids must be one or more of the form subnet-0123456789abcdef0."
+  }
+}
+
+variable "assign_public_ip" {
+  description = "Whether containers on Fargate get a public address: in public subnets without NAT or endpoints. The functions never get one."
+  type        = bool
+  default     = false
+}
+
+variable "security_group_ids" {
+  description = "Security groups of the job, where none is to be made."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for id in var.security_group_ids : can(regex("^sg-[0-9a-f]+$", id))])
+    error_message = "security_group_ids must be of the form sg-0123456789abcdef0."
+  }
+}
+
+variable "databases" {
+  description = "The databases, by a name of yours: security group or CIDR, port, and whether the group is to allow the job."
+  type = map(object({
+    security_group_id = optional(string)
+    cidr              = optional(string)
+    port              = optional(number, 5432)
+    allow             = optional(bool, true)
+  }))
+  default = {}
+
+  validation {
+    condition     = alltrue([for database in values(var.databases) : (database.security_group_id == null) != (database.cidr == null)])
+    error_message = "each of databases needs either security_group_id or cidr."
+  }
+
+  validation {
+    condition     = alltrue([for database in values(var.databases) : database.port >= 1 && database.port <= 65535])
+    error_message = "each of databases needs a port from 1 to 65535."
+  }
+
+  validation {
+    condition     = alltrue([for database in values(var.databases) : database.cidr == null || can(cidrhost(coalesce(database.cidr, "none"), 0))])
+    error_message = "cidr of each of databases must be one, such as 10.0.12.0/24."
+  }
+
+  validation {
+    condition     = length(var.databases) > 0 || length(var.security_group_ids) > 0
+    error_message = "databases must name the databases, or security_group_ids the groups that reach them; with neither, the job reaches nothing."
+  }
+}
+
+variable "https_cidrs" {
+  description = "Where AWS's APIs are: everywhere, through NAT. [] where they are behind endpoints only."
+  type        = list(string)
+  default     = ["0.0.0.0/0"]
+
+  validation {
+    condition     = alltrue([for cidr in var.https_cidrs : can(cidrhost(cidr, 0))])
+    error_message = "https_cidrs must be CIDRs, such as 0.0.0.0/0."
+  }
+}
+
+variable "https_security_groups" {
+  description = "Security groups of the VPC's interface endpoints, by a name of yours."
+  type        = map(string)
+  default     = {}
+}
+
+variable "https_prefix_lists" {
+  description = "Prefix lists of the VPC's gateway endpoints (S3), by a name of yours."
+  type        = map(string)
+  default     = {}
+}
+
+# ---- what it copies
+
+variable "parameter_path" {
+  description = "Where the job's settings are in Parameter Store (ETL_PARAMETER_PATH); null for /<name>. Slack's are beside it, at <path>-slack."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.parameter_path == null || (can(regex("^(/[A-Za-z0-9_.-]+){1,14}$", var.parameter_path)) && !can(regex("(?i)^/(aws|ssm)", var.parameter_path)))
+    error_message = "parameter_path must look like /nightly-etl/prod, without a slash at its end, and not begin with /aws or /ssm."
+  }
+}
+
+variable "secrets" {
+  description = "SecureStrings that the job reads, by name under the path, with what they are for. Made with a placeholder; the values are set by hand and never in the state."
+  type        = map(string)
+  default = {
+    "operational/url" = "The operational database, as a libpq URL with its password."
+    "reporting/url"   = "The reporting database, as a libpq URL with its password."
+  }
+}
+
+variable "slack_secrets" {
+  description = "SecureStrings that the notifier reads: webhook_url, or bot_token and channel."
+  type        = map(string)
+  default     = { webhook_url = "Slack's incoming webhook." }
+
+  validation {
+    condition     = contains(keys(var.slack_secrets), "webhook_url") || (contains(keys(var.slack_secrets), "bot_token") && contains(keys(var.slack_secrets), "channel"))
+    error_message = "slack_secrets must name webhook_url, or bot_token and channel."
+  }
+}
+
+variable "settings" {
+  description = "Settings of the job that are no secrets, by parameter: tables, jobs, verify, options …"
+  type        = map(string)
+  default     = {}
+}
+
+variable "kms_key_arn" {
+  description = "KMS key of secrets, logs and the topic; null makes one. A key of yours must let CloudWatch Logs, EventBridge and CloudWatch use it (modules/settings/main.tf shows how)."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/", var.kms_key_arn))
+    error_message = "kms_key_arn must be the ARN of a key (not of an alias): IAM policies are written on keys."
+  }
+}
+
+variable "rds_db_users" {
+  description = "Database users that the job signs in as with tokens: arn:aws:rds-db:eu-central-1:123456789012:dbuser:cluster-ABC/etl_reader."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.rds_db_users : can(regex("^arn:[a-z-]+:rds-db:[a-z0-9-]+:[0-9]{12}:dbuser:[^/*]+/[^*]+$", arn))])
+    error_message = "rds_db_users must be ARNs of database users, without *: arn:aws:rds-db:eu-central-1:123456789012:dbuser:cluster-ABC/etl_reader."
+  }
+}
+
+# ---- on what
+
+variable "compute" {
+  description = "What runs the containers: batch, fargate or codebuild."
+  type        = string
+  default     = "batch"
+
+  validation {
+    condition     = contains(["batch", "fargate", "codebuild"], var.compute)
+    error_message = "compute must be batch, fargate or codebuild."
+  }
+}
+
+variable "batch" {
+  description = "With compute = batch: the environments and a container's size (modules/batch)."
+  type = object({
+    platform             = optional(string, "fargate")
+    spot                 = optional(bool, true)
+    max_vcpus            = optional(number, 16)
+    instance_types       = optional(list(string), ["optimal"])
+    vcpu                 = optional(number, 1)
+    memory_mb            = optional(number, 2048)
+    ephemeral_storage_gb = optional(number, 21)
+    attempts             = optional(number, 3)
+  })
+  default = {}
+}
+
+variable "fargate" {
+  description = "With compute = fargate: the cluster and a task's size (modules/fargate)."
+  type = object({
+    cluster_arn          = optional(string)
+    spot                 = optional(bool, false)
+    vcpu                 = optional(number, 1)
+    memory_mb            = optional(number, 2048)
+    ephemeral_storage_gb = optional(number, 21)
+  })
+  default = {}
+}
+
+variable "extra_container_definitions" {
+  description = "With compute = fargate: containers beside the job's own in the task."
+  type        = any
+  default     = []
+}
+
+variable "codebuild" {
+  description = "With compute = codebuild: the image without a source, or the repository with its buildspec.yml (modules/codebuild)."
+  type = object({
+    source_code = optional(object({
+      type      = string
+      location  = string
+      version   = optional(string)
+      buildspec = optional(string, "buildspec.yml")
+    }))
+    standard_image    = optional(string, "aws/codebuild/amazonlinux-x86_64-standard:5.0")
+    compute_type      = optional(string, "BUILD_GENERAL1_SMALL")
+    concurrent_builds = optional(number)
+  })
+  default = {}
+}
+
+variable "codebuild_source_statements" {
+  description = "With compute = codebuild and a source: IAM statements that let the project fetch it."
+  type        = any
+  default     = []
+}
+
+# ---- when and how
+
+variable "schedule" {
+  description = "When it runs: Scheduler's expression, time zone, how many minutes it may begin later, and whether it does."
+  type = object({
+    expression       = optional(string, "cron(15 1 * * ? *)")
+    timezone         = optional(string, "UTC")
+    flexible_minutes = optional(number, 15)
+    enabled          = optional(bool, true)
+  })
+  default = {}
+
+  validation {
+    condition     = can(regex("^(cron|rate|at)\\(.+\\)$", var.schedule.expression))
+    error_message = "schedule.expression must be Scheduler's, such as cron(15 1 * * ? *) or rate(1 day)."
+  }
+
+  validation {
+    condition     = can(regex("^[A-Za-z_]+(/[A-Za-z0-9_+-]+)*$", var.schedule.timezone))
+    error_message = "schedule.timezone must be a zone's name, such as Europe/Berlin or UTC."
+  }
+
+  validation {
+    condition     = var.schedule.flexible_minutes >= 0 && var.schedule.flexible_minutes <= 1440
+    error_message = "schedule.flexible_minutes must be from 0 (off) to 1440."
+  }
+}
+
+variable "shards" {
+  description = "How many shards to plan, or the shards themselves: [\"orders,items\", \"audit.*\"] is not it; lists of tables are, [[\"orders\", \"items\"], [\"audit.log\"]]."
+  type        = any
+  default     = 4
+
+  validation {
+    condition = try(
+      tonumber(var.shards) >= 1 && floor(tonumber(var.shards)) == tonumber(var.shards),
+      length(var.shards) > 0 && alltrue([for shard in var.shards : length(shard) > 0 && alltrue([for table in shard : can(regex("^[^\"'\\\\$%]+$", table))])]),
+      false,
+    )
+    error_message = "shards must be a whole number from 1 on, or a list of lists of table names without quotes, backslashes, $ or %."
+  }
+}
+
+variable "max_concurrency" {
+  description = "How many shards run at once; 0 for all."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.max_concurrency >= 0 && var.max_concurrency <= 40 && floor(var.max_concurrency) == var.max_concurrency
+    error_message = "max_concurrency must be a whole number from 0 to 40, which is what an inline Map runs at once."
+  }
+}
+
+variable "load_timeout_seconds" {
+  description = "Seconds that a container may take."
+  type        = number
+  default     = 21600
+
+  validation {
+    condition     = var.load_timeout_seconds >= 300 && var.load_timeout_seconds <= 86400 && floor(var.load_timeout_seconds) == var.load_timeout_seconds
+    error_message = "load_timeout_seconds must be a whole number from 300 to 86400."
+  }
+}
+
+variable "batch_rows" {
+  description = "Rows of a batch, in the state machine for one big table."
+  type        = number
+  default     = 20000
+
+  validation {
+    condition     = var.batch_rows >= 1 && floor(var.batch_rows) == var.batch_rows
+    error_message = "batch_rows must be a whole number, 1 or more."
+  }
+}
+
+variable "transform_state_machine_arn" {
+  description = "A state machine of yours that runs after the publish, dbt say; null for none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.transform_state_machine_arn == null || can(regex("^arn:[a-z-]+:states:[a-z0-9-]+:[0-9]{12}:stateMachine:[A-Za-z0-9_-]+$", var.transform_state_machine_arn))
+    error_message = "transform_state_machine_arn must be a state machine's ARN."
+  }
+}
+
+variable "definitions_path" {
+  description = "Folder of the state machines' definitions; null for statemachine/ beside this module, where the repository has it."
+  type        = string
+  default     = null
+}
+
+# ---- the functions
+
+variable "notifier_zip" {
+  description = "The notifier's zip; `make zips` makes dist/notifier.zip."
+  type        = string
+}
+
+variable "starter_zip" {
+  description = "The starter's zip; `make zips` makes dist/starter.zip."
+  type        = string
+}
+
+variable "notifier_handler" {
+  description = "Handler within the notifier's zip."
+  type        = string
+  default     = "notifier.app.handler"
+}
+
+variable "starter_handler" {
+  description = "Handler within the starter's zip."
+  type        = string
+  default     = "starter.app.handler"
+}
+
+variable "zip_architecture" {
+  description = "Architecture of the two zips' functions; they are Python alone and run on either."
+  type        = string
+  default     = "arm64"
+
+  validation {
+    condition     = contains(["x86_64", "arm64"], var.zip_architecture)
+    error_message = "zip_architecture must be x86_64 or arm64."
+  }
+}
+
+variable "function_entry_point" {
+  description = "What makes a function of the image."
+  type        = list(string)
+  default     = ["python", "-m", "awslambdaric"]
+}
+
+# ---- who is told, and what is kept
+
+variable "topic_arn" {
+  description = "SNS topic for failures and alarms; null makes one. A topic of yours must let EventBridge and CloudWatch publish."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.topic_arn == null || can(regex("^arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:", var.topic_arn))
+    error_message = "topic_arn must be an SNS topic's ARN."
+  }
+}
+
+variable "emails" {
+  description = "Addresses that hear of failures and alarms; each has to confirm."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for email in var.emails : can(regex("^[^@[:space:]]+@[^@[:space:]]+$", email))])
+    error_message = "emails must be addresses."
+  }
+}
+
+variable "never_started_hours" {
+  description = "Hours without a start after which the dead man's switch goes off; 26 for a nightly job."
+  type        = number
+  default     = 26
+
+  validation {
+    condition     = var.never_started_hours >= 1 && var.never_started_hours <= 168 && floor(var.never_started_hours) == var.never_started_hours
+    error_message = "never_started_hours must be a whole number from 1 to 168, which is as far as an alarm looks back."
+  }
+}
+
+variable "slow_minutes" {
+  description = "Minutes after which a run counts as slow."
+  type        = number
+  default     = 120
+
+  validation {
+    condition     = var.slow_minutes >= 1
+    error_message = "slow_minutes must be 1 or more."
+  }
+}
+
+variable "metrics_namespace" {
+  description = "CloudWatch namespace of the metrics of each table, which the runner's log lines carry; null for none, which costs nothing."
+  type        = string
+  default     = "NightlyEtl"
+
+  validation {
+    condition     = var.metrics_namespace == null || (can(regex("^[A-Za-z0-9._/#:-]{1,255}$", var.metrics_namespace)) && !can(regex("^AWS/", var.metrics_namespace)))
+    error_message = "metrics_namespace must be 1 to 255 letters, digits and . _ / # : -, and not begin with AWS/."
+  }
+}
+
+variable "metrics_dimensions" {
+  description = "More dimensions of those metrics, name to value; deployment and table are always there."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for key, value in var.metrics_dimensions : can(regex("^[A-Za-z_][A-Za-z0-9_]*$", key)) && can(regex("^[^,=]+$", value)) && !contains(["deployment", "table"], key)])
+    error_message = "metrics_dimensions must have names of letters, digits and _ other than deployment and table, and values without , and =."
+  }
+}
+
+variable "log_retention_days" {
+  description = "Days that log lines are kept."
+  type        = number
+  default     = 90
+
+  validation {
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
+    error_message = "log_retention_days must be one of 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653."
+  }
+}
+
+variable "encrypt_logs" {
+  description = "Whether the log groups are encrypted with the key; without it CloudWatch uses its own."
+  type        = bool
+  default     = true
+}
+
+variable "permissions_boundary" {
+  description = "ARN of a permissions boundary for every role."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.permissions_boundary == null || can(regex("^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/", var.permissions_boundary))
+    error_message = "permissions_boundary must be a policy's ARN."
+  }
+}
