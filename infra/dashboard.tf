@@ -65,9 +65,9 @@ resource "aws_cloudwatch_dashboard" "this" {
 }
 
 resource "aws_cloudwatch_query_definition" "this" {
-  for_each = fileset("${local.definitions}/queries", "*.query")
+  for_each = fileset("${local.definitions}/queries", "*.logs")
 
-  name            = "${var.name}/${trimsuffix(each.value, ".query")}"
+  name            = "${var.name}/${trimsuffix(each.value, ".logs")}"
   query_string    = trimspace(file("${local.definitions}/queries/${each.value}"))
   log_group_names = [local.job_log_group]
 }

@@ -1,0 +1,190 @@
+# Each kind of compute, planned whole: what is made, what the state machine is given, and what its role may do.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  image        = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/nightly-etl@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+  vpc_id       = "vpc-0a1b2c3d"
+  subnet_ids   = ["subnet-0a1b2c3d", "subnet-1a2b3c4d"]
+  databases    = { shop = { security_group_id = "sg-0a1b2c3d" } }
+  notifier_zip = "tests/empty.zip"
+  starter_zip  = "tests/empty.zip"
+}
+
+run "batch" {
+  command = apply
+
+  assert {
+    condition     = length(module.batch) == 1 && length(module.fargate) == 0 && length(module.codebuild) == 0
+    error_message = "Batch is the default, and nothing else is made beside it."
+  }
+
+  assert {
+    condition     = strcontains(aws_sfn_state_machine.nightly.definition, "arn:aws:states:::batch:submitJob.sync")
+    error_message = "The definition must hold Batch's fragment."
+  }
+
+  assert {
+    condition     = !strcontains(aws_sfn_state_machine.nightly.definition, "ComputeArguments") && !strcontains(aws_sfn_state_machine.nightly.definition, "$${")
+    error_message = "No placeholder may be left."
+  }
+
+  assert {
+    condition = toset([for statement in jsondecode(aws_iam_role_policy.machine.policy).Statement : statement.Sid]) == toset([
+      "InvokeFunctions", "DeliverLogs", "WriteTraces", "SubmitTheJob", "TerminateJobs", "DescribeJobs", "ManagedRuleForJobs",
+    ])
+    error_message = "The machine's role has statements that nobody expects, or lacks some."
+  }
+
+  assert {
+    condition     = jsondecode(aws_scheduler_schedule.nightly.target[0].input).time == "<aws.scheduler.scheduled-time>"
+    error_message = "The schedule must tell the starter for when it was scheduled, unescaped."
+  }
+}
+
+run "fargate" {
+  command = apply
+
+  variables {
+    compute = "fargate"
+    fargate = { spot = true }
+    shards  = [["orders", "sales.items"], ["audit.log"]]
+
+    transform_state_machine_arn = "arn:aws:states:eu-central-1:123456789012:stateMachine:dbt"
+  }
+
+  assert {
+    condition     = length(module.batch) == 0 && length(module.fargate) == 1 && length(module.codebuild) == 0
+    error_message = "Fargate alone is made."
+  }
+
+  assert {
+    condition     = strcontains(aws_sfn_state_machine.nightly.definition, "arn:aws:states:::ecs:runTask.sync")
+    error_message = "The definition must hold ECS's fragment."
+  }
+
+  assert {
+    condition     = strcontains(aws_sfn_state_machine.nightly.definition, "FARGATE_SPOT") && !strcontains(aws_sfn_state_machine.nightly.definition, "LaunchType")
+    error_message = "On Spot a capacity provider takes the place of the launch type."
+  }
+
+  assert {
+    condition     = strcontains(aws_sfn_state_machine.nightly.definition, "[['orders','sales.items'],['audit.log']]")
+    error_message = "Shards written by hand must be JSONata within the definition."
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(aws_iam_role_policy.machine.policy).Statement :
+      statement.Condition.StringEquals["iam:PassedToService"] == "ecs-tasks.amazonaws.com" if contains(statement.Action, "iam:PassRole")
+    ])
+    error_message = "Roles are passed to tasks only."
+  }
+
+  assert {
+    condition     = strcontains(aws_iam_role_policy.machine.policy, "stateMachine:dbt")
+    error_message = "The machine must be allowed to start what comes after the publish."
+  }
+}
+
+run "codebuild_without_a_source" {
+  command = apply
+
+  variables {
+    compute = "codebuild"
+  }
+
+  assert {
+    condition     = length(module.batch) == 0 && length(module.fargate) == 0 && length(module.codebuild) == 1
+    error_message = "CodeBuild alone is made."
+  }
+
+  assert {
+    condition     = strcontains(aws_sfn_state_machine.nightly.definition, "arn:aws:states:::codebuild:startBuild.sync")
+    error_message = "The definition must hold CodeBuild's fragment."
+  }
+}
+
+run "codebuild_from_the_repository" {
+  command = apply
+
+  module {
+    source = "./modules/codebuild"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    statements         = []
+    vpc_id             = "vpc-0a1b2c3d"
+    security_group_ids = ["sg-0a1b2c3d"]
+    source_code        = { type = "GITHUB", location = "https://github.com/example/nightly-etl.git", version = "main" }
+  }
+
+  assert {
+    condition     = aws_codebuild_project.this.source[0].buildspec == "buildspec.yml" && aws_codebuild_project.this.source[0].type == "GITHUB"
+    error_message = "With a source, the repository's buildspec is used."
+  }
+
+  assert {
+    condition     = startswith(one(aws_codebuild_project.this.environment).image, "aws/codebuild/")
+    error_message = "With a source, CodeBuild's own image is used."
+  }
+}
+
+run "batch_on_ec2" {
+  command = apply
+
+  module {
+    source = "./modules/batch"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    statements         = []
+    security_group_ids = ["sg-0a1b2c3d"]
+    platform           = "ec2"
+  }
+
+  assert {
+    condition     = { for kind, made in aws_batch_compute_environment.this : kind => made.compute_resources[0].type } == { spot = "SPOT", on-demand = "EC2" }
+    error_message = "On EC2 the environments are Spot's and on-demand's."
+  }
+
+  assert {
+    condition     = aws_launch_template.host[0].metadata_options[0].http_tokens == "required"
+    error_message = "Hosts take signed requests for metadata only."
+  }
+
+  assert {
+    condition     = [for order in aws_batch_job_queue.this.compute_environment_order : order.order] == [2, 1] || [for order in aws_batch_job_queue.this.compute_environment_order : order.order] == [1, 2]
+    error_message = "Both environments are in the one queue, each with its place."
+  }
+}
+
+run "fargate_alone" {
+  command = apply
+
+  module {
+    source = "./modules/fargate"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    statements         = []
+    security_group_ids = ["sg-0a1b2c3d"]
+    schedule           = { expression = "cron(15 1 * * ? *)", timezone = "Europe/Berlin", flexible_minutes = 15 }
+    topic_arn          = "arn:aws:sns:eu-central-1:123456789012:alerts"
+  }
+
+  assert {
+    condition     = aws_scheduler_schedule.this[0].target[0].arn == "arn:aws:ecs:eu-central-1:123456789012:cluster/mock"
+    error_message = "The schedule runs the task in the cluster."
+  }
+
+  assert {
+    condition     = jsondecode(aws_cloudwatch_event_rule.failed[0].event_pattern).detail["$or"][1].stopCode[0] == "TaskFailedToStart"
+    error_message = "Tasks that never started are failures too."
+  }
+}

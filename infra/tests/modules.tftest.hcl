@@ -1,0 +1,295 @@
+# Every validation of the modules' variables refuses what it is there to refuse. `terraform test`, no AWS.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+
+run "image_bad_values_first" {
+  command = plan
+
+  module {
+    source = "./modules/image"
+  }
+
+  variables {
+    name = "Nightly"
+    keep = 1
+  }
+
+  expect_failures = [
+    var.name,
+    var.keep,
+  ]
+}
+
+run "settings_bad_values_first" {
+  command = plan
+
+  module {
+    source = "./modules/settings"
+  }
+
+  variables {
+    name              = "nightly-etl"
+    path              = "nightly-etl/"
+    secrets           = { "operational url" = "x" }
+    plain             = { "operational/url" = "x" }
+    kms_key_arn       = "alias/etl"
+    kms_deletion_days = 1
+  }
+
+  expect_failures = [
+    var.path,
+    var.secrets,
+    var.plain,
+    var.kms_key_arn,
+    var.kms_deletion_days,
+  ]
+}
+
+run "settings_bad_values_second" {
+  command = plan
+
+  module {
+    source = "./modules/settings"
+  }
+
+  variables {
+    name           = "nightly-etl"
+    path           = "/nightly-etl"
+    secrets        = { "operational/url" = "The source." }
+    create_kms_key = false
+    plain          = { tables = "" }
+    kms_key_arn    = null
+  }
+
+  expect_failures = [
+    var.plain,
+    var.kms_key_arn,
+  ]
+}
+
+run "function_bad_values_first" {
+  command = plan
+
+  module {
+    source = "./modules/function"
+  }
+
+  variables {
+    name            = "a b"
+    description     = "Plans"
+    image           = null
+    architecture    = "riscv"
+    timeout_seconds = 901
+    memory_mb       = 64
+  }
+
+  expect_failures = [
+    var.name,
+    var.image,
+    var.architecture,
+    var.timeout_seconds,
+    var.memory_mb,
+  ]
+}
+
+run "function_bad_values_second" {
+  command = plan
+
+  module {
+    source = "./modules/function"
+  }
+
+  variables {
+    name        = "nightly-etl-plan"
+    description = "Plans"
+    image       = null
+    zip         = "tests/no.zip"
+  }
+
+  expect_failures = [
+    var.zip,
+  ]
+}
+
+run "batch_bad_values_first" {
+  command = plan
+
+  module {
+    source = "./modules/batch"
+  }
+
+  variables {
+    name                 = "nightly-etl"
+    image                = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/nightly-etl@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    statements           = []
+    subnet_ids           = ["subnet-0a"]
+    security_group_ids   = ["sg-0a"]
+    platform             = "eks"
+    max_vcpus            = 0
+    architecture         = "riscv"
+    ephemeral_storage_gb = 20
+    attempts             = 11
+    timeout_seconds      = 59
+  }
+
+  expect_failures = [
+    var.platform,
+    var.max_vcpus,
+    var.architecture,
+    var.ephemeral_storage_gb,
+    var.attempts,
+    var.timeout_seconds,
+  ]
+}
+
+run "batch_bad_values_second" {
+  command = plan
+
+  module {
+    source = "./modules/batch"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    image              = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/nightly-etl@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    statements         = []
+    subnet_ids         = ["subnet-0a"]
+    security_group_ids = ["sg-0a"]
+    memory_mb          = 9000
+  }
+
+  expect_failures = [
+    var.memory_mb,
+  ]
+}
+
+run "batch_bad_values_third" {
+  command = plan
+
+  module {
+    source = "./modules/batch"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    image              = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/nightly-etl@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    statements         = []
+    subnet_ids         = ["subnet-0a"]
+    security_group_ids = ["sg-0a"]
+    vcpu               = 1.5
+  }
+
+  expect_failures = [
+    var.vcpu,
+  ]
+}
+
+run "fargate_bad_values_first" {
+  command = plan
+
+  module {
+    source = "./modules/fargate"
+  }
+
+  variables {
+    name                        = "nightly-etl"
+    image                       = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/nightly-etl@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    statements                  = []
+    subnet_ids                  = ["subnet-0a"]
+    security_group_ids          = ["sg-0a"]
+    topic_arn                   = "arn:aws:sns:eu-central-1:123456789012:t"
+    memory_mb                   = 8192
+    cluster_arn                 = "default"
+    vcpu                        = 3
+    architecture                = "riscv"
+    ephemeral_storage_gb        = 201
+    extra_container_definitions = [{ name = "etl" }]
+    schedule                    = { expression = "nightly" }
+  }
+
+  expect_failures = [
+    var.cluster_arn,
+    var.vcpu,
+    var.architecture,
+    var.ephemeral_storage_gb,
+    var.extra_container_definitions,
+    var.schedule,
+  ]
+}
+
+run "fargate_bad_values_second" {
+  command = plan
+
+  module {
+    source = "./modules/fargate"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    image              = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/nightly-etl@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    statements         = []
+    subnet_ids         = ["subnet-0a"]
+    security_group_ids = ["sg-0a"]
+    schedule           = { expression = "rate(1 day)", flexible_minutes = 2000 }
+    memory_mb          = 1024
+    topic_arn          = "arn:aws:sns:eu-central-1:123456789012:t"
+  }
+
+  expect_failures = [
+    var.schedule,
+    var.memory_mb,
+  ]
+}
+
+run "fargate_bad_values_third" {
+  command = plan
+
+  module {
+    source = "./modules/fargate"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    image              = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/nightly-etl@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    statements         = []
+    subnet_ids         = ["subnet-0a"]
+    security_group_ids = ["sg-0a"]
+    schedule           = { expression = "rate(1 day)" }
+    topic_arn          = null
+  }
+
+  expect_failures = [
+    var.topic_arn,
+  ]
+}
+
+run "codebuild_bad_values_first" {
+  command = plan
+
+  module {
+    source = "./modules/codebuild"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    image              = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/nightly-etl@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    statements         = []
+    subnet_ids         = ["subnet-0a"]
+    security_group_ids = ["sg-0a"]
+    vpc_id             = "vpc-0a"
+    source_code        = { type = "FTP", location = "x" }
+    compute_type       = "SMALL"
+    architecture       = "riscv"
+    timeout_minutes    = 1
+  }
+
+  expect_failures = [
+    var.source_code,
+    var.compute_type,
+    var.architecture,
+    var.timeout_minutes,
+  ]
+}

@@ -1,0 +1,162 @@
+# Every validation of the root module's variables refuses what it is there to refuse. `terraform test`, no AWS.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  image        = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/nightly-etl@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+  vpc_id       = "vpc-0a1b2c3d"
+  subnet_ids   = ["subnet-0a1b2c3d", "subnet-1a2b3c4d"]
+  databases    = { shop = { security_group_id = "sg-0a1b2c3d" } }
+  notifier_zip = "tests/empty.zip"
+  starter_zip  = "tests/empty.zip"
+}
+
+run "bad_values_first" {
+  command = plan
+
+  variables {
+    name                        = "Nightly_ETL"
+    image                       = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/nightly-etl:latest"
+    architecture                = "riscv"
+    keep_images                 = 1
+    environment                 = { ETL_OPERATIONAL_PASSWORD = "x" }
+    vpc_id                      = "default"
+    subnet_ids                  = []
+    databases                   = {}
+    https_cidrs                 = ["everywhere"]
+    parameter_path              = "nightly-etl"
+    slack_secrets               = { bot_token = "The token." }
+    kms_key_arn                 = "alias/etl"
+    rds_db_users                = ["arn:aws:rds-db:eu-central-1:123456789012:dbuser:*/etl"]
+    compute                     = "ec2"
+    schedule                    = { expression = "15 1 * * *" }
+    shards                      = 0
+    max_concurrency             = 41
+    load_timeout_seconds        = 60
+    batch_rows                  = 0
+    transform_state_machine_arn = "dbt"
+    zip_architecture            = "riscv"
+    topic_arn                   = "alerts"
+    emails                      = ["nobody"]
+    never_started_hours         = 169
+    slow_minutes                = 0
+    metrics_namespace           = "AWS/Mine"
+    metrics_dimensions          = { table = "x" }
+    log_retention_days          = 42
+    permissions_boundary        = "boundary"
+  }
+
+  expect_failures = [
+    var.name,
+    var.image,
+    var.architecture,
+    var.keep_images,
+    var.environment,
+    var.vpc_id,
+    var.subnet_ids,
+    var.databases,
+    var.https_cidrs,
+    var.parameter_path,
+    var.slack_secrets,
+    var.kms_key_arn,
+    var.rds_db_users,
+    var.compute,
+    var.schedule,
+    var.shards,
+    var.max_concurrency,
+    var.load_timeout_seconds,
+    var.batch_rows,
+    var.transform_state_machine_arn,
+    var.zip_architecture,
+    var.topic_arn,
+    var.emails,
+    var.never_started_hours,
+    var.slow_minutes,
+    var.metrics_namespace,
+    var.metrics_dimensions,
+    var.log_retention_days,
+    var.permissions_boundary,
+  ]
+}
+
+run "bad_values_second" {
+  command = plan
+
+  variables {
+    name               = "a-name-that-is-much-too-long-for-the-roles-of-iam"
+    subnet_ids         = ["10.0.0.0/24"]
+    databases          = { shop = {} }
+    parameter_path     = "/nightly-etl/"
+    schedule           = { timezone = "+01:00" }
+    shards             = [["orders\"; drop"]]
+    metrics_dimensions = { team = "a,b" }
+  }
+
+  expect_failures = [
+    var.name,
+    var.subnet_ids,
+    var.databases,
+    var.parameter_path,
+    var.schedule,
+    var.shards,
+    var.metrics_dimensions,
+  ]
+}
+
+run "bad_values_third" {
+  command = plan
+
+  variables {
+    databases      = { shop = { cidr = "10.0.0.0/24", security_group_id = "sg-0a" } }
+    parameter_path = "/aws/etl"
+    schedule       = { flexible_minutes = 1441 }
+    shards         = []
+  }
+
+  expect_failures = [
+    var.databases,
+    var.parameter_path,
+    var.schedule,
+    var.shards,
+  ]
+}
+
+run "bad_values_fourth" {
+  command = plan
+
+  variables {
+    databases = { shop = { cidr = "ten" } }
+    shards    = 1.5
+  }
+
+  expect_failures = [
+    var.databases,
+    var.shards,
+  ]
+}
+
+run "bad_values_fifth" {
+  command = plan
+
+  variables {
+    databases = { shop = { cidr = "10.0.0.0/24", port = 0 } }
+  }
+
+  expect_failures = [
+    var.databases,
+  ]
+}
+
+run "bad_values_sixth" {
+  command = plan
+
+  variables {
+    security_group_ids = ["default"]
+  }
+
+  expect_failures = [
+    var.security_group_ids,
+  ]
+}
