@@ -1,6 +1,10 @@
-"""Parameter Store: the only place that knows boto3. Imported only when ETL_PARAMETER_PATH is set."""
+"""Parameter Store and tokens for databases: the only place that knows boto3, imported only where one is asked for."""
 
 from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
 
 import boto3
 from botocore import exceptions as aws
@@ -46,6 +50,32 @@ def read_parameters(path: str, region: str | None = None) -> dict[str, str]:
             f"ETL_PARAMETER_PATH {path}: no parameters there; check the path, the account and AWS_REGION"
         )
     return found
+
+
+def mint_token(host: str, port: int, user: str, region: str | None = None) -> str:
+    """Makes a password for a database of RDS that takes IAM's word; it is good for 15 minutes, and signed here.
+
+    The region is the host's own where its name says it. Raises ConfigurationError where credentials or region are
+    missing, ConnectionFailed where the credentials' own service does not answer.
+    """
+    named = _RDS_HOST.search(host)
+    try:
+        client = _rds(named[1] if named else region)
+        token: str = client.generate_db_auth_token(DBHostname=host, Port=port, DBUsername=user)
+    except _UNREACHABLE as error:
+        raise ConnectionFailed(f"no token for {user} at {host}: {one_line(error)}; try again later") from error
+    except (aws.BotoCoreError, ValueError) as error:
+        remedy = "give the task a role that may rds-db:connect, and set AWS_REGION"
+        raise ConfigurationError(f"no token for {user} at {host}: {one_line(error)}; {remedy}") from error
+    return token
+
+
+_RDS_HOST = re.compile(r"\.([a-z]{2}(?:-[a-z]+)+-\d)\.rds\.amazonaws\.com(?:\.cn)?$")
+
+
+@cache
+def _rds(region: str | None) -> Any:
+    return boto3.client("rds", region_name=region, config=_CONFIG)
 
 
 def _explained(path: str, error: Exception) -> EtlError:

@@ -207,11 +207,12 @@ def _settings(*needs: str, given: Mapping[str, str | None] | None = None) -> Set
         os.environ,
         needs,
         _read_parameters,
+        mint_token=_mint_token,
         given={name: value for name, value in (given or {}).items() if value is not None},
         on_terminal=sys.stdout.isatty(),
     )
     _secrets[:] = settings.secrets
-    log.configure(settings.log_format, settings.log_level, settings.secrets)
+    log.configure(settings.log_format, settings.log_level, settings.secrets, settings.table_metrics)
     log.bind(run_id=settings.run_id)
     for warning in warnings:
         structlog.get_logger().warning("setting.unknown", error=warning)
@@ -222,6 +223,12 @@ def _read_parameters(path: str) -> dict[str, str]:
     from etl.aws import read_parameters  # boto3 costs half a second of start-up where it is not needed
 
     return read_parameters(path, os.environ.get("AWS_REGION") or None)  # boto3 itself reads AWS_DEFAULT_REGION only
+
+
+def _mint_token(host: str, port: int, user: str) -> str:
+    from etl.aws import mint_token
+
+    return mint_token(host, port, user, os.environ.get("AWS_REGION") or None)
 
 
 def _await(work: Coroutine[Any, Any, T]) -> T:

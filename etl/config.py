@@ -15,7 +15,7 @@ from etl.errors import ConfigurationError
 from etl.options import Options
 from etl.selection import Selection
 from etl.settings import Settings
-from etl.url import PARTS, DatabaseUrl, UrlError
+from etl.url import PARTS, DatabaseUrl, MintToken, UrlError
 
 PARAMETER_PATH = "ETL_PARAMETER_PATH"
 
@@ -44,12 +44,14 @@ _NAMES: dict[str, tuple[str, str | None]] = {
     "verify": ("ETL_VERIFY", "verify"),
     "options": ("ETL_OPTIONS_FILE", "options"),
     "mask_key": ("ETL_MASK_KEY", "mask_key"),
+    "metrics_namespace": ("ETL_METRICS_NAMESPACE", "metrics_namespace"),
+    "metrics_dimensions": ("ETL_METRICS_DIMENSIONS", "metrics_dimensions"),
     "log_format": ("ETL_LOG_FORMAT", None),
     "log_level": ("ETL_LOG_LEVEL", None),
 } | {
     f"{side}/{part}": (f"ETL_{side}_{part}".upper(), f"{side}/{part}")
     for side in ("operational", "reporting")
-    for part in ("url", *PARTS)
+    for part in ("url", *PARTS, "auth")
 }
 
 
@@ -58,14 +60,15 @@ def load(
     needs: Collection[str],
     read_parameters: ReadParameters,
     *,
+    mint_token: MintToken | None = None,
     given: Mapping[str, str] | None = None,
     on_terminal: bool = False,
 ) -> tuple[Settings, list[str]]:
     """Gives the settings of a command, and warnings about variables that look like mistyped ones.
 
-    Takes the environment; what the command ``needs`` of operational, reporting, tables, run_id; the reader
-    of the Parameter Store; and what was ``given`` on the command line, by setting. Raises ConfigurationError
-    with every problem, each of which names the setting and where its value came from.
+    Takes the environment; what the command ``needs`` of operational, reporting, tables, run_id; the reader of the
+    Parameter Store; what makes tokens for ``auth = iam``; and what was ``given`` on the command line, by setting.
+    Raises ConfigurationError with every problem, each of which names the setting and where its value came from.
     """
     path = _parameter_path(environment)
     parameters = read_parameters(path) if path else {}
@@ -73,7 +76,9 @@ def load(
     values |= {name: Value(text, f"{name.upper()} on the command line") for name, text in (given or {}).items()}
     problems: list[str] = []
     fields: dict[str, Any] = {
-        name: value for name in ("operational", "reporting") if (value := _url(name, values, needs, problems))
+        name: value
+        for name in ("operational", "reporting")
+        if (value := _url(name, values, needs, problems, mint_token))
     }
     fields |= _parsed("tables", Selection.parse, values, problems) | _options(values, problems)
     fields |= {name: values[name].text for name in _PLAIN if name in values}
@@ -95,6 +100,8 @@ _PLAIN = (
     "snapshot",
     "verify",
     "mask_key",
+    "metrics_namespace",
+    "metrics_dimensions",
     "log_format",
     "log_level",
 )
@@ -130,7 +137,13 @@ def _parameter_path(environment: Mapping[str, str]) -> str | None:
     return path.rstrip("/") or None
 
 
-def _url(side: str, values: Mapping[str, Value], needs: Collection[str], problems: list[str]) -> DatabaseUrl | None:
+def _url(
+    side: str,
+    values: Mapping[str, Value],
+    needs: Collection[str],
+    problems: list[str],
+    mint_token: MintToken | None,
+) -> DatabaseUrl | None:
     parts = {part: values[f"{side}/{part}"] for part in PARTS if f"{side}/{part}" in values}
     url = values.get(f"{side}/url")
     if url is None and not parts:
@@ -140,17 +153,25 @@ def _url(side: str, values: Mapping[str, Value], needs: Collection[str], problem
     # A part beats the URL that stands beside it, but one from the store does not beat the environment's URL.
     weak = [part for part, value in parts.items() if value.from_store and url is not None and not url.from_store]
     try:
-        return _with_files(
+        found = _with_files(
             DatabaseUrl.parse(
                 url.text if url else "",
                 {part: value.text for part, value in parts.items() if part not in weak},
                 {part: parts[part].text for part in weak},
             )
         )
+        return found.with_tokens(mint_token) if _wants_tokens(side, values, problems) else found
     except UrlError as fault:
         at_fault = parts.get(fault.parameter or "", url)
         problems.append(f"{at_fault.where} {fault}" if at_fault else _missing(f"{side}/{fault.parameter}"))
         return None
+
+
+def _wants_tokens(side: str, values: Mapping[str, Value], problems: list[str]) -> bool:
+    auth = values.get(f"{side}/auth")
+    if auth is not None and auth.text not in {"password", "iam"}:
+        problems.append(f"{auth.where} is {auth.text!r}; write one of password, iam")
+    return auth is not None and auth.text == "iam"
 
 
 def _with_files(url: DatabaseUrl) -> DatabaseUrl:

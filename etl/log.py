@@ -19,15 +19,15 @@ LEVELS = ("debug", "info", "warning", "error")
 _SHORTEST_SECRET = 3  # a shorter one, taken out of every text, would take the text's sense with it
 
 
-def configure(form: str, level: str, secrets: Sequence[str] = ()) -> None:
+def configure(form: str, level: str, secrets: Sequence[str] = (), metrics: Processor | None = None) -> None:
     """Sets up logging for the process.
 
-    Takes a format of FORMATS, a level of LEVELS, and the secrets that no line may hold.
+    Takes a format of FORMATS, a level of LEVELS, the secrets that no line may hold, and what makes metrics of lines.
     """
     logging.getLogger().addHandler(logging.NullHandler())  # libraries' own logs are not part of the contract
     console = form == "console"
     plain = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=0, pad_level=False, sort_keys=False)
-    renderers: list[Any] = [_for_eyes, plain] if console else [_json()]
+    renderers: list[Any] = [_for_eyes, plain] if console else [*([metrics] if metrics else []), _json()]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -77,7 +77,7 @@ _TARGET_ONLY = {
 # Wrong for certain, however often it is tried: the password, the role, the database.
 _MISCONFIGURED = {"28P01", "28000", "3D000"}
 _SAYS_MISCONFIGURED = (
-    r"password authentication failed|no password supplied|no pg_hba\.conf entry",
+    r"(password|PAM) authentication failed|no password supplied|no pg_hba\.conf entry",
     r'(role|database|certificate file) ".*" does not exist',
     r'invalid .* value: ".*"|definition of service ".*" not found',
 )

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_serializer
 
-from etl import log, mask
+from etl import log, mask, metrics
 from etl.options import Options
 from etl.selection import Selection
 from etl.url import DatabaseUrl
@@ -60,6 +60,10 @@ def _mask_key(text: str) -> SecretStr:
     return SecretStr(text)
 
 
+def _dimensions(text: Any) -> Any:
+    return metrics.dimensions(text) if isinstance(text, str) else text
+
+
 class Settings(BaseModel):
     """All settings, whichever of them a command needs; ``config.load`` makes one.
 
@@ -80,6 +84,8 @@ class Settings(BaseModel):
     blockers: Annotated[Literal["wait", "end"], _choice("wait", "end")] = "wait"
     options: Options = Options()
     mask_key: Annotated[SecretStr, BeforeValidator(_mask_key)] | None = None
+    metrics_namespace: Annotated[str, BeforeValidator(metrics.namespace)] | None = None
+    metrics_dimensions: Annotated[dict[str, str | None], BeforeValidator(_dimensions)] = {"table": None}
     log_format: Annotated[Literal["json", "console"], _choice(*log.FORMATS)] = "json"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _choice(*log.LEVELS)] = "info"
 
@@ -108,6 +114,12 @@ class Settings(BaseModel):
         """The tables to copy."""
         assert self.tables is not None, "this command did not ask for the tables"
         return self.tables
+
+    @property
+    def table_metrics(self) -> metrics.Metrics | None:
+        """What makes metrics of each table's log line, None where nobody asked for any."""
+        namespace = self.metrics_namespace
+        return metrics.Metrics(namespace, self.metrics_dimensions) if namespace else None
 
     @property
     def secrets(self) -> list[str]:

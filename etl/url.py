@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -14,6 +14,10 @@ from psycopg.conninfo import conninfo_to_dict
 PARTS = ("host", "port", "dbname", "user", "password", "sslmode")
 """The parts that may be given one by one, by libpq's own names."""
 
+MintToken = Callable[[str, int, str], str]
+"""Makes a password for a host, a port and a user that is good for one connection."""
+
+_ENCRYPTED = ("require", "verify-ca", "verify-full")
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 # asyncpg, the read side, has no such thing: silently ignoring what someone asked for their safety is
@@ -60,11 +64,12 @@ class DatabaseUrl:
 
     ``str()`` and ``repr()`` show it as a URL without the password. ``session`` are settings of the source's
     sessions that no server log may hold, by name: they travel in the startup packet, because servers may log
-    statements and bind parameters.
+    statements and bind parameters. ``mint_token`` makes the password of each connection anew.
     """
 
     parameters: Mapping[str, str]
     session: Mapping[str, str] = field(default_factory=dict)
+    mint_token: MintToken | None = None
 
     @classmethod
     def parse(
@@ -79,6 +84,24 @@ class DatabaseUrl:
         parameters |= {key: value for key, value in (parts or {}).items() if value}
         _validate(parameters)
         return cls(parameters)
+
+    def with_tokens(self, mint_token: MintToken | None) -> DatabaseUrl:
+        """Gives the URL whose connections sign in with tokens instead of a password; raises UrlError where none can."""
+        for key in ("host", "user"):
+            if not self.parameters.get(key):
+                raise UrlError(f"names no {key}, for which auth=iam signs its tokens; add it", key)
+        if "," in self.parameters["host"]:
+            raise UrlError("names several hosts, and auth=iam signs a token for one; name one", "host")
+        if self.parameters.get("sslmode") not in _ENCRYPTED:
+            raise UrlError(f"has no sslmode of {', '.join(_ENCRYPTED)}, which auth=iam needs; add it", "sslmode")
+        return replace(self, mint_token=mint_token)
+
+    def _token(self) -> str | None:
+        """Gives a new token where connections sign in with one, the password otherwise."""
+        if self.mint_token is None:
+            return self.password
+        known = self.parameters
+        return self.mint_token(known["host"], int(known.get("port") or 5432), known["user"])
 
     @property
     def password(self) -> str | None:
@@ -100,7 +123,8 @@ class DatabaseUrl:
     def libpq(self) -> dict[str, Any]:
         """Gives psycopg's keyword arguments."""
         defaults = {"connect_timeout": CONNECT_TIMEOUT, "keepalives_idle": 30, "keepalives_interval": 10}
-        return defaults | dict(self.parameters)
+        token = {} if self.mint_token is None else {"password": self._token()}
+        return defaults | dict(self.parameters) | token
 
     def asyncpg(self) -> dict[str, Any]:
         """Gives asyncpg's keyword arguments, which are not libpq's.
@@ -114,7 +138,7 @@ class DatabaseUrl:
             "host": _split(known.get("hostaddr") or known.get("host")),
             "port": _ports(known.get("port")),
             "user": known.get("user"),
-            "password": known.get("password"),
+            "password": self._token(),
             "database": known.get("dbname"),
             "timeout": float(known.get("connect_timeout", CONNECT_TIMEOUT)) or None,
             "server_settings": {**self.session} | ({"options": known["options"]} if "options" in known else {}),

@@ -92,12 +92,38 @@ SETTINGS = [
             ("ETL_PUBLISH", "Run", "write one of run, table, defer"),
             ("ETL_SNAPSHOT", "none", "write one of own, run"),
             ("ETL_VERIFY", "md5", "write one of rows, checksum, none"),
+            (
+                "ETL_METRICS_NAMESPACE",
+                "AWS/Etl",
+                "write 1 to 255 letters, digits and . _ / # : -, not beginning with AWS/",
+            ),
+            ("ETL_OPERATIONAL_AUTH", "token", "write one of password, iam"),
             ("ETL_LOG_FORMAT", "xml", "write one of json, console"),
             ("ETL_LOG_LEVEL", "loud", "write one of debug, info, warning, error"),
             ("ETL_RUN_ID", "to night", "write 1 to 100 letters, digits and . _ : + = @ -"),
             ("ETL_RUN_ID", "a/b", "write 1 to 100 letters, digits and . _ : + = @ -"),
             ("ETL_RUN_ID", "x" * 101, "write 1 to 100 letters, digits and . _ : + = @ -"),
         ]
+    ),
+    Case(
+        "a dimension that is no constant",
+        "ETL_METRICS_DIMENSIONS has 'run_id'; write table, and name=value for what is the same on every line",
+        {"ETL_METRICS_DIMENSIONS": "table,run_id"},
+    ),
+    Case(
+        "tokens in the clear",
+        f"{TARGET} has no sslmode of require, verify-ca, verify-full, which auth=iam needs; add it",
+        {"ETL_REPORTING_AUTH": "iam", TARGET: "postgresql://etl@two/reports?sslmode=prefer"},
+    ),
+    Case(
+        "tokens for nobody",
+        f"{TARGET} names no user, for which auth=iam signs its tokens; add it",
+        {"ETL_REPORTING_AUTH": "iam", TARGET: "postgresql://two/reports?sslmode=require"},
+    ),
+    Case(
+        "tokens for several hosts",
+        f"{TARGET} names several hosts, and auth=iam signs a token for one; name one",
+        {"ETL_REPORTING_AUTH": "iam", TARGET: "postgresql://etl@two,three/reports?sslmode=require"},
     ),
     Case(
         "all at once",

@@ -1,0 +1,75 @@
+"""Metrics of each table, in CloudWatch's embedded metric format: a log line that CloudWatch Logs reads metrics from.
+
+No agent and no call: the lines ``table.loaded`` and ``table.failed`` get a member ``_aws`` that says which of their
+fields are metrics (CloudWatch's "Specification: Embedded metric format").
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import dataclass
+
+from structlog.typing import EventDict, WrappedLogger
+
+LONGEST = 16_000
+"""Bytes of a line with metrics at most: the log driver of ECS cuts lines of 16 KiB in two, and half a line is none."""
+
+_UNITS = {
+    "rows": "Count",
+    "bytes": "Bytes",
+    "seconds": "Seconds",
+    "copy_seconds": "Seconds",
+    "index_seconds": "Seconds",
+    "analyze_seconds": "Seconds",
+    "failures": "Count",
+}
+_FAILURES = {"table.loaded": 0, "table.failed": 1}
+_NAMESPACE = re.compile(r"(?!AWS/)[A-Za-z0-9._/#:-]{1,255}")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+_VALUE = re.compile(r"(?=.*\S)[ -~]{1,1024}")  # CloudWatch takes ASCII alone
+_TAKEN = {"timestamp", "level", "event", "run_id", "shard", "error", *_UNITS}
+
+
+def namespace(text: str) -> str:
+    """Gives a namespace as it is; raises ValueError where CloudWatch would not take it."""
+    if not _NAMESPACE.fullmatch(text):
+        raise ValueError(f"is {text!r}; write 1 to 255 letters, digits and . _ / # : -, not beginning with AWS/")
+    return text
+
+
+def dimensions(text: str) -> dict[str, str | None]:
+    """Reads dimensions: ``table``, the line's own, gives None; ``name=value`` is put on every line.
+
+    Raises ValueError.
+    """
+    found: dict[str, str | None] = {}
+    for part in (each.strip() for each in text.split(",")):
+        name, equals, value = part.partition("=")
+        if part == "table":
+            found[name] = None
+        elif equals and name != "table" and name not in _TAKEN and _NAME.fullmatch(name) and _VALUE.fullmatch(value):
+            found[name] = value
+        else:
+            raise ValueError(f"has {part!r}; write table, and name=value for what is the same on every line")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """A processor of log events that makes metrics of each table's line."""
+
+    namespace: str
+    dimensions: dict[str, str | None]
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        """Gives the event, with what CloudWatch wants where it is a table's."""
+        if event["event"] not in _FAILURES or not _VALUE.fullmatch(str(event["table"])):
+            return event
+        constants = {name: value for name, value in self.dimensions.items() if value is not None}
+        line = {**event, **constants, "failures": _FAILURES[event["event"]]}
+        names = [{"Name": name, "Unit": unit} for name, unit in _UNITS.items() if name in line]
+        directive = {"Namespace": self.namespace, "Dimensions": [list(self.dimensions)], "Metrics": names}
+        line["_aws"] = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}
+        return line if len(json.dumps(line, ensure_ascii=False, default=str).encode()) < LONGEST else event

@@ -1,0 +1,87 @@
+"""Metrics in the embedded metric format: which lines carry them, and what CloudWatch would not take."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from etl import log
+from etl.metrics import LONGEST, Metrics, dimensions, namespace
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+def said(capsys: pytest.CaptureFixture[str], event: str, **fields: object) -> dict[str, Any]:
+    """Gives the line of an event, with metrics of each table in each deployment."""
+    log.configure("json", "info", metrics=Metrics("NightlyEtl", dimensions("deployment=prod, table")))
+    structlog.get_logger().info(event, **fields)
+    line: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return line
+
+
+def test_a_loaded_table_s_line_carries_its_metrics(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each metric and each dimension that the directive names is a member of the line."""
+    line = said(capsys, "table.loaded", table="public.orders", rows=7, seconds=1.5)
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    assert (directive["Namespace"], directive["Dimensions"]) == ("NightlyEtl", [["deployment", "table"]])
+    assert {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]} == {
+        "rows": "Count",
+        "seconds": "Seconds",
+        "failures": "Count",
+    }
+    assert [line[name] for name in ("rows", "seconds", "failures", "deployment", "table")] == [
+        7,
+        1.5,
+        0,
+        "prod",
+        "public.orders",
+    ]
+    assert list(line)[:3] == ["timestamp", "level", "event"]
+
+
+def test_a_failed_table_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    """failures is 1, and there is no other metric."""
+    line = said(capsys, "table.failed", table="public.orders", error="no")
+    assert line["failures"] == 1
+    assert [metric["Name"] for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]] == ["failures"]
+
+
+@pytest.mark.parametrize(
+    ("event", "fields"),
+    [
+        ("run.finished", {"rows": 7, "seconds": 1.5}),
+        ("table.loaded", {"table": "public.größe", "rows": 7}),
+        ("table.failed", {"table": "public.orders", "error": "x" * LONGEST}),
+    ],
+    ids=["another event", "a name that is not ASCII", "a line that the log driver would cut"],
+)
+def test_what_cloudwatch_would_not_take_stays_a_log_line(
+    capsys: pytest.CaptureFixture[str], event: str, fields: dict[str, object]
+) -> None:
+    """Whole, and without metrics."""
+    line = said(capsys, event, **fields)
+    assert "_aws" not in line
+    assert all(line[name] == value for name, value in fields.items())
+
+
+@pytest.mark.parametrize("text", ["", "run_id", "table,,x=1", "table=x", "rows=1", "a b=1", "x=", "x=\t", "x=é"])
+def test_a_dimension_that_would_not_do_is_refused(text: str) -> None:
+    """A dimension is the table, or the same on every line."""
+    with pytest.raises(ValueError, match="write table, and name=value"):
+        dimensions(text)
+
+
+@pytest.mark.parametrize("text", ["", "AWS/Etl", "Nightly Etl", "x" * 256])
+def test_a_namespace_that_cloudwatch_refuses_is_refused(text: str) -> None:
+    """Its own are taken too."""
+    with pytest.raises(ValueError, match="not beginning with AWS/"):
+        namespace(text)

@@ -1,0 +1,52 @@
+"""Tokens in place of passwords: made anew for each connection, for the host's own region."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+
+import pytest
+
+from etl import aws
+from etl.url import DatabaseUrl, UrlError
+from tests.rds import SECRET_KEY, refusal
+
+
+def counting() -> Callable[[str, int, str], str]:
+    """Makes texts that tell how often, and for what, they were asked for."""
+    numbers = count(1)
+    return lambda host, port, user: f"{user}@{host}:{port} {next(numbers)}"
+
+
+def test_each_connection_gets_a_token_of_its_own() -> None:
+    """Whatever the driver; the URL's password is not used, and neither stands in its text."""
+    url = DatabaseUrl.parse("postgresql://etl:old@db/shop?sslmode=require").with_tokens(counting())
+    passwords = [url.libpq()["password"], url.asyncpg()["password"], url.libpq()["password"]]
+    assert passwords == ["etl@db:5432 1", "etl@db:5432 2", "etl@db:5432 3"]
+    assert str(url) == "postgresql://etl@db/shop"
+
+
+@pytest.mark.parametrize("mode", ["", "?sslmode=disable", "?sslmode=allow", "?sslmode=prefer"])
+def test_a_token_never_travels_in_the_clear(mode: str) -> None:
+    """Not even where the server might not have asked for TLS."""
+    with pytest.raises(UrlError, match="sslmode of require"):
+        DatabaseUrl.parse(f"postgresql://etl@db/shop{mode}").with_tokens(counting())
+
+
+@pytest.mark.parametrize(
+    ("host", "region"),
+    [
+        ("shop.abc123.us-gov-west-1.rds.amazonaws.com", "us-gov-west-1"),
+        ("shop.cluster-ro-abc123.eu-central-1.rds.amazonaws.com", "eu-central-1"),
+        ("shop.internal", "ap-south-1"),
+    ],
+)
+def test_a_token_is_signed_for_the_host_s_region(monkeypatch: pytest.MonkeyPatch, host: str, region: str) -> None:
+    """The one in the host's name, else the one we are in; and it is one that a database would take."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    aws._rds.cache_clear()
+    token = aws.mint_token(host, 5432, "etl", "ap-south-1")
+    assert f"%2F{region}%2Frds-db%2F" in token
+    assert refusal(token, host, 5432, "etl") is None
+    assert refusal(token, host, 5432, "root") == f"a token for etl at {host}:5432"
