@@ -109,7 +109,7 @@ class _Session(socketserver.BaseRequestHandler):
         token = _exactly(self.request, length - 4).rstrip(b"\0").decode()
         fault = "no password" if kind != b"p" else refusal(token, "localhost", self.server.port, user)
         if fault is not None:
-            self._refuse(f"PAM authentication failed for user \"{user}\": {fault}")
+            self._refuse(f'PAM authentication failed for user "{user}": {fault}')
             return False
         self.server.tokens.append(token)
         return True
