@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
@@ -167,7 +167,7 @@ def _api(
             return self._answer(200, invocation.event, headers)
 
         def do_POST(self) -> None:
-            answer = json.loads(self._body() or b"null")
+            answer = json.loads(_body(self) or b"null")
             *_, request_id, what = self.path.split("/")
             if request_id == "init":
                 init_errors.append(answer)
@@ -177,25 +177,28 @@ def _api(
                 invocation.answered.set()
             self._answer(202, b"{}")
 
-        def _body(self) -> bytes:
-            if "Content-Length" in self.headers:
-                return self.rfile.read(int(self.headers["Content-Length"]))
-            body = b""
-            while size := int(self.rfile.readline(), 16):
-                body += self.rfile.read(size)
-                self.rfile.readline()
-            self.rfile.readline()
-            return body
-
         def _answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
             self.send_response(status)
             for name, value in (headers or {}).items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            with suppress(ConnectionError):  # a process that was killed, or that ended after its last word
+                self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             """Says nothing."""
 
     return RuntimeApi
+
+
+def _body(request: BaseHTTPRequestHandler) -> bytes:
+    """Reads a request's body, which the client sends in chunks where it is long."""
+    if "Content-Length" in request.headers:
+        return request.rfile.read(int(request.headers["Content-Length"]))
+    body = b""
+    while size := int(request.rfile.readline(), 16):
+        body += request.rfile.read(size)
+        request.rfile.readline()
+    request.rfile.readline()
+    return body
