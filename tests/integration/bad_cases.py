@@ -123,7 +123,7 @@ SETTINGS = [
     Case(
         "tokens for several hosts",
         f"{TARGET} names several hosts, and auth=iam signs a token for one; name one",
-        {"ETL_REPORTING_AUTH": "iam", TARGET: "postgresql://etl@two,three/reports?sslmode=require"},
+        {"ETL_REPORTING_AUTH": "iam", TARGET: "postgresql://etl@two:5432,three:5432/reports?sslmode=require"},
     ),
     Case(
         "all at once",
