@@ -126,13 +126,14 @@ def _as_api(given: Any, shape: Shape, where: str, wrong: list[str]) -> Any:
     """Gives arguments under the API's names, which begin with a small letter where Step Functions' do not."""
     kind = shape.type_name
     if isinstance(shape, StructureShape) and isinstance(given, Mapping):
-        names = {_pascal(str(member)): str(member) for member in shape.members}
-        wrong += [f"{where} has no {name}" for name in given if name not in names and name not in shape.members]
-        known: dict[str, Any] = {names.get(name, name): each for name, each in given.items()}
+        members: Mapping[str, Shape] = shape.members
+        names = {_pascal(member): member for member in members}
+        known: dict[str, Any] = {str(names.get(name, name)): each for name, each in given.items()}
+        wrong += [f"{where} has no {name}" for name in known if name not in members]
         return {
-            name: _as_api(each, shape.members[name], f"{where}.{name}", wrong)
+            name: _as_api(each, members[name], f"{where}.{name}", wrong)
             for name, each in known.items()
-            if name in shape.members
+            if name in members
         }
     if isinstance(shape, ListShape) and isinstance(given, list):
         return [_as_api(each, shape.member, where, wrong) for each in given]

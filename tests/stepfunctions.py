@@ -191,7 +191,7 @@ class _LambdaTask(StateTaskServiceLambda):
     def __deepcopy__(self, memo: object) -> _LambdaTask:
         return self
 
-    def _eval_service_task(self, env: Any, normalised_parameters: Any, **_: Any) -> None:
+    def _eval_service_task(self, env: Any, normalised_parameters: Any, **_: Any) -> None:  # type: ignore[override]
         event = json.loads(normalised_parameters["Payload"])
         try:
             answer = self._functions[normalised_parameters["FunctionName"]](event)
@@ -216,12 +216,12 @@ class _JobTask(StateTaskServiceCallback):
     def _get_supported_parameters(self) -> set[str]:
         return parameter_names(self.resource.service_name)
 
-    def _eval_service_task(self, env: Any, normalised_parameters: Any, **_: Any) -> None:
+    def _eval_service_task(self, env: Any, normalised_parameters: Any, **_: Any) -> None:  # type: ignore[override]
         service = self.resource.service_name
         job = self._jobs.submit(service, request(service, normalised_parameters))
         env.stack.append(job.submitted)
 
-    def _eval_integration_pattern(self, env: Any, **_: Any) -> None:
+    def _eval_integration_pattern(self, env: Any, **_: Any) -> None:  # type: ignore[override]
         job = self._jobs.of(env.stack.pop())
         while not job.has_ended():
             if not env.is_running():  # another branch has failed, or the execution was stopped

@@ -29,8 +29,8 @@ def message(outcome: Outcome, console: Console) -> dict[str, Any]:
         *_facts(outcome),
         *_section("*What failed*\n" + quoted(outcome.why) if outcome.why else ""),
         *_section(escaped(outcome.note, MOST_TEXT // 6)),
-        *_section(_list("Failed tables", [_failed(failed) for failed in outcome.failed])),
-        *_section(_list("Slowest tables", [_slow(slow) for slow in outcome.slowest])),
+        *_section(_list("Failed tables", [_failed(failed) for failed in outcome.failed], outcome.failed_count)),
+        *_section(_list("Slowest tables", [_slow(slow) for slow in outcome.slowest], len(outcome.slowest))),
         _context(_links(outcome, console)),
     ]
     return {"text": escaped(_plain(outcome, title), MOST_TEXT), "blocks": blocks}
@@ -94,8 +94,8 @@ def change(seconds: float, median: float | None) -> str:
     return "as usual" if abs(by) < _SAME else f"{by:+,.0%}".replace("%", " %")
 
 
-def lines_within(lines: Sequence[str], most: int) -> str:
-    """Gives as many lines as fit, and how many more there are."""
+def lines_within(lines: Sequence[str], count: int, most: int) -> str:
+    """Gives as many lines as fit, and how many more there are of ``count``."""
     kept: list[str] = []
     room = most - len("… and 1,000,000 more")
     for line in lines[:MOST_LINES]:
@@ -103,7 +103,7 @@ def lines_within(lines: Sequence[str], most: int) -> str:
             break
         kept.append(line)
         room -= len(line) + 1
-    left = len(lines) - len(kept)
+    left = count - len(kept)
     return "\n".join([*kept, *([f"… and {left:,} more"] if left else [])])
 
 
@@ -130,9 +130,9 @@ def _failed(failed: FailedTable) -> str:
     return f"• {code(failed.table)} {escaped(first, MOST_ERROR)}"
 
 
-def _list(title: str, lines: Sequence[str]) -> str:
-    head = f"*{title}* ({len(lines):,})\n"
-    return head + lines_within(lines, MOST_TEXT - len(head)) if lines else ""
+def _list(title: str, lines: Sequence[str], count: int) -> str:
+    head = f"*{title}* ({count:,})\n"
+    return head + lines_within(lines, count, MOST_TEXT - len(head)) if lines else ""
 
 
 def _links(outcome: Outcome, console: Console) -> str:
@@ -152,7 +152,7 @@ def _plain(outcome: Outcome, title: str) -> str:
     if outcome.rows is not None and outcome.seconds is not None:
         said.append(f"{outcome.rows:,} rows in {duration(outcome.seconds)}")
     if outcome.failed:
-        said.append(f"{len(outcome.failed):,} tables failed")
+        said.append(f"{outcome.failed_count:,} tables failed")
     if outcome.why:
         said.append(outcome.why.splitlines()[0])
     return ". ".join(said)

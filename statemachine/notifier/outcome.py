@@ -36,7 +36,8 @@ class Outcome:
     """A run's end.
 
     ``status`` is the ledger's, or "unknown" where nobody could ask it; ``end`` is the execution's, empty where the
-    machine itself tells. ``why`` says what failed, ``note`` what the reader should know beside it.
+    machine itself tells. ``why`` says what failed, ``note`` what the reader should know beside it. ``failed`` may be
+    the first ones of ``failed_count``.
     """
 
     run_id: str
@@ -55,6 +56,7 @@ class Outcome:
     bytes: int | None = None
     slowest: tuple[Slow, ...] = ()
     failed: tuple[FailedTable, ...] = ()
+    failed_count: int = 0
 
 
 def is_event(event: Mapping[str, Any]) -> bool:
@@ -67,6 +69,7 @@ def from_machine(event: Mapping[str, Any]) -> Outcome:
     report, failure = event.get("report") or {}, event.get("failure") or {}
     well = event["outcome"] == "success"
     failed = f"{failure['state']}: {failure['error']}: {failure['cause']}" if failure else ""
+    tables = tuple(FailedTable(table["table"], table["error"] or "") for table in report.get("failed") or [])
     return Outcome(
         run_id=event["run_id"],
         execution=event["execution"],
@@ -85,7 +88,8 @@ def from_machine(event: Mapping[str, Any]) -> Outcome:
             Slow(slow["table"], slow["seconds"], slow.get("median_seconds"), slow.get("rows"))
             for slow in report.get("slowest") or []
         ),
-        failed=tuple(FailedTable(failed["table"], failed["error"] or "") for failed in report.get("failed") or []),
+        failed=tables,
+        failed_count=report.get("failed_count") or len(tables),
     )
 
 

@@ -73,11 +73,14 @@ def _date(text: object, moment: datetime, zone: ZoneInfo) -> str:
 
 
 def _check_shards(shards: object) -> None:
-    if shards is None or _is_number(shards, 1):
-        return
-    lists = isinstance(shards, list) and bool(shards) and all(isinstance(shard, list) and shard for shard in shards)
-    if not (lists and all(isinstance(table, str) and table for shard in shards for table in shard)):  # type: ignore[attr-defined]
+    by_hand = isinstance(shards, list) and bool(shards) and all(_is_shard(shard) for shard in shards)
+    if shards is not None and not by_hand and not _is_number(shards, 1):
         raise BadInput('shards: give a number from 1 on, or lists of tables: [["orders"], ["customers", "items"]]')
+
+
+def _is_shard(shard: object) -> bool:
+    tables = shard if isinstance(shard, list) else [shard]
+    return bool(tables) and all(isinstance(table, str) and table for table in tables)
 
 
 def _check_concurrency(number: object) -> None:
