@@ -32,6 +32,7 @@ DEFAULTS = {
 """What placeholders stand for where the deployment says nothing; the others have no default."""
 
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
+_RESOURCE = "${ComputeResource}"
 _ARGUMENTS = '"${ComputeArguments}"'  # with its quotes: what takes its place is an object
 
 
@@ -44,9 +45,10 @@ def nightly(compute: str, names: Mapping[str, str]) -> str:
 
     Takes what the placeholders of the definition and of the kind's fragment stand for. Raises NameMissing.
     """
-    fragment = json.loads(filled((FOLDER / "compute" / f"{compute}.json").read_text(), names))
-    text = (FOLDER / "nightly.asl.json").read_text().replace(_ARGUMENTS, json.dumps(fragment["Arguments"]))
-    return filled(text, {**names, "ComputeResource": fragment["Resource"]})
+    fragment = json.loads((FOLDER / "compute" / f"{compute}.json").read_text())
+    text = (FOLDER / "nightly.asl.json").read_text()
+    text = text.replace(_ARGUMENTS, json.dumps(fragment["Arguments"])).replace(_RESOURCE, fragment["Resource"])
+    return filled(text, names)
 
 
 def batches(names: Mapping[str, str]) -> str:

@@ -86,5 +86,12 @@ def _character(character: str) -> str:
         return character
     if character == "$":
         return "!"
-    code = ord(character)
-    return f"*{code:02x}" if code < 256 else f"**{code:04x}"
+    if ord(character) < 256:
+        return f"*{ord(character):02x}"
+    return "".join(f"**{unit.hex()}" for unit in _units(character))
+
+
+def _units(character: str) -> list[bytes]:
+    """Gives a character as JavaScript counts it, in units of 16 bits."""
+    encoded = character.encode("utf-16-be")
+    return [encoded[at : at + 2] for at in range(0, len(encoded), 2)]
