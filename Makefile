@@ -9,7 +9,7 @@ RUN := $(UV) run --no-sync
 
 IMAGE ?= nightly-etl
 
-.PHONY: help setup demo test check bench image format clean
+.PHONY: help setup demo test check bench image zips picture format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -32,6 +32,7 @@ check: setup ## Lint, types, import rules, formatting
 	$(RUN) ruff format --check
 	$(RUN) mypy
 	$(RUN) lint-imports
+	$(RUN) python -m statemachine.picture --check
 
 bench: setup ## Measure the stream beside its peers
 	$(RUN) python -m benchmarks
@@ -39,6 +40,12 @@ bench: setup ## Measure the stream beside its peers
 image: ## Build the container image
 	docker build --build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
 		--build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) --tag $(IMAGE) .
+
+zips: setup ## Build the zips of the state machine's Lambdas, in dist/
+	@$(RUN) python -m statemachine.zips dist
+
+picture: setup ## Draw the state machine into README.md, from its definition
+	@$(RUN) python -m statemachine.picture
 
 format: setup ## Format the code and mend what can be mended
 	$(RUN) ruff format
