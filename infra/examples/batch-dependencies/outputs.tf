@@ -1,0 +1,9 @@
+output "state_machine_arn" {
+  description = "Start it to submit both jobs."
+  value       = aws_sfn_state_machine.chain.arn
+}
+
+output "secrets_to_set" {
+  description = "What is still to be set by hand."
+  value       = module.settings.secret_names
+}

@@ -1,0 +1,42 @@
+variable "region" {
+  description = "Region of everything here."
+  type        = string
+  default     = "eu-central-1"
+}
+
+variable "name" {
+  description = "Name of the deployment."
+  type        = string
+  default     = "nightly-etl"
+}
+
+variable "image" {
+  description = "The job's image, by digest; `make deploy` says it."
+  type        = string
+}
+
+variable "vpc_id" {
+  description = "VPC of the job and its databases."
+  type        = string
+}
+
+variable "subnet_ids" {
+  description = "Private subnets, with NAT."
+  type        = list(string)
+}
+
+variable "databases" {
+  description = "The databases' security groups, by a name of yours."
+  type        = map(object({ security_group_id = string, port = optional(number, 5432) }))
+}
+
+variable "tables" {
+  description = "The tables to copy, as TABLES has them."
+  type        = string
+}
+
+variable "source_code" {
+  description = "The repository, where the builds are to follow its buildspec.yml; null runs the image."
+  type        = object({ type = string, location = string, version = optional(string) })
+  default     = null
+}

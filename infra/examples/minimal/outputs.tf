@@ -1,0 +1,14 @@
+output "repository_url" {
+  description = "Where the image goes."
+  value       = module.image.repository_url
+}
+
+output "secrets_to_set" {
+  description = "What is still to be set by hand."
+  value       = module.settings.secret_names
+}
+
+output "cluster_arn" {
+  description = "Cluster of the task."
+  value       = module.task.cluster_arn
+}

@@ -1,0 +1,22 @@
+# One instance of the module an environment. They share nothing but this file.
+
+module "nightly_etl" {
+  source   = "../.."
+  for_each = var.environments
+
+  name       = "nightly-etl-${each.key}"
+  image      = each.value.image
+  vpc_id     = each.value.vpc_id
+  subnet_ids = each.value.subnet_ids
+  databases  = each.value.databases
+  compute    = each.value.compute
+  shards     = each.value.shards
+  settings   = { tables = each.value.tables }
+  schedule   = { enabled = each.value.scheduled }
+  tags       = { environment = each.key }
+
+  metrics_dimensions = { environment = each.key }
+
+  notifier_zip = "${path.module}/../../../dist/notifier.zip"
+  starter_zip  = "${path.module}/../../../dist/starter.zip"
+}

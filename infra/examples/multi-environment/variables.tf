@@ -1,0 +1,19 @@
+variable "region" {
+  description = "Region of everything here."
+  type        = string
+  default     = "eu-central-1"
+}
+
+variable "environments" {
+  description = "What differs from environment to environment, by its name."
+  type = map(object({
+    image      = string
+    vpc_id     = string
+    subnet_ids = list(string)
+    databases  = map(object({ security_group_id = string, port = optional(number, 5432) }))
+    tables     = string
+    compute    = optional(string, "fargate")
+    shards     = optional(number, 2)
+    scheduled  = optional(bool, false)
+  }))
+}

@@ -1,0 +1,41 @@
+variable "region" {
+  description = "Region of everything here."
+  type        = string
+  default     = "eu-central-1"
+}
+
+variable "name" {
+  description = "Name of the deployment."
+  type        = string
+  default     = "nightly-etl"
+}
+
+variable "image" {
+  description = "The job's image, by digest; `make deploy` says it."
+  type        = string
+}
+
+variable "vpc_id" {
+  description = "VPC of the job and its databases."
+  type        = string
+}
+
+variable "subnet_ids" {
+  description = "Private subnets."
+  type        = list(string)
+}
+
+variable "route_table_ids" {
+  description = "Route tables of those subnets, for S3."
+  type        = list(string)
+}
+
+variable "databases" {
+  description = "The databases' security groups, by a name of yours."
+  type        = map(object({ security_group_id = string, port = optional(number, 5432) }))
+}
+
+variable "tables" {
+  description = "The tables to copy, as TABLES has them."
+  type        = string
+}

@@ -1,0 +1,99 @@
+"""What moto lacks and Terraform asks for: filled in moto's private modules, which is why moto is pinned.
+
+Batch without a service role (AWS takes its service-linked one), a state machine's validation and versions, Logs
+Insights' query definitions, and CodeBuild projects without a source. moto forgets some of what it is told, too, which a
+second plan would take for a change.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from moto.batch.models import BatchBackend
+from moto.codebuild import responses as codebuild
+from moto.core.config import default_user_config
+from moto.core.responses import ActionResult
+from moto.iam.models import iam_backends
+from moto.logs.responses import LogsResponse
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+from moto.stepfunctions.responses import StepFunctionResponse
+
+_SERVICE_ROLE = "AWSServiceRoleForBatch"
+_CONFIGURATION = {"batch": {"use_docker": False}, "lambda": {"use_docker": False}, "iam": {"load_aws_managed_policies": True}}
+
+
+@contextmanager
+def filled() -> Iterator[None]:
+    """Fills the gaps for as long as the block lasts."""
+    with ExitStack() as stack:
+        stack.enter_context(patch.dict(default_user_config, _CONFIGURATION))
+        stack.enter_context(patch.object(BatchBackend, "create_compute_environment", _with_service_role))
+        stack.enter_context(patch.object(codebuild, "_validate_required_params_source", _no_source_is_a_source))
+        for name, function in {
+            "validate_state_machine_definition": _validate,
+            "list_state_machine_versions": lambda _self: ActionResult({"stateMachineVersions": []}),
+        }.items():
+            stack.enter_context(patch.object(StepFunctionResponse, name, function, create=True))
+        for name, function in _query_definitions().items():
+            stack.enter_context(patch.object(LogsResponse, name, function, create=True))
+        yield
+
+
+_create_compute_environment = BatchBackend.create_compute_environment
+
+
+def _with_service_role(self: Any, *arguments: Any, **named: Any) -> Any:
+    if named.get("service_role") is None:
+        iam = iam_backends[self.account_id][self.partition]
+        made = next((role for role in iam.get_roles() if role.name == _SERVICE_ROLE), None)
+        role = made or iam.create_service_linked_role("batch.amazonaws.com", "", "")
+        named["service_role"] = role.arn
+    return _create_compute_environment(self, *arguments, **named)
+
+
+_validate_source = codebuild._validate_required_params_source
+
+
+def _no_source_is_a_source(source: dict[str, Any]) -> None:
+    if source.get("type") != "NO_SOURCE":
+        _validate_source(source)
+
+
+def _validate(self: Any) -> ActionResult:
+    """Parses a definition, as AWS does before it takes it."""
+    try:
+        AmazonStateLanguageParser.parse(self._get_param("definition"))
+    except Exception as error:  # noqa: BLE001 - the parser's own come from ANTLR and from moto
+        problem = {"severity": "ERROR", "code": "SCHEMA_VALIDATION_FAILED", "message": repr(error)}
+        return ActionResult({"result": "FAIL", "diagnostics": [problem]})
+    return ActionResult({"result": "OK", "diagnostics": []})
+
+
+def _query_definitions() -> dict[str, Any]:
+    kept: dict[str, dict[str, Any]] = {}
+
+    def put(self: Any) -> str:
+        key = self._get_param("queryDefinitionId") or str(uuid.uuid4())
+        kept[key] = {
+            "queryDefinitionId": key,
+            "name": self._get_param("name"),
+            "queryString": self._get_param("queryString"),
+            "logGroupNames": self._get_param("logGroupNames") or [],
+            "lastModified": int(time.time() * 1000),
+        }
+        return json.dumps({"queryDefinitionId": key})
+
+    def describe(self: Any) -> str:
+        prefix = self._get_param("queryDefinitionNamePrefix") or ""
+        return json.dumps({"queryDefinitions": [one for one in kept.values() if one["name"].startswith(prefix)]})
+
+    def delete(self: Any) -> str:
+        return json.dumps({"success": kept.pop(self._get_param("queryDefinitionId"), None) is not None})
+
+    return {"put_query_definition": put, "describe_query_definitions": describe, "delete_query_definition": delete}

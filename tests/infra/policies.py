@@ -1,0 +1,70 @@
+"""IAM, as far as the module's policies go: would this role be allowed this call?
+
+Explicit denials win, then allowances count, and nothing else is allowed. Actions, resources and the conditions' values
+match with * and ?. A condition that this does not know is an error, not a match.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Statement = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of an API: who, what, on what, and what else AWS knows of it."""
+
+    role: str
+    action: str
+    resource: str = "*"
+    context: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def __str__(self) -> str:
+        return f"{self.role}: {self.action} on {self.resource} {dict(self.context) or ''}".rstrip()
+
+
+def allowed(call: Call, statements: Iterable[Statement]) -> bool:
+    """Tells whether a role with these statements may do it."""
+    effects = {one["Effect"] for one in statements if _applies(one, call)}
+    return "Deny" not in effects and "Allow" in effects
+
+
+def actions(statements: Iterable[Statement]) -> set[str]:
+    """Gives the actions that statements allow, as they are written."""
+    return {action for one in statements if one["Effect"] == "Allow" for action in many(one["Action"])}
+
+
+def many(value: Any) -> list[Any]:
+    """Gives what may be written as one or as a list."""
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+
+
+def _applies(statement: Statement, call: Call) -> bool:
+    return (
+        any(_like(action.lower(), call.action.lower()) for action in many(statement["Action"]))
+        and any(_like(resource, call.resource) for resource in many(statement["Resource"]))
+        and all(
+            _holds(operator, many(values), call.context.get(key))
+            for operator, keys in statement.get("Condition", {}).items()
+            for key, values in keys.items()
+        )
+    )
+
+
+def _holds(operator: str, values: list[str], actual: str | None) -> bool:
+    if operator not in {"StringEquals", "StringLike", "ArnEquals", "ArnLike"}:
+        raise NotImplementedError(f"the condition {operator} is not known here; add it")
+    if actual is None:
+        return False
+    if operator == "StringEquals":
+        return actual in values
+    return any(_like(value, actual) for value in values)
+
+
+def _like(pattern: str, text: str) -> bool:
+    parts = ("." if part == "?" else ".*" if part == "*" else re.escape(part) for part in re.split(r"([*?])", pattern))
+    return re.fullmatch("".join(parts), text, re.DOTALL) is not None

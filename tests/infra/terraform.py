@@ -1,0 +1,118 @@
+"""Terraform as its users run it: the program, a provider that is on disk, a copy of the module that it may write into."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from statemachine import zips
+from tests.acceptance.checkout import ROOT
+from tests.harness import Done
+
+INFRA = ROOT / "infra"
+SECONDS = 900
+_PROVIDER = "registry.terraform.io/hashicorp/aws"
+
+# Where Terraform itself looks for providers without being told ("Implied Local Mirror Directories"), and the variable
+# that names another place.
+_MIRRORS = (
+    "~/.terraform.d/plugins",
+    "~/.local/share/terraform/plugins",
+    "/usr/local/share/terraform/plugins",
+    "/usr/share/terraform/plugins",
+)
+
+
+def mirror() -> Path | None:
+    """Gives a folder that holds the provider, None where only the registry may have it."""
+    named = [os.environ[name] for name in ("TF_PLUGIN_DIR", "TF_PLUGIN_CACHE_DIR") if os.environ.get(name)]
+    folders = [Path(folder).expanduser() for folder in (*named, *_MIRRORS)]
+    return next((folder for folder in folders if (folder / _PROVIDER).is_dir()), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Terraform:
+    """Terraform in one folder, with its variables of the environment."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def run(self, *arguments: str, seconds: float = SECONDS) -> Done:
+        """Runs a command to its end."""
+        done = subprocess.run(
+            ["terraform", f"-chdir={self.folder}", *arguments],
+            env=_environment(self.folder) | self.environment,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def __call__(self, *arguments: str) -> Done:
+        """Runs a command that must succeed."""
+        done = self.run(*arguments)
+        assert done.status == 0, f"terraform {' '.join(arguments)}:\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+        return done
+
+    def init(self) -> Terraform:
+        """Makes the folder ready; skips the test where there is no provider."""
+        found = mirror()
+        done = self.run("init", "-no-color", *([f"-plugin-dir={found}"] if found else []))
+        if done.status != 0 and "Failed to query available provider packages" in done.stderr:
+            pytest.skip(f"no provider {_PROVIDER}; runs where TF_PLUGIN_DIR names a folder that has it, or the registry answers")
+        assert done.status == 0, done.stderr
+        return self
+
+    def outputs(self) -> dict[str, Any]:
+        """Gives the outputs by name."""
+        said = json.loads(self("output", "-json").stdout)
+        return {name: one["value"] for name, one in said.items()}
+
+    def changes(self, *arguments: str) -> list[str]:
+        """Plans, and names what would change."""
+        done = self.run("plan", "-no-color", "-input=false", "-detailed-exitcode", "-out=plan", *arguments)
+        assert done.status in {0, 2}, done.stdout + done.stderr
+        said = json.loads(self("show", "-json", "plan").stdout)
+        changed = [one for one in said.get("resource_changes", []) if one["change"]["actions"] not in (["no-op"], ["read"])]
+        return [f"{one['change']['actions']} {one['address']}" for one in changed]
+
+
+def installed() -> None:
+    """Skips the test where there is no Terraform."""
+    if shutil.which("terraform") is None:
+        pytest.skip("no terraform on PATH; runs where Terraform 1.11 or later is installed")
+
+
+def workspace(folder: Path) -> Path:
+    """Copies what a deployment needs into a folder: the module, the definitions and the zips. Gives the module's."""
+    leave = shutil.ignore_patterns(".terraform", "*.tfstate*", "__pycache__", ".terraform.lock.hcl")
+    shutil.copytree(INFRA, folder / "infra", ignore=leave)
+    shutil.copytree(ROOT / "statemachine", folder / "statemachine", ignore=leave)
+    for name in zips.LAMBDAS:
+        zips.build(name, folder / "dist")
+    return folder / "infra"
+
+
+def written(folder: Path, name: str, values: Mapping[str, object]) -> None:
+    """Writes values for variables, or a file of configuration, as JSON."""
+    (folder / name).write_text(json.dumps(values))
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    mine = ("TF_", "AWS_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(mine)}
+    given = os.environ.get("TF_CLI_CONFIG_FILE", "")
+    settings = given if Path(given).is_file() else str(folder / "no.tfrc")  # one that is not there is warned of each time
+    if settings != given:
+        Path(settings).touch()
+    return inherited | {"TF_IN_AUTOMATION": "1", "TF_CLI_CONFIG_FILE": settings, "CHECKPOINT_DISABLE": "1"}
