@@ -9,10 +9,10 @@ RUN := $(UV) run --no-sync
 
 IMAGE ?= nightly-etl
 
-.PHONY: help setup demo test check bench image zips picture format clean
+.PHONY: help setup demo test test-infra check-infra deploy check bench image zips picture format clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 .uv/bin/uv:
 	$(PYTHON) -m venv .uv
@@ -26,6 +26,15 @@ demo: setup ## Copy a shop from one embedded server to another and prove it (KEE
 
 test: setup ## Run every test
 	$(RUN) pytest --numprocesses 2 --dist loadgroup --cov --cov-report term $(ARGS)
+
+test-infra: setup check-infra ## Apply the infrastructure's examples in moto, run them, destroy them (minutes)
+	$(RUN) pytest -m deploys tests/infra $(ARGS)
+
+check-infra: $(filter .uv/bin/uv,$(UV)) ## Hold the infrastructure against checkov's rules
+	$(UV) tool run --quiet --from checkov==3.3.30 checkov --config-file infra/.checkov.yaml --directory infra
+
+deploy: zips ## Build the image, push it, apply an example (EXAMPLE=complete)
+	EXAMPLE=$(or $(EXAMPLE),complete) infra/deploy $(ARGS)
 
 check: setup ## Lint, types, import rules, formatting
 	$(RUN) ruff check

@@ -8,6 +8,7 @@ second plan would take for a change.
 from __future__ import annotations
 
 import json
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -24,8 +25,13 @@ from moto.logs.responses import LogsResponse
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.responses import StepFunctionResponse
 
-_SERVICE_ROLE = "AWSServiceRoleForBatch"
-_CONFIGURATION = {"batch": {"use_docker": False}, "lambda": {"use_docker": False}, "iam": {"load_aws_managed_policies": True}}
+_SERVICE_ROLE = "AWSServiceRoleForbatch"  # as moto spells it
+_ONE_AT_A_TIME = threading.Lock()
+_CONFIGURATION = {
+    "batch": {"use_docker": False},
+    "lambda": {"use_docker": False},
+    "iam": {"load_aws_managed_policies": True},
+}
 
 
 @contextmanager
@@ -48,13 +54,17 @@ def filled() -> Iterator[None]:
 _create_compute_environment = BatchBackend.create_compute_environment
 
 
-def _with_service_role(self: Any, *arguments: Any, **named: Any) -> Any:
-    if named.get("service_role") is None:
-        iam = iam_backends[self.account_id][self.partition]
-        made = next((role for role in iam.get_roles() if role.name == _SERVICE_ROLE), None)
-        role = made or iam.create_service_linked_role("batch.amazonaws.com", "", "")
-        named["service_role"] = role.arn
-    return _create_compute_environment(self, *arguments, **named)
+def _with_service_role(self: Any, **named: Any) -> Any:
+    with _ONE_AT_A_TIME:
+        named["service_role"] = named.get("service_role") or _service_role(self)
+    return _create_compute_environment(self, **named)
+
+
+def _service_role(self: Any) -> str:
+    iam = iam_backends[self.account_id][self.partition]
+    made = next((role for role in iam.get_roles() if role.name == _SERVICE_ROLE), None)
+    arn: str = (made or iam.create_service_linked_role("batch.amazonaws.com", "", "")).arn
+    return arn
 
 
 _validate_source = codebuild._validate_required_params_source
@@ -69,7 +79,7 @@ def _validate(self: Any) -> ActionResult:
     """Parses a definition, as AWS does before it takes it."""
     try:
         AmazonStateLanguageParser.parse(self._get_param("definition"))
-    except Exception as error:  # noqa: BLE001 - the parser's own come from ANTLR and from moto
+    except Exception as error:
         problem = {"severity": "ERROR", "code": "SCHEMA_VALIDATION_FAILED", "message": repr(error)}
         return ActionResult({"result": "FAIL", "diagnostics": [problem]})
     return ActionResult({"result": "OK", "diagnostics": []})

@@ -1,4 +1,4 @@
-"""Terraform as its users run it: the program, a provider that is on disk, a copy of the module that it may write into."""
+"""Terraform as its users run it: the program, a provider that is on disk, a copy of the module to write into."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Terraform:
     def __call__(self, *arguments: str) -> Done:
         """Runs a command that must succeed."""
         done = self.run(*arguments)
-        assert done.status == 0, f"terraform {' '.join(arguments)}:\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+        assert done.status == 0, f"terraform {' '.join(arguments)}:\n{done.stderr or done.stdout}"
         return done
 
     def init(self) -> Terraform:
@@ -69,7 +69,9 @@ class Terraform:
         found = mirror()
         done = self.run("init", "-no-color", *([f"-plugin-dir={found}"] if found else []))
         if done.status != 0 and "Failed to query available provider packages" in done.stderr:
-            pytest.skip(f"no provider {_PROVIDER}; runs where TF_PLUGIN_DIR names a folder that has it, or the registry answers")
+            pytest.skip(
+                f"no provider {_PROVIDER}; runs where TF_PLUGIN_DIR names a folder that has it, or the registry answers"
+            )
         assert done.status == 0, done.stderr
         return self
 
@@ -83,7 +85,9 @@ class Terraform:
         done = self.run("plan", "-no-color", "-input=false", "-detailed-exitcode", "-out=plan", *arguments)
         assert done.status in {0, 2}, done.stdout + done.stderr
         said = json.loads(self("show", "-json", "plan").stdout)
-        changed = [one for one in said.get("resource_changes", []) if one["change"]["actions"] not in (["no-op"], ["read"])]
+        changed = [
+            one for one in said.get("resource_changes", []) if one["change"]["actions"] not in (["no-op"], ["read"])
+        ]
         return [f"{one['change']['actions']} {one['address']}" for one in changed]
 
 
@@ -112,7 +116,9 @@ def _environment(folder: Path) -> dict[str, str]:
     mine = ("TF_", "AWS_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(mine)}
     given = os.environ.get("TF_CLI_CONFIG_FILE", "")
-    settings = given if Path(given).is_file() else str(folder / "no.tfrc")  # one that is not there is warned of each time
+    settings = (
+        given if Path(given).is_file() else str(folder / "no.tfrc")
+    )  # one that is not there is warned of each time
     if settings != given:
         Path(settings).touch()
     return inherited | {"TF_IN_AUTOMATION": "1", "TF_CLI_CONFIG_FILE": settings, "CHECKPOINT_DISABLE": "1"}

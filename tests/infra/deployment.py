@@ -1,0 +1,268 @@
+"""A deployment: what Terraform made in moto, and what of it runs, runs as it was deployed.
+
+The functions are started with the code, command and variables that Lambda was given, the containers with those of the
+job's definition; each has its own role's name for an access key, so that whoever calls an API can be told.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import boto3
+from moto.awslambda_simple.models import lambda_simple_backends
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication
+
+from tests import cloud
+from tests.harness import Databases
+from tests.infra import gaps
+from tests.infra.policies import Call, Statement
+from tests.infra.terraform import Terraform, written
+from tests.jobs import Job, Jobs, Local
+from tests.lambda_runtime import function
+from tests.slack import Slack
+from tests.stepfunctions import Functions, StepFunctions, interpreter
+
+ACCOUNT = "123456789012"
+IMAGE = f"{ACCOUNT}.dkr.ecr.{cloud.REGION}.amazonaws.com/nightly-etl@sha256:{'0123456789abcdef' * 4}"
+_CREDENTIAL = re.compile(r"Credential=([^/]+)/\d{8}/[^/]+/([^/]+)/aws4_request")
+
+# The rules that Step Functions makes for .sync, and what it asks while it waits (Developer Guide, "IAM policies for
+# integrated services").
+_RULES = {
+    "batch": "StepFunctionsGetEventsForBatchJobsRule",
+    "ecs": "StepFunctionsGetEventsForECSTaskRule",
+    "codebuild": "StepFunctionsGetEventForCodeBuildStartBuildRule",
+}
+
+
+def _arn(service: str, rest: str) -> str:
+    return f"arn:aws:{service}:{cloud.REGION}:{ACCOUNT}:{rest}"
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Everything that roles of the deployment asked of AWS."""
+
+    calls: list[Call] = field(default_factory=list)
+
+    def add(self, role: str, action: str, *resources: str, **context: str) -> None:
+        """Notes a call; one that touches several resources needs to be allowed on each."""
+        renamed = {key.replace("__", ":"): value for key, value in context.items()}
+        self.calls += [Call(role, action, resource, renamed) for resource in resources or ("*",)]
+
+    def http(self, environ: Mapping[str, Any], body: bytes) -> None:
+        """Notes a request that came over HTTP, signed with a role's name."""
+        match = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
+        if match is None or not match[1].startswith("role-"):
+            return
+        role, service = match[1].removeprefix("role-"), match[2]
+        target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+        asked = json.loads(body or b"{}") if target else {}
+        if (service, target) == ("ssm", "GetParametersByPath"):
+            self.add(role, "ssm:GetParametersByPath", _arn("ssm", f"parameter{asked['Path']}"))
+            if asked.get("WithDecryption"):
+                self.add(role, "kms:Decrypt", f"{asked['Path']}/*")  # completed by Deployment.calls
+        elif (service, target) == ("states", "StartExecution"):
+            self.add(role, "states:StartExecution", asked["stateMachineArn"])
+        elif (service, target) == ("states", "DescribeExecution"):
+            self.add(role, "states:DescribeExecution", asked["executionArn"])
+        else:  # allowed by nothing, which is how a test hears of it
+            self.add(role, f"{service}:{target or environ['REQUEST_METHOD'] + environ['PATH_INFO']}")
+
+
+@dataclass(slots=True)
+class _Jobs(Jobs):
+    """The jobs that a state machine submits, each call of which is noted."""
+
+    recorder: Recorder = field(default_factory=Recorder)
+    role: str = ""
+    task_roles: tuple[str, ...] = ()
+    requests: list[dict[str, Any]] = field(default_factory=list)
+
+    def submit(self, service: str, request: Mapping[str, Any]) -> Job:
+        """Notes what Step Functions asks of the services, and starts the job."""
+        self.requests.append(dict(request))
+        note = self.recorder.add
+        for action in ("events:PutRule", "events:PutTargets", "events:DescribeRule"):
+            note(self.role, action, _arn("events", f"rule/{_RULES[service]}"))
+        if service == "batch":
+            note(self.role, "batch:SubmitJob", request["jobDefinition"], request["jobQueue"])
+            note(self.role, "batch:DescribeJobs")
+        elif service == "ecs":
+            note(self.role, "ecs:RunTask", request["taskDefinition"], ecs__cluster=request["cluster"])
+            note(self.role, "iam:PassRole", *self.task_roles, iam__PassedToService="ecs-tasks.amazonaws.com")
+            note(self.role, "ecs:DescribeTasks", self._task(request))
+        else:
+            project = _arn("codebuild", f"project/{request['projectName']}")
+            note(self.role, "codebuild:StartBuild", project)
+            note(self.role, "codebuild:BatchGetBuilds", project)
+        return Jobs.submit(self, service, request)
+
+    def _task(self, request: Mapping[str, Any]) -> str:
+        return _arn("ecs", f"task/{request['cluster'].rpartition('/')[2]}/0123456789abcdef")
+
+
+@dataclass(slots=True)
+class Deployment:
+    """An endpoint, and what Terraform has made there."""
+
+    aws: StepFunctions
+    terraform: Terraform
+    recorder: Recorder
+    jobs: _Jobs
+    functions: Functions
+    stack: ExitStack
+
+    def client(self, service: str) -> Any:
+        """Gives a client of the endpoint."""
+        return boto3.Session("test", "test", region_name=cloud.REGION).client(service, endpoint_url=self.aws.endpoint)
+
+    def roles(self) -> dict[str, list[Statement]]:
+        """Gives the roles that were deployed, each with all statements of its policies."""
+        iam, found = self.client("iam"), {}
+        for page in iam.get_paginator("list_roles").paginate():
+            for role in page["Roles"]:
+                names = iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"]
+                policies = [iam.get_role_policy(RoleName=role["RoleName"], PolicyName=name) for name in names]
+                found[role["RoleName"]] = [one for policy in policies for one in policy["PolicyDocument"]["Statement"]]
+        return {name: statements for name, statements in found.items() if statements}
+
+    def calls(self) -> list[Call]:
+        """Gives the calls that roles made, with what follows from them."""
+        calls = []
+        for call in self.recorder.calls:
+            calls += self._decryptions(call) if call.action == "kms:Decrypt" else [call]
+        return calls
+
+    def _decryptions(self, call: Call) -> list[Call]:
+        """Parameter Store decrypts each SecureString in the reader's name, and says of which it is."""
+        path = call.resource.removesuffix("/*")
+        pages = self.client("ssm").get_paginator("get_parameters_by_path").paginate(Path=path, Recursive=True)
+        kept = self.client("ssm").describe_parameters()["Parameters"]
+        keys = {one["Name"]: one["KeyId"] for one in kept if one["Type"] == "SecureString"}
+        names = [one["Name"] for page in pages for one in page["Parameters"] if one["Type"] == "SecureString"]
+        via = {"kms:ViaService": f"ssm.{cloud.REGION}.amazonaws.com"}
+        return [
+            Call(
+                call.role,
+                "kms:Decrypt",
+                keys[name],
+                via | {"kms:EncryptionContext:PARAMETER_ARN": _arn("ssm", f"parameter{name}")},
+            )
+            for name in names
+        ]
+
+    def set_secrets(self, names: list[str], databases: Databases, slack: Slack) -> None:
+        """Sets the secrets by hand, as infra/README.md says."""
+        values = {
+            "operational/url": databases.operational.url,
+            "reporting/url": databases.reporting.url,
+            "webhook_url": slack.webhook,
+        }
+        for name in names:
+            (value,) = (text for end, text in values.items() if name.endswith(f"/{end}"))
+            self.client("ssm").put_parameter(Name=name, Value=value, Type="SecureString", Overwrite=True)
+
+    def run_what_was_deployed(self, name: str) -> None:
+        """Lets the functions and the containers of the deployment of this name run from here on."""
+        client = self.client("lambda")
+        for page in client.get_paginator("list_functions").paginate():
+            for made in page["Functions"]:
+                if made["FunctionName"].startswith(f"{name}-"):
+                    self.functions[made["FunctionArn"]] = self._function(made)
+        self.jobs.role = f"{name}-machine"
+        self.jobs.task_roles = tuple(f"arn:aws:iam::{ACCOUNT}:role/{name}-{kind}" for kind in ("job", "execution"))
+        self.jobs.variables.clear()
+        self.jobs.variables.update(self._job_variables(name) | self._as_role(f"{name}-job"))
+
+    def _as_role(self, role: str) -> dict[str, str]:
+        return cloud.account(self.aws.endpoint) | {"AWS_ACCESS_KEY_ID": f"role-{role}"}
+
+    def _function(self, made: Mapping[str, Any]) -> Callable[[Any], Any]:
+        """Gives a function as deployed: called by the machine, it answers."""
+        name, arn = made["FunctionName"], made["FunctionArn"]
+        variables = made["Environment"]["Variables"] | self._as_role(made["Role"].rpartition("/")[2])
+        if made["PackageType"] == "Image":
+            config = made["ImageConfigResponse"]["ImageConfig"]
+            assert config["EntryPoint"] == ["python", "-m", "awslambdaric"]
+            (handler,) = config["Command"]
+            context = function(handler, variables, seconds=made["Timeout"])
+        else:
+            folder = self.terraform.folder / name
+            with zipfile.ZipFile(
+                io.BytesIO(lambda_simple_backends[ACCOUNT][cloud.REGION].get_function(name).code_bytes)
+            ) as archive:
+                archive.extractall(folder)
+            context = function(made["Handler"], variables, folder=folder, seconds=made["Timeout"])
+        running: list[Any] = []
+
+        def call(event: Any) -> Any:
+            if not running:
+                running.append(self.stack.enter_context(context))
+            if self.jobs.role and not name.endswith("-starter"):
+                self.recorder.add(self.jobs.role, "lambda:InvokeFunction", arn)
+            return running[0].invoke(event)
+
+        return call
+
+    def _job_variables(self, name: str) -> dict[str, str]:
+        """Gives the variables of the container's definition, whichever service has it."""
+        for made in self.client("batch").describe_job_definitions(status="ACTIVE")["jobDefinitions"]:
+            if made["jobDefinitionName"] == name:
+                return {one["name"]: one["value"] for one in made["containerProperties"]["environment"]}
+        for arn in self.client("ecs").list_task_definitions(familyPrefix=name)["taskDefinitionArns"]:
+            containers = self.client("ecs").describe_task_definition(taskDefinition=arn)["taskDefinition"][
+                "containerDefinitions"
+            ]
+            return {one["name"]: one["value"] for one in containers[0]["environment"]}
+        (project,) = self.client("codebuild").batch_get_projects(names=[name])["projects"]
+        return {one["name"]: one["value"] for one in project["environment"]["environmentVariables"]}
+
+
+@contextmanager
+def deployment(folder: Path) -> Iterator[Deployment]:
+    """Serves AWS for as long as the block lasts, for Terraform in this folder."""
+    recorder, functions = Recorder(), Functions()
+    jobs = _Jobs(Local.etl, recorder=recorder)
+    with ExitStack() as stack:
+        stack.enter_context(gaps.filled())
+        stack.enter_context(patch.object(DomainDispatcherApplication, "__call__", _recorded(recorder)))
+        aws = stack.enter_context(interpreter(functions, jobs))
+        terraform = Terraform(folder, cloud.account(aws.endpoint) | {"AWS_MAX_ATTEMPTS": "3"})
+        yield Deployment(aws, terraform, recorder, jobs, functions, stack)
+
+
+def network(made: Deployment) -> dict[str, Any]:
+    """Gives a VPC, two subnets and a database's security group, which the module is given."""
+    ec2 = made.client("ec2")
+    vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    subnets = [one["SubnetId"] for one in ec2.describe_subnets()["Subnets"][:2]]
+    group = ec2.create_security_group(GroupName="shop", Description="The shop's database", VpcId=vpc)["GroupId"]
+    return {"vpc_id": vpc, "subnet_ids": subnets, "databases": {"shop": {"security_group_id": group}}}
+
+
+def given(made: Deployment, **values: object) -> None:
+    """Writes the variables of the deployment."""
+    written(made.terraform.folder, "test.auto.tfvars.json", values)
+
+
+_answer = DomainDispatcherApplication.__call__
+
+
+def _recorded(recorder: Recorder) -> Any:
+    def call(self: Any, environ: dict[str, Any], start_response: Any) -> Any:
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(body)
+        recorder.http(environ, body)
+        return _answer(self, environ, start_response)
+
+    return call

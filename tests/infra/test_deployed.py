@@ -1,0 +1,199 @@
+"""The examples applied in moto, for each kind of compute: applied, planned again, run by its own schedule, destroyed.
+
+Real HTTP throughout. What runs is what was deployed: the state machine's definition in moto's interpreter, the
+functions in Lambda's own runtime client, each container as the runner with the variables of its definition and the
+override that it was given, between two real servers; each of them signs its requests with the name of its own role.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto.events.models import EventPattern
+from policy_sentry.querying.actions import get_action_data, get_actions_that_support_wildcard_arns_only
+
+from tests.harness import Databases
+from tests.infra.deployment import IMAGE, Deployment, deployment, given, network
+from tests.infra.policies import Call, actions, allowed, many
+from tests.infra.terraform import installed, workspace
+from tests.infra.unused import UNUSED
+from tests.slack import Slack, slack
+from tests.stepfunctions import Ended
+
+pytestmark = [pytest.mark.deploys, pytest.mark.xdist_group("deploys")]
+
+TIME = "<aws.scheduler.scheduled-time>"
+
+
+@pytest.fixture(scope="module")
+def one_slack() -> Iterator[Slack]:
+    """A Slack of our own."""
+    with slack() as one:
+        yield one
+
+
+@pytest.fixture
+def served(one_slack: Slack) -> Slack:
+    """Slack, as if nobody had posted yet."""
+    one_slack.posts.clear()
+    return one_slack
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what a deployment needs."""
+    installed()
+    return workspace(tmp_path_factory.mktemp("deployed"))
+
+
+def _started(made: Deployment, name: str, time: str) -> Ended:
+    """Starts the run as the schedule does: its target, its input, the time in the place that Scheduler fills."""
+    schedule = made.client("scheduler").get_schedule(Name=name)
+    target = schedule["Target"]
+    assert target["Arn"].endswith(f"function:{name}-starter")
+    assert TIME in target["Input"]
+    call = Call(f"{name}-schedule", "lambda:InvokeFunction", target["Arn"])
+    assert allowed(call, made.roles()[f"{name}-schedule"]), call
+    said = made.functions[target["Arn"]](json.loads(target["Input"].replace(TIME, time)))
+    assert said["started"], said
+    (machine,) = (
+        one["stateMachineArn"]
+        for one in made.client("stepfunctions").list_state_machines()["stateMachines"]
+        if one["name"] == name
+    )
+    execution = machine.replace(":stateMachine:", ":execution:") + f":{said['name']}"
+    return made.aws.ended(execution)
+
+
+def _matches(made: Deployment, rule: str, event: Any) -> bool:
+    pattern = made.client("events").describe_rule(Name=rule)["EventPattern"]
+    return bool(EventPattern.load(pattern).matches_event(event))
+
+
+def _not_allowed(made: Deployment) -> list[str]:
+    roles = made.roles()
+    return sorted({str(call) for call in made.calls() if not allowed(call, roles[call.role])})
+
+
+EXAMPLES = {
+    "batch": ("complete", {"name": "nightly-etl", "tables": "orders,items"}),
+    "fargate": ("multi-environment", {"tables": "orders,items"}),
+    "codebuild": ("codebuild", {"name": "nightly-etl", "tables": "orders,items"}),
+}
+
+
+@pytest.mark.parametrize("compute", EXAMPLES)
+def test_an_example_applies_runs_tells_and_goes(
+    compute: str, source: Path, served: Slack, databases: Databases
+) -> None:
+    """Applied, no drift, started by its schedule, Slack told how it went, every call allowed, destroyed."""
+    example, variables = EXAMPLES[compute]
+    databases.operational.execute(
+        "CREATE TABLE orders AS SELECT i AS id FROM generate_series(1, 100) AS i; CREATE TABLE items AS TABLE orders"
+    )
+    with deployment(source / "examples" / example) as made:
+        terraform = made.terraform.init()
+        if compute == "fargate":
+            name = "nightly-etl-staging"
+            given(made, environments={"staging": network(made) | variables | {"image": IMAGE, "scheduled": True}})
+        else:
+            name = str(variables["name"])
+            given(made, **network(made), **variables, image=IMAGE)
+        terraform("apply", "-no-color", "-auto-approve", "-input=false")
+        _set_and_unseen(made, databases, served)
+        assert terraform.changes() == []
+
+        made.run_what_was_deployed(name)
+        ended = _started(made, name, "2026-11-22T01:15:00Z")
+        assert ended.status == "SUCCEEDED", (
+            ended.states,
+            ended.error,
+            ended.cause,
+            [j.process.done() for j in made.jobs.submitted],
+        )
+        assert databases.reporting.value("SELECT count(*) FROM items") == 100
+        (post,) = served.posts
+        assert "2026-11-22" in json.dumps(post)
+
+        _a_failure_is_told_once(made, name, databases, served)
+        assert _not_allowed(made) == []
+        assert _needlessly_wide(made) == []
+        _note_policies(made, compute)
+        terraform("destroy", "-no-color", "-auto-approve", "-input=false")
+        assert terraform("state", "list").stdout == ""
+
+
+def _set_and_unseen(made: Deployment, databases: Databases, served: Slack) -> None:
+    """Sets the secrets by hand; a refresh leaves them alone, and the state never holds them."""
+    outputs = made.terraform.outputs()["secrets_to_set"]
+    names = outputs if isinstance(outputs, list) else [name for one in outputs.values() for name in one]
+    assert len(names) == 3
+    made.set_secrets(names, databases, served)
+    made.terraform("refresh", "-no-color", "-input=false")
+    state = (made.terraform.folder / "terraform.tfstate").read_text()
+    assert databases.operational.url not in state
+    assert served.webhook not in state
+    kept = made.client("ssm").get_parameter(
+        Name=next(name for name in names if name.endswith("webhook_url")), WithDecryption=True
+    )
+    assert kept["Parameter"]["Value"] == served.webhook
+
+
+def _a_failure_is_told_once(made: Deployment, name: str, databases: Databases, served: Slack) -> None:
+    """The machine tells Slack itself; the rule takes the event, and the notifier knows that Slack was told."""
+    databases.operational.execute("DROP TABLE items; DROP TABLE orders")
+    served.posts.clear()
+    failed = _started(made, name, "2026-11-23T01:15:00Z")
+    assert failed.status == "FAILED"
+    assert len(served.posts) == 1
+    assert _matches(made, f"{name}-failed", failed.event)
+    assert not _matches(
+        made, f"{name}-failed", failed.event | {"detail": failed.event["detail"] | {"status": "SUCCEEDED"}}
+    )
+    targets = made.client("events").list_targets_by_rule(Rule=f"{name}-failed")["Targets"]
+    assert sorted(target["Arn"].split(":")[2] for target in targets) == ["lambda", "sns"]
+    notifier = next(target["Arn"] for target in targets if ":lambda:" in target["Arn"])
+    assert made.functions[notifier](failed.event) == {"told": False}
+    unsaid = failed.event | {"detail": failed.event["detail"] | {"error": None}}
+    assert made.functions[notifier](unsaid) == {"told": False}, "it asks Step Functions for the error"
+    aborted = failed.event | {"detail": failed.event["detail"] | {"status": "ABORTED", "error": None, "cause": None}}
+    assert _matches(made, f"{name}-failed", aborted)
+    assert made.functions[notifier](aborted) == {"told": True}
+    assert len(served.posts) == 2
+
+
+_allowed: dict[str, set[str]] = {}
+_used: set[str] = set()
+
+
+def _note_policies(made: Deployment, compute: str) -> None:
+    """Notes what this kind's policies allow, and what was used of it."""
+    _allowed[compute] = {action for statements in made.roles().values() for action in actions(statements)}
+    _used.update(call.action for call in made.calls())
+
+
+def test_every_allowed_action_is_used_or_justified() -> None:
+    """The list of what no test uses is complete, and names nothing else; it says who does use it."""
+    if set(_allowed) != set(EXAMPLES):
+        pytest.skip("needs what all of the tests before it noted; runs with them")
+    everything = set().union(*_allowed.values())
+    assert {action for action in everything if action not in _used} == set(UNUSED)
+
+
+def _needlessly_wide(made: Deployment) -> list[str]:
+    """Gives what is allowed on all resources though the API takes one, and actions that there are not."""
+    wide = []
+    for role, statements in made.roles().items():
+        for statement in statements:
+            for action in many(statement["Action"]):
+                service, _, name = action.partition(":")
+                if "*" in many(statement["Resource"]) and statement["Effect"] == "Allow":
+                    takes_none = action in get_actions_that_support_wildcard_arns_only(service)
+                    wide += [] if takes_none else [f"{role}: {action}"]
+                if "*" not in action and not get_action_data(service, name):
+                    wide.append(f"{role}: there is no {action}")
+    return wide
