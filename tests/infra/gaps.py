@@ -20,6 +20,7 @@ from moto.batch.models import BatchBackend
 from moto.codebuild import responses as codebuild
 from moto.core.config import default_user_config
 from moto.core.responses import ActionResult
+from moto.ec2.models.security_groups import SecurityRule
 from moto.iam.models import iam_backends
 from moto.logs.responses import LogsResponse
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
@@ -40,6 +41,7 @@ def filled() -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(patch.dict(default_user_config, _CONFIGURATION))
         stack.enter_context(patch.object(BatchBackend, "create_compute_environment", _with_service_role))
+        stack.enter_context(patch.object(SecurityRule, "description", property(_description)))
         stack.enter_context(patch.object(codebuild, "_validate_required_params_source", _no_source_is_a_source))
         for name, function in {
             "validate_state_machine_definition": _validate,
@@ -65,6 +67,12 @@ def _service_role(self: Any) -> str:
     made = next((role for role in iam.get_roles() if role.name == _SERVICE_ROLE), None)
     arn: str = (made or iam.create_service_linked_role("batch.amazonaws.com", "", "")).arn
     return arn
+
+
+def _description(rule: Any) -> Any:
+    """Gives a rule's description, wherever it was put: moto looks for it in CIDRs alone."""
+    places = (rule.ip_range, rule.source_group)
+    return next((place["Description"] for place in places if place.get("Description")), None)
 
 
 _validate_source = codebuild._validate_required_params_source

@@ -85,10 +85,18 @@ class Terraform:
         done = self.run("plan", "-no-color", "-input=false", "-detailed-exitcode", "-out=plan", *arguments)
         assert done.status in {0, 2}, done.stdout + done.stderr
         said = json.loads(self("show", "-json", "plan").stdout)
-        changed = [
-            one for one in said.get("resource_changes", []) if one["change"]["actions"] not in (["no-op"], ["read"])
-        ]
-        return [f"{one['change']['actions']} {one['address']}" for one in changed]
+        found = [_change(one) for one in said.get("resource_changes", [])]
+        return [change for change in found if change]
+
+
+def _change(one: Mapping[str, Any]) -> str:
+    """Gives what a plan would do to a resource, and to which of its attributes; nothing for nothing."""
+    what, change = "/".join(one["change"]["actions"]), one["change"]
+    if what in {"no-op", "read"}:
+        return ""
+    before, after = change["before"] or {}, change["after"] or {}
+    differing = sorted(name for name in before if what == "update" and before[name] != after.get(name))
+    return " ".join([what, one["address"], *(f"{name}: {before[name]} -> {after.get(name)};" for name in differing)])
 
 
 def installed() -> None:

@@ -69,6 +69,7 @@ resource "aws_codebuild_project" "this" {
 }
 
 resource "aws_cloudwatch_log_group" "this" {
+  # checkov:skip=CKV_AWS_338: how long lines are kept is the user's to say; the ledger keeps the runs
   name              = "/${var.name}/job"
   retention_in_days = var.log_retention_days
   kms_key_id        = var.log_kms_key_arn

@@ -5,6 +5,7 @@ locals {
 }
 
 resource "aws_scheduler_schedule" "this" {
+  # checkov:skip=CKV_AWS_297: what it holds is a time of day, and names; Scheduler encrypts it with its own key
   count = local.scheduled ? 1 : 0
 
   name                         = var.name
@@ -12,7 +13,6 @@ resource "aws_scheduler_schedule" "this" {
   schedule_expression          = var.schedule.expression
   schedule_expression_timezone = var.schedule.timezone
   state                        = var.schedule.enabled ? "ENABLED" : "DISABLED"
-  kms_key_arn                  = null # its input holds nothing that is secret
 
   flexible_time_window {
     mode                      = var.schedule.flexible_minutes > 0 ? "FLEXIBLE" : "OFF"

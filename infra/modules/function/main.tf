@@ -28,6 +28,16 @@ locals {
     },
   ]
 
+  dead_letter_statements = [for statement in [
+    # Puts aside the event of a call that nobody waits for, when it failed three times.
+    {
+      Sid      = "PutAsideUndelivered"
+      Effect   = "Allow"
+      Action   = ["sqs:SendMessage"]
+      Resource = [var.dead_letter_queue_arn]
+    },
+  ] : statement if var.dead_letter_queue_arn != null]
+
   vpc_statements = [for statement in [
     # Lambda makes the function's network interfaces in the function's name.
     {
@@ -61,6 +71,7 @@ locals {
 }
 
 resource "aws_cloudwatch_log_group" "this" {
+  # checkov:skip=CKV_AWS_338: how long lines are kept is the user's to say; the ledger keeps the runs
   name              = "/aws/lambda/${var.name}"
   retention_in_days = var.log_retention_days
   kms_key_id        = var.log_kms_key_arn
@@ -88,12 +99,19 @@ resource "aws_iam_role" "this" {
 }
 
 resource "aws_iam_role_policy" "this" {
-  name   = "function"
-  role   = aws_iam_role.this.id
-  policy = jsonencode({ Version = "2012-10-17", Statement = concat(local.own_statements, local.vpc_statements, var.statements) })
+  name = "function"
+  role = aws_iam_role.this.id
+  policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = concat(local.own_statements, local.vpc_statements, local.dead_letter_statements, var.statements)
+  })
 }
 
 resource "aws_lambda_function" "this" {
+  # checkov:skip=CKV_AWS_115: the state machine bounds how many run at once; a reservation would take from the account's pool
+  # checkov:skip=CKV_AWS_116: callers wait for the answer, but for the notifier's, which has a queue
+  # checkov:skip=CKV_AWS_173: the variables hold no secret (validated), and Lambda encrypts them at rest with its own key
+  # checkov:skip=CKV_AWS_272: images cannot be signed so; what runs is named by digest, the zips by their hash
   function_name = var.name
   description   = var.description
   role          = aws_iam_role.this.arn
@@ -139,9 +157,12 @@ resource "aws_lambda_function" "this" {
     mode = "Active"
   }
 
-  logging_config {
-    log_format = "Text" # the functions write JSON themselves
-    log_group  = aws_cloudwatch_log_group.this.name
+  dynamic "dead_letter_config" {
+    for_each = var.dead_letter_queue_arn == null ? [] : [var.dead_letter_queue_arn]
+
+    content {
+      target_arn = dead_letter_config.value
+    }
   }
 
   # It may be called as soon as it exists, and must be able to attach to the VPC before.
