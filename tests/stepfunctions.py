@@ -56,7 +56,7 @@ ROLE = "arn:aws:iam::123456789012:role/nightly-etl"
 Functions = dict[str, Callable[[Any], Any]]
 """The Lambdas by their names, as what gives an answer to an event, or raises FunctionError or TimeoutError."""
 
-HURRY = 0.02
+HURRY = 0.002
 """What is left of a second's wait before a retry."""
 
 
