@@ -7,10 +7,10 @@ ENV UV_PROJECT_ENVIRONMENT=/opt/etl UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_N
 WORKDIR /src
 # The packages change seldom, the code often: a layer for each.
 COPY pyproject.toml uv.lock ./
-RUN uv sync --frozen --no-dev --no-install-project --quiet
+RUN uv sync --frozen --no-dev --extra lambda --no-install-project --quiet
 COPY README.md LICENSE ./
 COPY etl etl
-RUN uv sync --frozen --no-dev --no-editable --quiet
+RUN uv sync --frozen --no-dev --extra lambda --no-editable --quiet
 
 FROM python:3.13-slim
 COPY --from=build /opt/etl /opt/etl

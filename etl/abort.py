@@ -1,33 +1,60 @@
-"""Gives up what a run has staged."""
+"""Gives up a run, whatever of it has been done."""
 
 from __future__ import annotations
 
-from etl import guard, ledger, staging
-from etl.errors import EtlError
-from etl.postgres import connect_target
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from etl import book, guard, ledger, staging
+from etl.postgres import Target, connect_target
+from etl.selection import Relation
 from etl.settings import Settings
 
+LONGEST = 2000
+"""Characters of a reason that the ledger keeps; a service's account of a failure may be a page of JSON."""
 
-async def abort(settings: Settings) -> list[str]:
-    """Drops the staging tables of a run and closes it in the ledger; gives the tables' names.
 
-    Live tables are not touched. Raises TableLocked while the run still loads, EtlError for a run that is
-    not in the ledger, or that is published already.
+@dataclass(frozen=True, slots=True)
+class Aborted:
+    """What became of a run: its status in the ledger (None: not there), and the staging tables dropped."""
+
+    run_id: str
+    status: str | None
+    dropped: tuple[str, ...] = ()
+
+
+async def abort(settings: Settings, reason: str = "aborted", *, marks_unknown: bool = False) -> Aborted:
+    """Says in the ledger that a run has failed, and drops its staging tables.
+
+    From then on none of its processes stages or publishes anything: shards drop what they have staged and end, the
+    snapshot's holder lets go. A run that is published stays so. One that is not in the ledger is left alone, or is
+    ``marked`` there, so that a container of it that starts late finds that it is too late.
     """
-    control = await connect_target(settings.target, guard.application(settings.run_id))
+    run_id, reason = settings.run_id, " ".join(settings.redact(reason).split())[:LONGEST]
+    control = await connect_target(settings.target, guard.application(run_id))
     try:
-        run = await ledger.run_of(control, settings.run_id) if await ledger.exists(control) else None
-        if run is None:
-            raise EtlError(f"run {settings.run_id} is not in the ledger; `etl history` lists the runs there are")
-        if run["status"] == "published":
-            raise EtlError(f"run {settings.run_id} is published already; there is nothing to give up")
-        loads = await ledger.loads_of(control, [settings.run_id])
-        staged = [ledger.live_of(load) for load in loads if load["status"] == "staged"]
-        await guard.lock(control, settings.run_id, staged)
-        await staging.drop(control, staged)
-        await ledger.not_published(control, settings.run_id, "aborted", staged)
-        if run["status"] == "running":
-            await ledger.close_run(control, settings.run_id, "failed", "aborted")
-        return [str(relation) for relation in staged]
+        if marks_unknown:
+            await book.prepare(control)
+            await ledger.join_run(control, run_id, "defer")
+        elif not await book.exists(control):
+            return Aborted(run_id, None)
+        await ledger.close_run(control, run_id, "failed", reason)
+        run = await ledger.run_of(control, run_id)
+        if run is None or run["status"] == "published":
+            return Aborted(run_id, run["status"] if run else None)
+        loads = await ledger.loads_of(control, [run_id])
+        under_way = [ledger.live_of(load) for load in loads if load["status"] in ledger.UNPUBLISHED]
+        dropped = await _drop(control, under_way)
+        await ledger.not_published(control, run_id, reason, under_way)
+        return Aborted(run_id, run["status"], tuple(map(str, dropped)))
     finally:
         await control.close()
+
+
+async def _drop(control: Target, tables: Iterable[Relation]) -> list[Relation]:
+    """Drops the staging tables that nobody has locked; who loads one now finds the run ended, and drops it itself."""
+    there = {(table.schema, table.name) for table in await staging.tables(control)}
+    own = [table for table in tables if (staging.schema_of(table.schema), table.name) in there]
+    free = [table for table in own if await guard.try_lock(control, [table])]
+    await staging.drop(control, free)
+    return free

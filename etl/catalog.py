@@ -162,6 +162,12 @@ async def relations(source: Source) -> list[Relation]:
     return [Relation(**dict(row)) for row in await source.fetch(source_query("relations"))]
 
 
+async def sizes(source: Source, chosen: Sequence[Relation]) -> dict[int, tuple[int, int]]:
+    """Gives the bytes (heap + TOAST) and the number of indexes of the relations chosen, by oid."""
+    rows = await source.fetch(source_query("sizes"), [relation.oid for relation in chosen])
+    return {row["oid"]: (row["bytes"], row["indexes"]) for row in rows}
+
+
 async def tables(source: Source, chosen: Sequence[Relation]) -> list[Table]:
     """Describes the relations chosen, in their order."""
     rows = await source.fetch(source_query("tables"), [relation.oid for relation in chosen])

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 import structlog
 
-from etl import __version__, config, log
+from etl import __version__, entry, log
 from etl.errors import EXPECTED, CheckFailed, ConfigurationError, EtlError, TablesDiffer, one_line
 from etl.settings import Settings
 
@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 PROGRAM = "etl"
 DATABASES = ("operational", "reporting")
+MOST_SHARDS = 1000
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -77,13 +78,44 @@ def publish(run_id: str | None) -> None:
 
 @etl.command()
 @click.argument("run_id", required=False)
-def abort(run_id: str | None) -> None:
-    """Drop what RUN_ID (or ETL_RUN_ID) staged; live tables stay as they are."""
+@click.option("--error", default="aborted", help="The reason, for the ledger.")
+def abort(run_id: str | None, error: str) -> None:
+    """End RUN_ID (or ETL_RUN_ID) as failed and drop what it staged; live tables stay as they are."""
     settings = _settings("reporting", "run_id", given={"run_id": run_id})
     from etl.abort import abort as do_abort
 
-    dropped = _await(do_abort(settings))
-    structlog.get_logger().info("run.aborted", tables=len(dropped))
+    aborted = _await(do_abort(settings, error))
+    if aborted.status is None:
+        raise EtlError(f"run {aborted.run_id} is not in the ledger; `etl history` lists the runs there are")
+    if aborted.status == "published":
+        raise EtlError(f"run {aborted.run_id} is published already; there is nothing to give up")
+    structlog.get_logger().info("run.aborted", tables=len(aborted.dropped))
+
+
+@etl.command()
+@click.option("--shards", required=True, type=click.IntRange(1, MOST_SHARDS), help="How many, at most.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on a terminal too.")
+def plan(shards: int, as_json: bool) -> None:
+    """Balance the tables of TABLES into shards, by what the last nights took; print the fan-out's input."""
+    settings = _settings(*DATABASES, "tables")
+    from etl.plan import plan as do_plan
+
+    planned = _await(do_plan(settings, shards))
+    if as_json or not sys.stdout.isatty():
+        _print_json(planned.as_json())
+    else:
+        from etl.console import print_plan
+
+        print_plan(planned)
+
+
+@etl.command()
+def snapshot() -> None:
+    """Hold one snapshot of the source open for ETL_RUN_ID, until all tables of TABLES are staged."""
+    settings = _settings(*DATABASES, "tables", "run_id")
+    from etl.holder import hold
+
+    _await(hold(settings))
 
 
 @etl.command()
@@ -192,36 +224,12 @@ def _tell(*lines: str, debug: bool = False) -> None:
     if debug:
         traceback.print_exc()
     for line in lines:
-        print(f"{PROGRAM}: {_redact(line)}", file=sys.stderr, flush=True)
-
-
-_secrets: list[str] = []
-
-
-def _redact(text: str) -> str:
-    return log.redact(text, _secrets)
+        print(f"{PROGRAM}: {entry.redact(line)}", file=sys.stderr, flush=True)
 
 
 def _settings(*needs: str, given: Mapping[str, str | None] | None = None) -> Settings:
-    settings, warnings = config.load(
-        os.environ,
-        needs,
-        _read_parameters,
-        given={name: value for name, value in (given or {}).items() if value is not None},
-        on_terminal=sys.stdout.isatty(),
-    )
-    _secrets[:] = settings.secrets
-    log.configure(settings.log_format, settings.log_level, settings.secrets)
-    log.bind(run_id=settings.run_id)
-    for warning in warnings:
-        structlog.get_logger().warning("setting.unknown", error=warning)
-    return settings
-
-
-def _read_parameters(path: str) -> dict[str, str]:
-    from etl.aws import read_parameters  # boto3 costs half a second of start-up where it is not needed
-
-    return read_parameters(path, os.environ.get("AWS_REGION") or None)  # boto3 itself reads AWS_DEFAULT_REGION only
+    named = {name: value for name, value in (given or {}).items() if value is not None}
+    return entry.settings(os.environ, needs, named, on_terminal=sys.stdout.isatty())
 
 
 def _await(work: Coroutine[Any, Any, T]) -> T:

@@ -28,12 +28,17 @@ from rich.text import Text
 
 from etl.catalog import Table
 from etl.check import Finding
+from etl.plan import Plan
 from etl.progress import Progress
 from etl.run import Finished
 from etl.verify import Comparison
 
 _WIDE = 200
 """Columns where no terminal says how many there are."""
+
+
+_FIRST = 3
+"""How many of a shard's tables are named."""
 
 
 class _RowsColumn(ProgressColumn):
@@ -125,6 +130,17 @@ def print_history(runs: Sequence[dict[str, Any]]) -> None:
         if run["error"]:
             console.print(run["error"], style="red", markup=False)
         _print_loads(console, run["loads"], seconds)
+
+
+def print_plan(plan: Plan) -> None:
+    """Prints the shards, with what they are expected to take, and how far they are from equal."""
+    grid = _grid(">shard", ">tables", ">expected s", "longest first")
+    for shard in plan.shards:
+        first = ", ".join(shard.tables[:_FIRST]) + (" …" if len(shard.tables) > _FIRST else "")
+        grid.add_row(str(shard.number), str(len(shard.tables)), f"{shard.expected:.1f}", escape(first))
+    console = _console()
+    console.print(grid)
+    console.print(f"the longest shard is {plan.imbalance:.0%} longer than the mean", markup=False)
 
 
 def print_comparisons(comparisons: Iterable[Comparison]) -> None:

@@ -7,6 +7,7 @@ The tree::
     ├── ConnectionFailed                  a database cannot be reached, or went away for good
     ├── SnapshotLost                      the session that held the run's snapshot is gone
     ├── TableLocked                       another run is loading the same table
+    ├── RunEnded                          somebody gave the run up while this process worked on it
     ├── LoadFailed                        one table's load failed
     │   ├── Unclassified                  a column that nobody has said what it is, where somebody must
     │   ├── IndexUnbuildable              an index that the target cannot build
@@ -62,6 +63,10 @@ class SnapshotLost(EtlError):
 
 class TableLocked(EtlError):
     """Another run is loading a table that this run was given."""
+
+
+class RunEnded(EtlError):
+    """The run was given up, or ended otherwise, while this process worked on it; or before it began."""
 
 
 class LoadFailed(EtlError):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Sequence
+from time import monotonic
 
 import structlog
 
@@ -12,6 +14,12 @@ from etl.errors import ConfigurationError, TableLocked
 from etl.postgres import Source, Target, target_query
 from etl.selection import Relation
 from etl.url import DatabaseUrl
+
+SAME_RUN_SECONDS = 20.0
+"""How long the sessions of a shard that was killed may take to end, before its next try gives up."""
+
+PAUSE = 0.25
+"""Seconds between two looks at the locks."""
 
 log = structlog.get_logger()
 
@@ -44,24 +52,50 @@ async def refuse_same_database(
 async def lock(control: Target, run_id: str, chosen: Sequence[Relation]) -> None:
     """Takes the run's lock and each live table's, for as long as this session lasts.
 
-    Raises TableLocked, naming the run that has a table.
+    Sessions of the same run are waited for a while: those of a shard that was killed may take a moment to end. Raises
+    TableLocked, naming the run that has a table.
     """
     await control.execute(target_query("lock_run"), {"run_id": run_id})
-    cursor = await control.execute(
-        target_query("lock_tables"), _names([Relation(staging.schema_of(t.schema), t.name) for t in chosen])
-    )
-    taken = [row for row in await cursor.fetchall() if not row["locked"]]
-    if not taken:
-        return
-    first = taken[0]
-    cursor = await control.execute(target_query("lock_holder"), {"schema": first["schema"], "name": first["name"]})
-    holder = await cursor.fetchone()
+    wanted = [Relation(staging.schema_of(table.schema), table.name) for table in chosen]
+    deadline = monotonic() + SAME_RUN_SECONDS
+    while True:
+        cursor = await control.execute(target_query("lock_tables"), _names(wanted))
+        taken = [row for row in await cursor.fetchall() if not row["locked"]]
+        if not taken:
+            return
+        first = taken[0]
+        cursor = await control.execute(target_query("lock_holder"), {"schema": first["schema"], "name": first["name"]})
+        holder = await cursor.fetchone()
+        ours = holder is None or holder["application_name"] == application(run_id)[:63]
+        if not ours or monotonic() > deadline:
+            break
+        wanted = [Relation(row["schema"], row["name"]) for row in taken]
+        await asyncio.sleep(PAUSE)
     table = next(one for one in chosen if (staging.schema_of(one.schema), one.name) == (first["schema"], first["name"]))
     who = (
         f"{holder['application_name'].replace('nightly-etl', 'run')}, pid {holder['pid']}" if holder else "another run"
     )
     more = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
     raise TableLocked(f"{table}{more} is being loaded by {who}; wait for it to end, or stop it")
+
+
+async def lock_snapshot(control: Target, run_id: str) -> None:
+    """Becomes the one holder of a run's snapshot, and takes the run's lock, for as long as this session lasts.
+
+    Raises TableLocked where another process holds a snapshot for the run.
+    """
+    await control.execute(target_query("lock_run"), {"run_id": run_id})
+    cursor = await control.execute(target_query("lock_snapshot"), {"run_id": run_id})
+    row = await cursor.fetchone()
+    if row is None or not row["locked"]:
+        raise TableLocked(f"another process holds a snapshot for run {run_id}; one run has one snapshot")
+
+
+async def is_snapshot_held(control: Target, run_id: str) -> bool:
+    """Tells whether a process holds a run's snapshot."""
+    cursor = await control.execute(target_query("snapshot_held"), {"run_id": run_id})
+    row = await cursor.fetchone()
+    return row is not None and bool(row["held"])
 
 
 async def try_lock(target: Target, relations: Sequence[Relation]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from etl import guard, ledger
+from etl import book, guard, ledger
 from etl.postgres import connect_target
 from etl.settings import Settings
 
@@ -13,9 +13,9 @@ async def history(settings: Settings, limit: int, run_id: str | None = None) -> 
     """Gives the newest runs, newest first, or the one asked for, each with its ``loads``; [] without a ledger."""
     target = await connect_target(settings.target, guard.application("history"))
     try:
-        if not await ledger.exists(target):
+        if not await book.exists(target):
             return []
-        await ledger.prepare(target)
+        await book.prepare(target)
         if run_id is None:
             runs = await ledger.latest_runs(target, limit)
         else:

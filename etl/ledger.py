@@ -1,8 +1,7 @@
 """The ledger: ``etl.runs`` and ``etl.loads`` in the target, the record of what every night did.
 
-Written with SQLAlchemy Core, compiled for psycopg and executed on the session that does the work, so that a
-row commits with the work that it records. Columns may be added here, never renamed: users' queries hang on
-them. A column that an older version did not have is added on first use.
+Statements of SQLAlchemy Core, executed on the session that does the work (``book.py``), so that a row commits with
+the work that it records.
 """
 
 from __future__ import annotations
@@ -14,63 +13,18 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
-from sqlalchemy.schema import CreateTable
-from sqlalchemy.sql.ddl import ExecutableDDLElement
 
-from etl.postgres import SCHEMA_LOCK, Target
+from etl.book import compiled, execute, fetch, loads, runs, watermarks
+from etl.errors import RunEnded
+from etl.postgres import Target, target_query
 from etl.selection import Relation
-
-SCHEMA = "etl"
 
 UNPUBLISHED = ("loading", "staged")
 """The statuses of a load that is under way; the others are published and failed."""
 
-_metadata = sa.MetaData(schema=SCHEMA)
-
-_timestamp = sa.DateTime(timezone=True)
-
-runs = sa.Table(
-    "runs",
-    _metadata,
-    sa.Column("run_id", sa.Text, primary_key=True),
-    sa.Column("status", sa.Text, nullable=False),
-    sa.Column("started_at", _timestamp, nullable=False),
-    sa.Column("finished_at", _timestamp),
-    sa.Column("snapshot_id", sa.Text),
-    sa.Column("snapshot_at", _timestamp),
-    sa.Column("tables", sa.BigInteger),
-    sa.Column("rows", sa.BigInteger),
-    sa.Column("bytes", sa.BigInteger),
-    sa.Column("error", sa.Text),
-    sa.Column("publish", sa.Text),
-)
-
-loads = sa.Table(
-    "loads",
-    _metadata,
-    sa.Column("run_id", sa.Text, primary_key=True),
-    sa.Column("table_name", sa.Text, primary_key=True),
-    sa.Column("shard", sa.Text),
-    sa.Column("status", sa.Text, nullable=False),
-    sa.Column("rows", sa.BigInteger),
-    sa.Column("bytes", sa.BigInteger),
-    sa.Column("started_at", _timestamp),
-    sa.Column("finished_at", _timestamp),
-    sa.Column("copy_seconds", sa.Double),
-    sa.Column("index_seconds", sa.Double),
-    sa.Column("analyze_seconds", sa.Double),
-    sa.Column("published_at", _timestamp),
-    sa.Column("error", sa.Text),
-    sa.Column("schema_name", sa.Text),
-    sa.Column("relation_name", sa.Text),
-    sa.Column("carried", postgresql.ARRAY(sa.Text)),
-    sa.Column("staging_oid", sa.BigInteger),
-)
-
-_dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
+UNDER_WAY = "running"
+"""The status of a run that has not ended; the others are published, failed and interrupted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +33,8 @@ class Load:
 
     ``carried`` names the indexes and constraints that came from the source, so that the next load can tell them
     from those that the reporting side added; ``staging_oid`` tells the staging table that was filled from any that
-    has taken its place since. ``rows``, ``bytes`` (on the wire) and the seconds of each step are None where the load
-    did not get there.
+    has taken its place since; ``snapshot_id`` is what its rows were read from. ``rows``, ``bytes`` (on the wire) and
+    the seconds of each step are None where the load did not get there.
     """
 
     table_name: str
@@ -97,6 +51,7 @@ class Load:
     carried: tuple[str, ...] = ()
     error: str | None = None
     staging_oid: int | None = None
+    snapshot_id: str | None = None
 
     @classmethod
     def failed(cls, table_name: str, live: Relation, started_at: datetime, error: str) -> Load:
@@ -109,40 +64,6 @@ class Load:
         return (self.finished_at - self.started_at).total_seconds()
 
 
-async def prepare(target: Target) -> None:
-    """Makes the ledger on first use, and adds the columns that an older version did not have."""
-    missing = await _missing(target)
-    if not missing:
-        return
-    async with target.transaction():
-        await target.execute(SCHEMA_LOCK)
-        await target.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}".encode())
-        for table in (runs, loads):
-            await _execute(target, CreateTable(table, if_not_exists=True))
-        for column in await _missing(target):
-            kind = column.type.compile(dialect=_dialect)
-            add = f"ALTER TABLE {column.table.fullname} ADD COLUMN IF NOT EXISTS {column.name} {kind}"
-            await target.execute(add.encode())
-
-
-async def _missing(target: Target) -> list[sa.Column[Any]]:
-    cursor = await target.execute(
-        "SELECT c.relname::text AS table, a.attname::text AS column FROM pg_attribute a"
-        " JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = %s AND a.attnum > 0 AND NOT a.attisdropped",
-        [SCHEMA],
-    )
-    there = {(row["table"], row["column"]) for row in await cursor.fetchall()}
-    return [column for table in (runs, loads) for column in table.columns if (table.name, column.name) not in there]
-
-
-async def exists(target: Target) -> bool:
-    """Tells whether the target has a ledger."""
-    cursor = await target.execute("SELECT to_regclass(%s) IS NOT NULL AS there", [runs.fullname])
-    row = await cursor.fetchone()
-    return row is not None and bool(row["there"])
-
-
 def live_of(load: Mapping[str, Any]) -> Relation:
     """Gives the live table of a load's row."""
     return Relation(load["schema_name"], load["relation_name"])
@@ -150,51 +71,86 @@ def live_of(load: Mapping[str, Any]) -> Relation:
 
 async def run_of(target: Target, run_id: str) -> dict[str, Any] | None:
     """Gives a run's row, or None."""
-    rows = await _fetch(target, sa.select(runs).where(runs.c.run_id == run_id))
+    rows = await fetch(target, sa.select(runs).where(runs.c.run_id == run_id))
     return rows[0] if rows else None
 
 
 async def loads_of(target: Target, run_ids: Sequence[str]) -> list[dict[str, Any]]:
     """Gives the loads of the runs given, in the order in which they started."""
     statement = sa.select(loads).where(loads.c.run_id.in_(run_ids)).order_by(loads.c.started_at, loads.c.table_name)
-    return await _fetch(target, statement)
+    return await fetch(target, statement)
 
 
 async def latest_runs(target: Target, limit: int) -> list[dict[str, Any]]:
     """Gives the newest runs, newest first."""
-    return await _fetch(target, sa.select(runs).order_by(runs.c.started_at.desc(), runs.c.run_id).limit(limit))
+    return await fetch(target, sa.select(runs).order_by(runs.c.started_at.desc(), runs.c.run_id).limit(limit))
 
 
 async def open_run(target: Target, run_id: str, publish: str) -> None:
     """Writes that a run has begun, or that another of its shards, or a new try, has joined it."""
     fresh = {"status": "running", "publish": publish, "finished_at": None, "error": None}
     statement = insert(runs).values(run_id=run_id, started_at=_now(), **fresh)
-    await _execute(target, statement.on_conflict_do_update(index_elements=["run_id"], set_=fresh))
+    await execute(target, statement.on_conflict_do_update(index_elements=["run_id"], set_=fresh))
 
 
-async def plan(target: Target, run_id: str, tables: Mapping[Relation, Relation]) -> None:
+async def join_run(target: Target, run_id: str, publish: str) -> None:
+    """Writes that a run has begun, unless that is known already; what became of it since, stays."""
+    statement = insert(runs).values(run_id=run_id, started_at=_now(), status=UNDER_WAY, publish=publish)
+    await execute(target, statement.on_conflict_do_nothing(index_elements=["run_id"]))
+
+
+async def must_run(target: Target, run_id: str, snapshot_id: str | None = None) -> None:
+    """Raises RunEnded unless a run is still under way, with the snapshot given.
+
+    Within a transaction, the run cannot end before that does.
+    """
+    statement = sa.select(runs.c.status, runs.c.error, runs.c.snapshot_id).where(runs.c.run_id == run_id)
+    rows = await fetch(target, statement.with_for_update(read=True))
+    if not rows:
+        raise RunEnded(f"run {run_id} is no longer in the ledger; somebody has deleted it")
+    ((status, error, current),) = [tuple(row.values()) for row in rows]
+    if status != UNDER_WAY:
+        raise RunEnded(f"run {run_id} is {status} already{f' ({error})' if error else ''}; start a new run")
+    if snapshot_id is not None and current != snapshot_id:
+        raise RunEnded(f"run {run_id} has another snapshot by now, {current} instead of {snapshot_id}; start a new run")
+
+
+async def plan(
+    target: Target, run_id: str, tables: Mapping[Relation, Relation], shard: int | None = None, *, anew: bool = True
+) -> None:
     """Writes which tables a run, or a shard of it, is to load: until they are staged, nobody may publish the run.
 
-    Takes the source's tables by the live ones.
+    Takes the source's tables by the live ones; what this run knows of them is forgotten where they begin ``anew``.
     """
-    names = ("run_id", "table_name", "schema_name", "relation_name", "status", "started_at")
+    names = ("run_id", "table_name", "schema_name", "relation_name", "shard", "status", "started_at")
     statement = insert(loads).values({name: sa.bindparam(name) for name in names})
     fresh = {name: statement.excluded[name] for name in (*names[4:], "error", "finished_at", "published_at")}
-    text, _ = _compiled(statement.on_conflict_do_update(index_elements=["run_id", "table_name"], set_=fresh))
-    rows = [(run_id, str(table), live.schema, live.name, "loading", _now()) for live, table in tables.items()]
+    key = ["run_id", "table_name"]
+    text, _ = compiled(
+        statement.on_conflict_do_update(index_elements=key, set_=fresh)
+        if anew
+        else statement.on_conflict_do_nothing(index_elements=key)
+    )
+    number = None if shard is None else str(shard)
+    rows = [(run_id, str(table), live.schema, live.name, number, "loading", _now()) for live, table in tables.items()]
     async with target.cursor() as cursor:
         await cursor.executemany(text, [dict(zip(names, row, strict=True)) for row in rows])
 
 
 async def took_snapshot(target: Target, run_id: str, snapshot_id: str, at: datetime) -> None:
     """Writes which snapshot a run copies, and the instant that it shows."""
-    await _execute(
+    await execute(
         target, sa.update(runs).where(runs.c.run_id == run_id).values(snapshot_id=snapshot_id, snapshot_at=at)
     )
 
 
 async def record(target: Target, run_id: str, load: Load) -> None:
-    """Writes what became of a load, in the caller's transaction; a new try takes the place of the old one."""
+    """Writes what became of a load, in the caller's transaction; a new try takes the place of the old one.
+
+    Raises RunEnded where a load was staged, and its run was given up meanwhile, or has another snapshot by now.
+    """
+    if load.status == "staged":
+        await must_run(target, run_id, load.snapshot_id)
     values = asdict(load) | {"carried": list(load.carried), "run_id": run_id, "published_at": None}
     await target.execute(_record(), values)
 
@@ -206,21 +162,21 @@ def _record() -> bytes:
     names = [*key, *(field.name for field in fields(Load) if field.name not in key), "published_at"]
     statement = insert(loads).values({name: sa.bindparam(name) for name in names})
     changes = {name: statement.excluded[name] for name in names if name not in key}
-    text, _ = _compiled(statement.on_conflict_do_update(index_elements=key, set_=changes))
+    text, _ = compiled(statement.on_conflict_do_update(index_elements=key, set_=changes))
     return text
 
 
 async def staging_oids(target: Target, run_id: str) -> dict[Relation, int]:
     """Gives the oid of each staging table that a run has filled, by the live table's name."""
     statement = sa.select(loads).where(loads.c.run_id == run_id, loads.c.status == "staged")
-    return {live_of(row): row["staging_oid"] for row in await _fetch(target, statement)}
+    return {live_of(row): row["staging_oid"] for row in await fetch(target, statement)}
 
 
 async def carried(target: Target, relation: Relation) -> set[str]:
     """Gives the names of the indexes and constraints that the last published load brought from the source."""
     this = (loads.c.schema_name == relation.schema, loads.c.relation_name == relation.name)
     statement = sa.select(loads.c.carried).where(*this, loads.c.status == "published")
-    rows = await _fetch(target, statement.order_by(loads.c.published_at.desc()).limit(1))
+    rows = await fetch(target, statement.order_by(loads.c.published_at.desc()).limit(1))
     return set(rows[0]["carried"] or []) if rows else set()
 
 
@@ -232,7 +188,7 @@ def _arrive_as(live: Iterable[Relation]) -> sa.ColumnElement[bool]:
 
 async def published(target: Target, run_id: str, live: Iterable[Relation]) -> None:
     """Writes that staged loads are live, in the publish's own transaction."""
-    await _execute(
+    await execute(
         target,
         sa.update(loads)
         .where(loads.c.run_id == run_id, _arrive_as(live))
@@ -242,7 +198,7 @@ async def published(target: Target, run_id: str, live: Iterable[Relation]) -> No
 
 async def not_published(target: Target, run_id: str, error: str, live: Iterable[Relation]) -> None:
     """Writes that what a run had staged, or not yet staged, of the live tables named was given up."""
-    await _execute(
+    await execute(
         target,
         sa.update(loads)
         .where(loads.c.run_id == run_id, loads.c.status.in_(UNPUBLISHED), _arrive_as(live))
@@ -252,7 +208,7 @@ async def not_published(target: Target, run_id: str, error: str, live: Iterable[
 
 async def supersede(target: Target, run_id: str, live: Iterable[Relation]) -> None:
     """Writes that ``run_id`` took over live tables that another run had staged and never published."""
-    await _execute(
+    await execute(
         target,
         sa.update(loads)
         .where(loads.c.run_id != run_id, loads.c.status.in_(UNPUBLISHED), _arrive_as(live))
@@ -263,7 +219,8 @@ async def supersede(target: Target, run_id: str, live: Iterable[Relation]) -> No
 async def close_run(target: Target, run_id: str, status: str, error: str | None = None) -> None:
     """Writes how a run ended, with the sums over its loads.
 
-    A run that is published stays so, whatever its process saw: a connection may break after the commit.
+    How it ended first, stays: a connection may break after the commit of a publish, and what a shard says that was
+    stopped because the run failed is not why it failed. But a reason is worth more than an interruption.
     """
     own = loads.c.run_id == run_id
     sums: Mapping[str, Any] = {
@@ -271,15 +228,16 @@ async def close_run(target: Target, run_id: str, status: str, error: str | None 
         "rows": sa.select(sa.func.sum(loads.c.rows)).where(own).scalar_subquery(),
         "bytes": sa.select(sa.func.sum(loads.c.bytes)).where(own).scalar_subquery(),
     }
-    statement = sa.update(runs).where(runs.c.run_id == run_id, runs.c.status != "published")
-    await _execute(target, statement.values(status=status, finished_at=_now(), error=error, **sums))
+    open_ones = (UNDER_WAY, "interrupted") if status == "failed" else (UNDER_WAY,)
+    statement = sa.update(runs).where(runs.c.run_id == run_id, runs.c.status.in_(open_ones))
+    await execute(target, statement.values(status=status, finished_at=_now(), error=error, **sums))
 
 
 async def running(target: Target) -> list[dict[str, Any]]:
     """Gives the runs that have not ended, as far as the ledger knows; not those that wait for ``etl publish``."""
     loading = sa.exists().where(loads.c.run_id == runs.c.run_id, loads.c.status == "loading")
     unfinished = sa.or_(runs.c.publish != "defer", loading)
-    return await _fetch(target, sa.select(runs).where(runs.c.status == "running", unfinished))
+    return await fetch(target, sa.select(runs).where(runs.c.status == "running", unfinished))
 
 
 async def deferred(target: Target) -> list[tuple[str, str]]:
@@ -289,31 +247,45 @@ async def deferred(target: Target) -> list[tuple[str, str]]:
         .join(runs, runs.c.run_id == loads.c.run_id)
         .where(loads.c.status == "staged", runs.c.status == "running", runs.c.publish == "defer")
     )
-    return [(row["schema_name"], row["relation_name"]) for row in await _fetch(target, statement)]
+    return [(row["schema_name"], row["relation_name"]) for row in await fetch(target, statement)]
 
 
 async def known(target: Target) -> set[tuple[str, str]]:
     """Gives schema and name of every live table that any run was ever to load."""
     statement = sa.select(loads.c.schema_name, loads.c.relation_name).distinct()
-    return {(row["schema_name"], row["relation_name"]) for row in await _fetch(target, statement)}
+    return {(row["schema_name"], row["relation_name"]) for row in await fetch(target, statement)}
 
 
-async def _execute(target: Target, statement: ExecutableDDLElement | sa.Executable) -> None:
-    text, parameters = _compiled(statement)
-    await target.execute(text, parameters)
+async def progress(target: Target, run_id: str) -> dict[str, Any] | None:
+    """Gives a run's ``status``, ``error``, ``snapshot_id`` and how many of its tables are ``unstaged``, or None."""
+    cursor = await target.execute(target_query("progress"), {"run_id": run_id})
+    return await cursor.fetchone()
 
 
-async def _fetch(target: Target, statement: sa.Executable) -> list[dict[str, Any]]:
-    text, parameters = _compiled(statement)
-    cursor = await target.execute(text, parameters)
-    return await cursor.fetchall()
+async def recent(target: Target, tables: Sequence[str], most: int, before: str = "") -> dict[str, list[dict[str, Any]]]:
+    """Gives the last published loads of the tables named, ``most`` of each, the newest first.
+
+    Takes the run that is not to be looked at.
+    """
+    wanted = {"names": list(tables), "most": most, "before": before}
+    cursor = await target.execute(target_query("recent_loads"), wanted)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in await cursor.fetchall():
+        found.setdefault(row["table_name"], []).append(row)
+    return found
 
 
-def _compiled(statement: Any) -> tuple[bytes, dict[str, Any] | None]:
-    # literal_execute and IN lists are expanded at compile time, because no engine will do it later
-    compiled = statement.compile(dialect=_dialect, compile_kwargs={"render_postcompile": True})
-    parameters = dict(compiled.params) if getattr(compiled, "params", None) else None
-    return str(compiled).encode(), parameters
+async def watermark(target: Target, table: Relation) -> int | None:
+    """Gives the id up to which a table has been copied in batches, or None."""
+    rows = await fetch(target, sa.select(watermarks.c.last_id).where(watermarks.c.table_name == str(table)))
+    return rows[0]["last_id"] if rows else None
+
+
+async def move_watermark(target: Target, table: Relation, last_id: int | None) -> None:
+    """Writes up to which id a table has been copied, in the caller's transaction."""
+    fresh = {"last_id": last_id, "updated_at": _now()}
+    statement = insert(watermarks).values(table_name=str(table), **fresh)
+    await execute(target, statement.on_conflict_do_update(index_elements=["table_name"], set_=fresh))
 
 
 def _now() -> datetime:

@@ -110,6 +110,7 @@ class Loader:
                 analyze_seconds=round(perf_counter() - indexed, 3),
                 carried=table.carried,
                 staging_oid=await staging.oid(writer, table),
+                snapshot_id=self.snapshot.id,
             )
             await ledger.record(writer, self.run_id, load)
         return load

@@ -24,7 +24,8 @@ def configure(form: str, level: str, secrets: Sequence[str] = ()) -> None:
 
     Takes a format of FORMATS, a level of LEVELS, and the secrets that no line may hold.
     """
-    logging.getLogger().addHandler(logging.NullHandler())  # libraries' own logs are not part of the contract
+    if not logging.getLogger().handlers:
+        logging.getLogger().addHandler(logging.NullHandler())  # libraries' own logs are not part of the contract
     console = form == "console"
     plain = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=0, pad_level=False, sort_keys=False)
     renderers: list[Any] = [_for_eyes, plain] if console else [_json()]
@@ -45,7 +46,8 @@ def configure(form: str, level: str, secrets: Sequence[str] = ()) -> None:
 
 
 def bind(**values: object) -> None:
-    """Puts values, such as ``run_id``, on every line from here on."""
+    """Puts values, such as ``run_id``, on every line from here on, and no others."""
+    structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(**values)
 
 

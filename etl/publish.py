@@ -16,7 +16,7 @@ import psycopg
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random
 
-from etl import guard, inplace, ledger, live, staging, views
+from etl import book, guard, inplace, ledger, live, staging, views
 from etl.errors import PublishBlocked, PublishFailed, ViewsChanged, one_line, sqlstate
 from etl.postgres import Target, connect_target, target_query
 from etl.selection import Relation, named
@@ -98,16 +98,19 @@ async def _in_place(target: Target, policy: Policy) -> list[Relation]:
     return sorted([table for table in policy.in_place if await live.columns(target, table)], key=str)
 
 
-async def publish_run(settings: Settings) -> Published:
+async def publish_run(settings: Settings, *, once: bool = False) -> Published:
     """Publishes all that a run has staged (``etl publish``), and logs it.
 
-    Raises PublishFailed when there is nothing to publish, or when a load of the run failed; TableLocked
-    while it still loads.
+    A run that is published already is an error, unless it is to be published ``once``, however often that is asked
+    for. Raises PublishFailed when there is nothing to publish, when a load of the run failed or a planned one is
+    missing, and when its loads are not of one snapshot; TableLocked while it still loads.
     """
     control = await connect_target(settings.target, guard.application(settings.run_id))
     try:
-        staged = await _staged(control, settings.run_id)
-        await guard.lock(control, settings.run_id, list(staged))
+        if once and (tables := await _published(control, settings.run_id)):
+            return Published(tables, 0, 0.0, 0.0)
+        await guard.lock(control, settings.run_id, list(await _staged(control, settings.run_id)))
+        staged = await _staged(control, settings.run_id)  # again: who had the locks may just have published it
         done = await publish(control, settings.run_id, list(staged), Policy.of(settings, staged))
     finally:
         await control.close()
@@ -115,19 +118,31 @@ async def publish_run(settings: Settings) -> Published:
     return done
 
 
+async def _published(target: Target, run_id: str) -> int:
+    """Gives how many tables a run has published; 0 where it is not published."""
+    run = await ledger.run_of(target, run_id) if await book.exists(target) else None
+    return int(run["tables"]) if run and run["status"] == "published" else 0
+
+
 async def _staged(target: Target, run_id: str) -> dict[Relation, Relation]:
     """Gives the live tables that a run has staged, and the source's table of each."""
-    run = await ledger.run_of(target, run_id) if await ledger.exists(target) else None
+    run = await ledger.run_of(target, run_id) if await book.exists(target) else None
     if run is None:
         raise PublishFailed(f"run {run_id} is not in the ledger; `etl history` lists the runs there are")
     loads = await ledger.loads_of(target, [run_id])
     for status, why in (("failed", "failed"), ("loading", "not staged, and perhaps never will be")):
         if names := [load["table_name"] for load in loads if load["status"] == status]:
             raise PublishFailed(f"run {run_id} cannot be published: {', '.join(names)} {why}; start a new run")
-    staged = {ledger.live_of(load): named(load["table_name"]) for load in loads if load["status"] == "staged"}
-    if not staged:
-        raise PublishFailed(f"run {run_id} is {run['status']} and has nothing staged to publish")
-    return staged
+    staged = [load for load in loads if load["status"] == "staged"]
+    if not staged or run["status"] != ledger.UNDER_WAY:
+        rest = f" ({run['error']}) and cannot be published; start a new run" if staged else ""
+        raise PublishFailed(f"run {run_id} is {run['status']}{rest or ' and has nothing staged to publish'}")
+    if other := [load["table_name"] for load in staged if load["snapshot_id"] != run["snapshot_id"]]:
+        raise PublishFailed(
+            f"run {run_id} cannot be published: {', '.join(other)} not staged from its snapshot {run['snapshot_id']};"
+            " start a new run"
+        )
+    return {ledger.live_of(load): named(load["table_name"]) for load in staged}
 
 
 def say(done: Published) -> None:
@@ -258,6 +273,7 @@ class _Publish:
         began = perf_counter()
         try:
             async with self.target.transaction():
+                await ledger.must_run(self.target, self.run_id)  # nobody can abort it from here on
                 await self._check_staging(self.swapped)
                 swap = await prepare(self.target, self.swapped, self.staged)
                 await ledger.published(self.target, self.run_id, self.tables)

@@ -9,19 +9,21 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
 
 import structlog
 
-from etl import catalog, guard, ledger, proof, snapshot, staging, types
+from etl import book, catalog, guard, ledger, proof, shard, snapshot, staging, types
 from etl import publish as publishing
 from etl.catalog import Table
 from etl.errors import (
     EXPECTED,
     ConnectionFailed,
     EtlError,
+    RunEnded,
     RunFailed,
     SnapshotLost,
     one_line,
@@ -42,8 +44,8 @@ CLEANUP_SECONDS = 4.0
 SNAPSHOTS = 3
 """How many snapshots a run takes at most, when the sessions that hold them are lost."""
 
-SNAPSHOT_WAIT = 300.0
-"""Seconds that a shard waits for the run's snapshot to stand in the ledger."""
+WATCH_SECONDS = 2.0
+"""Seconds between two looks at whether somebody has given the run up."""
 
 log = structlog.get_logger()
 
@@ -96,7 +98,7 @@ async def _prepare(settings: Settings, control: Target) -> list[Relation]:
     finally:
         await close_source(source)
     await guard.lock(control, settings.run_id, live)
-    await ledger.prepare(control)
+    await book.prepare(control)
     await guard.clear(control, settings.run_id, live)
     await staging.create_schemas(control, {relation.schema for relation in live})
     return chosen
@@ -104,13 +106,17 @@ async def _prepare(settings: Settings, control: Target) -> list[Relation]:
 
 @dataclass(slots=True)
 class _Run:
-    """A run under way: what it was given (``chosen``: the source's tables), and the loads that it has done."""
+    """A run under way: what it was given (``chosen``: the source's tables), and the loads that it has done.
+
+    ``staged`` are the live tables that an earlier try of this shard has staged already.
+    """
 
     settings: Settings
     control: Target
     chosen: Sequence[Relation]
     progress: Progress
     loads: list[Load] = field(default_factory=list)
+    staged: frozenset[Relation] = frozenset()
     began: float = field(default_factory=perf_counter)
     # The control session does one thing at a time; loads that end together take turns.
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -120,11 +126,24 @@ class _Run:
         """The live tables, and the source's table of each."""
         return self.settings.options.live_names(self.chosen)
 
+    @property
+    def is_shard(self) -> bool:
+        """Whether other processes do other tables of this run, from one snapshot."""
+        return self.settings.snapshot == "run"
+
+    @property
+    def left(self) -> list[Relation]:
+        """The source's tables that are to be loaded."""
+        return [table for live, table in self.live.items() if live not in self.staged]
+
     async def whole(self) -> Finished:
-        """Stages and publishes; whatever goes wrong, the ledger says so and no staging table stays."""
+        """Stages and publishes; whatever goes wrong, the ledger says so and nothing half done stays in staging."""
         settings = self.settings
-        await ledger.open_run(self.control, settings.run_id, settings.publish)
-        await ledger.plan(self.control, settings.run_id, self.live)
+        if self.is_shard:
+            await ledger.join_run(self.control, settings.run_id, settings.publish)
+        else:
+            await ledger.open_run(self.control, settings.run_id, settings.publish)
+            await ledger.plan(self.control, settings.run_id, self.live, settings.shard)
         log.info("run.started", tables=len(self.chosen), jobs=settings.jobs, publish=settings.publish)
         try:
             await self._stage()
@@ -142,10 +161,12 @@ class _Run:
             self.loads.clear()
             held = await self._snapshot()
             try:
-                await self._load_all(held)
+                await self._unless_ended(held)
                 break
             except SnapshotLost as error:
-                if attempt == SNAPSHOTS or self.settings.snapshot != "own" or self.settings.publish == "table":
+                if self.is_shard:
+                    raise await shard.lost(self.control, self.settings.run_id, held.id) from error
+                if attempt == SNAPSHOTS or self.settings.publish == "table":
                     raise
                 log.warning("snapshot.lost", attempt=attempt, error=one_line(error))
             finally:
@@ -156,12 +177,31 @@ class _Run:
 
     async def _snapshot(self) -> Snapshot:
         run_id = self.settings.run_id
-        if self.settings.snapshot == "run":
-            snapshot_id, at = await _ledger_snapshot(self.control, run_id)
-            return Snapshot(snapshot_id, at, None, len(self.chosen))
+        if self.is_shard:
+            joined = await shard.join(self.control, self.settings, self.live)
+            self.staged = joined.staged
+            return Snapshot(joined.snapshot_id, joined.at, None, len(self.left))
         taken = await snapshot.take(self.settings.source, guard.application(run_id), self.chosen)
         await ledger.took_snapshot(self.control, run_id, taken.id, taken.at)
         return taken
+
+    async def _unless_ended(self, held: Snapshot) -> None:
+        """Loads the tables; stops, and raises RunEnded, when somebody gives the run up meanwhile."""
+        done = asyncio.Event()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._watch(held, done))
+                await self._load_all(held)
+                done.set()
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+
+    async def _watch(self, held: Snapshot, done: asyncio.Event) -> None:
+        while not done.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(done.wait(), WATCH_SECONDS)
+            async with self.turn:
+                await ledger.must_run(self.control, self.settings.run_id, held.id)
 
     async def _load_all(self, held: Snapshot) -> None:
         """Loads the tables, the largest first, ``ETL_JOBS`` at a time."""
@@ -181,13 +221,14 @@ class _Run:
         """Reads the catalog, of tables that the snapshot's holder has locked, and puts in what the options say."""
         source = held.holder or await connect_source(self.settings.source, guard.application(self.settings.run_id))
         try:
-            tables = self.settings.options.apply(await catalog.tables(source, self.chosen))
+            tables = self.settings.options.apply(await catalog.tables(source, self.left))
             await proof.prove(source, tables)
-            await types.ensure(source, self.control, tables)
+            async with self.turn:
+                await types.ensure(source, self.control, tables)
         finally:
             if source is not held.holder:
                 await close_source(source)
-        if gone := {str(relation) for relation in self.chosen} - {str(table) for table in tables}:
+        if gone := {str(relation) for relation in self.left} - {str(table) for table in tables}:
             raise EtlError(f"{', '.join(sorted(gone))} was dropped in the source while the run began; run again")
         return tables
 
@@ -209,7 +250,7 @@ class _Run:
                 async with self.turn:
                     policy = Policy.of(self.settings, {table.live: table.relation})
                     await publishing.publish(self.control, self.settings.run_id, [table.live], policy, closes_run=False)
-        except (SnapshotLost, ConnectionFailed):
+        except (SnapshotLost, ConnectionFailed, RunEnded):
             raise  # no other table would fare better
         except EXPECTED as error:
             reason = self.settings.redact(one_line(error))
@@ -236,16 +277,30 @@ class _Run:
         self._finished(status)
         try:
             async with asyncio.timeout(CLEANUP_SECONDS):
-                if self.control.closed or self.control.broken:
+                is_locked = not (self.control.closed or self.control.broken)
+                if not is_locked:
                     # The locks were lost with it, so another run may have taken the tables by now.
                     self.control = await connect_target(settings.target, guard.application(settings.run_id))
                     await guard.clear(self.control, settings.run_id, [])
-                else:
-                    await staging.drop(self.control, self.live)
-                await ledger.not_published(self.control, settings.run_id, reason, self.live)
-                await ledger.close_run(self.control, settings.run_id, status, reason)
+                lost = await self._lost()
+                if is_locked:
+                    await staging.drop(self.control, lost)
+                await ledger.not_published(self.control, settings.run_id, reason, lost)
+                if not self.is_shard:
+                    await ledger.close_run(self.control, settings.run_id, status, reason)
         except (*EXPECTED, TimeoutError) as error:
             log.error("run.uncleared", error=f"{one_line(error)}; the next run will clear what this one left")
+
+    async def _lost(self) -> list[Relation]:
+        """Gives the live tables whose staging is of no use any more: all, but in a shard, which may be tried again."""
+        if not self.is_shard:
+            return list(self.live)
+        try:
+            await ledger.must_run(self.control, self.settings.run_id)
+        except RunEnded:
+            return list(self.live)
+        kept = await ledger.staging_oids(self.control, self.settings.run_id)
+        return [table for table in self.live if table not in kept]
 
     def _finished(self, status: str) -> Finished:
         finished = Finished(self.settings.run_id, status, tuple(self.loads), perf_counter() - self.began)
@@ -258,19 +313,3 @@ class _Run:
             seconds=round(finished.seconds, 3),
         )
         return finished
-
-
-async def _ledger_snapshot(control: Target, run_id: str) -> tuple[str, datetime]:
-    """Waits in the ledger for the snapshot that another process holds for this run."""
-    try:
-        async with asyncio.timeout(SNAPSHOT_WAIT):
-            while True:
-                row = await ledger.run_of(control, run_id)
-                if row and row["snapshot_id"]:
-                    return row["snapshot_id"], row["snapshot_at"]
-                await asyncio.sleep(0.5)
-    except TimeoutError:
-        raise SnapshotLost(
-            f"no snapshot for run {run_id} in the ledger after {SNAPSHOT_WAIT:g} s; start `etl snapshot` for the run,"
-            " or leave ETL_SNAPSHOT at own"
-        ) from None

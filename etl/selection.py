@@ -102,20 +102,27 @@ class Selection:
 
         Raises ConfigurationError for each element that names nothing, with the nearest name there is.
         """
+        by_name = {(relation.schema, relation.name): [relation] for relation in relations}
+
+        def find(pattern: Pattern) -> list[Relation]:
+            # one look for one name: a shard may name hundreds of tables out of thousands
+            near = relations if pattern.is_glob else by_name.get((pattern.schema.text, pattern.name.text), [])
+            return pattern.finds(near)
+
         unknown = [
             _unknown(pattern, relations)
             for pattern in self.patterns
-            if not pattern.finds(relations) and not (pattern.excludes and pattern.is_glob)
+            if not find(pattern) and not (pattern.excludes and pattern.is_glob)
         ]
         if unknown:
             raise ConfigurationError(unknown)
-        excluding = [pattern for pattern in self.patterns if pattern.excludes]
+        excluded = {relation for pattern in self.patterns if pattern.excludes for relation in find(pattern)}
         chosen = {
             relation: None
             for pattern in self.patterns
             if not pattern.excludes
-            for relation in pattern.finds(relations)
-            if not any(exclusion.matches(relation) for exclusion in excluding)
+            for relation in find(pattern)
+            if relation not in excluded
         }
         if not chosen:
             raise ConfigurationError("TABLES excludes every table that it names; remove a ! element")

@@ -39,8 +39,21 @@ def _deadline(text: Any) -> float:
     return float(text)
 
 
-def _run_id(text: str) -> str:
-    if not _RUN_ID.fullmatch(text):
+def _max_age(text: Any) -> float:
+    if _deadline(text) < 1:
+        raise ValueError(f"is {text!r}; write a whole number of seconds, 1 or more")
+    return float(text)
+
+
+def _shard(text: Any) -> int:
+    if not re.fullmatch(r"[0-9]{1,4}", str(text).strip()):
+        raise ValueError(f"is {text!r}; write a whole number from 0 to 9999")
+    return int(text)
+
+
+def check_run_id(text: Any) -> Any:
+    """Gives a run's id as it is; raises ValueError where it is none."""
+    if not isinstance(text, str) or not _RUN_ID.fullmatch(text):
         raise ValueError(f"is {text!r}; write 1 to 100 letters, digits and . _ : + = @ -")
     return text
 
@@ -71,10 +84,12 @@ class Settings(BaseModel):
     operational: DatabaseUrl | None = None
     reporting: DatabaseUrl | None = None
     tables: Selection | None = None
-    run_id: Annotated[str, BeforeValidator(_run_id)] = Field(default_factory=new_run_id)
+    run_id: Annotated[str, BeforeValidator(check_run_id)] = Field(default_factory=new_run_id)
     jobs: Annotated[int, BeforeValidator(_jobs)] = 4
     publish: Annotated[Literal["run", "table", "defer"], _choice("run", "table", "defer")] = "run"
     snapshot: Annotated[Literal["own", "run"], _choice("own", "run")] = "own"
+    snapshot_max_age: Annotated[float, BeforeValidator(_max_age)] = 6 * 3600.0
+    shard: Annotated[int, BeforeValidator(_shard)] | None = None
     verify: Annotated[Literal["rows", "checksum", "none"], _choice("rows", "checksum", "none")] = "rows"
     deadline: Annotated[float, BeforeValidator(_deadline)] = 600.0
     blockers: Annotated[Literal["wait", "end"], _choice("wait", "end")] = "wait"

@@ -42,6 +42,12 @@ def _name(text: object) -> Name:
     return Name(schema, name)
 
 
+def _together(text: object) -> str:
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(f"is {text!r}; write a name that the tables share")
+    return text.strip()
+
+
 class TableOptions(BaseModel):
     """The options of one section; None is "not said"."""
 
@@ -69,6 +75,8 @@ class TableOptions(BaseModel):
     """Whether the live table is UNLOGGED."""
     mask: dict[str, Annotated[Mask, BeforeValidator(masks.parse)]] | None = None
     """What stands in a column's place."""
+    together: Annotated[str, BeforeValidator(_together)] | None = None
+    """The name of a group of tables that ``etl plan`` leaves in one shard."""
     on_new_column: Literal["copy", "fail", "ignore"] | None = None
     """What becomes of a column that neither ``columns`` nor ``exclude`` nor ``mask`` names."""
 

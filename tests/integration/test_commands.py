@@ -11,7 +11,7 @@ from datetime import datetime
 import pytest
 
 from tests.harness import Database, Databases, Etl
-from tests.situations import ended, ledger, live, until
+from tests.situations import ledger, live
 
 ITEMS_CANNOT_BE_LOADED = (
     "CREATE FUNCTION odd(int) RETURNS bool LANGUAGE sql AS 'SELECT true';"
@@ -116,35 +116,6 @@ def test_tables_published_one_by_one_do_not_wait_for_one_that_fails(tables: Data
         ("public.orders", "published"),
     ]
     assert ledger(tables.reporting)[0] == "failed"
-    assert tables.staging_tables() == []
-
-
-def test_a_shard_joins_the_snapshot_that_stands_in_the_ledger(tables: Databases, etl: Etl) -> None:
-    """ETL_SNAPSHOT=run waits until the snapshot is there, and copies what that shows, not what came after."""
-    with tables.operational.connect() as holder, holder.transaction():
-        holder.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        holder.execute("LOCK TABLE orders, items IN ACCESS SHARE MODE")
-        ((snapshot_id,),) = holder.execute("SELECT pg_export_snapshot()")
-        tables.operational.execute("INSERT INTO orders VALUES (2)")
-        with etl.started("run", ETL_RUN_ID="tonight", ETL_SNAPSHOT="run") as process:
-            opened = "SELECT to_regclass('etl.loads') IS NOT NULL"
-            until(lambda: tables.reporting.value(opened), "the ledger")
-            until(lambda: tables.reporting.rows("SELECT FROM etl.runs"), "the run in the ledger")
-            tables.reporting.execute(f"UPDATE etl.runs SET snapshot_id = '{snapshot_id}', snapshot_at = now()")
-            done = ended(process)
-    assert (done.status, done.stderr) == (0, "")
-    assert tables.reporting.rows("SELECT * FROM orders") == [(1,)]
-
-
-def test_a_shard_whose_snapshot_is_gone_fails(tables: Databases, etl: Etl) -> None:
-    """It must not take another: its sister shards may have read the first."""
-    assert etl("run", ETL_RUN_ID="tonight").status == 0
-    before = live(tables.reporting)
-    done = etl("run", ETL_RUN_ID="tonight", ETL_SNAPSHOT="run")
-    assert done.status == 1
-    assert "etl: the source's snapshot" in done.stderr
-    assert "is gone" in done.stderr
-    assert live(tables.reporting) == before
     assert tables.staging_tables() == []
 
 

@@ -1,0 +1,12 @@
+-- The last published loads of each table, the newest first: what a night takes, and where it went. Target side.
+-- Try it: psql -v names='{public.orders}' -v most=10 -v before=tonight -f recent_loads.sql
+SELECT t.name AS table_name, l.shard, l.rows, l.bytes,
+       extract(epoch FROM l.finished_at - l.started_at)::float8 AS seconds
+  FROM unnest(:'names'::text[]) AS t (name)
+ CROSS JOIN LATERAL (
+       SELECT p.shard, p.rows, p.bytes, p.started_at, p.finished_at, p.published_at
+         FROM etl.loads p
+        WHERE p.table_name = t.name AND p.status = 'published' AND p.run_id <> :'before'
+        ORDER BY p.published_at DESC
+        LIMIT :'most'::int) AS l
+ ORDER BY t.name, l.published_at DESC;
