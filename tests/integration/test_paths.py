@@ -1,6 +1,6 @@
 """Every way through the definitions, executed; the Lambdas and jobs are the test's, and end at once.
 
-What they do when they are ``etl`` is shown by ``tests/acceptance/test_fan_out.py``.
+What they do when they are ``etl`` is shown by ``tests/acceptance/test_nights.py``.
 """
 
 from __future__ import annotations
