@@ -92,9 +92,8 @@ async def _prepare(settings: Settings, control: Target) -> list[Relation]:
     try:
         await guard.refuse_same_database(source, control, settings.source, settings.target)
         chosen = settings.selection.resolve(await catalog.relations(source))
-        if (
-            settings.options != Options() and settings.snapshot == "own"
-        ):  # a column that is not there is told before anything is touched
+        # A column that is not there is told before anything is touched; a shard looks beside the holder's locks.
+        if settings.options != Options() and settings.snapshot == "own":
             settings.options.apply(await catalog.tables(source, chosen))
         live = list(settings.options.live_names(chosen))
     finally:
