@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
@@ -92,7 +92,8 @@ async def _prepare(settings: Settings, control: Target) -> list[Relation]:
     try:
         await guard.refuse_same_database(source, control, settings.source, settings.target)
         chosen = settings.selection.resolve(await catalog.relations(source))
-        if settings.options != Options():  # a column that is not there is told before anything is touched
+        # A column that is not there is told before anything is touched; a shard looks beside the holder's locks.
+        if settings.options != Options() and settings.snapshot == "own":
             settings.options.apply(await catalog.tables(source, chosen))
         live = list(settings.options.live_names(chosen))
     finally:
@@ -220,11 +221,13 @@ class _Run:
     async def _describe(self, held: Snapshot) -> list[Table]:
         """Reads the catalog, of tables that the snapshot's holder has locked, and puts in what the options say."""
         source = held.holder or await connect_source(self.settings.source, guard.application(self.settings.run_id))
+        locked = nullcontext() if held.holder else snapshot.sharing(source, self.left)
         try:
-            tables = self.settings.options.apply(await catalog.tables(source, self.left))
-            await proof.prove(source, tables)
-            async with self.turn:
-                await types.ensure(source, self.control, tables)
+            async with locked:
+                tables = self.settings.options.apply(await catalog.tables(source, self.left))
+                await proof.prove(source, tables)
+                async with self.turn:
+                    await types.ensure(source, self.control, tables)
         finally:
             if source is not held.holder:
                 await close_source(source)
