@@ -15,7 +15,7 @@ import pytest
 
 from demo.embedded import Server
 from tests.acceptance.nights import Nights, deployed, instead, is_one_instant, make_tables, writing
-from tests.harness import Database, Databases
+from tests.harness import Database, Databases, Etl
 from tests.jobs import Job, Local
 from tests.lambda_runtime import FunctionError
 from tests.situations import gate_closed, ledger, live, make_gated, reading, until, waiting
@@ -29,7 +29,7 @@ TWO = [["small_01", "small_02"], ["small_03"]]
 
 @pytest.fixture(scope="module")
 def both(operational_server: Server, reporting_server: Server) -> Databases:
-    """Two databases: twenty tables to copy, and in a schema of their own two that make trouble."""
+    """Two databases: twenty tables, copied yesterday, and in a schema of their own two that make trouble."""
     sides = []
     for server in (operational_server, reporting_server):
         server.psql("CREATE DATABASE nights")
@@ -39,6 +39,8 @@ def both(operational_server: Server, reporting_server: Server) -> Databases:
     databases.operational.execute("CREATE SCHEMA trouble")
     databases.operational.execute("CREATE VIEW trouble.bad AS SELECT 1 / (g - 3) AS id FROM generate_series(1, 5) g")
     make_gated(databases.operational, "trouble.gated")
+    yesterday = Etl(databases.environment)("run", TABLES="public.*")
+    assert (yesterday.status, yesterday.stderr) == (0, "")
     return databases
 
 
