@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.harness import Databases, Etl
 from tests.lambda_runtime import Function, FunctionError, function
+from tests.situations import gate_closed, make_gate, until, waiting
 
 
 @pytest.fixture
@@ -100,7 +102,7 @@ def test_a_batch_that_fails_leaves_neither_rows_nor_a_watermark(events: Database
     assert events.reporting.value("SELECT last_id FROM etl.watermarks") == 30
 
 
-def test_options_and_other_keys_are_obeyed(events: Databases) -> None:
+def test_options_and_other_keys_are_obeyed(events: Databases, tmp_path: Path) -> None:
     """A condition that ends in a comment, a name, masks; and a key that is not the primary one."""
     events.operational.execute("ALTER TABLE events ADD number int UNIQUE; UPDATE events SET number = 1000 - id / 3")
     options = """
@@ -109,19 +111,13 @@ def test_options_and_other_keys_are_obeyed(events: Databases) -> None:
         rename = "copies.happened"
         mask = { note = "constant:***" }
     """
-    with function("etl.functions.copy_batch", events.environment | {"ETL_OPTIONS_FILE": _file(options)}) as copy:
+    (tmp_path / "options.toml").write_text(options)
+    environment = events.environment | {"ETL_OPTIONS_FILE": str(tmp_path / "options.toml")}
+    with function("etl.functions.copy_batch", environment) as copy:
         first = copy.invoke({"table": "events", "limit": 200, "key": "number"})
         assert (first["last_id"], first["done"]) == (199, False)
         assert copy.invoke({"table": "events", "last_id": 199, "limit": 400, "key": "number"})["rows"] == 300
     assert events.reporting.rows("SELECT count(*), min(note), max(note) FROM copies.happened") == [(500, "***", "***")]
-
-
-def _file(text: str) -> str:
-    import tempfile
-
-    with tempfile.NamedTemporaryFile("w", suffix=".toml", delete=False) as file:
-        file.write(text)
-    return file.name
 
 
 REFUSED = {
@@ -165,8 +161,6 @@ def test_columns_that_have_changed_are_named(events: Databases, copy: Function, 
 
 def test_a_table_that_a_run_loads_is_not_touched(events: Databases, copy: Function) -> None:
     """Two writers of one table are told apart, as two runs are."""
-    from tests.situations import gate_closed, make_gate, until, waiting
-
     make_gate(events.operational)
     events.operational.execute("CREATE VIEW gated AS SELECT public.gate(1) AS id")
     with gate_closed(events.operational), Etl(events.environment).started("run", TABLES="events,gated"):

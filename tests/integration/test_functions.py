@@ -41,7 +41,7 @@ def settings(tables: Databases, store: str) -> dict[str, str]:
 
 
 def refused(running: Function, event: object) -> tuple[str | None, str]:
-    """Gives the type and the message of the error that a function answers with, which is one line without a password."""
+    """Gives the type and the message of the error of a function's error, which is one line without a password."""
     with pytest.raises(FunctionError) as caught:
         running.invoke(event)
     message = str(caught.value)
@@ -160,7 +160,8 @@ def test_a_run_that_failed_is_reported_with_what_failed(
 ) -> None:
     """The table that failed and why; not those that were given up for it."""
     tables.operational.execute(
-        "CREATE FUNCTION odd(int) RETURNS bool LANGUAGE sql AS 'SELECT true'; ALTER TABLE items ADD CHECK (public.odd(id))"
+        "CREATE FUNCTION odd(int) RETURNS bool LANGUAGE sql AS 'SELECT true';"
+        "ALTER TABLE items ADD CHECK (public.odd(id))"
     )
     assert etl("run", TABLES="*", ETL_RUN_ID="tonight").status == 1
     with function("etl.functions.report", settings) as report:
