@@ -17,7 +17,7 @@ import structlog
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random
 
 from etl import book, guard, inplace, ledger, live, staging, views
-from etl.errors import PublishBlocked, PublishFailed, ViewsChanged, one_line, sqlstate
+from etl.errors import PublishBlocked, PublishFailed, RunEnded, ViewsChanged, one_line, sqlstate
 from etl.postgres import Target, connect_target, target_query
 from etl.selection import Relation, named
 from etl.settings import Settings
@@ -111,7 +111,11 @@ async def publish_run(settings: Settings, *, once: bool = False) -> Published:
             return Published(tables, 0, 0.0, 0.0)
         await guard.lock(control, settings.run_id, list(await _staged(control, settings.run_id)))
         staged = await _staged(control, settings.run_id)  # again: who had the locks may just have published it
-        done = await publish(control, settings.run_id, list(staged), Policy.of(settings, staged))
+        try:
+            done = await publish(control, settings.run_id, list(staged), Policy.of(settings, staged))
+        except RunEnded:  # whoever aborted it could not drop what we had locked
+            await staging.drop(control, staged)
+            raise
     finally:
         await control.close()
     say(done)
