@@ -23,8 +23,6 @@ from etl.settings import check_run_id
 
 DATABASES = ("operational", "reporting")
 
-HANDLERS = ("plan", "publish", "abort", "report", "copy_batch")
-
 MARGIN = 5.0
 """Seconds before a function's end at which it gives up by itself, so that it can say so."""
 
