@@ -164,6 +164,13 @@ async def key(target: Target, relation: Relation) -> list[str]:
     return list(row["columns"]) if row else []
 
 
+async def other_keys(target: Target, relation: Relation, key: Sequence[str]) -> list[list[str] | None]:
+    """Reads the columns of all else that must be unique in a table; None for what columns do not say."""
+    wanted = {"schema": relation.schema, "name": relation.name, "key": list(key)}
+    cursor = await target.execute(target_query("other_keys"), wanted)
+    return [row["columns"] for row in await cursor.fetchall()]
+
+
 async def default_grants(target: Target, tables: Sequence[Relation]) -> list[str]:
     """Reads what the schemas' default privileges grant on new tables of this session's user, as statements."""
     names = {"schemas": [table.schema for table in tables], "names": [table.name for table in tables]}
