@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 import structlog
@@ -309,12 +310,18 @@ async def _blockers(target: Target, tables: Sequence[Relation]) -> list[str]:
     """Says who holds a lock on the live tables, the longest query first."""
     names = {"schemas": [table.schema for table in tables], "names": [table.name for table in tables]}
     cursor = await target.execute(target_query("blockers"), names)
-    return [
-        f"pid {row['pid']} ({row['user']}, {row['application'] or 'no application name'}) on {row['table']}"
-        # unknown to a role that is not a member of pg_read_all_stats
-        + (f" since {row['query_start']:%Y-%m-%d %H:%M:%S %Z}" if row["query_start"] else "")
-        for row in await cursor.fetchall()
-    ]
+    return [f"{_name(row)} on {row['table']}{_since(row['query_start'])}" for row in await cursor.fetchall()]
+
+
+def _name(blocker: Mapping[str, Any]) -> str:
+    if blocker["pid"] is None:
+        return f"prepared transaction {blocker['prepared']} ({blocker['user']}; COMMIT or ROLLBACK PREPARED ends it)"
+    return f"pid {blocker['pid']} ({blocker['user']}, {blocker['application'] or 'no application name'})"
+
+
+def _since(query_start: datetime | None) -> str:
+    """Says since when; nothing where a role that is not a member of pg_read_all_stats is not told."""
+    return f" since {query_start:%Y-%m-%d %H:%M:%S %Z}" if query_start else ""
 
 
 async def _end_blockers(target: Target, tables: Sequence[Relation]) -> None:
