@@ -80,9 +80,10 @@ async def _end_vacuums(target: Target, tables: Sequence[live.Object]) -> None:
 
     A server ends the autovacuum that somebody waits for after deadlock_timeout: longer than readers may wait for us.
     """
-    names = sql.SQL(", ").join(table.identifier for table in tables)
-    await target.execute(_VACUUM_TIMEOUT)
-    await target.execute(sql.SQL("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE").format(names))
+    if tables:
+        names = sql.SQL(", ").join(table.identifier for table in tables)
+        await target.execute(_VACUUM_TIMEOUT)
+        await target.execute(sql.SQL("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE").format(names))
 
 
 def refuse_obstacles(found: Sequence[live.Object]) -> None:
