@@ -68,6 +68,7 @@ loads = sa.Table(
     sa.Column("relation_name", sa.Text),
     sa.Column("carried", postgresql.ARRAY(sa.Text)),
     sa.Column("staging_oid", sa.BigInteger),
+    sa.Column("newest_xid", sa.BigInteger),
 )
 
 _dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
@@ -79,7 +80,8 @@ class Load:
 
     ``carried`` names the indexes and constraints that came from the source, so that the next load can tell them
     from those that the reporting side added; ``staging_oid`` tells the staging table that was filled from any that
-    has taken its place since. ``rows``, ``bytes`` (on the wire) and the seconds of each step are None where the load
+    has taken its place since; ``newest_xid`` is the newest transaction that wrote rows, where they are not frozen.
+    ``rows``, ``bytes`` (on the wire) and the seconds of each step are None where the load
     did not get there.
     """
 
@@ -97,6 +99,7 @@ class Load:
     carried: tuple[str, ...] = ()
     error: str | None = None
     staging_oid: int | None = None
+    newest_xid: int | None = None
 
     @classmethod
     def failed(cls, table_name: str, live: Relation, started_at: datetime, error: str) -> Load:
@@ -214,6 +217,12 @@ async def staging_oids(target: Target, run_id: str) -> dict[Relation, int]:
     """Gives the oid of each staging table that a run has filled, by the live table's name."""
     statement = sa.select(loads).where(loads.c.run_id == run_id, loads.c.status == "staged")
     return {live_of(row): row["staging_oid"] for row in await _fetch(target, statement)}
+
+
+async def newest_xids(target: Target, run_id: str) -> dict[Relation, int]:
+    """Gives, by the live table's name, the newest transaction that wrote a staged table's rows, if not frozen."""
+    statement = sa.select(loads).where(loads.c.run_id == run_id, loads.c.newest_xid.is_not(None))
+    return {live_of(row): row["newest_xid"] for row in await _fetch(target, statement)}
 
 
 async def carried(target: Target, relation: Relation) -> set[str]:

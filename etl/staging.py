@@ -6,8 +6,10 @@ already. Staging schemas are never granted to anyone, and stay when they are emp
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 
 import psycopg
 from psycopg import sql
@@ -20,6 +22,8 @@ from etl.selection import MAX_NAME_BYTES, Relation
 
 PREFIX = "etl_staging_"
 
+ENDING_SECONDS = 30.0
+"""How long the server may take to end the transaction of a lost session."""
 
 ASIDE_PREFIX = "etl_stagingold_"
 
@@ -99,6 +103,63 @@ def _storage(parameters: Sequence[str]) -> sql.Composable:
     return sql.SQL(f" WITH ({', '.join(parameters)})" if parameters else "")
 
 
+async def begin_range(target: Target) -> int:
+    """Makes the caller's transaction one that writes a page range; gives its id.
+
+    Its commit is synchronous, because the other ranges' rows, and the finish, are not in it: were it lost in a crash
+    while later transactions are not, the table would be short of it and nobody would know.
+    """
+    await target.execute(b"SET LOCAL synchronous_commit = on")
+    cursor = await target.execute(b"SELECT pg_catalog.pg_current_xact_id()::text::bigint AS xid")
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row["xid"])
+
+
+async def arrived(target: Target, table: Table, xid: int) -> int:
+    """Counts the staged rows that a transaction wrote whose session was lost, once it has ended.
+
+    A commit whose answer was lost has happened, or not; only what stands in the table tells.
+    """
+    async with asyncio.timeout(ENDING_SECONDS):
+        while not await _has_ended(target, xid):
+            await asyncio.sleep(0.1)
+    count = sql.SQL("SELECT count(*) AS rows FROM {} WHERE xmin::text = {}")
+    cursor = await target.execute(count.format(name_of(table), sql.Literal(str(xid % 2**32))))
+    row = await cursor.fetchone()
+    return int(row["rows"]) if row else 0
+
+
+async def _has_ended(target: Target, xid: int) -> bool:
+    cursor = await target.execute(target_query("end_transaction"), {"xid": xid})
+    row = await cursor.fetchone()
+    return row is not None and bool(row["ended"])
+
+
+async def build_index(target: Target, table: Table, index: Index) -> None:
+    """Builds one index by itself, beside others of the same table; anew, where a lost session has left it.
+
+    Raises IndexUnbuildable when the target's version or extensions cannot build it.
+    """
+    name = sql.Identifier(staging_name(table).schema, index.name)
+    statement = sql.SQL("DROP INDEX IF EXISTS {}; {}").format(name, _create_index(table, index))
+    await _build(target, index.name, statement)
+
+
+def reason_of(error: IndexUnbuildable) -> str:
+    """Gives what the server said of an index that cannot be built."""
+    return one_line(error.__cause__ or error)
+
+
+async def _build(target: Target, name: str, statement: sql.Composed) -> None:
+    try:
+        await target.execute(statement)
+    except psycopg.Error as error:
+        if not _is_unbuildable(error):
+            raise
+        raise IndexUnbuildable(f"index {name} cannot be built: {one_line(error)}; {_REMEDY}") from error
+
+
 async def build_indexes(target: Target, table: Table, *, skips: bool = False) -> dict[str, str]:
     """Builds the indexes, unique ones first, then the constraints, in one scan for all checks, then the statistics.
 
@@ -108,17 +169,12 @@ async def build_indexes(target: Target, table: Table, *, skips: bool = False) ->
     skipped: dict[str, str] = {}
     for name, statement in _index_statements(table):
         try:
-            if skips:
-                async with target.transaction():
-                    await target.execute(statement)
-            else:
-                await target.execute(statement)
-        except psycopg.Error as error:
-            if not _is_unbuildable(error):
-                raise
+            async with target.transaction() if skips else nullcontext():
+                await _build(target, name, statement)
+        except IndexUnbuildable as error:
             if not skips:
-                raise IndexUnbuildable(f"index {name} cannot be built: {one_line(error)}; {_REMEDY}") from error
-            skipped[name] = one_line(error)
+                raise
+            skipped[name] = reason_of(error)
     checks = [_add_constraint(constraint) for constraint in table.constraints if not constraint.has_index]
     if checks:
         await target.execute(sql.SQL("ALTER TABLE {} {}").format(name_of(table), sql.SQL(", ").join(checks)))
