@@ -171,7 +171,9 @@ class _Publish:
 
     async def until(self, deadline: float) -> None:
         """Publishes, trying again for ``deadline`` seconds while others are in the way."""
-        await horizon.wait(self.target, await self.unfrozen(), deadline)
+        if unfrozen := await self.unfrozen():
+            await self._flush()  # VACUUM marks no page all-visible while a commit near its rows' is not durable yet
+            await horizon.wait(self.target, unfrozen, deadline)
         try:
             if (staged := self.staged) is None:
                 staged = self.staged = await _trying(self._stage, _is_changing, deadline)

@@ -122,7 +122,7 @@ async def arrived(target: Target, table: Table, xid: int) -> int:
     A commit whose answer was lost has happened, or not; only what stands in the table tells.
     """
     async with asyncio.timeout(ENDING_SECONDS):
-        while not await _has_ended(target, xid):
+        while not await _has_ended(target, xid):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     count = sql.SQL("SELECT count(*) AS rows FROM {} WHERE xmin::text = {}")
     cursor = await target.execute(count.format(name_of(table), sql.Literal(str(xid % 2**32))))
