@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from psycopg import sql
 
-from etl.postgres import Source, source_query
+from etl.postgres import Source, source_query, text
 from etl.selection import Relation, label
 
 
@@ -54,17 +55,28 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """A primary key, unique, exclusion or check constraint; ``definition`` as ADD CONSTRAINT takes it."""
+    """A primary key, unique, exclusion or check constraint; ``definition`` as ADD CONSTRAINT takes it.
+
+    ``index`` is the definition, from USING on, of the index that can be built first and then be taken for it.
+    """
 
     name: str
     definition: str
     columns: tuple[str, ...] = ()
     comment: str | None = None
+    index: str | None = None
 
     @property
     def has_index(self) -> bool:
         """Whether an index enforces it."""
         return not self.definition.startswith("CHECK")
+
+    @property
+    def definition_using_index(self) -> str:
+        """The definition that takes an index of the constraint's own name for it."""
+        kind = "PRIMARY KEY" if self.definition.startswith("PRIMARY KEY") else "UNIQUE"
+        deferral = re.search(r" DEFERRABLE( INITIALLY DEFERRED)?$", self.definition)
+        return f"{kind} USING INDEX {text(sql.Identifier(self.name))}{deferral[0] if deferral else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +210,12 @@ class Table:
         )
         order = sql.SQL(f" ORDER BY {', '.join(self.order_by)}" if self.order_by else "")
         return self.select(sql.SQL(", ").join(columns), within) + order
+
+    @property
+    def separable_indexes(self) -> tuple[Index, ...]:
+        """The indexes that can be built by themselves, side by side: unique ones first, which may fail."""
+        own = (Index(one.name, True, one.index) for one in self.constraints if one.index is not None)
+        return (*own, *self.indexes)
 
     def without(self, names: Collection[str]) -> Table:
         """Gives the table without the indexes and constraints named."""

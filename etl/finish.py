@@ -74,7 +74,8 @@ async def finish(
 async def _build(writer: Target, table: Table, options: TableOptions, built: Built) -> None:
     """Makes indexes, constraints and comments, the source's and those that the reporting side added."""
     skips = options.unbuildable_indexes == "skip"
-    skipped = built.skipped | await staging.build_indexes(writer, table.without(built.names), skips=skips)
+    left = table.without(built.skipped)
+    skipped = built.skipped | await staging.build_indexes(writer, left, built.names, skips=skips)
     for name, reason in skipped.items():
         log.warning("index.skipped", table=str(table), index=name, error=reason)
     await staging.comment(writer, table.without(skipped))

@@ -99,13 +99,13 @@ class Loader:
         return filled
 
     async def _index(self, table: Table) -> Built:
-        """Builds a big table's indexes side by side; those of constraints are left to the finish."""
+        """Builds a big table's indexes side by side, those of its keys first."""
         began, options = perf_counter(), self.options.of(table)
-        names = [index.name for index in table.indexes]
-        builds = [partial(build_index, table, index, options) for index in table.indexes]
+        names = [index.name for index in table.separable_indexes]
+        builds = [partial(build_index, table, index, options) for index in table.separable_indexes]
         reasons = await together(self._work(table, build) for build in builds)
         skipped = {name: reason for name, reason in zip(names, reasons, strict=True) if reason is not None}
-        return Built(frozenset(names), skipped, perf_counter() - began)
+        return Built(frozenset(names) - skipped.keys(), skipped, perf_counter() - began)
 
     async def _finish(self, table: Table, pair: Pair, filled: Filled, built: Built) -> Load:
         options, began = self.options.of(table), self.began[str(table)]

@@ -14,7 +14,7 @@ from time import perf_counter
 
 import structlog
 
-from etl import catalog, guard, ledger, proof, ranges, snapshot, staging, types
+from etl import catalog, guard, ledger, memory, proof, ranges, snapshot, staging, types
 from etl import publish as publishing
 from etl.catalog import Table
 from etl.errors import (
@@ -169,8 +169,9 @@ class _Run:
         tables = sorted(await self._describe(held), key=lambda table: table.bytes, reverse=True)
         self.progress.planned(tables)
         settings = self.settings
-        urls = settings.source, settings.target
-        schedule = Schedule([Pair(*urls, guard.application(settings.run_id)) for _ in range(settings.jobs)])
+        share = await memory.plan(self.control, settings.index_memory, settings.jobs)
+        session = settings.source, settings.target, guard.application(settings.run_id), share
+        schedule = Schedule([Pair(*session) for _ in range(settings.jobs)])
         loader = Loader(settings.run_id, held, settings.verify, settings.options, self.progress, schedule)
         try:
             await together(self._load(loader, table) for table in tables)

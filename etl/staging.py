@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 
 import psycopg
@@ -160,14 +160,18 @@ async def _build(target: Target, name: str, statement: sql.Composed) -> None:
         raise IndexUnbuildable(f"index {name} cannot be built: {one_line(error)}; {_REMEDY}") from error
 
 
-async def build_indexes(target: Target, table: Table, *, skips: bool = False) -> dict[str, str]:
+async def build_indexes(
+    target: Target, table: Table, built: Collection[str] = (), *, skips: bool = False
+) -> dict[str, str]:
     """Builds the indexes, unique ones first, then the constraints, in one scan for all checks, then the statistics.
+
+    Those named in ``built`` are there already; constraints take theirs.
 
     What the target's version or extensions cannot build raises IndexUnbuildable, or is left out where the options
     say so (``skips``): gives the reasons, by name.
     """
     skipped: dict[str, str] = {}
-    for name, statement in _index_statements(table):
+    for name, statement in _index_statements(table, built):
         try:
             async with target.transaction() if skips else nullcontext():
                 await _build(target, name, statement)
@@ -196,12 +200,16 @@ def _is_unbuildable(error: psycopg.Error) -> bool:
     return state.startswith(_UNBUILDABLE) and state not in _BUILDABLE
 
 
-def _index_statements(table: Table) -> Iterator[tuple[str, sql.Composed]]:
+def _index_statements(table: Table, built: Collection[str]) -> Iterator[tuple[str, sql.Composed]]:
     for index in table.indexes:
-        yield index.name, _create_index(table, index)
+        if index.name not in built:
+            yield index.name, _create_index(table, index)
     for constraint in table.constraints:
         if constraint.has_index:
-            yield constraint.name, sql.SQL("ALTER TABLE {} {}").format(name_of(table), _add_constraint(constraint))
+            definition = constraint.definition_using_index if constraint.name in built else constraint.definition
+            add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}")
+            names = name_of(table), sql.Identifier(constraint.name)
+            yield constraint.name, add.format(*names, sql.SQL(definition))
 
 
 def _create_index(table: Table, index: Index) -> sql.Composed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,10 @@ import pytest
 from psycopg.rows import TupleRow
 
 from demo.embedded import FAST, Server, wheel_bin
+from etl import staging
+from etl.catalog import Table
+from etl.postgres import connect_target
+from etl.url import DatabaseUrl
 from tests.harness import Database, Databases, Done, Etl
 from tests.mirror import assert_same
 from tests.situations import ended, gate_closed, kill, make_gate, until, waiting
@@ -53,6 +58,55 @@ def test_a_heap_arrives_whole_in_ranges(databases: Databases, split: Etl) -> Non
     ((count, visible),) = databases.reporting.rows(pages)
     assert 0 < count - 5 <= visible  # several writers may leave the last page that each has added empty
     assert databases.staging_tables() == []
+
+
+KEYS = """
+CREATE TABLE keys (id int, b int, "a DEFERRABLE" int, span int4range, w int4range, c text);
+INSERT INTO keys SELECT i, i, i, int4range(i, i + 1), int4range(i, i + 1), md5(i::text) FROM generate_series(1, 5000) i;
+ALTER TABLE keys ADD CONSTRAINT "the key" PRIMARY KEY (id) INCLUDE (b) WITH (fillfactor = 70);
+ALTER TABLE keys ADD CONSTRAINT late UNIQUE (b) DEFERRABLE INITIALLY DEFERRED, ADD CONSTRAINT may UNIQUE (c) DEFERRABLE,
+  ADD CONSTRAINT odd UNIQUE ("a DEFERRABLE"), ADD CONSTRAINT nulls UNIQUE NULLS NOT DISTINCT (c, b),
+  ADD CONSTRAINT apart EXCLUDE USING gist (span WITH &&), ADD CONSTRAINT over UNIQUE (span, w WITHOUT OVERLAPS),
+  ADD CONSTRAINT positive CHECK (id > 0);
+CREATE INDEX by_c ON keys (c text_pattern_ops) WHERE id > 7; CREATE INDEX by_expression ON keys (lower(c));
+COMMENT ON CONSTRAINT "the key" ON keys IS 'kept'; COMMENT ON INDEX by_c IS 'kept, too'
+"""
+
+
+def test_indexes_that_are_built_side_by_side_are_those_of_the_source(databases: Databases, split: Etl) -> None:
+    """Keys take an index that was built before them; definitions, deferral, storage and comments are the source's."""
+    databases.operational.execute(KEYS)
+    with databases.reporting.connect() as session:
+        session.execute(f"ALTER DATABASE {databases.reporting.name} SET log_statement = 'all'")
+    assert ranges(split("run", TABLES="keys"))["public.keys"] == 5
+    for query in (
+        "SELECT indexdef FROM pg_indexes WHERE tablename = 'keys' ORDER BY 1",
+        "SELECT conname, pg_get_constraintdef(oid), obj_description(oid) FROM pg_constraint"
+        " WHERE conrelid = 'keys'::regclass ORDER BY 1",
+        "SELECT obj_description('by_c'::regclass)",
+    ):
+        assert databases.reporting.rows(query) == databases.operational.rows(query)
+    log = databases.reporting.server.log.read_text()
+    for name in ('"the key"', '"late"', '"may"', '"odd"', '"nulls"', '"by_c"'):
+        assert re.search(rf"LOG:  statement: DROP INDEX .*{name}; CREATE (UNIQUE )?INDEX {name} ON", log), name
+
+
+def test_a_key_that_the_rows_break_fails_the_load(databases: Databases, split: Etl, etl: Etl, tmp_path: Path) -> None:
+    """Nothing is published, and no row is quoted; what cannot be built is left out where the options say so."""
+    databases.operational.execute(f"{ITEMS}; ALTER TABLE items ADD PRIMARY KEY (id)")
+    options = "[items]\nsplit = 5\nmask = {id = 'sql:1'}\n"
+    done = optioned(etl, tmp_path, options)("run", TABLES="items")
+    assert done.status == 1
+    assert 'could not create unique index "items_pkey"' in done.stderr
+    assert "(id)=(1)" not in done.stderr + done.stdout
+    assert databases.staging_tables() == []
+    databases.operational.execute("CREATE SCHEMA own; CREATE FUNCTION own.f(i int) RETURNS int IMMUTABLE RETURN i")
+    databases.operational.execute("CREATE INDEX by_f ON items (own.f(id)); COMMENT ON INDEX by_f IS 'mine'")
+    assert 'schema "own" does not exist' in split("run", TABLES="items").stderr
+    done = optioned(etl, tmp_path, "[items]\nsplit = 5\nunbuildable_indexes = 'skip'\n")("run", TABLES="items")
+    assert ranges(done) == {"public.items": 5}
+    assert done.event("index.skipped")["index"] == "by_f"
+    assert databases.reporting.rows("SELECT indexname FROM pg_indexes WHERE tablename = 'items'") == [("items_pkey",)]
 
 
 def test_wide_values_count_and_arrive(databases: Databases, etl: Etl, tmp_path: Path) -> None:
@@ -303,6 +357,26 @@ def test_a_deferred_publish_waits_for_old_snapshots_too(night: Databases, split:
         assert (done.status, "a snapshot was older" in done.stderr) == (1, True)
     assert split("publish", "waits").status == 0
     assert night.reporting.value("SELECT min(note) FROM items") == "today"
+
+
+async def test_a_commit_whose_answer_was_lost_is_told_by_the_rows_that_stand_there(databases: Databases) -> None:
+    """Committed, rolled back, or open in a session that is lost to us, which is ended: none is counted twice."""
+    target = await connect_target(DatabaseUrl.parse(databases.reporting.url, {}), "test")
+    table = Table("public", "items")
+    databases.reporting.execute("CREATE SCHEMA etl_staging_public; CREATE TABLE etl_staging_public.items (i int)")
+    found = {}
+    with databases.reporting.connect() as lost:
+        for end in ("COMMIT", "ROLLBACK", ""):
+            lost.execute("BEGIN")
+            lost.execute("INSERT INTO etl_staging_public.items SELECT generate_series(1, 10)")
+            ((xid,),) = lost.execute("SELECT pg_current_xact_id()::text::bigint").fetchall()
+            if end:
+                lost.execute(end.encode())
+            found[end] = await staging.arrived(target, table, xid)
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            lost.execute("COMMIT")
+    await target.close()
+    assert found == {"COMMIT": 10, "ROLLBACK": 0, "": 0}
 
 
 def test_a_source_without_tid_range_scans_is_read_in_one_stream(databases: Databases, split: Etl) -> None:
