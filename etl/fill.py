@@ -9,8 +9,11 @@ a transaction of its own, so that one that fails is copied again without the oth
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from time import perf_counter
+
+from psycopg import AsyncTransaction
 
 from etl import checksum, staging, stream
 from etl.catalog import PageRange, Table
@@ -41,8 +44,10 @@ async def whole(snapshot: Snapshot, table: Table, pair: Pair, verify: str, advan
     """Makes the staging table and streams all rows into it, in one transaction; compares as ``verify`` says."""
     began = perf_counter()
     reader, writer = await pair.reader(), await pair.writer()
-    async with writer.transaction():
-        await staging.create(writer, table)
+    async with AsyncExitStack() as transaction:
+        async with writer.pipeline():  # one round trip
+            await transaction.enter_async_context(AsyncTransaction(writer))
+            await staging.create(writer, table)
         async with snapshot.reading(reader, table) as source:
             streamed = await stream.copy(source, writer, table, staging.name_of(table), advance)
             _compare_rows(str(table), streamed, verify)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
 
+import psycopg
 import structlog
+from psycopg import AsyncTransaction
 
 from etl import ledger, live, staging
 from etl.catalog import Index, Table
@@ -43,43 +47,88 @@ async def finish(
     run_id: str, table: Table, pair: Pair, *, options: TableOptions, began: datetime, filled: Filled, built: Built
 ) -> Load:
     """Makes a filled staging table ready, and writes that it is staged, in one transaction; gives the load."""
-    writer = await pair.writer()
-    async with writer.transaction():
+    finishing = _Finish(run_id, table, await pair.writer(), options, began, filled, built)
+    if options.unbuildable_indexes == "skip":
+        return await finishing.whole(pipelined=False)  # each index needs its savepoint's answer
+    try:
+        return await finishing.whole(pipelined=True)
+    except psycopg.Error as error:
+        if not staging.is_unbuildable(error):
+            raise
+        return await finishing.whole(pipelined=False)  # one by one, which tells which index it was
+
+
+@dataclass(frozen=True, slots=True)
+class _Finish:
+    """What one finish works on. Statements that need no answer share one round trip, which a tiny table feels."""
+
+    run_id: str
+    table: Table
+    writer: Target
+    options: TableOptions
+    began: datetime
+    filled: Filled
+    built: Built
+
+    async def whole(self, *, pipelined: bool) -> Load:
+        """Does it all in one transaction, the indexes in one round trip where they are ``pipelined``."""
         start = perf_counter()
-        await _build(writer, table, options, built)
-        indexed = perf_counter()
-        await staging.analyze(writer, table)
-        if drifted := await live.drifted(writer, table.live, table.columns):
-            log.info("table.drifted", table=str(table), changes=str(drifted))
-        load = Load(
-            table_name=str(table),
-            schema_name=table.live.schema,
-            relation_name=table.live.name,
-            status="staged",
-            started_at=began,
-            finished_at=datetime.now(UTC),
-            rows=filled.rows,
-            bytes=filled.bytes,
-            copy_seconds=round(filled.seconds, 3),
-            index_seconds=round(built.seconds + indexed - start, 3),
-            analyze_seconds=round(perf_counter() - indexed, 3),
-            carried=table.carried,
-            staging_oid=await staging.oid(writer, table),
-            newest_xid=filled.newest_xid,
+        # not transaction(), which in a pipeline waits for the answer to BEGIN
+        async with AsyncExitStack() as transaction:
+            async with self.writer.pipeline() if pipelined else nullcontext():
+                await transaction.enter_async_context(AsyncTransaction(self.writer))
+                await self._build()
+                extras, oid = await self._look()
+            await staging.add(self.writer, extras)
+            indexed = perf_counter()
+            await staging.analyze(self.writer, self.table)
+            load = self._load(oid, self.built.seconds + indexed - start, perf_counter() - indexed)
+            async with self.writer.pipeline():
+                await ledger.record(self.writer, self.run_id, load)
+                await transaction.aclose()
+        return load
+
+    async def _build(self) -> None:
+        """Makes the source's indexes, constraints and comments."""
+        skips, left = self.options.unbuildable_indexes == "skip", self.table.without(self.built.skipped)
+        skipped = await staging.build_indexes(self.writer, left, self.built.names, skips=skips)
+        for name, reason in (self.built.skipped | skipped).items():
+            log.warning("index.skipped", table=str(self.table), index=name, error=reason)
+        await staging.comment(self.writer, left.without(skipped))
+
+    async def _look(self) -> tuple[list[str], int | None]:
+        """Looks at the live table: gives what the reporting side added to it, as statements, and our own table's oid.
+
+        All four are asked at once, and answered in one round trip.
+        """
+        live_table, schema = self.table.live, staging.staging_name(self.table).schema
+        with_indexes = self.options.indexes not in {"source", "none"}
+        carried, extras, drifted, oid = await asyncio.gather(
+            ledger.carried(self.writer, live_table),
+            live.extras(self.writer, live_table, schema, with_indexes=with_indexes),
+            live.drifted(self.writer, live_table, self.table.columns),
+            staging.oid(self.writer, self.table),
         )
-        await ledger.record(writer, run_id, load)
-    return load
+        if drifted:
+            log.info("table.drifted", table=str(self.table), changes=str(drifted))
+        # what the source has brought again, or did not bring again because it is gone there, is no addition
+        known = {*self.table.carried, *carried}
+        return [statement for name, statement in extras if name not in known], oid
 
-
-async def _build(writer: Target, table: Table, options: TableOptions, built: Built) -> None:
-    """Makes indexes, constraints and comments, the source's and those that the reporting side added."""
-    skips = options.unbuildable_indexes == "skip"
-    left = table.without(built.skipped)
-    skipped = built.skipped | await staging.build_indexes(writer, left, built.names, skips=skips)
-    for name, reason in skipped.items():
-        log.warning("index.skipped", table=str(table), index=name, error=reason)
-    await staging.comment(writer, table.without(skipped))
-    known = {*table.carried, *await ledger.carried(writer, table.live)}
-    with_indexes = options.indexes not in {"source", "none"}
-    schema = staging.staging_name(table).schema
-    await staging.add(writer, await live.extras(writer, table.live, schema, known, with_indexes=with_indexes))
+    def _load(self, oid: int | None, index_seconds: float, analyze_seconds: float) -> Load:
+        return Load(
+            table_name=str(self.table),
+            schema_name=self.table.live.schema,
+            relation_name=self.table.live.name,
+            status="staged",
+            started_at=self.began,
+            finished_at=datetime.now(UTC),
+            rows=self.filled.rows,
+            bytes=self.filled.bytes,
+            copy_seconds=round(self.filled.seconds, 3),
+            index_seconds=round(index_seconds, 3),
+            analyze_seconds=round(analyze_seconds, 3),
+            carried=self.table.carried,
+            staging_oid=oid,
+            newest_xid=self.filled.newest_xid,
+        )

@@ -131,18 +131,19 @@ async def garments(target: Target, found: Iterable[Object]) -> list[Garment]:
 
 
 async def extras(
-    target: Target, live: Relation, staging_schema: str, known: Collection[str] = (), *, with_indexes: bool = True
-) -> list[str]:
+    target: Target, live: Relation, staging_schema: str, *, with_indexes: bool = True
+) -> list[tuple[str, str]]:
     """Reads the indexes, constraints and extended statistics of a live table or materialized view.
 
-    Gives the statements that make them on its staging one, without those ``known`` by name: what the source has
-    brought again, or did not bring again because it is gone there; and without indexes, where none are wanted.
+    Gives their names, each with a statement that makes it, or its comment, on the staging one; without indexes, where
+    none are wanted.
     """
     wanted = {"schema": live.schema, "name": live.name, "staging": staging_schema}
     cursor = await target.execute(target_query("extras"), wanted)
     wanted_kinds = {"check", "statistics"} | ({"index", "constraint"} if with_indexes else set())
-    rows = [row for row in await cursor.fetchall() if row["name"] not in known and row["kind"] in wanted_kinds]
-    return [row[key] for row in rows for key in ("statement", "comment_statement") if row[key] is not None]
+    rows = [row for row in await cursor.fetchall() if row["kind"] in wanted_kinds]
+    statements = ("statement", "comment_statement")
+    return [(row["name"], row[key]) for row in rows for key in statements if row[key] is not None]
 
 
 async def drifted(target: Target, live: Relation, wanted: Sequence[Column]) -> Drift | None:

@@ -68,16 +68,16 @@ async def create_schemas(target: Target, live_schemas: Iterable[str]) -> None:
 async def create(target: Target, table: Table) -> None:
     """Makes an empty staging table, in the caller's transaction, in place of any that was left behind."""
     columns = sql.SQL(", ").join(_column(column) for column in table.columns)
-    create_table = sql.SQL(
-        "DROP TABLE IF EXISTS {name} CASCADE; CREATE {kind}TABLE {name} ({columns}){storage}"
-    ).format(
+    create_table = sql.SQL("CREATE {kind}TABLE {name} ({columns}){storage}").format(
         name=name_of(table),
         kind=sql.SQL("UNLOGGED " if table.unlogged else ""),
         columns=columns,
         storage=_storage(table.storage),
     )
+    drop_left = sql.SQL("DROP TABLE IF EXISTS {} CASCADE").format(name_of(table))
     # Set before the rows come: they are stored and compressed as their column says at that time.
-    await target.execute(sql.SQL("; ").join([create_table, *_column_settings(table)]))
+    for statement in (drop_left, create_table, *_column_settings(table)):
+        await target.execute(statement)
 
 
 def _column(column: Column) -> sql.Composed:
@@ -155,7 +155,7 @@ async def _build(target: Target, name: str, statement: sql.Composed) -> None:
     try:
         await target.execute(statement)
     except psycopg.Error as error:
-        if not _is_unbuildable(error):
+        if not is_unbuildable(error):
             raise
         raise IndexUnbuildable(f"index {name} cannot be built: {one_line(error)}; {_REMEDY}") from error
 
@@ -195,7 +195,8 @@ _BUILDABLE = {"42501", "42P07", "42710"}  # but for a privilege that is missing,
 _REMEDY = 'make the target able to, or set unbuildable_indexes = "skip" in its options'
 
 
-def _is_unbuildable(error: psycopg.Error) -> bool:
+def is_unbuildable(error: psycopg.Error) -> bool:
+    """Tells whether an index, or another, would have to be made possible on the target before it can be built."""
     state = sqlstate(error) or ""
     return state.startswith(_UNBUILDABLE) and state not in _BUILDABLE
 
@@ -247,11 +248,9 @@ async def comment(target: Target, table: Table) -> None:
         (sql.SQL("CONSTRAINT {} ON {}").format(sql.Identifier(constraint.name), name), constraint.comment)
         for constraint in table.constraints
     ]
-    statements = [
-        sql.SQL("COMMENT ON {} IS {}").format(what, sql.Literal(text)) for what, text in comments if text is not None
-    ]
-    if statements:
-        await target.execute(sql.SQL("; ").join(statements))
+    for what, text in comments:
+        if text is not None:
+            await target.execute(sql.SQL("COMMENT ON {} IS {}").format(what, sql.Literal(text)))
 
 
 async def add(target: Target, statements: Sequence[str]) -> None:
