@@ -28,11 +28,13 @@ Advance = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """What came in: rows, bytes on the wire, the seconds it took, and where they were hashed the source's checksum.
+    """What came in: into which table, rows, bytes on the wire, and the seconds it took.
 
-    ``newest_xid`` is the newest of the transactions that wrote the rows, or None where the rows are frozen.
+    ``newest_xid`` is the newest of the transactions that wrote the rows, or None where the rows are frozen; ``source``
+    the checksum of what the source gave, of page ranges that are still to be compared.
     """
 
+    oid: int
     rows: int
     bytes: int
     seconds: float
@@ -47,20 +49,21 @@ async def whole(snapshot: Snapshot, table: Table, pair: Pair, verify: str, advan
     async with AsyncExitStack() as transaction:
         async with writer.pipeline():  # one round trip
             await transaction.enter_async_context(AsyncTransaction(writer))
-            await staging.create(writer, table)
+            created = await staging.create(writer, table)
+        oid = await staging.oid_of(created)
         async with snapshot.reading(reader, table) as source:
             streamed = await stream.copy(source, writer, table, staging.name_of(table), advance)
             _compare_rows(str(table), streamed, verify)
             if verify == "checksum":
                 await _compare(writer, table, await checksum.of_source(source, table))
-    return Filled(streamed.rows_in, streamed.bytes, perf_counter() - began)
+    return Filled(oid, streamed.rows_in, streamed.bytes, perf_counter() - began)
 
 
-async def make(table: Table, pair: Pair) -> None:
-    """Makes the staging table, for sessions that will each write a page range."""
+async def make(table: Table, pair: Pair) -> int:
+    """Makes the staging table, for sessions that will each write a page range; gives its oid."""
     writer = await pair.writer()
     async with writer.transaction():
-        await staging.create(writer, table)
+        return await staging.oid_of(await staging.create(writer, table))
 
 
 @dataclass(slots=True)
@@ -69,6 +72,7 @@ class RangeFill:
 
     snapshot: Snapshot
     table: Table
+    oid: int
     range: PageRange
     verify: str
     advance: Advance
@@ -87,7 +91,7 @@ class RangeFill:
                 arrived = await self._stream(source, writer)
             hashes = self.verify == "checksum"
             hashed = await checksum.of_source(source, self.table, self.range) if hashes else None
-        return Filled(arrived, self.sent, perf_counter() - began, self.xid, hashed)
+        return Filled(self.oid, arrived, self.sent, perf_counter() - began, self.xid, hashed)
 
     async def _stream(self, source: Source, writer: Target) -> int:
         async with writer.transaction():
@@ -106,6 +110,7 @@ def joined(parts: Sequence[Filled], seconds: float) -> Filled:
     """Gives what all ranges of a table brought in."""
     hashes = [part.source for part in parts if part.source is not None]
     return Filled(
+        parts[0].oid,
         sum(part.rows for part in parts),
         sum(part.bytes for part in parts),
         seconds,

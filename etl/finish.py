@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -43,46 +42,46 @@ async def build_index(table: Table, index: Index, options: TableOptions, pair: P
         return staging.reason_of(error)
 
 
-async def finish(
-    run_id: str, table: Table, pair: Pair, *, options: TableOptions, began: datetime, filled: Filled, built: Built
-) -> Load:
-    """Makes a filled staging table ready, and writes that it is staged, in one transaction; gives the load."""
-    finishing = _Finish(run_id, table, await pair.writer(), options, began, filled, built)
-    if options.unbuildable_indexes == "skip":
-        return await finishing.whole(pipelined=False)  # each index needs its savepoint's answer
-    try:
-        return await finishing.whole(pipelined=True)
-    except psycopg.Error as error:
-        if not staging.is_unbuildable(error):
-            raise
-        return await finishing.whole(pipelined=False)  # one by one, which tells which index it was
-
-
 @dataclass(frozen=True, slots=True)
-class _Finish:
-    """What one finish works on. Statements that need no answer share one round trip, which a tiny table feels."""
+class Finish:
+    """What makes a filled staging table ready, and writes that it is staged, in one transaction.
+
+    Takes what the source ``carried`` into the live table the last time: what is on it besides, the reporting side has
+    added. Statements that need no answer share a round trip, which is what a tiny table costs over a network.
+    """
 
     run_id: str
     table: Table
     writer: Target
     options: TableOptions
+    carried: frozenset[str]
     began: datetime
     filled: Filled
     built: Built
 
-    async def whole(self, *, pipelined: bool) -> Load:
-        """Does it all in one transaction, the indexes in one round trip where they are ``pipelined``."""
-        start = perf_counter()
-        # not transaction(), which in a pipeline waits for the answer to BEGIN
+    async def whole(self) -> Load:
+        """Does it all; gives the load as the ledger has it."""
+        if self.options.unbuildable_indexes == "skip":
+            return await self._transaction(pipelined=False)  # each index needs its savepoint's answer
+        try:
+            return await self._transaction(pipelined=True)
+        except psycopg.Error as error:
+            if not staging.is_unbuildable(error):
+                raise
+            return await self._transaction(pipelined=False)  # one by one, which tells which index it was
+
+    async def _transaction(self, *, pipelined: bool) -> Load:
+        start, live_table = perf_counter(), self.table.live
+        # not connection.transaction(), which in a pipeline waits for the answer to BEGIN
         async with AsyncExitStack() as transaction:
             async with self.writer.pipeline() if pipelined else nullcontext():
                 await transaction.enter_async_context(AsyncTransaction(self.writer))
                 await self._build()
-                extras, oid = await self._look()
-            await staging.add(self.writer, extras)
+                asked = await live.ask_extras(self.writer, live_table, staging.schema_of(live_table.schema))
+            await staging.add(self.writer, self._added(await live.extras_of(asked)))
             indexed = perf_counter()
             await staging.analyze(self.writer, self.table)
-            load = self._load(oid, self.built.seconds + indexed - start, perf_counter() - indexed)
+            load = self._load(self.built.seconds + indexed - start, perf_counter() - indexed)
             async with self.writer.pipeline():
                 await ledger.record(self.writer, self.run_id, load)
                 await transaction.aclose()
@@ -96,26 +95,16 @@ class _Finish:
             log.warning("index.skipped", table=str(self.table), index=name, error=reason)
         await staging.comment(self.writer, left.without(skipped))
 
-    async def _look(self) -> tuple[list[str], int | None]:
-        """Looks at the live table: gives what the reporting side added to it, as statements, and our own table's oid.
+    def _added(self, extras: live.Extras) -> list[str]:
+        """Gives the statements for what the reporting side added, as far as the options want it.
 
-        All four are asked at once, and answered in one round trip.
+        What the source has brought again, or did not bring again because it is gone there, is no addition.
         """
-        live_table, schema = self.table.live, staging.staging_name(self.table).schema
-        with_indexes = self.options.indexes not in {"source", "none"}
-        carried, extras, drifted, oid = await asyncio.gather(
-            ledger.carried(self.writer, live_table),
-            live.extras(self.writer, live_table, schema, with_indexes=with_indexes),
-            live.drifted(self.writer, live_table, self.table.columns),
-            staging.oid(self.writer, self.table),
-        )
-        if drifted:
-            log.info("table.drifted", table=str(self.table), changes=str(drifted))
-        # what the source has brought again, or did not bring again because it is gone there, is no addition
-        known = {*self.table.carried, *carried}
-        return [statement for name, statement in extras if name not in known], oid
+        known = {*self.table.carried, *self.carried}
+        kinds = {"index", "constraint"} if self.options.indexes in {"source", "none"} else set()
+        return [statement for kind, name, statement in extras if name not in known and kind not in kinds]
 
-    def _load(self, oid: int | None, index_seconds: float, analyze_seconds: float) -> Load:
+    def _load(self, index_seconds: float, analyze_seconds: float) -> Load:
         return Load(
             table_name=str(self.table),
             schema_name=self.table.live.schema,
@@ -129,6 +118,6 @@ class _Finish:
             index_seconds=round(index_seconds, 3),
             analyze_seconds=round(analyze_seconds, 3),
             carried=self.table.carried,
-            staging_oid=oid,
+            staging_oid=self.filled.oid,
             newest_xid=self.filled.newest_xid,
         )

@@ -225,12 +225,16 @@ async def newest_xids(target: Target, run_id: str) -> dict[Relation, int]:
     return {live_of(row): row["newest_xid"] for row in await _fetch(target, statement)}
 
 
-async def carried(target: Target, relation: Relation) -> set[str]:
-    """Gives the names of the indexes and constraints that the last published load brought from the source."""
-    this = (loads.c.schema_name == relation.schema, loads.c.relation_name == relation.name)
-    statement = sa.select(loads.c.carried).where(*this, loads.c.status == "published")
-    rows = await _fetch(target, statement.order_by(loads.c.published_at.desc()).limit(1))
-    return set(rows[0]["carried"] or []) if rows else set()
+async def carried(target: Target, live: Sequence[Relation]) -> dict[Relation, frozenset[str]]:
+    """Gives, by live table, the names of the indexes and constraints that its last published load brought."""
+    statement = (
+        sa.select(loads.c.schema_name, loads.c.relation_name, loads.c.carried)
+        .where(loads.c.status == "published")
+        .order_by(loads.c.schema_name, loads.c.relation_name, loads.c.published_at.desc())
+        .distinct(loads.c.schema_name, loads.c.relation_name)
+    )
+    found = {live_of(row): frozenset(row["carried"] or []) for row in await _fetch(target, statement)}
+    return {one: found.get(one, frozenset()) for one in live}
 
 
 def _arrive_as(live: Iterable[Relation]) -> sa.ColumnElement[bool]:

@@ -14,7 +14,7 @@ connections from the schedule, of which there are ``ETL_JOBS``.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,13 +28,14 @@ from etl import fill
 from etl.catalog import PageRange, Table
 from etl.errors import Unclassified
 from etl.fill import Filled, RangeFill
-from etl.finish import Built, build_index, finish
+from etl.finish import Built, Finish, build_index
 from etl.ledger import Load
 from etl.options import Options
 from etl.postgres import Pair
 from etl.progress import Progress
 from etl.retry import retried
 from etl.schedule import Schedule, together
+from etl.selection import Relation
 from etl.snapshot import Snapshot
 
 T = TypeVar("T")
@@ -49,8 +50,8 @@ log = structlog.get_logger()
 class Loader:
     """What all loads of a run share.
 
-    Its id, its snapshot, how to verify, the options, who is told of the progress, and the schedule that says whose
-    turn it is; ``began`` is when each table's first turn was.
+    Its id, its snapshot, how to verify, the options, who is told of the progress, the schedule that says whose turn it
+    is, and what each live table was ``carried`` from the source the last time; ``began`` is each table's first turn.
     """
 
     run_id: str
@@ -59,6 +60,7 @@ class Loader:
     options: Options
     progress: Progress
     schedule: Schedule
+    carried: Mapping[Relation, frozenset[str]]
     began: dict[str, datetime] = field(default_factory=dict)
 
     async def load(self, table: Table) -> Load:
@@ -90,8 +92,8 @@ class Loader:
 
     async def _fill_ranges(self, table: Table, verify: str) -> Filled:
         began = perf_counter()
-        await self._work(table, lambda pair: fill.make(table, pair))
-        ranges = [RangeFill(self.snapshot, table, one, verify, self._advance(table)) for one in table.ranges]
+        oid = await self._work(table, lambda pair: fill.make(table, pair))
+        ranges = [RangeFill(self.snapshot, table, oid, one, verify, self._advance(table)) for one in table.ranges]
         parts = await together(self._work(table, one.copy, within=one.range) for one in ranges)
         filled = fill.joined(parts, perf_counter() - began)
         if filled.source is not None:
@@ -108,8 +110,17 @@ class Loader:
         return Built(frozenset(names) - skipped.keys(), skipped, perf_counter() - began)
 
     async def _finish(self, table: Table, pair: Pair, filled: Filled, built: Built) -> Load:
-        options, began = self.options.of(table), self.began[str(table)]
-        return await finish(self.run_id, table, pair, options=options, began=began, filled=filled, built=built)
+        finishing = Finish(
+            self.run_id,
+            table,
+            await pair.writer(),
+            options=self.options.of(table),
+            carried=self.carried[table.live],
+            began=self.began[str(table)],
+            filled=filled,
+            built=built,
+        )
+        return await finishing.whole()
 
     async def _work(
         self,

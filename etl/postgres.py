@@ -72,6 +72,8 @@ _TARGET_ONLY = {
     # Staged rows need not survive a crash by themselves: the publish commits synchronously, and its
     # commit record makes all WAL before it durable too. Saves an fsync a transaction.
     "synchronous_commit": "off",
+    # Each notice ("does not exist, skipping") is a packet of its own, in the middle of a pipeline.
+    "client_min_messages": "warning",
 }
 
 # Wrong for certain, however often it is tried: the password, the role, the database.

@@ -14,7 +14,7 @@ from time import perf_counter
 
 import structlog
 
-from etl import catalog, guard, ledger, memory, proof, ranges, snapshot, staging, types
+from etl import catalog, guard, ledger, live, memory, proof, ranges, snapshot, staging, types
 from etl import publish as publishing
 from etl.catalog import Table
 from etl.errors import (
@@ -167,12 +167,15 @@ class _Run:
     async def _load_all(self, held: Snapshot) -> None:
         """Loads the tables, the largest first, with ``ETL_JOBS`` pairs of connections."""
         tables = sorted(await self._describe(held), key=lambda table: table.bytes, reverse=True)
+        await self._say_drifted(tables)
         self.progress.planned(tables)
         settings = self.settings
         share = await memory.plan(self.control, settings.index_memory, settings.jobs)
         session = settings.source, settings.target, guard.application(settings.run_id), share
         schedule = Schedule([Pair(*session) for _ in range(settings.jobs)])
-        loader = Loader(settings.run_id, held, settings.verify, settings.options, self.progress, schedule)
+        carried = await ledger.carried(self.control, list(self.live))
+        shared = settings.run_id, held, settings.verify, settings.options, self.progress, schedule, carried
+        loader = Loader(*shared)
         try:
             await together(self._load(loader, table) for table in tables)
         finally:
@@ -194,6 +197,12 @@ class _Run:
         if gone := {str(relation) for relation in self.chosen} - {str(table) for table in tables}:
             raise EtlError(f"{', '.join(sorted(gone))} was dropped in the source while the run began; run again")
         return tables
+
+    async def _say_drifted(self, tables: Sequence[Table]) -> None:
+        drifted = await live.drifted(self.control, {table.live: table.columns for table in tables})
+        for table in tables:
+            if table.live in drifted:
+                log.info("table.drifted", table=str(table), changes=str(drifted[table.live]))
 
     async def _load(self, loader: Loader, table: Table) -> None:
         """Loads one table; a failure is recorded and said, so that the others show theirs in the same night."""

@@ -10,9 +10,10 @@ import asyncio
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from typing import Any
 
 import psycopg
-from psycopg import sql
+from psycopg import AsyncCursor, sql
 
 from etl import postgres
 from etl.catalog import Column, Constraint, Index, Statistics, Table
@@ -65,8 +66,11 @@ async def create_schemas(target: Target, live_schemas: Iterable[str]) -> None:
     await postgres.create_schemas(target, own)
 
 
-async def create(target: Target, table: Table) -> None:
-    """Makes an empty staging table, in the caller's transaction, in place of any that was left behind."""
+async def create(target: Target, table: Table) -> AsyncCursor[dict[str, Any]]:
+    """Makes an empty staging table, in the caller's transaction, in place of any that was left behind.
+
+    Gives a cursor for ``oid_of``: in a pipeline the answer comes at its end.
+    """
     columns = sql.SQL(", ").join(_column(column) for column in table.columns)
     create_table = sql.SQL("CREATE {kind}TABLE {name} ({columns}){storage}").format(
         name=name_of(table),
@@ -78,6 +82,14 @@ async def create(target: Target, table: Table) -> None:
     # Set before the rows come: they are stored and compressed as their column says at that time.
     for statement in (drop_left, create_table, *_column_settings(table)):
         await target.execute(statement)
+    return await target.execute("SELECT pg_catalog.to_regclass(%s)::oid AS oid", [name_of(table).as_string(None)])
+
+
+async def oid_of(created: AsyncCursor[dict[str, Any]]) -> int:
+    """Gives the oid of a staging table that was made just now: it tells the table from any that takes its place."""
+    row = await created.fetchone()
+    assert row is not None
+    return int(row["oid"])
 
 
 def _column(column: Column) -> sql.Composed:
@@ -262,13 +274,6 @@ async def add(target: Target, statements: Sequence[str]) -> None:
 async def analyze(target: Target, table: Table) -> None:
     """Gathers the planner's statistics, so that readers' first queries are planned well."""
     await target.execute(sql.SQL("ANALYZE {}").format(name_of(table)))
-
-
-async def oid(target: Target, table: Table | Relation) -> int | None:
-    """Gives a staging table's oid, or None where it is not there."""
-    cursor = await target.execute("SELECT pg_catalog.to_regclass(%s)::oid AS oid", [name_of(table).as_string(None)])
-    row = await cursor.fetchone()
-    return row["oid"] if row else None
 
 
 async def drop(target: Target, tables: Iterable[Table | Relation]) -> None:

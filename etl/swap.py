@@ -68,7 +68,7 @@ async def prepare(target: Target, tables: Sequence[Relation], staged: Staged) ->
         moves.append(live.create(view, view.identifier, view.definition or ""))
         if view.kind == "m" and view.is_populated:
             moves.append(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(view.identifier))
-        moves += [sql.SQL(statement) for _, statement in await live.extras(target, view.relation, view.schema)]
+        moves += [sql.SQL(statement) for statement in await live.extras(target, view.relation, view.schema)]
     moves += [sql.SQL(statement) for statement in await live.default_grants(target, first)]
     garments = _dressed(found, new, await live.garments(target, found))
     statements = [*_locks(old, staged.found), *moves, *(_worn(garment) for garment in garments)]

@@ -104,8 +104,7 @@ async def _make(target: Target, view: Object, made: Mapping[int, int]) -> int | 
         if set(there.rests_on) != wanted:
             await target.execute(live.drop(there))
             return None
-        extras = await live.extras(target, view.relation, staging_schema)
-        await staging.add(target, [statement for _, statement in extras])
+        await staging.add(target, await live.extras(target, view.relation, staging_schema))
     return there.oid
 
 
