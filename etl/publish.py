@@ -17,7 +17,7 @@ import psycopg
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random
 
-from etl import guard, inplace, ledger, live, staging, views
+from etl import guard, horizon, inplace, ledger, live, staging, views
 from etl.errors import PublishBlocked, PublishFailed, ViewsChanged, one_line, sqlstate
 from etl.postgres import Target, connect_target, target_query
 from etl.selection import Relation, named
@@ -86,6 +86,7 @@ async def publish(
     except PublishBlocked:
         if not policy.ends_blockers:
             raise
+        await horizon.end_holders(target, await publishing.unfrozen())
         await _end_blockers(target, publishing.in_use)
         await publishing.until(LAST_TRY)
     finally:
@@ -170,6 +171,9 @@ class _Publish:
 
     async def until(self, deadline: float) -> None:
         """Publishes, trying again for ``deadline`` seconds while others are in the way."""
+        if unfrozen := await self.unfrozen():
+            await self._flush()  # VACUUM marks no page all-visible while a commit near its rows' is not durable yet
+            await horizon.wait(self.target, unfrozen, deadline)
         try:
             if (staged := self.staged) is None:
                 staged = self.staged = await _trying(self._stage, _is_changing, deadline)
@@ -191,6 +195,11 @@ class _Publish:
         except PublishBlocked:
             self.staged = staged  # views that were staged anew in the transaction went with it
             raise
+
+    async def unfrozen(self) -> dict[Relation, int]:
+        """Gives the tables to swap whose rows old snapshots may not see yet, and since which transaction."""
+        newest = await ledger.newest_xids(self.target, self.run_id)
+        return {table: newest[table] for table in self.swapped if table in newest}
 
     async def _stage(self) -> views.Staged:
         """Stages the dependent views, when no other publish has one of them in staging; raises ViewsChanged."""
