@@ -88,6 +88,8 @@ SETTINGS = [
             ("ETL_JOBS", "2.5", "write a whole number from 1 to 64"),
             ("ETL_JOBS", "-1", "write a whole number from 1 to 64"),
             ("ETL_JOBS", "٤", "write a whole number from 1 to 64"),
+            ("ETL_INDEX_MEMORY", "plenty", "write a size such as 512MB or 4GB"),
+            ("ETL_INDEX_MEMORY", "0GB", "write a size such as 512MB or 4GB"),
             ("ETL_PUBLISH", "always", "write one of run, table, defer"),
             ("ETL_PUBLISH", "Run", "write one of run, table, defer"),
             ("ETL_SNAPSHOT", "none", "write one of own, run"),
@@ -181,6 +183,11 @@ OPTIONS = [
         "unknown key",
         f"ETL_OPTIONS_FILE (<tmp>/options.toml) [orders] wher is unknown; {_KNOWN}",
         options="[orders]\nwher=''",
+    ),
+    Case(
+        "split",
+        "ETL_OPTIONS_FILE (<tmp>/options.toml) [orders] split is '5 parts'; write false, a number of ranges from 1…",
+        options="[orders]\nsplit='5 parts'",
     ),
     Case("wrong type", "ETL_OPTIONS_FILE (<tmp>/options.toml) [orders] where is wrong: …", options="[orders]\nwhere=1"),
     Case(
