@@ -18,7 +18,7 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 
 from tests.harness import Databases, Done, Etl
-from tests.situations import ended, gate_closed, kill_holder, ledger, live, make_gated, until, waiting
+from tests.situations import ended, gate_closed, kill_holder, ledger, live, make_gated, reading, until, waiting
 
 SHARED = {"ETL_RUN_ID": "tonight", "ETL_SNAPSHOT": "run", "ETL_PUBLISH": "defer"}
 
@@ -372,6 +372,20 @@ def test_abort_stops_a_run_of_one_process_too(tables: Databases, etl: Etl) -> No
     assert tables.staging_tables() == []
     assert live(tables.reporting) == []
     assert ledger(tables.reporting) == ("failed", "aborted")
+
+
+def test_abort_stops_a_publish_that_waits_for_readers(tables: Databases, etl: Etl) -> None:
+    """It does not become live behind the back of whoever gave it up; nothing is left in staging."""
+    succeeded(etl("run", TABLES="orders,items"))
+    before = live(tables.reporting)
+    succeeded(etl("run", TABLES="orders,items", ETL_RUN_ID="tonight", ETL_PUBLISH="defer"))
+    with reading(tables.reporting, "orders"), etl.started("publish", "tonight") as publishing:
+        until(lambda: waiting(tables.reporting, "LOCK TABLE"), "the publish waits")
+        succeeded(etl("abort", "tonight"))
+        done = ended(publishing, 15)
+    assert (done.status, done.stderr) == (1, "etl: run tonight is failed already (aborted); start a new run\n")
+    assert live(tables.reporting) == before
+    assert tables.staging_tables() == []
 
 
 def test_a_shard_refuses_tables_that_the_holder_has_not_locked(tables: Databases, etl: Etl, shard: Etl) -> None:
