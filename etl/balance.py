@@ -1,8 +1,9 @@
 """How tables are dealt out to shards. Pure policy.
 
 The longest first, each to the shard that has least (LPT), which is never worse than 4/3 of the best there is (Graham,
-1969). From night to night tables stay where they were, as long as the longest shard gets no more than 5 % longer by it
-than it would be, dealt out anew; and never beyond those 4/3. Where more is to be gained, as few tables move as will do.
+1969). From night to night tables stay where they were, as long as the longest shard gets no more than 5 %, or 5
+seconds, longer by it than it would be, dealt out anew; and never beyond those 4/3. Where more is to be gained, as few
+tables move as will do.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from dataclasses import dataclass
 
 PATIENCE = 1.05
 """By how much longer the longest shard may be, for tables to stay where they were."""
+
+PATIENCE_SECONDS = 5.0
+"""Likewise, in seconds: less than it takes to start a container."""
 
 MOVES = 0.25
 """Which part of all tables may move before all are dealt out anew."""
@@ -77,7 +81,7 @@ def _bound(seconds: Sequence[float], count: int, fresh: float) -> float:
     # No way to deal out is better than this: the mean, the longest, and the two that must share a shard.
     pair = seconds[count - 1] + seconds[count] if len(seconds) > count else 0.0
     least = max(sum(seconds) / count, seconds[0], pair)
-    return max(fresh, min(PATIENCE * fresh, GUARANTEE * least)) * (1 + 1e-9)
+    return max(fresh, min(max(PATIENCE * fresh, fresh + PATIENCE_SECONDS), GUARANTEE * least)) * (1 + 1e-9)
 
 
 def _kept(items: Sequence[Item], count: int, previous: Sequence[int | None], fresh: Sequence[int]) -> list[int] | None:

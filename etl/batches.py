@@ -16,7 +16,7 @@ from psycopg import sql
 from etl import book, catalog, drift, guard, ledger, live, proof, staging, stream, types
 from etl.catalog import Table
 from etl.errors import ConfigurationError, LoadFailed
-from etl.postgres import Source, Target, close_source, connect_source, connect_target, text
+from etl.postgres import Source, Target, close_source, connect_source, connect_target, create_schemas, text
 from etl.selection import Relation, named
 from etl.settings import Settings
 
@@ -106,6 +106,7 @@ async def _ensure_live(source: Source, control: Target, table: Table, key: str) 
             )
         return
     await types.ensure(source, control, [table])
+    await create_schemas(control, [table.live.schema])
     await staging.create_schemas(control, [table.live.schema])
     staged = staging.staging_name(table)
     async with control.transaction():

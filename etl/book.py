@@ -59,10 +59,9 @@ loads = sa.Table(
     sa.Column("relation_name", sa.Text),
     sa.Column("carried", postgresql.ARRAY(sa.Text)),
     sa.Column("staging_oid", sa.BigInteger),
+    sa.Column("newest_xid", sa.BigInteger),
     sa.Column("snapshot_id", sa.Text),
-    # for what the last nights took (recent_loads.sql), and for what the last publish brought (ledger.carried)
-    sa.Index("loads_by_table", "table_name", "published_at"),
-    sa.Index("loads_by_relation", "schema_name", "relation_name", "published_at"),
+    sa.Index("loads_by_table", "table_name", "published_at"),  # for what the last nights took: recent_loads.sql
 )
 
 watermarks = sa.Table(

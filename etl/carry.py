@@ -31,7 +31,7 @@ async def obstacles(
 
 
 async def _in_place(target: Target, table: Table, current: Object) -> list[str]:
-    drifted = await live.drifted(target, table.live, table.columns)
+    drifted = (await live.drifted(target, {table.live: table.columns})).get(table.live)
     # in another order they are the same
     changed = drifted if drifted and (drifted.added or drifted.dropped or drifted.retyped or drifted.renamed) else None
     said = f"it is published in place, and its columns have changed: {changed}" if changed else None

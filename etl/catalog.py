@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from psycopg import sql
 
-from etl.postgres import Source, source_query
+from etl.postgres import Source, source_query, text
 from etl.selection import Relation, label
 
 
@@ -54,17 +55,28 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """A primary key, unique, exclusion or check constraint; ``definition`` as ADD CONSTRAINT takes it."""
+    """A primary key, unique, exclusion or check constraint; ``definition`` as ADD CONSTRAINT takes it.
+
+    ``index`` is the definition, from USING on, of the index that can be built first and then be taken for it.
+    """
 
     name: str
     definition: str
     columns: tuple[str, ...] = ()
     comment: str | None = None
+    index: str | None = None
 
     @property
     def has_index(self) -> bool:
         """Whether an index enforces it."""
         return not self.definition.startswith("CHECK")
+
+    @property
+    def definition_using_index(self) -> str:
+        """The definition that takes an index of the constraint's own name for it."""
+        kind = "PRIMARY KEY" if self.definition.startswith("PRIMARY KEY") else "UNIQUE"
+        deferral = re.search(r" DEFERRABLE( INITIALLY DEFERRED)?$", self.definition)
+        return f"{kind} USING INDEX {text(sql.Identifier(self.name))}{deferral[0] if deferral else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +90,53 @@ class Statistics:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A table that holds rows of a big one: itself, a partition, or an inheritance child; see ``parts.sql``."""
+
+    schema: str
+    name: str
+    kind: str = "r"
+    pages: int = 0
+    bytes: int = 0
+    may_cut: bool = True
+
+    @property
+    def relation(self) -> Relation:
+        """The name alone."""
+        return Relation(self.schema, self.name, self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class PageRange:
+    """The rows of one part that lie on the heap's pages from ``first`` up to, not including, ``end``.
+
+    Either is None where the range is open: the last one takes whatever comes behind. ``bytes`` is an estimate.
+    """
+
+    part: Part
+    first: int | None = None
+    end: int | None = None
+    bytes: int = 0
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """What a row's place must be, as SQL; served by a TID range scan since PostgreSQL 14."""
+        low = () if self.first is None else (f"ctid >= '({self.first},0)'",)
+        return low if self.end is None else (*low, f"ctid < '({self.end},0)'")
+
+    def __str__(self) -> str:
+        pages = f" pages {self.first or 0} to {'the last' if self.end is None else self.end - 1}"
+        return label(self.part.schema, self.part.name) + (pages if self.conditions else "")
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """A table of the source, as it will arrive. ``bytes`` (heap + TOAST) and ``rows`` are estimates.
 
     ``where`` is a condition in the source's SQL on the rows to copy, or None for all of them; ``order_by`` are the
     expressions that they are sorted by. ``renamed`` is the name that it arrives under where that is not its own.
-    ``unclassified`` are the columns for which nobody has said what they are, where somebody must.
+    ``unclassified`` are the columns for which nobody has said what they are, where somebody must. ``ranges`` are the
+    pieces that it is read in, none where it is read in one stream.
     """
 
     schema: str
@@ -103,6 +156,7 @@ class Table:
     renamed: Relation | None = None
     unlogged: bool = False
     unclassified: tuple[str, ...] = ()
+    ranges: tuple[PageRange, ...] = field(default=(), repr=False)
 
     @property
     def live(self) -> Relation:
@@ -113,6 +167,11 @@ class Table:
     def is_binary(self) -> bool:
         """Whether every column can be copied in binary format."""
         return all(column.binary for column in self.columns)
+
+    @property
+    def has_sql(self) -> bool:
+        """Whether the options have put SQL of their own into its SELECT."""
+        return bool(self.where or self.order_by or any(column.expression for column in self.columns))
 
     @property
     def relation(self) -> Relation:
@@ -126,15 +185,22 @@ class Table:
         constraints = (constraint.name for constraint in self.constraints)
         return (*indexes, *constraints, *(statistics.name for statistics in self.statistics))
 
-    def select(self, expressions: sql.Composable) -> sql.Composed:
-        """Gives the source's SELECT over the rows to copy, those of children and partitions included."""
+    def select(self, expressions: sql.Composable, within: PageRange | None = None) -> sql.Composed:
+        """Gives the source's SELECT over the rows to copy, those of children and partitions included.
+
+        With a page range, over its rows alone; its part goes by the table's name, as the options' SQL may use it.
+        """
+        name: sql.Composable = sql.Identifier(self.schema, self.name)
+        if within is not None:
+            part = sql.Identifier(within.part.schema, within.part.name)
+            name = sql.SQL("ONLY {} AS {}").format(part, sql.Identifier(self.name))
         # a line of its own for the bracket: the condition may end in a comment
-        condition = sql.SQL(f" WHERE ({self.where}\n)" if self.where else "")
-        name = sql.Identifier(self.schema, self.name)
+        conditions = [*(within.conditions if within else ()), *([f"({self.where}\n)"] if self.where else [])]
+        condition = sql.SQL(f" WHERE {' AND '.join(conditions)}" if conditions else "")
         return sql.SQL("SELECT {} FROM {}{}").format(expressions, name, condition)
 
-    def copied(self) -> sql.Composed:
-        """Gives the SELECT of what is to arrive: each row, each column, in order.
+    def copied(self, within: PageRange | None = None) -> sql.Composed:
+        """Gives the SELECT of what is to arrive: each row, each column, in order; or of a page range's.
 
         A masked column goes by its own name, so that sorting by it sorts by what arrives, and not by what is hidden.
         """
@@ -143,7 +209,13 @@ class Table:
             for column in self.columns
         )
         order = sql.SQL(f" ORDER BY {', '.join(self.order_by)}" if self.order_by else "")
-        return self.select(sql.SQL(", ").join(columns)) + order
+        return self.select(sql.SQL(", ").join(columns), within) + order
+
+    @property
+    def separable_indexes(self) -> tuple[Index, ...]:
+        """The indexes that can be built by themselves, side by side: unique ones first, which may fail."""
+        own = (Index(one.name, True, one.index) for one in self.constraints if one.index is not None)
+        return (*own, *self.indexes)
 
     def without(self, names: Collection[str]) -> Table:
         """Gives the table without the indexes and constraints named."""
@@ -162,9 +234,15 @@ async def relations(source: Source) -> list[Relation]:
     return [Relation(**dict(row)) for row in await source.fetch(source_query("relations"))]
 
 
+SIZE_LOCK_TIMEOUT = "60s"
+"""How long a table is waited for that somebody is altering: its size can only be read beside them."""
+
+
 async def sizes(source: Source, chosen: Sequence[Relation]) -> dict[int, tuple[int, int]]:
     """Gives the bytes (heap + TOAST) and the number of indexes of the relations chosen, by oid."""
-    rows = await source.fetch(source_query("sizes"), [relation.oid for relation in chosen])
+    async with source.transaction():
+        await source.execute(f"SET LOCAL lock_timeout = '{SIZE_LOCK_TIMEOUT}'")
+        rows = await source.fetch(source_query("sizes"), [relation.oid for relation in chosen])
     return {row["oid"]: (row["bytes"], row["indexes"]) for row in rows}
 
 
@@ -173,6 +251,15 @@ async def tables(source: Source, chosen: Sequence[Relation]) -> list[Table]:
     rows = await source.fetch(source_query("tables"), [relation.oid for relation in chosen])
     described = {row["oid"]: _table(dict(row)) for row in rows}
     return [described[relation.oid] for relation in chosen if relation.oid in described]
+
+
+async def parts(source: Source, chosen: Sequence[Table]) -> dict[int, list[Part]]:
+    """Gives the tables that hold the rows of those given, by oid of these, the largest first."""
+    found: dict[int, list[Part]] = {table.oid: [] for table in chosen}
+    for row in await source.fetch(source_query("parts"), list(found)):
+        values = dict(row)
+        found[values.pop("root")].append(Part(**values))
+    return found
 
 
 def _table(row: dict[str, Any]) -> Table:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from etl.catalog import Column, Table
+from etl.catalog import Column, PageRange, Table
 from etl.postgres import Source, Target, text
 
 
@@ -25,10 +25,15 @@ class Checksum:
     rows: int
     sum: int
 
+    def __add__(self, other: Checksum) -> Checksum:
+        """Gives the checksum of two tables' rows together."""
+        return Checksum(self.rows + other.rows, (self.sum + other.sum) % 2**128)
 
-async def of_source(source: Source, table: Table) -> Checksum:
-    """Computes a table's checksum in the source, in the caller's snapshot."""
-    row = await source.fetchrow(text(table.select(_expressions((column.value, column) for column in table.columns))))
+
+async def of_source(source: Source, table: Table, within: PageRange | None = None) -> Checksum:
+    """Computes the checksum of a table, or of one page range, in the source, in the caller's snapshot."""
+    expressions = _expressions((column.value, column) for column in table.columns)
+    row = await source.fetchrow(text(table.select(expressions, within)))
     assert row is not None
     return Checksum(row["rows"], int(row["sum"]) % 2**128)
 

@@ -183,7 +183,7 @@ class _Holding:
             async with asyncio.timeout(RELEASE_SECONDS):
                 source = await connect_source(self.settings.source, guard.application(self.settings.run_id))
                 try:
-                    found: int | None = await source.fetchval(source_query("horizon"), held.holder.get_server_pid())
+                    found: int | None = await source.fetchval(source_query("held_back"), held.holder.get_server_pid())
                     return found
                 finally:
                     await close_source(source)

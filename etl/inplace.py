@@ -32,7 +32,9 @@ async def replace(target: Target, table: Relation) -> None:
     lock = sql.SQL("LOCK TABLE {}{} IN SHARE ROW EXCLUSIVE MODE; SET LOCAL row_security = off").format(only, name)
     await target.execute(lock)
     parts = {"live": name, "only": only, "staged": sql.Identifier(staging_name.schema, staging_name.name)}
-    for statement in _statements(parts, await live.key(target, table), [column for column, _ in new]):
+    key = await live.key(target, table)
+    others = await live.other_keys(target, table, key)
+    for statement in _statements(parts, key, others, [column for column, _ in new]):
         await target.execute(statement)
     await staging.drop_staged(target, [staging_name])
 
@@ -68,26 +70,61 @@ async def _rows_of(target: Target, table: Relation) -> tuple[sql.Identifier, sql
     return found.identifier, sql.SQL("" if found.kind == "p" else "ONLY ")
 
 
-def _statements(parts: dict[str, sql.Composable], key: Sequence[str], columns: Sequence[str]) -> list[sql.Composed]:
+_DELETE_GONE = "DELETE FROM {only}{live} AS l WHERE NOT EXISTS (SELECT FROM {staged} AS s WHERE {same_key})"
+
+# record_image_eq compares the bytes, for every type: 1.0 is not 1.00, and json has no other comparison
+_DELETE_DIFFERING = (
+    "DELETE FROM {only}{live} AS l WHERE NOT EXISTS"
+    " (SELECT FROM {staged} AS s WHERE {same_key} AND pg_catalog.record_image_eq(ROW({old}), ROW({new})))"
+)
+
+_DELETE_IN_THE_WAY = (
+    "DELETE FROM {only}{live} AS l USING {staged} AS s, {only}{live} AS other"
+    " WHERE {same_key} AND {same_other} AND NOT ({other_key})"
+)
+
+_UPDATE_DIFFERING = (
+    "UPDATE {only}{live} AS l SET ({columns}) = ROW({new}) FROM {staged} AS s"
+    " WHERE {same_key} AND pg_catalog.record_image_ne(ROW({old}), ROW({new}))"
+)
+
+_INSERT_MISSING = (
+    "INSERT INTO {live} ({columns}) SELECT {new} FROM {staged} AS s"
+    " WHERE NOT EXISTS (SELECT FROM {only}{live} AS l WHERE {same_key})"
+)
+
+
+def _statements(
+    parts: dict[str, sql.Composable], key: Sequence[str], others: Sequence[Sequence[str] | None], columns: Sequence[str]
+) -> list[sql.Composed]:
+    """Gives the statements that make the live rows the staged ones.
+
+    Within one UPDATE, two rows cannot swap what is unique beside the key (``others``): a row whose new values
+    another one still has is deleted, and comes back with the missing ones. Where columns cannot tell (None), all
+    rows that differ go that way.
+    """
     parts = parts | {"columns": _list(columns)}
     if not key:
-        return [
-            sql.SQL("DELETE FROM {only}{live}").format(**parts),
-            sql.SQL("INSERT INTO {live} ({columns}) SELECT {columns} FROM {staged}").format(**parts),
-        ]
-    same_key = sql.SQL(" AND ").join(sql.SQL("l.{0} = s.{0}").format(sql.Identifier(column)) for column in key)
-    parts |= {"same_key": same_key, "old": _list(columns, "l"), "new": _list(columns, "s")}
-    return [
-        sql.SQL(statement).format(**parts)
-        for statement in (
-            "DELETE FROM {only}{live} AS l WHERE NOT EXISTS (SELECT FROM {staged} AS s WHERE {same_key})",
-            # record_image_ne compares the bytes, for every type: 1.0 is not 1.00, and json has no other comparison
-            "UPDATE {only}{live} AS l SET ({columns}) = ROW({new}) FROM {staged} AS s"
-            " WHERE {same_key} AND pg_catalog.record_image_ne(ROW({old}), ROW({new}))",
-            "INSERT INTO {live} ({columns}) SELECT {new} FROM {staged} AS s"
-            " WHERE NOT EXISTS (SELECT FROM {only}{live} AS l WHERE {same_key})",
-        )
+        everything = ("DELETE FROM {only}{live}", "INSERT INTO {live} ({columns}) SELECT {columns} FROM {staged}")
+        return [sql.SQL(statement).format(**parts) for statement in everything]
+    parts |= {"same_key": _same(key, "l"), "old": _list(columns, "l"), "new": _list(columns, "s")}
+    if None in others:
+        return [sql.SQL(statement).format(**parts) for statement in (_DELETE_DIFFERING, _INSERT_MISSING)]
+    in_the_way = [
+        sql.SQL(_DELETE_IN_THE_WAY).format(**parts, same_other=_same(other, "other"), other_key=_same(key, "other"))
+        for other in others
+        if other
     ]
+    gone, *rest = (
+        sql.SQL(statement).format(**parts) for statement in (_DELETE_GONE, _UPDATE_DIFFERING, _INSERT_MISSING)
+    )
+    return [gone, *in_the_way, *rest]
+
+
+def _same(columns: Sequence[str], of: str) -> sql.Composed:
+    return sql.SQL(" AND ").join(
+        sql.SQL("{} = {}").format(sql.Identifier(of, column), sql.Identifier("s", column)) for column in columns
+    )
 
 
 def _list(columns: Sequence[str], of: str | None = None) -> sql.Composed:

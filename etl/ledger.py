@@ -33,8 +33,9 @@ class Load:
 
     ``carried`` names the indexes and constraints that came from the source, so that the next load can tell them
     from those that the reporting side added; ``staging_oid`` tells the staging table that was filled from any that
-    has taken its place since; ``snapshot_id`` is what its rows were read from. ``rows``, ``bytes`` (on the wire) and
-    the seconds of each step are None where the load did not get there.
+    has taken its place since; ``snapshot_id`` is what its rows were read from, ``newest_xid`` the newest transaction
+    that wrote them, where they are not frozen. ``rows``, ``bytes`` (on the wire) and the seconds of each step are None
+    where the load did not get there.
     """
 
     table_name: str
@@ -52,6 +53,7 @@ class Load:
     error: str | None = None
     staging_oid: int | None = None
     snapshot_id: str | None = None
+    newest_xid: int | None = None
 
     @classmethod
     def failed(cls, table_name: str, live: Relation, started_at: datetime, error: str) -> Load:
@@ -172,12 +174,22 @@ async def staging_oids(target: Target, run_id: str) -> dict[Relation, int]:
     return {live_of(row): row["staging_oid"] for row in await fetch(target, statement)}
 
 
-async def carried(target: Target, relation: Relation) -> set[str]:
-    """Gives the names of the indexes and constraints that the last published load brought from the source."""
-    this = (loads.c.schema_name == relation.schema, loads.c.relation_name == relation.name)
-    statement = sa.select(loads.c.carried).where(*this, loads.c.status == "published")
-    rows = await fetch(target, statement.order_by(loads.c.published_at.desc()).limit(1))
-    return set(rows[0]["carried"] or []) if rows else set()
+async def newest_xids(target: Target, run_id: str) -> dict[Relation, int]:
+    """Gives, by the live table's name, the newest transaction that wrote a staged table's rows, if not frozen."""
+    statement = sa.select(loads).where(loads.c.run_id == run_id, loads.c.newest_xid.is_not(None))
+    return {live_of(row): row["newest_xid"] for row in await fetch(target, statement)}
+
+
+async def carried(target: Target, live: Sequence[Relation]) -> dict[Relation, frozenset[str]]:
+    """Gives, by live table, the names of the indexes and constraints that its last published load brought."""
+    statement = (
+        sa.select(loads.c.schema_name, loads.c.relation_name, loads.c.carried)
+        .where(loads.c.status == "published")
+        .order_by(loads.c.schema_name, loads.c.relation_name, loads.c.published_at.desc())
+        .distinct(loads.c.schema_name, loads.c.relation_name)
+    )
+    found = {live_of(row): frozenset(row["carried"] or []) for row in await fetch(target, statement)}
+    return {one: found.get(one, frozenset()) for one in live}
 
 
 def _arrive_as(live: Iterable[Relation]) -> sa.ColumnElement[bool]:

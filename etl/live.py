@@ -5,12 +5,12 @@ Everything here is read from the target's catalog and given back as SQL; nothing
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any
 
-from psycopg import sql
+from psycopg import AsyncCursor, sql
 
 from etl import drift
 from etl.catalog import Column
@@ -130,25 +130,38 @@ async def garments(target: Target, found: Iterable[Object]) -> list[Garment]:
     return [Garment(**row | {"columns": tuple(row["columns"])}) for row in await cursor.fetchall()]
 
 
-async def extras(
-    target: Target, live: Relation, staging_schema: str, known: Collection[str] = (), *, with_indexes: bool = True
-) -> list[str]:
-    """Reads the indexes, constraints and extended statistics of a live table or materialized view.
+Extras = list[tuple[str, str, str]]
+"""What hangs on a live table or materialized view by itself: kind, name, and a statement that makes it elsewhere."""
 
-    Gives the statements that make them on its staging one, without those ``known`` by name: what the source has
-    brought again, or did not bring again because it is gone there; and without indexes, where none are wanted.
-    """
+
+async def ask_extras(target: Target, live: Relation, staging_schema: str) -> AsyncCursor[dict[str, Any]]:
+    """Asks for a table's indexes, constraints and extended statistics; in a pipeline the answer comes at its end."""
     wanted = {"schema": live.schema, "name": live.name, "staging": staging_schema}
-    cursor = await target.execute(target_query("extras"), wanted)
-    wanted_kinds = {"check", "statistics"} | ({"index", "constraint"} if with_indexes else set())
-    rows = [row for row in await cursor.fetchall() if row["name"] not in known and row["kind"] in wanted_kinds]
-    return [row[key] for row in rows for key in ("statement", "comment_statement") if row[key] is not None]
+    return await target.execute(target_query("extras"), wanted)
 
 
-async def drifted(target: Target, live: Relation, wanted: Sequence[Column]) -> Drift | None:
-    """Tells how the columns wanted differ from those of the live table; None where they do not, or there is none."""
-    old = await columns(target, live)
-    return drift.between(old, [(column.name, column.type) for column in wanted]) or None if old else None
+async def extras_of(asked: AsyncCursor[dict[str, Any]]) -> Extras:
+    """Reads what was asked for: statements that make it, or its comment, on the staging table."""
+    statements = ("statement", "comment_statement")
+    rows = await asked.fetchall()
+    return [(row["kind"], row["name"], row[key]) for row in rows for key in statements if row[key] is not None]
+
+
+async def extras(target: Target, live: Relation, staging_schema: str) -> list[str]:
+    """Gives the statements that make a materialized view's indexes and statistics on its staging one."""
+    return [statement for _, _, statement in await extras_of(await ask_extras(target, live, staging_schema))]
+
+
+async def drifted(target: Target, wanted: Mapping[Relation, Sequence[Column]]) -> dict[Relation, Drift]:
+    """Tells how the columns wanted of live tables differ from those that they have, where they are there and do."""
+    names = {"schemas": [one.schema for one in wanted], "names": [one.name for one in wanted]}
+    cursor = await target.execute(target_query("all_columns"), names)
+    old: dict[Relation, list[drift.Named]] = {}
+    for row in await cursor.fetchall():
+        old.setdefault(Relation(row["schema"], row["relation"]), []).append((row["name"], row["type"]))
+    new = {one: [(column.name, column.type) for column in columns] for one, columns in wanted.items()}
+    found = {one: drift.between(columns, new[one]) for one, columns in old.items()}
+    return {one: changes for one, changes in found.items() if changes}
 
 
 async def columns(target: Target, relation: Relation) -> list[drift.Named]:
@@ -162,6 +175,13 @@ async def key(target: Target, relation: Relation) -> list[str]:
     cursor = await target.execute(target_query("key"), {"schema": relation.schema, "name": relation.name})
     row = await cursor.fetchone()
     return list(row["columns"]) if row else []
+
+
+async def other_keys(target: Target, relation: Relation, key: Sequence[str]) -> list[list[str] | None]:
+    """Reads the columns of all else that must be unique in a table; None for what columns do not say."""
+    wanted = {"schema": relation.schema, "name": relation.name, "key": list(key)}
+    cursor = await target.execute(target_query("other_keys"), wanted)
+    return [row["columns"] for row in await cursor.fetchall()]
 
 
 async def default_grants(target: Target, tables: Sequence[Relation]) -> list[str]:

@@ -1,150 +1,153 @@
 """One table's journey within a run, from the source's rows to a staging table that is ready to be published.
 
-This is the file to read first. Two transactions on the target, each of which can be tried again by itself:
+This is the file to read first. The steps of a load, each of which can be tried again by itself:
 
-1. *fill*: the staging table is made, and the rows stream into it, read inside the run's snapshot. Because one
-   transaction does both, COPY may write the rows frozen (all-visible at once, nothing left for vacuum).
-2. *finish*: indexes, constraints, comments, statistics, and the ledger's row that says "staged", so that the
-   ledger never says so of a table that is not.
+1. *fill*: the staging table is made, and the rows stream into it, read inside the run's snapshot: in one stream, or,
+   where the table is big, in page ranges side by side (``fill.py``).
+2. *index*: the indexes of a big table, each on a session of its own. A small table skips this step.
+3. *finish*: what is left of indexes, constraints, comments, statistics, and the ledger's row that says "staged", in
+   one transaction, so that the ledger never says so of a table that is not.
 
-The source is done with after *fill*: its vacuum does not wait for our indexes.
+The source is done with after *fill*: its vacuum does not wait for our indexes. Each piece of work takes a pair of
+connections from the schedule, of which there are ``ETL_JOBS``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from time import perf_counter
 from typing import TypeVar
 
 import structlog
 
-from etl import checksum, ledger, live, staging, stream
-from etl.catalog import Table
-from etl.errors import ChecksumDiffers, RowsDiffer, Unclassified
+from etl import fill
+from etl.catalog import PageRange, Table
+from etl.errors import Unclassified
+from etl.fill import Filled, RangeFill
+from etl.finish import Built, Finish, build_index
 from etl.ledger import Load
 from etl.options import Options
-from etl.postgres import Pair, Source, Target
+from etl.postgres import Pair
 from etl.progress import Progress
 from etl.retry import retried
+from etl.schedule import Schedule, together
+from etl.selection import Relation
 from etl.snapshot import Snapshot
 
 T = TypeVar("T")
+
+BIG = 256 << 20
+"""Bytes from which on a table's indexes are built side by side: a second's work or more each, for two round trips."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
-    """What *fill* did: the rows and bytes that went through, and the seconds it took."""
-
-    rows: int
-    bytes: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class Loader:
-    """What all loads of a run share: its id, its snapshot, how to verify, the options, who is told of the progress."""
+    """What all loads of a run share.
+
+    Its id, its snapshot, how to verify, the options, who is told of the progress, the schedule that says whose turn it
+    is, and what each live table was ``carried`` from the source the last time; ``began`` is each table's first turn.
+    """
 
     run_id: str
     snapshot: Snapshot
     verify: str
     options: Options
     progress: Progress
+    schedule: Schedule
+    carried: Mapping[Relation, frozenset[str]]
+    began: dict[str, datetime] = field(default_factory=dict)
 
-    async def load(self, table: Table, pair: Pair) -> Load:
+    async def load(self, table: Table) -> Load:
         """Stages one table; gives the load as the ledger has it.
 
         Raises LoadFailed, SnapshotLost, or the databases' own errors once trying again does not help.
         """
-        started = datetime.now(UTC)
-        self.progress.started(table)
+        is_big = bool(table.ranges) or table.bytes >= BIG
+        # a small table keeps its pair from the first row to the last; a big one takes another for each piece of work
+        async with nullcontext() if is_big else self.schedule.turn(table.bytes) as pair:
+            filled = await self._fill(table, pair)
+            built = await self._index(table) if is_big else Built()
+            load = await self._work(table, lambda pair: self._finish(table, pair, filled, built), pair)
+        self.progress.finished(table)
+        _say(table, load)
+        return load
+
+    async def _fill(self, table: Table, pair: Pair | None) -> Filled:
+        verify = self.options.of(table).verify or self.verify
         try:
             _refuse_unclassified(table)
-            filled = await self._retried(table, pair, lambda: self._fill(table, pair))
+            if table.ranges:
+                return await self._fill_ranges(table, verify)
+            return await self._work(
+                table, lambda pair: fill.whole(self.snapshot, table, pair, verify, self._advance(table)), pair
+            )
         finally:
             await self.snapshot.table_read()
-        load = await self._retried(table, pair, lambda: self._finish(table, pair, started, filled))
-        self.progress.finished(table)
-        _say(load)
-        return load
 
-    async def _fill(self, table: Table, pair: Pair) -> Filled:
+    async def _fill_ranges(self, table: Table, verify: str) -> Filled:
         began = perf_counter()
-        reader, writer = await pair.reader(), await pair.writer()
-        verify = self.options.of(table).verify or self.verify
-        async with writer.transaction():
-            await staging.create(writer, table)
-            async with self.snapshot.reading(reader, table) as source:
-                streamed = await stream.copy(
-                    source, writer, table, staging.name_of(table), lambda size: self.progress.advanced(table, size)
-                )
-                if verify != "none" and streamed.rows_out != streamed.rows_in:
-                    raise RowsDiffer(f"{table}: the source gave {streamed.rows_out} rows, {streamed.rows_in} arrived")
-                if verify == "checksum":
-                    await _compare(source, writer, table)
-        return Filled(streamed.rows_in, streamed.bytes, perf_counter() - began)
+        oid = await self._work(table, lambda pair: fill.make(table, pair))
+        ranges = [RangeFill(self.snapshot, table, oid, one, verify, self._advance(table)) for one in table.ranges]
+        parts = await together(self._work(table, one.copy, within=one.range) for one in ranges)
+        filled = fill.joined(parts, perf_counter() - began)
+        if filled.source is not None:
+            await self._work(table, lambda pair: fill.compare_staged(table, pair, filled))
+        return filled
 
-    async def _finish(self, table: Table, pair: Pair, started: datetime, filled: Filled) -> Load:
-        writer = await pair.writer()
-        async with writer.transaction():
-            began = perf_counter()
-            await self._build(writer, table)
-            indexed = perf_counter()
-            await staging.analyze(writer, table)
-            if drifted := await live.drifted(writer, table.live, table.columns):
-                log.info("table.drifted", table=str(table), changes=str(drifted))
-            load = Load(
-                table_name=str(table),
-                schema_name=table.live.schema,
-                relation_name=table.live.name,
-                status="staged",
-                started_at=started,
-                finished_at=datetime.now(UTC),
-                rows=filled.rows,
-                bytes=filled.bytes,
-                copy_seconds=round(filled.seconds, 3),
-                index_seconds=round(indexed - began, 3),
-                analyze_seconds=round(perf_counter() - indexed, 3),
-                carried=table.carried,
-                staging_oid=await staging.oid(writer, table),
-                snapshot_id=self.snapshot.id,
-            )
-            await ledger.record(writer, self.run_id, load)
-        return load
+    async def _index(self, table: Table) -> Built:
+        """Builds a big table's indexes side by side, those of its keys first."""
+        began, options = perf_counter(), self.options.of(table)
+        names = [index.name for index in table.separable_indexes]
+        builds = [partial(build_index, table, index, options) for index in table.separable_indexes]
+        reasons = await together(self._work(table, build) for build in builds)
+        skipped = {name: reason for name, reason in zip(names, reasons, strict=True) if reason is not None}
+        return Built(frozenset(names) - skipped.keys(), skipped, perf_counter() - began)
 
-    async def _build(self, writer: Target, table: Table) -> None:
-        """Makes indexes, constraints and comments, the source's and those that the reporting side added."""
-        options = self.options.of(table)
-        skipped = await staging.build_indexes(writer, table, skips=options.unbuildable_indexes == "skip")
-        for name, reason in skipped.items():
-            log.warning("index.skipped", table=str(table), index=name, error=reason)
-        await staging.comment(writer, table.without(skipped))
-        known = {*table.carried, *await ledger.carried(writer, table.live)}
-        with_indexes = options.indexes not in {"source", "none"}
-        schema = staging.staging_name(table).schema
-        await staging.add(writer, await live.extras(writer, table.live, schema, known, with_indexes=with_indexes))
+    async def _finish(self, table: Table, pair: Pair, filled: Filled, built: Built) -> Load:
+        finishing = Finish(
+            self.run_id,
+            self.snapshot.id,
+            table,
+            await pair.writer(),
+            options=self.options.of(table),
+            carried=self.carried[table.live],
+            began=self.began[str(table)],
+            filled=filled,
+            built=built,
+        )
+        return await finishing.whole()
 
-    async def _retried(self, table: Table, pair: Pair, step: Callable[[], Awaitable[T]]) -> T:
-        """Does a step, again on new connections where what failed may pass by itself."""
+    async def _work(
+        self,
+        table: Table,
+        step: Callable[[Pair], Awaitable[T]],
+        pair: Pair | None = None,
+        within: PageRange | None = None,
+    ) -> T:
+        """Does a step when it is its turn (or on the pair given), again on new connections where that may help."""
+        async with nullcontext(pair) if pair else self.schedule.turn(table.bytes) as own:
+            self.began.setdefault(str(table), datetime.now(UTC))
+            self.progress.started(table)
 
-        async def clear() -> None:
-            self.progress.restarted(table)
-            await pair.close()
+            async def clear() -> None:
+                if within is None:  # a range counts for itself
+                    self.progress.restarted(table)
+                await own.close()
 
-        def say(attempt: int, error: str) -> None:
-            log.warning("table.retried", table=str(table), attempt=attempt, error=error)
+            def say(attempt: int, error: str) -> None:
+                what = {"range": str(within)} if within else {}
+                log.warning("table.retried", table=str(table), attempt=attempt, error=error, **what)
 
-        return await retried(step, clear, say)
+            return await retried(lambda: step(own), clear, say)
 
-
-async def _compare(source: Source, target: Target, table: Table) -> None:
-    there = await checksum.of_source(source, table)
-    here = await checksum.of_target(target, table, staging.name_of(table))
-    if there != here:
-        raise ChecksumDiffers(f"{table}: the staged rows' checksum {here.sum:x} is not the source's {there.sum:x}")
+    def _advance(self, table: Table) -> Callable[[int], None]:
+        return lambda size: self.progress.advanced(table, size)
 
 
 def _refuse_unclassified(table: Table) -> None:
@@ -155,7 +158,8 @@ def _refuse_unclassified(table: Table) -> None:
         )
 
 
-def _say(load: Load) -> None:
+def _say(table: Table, load: Load) -> None:
     steps = ("rows", "bytes", "copy_seconds", "index_seconds", "analyze_seconds")
     fields = {step: getattr(load, step) for step in steps}
+    fields["ranges"] = max(1, len(table.ranges))
     log.info("table.loaded", table=load.table_name, seconds=round(load.seconds, 3), **fields)

@@ -72,6 +72,8 @@ _TARGET_ONLY = {
     # Staged rows need not survive a crash by themselves: the publish commits synchronously, and its
     # commit record makes all WAL before it durable too. Saves an fsync a transaction.
     "synchronous_commit": "off",
+    # Each notice ("does not exist, skipping") is a packet of its own, in the middle of a pipeline.
+    "client_min_messages": "warning",
 }
 
 # Wrong for certain, however often it is tried: the password, the role, the database.
@@ -100,8 +102,8 @@ async def connect_source(url: DatabaseUrl, application: str) -> Source:
     return connection
 
 
-async def connect_target(url: DatabaseUrl, application: str) -> Target:
-    """Opens a connection to the reporting database, in autocommit.
+async def connect_target(url: DatabaseUrl, application: str, memory: int | None = None) -> Target:
+    """Opens a connection to the reporting database, in autocommit; ``memory`` is for maintenance, in kB.
 
     Raises ConfigurationError for a wrong password, role or database, ConnectionFailed otherwise.
     """
@@ -116,7 +118,8 @@ async def connect_target(url: DatabaseUrl, application: str) -> Target:
         raise _unreachable("reporting", url, error) from error
     version = connection.info.server_version // 10000
     _refuse_old("reporting", url, version)
-    await connection.execute(_set(_settings(version) | _TARGET_ONLY).encode())
+    own = _TARGET_ONLY | ({"maintenance_work_mem": str(memory)} if memory else {})
+    await connection.execute(_set(_settings(version) | own).encode())
     return connection
 
 
@@ -151,11 +154,15 @@ def _refuse_old(side: str, url: DatabaseUrl, version: int) -> None:
 
 @dataclass(slots=True)
 class Pair:
-    """A reader on the source and a writer on the target, opened when first asked for, kept from load to load."""
+    """A reader on the source and a writer on the target, opened when first asked for, kept from load to load.
+
+    ``memory`` is what the writer's index builds may take, in kB; None is the server's own maintenance_work_mem.
+    """
 
     source_url: DatabaseUrl
     target_url: DatabaseUrl
     application: str
+    memory: int | None = None
     _reader: Source | None = None
     _writer: Target | None = None
 
@@ -168,7 +175,7 @@ class Pair:
     async def writer(self) -> Target:
         """Gives the session that writes."""
         if self._writer is None:
-            self._writer = await connect_target(self.target_url, self.application)
+            self._writer = await connect_target(self.target_url, self.application, self.memory)
         return self._writer
 
     async def close(self) -> None:

@@ -20,13 +20,9 @@ async def prove(source: Source, tables: Sequence[Table]) -> None:
 
     Raises ConfigurationError naming each option, its table, and what the server says of it.
     """
-    problems = [problem for table in tables if _has_sql(table) async for problem in _problems(source, table)]
+    problems = [problem for table in tables if table.has_sql async for problem in _problems(source, table)]
     if problems:
         raise ConfigurationError(problems)
-
-
-def _has_sql(table: Table) -> bool:
-    return bool(table.where or table.order_by or any(column.expression for column in table.columns))
 
 
 async def _problems(source: Source, table: Table) -> AsyncIterator[str]:

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random
 
-from etl import book, guard, inplace, ledger, live, staging, views
-from etl.errors import PublishBlocked, PublishFailed, ViewsChanged, one_line, sqlstate
+from etl import book, guard, horizon, inplace, ledger, live, staging, views
+from etl.errors import PublishBlocked, PublishFailed, RunEnded, ViewsChanged, one_line, sqlstate
 from etl.postgres import Target, connect_target, target_query
 from etl.selection import Relation, named
 from etl.settings import Settings
@@ -85,6 +86,7 @@ async def publish(
     except PublishBlocked:
         if not policy.ends_blockers:
             raise
+        await horizon.end_holders(target, await publishing.unfrozen())
         await _end_blockers(target, publishing.in_use)
         await publishing.until(LAST_TRY)
     finally:
@@ -111,7 +113,11 @@ async def publish_run(settings: Settings, *, once: bool = False) -> Published:
             return Published(tables, 0, 0.0, 0.0)
         await guard.lock(control, settings.run_id, list(await _staged(control, settings.run_id)))
         staged = await _staged(control, settings.run_id)  # again: who had the locks may just have published it
-        done = await publish(control, settings.run_id, list(staged), Policy.of(settings, staged))
+        try:
+            done = await publish(control, settings.run_id, list(staged), Policy.of(settings, staged))
+        except RunEnded:  # whoever aborted it could not drop what we had locked
+            await staging.drop(control, staged)
+            raise
     finally:
         await control.close()
     say(done)
@@ -184,6 +190,9 @@ class _Publish:
 
     async def until(self, deadline: float) -> None:
         """Publishes, trying again for ``deadline`` seconds while others are in the way."""
+        if unfrozen := await self.unfrozen():
+            await self._flush()  # VACUUM marks no page all-visible while a commit near its rows' is not durable yet
+            await horizon.wait(self.target, unfrozen, deadline)
         try:
             if (staged := self.staged) is None:
                 staged = self.staged = await _trying(self._stage, _is_changing, deadline)
@@ -205,6 +214,11 @@ class _Publish:
         except PublishBlocked:
             self.staged = staged  # views that were staged anew in the transaction went with it
             raise
+
+    async def unfrozen(self) -> dict[Relation, int]:
+        """Gives the tables to swap whose rows old snapshots may not see yet, and since which transaction."""
+        newest = await ledger.newest_xids(self.target, self.run_id)
+        return {table: newest[table] for table in self.swapped if table in newest}
 
     async def _stage(self) -> views.Staged:
         """Stages the dependent views, when no other publish has one of them in staging; raises ViewsChanged."""
@@ -325,12 +339,18 @@ async def _blockers(target: Target, tables: Sequence[Relation]) -> list[str]:
     """Says who holds a lock on the live tables, the longest query first."""
     names = {"schemas": [table.schema for table in tables], "names": [table.name for table in tables]}
     cursor = await target.execute(target_query("blockers"), names)
-    return [
-        f"pid {row['pid']} ({row['user']}, {row['application'] or 'no application name'}) on {row['table']}"
-        # unknown to a role that is not a member of pg_read_all_stats
-        + (f" since {row['query_start']:%Y-%m-%d %H:%M:%S %Z}" if row["query_start"] else "")
-        for row in await cursor.fetchall()
-    ]
+    return [f"{_name(row)} on {row['table']}{_since(row['query_start'])}" for row in await cursor.fetchall()]
+
+
+def _name(blocker: Mapping[str, Any]) -> str:
+    if blocker["pid"] is None:
+        return f"prepared transaction {blocker['prepared']} ({blocker['user']}; COMMIT or ROLLBACK PREPARED ends it)"
+    return f"pid {blocker['pid']} ({blocker['user']}, {blocker['application'] or 'no application name'})"
+
+
+def _since(query_start: datetime | None) -> str:
+    """Says since when; nothing where a role that is not a member of pg_read_all_stats is not told."""
+    return f" since {query_start:%Y-%m-%d %H:%M:%S %Z}" if query_start else ""
 
 
 async def _end_blockers(target: Target, tables: Sequence[Relation]) -> None:

@@ -7,16 +7,28 @@ ledger and does the publish; if it is lost, the locks are lost, and so the run c
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
 
 import structlog
 
-from etl import book, catalog, guard, ledger, proof, shard, snapshot, staging, types
+from etl import (
+    book,
+    catalog,
+    guard,
+    ledger,
+    live,
+    memory,
+    proof,
+    ranges,
+    shard,
+    snapshot,
+    staging,
+    types,
+)
 from etl import publish as publishing
 from etl.catalog import Table
 from etl.errors import (
@@ -34,6 +46,8 @@ from etl.options import Options
 from etl.postgres import Pair, Target, close_source, connect_source, connect_target
 from etl.progress import Progress
 from etl.publish import Policy
+from etl.ranges import Split
+from etl.schedule import Schedule, together
 from etl.selection import Relation
 from etl.settings import Settings
 from etl.snapshot import Snapshot
@@ -92,7 +106,8 @@ async def _prepare(settings: Settings, control: Target) -> list[Relation]:
     try:
         await guard.refuse_same_database(source, control, settings.source, settings.target)
         chosen = settings.selection.resolve(await catalog.relations(source))
-        if settings.options != Options():  # a column that is not there is told before anything is touched
+        # A column that is not there is told before anything is touched; a shard looks beside the holder's locks.
+        if settings.options != Options() and settings.snapshot == "own":
             settings.options.apply(await catalog.tables(source, chosen))
         live = list(settings.options.live_names(chosen))
     finally:
@@ -204,27 +219,34 @@ class _Run:
                 await ledger.must_run(self.control, self.settings.run_id, held.id)
 
     async def _load_all(self, held: Snapshot) -> None:
-        """Loads the tables, the largest first, ``ETL_JOBS`` at a time."""
-        tables = await self._describe(held)
-        self.progress.planned(tables)
-        queue = deque(sorted(tables, key=lambda table: table.bytes, reverse=True))
+        """Loads the tables, the largest first, with ``ETL_JOBS`` pairs of connections."""
         settings = self.settings
-        loader = Loader(settings.run_id, held, settings.verify, settings.options, self.progress)
+        async with self.turn:
+            tables = sorted(await self._describe(held), key=lambda table: table.bytes, reverse=True)
+            await self._say_drifted(tables)
+            share = await memory.plan(self.control, settings.index_memory, settings.jobs)
+            carried = await ledger.carried(self.control, list(self.live))
+        self.progress.planned(tables)
+        session = settings.source, settings.target, guard.application(settings.run_id), share
+        schedule = Schedule([Pair(*session) for _ in range(settings.jobs)])
+        shared = settings.run_id, held, settings.verify, settings.options, self.progress, schedule, carried
+        loader = Loader(*shared)
         try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(self.settings.jobs, len(tables))):
-                    group.create_task(self._work(loader, queue))
-        except BaseExceptionGroup as failures:
-            raise failures.exceptions[0] from None
+            await together(self._load(loader, table) for table in tables)
+        finally:
+            await schedule.close()
 
     async def _describe(self, held: Snapshot) -> list[Table]:
         """Reads the catalog, of tables that the snapshot's holder has locked, and puts in what the options say."""
         source = held.holder or await connect_source(self.settings.source, guard.application(self.settings.run_id))
+        options, locked = self.settings.options, nullcontext() if held.holder else snapshot.sharing(source, self.left)
         try:
-            tables = self.settings.options.apply(await catalog.tables(source, self.left))
-            await proof.prove(source, tables)
-            async with self.turn:
+            async with locked:
+                tables = options.apply(await catalog.tables(source, self.left))
+                await proof.prove(source, tables)
                 await types.ensure(source, self.control, tables)
+                if self.settings.publish != "table":  # its publishes would wait for the loads that go on, see horizon
+                    tables = await ranges.cut_all(source, tables, lambda table: options.of(table).split or Split())
         finally:
             if source is not held.holder:
                 await close_source(source)
@@ -232,20 +254,16 @@ class _Run:
             raise EtlError(f"{', '.join(sorted(gone))} was dropped in the source while the run began; run again")
         return tables
 
-    async def _work(self, loader: Loader, queue: deque[Table]) -> None:
-        """Loads one table after another on one pair of connections, until none is left."""
-        pair = Pair(self.settings.source, self.settings.target, guard.application(self.settings.run_id))
-        try:
-            while queue:
-                self.loads.append(await self._load(loader, queue.popleft(), pair))
-        finally:
-            await pair.close()
+    async def _say_drifted(self, tables: Sequence[Table]) -> None:
+        drifted = await live.drifted(self.control, {table.live: table.columns for table in tables})
+        for table in tables:
+            if table.live in drifted:
+                log.info("table.drifted", table=str(table), changes=str(drifted[table.live]))
 
-    async def _load(self, loader: Loader, table: Table, pair: Pair) -> Load:
+    async def _load(self, loader: Loader, table: Table) -> None:
         """Loads one table; a failure is recorded and said, so that the others show theirs in the same night."""
-        started = datetime.now(UTC)
         try:
-            load = await loader.load(table, pair)
+            load = await loader.load(table)
             if self.settings.publish == "table":
                 async with self.turn:
                     policy = Policy.of(self.settings, {table.live: table.relation})
@@ -255,10 +273,11 @@ class _Run:
         except EXPECTED as error:
             reason = self.settings.redact(one_line(error))
             log.error("table.failed", table=str(table), error=reason)
+            started = loader.began.get(str(table), datetime.now(UTC))
             load = Load.failed(str(table), table.live, started, reason)
             async with self.turn:
                 await ledger.record(self.control, self.settings.run_id, load)
-        return load
+        self.loads.append(load)
 
     async def _publish(self) -> str:
         """Publishes what was staged, as ETL_PUBLISH says; gives the run's status."""

@@ -39,6 +39,13 @@ def _deadline(text: Any) -> float:
     return float(text)
 
 
+def _index_memory(text: Any) -> int:
+    found = re.fullmatch(r"([1-9][0-9]{0,5}) ?(MB|GB)", str(text).strip())
+    if found is None:
+        raise ValueError(f"is {text!r}; write a size such as 512MB or 4GB")
+    return int(found[1]) * {"MB": 1 << 10, "GB": 1 << 20}[found[2]]
+
+
 def _max_age(text: Any) -> float:
     if _deadline(text) < 1:
         raise ValueError(f"is {text!r}; write a whole number of seconds, 1 or more")
@@ -97,6 +104,8 @@ class Settings(BaseModel):
     verify: Annotated[Literal["rows", "checksum", "none"], _choice("rows", "checksum", "none")] = "rows"
     deadline: Annotated[float, BeforeValidator(_deadline)] = 600.0
     blockers: Annotated[Literal["wait", "end"], _choice("wait", "end")] = "wait"
+    index_memory: Annotated[int, BeforeValidator(_index_memory)] | None = None
+    """kB, for all index builds that go on at once."""
     options: Options = Options()
     mask_key: Annotated[SecretStr, BeforeValidator(_mask_key)] | None = None
     metrics_namespace: Annotated[str, BeforeValidator(metrics.namespace)] | None = None

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from etl import mask as masks
 from etl.catalog import Column, Constraint, Index, Statistics, Table
 from etl.mask import Mask
+from etl.ranges import Split
 from etl.selection import MAX_NAME_BYTES, Relation, Selection
 
 _OURS = ("pg_", "etl_staging")  # schemas that are PostgreSQL's, or this tool's own
@@ -73,6 +74,8 @@ class TableOptions(BaseModel):
     """ETL_VERIFY for this table."""
     unlogged: bool | None = None
     """Whether the live table is UNLOGGED."""
+    split: Annotated[Split, BeforeValidator(Split.parse)] | None = None
+    """Whether and how the table is cut into page ranges."""
     mask: dict[str, Annotated[Mask, BeforeValidator(masks.parse)]] | None = None
     """What stands in a column's place."""
     together: Annotated[str, BeforeValidator(_together)] | None = None

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from time import monotonic
 
 import asyncpg
 from psycopg import sql
@@ -25,6 +26,12 @@ from etl.url import DatabaseUrl
 
 LOCK_TIMEOUT = "60s"
 """How long the holder waits for a table that is being altered; longer, and it would hold up others."""
+
+SHARE_SECONDS = 10.0
+"""How long a shard waits for a table that is being altered: careful migrations give way by themselves."""
+
+PAUSE = 0.5
+"""Seconds between two tries."""
 
 # No such snapshot: invalid_parameter_value before 17, undefined_object since; and
 # object_not_in_prerequisite_state where its session has just ended.
@@ -104,6 +111,33 @@ async def take(url: DatabaseUrl, application: str, chosen: Sequence[Relation]) -
     except BaseException:
         await close_source(holder)
         raise
+
+
+@asynccontextmanager
+async def sharing(source: Source, chosen: Sequence[Relation]) -> AsyncIterator[None]:
+    """Keeps a lock on the relations chosen, beside that of a holder in another process, for as long as the block lasts.
+
+    Raises LoadFailed when somebody waits to alter one of them: they wait for the holder, and who queued behind them
+    would wait until the holder has lost its patience.
+    """
+    transaction = source.transaction()
+    deadline = monotonic() + SHARE_SECONDS
+    while True:
+        await transaction.start()
+        try:
+            await source.execute(_lock(chosen, nowait=True) or "SELECT")
+            break
+        except asyncpg.LockNotAvailableError as error:
+            await transaction.rollback()
+            if monotonic() > deadline:
+                what = "somebody is altering it in the source; try again when they are done"
+                raise LoadFailed(f"{one_line(error)}: {what}") from error
+        transaction = source.transaction()
+        await asyncio.sleep(PAUSE)
+    try:
+        yield
+    finally:
+        await transaction.rollback()  # it has only read
 
 
 async def _lock_all(holder: Source, chosen: Sequence[Relation]) -> None:

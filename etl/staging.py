@@ -6,11 +6,14 @@ already. Staging schemas are never granted to anyone, and stay when they are emp
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from typing import Any
 
 import psycopg
-from psycopg import sql
+from psycopg import AsyncCursor, sql
 
 from etl import postgres
 from etl.catalog import Column, Constraint, Index, Statistics, Table
@@ -20,6 +23,8 @@ from etl.selection import MAX_NAME_BYTES, Relation
 
 PREFIX = "etl_staging_"
 
+ENDING_SECONDS = 30.0
+"""How long the server may take to end the transaction of a lost session."""
 
 ASIDE_PREFIX = "etl_stagingold_"
 
@@ -61,19 +66,30 @@ async def create_schemas(target: Target, live_schemas: Iterable[str]) -> None:
     await postgres.create_schemas(target, own)
 
 
-async def create(target: Target, table: Table) -> None:
-    """Makes an empty staging table, in the caller's transaction, in place of any that was left behind."""
+async def create(target: Target, table: Table) -> AsyncCursor[dict[str, Any]]:
+    """Makes an empty staging table, in the caller's transaction, in place of any that was left behind.
+
+    Gives a cursor for ``oid_of``: in a pipeline the answer comes at its end.
+    """
     columns = sql.SQL(", ").join(_column(column) for column in table.columns)
-    create_table = sql.SQL(
-        "DROP TABLE IF EXISTS {name} CASCADE; CREATE {kind}TABLE {name} ({columns}){storage}"
-    ).format(
+    create_table = sql.SQL("CREATE {kind}TABLE {name} ({columns}){storage}").format(
         name=name_of(table),
         kind=sql.SQL("UNLOGGED " if table.unlogged else ""),
         columns=columns,
         storage=_storage(table.storage),
     )
+    drop_left = sql.SQL("DROP TABLE IF EXISTS {} CASCADE").format(name_of(table))
     # Set before the rows come: they are stored and compressed as their column says at that time.
-    await target.execute(sql.SQL("; ").join([create_table, *_column_settings(table)]))
+    for statement in (drop_left, create_table, *_column_settings(table)):
+        await target.execute(statement)
+    return await target.execute("SELECT pg_catalog.to_regclass(%s)::oid AS oid", [name_of(table).as_string(None)])
+
+
+async def oid_of(created: AsyncCursor[dict[str, Any]]) -> int:
+    """Gives the oid of a staging table that was made just now: it tells the table from any that takes its place."""
+    row = await created.fetchone()
+    assert row is not None
+    return int(row["oid"])
 
 
 def _column(column: Column) -> sql.Composed:
@@ -99,26 +115,82 @@ def _storage(parameters: Sequence[str]) -> sql.Composable:
     return sql.SQL(f" WITH ({', '.join(parameters)})" if parameters else "")
 
 
-async def build_indexes(target: Target, table: Table, *, skips: bool = False) -> dict[str, str]:
+async def begin_range(target: Target) -> int:
+    """Makes the caller's transaction one that writes a page range; gives its id.
+
+    Its commit is synchronous, because the other ranges' rows, and the finish, are not in it: were it lost in a crash
+    while later transactions are not, the table would be short of it and nobody would know.
+    """
+    await target.execute(b"SET LOCAL synchronous_commit = on")
+    cursor = await target.execute(b"SELECT pg_catalog.pg_current_xact_id()::text::bigint AS xid")
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row["xid"])
+
+
+async def arrived(target: Target, table: Table, xid: int) -> int:
+    """Counts the staged rows that a transaction wrote whose session was lost, once it has ended.
+
+    A commit whose answer was lost has happened, or not; only what stands in the table tells.
+    """
+    async with asyncio.timeout(ENDING_SECONDS):
+        while not await _has_ended(target, xid):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    count = sql.SQL("SELECT count(*) AS rows FROM {} WHERE xmin::text = {}")
+    cursor = await target.execute(count.format(name_of(table), sql.Literal(str(xid % 2**32))))
+    row = await cursor.fetchone()
+    return int(row["rows"]) if row else 0
+
+
+async def _has_ended(target: Target, xid: int) -> bool:
+    cursor = await target.execute(target_query("end_transaction"), {"xid": xid})
+    row = await cursor.fetchone()
+    return row is not None and bool(row["ended"])
+
+
+async def build_index(target: Target, table: Table, index: Index) -> None:
+    """Builds one index by itself, beside others of the same table; anew, where a lost session has left it.
+
+    Raises IndexUnbuildable when the target's version or extensions cannot build it.
+    """
+    name = sql.Identifier(staging_name(table).schema, index.name)
+    statement = sql.SQL("DROP INDEX IF EXISTS {}; {}").format(name, _create_index(table, index))
+    await _build(target, index.name, statement)
+
+
+def reason_of(error: IndexUnbuildable) -> str:
+    """Gives what the server said of an index that cannot be built."""
+    return one_line(error.__cause__ or error)
+
+
+async def _build(target: Target, name: str, statement: sql.Composed) -> None:
+    try:
+        await target.execute(statement)
+    except psycopg.Error as error:
+        if not is_unbuildable(error):
+            raise
+        raise IndexUnbuildable(f"index {name} cannot be built: {one_line(error)}; {_REMEDY}") from error
+
+
+async def build_indexes(
+    target: Target, table: Table, built: Collection[str] = (), *, skips: bool = False
+) -> dict[str, str]:
     """Builds the indexes, unique ones first, then the constraints, in one scan for all checks, then the statistics.
+
+    Those named in ``built`` are there already; constraints take theirs.
 
     What the target's version or extensions cannot build raises IndexUnbuildable, or is left out where the options
     say so (``skips``): gives the reasons, by name.
     """
     skipped: dict[str, str] = {}
-    for name, statement in _index_statements(table):
+    for name, statement in _index_statements(table, built):
         try:
-            if skips:
-                async with target.transaction():
-                    await target.execute(statement)
-            else:
-                await target.execute(statement)
-        except psycopg.Error as error:
-            if not _is_unbuildable(error):
-                raise
+            async with target.transaction() if skips else nullcontext():
+                await _build(target, name, statement)
+        except IndexUnbuildable as error:
             if not skips:
-                raise IndexUnbuildable(f"index {name} cannot be built: {one_line(error)}; {_REMEDY}") from error
-            skipped[name] = one_line(error)
+                raise
+            skipped[name] = reason_of(error)
     checks = [_add_constraint(constraint) for constraint in table.constraints if not constraint.has_index]
     if checks:
         await target.execute(sql.SQL("ALTER TABLE {} {}").format(name_of(table), sql.SQL(", ").join(checks)))
@@ -135,17 +207,22 @@ _BUILDABLE = {"42501", "42P07", "42710"}  # but for a privilege that is missing,
 _REMEDY = 'make the target able to, or set unbuildable_indexes = "skip" in its options'
 
 
-def _is_unbuildable(error: psycopg.Error) -> bool:
+def is_unbuildable(error: psycopg.Error) -> bool:
+    """Tells whether an index, or another, would have to be made possible on the target before it can be built."""
     state = sqlstate(error) or ""
     return state.startswith(_UNBUILDABLE) and state not in _BUILDABLE
 
 
-def _index_statements(table: Table) -> Iterator[tuple[str, sql.Composed]]:
+def _index_statements(table: Table, built: Collection[str]) -> Iterator[tuple[str, sql.Composed]]:
     for index in table.indexes:
-        yield index.name, _create_index(table, index)
+        if index.name not in built:
+            yield index.name, _create_index(table, index)
     for constraint in table.constraints:
         if constraint.has_index:
-            yield constraint.name, sql.SQL("ALTER TABLE {} {}").format(name_of(table), _add_constraint(constraint))
+            definition = constraint.definition_using_index if constraint.name in built else constraint.definition
+            add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}")
+            names = name_of(table), sql.Identifier(constraint.name)
+            yield constraint.name, add.format(*names, sql.SQL(definition))
 
 
 def _create_index(table: Table, index: Index) -> sql.Composed:
@@ -183,11 +260,9 @@ async def comment(target: Target, table: Table) -> None:
         (sql.SQL("CONSTRAINT {} ON {}").format(sql.Identifier(constraint.name), name), constraint.comment)
         for constraint in table.constraints
     ]
-    statements = [
-        sql.SQL("COMMENT ON {} IS {}").format(what, sql.Literal(text)) for what, text in comments if text is not None
-    ]
-    if statements:
-        await target.execute(sql.SQL("; ").join(statements))
+    for what, text in comments:
+        if text is not None:
+            await target.execute(sql.SQL("COMMENT ON {} IS {}").format(what, sql.Literal(text)))
 
 
 async def add(target: Target, statements: Sequence[str]) -> None:
@@ -199,13 +274,6 @@ async def add(target: Target, statements: Sequence[str]) -> None:
 async def analyze(target: Target, table: Table) -> None:
     """Gathers the planner's statistics, so that readers' first queries are planned well."""
     await target.execute(sql.SQL("ANALYZE {}").format(name_of(table)))
-
-
-async def oid(target: Target, table: Table | Relation) -> int | None:
-    """Gives a staging table's oid, or None where it is not there."""
-    cursor = await target.execute("SELECT pg_catalog.to_regclass(%s)::oid AS oid", [name_of(table).as_string(None)])
-    row = await cursor.fetchone()
-    return row["oid"] if row else None
 
 
 async def drop(target: Target, tables: Iterable[Table | Relation]) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from psycopg import sql
 
-from etl.catalog import Table
+from etl.catalog import PageRange, Table
 from etl.postgres import Source, Target, text
 
 
@@ -22,14 +22,22 @@ class Streamed:
 
 
 async def copy(
-    source: Source, target: Target, table: Table, into: sql.Identifier, advance: Callable[[int], None]
+    source: Source,
+    target: Target,
+    table: Table,
+    into: sql.Identifier,
+    advance: Callable[[int], None],
+    *,
+    within: PageRange | None = None,
 ) -> Streamed:
-    """Copies a table's rows into a table that the caller's transaction has made (so that FREEZE may be used).
+    """Copies a table's rows into a table that the caller's transaction has made, so that they are written frozen.
 
+    With a page range, its rows alone, into a table that others write to as well, which is why these are not frozen.
     Takes the source's session, inside its snapshot, and ``advance``, called with the bytes of each piece.
     """
     form: Literal["binary", "text"] = "binary" if table.is_binary else "text"
-    copy_in = sql.SQL("COPY {} FROM STDIN (FORMAT {}, FREEZE)").format(into, sql.SQL(form))
+    options = sql.SQL(form) + sql.SQL(", FREEZE" if within is None else "")
+    copy_in = sql.SQL("COPY {} FROM STDIN (FORMAT {})").format(into, options)
     size = 0
     async with target.cursor() as cursor:
         async with cursor.copy(copy_in) as copying:
@@ -40,6 +48,6 @@ async def copy(
                 await copying.write(piece)
                 advance(len(piece))
 
-            status = await source.copy_from_query(text(table.copied()), output=write, format=form)
+            status = await source.copy_from_query(text(table.copied(within)), output=write, format=form)
         rows_in = cursor.rowcount
     return Streamed(rows_out=int(status.removeprefix("COPY ")), rows_in=rows_in, bytes=size)

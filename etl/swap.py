@@ -24,6 +24,11 @@ LOCK_TIMEOUT = "100ms"
 LOCK_PHASE_TIMEOUT = "500ms"
 """How long all locks together may take: below deadlock_timeout (1 s), so that no reader ever pays for a deadlock."""
 
+_VACUUM_TIMEOUT = (
+    b"SELECT pg_catalog.set_config('lock_timeout', (setting::integer + 2000)::text, true)"
+    b" FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Swap:
@@ -52,6 +57,7 @@ async def prepare(target: Target, tables: Sequence[Relation], staged: Staged) ->
     new = {one.relation: one for one in in_staging if one.is_live}
     if missing := [str(table) for table in tables if _staging_name(table) not in new]:
         raise PublishFailed(f"{', '.join(missing)} is no longer staged; another run or `etl abort` has dropped it")
+    await _end_vacuums(target, [*old, *(new[_staging_name(table)] for table in tables)])
     await create_schemas(target, {table.schema for table in tables})
     await staging.create_schemas(target, {table.schema for table in tables})
     moves = [statement for one in old for statement in _aside(one)]
@@ -67,6 +73,17 @@ async def prepare(target: Target, tables: Sequence[Relation], staged: Staged) ->
     garments = _dressed(found, new, await live.garments(target, found))
     statements = [*_locks(old, staged.found), *moves, *(_worn(garment) for garment in garments)]
     return Swap(sql.SQL("; ").join(statements).as_bytes(target))
+
+
+async def _end_vacuums(target: Target, tables: Sequence[live.Object]) -> None:
+    """Takes a lock that ends an autovacuum of the tables, keeps another from starting, and concerns no reader.
+
+    A server ends the autovacuum that somebody waits for after deadlock_timeout: longer than readers may wait for us.
+    """
+    if tables:
+        names = sql.SQL(", ").join(table.identifier for table in tables)
+        await target.execute(_VACUUM_TIMEOUT)
+        await target.execute(sql.SQL("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE").format(names))
 
 
 def refuse_obstacles(found: Sequence[live.Object]) -> None:

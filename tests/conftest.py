@@ -24,7 +24,7 @@ def operational_server() -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def reporting_server() -> Iterator[Server]:
     """Another, of its own, as in real life."""
-    server = Server.start(settings=FAST)
+    server = Server.start(settings=FAST | {"max_prepared_transactions": "5"})
     yield server
     server.remove()
 

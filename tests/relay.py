@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import socketserver
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Thread
 
@@ -12,7 +12,11 @@ from tests.harness import Database
 
 
 class Relay(socketserver.ThreadingTCPServer):
-    """Passes connections on to a server; ``sent`` is what the server sent, ``asked`` what it was asked."""
+    """Passes connections on to a server.
+
+    ``sent`` is what the server sent, ``asked`` what it was asked, and ``trips`` how often it was asked something after
+    it had answered: the round trips, over all connections.
+    """
 
     daemon_threads = True
 
@@ -21,6 +25,7 @@ class Relay(socketserver.ThreadingTCPServer):
         self.database = database
         self.sent = bytearray()
         self.asked = bytearray()
+        self.trips = 0
 
     @property
     def url(self) -> str:
@@ -34,17 +39,27 @@ class _Handler(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         with socket.create_connection(("127.0.0.1", self.server.database.server.port)) as server:
-            asking = Thread(target=_pump, args=(self.request, server, self.server.asked), daemon=True)
+            self.answered = True
+            asking = Thread(target=_pump, args=(self.request, server, self._asks), daemon=True)
             asking.start()
-            _pump(server, self.request, self.server.sent)
+            _pump(server, self.request, self._answers)
             asking.join()
 
+    def _asks(self, piece: bytes) -> None:
+        self.server.asked.extend(piece)
+        self.server.trips += self.answered
+        self.answered = False
 
-def _pump(source: socket.socket, target: socket.socket, record: bytearray) -> None:
+    def _answers(self, piece: bytes) -> None:
+        self.server.sent.extend(piece)
+        self.answered = True
+
+
+def _pump(source: socket.socket, target: socket.socket, record: Callable[[bytes], None]) -> None:
     """Passes bytes on until one side ends, then ends both."""
     try:
         while piece := source.recv(65536):
-            record.extend(piece)
+            record(piece)
             target.sendall(piece)
     except OSError:
         pass  # the other direction has ended the connection

@@ -2,8 +2,9 @@
 
 What moto lacks is put in its place for as long as the interpreter runs, in its private modules, which is why moto is
 pinned: the ``.sync`` tasks of Batch, ECS and CodeBuild (its own end at once, or do not exist), carried out by
-``tests.jobs``; Lambdas, which are called, not looked up; JSONata, for which it wants a Java machine; and variables that
-hold quotes, which it puts into expressions as they are. Waits before retries are shortened.
+``tests.jobs``; executions of other machines; Lambdas, which are called, not looked up; JSONata, for which it wants a
+Java machine; and variables that hold quotes, which it puts into expressions as they are. Waits before retries are
+shortened.
 """
 
 from __future__ import annotations
@@ -41,14 +42,16 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
     StateTaskServiceLambda,
 )
 from moto.stepfunctions.parser.asl.eval import states, variable_store
+from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
+from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped
 from moto.stepfunctions.parser.asl.jsonata import jsonata as moto_jsonata
 from moto.stepfunctions.parser.asl.jsonata import validations
 
 from demo.embedded import free_port
 from tests import cloud
 from tests.asl import APIS, parameter_names, request
-from tests.jobs import Job, Jobs
+from tests.jobs import Jobs
 from tests.lambda_runtime import FunctionError
 
 ROLE = "arn:aws:iam::123456789012:role/nightly-etl"
@@ -56,7 +59,7 @@ ROLE = "arn:aws:iam::123456789012:role/nightly-etl"
 Functions = dict[str, Callable[[Any], Any]]
 """The Lambdas by their names, as what gives an answer to an event, or raises FunctionError or TimeoutError."""
 
-HURRY = 0.02
+HURRY = 0.002
 """What is left of a second's wait before a retry."""
 
 
@@ -156,6 +159,8 @@ def _replacements(functions: Functions, jobs: Jobs) -> list[Any]:
     def task_of(service_name: str) -> Any:
         if service_name in APIS:
             return _JobTask(jobs)
+        if service_name == "states":
+            return _ExecutionTask()
         return _LambdaTask(functions) if service_name == "lambda" else state_task_service_for(service_name)
 
     hurried = SimpleNamespace(sleep=lambda seconds: time.sleep(seconds * HURRY))
@@ -163,10 +168,21 @@ def _replacements(functions: Functions, jobs: Jobs) -> list[Any]:
         patch.dict(default_user_config, {"stepfunctions": {"execute_state_machine": True}}),
         patch.object(state_task_factory, "state_task_service_for", task_of),
         patch.object(retrier_decl, "time", hurried),
+        patch.object(Environment, "set_error", _unless_stopped(Environment.set_error)),
         *(patch.object(each, "eval_jsonata_expression", evaluated) for each in (string_expression, validations)),
         patch.object(moto_jsonata, "eval_jsonata_expression", evaluated),
         *(patch.object(each, "encode_jsonata_variable_declarations", _declared) for each in (states, variable_store)),
     ]
+
+
+def _unless_stopped(set_error: Callable[[Environment, Any], None]) -> Callable[[Environment, Any], None]:
+    """An execution that was stopped stays so, whatever its branches then run into; moto would call it failed."""
+
+    def guarded(env: Environment, error: Any) -> None:
+        if not isinstance(env.program_state(), ProgramStopped):
+            set_error(env, error)
+
+    return guarded
 
 
 def evaluated(expression: str) -> Any:
@@ -229,20 +245,46 @@ class _JobTask(StateTaskServiceCallback):
                 return
             time.sleep(0.05)
         if job.status:
-            raise FailureEventException(self._failure(env, job))
+            raise FailureEventException(_failure(self, env, job.described))
         env.stack.append(job.described)
 
-    def _failure(self, env: Any, job: Job) -> FailureEvent:
-        name = StatesErrorNameType.StatesTaskFailed
-        details = TaskFailedEventDetails(
-            resource=self._get_sfn_resource(),
-            resourceType=self._get_sfn_resource_type(),
-            error=name.to_name(),
-            cause=json.dumps(job.described),
+
+class _ExecutionTask(StateTaskServiceCallback):
+    """An execution of another state machine; moto's own sends its parameters under names that the API does not know."""
+
+    def __init__(self) -> None:
+        super().__init__({ResourceCondition(ResourceCondition.Sync2)})
+
+    def _get_supported_parameters(self) -> set[str]:
+        return {"StateMachineArn", "Name", "Input"}
+
+    def _eval_service_task(self, env: Any, normalised_parameters: Any, **_: Any) -> None:  # type: ignore[override]
+        given = normalised_parameters
+        started = StepFunctions(f"http://127.0.0.1:{os.environ['MOTO_PORT']}").start(
+            given["StateMachineArn"], given["Name"], **given["Input"]
         )
-        return FailureEvent(
-            env=env,
-            error_name=StatesErrorName(typ=name),
-            event_type=HistoryEventType.TaskFailed,
-            event_details=EventDetails(taskFailedEventDetails=details),  # type: ignore[typeddict-item]
-        )
+        env.stack.append({"ExecutionArn": started})
+
+    def _eval_integration_pattern(self, env: Any, **_: Any) -> None:  # type: ignore[override]
+        execution = env.stack.pop()["ExecutionArn"]
+        ended = StepFunctions(f"http://127.0.0.1:{os.environ['MOTO_PORT']}").ended(execution)
+        if ended.status != "SUCCEEDED":
+            raise FailureEventException(_failure(self, env, {"Error": ended.error, "Cause": ended.cause}))
+        env.stack.append({"ExecutionArn": execution, "Status": ended.status})
+
+
+def _failure(task: Any, env: Any, described: Mapping[str, Any]) -> FailureEvent:
+    """Gives what a ``.sync`` task of any service fails with: States.TaskFailed, and what the service says."""
+    name = StatesErrorNameType.StatesTaskFailed
+    details = TaskFailedEventDetails(
+        resource=task._get_sfn_resource(),
+        resourceType=task._get_sfn_resource_type(),
+        error=name.to_name(),
+        cause=json.dumps(described),
+    )
+    return FailureEvent(
+        env=env,
+        error_name=StatesErrorName(typ=name),
+        event_type=HistoryEventType.TaskFailed,
+        event_details=EventDetails(taskFailedEventDetails=details),  # type: ignore[typeddict-item]
+    )

@@ -124,6 +124,13 @@ SELECT c.oid,
        (SELECT coalesce(json_agg(json_build_object(
                  'name', k.conname,
                  'definition', pg_catalog.pg_get_constraintdef(k.oid),
+                 -- its index by itself, where ADD CONSTRAINT … USING INDEX can take it: not those WITHOUT OVERLAPS
+                 'index', CASE WHEN k.contype IN ('p', 'u') AND to_jsonb(k) ->> 'conperiod' IS DISTINCT FROM 'true' THEN
+                     (SELECT substr(
+                                 pg_catalog.pg_get_indexdef(ic.oid),
+                                 length(format('CREATE UNIQUE INDEX %I ON %s%I.%I ', ic.relname,
+                                               CASE WHEN ic.relkind = 'I' THEN 'ONLY ' END, n.nspname, c.relname)) + 1)
+                        FROM pg_catalog.pg_class ic WHERE ic.oid = k.conindid) END,
                  'columns', ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
                                    WHERE a.attrelid = c.oid AND a.attnum = ANY (k.conkey)),
                  'comment', pg_catalog.obj_description(k.oid, 'pg_constraint')

@@ -83,6 +83,13 @@ def test_the_image_holds_no_test_code_and_no_tools(image: Image) -> None:
     assert image.run("-c", script, entrypoint="/opt/etl/bin/python").stdout.strip() == "[]"
 
 
+def test_the_image_is_a_lambdas_too(image: Image) -> None:
+    """Lambda's client and the handlers are in it, read-only root or not."""
+    script = "import awslambdaric\nfrom etl.functions import abort, copy_batch, plan, publish, report\nprint(plan)"
+    done = image.run("-c", script, entrypoint="python")
+    assert (done.status, done.stdout.startswith("<function plan")) == (0, True), done.stderr
+
+
 def test_the_image_holds_no_secret(image: Image) -> None:
     """Not those that lay about in the build's context, nor any in its variables and its history."""
     assert _found_in(image, "pg_export_snapshot"), "the search itself finds nothing"

@@ -88,9 +88,15 @@ SETTINGS = [
             ("ETL_JOBS", "2.5", "write a whole number from 1 to 64"),
             ("ETL_JOBS", "-1", "write a whole number from 1 to 64"),
             ("ETL_JOBS", "٤", "write a whole number from 1 to 64"),
+            ("ETL_INDEX_MEMORY", "plenty", "write a size such as 512MB or 4GB"),
+            ("ETL_INDEX_MEMORY", "0GB", "write a size such as 512MB or 4GB"),
             ("ETL_PUBLISH", "always", "write one of run, table, defer"),
             ("ETL_PUBLISH", "Run", "write one of run, table, defer"),
             ("ETL_SNAPSHOT", "none", "write one of own, run"),
+            ("ETL_SHARD", "-1", "write a whole number from 0 to 9999"),
+            ("ETL_SHARD", "first", "write a whole number from 0 to 9999"),
+            ("ETL_SNAPSHOT_MAX_AGE", "0", "write a whole number of seconds, 1 or more"),
+            ("ETL_SNAPSHOT_MAX_AGE", "6h", "write a whole number of seconds"),
             ("ETL_VERIFY", "md5", "write one of rows, checksum, none"),
             (
                 "ETL_METRICS_NAMESPACE",
@@ -203,6 +209,11 @@ OPTIONS = [
         "unknown key",
         f"ETL_OPTIONS_FILE (<tmp>/options.toml) [orders] wher is unknown; {_KNOWN}",
         options="[orders]\nwher=''",
+    ),
+    Case(
+        "split",
+        "ETL_OPTIONS_FILE (<tmp>/options.toml) [orders] split is '5 parts'; write false, a number of ranges from 1…",
+        options="[orders]\nsplit='5 parts'",
     ),
     Case("wrong type", "ETL_OPTIONS_FILE (<tmp>/options.toml) [orders] where is wrong: …", options="[orders]\nwhere=1"),
     Case(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.embedded import FAST, Server
+from demo.embedded import FAST, Server, system_bin
 from demo.parameters import parameter_store
 from tests.harness import CANARY
 
@@ -28,5 +28,16 @@ def secure_server() -> Iterator[Server]:
         file.flush()
         Path(file.name).chmod(0o644)
         server = Server.start(settings=FAST, auth="scram-sha-256", pwfile=file.name)
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def system_server() -> Iterator[Server]:
+    """A server of the machine's own PostgreSQL, which has contrib, libxml and TLS."""
+    folder = system_bin()
+    if folder is None:
+        pytest.skip("no pg_ctl on PATH; a PostgreSQL server package of the distribution, 13 or later, brings it")
+    server = Server.start(folder, FAST)
     yield server
     server.remove()

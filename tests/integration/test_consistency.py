@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -110,16 +111,21 @@ def bank(databases: Databases) -> Databases:
 
 
 READERS = {
-    "one statement": (ONE_STATEMENT, None),
-    "four statements, read committed": (SUMS, IsolationLevel.READ_COMMITTED),
-    "four statements, repeatable read": (SUMS, IsolationLevel.REPEATABLE_READ),
+    "one statement": (ONE_STATEMENT, None, ""),
+    "four statements, read committed": (SUMS, IsolationLevel.READ_COMMITTED, ""),
+    "four statements, repeatable read": (SUMS, IsolationLevel.REPEATABLE_READ, ""),
+    "four statements, repeatable read, page ranges": (SUMS, IsolationLevel.REPEATABLE_READ, "[defaults]\nsplit = 4"),
 }
 
 
 @pytest.mark.parametrize("kind", READERS)
-def test_readers_see_one_instant_of_the_source_through_every_publish(bank: Databases, etl: Etl, kind: str) -> None:
+def test_readers_see_one_instant_of_the_source_through_every_publish(
+    bank: Databases, etl: Etl, kind: str, tmp_path: Path
+) -> None:
     """The four sums are always the same, through five publishes, and no reader ever gets an error."""
-    statements, isolation = READERS[kind]
+    statements, isolation, options = READERS[kind]
+    (tmp_path / "options.toml").write_text(options)
+    etl = Etl(etl.environment | {"ETL_OPTIONS_FILE": str(tmp_path / "options.toml")})
     with pgbench(bank.operational):
         assert etl("run", TABLES=TABLES).status == 0
         with Reader(bank.reporting, statements, isolation) as reader:

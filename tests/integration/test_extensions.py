@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import count
 
 import pytest
 
-from demo.embedded import FAST, Server, system_bin
+from demo.embedded import Server
 from tests.dump import difference, schema_of
 from tests.harness import Database, Databases, Etl
 from tests.mirror import assert_same
@@ -29,17 +28,6 @@ TABLE = """
 _numbers = count()
 
 
-@pytest.fixture(scope="module")
-def contrib() -> Iterator[Server]:
-    """A server of the machine's own PostgreSQL, with the extensions of contrib."""
-    folder = system_bin()
-    if folder is None:
-        pytest.skip("no pg_ctl on PATH; a PostgreSQL server package of the distribution, 13 or later, brings it")
-    server = Server.start(folder, FAST)
-    yield server
-    server.remove()
-
-
 def fresh(server: Server) -> Database:
     """Makes an empty database; skips the test where the server has no contrib."""
     name = f"extensions_{next(_numbers)}"
@@ -51,9 +39,9 @@ def fresh(server: Server) -> Database:
     return database
 
 
-def test_what_tables_need_is_made_with_its_types_and_operator_classes(contrib: Server) -> None:
+def test_what_tables_need_is_made_with_its_types_and_operator_classes(system_server: Server) -> None:
     """hstore and citext for columns, btree_gist and pg_trgm for indexes, each in its schema; again the next night."""
-    source, target = fresh(contrib), fresh(contrib)
+    source, target = fresh(system_server), fresh(system_server)
     source.execute(TABLE)
     etl = Etl(Databases(source, target).environment)
     for night in ("first", "second"):
@@ -63,9 +51,9 @@ def test_what_tables_need_is_made_with_its_types_and_operator_classes(contrib: S
         assert difference(schema_of(source), schema_of(target)) == [], night
 
 
-def test_an_index_whose_extension_cannot_be_had_is_named(contrib: Server, databases: Databases) -> None:
+def test_an_index_whose_extension_cannot_be_had_is_named(system_server: Server, databases: Databases) -> None:
     """It is the index that cannot be built; nothing is published."""
-    source, target = fresh(contrib), databases.reporting
+    source, target = fresh(system_server), databases.reporting
     source.execute(
         "CREATE EXTENSION pg_trgm; CREATE TABLE items (name text);"
         "CREATE INDEX trigrams ON items USING gin (name gin_trgm_ops)"
@@ -76,9 +64,9 @@ def test_an_index_whose_extension_cannot_be_had_is_named(contrib: Server, databa
     assert target.value("SELECT to_regclass('items') IS NULL")
 
 
-def test_an_extension_of_a_columns_type_that_cannot_be_had_is_named(contrib: Server, databases: Databases) -> None:
+def test_an_extension_of_a_type_that_cannot_be_had_is_named(system_server: Server, databases: Databases) -> None:
     """Before any row is read; nothing is published."""
-    source, target = fresh(contrib), databases.reporting
+    source, target = fresh(system_server), databases.reporting
     source.execute("CREATE EXTENSION hstore; CREATE TABLE items (tags hstore); CREATE TABLE fine ()")
     done = Etl(Databases(source, target).environment)("run", TABLES="items,fine")
     assert done.status == 1

@@ -9,14 +9,16 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 
+import psycopg
 import pytest
 from psycopg import sql
+from psycopg.rows import TupleRow
 
 from tests.harness import Databases, Done, Etl
-from tests.situations import ended, gate_closed, kill_holder, ledger, live, make_gated, until, waiting
+from tests.situations import ended, gate_closed, kill_holder, ledger, live, make_gated, reading, until, waiting
 
 SHARED = {"ETL_RUN_ID": "tonight", "ETL_SNAPSHOT": "run", "ETL_PUBLISH": "defer"}
 
@@ -55,12 +57,12 @@ def has_snapshot(tables: Databases) -> bool:
 
 def statuses(tables: Databases) -> dict[str, str]:
     """Gives the status of each of tonight's loads."""
-    return dict(tables.reporting.rows("SELECT table_name, status FROM etl.loads WHERE run_id = 'tonight'"))  # type: ignore[arg-type]
+    return dict(tables.reporting.rows("SELECT table_name, status FROM etl.loads WHERE run_id = 'tonight'"))
 
 
 def holders(tables: Databases) -> list[tuple[int]]:
     """Gives the sessions in the source that keep a transaction open and idle."""
-    return tables.operational.rows(  # type: ignore[return-value]
+    return tables.operational.rows(
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'"
     )
 
@@ -372,6 +374,20 @@ def test_abort_stops_a_run_of_one_process_too(tables: Databases, etl: Etl) -> No
     assert ledger(tables.reporting) == ("failed", "aborted")
 
 
+def test_abort_stops_a_publish_that_waits_for_readers(tables: Databases, etl: Etl) -> None:
+    """It does not become live behind the back of whoever gave it up; nothing is left in staging."""
+    succeeded(etl("run", TABLES="orders,items"))
+    before = live(tables.reporting)
+    succeeded(etl("run", TABLES="orders,items", ETL_RUN_ID="tonight", ETL_PUBLISH="defer"))
+    with reading(tables.reporting, "orders"), etl.started("publish", "tonight") as publishing:
+        until(lambda: waiting(tables.reporting, "LOCK TABLE"), "the publish waits")
+        succeeded(etl("abort", "tonight"))
+        done = ended(publishing, 15)
+    assert (done.status, done.stderr) == (1, "etl: run tonight is failed already (aborted); start a new run\n")
+    assert live(tables.reporting) == before
+    assert tables.staging_tables() == []
+
+
 def test_a_shard_refuses_tables_that_the_holder_has_not_locked(tables: Databases, etl: Etl, shard: Etl) -> None:
     """Without its lock a table may be truncated between the snapshot and the load, and nobody would know."""
     with holding(etl, tables, "orders"):
@@ -399,17 +415,26 @@ def test_one_process_with_a_holder_beside_it_publishes_by_itself(tables: Databas
     assert ledger(tables.reporting) == ("published", None)
 
 
+def alter(session: psycopg.Connection[TupleRow]) -> None:
+    """Tries to alter a table until somebody cancels it."""
+    with suppress(psycopg.errors.QueryCanceled):
+        session.execute("ALTER TABLE orders ADD COLUMN later int")
+
+
 def test_a_shard_whose_table_somebody_is_altering_fails_clearly(tables: Databases, etl: Etl, shard: Etl) -> None:
     """Only the holder could read it now, and it is another process: one line, and the next try succeeds."""
     with holding(etl, tables), tables.operational.connect() as session:
-        altering = threading.Thread(target=lambda: session.execute("ALTER TABLE orders ADD COLUMN later int"))
+        session.execute("SET statement_timeout = '60s'")
+        altering = threading.Thread(target=lambda: alter(session))
         altering.start()
         until(lambda: waiting(tables.operational, "ALTER TABLE"), "the ALTER waits for the holder")
         done = shard("run", TABLES="orders")
         session.cancel()
         altering.join()
-    assert done.status == 1
-    assert "public.orders: somebody is altering it in the source; try again when they are done" in done.stderr
+        assert done.status == 1
+        assert "orders" in done.stderr
+        assert "somebody is altering it in the source; try again when they are done" in done.stderr
+        succeeded(shard("run", TABLES="orders"))
 
 
 def test_a_plan_feeds_the_shards(tables: Databases, etl: Etl, shard: Etl) -> None:
@@ -426,7 +451,9 @@ def test_a_plan_feeds_the_shards(tables: Databases, etl: Etl, shard: Etl) -> Non
         succeeded(ended(holder))
     assert succeeded(etl("publish", "tonight")).event("run.published")["tables"] == 2 + len(odd)
     assert {name for name, _ in live(tables.reporting)} == {"orders", "items", *odd}
+    tables.reporting.execute("UPDATE etl.loads SET finished_at = started_at + interval '1 min'")
     again = json.loads(succeeded(etl("plan", "--shards", "2", TABLES="*,!gated")).stdout)
-    assert [json.loads(one["tables"]) for one in again["shards"]] and {
-        frozenset(json.loads(one["tables"])) for one in again["shards"]
-    } == {frozenset(json.loads(one["tables"])) for one in planned["shards"]}
+    assert [{*json.loads(one["tables"])} for one in again["shards"]] == [
+        {*json.loads(one["tables"])} for one in planned["shards"]
+    ]
+    assert sorted(one["expected_seconds"] for one in again["shards"]) == [60, 60], "four at once"

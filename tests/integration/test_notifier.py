@@ -61,6 +61,7 @@ def served(one_slack: Slack) -> Slack:
     """Slack, as if nobody had posted yet."""
     one_slack.answers.clear()
     one_slack.posts.clear()
+    one_slack.tokens.clear()
     one_slack.asked = 0
     return one_slack
 

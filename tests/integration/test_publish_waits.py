@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -111,3 +113,54 @@ def test_a_view_that_another_publish_has_in_staging_is_waited_for(night: Databas
         other.execute(f"SELECT pg_advisory_unlock({key})")
     assert etl("publish", "tonight").status == 0
     assert night.reporting.rows("SELECT * FROM joined") == [(1,)]
+
+
+@contextmanager
+def vacuuming(database: Database, table: str) -> Iterator[None]:
+    """Has an autovacuum of the table under way, so slow that it would not end within the test."""
+    try:
+        database.execute("ALTER SYSTEM SET autovacuum_naptime = '1s'")
+        database.execute("SELECT pg_reload_conf()")
+        database.execute(
+            f"ALTER TABLE {table} SET (autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0,"
+            f" autovacuum_vacuum_cost_limit = 1, autovacuum_vacuum_cost_delay = 100); DELETE FROM {table}"
+        )
+        until(lambda: _vacuums(database, table), f"an autovacuum of {table}", seconds=60)
+        yield
+    finally:
+        database.execute("ALTER SYSTEM RESET autovacuum_naptime")
+        database.execute("SELECT pg_reload_conf()")
+
+
+def _vacuums(database: Database, table: str) -> bool:
+    query = (
+        "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+        f" WHERE backend_type = 'autovacuum worker' AND relation = '{table}'::regclass"
+    )
+    return bool(database.value(query))
+
+
+def test_an_autovacuum_of_a_live_table_does_not_stop_the_publish(databases: Databases, etl: Etl) -> None:
+    """The server ends it, as it does for everyone who waits for it; readers do not wait meanwhile."""
+    databases.operational.execute(
+        "CREATE TABLE big AS SELECT n, repeat('x', 1000) AS x FROM generate_series(1, 8000) n"
+    )
+    assert etl("run", TABLES="big").status == 0
+    with vacuuming(databases.reporting, "big"):
+        done = etl("run", TABLES="big")
+    assert (done.status, done.stderr) == (0, "")
+    assert done.event("run.published")["attempts"] == 1
+    assert done.event("run.published")["blocked_ms"] < 1000 * LONGEST_WAIT
+    assert databases.reporting.value("SELECT count(*) FROM big") == 8000
+
+
+def test_a_prepared_transaction_that_is_in_the_way_is_named(night: Databases, etl: Etl) -> None:
+    """It has no session that could be looked for: its name, owner and remedy are in the error."""
+    with night.reporting.connect() as session:
+        session.execute("BEGIN; SELECT count(*) FROM orders; PREPARE TRANSACTION 'forgotten'")
+        try:
+            done = etl("run", TABLES="orders", ETL_PUBLISH_DEADLINE="1")
+        finally:
+            session.execute("ROLLBACK PREPARED 'forgotten'")
+    assert done.status == 1
+    assert "held by prepared transaction forgotten (postgres; COMMIT or ROLLBACK PREPARED ends it) on" in done.stderr

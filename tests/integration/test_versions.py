@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from itertools import count
-from pathlib import Path
 
 import pytest
 
@@ -15,24 +13,6 @@ from tests.mirror import assert_same, fill, has_xml, make_user_types
 from tests.samples import ANCHORS, samples_of
 
 _numbers = count()
-
-
-def _system_bin() -> Path | None:
-    """Gives the folder of the machine's own PostgreSQL, which has contrib and libxml, where there is one."""
-    command = shutil.which("pg_ctl")
-    folder = Path(command).resolve().parent if command else None
-    return folder if folder and (folder / "initdb").exists() else None
-
-
-@pytest.fixture(scope="module")
-def system_server() -> Iterator[Server]:
-    """A server of the machine's own PostgreSQL."""
-    folder = _system_bin()
-    if folder is None:
-        pytest.skip("no pg_ctl on PATH; a PostgreSQL server package of the distribution, 13 or later, brings it")
-    server = Server.start(folder, FAST)
-    yield server
-    server.remove()
 
 
 @pytest.fixture(scope="module")

@@ -30,12 +30,9 @@ VALUES = {
     "report": {"run_id": "2026-11-22", "status": "failed", "error": None},
     "transform": "arn:aws:states:eu-central-1:123456789012:stateMachine:transform",
     "published": False,
-    "table": "public.events",
-    "limit": 1000,
-    "last_id": None,
     "states": {
         "context": {"Execution": {"Id": "arn:aws:states:eu-central-1:123456789012:execution:n:1", "Name": "1"}},
-        "input": {},
+        "input": {"table": "public.events", "limit": 1000, "last_id": None},
     },
 }
 """The variables of a run in its middle."""

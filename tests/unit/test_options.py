@@ -155,6 +155,8 @@ def test_masks_that_do_not_go_with_their_column_are_told() -> None:
     [
         ("where = ", "is not TOML: "),
         ('where = "x"', "'where' stands outside a section; put it under [defaults] or a table's section"),
+        ('[a]\ntogether = ""', "[a] together is ''; write a name that the tables share"),
+        ("[a]\ntogether = 1", "[a] together is 1; write a name that the tables share"),
         ("[orders]\ncolums = []", "[orders] colums is unknown; the options are columns, exclude, where"),
         ("[orders]\nwhere = 1", "[orders] where is wrong: Input should be a valid string"),
         ('[orders]\ncolumns = "id"', "[orders] columns is wrong: Input should be a valid list"),

@@ -1,0 +1,125 @@
+"""What a load does once a table's rows are in: the indexes of a big one side by side, and then the finish."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import perf_counter
+
+import psycopg
+import structlog
+from psycopg import AsyncTransaction
+
+from etl import ledger, live, staging
+from etl.catalog import Index, Table
+from etl.errors import IndexUnbuildable
+from etl.fill import Filled
+from etl.ledger import Load
+from etl.postgres import Pair, Target
+from etl.shape import TableOptions
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What was done before the finish: the indexes, those that could not be built (with the reason), the seconds."""
+
+    names: frozenset[str] = frozenset()
+    skipped: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+async def build_index(table: Table, index: Index, options: TableOptions, pair: Pair) -> str | None:
+    """Builds one index of a table whose rows are committed; gives why it could not, where the options let it be."""
+    try:
+        await staging.build_index(await pair.writer(), table, index)
+        return None
+    except IndexUnbuildable as error:
+        if options.unbuildable_indexes != "skip":
+            raise
+        return staging.reason_of(error)
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """What makes a filled staging table ready, and writes that it is staged, in one transaction.
+
+    Takes what the source ``carried`` into the live table the last time: what is on it besides, the reporting side has
+    added. Statements that need no answer share a round trip, which is what a tiny table costs over a network.
+    """
+
+    run_id: str
+    snapshot_id: str
+    table: Table
+    writer: Target
+    options: TableOptions
+    carried: frozenset[str]
+    began: datetime
+    filled: Filled
+    built: Built
+
+    async def whole(self) -> Load:
+        """Does it all; gives the load as the ledger has it."""
+        if self.options.unbuildable_indexes == "skip":
+            return await self._transaction(pipelined=False)  # each index needs its savepoint's answer
+        try:
+            return await self._transaction(pipelined=True)
+        except psycopg.Error as error:
+            if not staging.is_unbuildable(error):
+                raise
+            return await self._transaction(pipelined=False)  # one by one, which tells which index it was
+
+    async def _transaction(self, *, pipelined: bool) -> Load:
+        start, live_table = perf_counter(), self.table.live
+        # not connection.transaction(), which in a pipeline waits for the answer to BEGIN
+        async with AsyncExitStack() as transaction:
+            async with self.writer.pipeline() if pipelined else nullcontext():
+                await transaction.enter_async_context(AsyncTransaction(self.writer))
+                await self._build()
+                asked = await live.ask_extras(self.writer, live_table, staging.schema_of(live_table.schema))
+            await staging.add(self.writer, self._added(await live.extras_of(asked)))
+            indexed = perf_counter()
+            await staging.analyze(self.writer, self.table)
+            load = self._load(self.built.seconds + indexed - start, perf_counter() - indexed)
+            async with self.writer.pipeline():
+                await ledger.record(self.writer, self.run_id, load)
+                await transaction.aclose()
+        return load
+
+    async def _build(self) -> None:
+        """Makes the source's indexes, constraints and comments."""
+        skips, left = self.options.unbuildable_indexes == "skip", self.table.without(self.built.skipped)
+        skipped = await staging.build_indexes(self.writer, left, self.built.names, skips=skips)
+        for name, reason in (self.built.skipped | skipped).items():
+            log.warning("index.skipped", table=str(self.table), index=name, error=reason)
+        await staging.comment(self.writer, left.without(skipped))
+
+    def _added(self, extras: live.Extras) -> list[str]:
+        """Gives the statements for what the reporting side added, as far as the options want it.
+
+        What the source has brought again, or did not bring again because it is gone there, is no addition.
+        """
+        known = {*self.table.carried, *self.carried}
+        kinds = {"index", "constraint"} if self.options.indexes in {"source", "none"} else set()
+        return [statement for kind, name, statement in extras if name not in known and kind not in kinds]
+
+    def _load(self, index_seconds: float, analyze_seconds: float) -> Load:
+        return Load(
+            table_name=str(self.table),
+            schema_name=self.table.live.schema,
+            relation_name=self.table.live.name,
+            status="staged",
+            started_at=self.began,
+            finished_at=datetime.now(UTC),
+            rows=self.filled.rows,
+            bytes=self.filled.bytes,
+            copy_seconds=round(self.filled.seconds, 3),
+            index_seconds=round(index_seconds, 3),
+            analyze_seconds=round(analyze_seconds, 3),
+            carried=self.table.carried,
+            staging_oid=self.filled.oid,
+            newest_xid=self.filled.newest_xid,
+            snapshot_id=self.snapshot_id,
+        )

@@ -1,0 +1,219 @@
+"""The Lambda handlers, run by the real ``awslambdaric`` in one process that lives on, as a warm Lambda does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from tests import cloud
+from tests.harness import CANARY, Databases, Etl
+from tests.lambda_runtime import Function, FunctionError, function
+from tests.situations import ledger, live
+from tests.situations import until as wait_until
+
+PATH = "/nightly-etl/prod"
+
+
+@pytest.fixture
+def tables(databases: Databases) -> Databases:
+    """Three tables, one of them large, in the source."""
+    databases.operational.execute(
+        "CREATE TABLE orders AS SELECT n AS id, repeat('x', 100) AS note FROM generate_series(1, 5000) n;"
+        "CREATE TABLE items AS SELECT 1 AS id; CREATE TABLE days AS SELECT 1 AS id"
+    )
+    return databases
+
+
+@pytest.fixture
+def settings(tables: Databases, store: str) -> dict[str, str]:
+    """The environment of a function: nothing but where the Parameter Store has the rest."""
+    path = f"{PATH}/{tables.reporting.name}"
+    values = {
+        "tables": "*",
+        "operational/url": tables.operational.url,
+        "reporting/url": tables.reporting.url,
+    }
+    cloud.put(store, path, values)
+    return cloud.account(store) | {"ETL_PARAMETER_PATH": path}
+
+
+def refused(running: Function, event: object) -> tuple[str | None, str]:
+    """Gives the type and the message of the error of a function's error, which is one line without a password."""
+    with pytest.raises(FunctionError) as caught:
+        running.invoke(event)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert CANARY not in json.dumps(caught.value.answer) + running.log
+    return caught.value.type, message
+
+
+@pytest.fixture
+def plan(settings: Mapping[str, str]) -> Iterator[Function]:
+    """The function that plans."""
+    with function("etl.functions.plan", settings) as running:
+        yield running
+
+
+def test_plan_gives_what_the_map_and_the_holder_take(plan: Function, etl: Etl, tables: Databases) -> None:
+    """As ``etl plan`` prints it, and all tables beside; a second event in the same process is answered anew."""
+    first = plan.invoke({"run_id": "tonight", "shards": 2})
+    printed = json.loads(etl("plan", "--shards", "2", TABLES="*", ETL_RUN_ID="tonight").stdout)
+    every = json.loads(first.pop("all_tables"))
+    assert first == printed
+    assert sorted(every) == ["public.days", "public.items", "public.orders"]
+    assert sorted(every) == sorted(name for one in first["shards"] for name in json.loads(one["tables"]))
+    tables.operational.execute("CREATE TABLE more (id int)")
+    second = plan.invoke({"run_id": "tomorrow", "shards": 9})
+    assert (second["run_id"], len(second["shards"])) == ("tomorrow", 4)
+
+
+@pytest.mark.parametrize(
+    "shards", [[["orders"], ["items", "days"]], ["orders", "*,!orders"], [["orders"], "items,days"]]
+)
+def test_plan_takes_shards_that_were_written_by_hand(plan: Function, shards: list[Any]) -> None:
+    """Lists of names, and texts such as TABLES has; the names become exact ones."""
+    planned = plan.invoke({"run_id": "tonight", "shards": shards})
+    assert [sorted(json.loads(one["tables"])) for one in planned["shards"]] == [
+        ["public.orders"],
+        ["public.days", "public.items"],
+    ]
+    assert sorted(json.loads(planned["all_tables"])) == ["public.days", "public.items", "public.orders"]
+
+
+BAD = {
+    "no run": ({"shards": 2}, "event: run_id: Field required"),
+    "no shards": ({"run_id": "tonight"}, "event: shards: Field required"),
+    "no event": (7, "event: the event: Input should be a valid dictionary or instance of PlanEvent"),
+    "a bad run": ({"run_id": "to night", "shards": 2}, "event: run_id: is 'to night'; write 1 to 100 letters"),
+    "none": ({"run_id": "tonight", "shards": 0}, "event: shards: Input should be greater than or equal to 1"),
+    "an empty list": ({"run_id": "tonight", "shards": []}, "event: shards: List should have at least 1 item"),
+    "an empty shard": ({"run_id": "tonight", "shards": [["orders"], []]}, "event: shards: number 1 names no table"),
+    "unknown": ({"run_id": "tonight", "shards": [["orders"], ["itmes"]]}, "did you mean public.items?"),
+    "twice": (
+        {"run_id": "tonight", "shards": [["orders"], ["items", "orders"]]},
+        "shards 0 and 1 both have public.orders; take it out of one",
+    ),
+}
+
+
+def test_plan_refuses_what_is_no_plan(plan: Function) -> None:
+    """Each of them is one line, of the class ConfigurationError, and the process lives on."""
+    for event, expected in BAD.values():
+        kind, message = refused(plan, event)
+        assert (kind, expected in message) == ("ConfigurationError", True), message
+    assert plan.invoke({"run_id": "tonight", "shards": 1})["shards"]
+
+
+def test_an_error_holds_no_password(tables: Databases, store: str) -> None:
+    """A database that cannot be reached is named without it; the error's type is the class of the error."""
+    url = f"postgresql://etl:{CANARY.replace('/', '%2F')}@127.0.0.1:1/shop?connect_timeout=2"
+    environment = {"ETL_REPORTING_URL": url, "ETL_OPERATIONAL_URL": tables.operational.url, "TABLES": "*"}
+    with function("etl.functions.publish", environment) as publish:
+        kind, message = refused(publish, {"run_id": "tonight"})
+    assert (kind, "reporting database" in message) == ("ConnectionFailed", True)
+
+
+def test_a_run_is_published_and_reported(tables: Databases, etl: Etl, settings: Mapping[str, str]) -> None:
+    """Figures of the publish and of the run, the slowest tables beside their median; publishing twice is no error."""
+    for night in ("saturday", "sunday"):
+        assert etl("run", TABLES="*", ETL_RUN_ID=night).status == 0
+    tables.reporting.execute("UPDATE etl.loads SET finished_at = started_at + interval '10 s'")
+    tables.reporting.execute("UPDATE etl.loads SET finished_at = started_at + interval '20 s' WHERE run_id = 'sunday'")
+    assert etl("run", TABLES="*", ETL_RUN_ID="tonight", ETL_PUBLISH="defer").status == 0
+    with function("etl.functions.publish", settings) as publish:
+        done = publish.invoke({"run_id": "tonight"})
+        assert (done["run_id"], done["tables"], done["attempts"]) == ("tonight", 3, 1)
+        assert min(done["seconds"], done["blocked_ms"]) > 0
+        assert publish.invoke({"run_id": "tonight"}) == {
+            "run_id": "tonight",
+            "tables": 3,
+            "seconds": 0,
+            "attempts": 0,
+            "blocked_ms": 0,
+        }
+        assert refused(publish, {"run_id": "never"})[0] == "PublishFailed"
+    assert len(live(tables.reporting)) == 3
+    with function("etl.functions.report", settings) as report:
+        told = report.invoke({"run_id": "tonight"})
+    assert (told["status"], told["tables"], told["rows"], told["failed"], told["error"]) == (
+        "published",
+        3,
+        5002,
+        [],
+        None,
+    )
+    assert told["bytes"] > 500_000
+    assert told["started_at"] < told["snapshot_at"] < told["finished_at"]
+    assert told["seconds"] > 0
+    assert {one["table"] for one in told["slowest"]} == {"public.orders", "public.items", "public.days"}
+    assert [one["median_seconds"] for one in told["slowest"]] == [15.0] * 3
+    assert [one["seconds"] for one in told["slowest"]] == sorted(
+        (one["seconds"] for one in told["slowest"]), reverse=True
+    )
+
+
+def test_a_run_that_failed_is_reported_with_what_failed(
+    tables: Databases, etl: Etl, settings: Mapping[str, str]
+) -> None:
+    """The table that failed and why; not those that were given up for it."""
+    tables.operational.execute(
+        "CREATE FUNCTION odd(int) RETURNS bool LANGUAGE sql AS 'SELECT true';"
+        "ALTER TABLE items ADD CHECK (public.odd(id))"
+    )
+    assert etl("run", TABLES="*", ETL_RUN_ID="tonight").status == 1
+    with function("etl.functions.report", settings) as report:
+        told = report.invoke({"run_id": "tonight"})
+    assert (told["status"], told["failed_count"]) == ("failed", 1)
+    (failed,) = told["failed"]
+    assert (failed["table"], "odd" in failed["error"]) == ("public.items", True)
+    assert told["error"].startswith("1 of 3 tables failed (public.items)")
+
+
+def test_a_run_that_never_got_into_the_ledger_is_aborted_and_reported(
+    tables: Databases, etl: Etl, settings: Mapping[str, str]
+) -> None:
+    """Failed, and nothing else known; once aborted, a container of it that starts late is told so."""
+    with function("etl.functions.report", settings) as report:
+        told = report.invoke({"run_id": "tonight"})
+        assert (told["status"], told["tables"], told["slowest"], told["error"]) == (
+            "failed",
+            0,
+            [],
+            "the run never got as far as the ledger",
+        )
+        with function("etl.functions.abort", settings) as abort:
+            aborted = abort.invoke({"run_id": "tonight", "error": "Plan:\n nothing to plan"})
+        assert aborted == {"run_id": "tonight", "status": "failed", "dropped": 0}
+        assert report.invoke({"run_id": "tonight"})["error"] == "Plan: nothing to plan"
+    late = etl("run", TABLES="orders", ETL_RUN_ID="tonight", ETL_SNAPSHOT="run", ETL_PUBLISH="defer")
+    assert (late.status, "run tonight is failed already (Plan: nothing to plan)" in late.stderr) == (1, True)
+
+
+def test_abort_drops_what_was_staged_and_leaves_a_published_run_alone(
+    tables: Databases, etl: Etl, settings: Mapping[str, str]
+) -> None:
+    """Two runs, one process: the first is given up, the second says that it is published."""
+    assert etl("run", TABLES="*", ETL_RUN_ID="tonight", ETL_PUBLISH="defer").status == 0
+    with function("etl.functions.abort", settings) as abort:
+        assert abort.invoke({"run_id": "tonight"}) == {"run_id": "tonight", "status": "failed", "dropped": 3}
+        assert tables.staging_tables() == []
+        assert ledger(tables.reporting) == ("failed", "aborted")
+        assert etl("run", TABLES="*", ETL_RUN_ID="again").status == 0
+        assert abort.invoke({"run_id": "again"}) == {"run_id": "again", "status": "published", "dropped": 0}
+
+
+def test_a_handler_that_lambda_cannot_give_more_time_says_so(tables: Databases, settings: Mapping[str, str]) -> None:
+    """A batch that does not fit ends as an error before Lambda ends the process, and nothing of it is there."""
+    tables.operational.execute("ALTER TABLE orders ADD PRIMARY KEY (id)")
+    with function("etl.functions.copy_batch", settings) as copy, tables.operational.connect() as session:
+        with session.transaction():
+            session.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+            with pytest.raises(FunctionError) as caught:
+                copy.invoke({"table": "orders", "last_id": 0, "limit": 10}, seconds=7)
+        assert caught.value.type == "LoadFailed"
+        assert "lower the limit" in str(caught.value)
+        wait_until(lambda: not tables.reporting.value("SELECT to_regclass('public.orders')"), "nothing made")
+        assert copy.invoke({"table": "orders", "last_id": 0, "limit": 10})["rows"] == 10

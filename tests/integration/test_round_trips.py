@@ -1,0 +1,40 @@
+"""What a tiny table costs over a network: round trips, counted on both sides, the same for each table."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.harness import Databases, Etl
+from tests.relay import relay
+
+SOURCE_TRIPS = 3
+"""Join the snapshot and lock; COPY; COMMIT."""
+
+TARGET_TRIPS = 7
+"""Make the table; COPY, its rows; COMMIT; indexes and a look at the live table; ANALYZE; the ledger and COMMIT."""
+
+
+def trips(databases: Databases, etl: Etl, tables: str) -> tuple[int, int]:
+    """Gives the round trips of a run, on the source and on the target."""
+    with relay(databases.operational) as source, relay(databases.reporting) as target:
+        urls = {"ETL_OPERATIONAL_URL": source.url, "ETL_REPORTING_URL": target.url}
+        done = etl("run", TABLES=tables, ETL_JOBS="1", **urls)
+        assert (done.status, done.stderr) == (0, "")
+        return source.trips, target.trips
+
+
+@pytest.mark.parametrize("night", ["first", "second"])
+def test_a_tiny_table_takes_ten_round_trips(databases: Databases, etl: Etl, night: str) -> None:
+    """Whatever indexes, constraints and comments it has, and however many tables there are; the publish is apart."""
+    databases.operational.execute(
+        "DO $$ BEGIN FOR i IN 1..30 LOOP EXECUTE format("
+        "'CREATE TABLE t%s (id int PRIMARY KEY, name text UNIQUE, CHECK (id > 0)); CREATE INDEX ON t%1$s (name, id);"
+        " COMMENT ON TABLE t%1$s IS ''mine''; COMMENT ON COLUMN t%1$s.id IS ''mine'';"
+        " INSERT INTO t%1$s SELECT g, g FROM generate_series(1, 10) g', i); END LOOP; END $$"
+    )
+    databases.operational.execute("CREATE TABLE other (id int)")
+    assert etl("run", TABLES="other" if night == "first" else "t*").status == 0  # the ledger and its schemas are there
+    few = trips(databases, etl, "t1,t2,t3,t4,t5,t6,t7,t8,t9,t10")
+    many = trips(databases, etl, "t*")
+    source, target = ((more - less) / 20 for more, less in zip(many, few, strict=True))
+    assert (source, target) == (SOURCE_TRIPS, TARGET_TRIPS)

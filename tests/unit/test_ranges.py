@@ -1,0 +1,91 @@
+"""Page ranges: the option, the bounds, and that no page is left out or read twice."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etl.catalog import PageRange, Part
+from etl.ranges import FROM_BYTES, MOST_RANGES, RANGE_BYTES, Split, cut
+
+PAGE = 8192
+
+
+def part(pages: int, name: str = "items", kind: str = "r", extra: int = 0, may_cut: bool = True) -> Part:
+    return Part("public", name, kind, pages, pages * PAGE + extra, may_cut)
+
+
+@pytest.mark.parametrize(
+    ("value", "split"),
+    [
+        (False, Split(ranges=1)),
+        (True, Split()),
+        (8, Split(ranges=8)),
+        ("512MB", Split(bytes=512 << 20)),
+        (" 2 GB ", Split(bytes=2 << 30)),
+        ("1TB", Split(bytes=1 << 40)),
+    ],
+)
+def test_split_is_false_or_a_number_or_a_size(value: object, split: Split) -> None:
+    """True is the default again, where [defaults] has said false."""
+    assert Split.parse(value) == split
+
+
+@pytest.mark.parametrize("value", [0, -1, 1001, 1.5, "512", "0MB", "512KB", "many", [], {}])
+def test_a_split_that_is_none_is_told_with_its_remedy(value: object) -> None:
+    """One line, which shows the value."""
+    with pytest.raises(ValueError, match=r"write false, a number of ranges from 1 to 1000, or the size of one"):
+        Split.parse(value)
+
+
+def test_only_big_tables_are_cut_by_default() -> None:
+    """Into ranges of a gigabyte, and larger ones where there would be too many."""
+    assert Split().size_of(FROM_BYTES - 1) is None
+    assert Split().size_of(FROM_BYTES) == RANGE_BYTES
+    assert Split().size_of(10 * MOST_RANGES * RANGE_BYTES) == 10 * RANGE_BYTES
+
+
+@pytest.mark.parametrize("whole", [0, 1, 100])
+def test_a_table_of_less_than_a_range_is_not_cut(whole: int) -> None:
+    """Nor an empty one."""
+    assert Split(bytes=100).size_of(whole) is None
+    assert Split(ranges=1).size_of(whole) is None
+
+
+@given(
+    pages=st.lists(st.integers(0, 500), min_size=1, max_size=6), toast=st.integers(0, 10**7), count=st.integers(1, 40)
+)
+def test_every_page_is_in_one_range(pages: list[int], toast: int, count: int) -> None:
+    """Each part's ranges join up from its first page to an open end."""
+    parts = [part(size, f"p{number}", extra=toast) for number, size in enumerate(pages)]
+    ranges = cut(parts, Split(ranges=count))
+    for one in parts:
+        own = [piece for piece in ranges if piece.part == one]
+        if not ranges or one.bytes == 0:
+            assert own == []
+        else:
+            assert (own[0].first, own[-1].end) == (None, None)
+            assert [piece.end for piece in own[:-1]] == [piece.first for piece in own[1:]]
+            bounds = [0, *(piece.end or 0 for piece in own[:-1])]
+            assert bounds == sorted(set(bounds))
+
+
+def test_toast_counts() -> None:
+    """Ten pages with a megabyte beside them are as much work as a megabyte of pages."""
+    assert len(cut([part(10, extra=10 * 2**20)], Split(bytes=2**21))) == 6
+
+
+def test_foreign_parts_and_parts_of_another_access_method_are_ranges_by_themselves() -> None:
+    """Their rows have no place by which a range could be found."""
+    foreign, columnar = part(0, "f", "f"), Part("public", "c", "r", 0, 10**6)
+    assert cut([part(100), foreign, columnar], Split(ranges=2)) == (
+        PageRange(part(100), None, None, 100 * PAGE),
+        PageRange(foreign, None, None, 0),
+        PageRange(columnar, None, None, 10**6),
+    )
+
+
+def test_one_part_that_may_not_be_read_by_itself_keeps_the_table_whole() -> None:
+    """The parent's privileges and row security hold for the whole."""
+    assert cut([part(100), part(100, "other", may_cut=False)], Split(ranges=4)) == ()
