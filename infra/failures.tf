@@ -56,6 +56,42 @@ resource "aws_cloudwatch_event_target" "topic" {
   }
 }
 
+# An execution that timed out or was aborted could not run its Abort; the ledger hears of it here.
+resource "aws_cloudwatch_event_rule" "stopped" {
+  name        = "${var.name}-stopped"
+  description = "An execution of ${var.name} timed out or was aborted"
+  tags        = var.tags
+
+  event_pattern = jsonencode(merge(local.failed_execution_pattern, {
+    detail = {
+      status          = ["TIMED_OUT", "ABORTED"]
+      stateMachineArn = [local.machine_arn]
+    }
+  }))
+}
+
+resource "aws_cloudwatch_event_target" "abort" {
+  rule = aws_cloudwatch_event_rule.stopped.name
+  arn  = module.image_function["abort"].arn
+
+  input_transformer {
+    input_paths    = { run_id = "$.detail.name", status = "$.detail.status" }
+    input_template = "{\"run_id\": \"<run_id>\", \"error\": \"the execution is <status>\"}"
+  }
+
+  dead_letter_config {
+    arn = aws_sqs_queue.undelivered.arn
+  }
+}
+
+resource "aws_lambda_permission" "stopped" {
+  statement_id  = "StoppedExecutions"
+  action        = "lambda:InvokeFunction"
+  function_name = module.image_function["abort"].name
+  principal     = "events.amazonaws.com"
+  source_arn    = aws_cloudwatch_event_rule.stopped.arn
+}
+
 resource "aws_sns_topic" "this" {
   count = var.topic_arn == null ? 1 : 0
 

@@ -21,7 +21,7 @@ module "image_function" {
   image                = var.image
   image_config         = { entry_point = var.function_entry_point, command = ["etl.functions.${each.key}"] }
   architecture         = var.architecture
-  environment          = merge(local.environment, { ETL_PUBLISH_DEADLINE = "600" }, var.environment)
+  environment          = local.environment
   timeout_seconds      = each.value.seconds
   memory_mb            = each.value.memory
   statements           = local.job_statements

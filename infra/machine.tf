@@ -25,9 +25,9 @@ locals {
     NotifierFunction      = module.notifier.arn
   }
 
-  # What only one kind of compute has.
+  # What only one kind of compute has. The holder of the snapshot is not put on Spot: without it the night is lost.
   compute_names = merge(
-    { for batch in module.batch : "JobQueue" => batch.queue_arn },
+    { for batch in module.batch : "JobQueue" => "{% $command = 'snapshot' ? '${batch.steady_queue_arn}' : '${batch.queue_arn}' %}" },
     { for batch in module.batch : "JobDefinition" => batch.job_definition_arn },
     { for fargate in module.fargate : "Cluster" => fargate.cluster_arn },
     { for fargate in module.fargate : "TaskDefinition" => fargate.task_definition_arn },
@@ -47,7 +47,7 @@ locals {
   on_spot = var.compute == "fargate" && var.fargate.spot
   arguments = merge(
     { for key, value in local.fragment.Arguments : key => value if !(local.on_spot && key == "LaunchType") },
-    { for key, value in { CapacityProviderStrategy = [{ CapacityProvider = "FARGATE_SPOT", Weight = 1 }] } : key => value if local.on_spot },
+    { for key, value in { CapacityProviderStrategy = [{ CapacityProvider = "{% $command = 'snapshot' ? 'FARGATE' : 'FARGATE_SPOT' %}", Weight = 1 }] } : key => value if local.on_spot },
   )
 
   template_names = merge(local.names, {

@@ -90,14 +90,14 @@ resource "aws_sqs_queue_policy" "undelivered" {
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
-      # The rule puts aside events of failed executions that neither the notifier nor the topic took.
+      # The rules put aside events that the notifier, the topic or the abort did not take.
       {
         Sid       = "UndeliveredEvents"
         Effect    = "Allow"
         Principal = { Service = "events.amazonaws.com" }
         Action    = "sqs:SendMessage"
         Resource  = aws_sqs_queue.undelivered.arn
-        Condition = { ArnEquals = { "aws:SourceArn" = aws_cloudwatch_event_rule.failed.arn } }
+        Condition = { ArnEquals = { "aws:SourceArn" = [aws_cloudwatch_event_rule.failed.arn, aws_cloudwatch_event_rule.stopped.arn] } }
       },
     ]
   })

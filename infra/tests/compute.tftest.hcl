@@ -27,6 +27,11 @@ run "batch" {
   }
 
   assert {
+    condition     = strcontains(aws_sfn_state_machine.nightly.definition, "{% $command = 'snapshot' ?")
+    error_message = "The holder of the snapshot must be on the queue without Spot."
+  }
+
+  assert {
     condition     = !strcontains(aws_sfn_state_machine.nightly.definition, "ComputeArguments") && !strcontains(aws_sfn_state_machine.nightly.definition, "$${")
     error_message = "No placeholder may be left."
   }

@@ -164,6 +164,23 @@ def _a_failure_is_told_once(made: Deployment, name: str, databases: Databases, s
     assert _matches(made, f"{name}-failed", aborted)
     assert made.functions[notifier](aborted) == {"told": True}
     assert len(served.posts) == 2
+    _an_abort_reaches_the_ledger(made, name, databases, aborted)
+
+
+def _an_abort_reaches_the_ledger(made: Deployment, name: str, databases: Databases, event: dict[str, Any]) -> None:
+    """The rule for what was stopped calls the abort with the run's name; the run is closed, as it says."""
+    assert _matches(made, f"{name}-stopped", event)
+    assert not _matches(made, f"{name}-stopped", event | {"detail": event["detail"] | {"status": "FAILED"}})
+    (target,) = made.client("events").list_targets_by_rule(Rule=f"{name}-stopped")["Targets"]
+    transformer = target["InputTransformer"]
+    given = transformer["InputTemplate"]
+    for key, path in transformer["InputPathsMap"].items():
+        given = given.replace(f"<{key}>", event["detail"][path.removeprefix("$.detail.")])
+    run_id = event["detail"]["name"]
+    databases.reporting.execute(f"UPDATE etl.runs SET status = 'running', error = NULL WHERE run_id = '{run_id}'")
+    made.functions[target["Arn"]](json.loads(given))
+    rows = databases.reporting.rows(f"SELECT status, error FROM etl.runs WHERE run_id = '{run_id}'")
+    assert rows == [("failed", "the execution is ABORTED")]
 
 
 _allowed: dict[str, set[str]] = {}

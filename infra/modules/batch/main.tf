@@ -1,4 +1,5 @@
-# AWS Batch: a queue of Spot first and on-demand behind it, and the job's definition with its roles.
+# AWS Batch: a queue of Spot first and on-demand behind it, one of on-demand alone that goes before it, and the job's
+# definition with its roles.
 
 data "aws_caller_identity" "this" {}
 data "aws_partition" "this" {}
@@ -70,6 +71,20 @@ resource "aws_batch_job_queue" "this" {
       order               = compute_environment_order.value.order
       compute_environment = aws_batch_compute_environment.this[compute_environment_order.key].arn
     }
+  }
+}
+
+# For what must not be interrupted, the holder of a run's snapshot: on-demand alone, and before what the other queue wants
+# of the environment that both have.
+resource "aws_batch_job_queue" "steady" {
+  name     = "${var.name}-steady"
+  state    = "ENABLED"
+  priority = 10
+  tags     = var.tags
+
+  compute_environment_order {
+    order               = 1
+    compute_environment = aws_batch_compute_environment.this["on-demand"].arn
   }
 }
 
@@ -219,7 +234,7 @@ locals {
 
   # ---- what the state machine needs to run a job and wait for it (.sync)
   start_statements = [
-    # Starts the job: this definition (each revision, for a deployment may come between two nights), on this queue.
+    # Starts the job: this definition (each revision, for a deployment may come between two nights), on these queues.
     {
       Sid    = "SubmitTheJob"
       Effect = "Allow"
@@ -228,6 +243,7 @@ locals {
         "arn:${local.partition}:batch:${local.region}:${local.account}:job-definition/${var.name}",
         "arn:${local.partition}:batch:${local.region}:${local.account}:job-definition/${var.name}:*",
         aws_batch_job_queue.this.arn,
+        aws_batch_job_queue.steady.arn,
       ]
     },
     # Ends it when the execution is aborted or times out. A job's ARN is not known beforehand.

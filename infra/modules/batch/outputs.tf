@@ -1,6 +1,11 @@
 output "queue_arn" {
-  description = "ARN of the job queue."
+  description = "ARN of the job queue: Spot first, where it is wanted, and on-demand."
   value       = aws_batch_job_queue.this.arn
+}
+
+output "steady_queue_arn" {
+  description = "ARN of the job queue of on-demand alone, for what must not be interrupted."
+  value       = aws_batch_job_queue.steady.arn
 }
 
 output "job_definition_arn" {
