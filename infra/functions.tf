@@ -12,6 +12,32 @@ locals {
   }
 }
 
+locals {
+  put_aside_statements = [
+    # Puts aside an event of EventBridge, which does not wait, when it could not be handled three times.
+    {
+      Sid      = "PutAsideUndelivered"
+      Effect   = "Allow"
+      Action   = ["sqs:SendMessage"]
+      Resource = [aws_sqs_queue.undelivered.arn]
+    },
+  ]
+}
+
+# The two that EventBridge calls, without waiting for the answer.
+resource "aws_lambda_function_event_invoke_config" "events" {
+  for_each = { notifier = module.notifier.name, abort = module.image_function["abort"].name }
+
+  function_name          = each.value
+  maximum_retry_attempts = 2
+
+  destination_config {
+    on_failure {
+      destination = aws_sqs_queue.undelivered.arn
+    }
+  }
+}
+
 module "image_function" {
   source   = "./modules/function"
   for_each = local.image_functions
@@ -24,7 +50,7 @@ module "image_function" {
   environment          = local.environment
   timeout_seconds      = each.value.seconds
   memory_mb            = each.value.memory
-  statements           = local.job_statements
+  statements           = concat(local.job_statements, [for statement in local.put_aside_statements : statement if each.key == "abort"])
   subnet_ids           = var.subnet_ids
   security_group_ids   = local.security_group_ids
   log_retention_days   = var.log_retention_days
@@ -36,25 +62,23 @@ module "image_function" {
 module "notifier" {
   source = "./modules/function"
 
-  name        = "${var.name}-notifier"
-  description = "Tells Slack how a run ended"
-  # EventBridge calls it and does not wait.
-  dead_letter_queue_arn = aws_sqs_queue.undelivered.arn
-  zip                   = var.notifier_zip
-  handler               = var.notifier_handler
-  architecture          = var.zip_architecture
-  timeout_seconds       = 110
-  log_retention_days    = var.log_retention_days
-  log_kms_key_arn       = local.log_key
-  permissions_boundary  = var.permissions_boundary
-  tags                  = var.tags
+  name                 = "${var.name}-notifier"
+  description          = "Tells Slack how a run ended"
+  zip                  = var.notifier_zip
+  handler              = var.notifier_handler
+  architecture         = var.zip_architecture
+  timeout_seconds      = 110
+  log_retention_days   = var.log_retention_days
+  log_kms_key_arn      = local.log_key
+  permissions_boundary = var.permissions_boundary
+  tags                 = var.tags
 
   environment = {
     SLACK_PARAMETER_PATH = module.slack.path
     LOG_GROUP            = local.job_log_group
   }
 
-  statements = concat(module.slack.read_statements, [
+  statements = concat(module.slack.read_statements, local.put_aside_statements, [
     # An event of a failed execution may lack the error that says whether Slack was told already.
     {
       Sid      = "DescribeExecutions"

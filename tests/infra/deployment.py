@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+from urllib.request import Request, urlopen
 
 import boto3
 from moto.awslambda_simple.models import lambda_simple_backends
@@ -237,6 +238,8 @@ def deployment(folder: Path) -> Iterator[Deployment]:
         stack.enter_context(gaps.filled())
         stack.enter_context(patch.object(DomainDispatcherApplication, "__call__", _recorded(recorder)))
         aws = stack.enter_context(interpreter(functions, jobs))
+        # moto keeps what it has per process, and another deployment may have been here.
+        urlopen(Request(f"{aws.endpoint}/moto-api/reset", method="POST")).close()
         terraform = Terraform(folder, cloud.account(aws.endpoint) | {"AWS_MAX_ATTEMPTS": "3"})
         yield Deployment(aws, terraform, recorder, jobs, functions, stack)
 

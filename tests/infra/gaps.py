@@ -20,7 +20,7 @@ from moto.batch.models import BatchBackend
 from moto.codebuild import responses as codebuild
 from moto.core.config import default_user_config
 from moto.core.responses import ActionResult
-from moto.ec2.models.security_groups import SecurityRule
+from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.iam.models import iam_backends
 from moto.logs.responses import LogsResponse
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
@@ -41,7 +41,7 @@ def filled() -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(patch.dict(default_user_config, _CONFIGURATION))
         stack.enter_context(patch.object(BatchBackend, "create_compute_environment", _with_service_role))
-        stack.enter_context(patch.object(SecurityRule, "description", property(_description)))
+        stack.enter_context(patch.object(SecurityGroupRule, "description", property(_description)))
         stack.enter_context(patch.object(codebuild, "_validate_required_params_source", _no_source_is_a_source))
         for name, function in {
             "validate_state_machine_definition": _validate,

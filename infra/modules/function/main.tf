@@ -28,16 +28,6 @@ locals {
     },
   ]
 
-  dead_letter_statements = [for statement in [
-    # Puts aside the event of a call that nobody waits for, when it failed three times.
-    {
-      Sid      = "PutAsideUndelivered"
-      Effect   = "Allow"
-      Action   = ["sqs:SendMessage"]
-      Resource = [var.dead_letter_queue_arn]
-    },
-  ] : statement if var.dead_letter_queue_arn != null]
-
   vpc_statements = [for statement in [
     # Lambda makes the function's network interfaces in the function's name.
     {
@@ -103,13 +93,13 @@ resource "aws_iam_role_policy" "this" {
   role = aws_iam_role.this.id
   policy = jsonencode({
     Version   = "2012-10-17"
-    Statement = concat(local.own_statements, local.vpc_statements, local.dead_letter_statements, var.statements)
+    Statement = concat(local.own_statements, local.vpc_statements, var.statements)
   })
 }
 
 resource "aws_lambda_function" "this" {
   # checkov:skip=CKV_AWS_115: the state machine bounds how many run at once; a reservation would take from the account's pool
-  # checkov:skip=CKV_AWS_116: callers wait for the answer, but for the notifier's, which has a queue
+  # checkov:skip=CKV_AWS_116: callers wait for the answer; those that do not are given a queue where they are made
   # checkov:skip=CKV_AWS_173: the variables hold no secret (validated), and Lambda encrypts them at rest with its own key
   # checkov:skip=CKV_AWS_272: images cannot be signed so; what runs is named by digest, the zips by their hash
   function_name = var.name
@@ -155,14 +145,6 @@ resource "aws_lambda_function" "this" {
 
   tracing_config {
     mode = "Active"
-  }
-
-  dynamic "dead_letter_config" {
-    for_each = var.dead_letter_queue_arn == null ? [] : [var.dead_letter_queue_arn]
-
-    content {
-      target_arn = dead_letter_config.value
-    }
   }
 
   # It may be called as soon as it exists, and must be able to attach to the VPC before.

@@ -113,12 +113,6 @@ variable "security_group_ids" {
   default     = []
 }
 
-variable "dead_letter_queue_arn" {
-  description = "Queue for events that the function could not handle when nobody waited for its answer; null for none."
-  type        = string
-  default     = null
-}
-
 variable "log_retention_days" {
   description = "Days that log lines are kept."
   type        = number

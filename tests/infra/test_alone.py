@@ -1,0 +1,135 @@
+"""The examples without the nightly machine, and the one behind endpoints: applied in moto, planned again, destroyed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto.events.models import EventPattern
+
+from tests import asl
+from tests.infra.deployment import ACCOUNT, IMAGE, Deployment, deployment, given, network
+from tests.infra.policies import Call, allowed
+from tests.infra.terraform import installed, workspace
+
+pytestmark = [pytest.mark.deploys, pytest.mark.xdist_group("deploys")]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what a deployment needs."""
+    installed()
+    return workspace(tmp_path_factory.mktemp("alone"))
+
+
+@contextmanager
+def _applied(source: Path, example: str, *wanted: str, **values: Any) -> Iterator[Deployment]:
+    """Applies an example, plans again, and destroys it at the block's end; ``wanted`` are the network's values."""
+    with deployment(source / "examples" / example) as made:
+        terraform = made.terraform.init()
+        there = network(made)
+        there["security_group_ids"] = [there["databases"]["shop"]["security_group_id"]]
+        there["route_table_ids"] = [made.client("ec2").describe_route_tables()["RouteTables"][0]["RouteTableId"]]
+        given(made, image=IMAGE, tables="orders", **{name: there[name] for name in wanted}, **values)
+        terraform("apply", "-no-color", "-auto-approve", "-input=false")
+        assert terraform.changes() == []
+        yield made
+        terraform("destroy", "-no-color", "-auto-approve", "-input=false")
+        assert terraform("state", "list").stdout == ""
+
+
+def test_a_scheduled_task_needs_no_state_machine(source: Path) -> None:
+    """The schedule may run the task that it names, with its roles; what fails, or never starts, reaches the topic."""
+    with _applied(source, "minimal", "subnet_ids", "security_group_ids") as made:
+        name = "nightly-etl-minimal"
+        target = made.client("scheduler").get_schedule(Name=name)["Target"]
+        task = made.client("ecs").describe_task_definition(taskDefinition=target["EcsParameters"]["TaskDefinitionArn"])
+        roles = [task["taskDefinition"][key] for key in ("taskRoleArn", "executionRoleArn")]
+        to_tasks = {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
+        calls = [
+            Call("", "ecs:RunTask", target["EcsParameters"]["TaskDefinitionArn"], {"ecs:cluster": target["Arn"]}),
+            *(Call("", "iam:PassRole", role, to_tasks) for role in roles),
+            Call("", "sqs:SendMessage", target["DeadLetterConfig"]["Arn"]),
+        ]
+        statements = made.roles()[f"{name}-schedule"]
+        assert [str(call) for call in calls if not allowed(call, statements)] == []
+
+        pattern = EventPattern.load(made.client("events").describe_rule(Name=f"{name}-task-failed")["EventPattern"])
+        matched = {case: pattern.matches_event(event) for case, event in _events(target).items()}
+        assert matched == {
+            "done": False,
+            "failed": True,
+            "bad configuration": True,
+            "never started": True,
+            "Spot took it": True,
+            "running": False,
+            "another's task": False,
+        }
+        (told,) = made.client("events").list_targets_by_rule(Rule=f"{name}-task-failed")["Targets"]
+        assert told["Arn"].endswith(f":{name}-failures")
+
+
+def _events(target: dict[str, Any]) -> dict[str, Any]:
+    """Gives events as ECS sends them (Developer Guide, "Amazon ECS task state change events"), by what happened.
+
+    EventBridge looks into lists of objects, moto does not: a list of containers stands as one with a list of values.
+    """
+
+    def event(exit_codes: list[int], stop_code: str, status: str = "STOPPED", family: str = "") -> dict[str, Any]:
+        definition = target["EcsParameters"]["TaskDefinitionArn"].replace(
+            "nightly-etl-minimal", family or "nightly-etl-minimal"
+        )
+        detail = {
+            "clusterArn": target["Arn"],
+            "taskArn": f"arn:aws:ecs:eu-central-1:{ACCOUNT}:task/nightly-etl-minimal/0123456789abcdef",
+            "taskDefinitionArn": definition,
+            "lastStatus": status,
+            "stopCode": stop_code,
+            "containers": {"exitCode": exit_codes, "name": ["etl"]} if exit_codes else {"name": ["etl"]},
+        }
+        return {"source": "aws.ecs", "detail-type": "ECS Task State Change", "detail": detail}
+
+    ended = "EssentialContainerExited"
+    return {
+        "done": event([0], ended),
+        "failed": event([1], ended),
+        "bad configuration": event([2], ended),
+        "never started": event([], "TaskFailedToStart"),
+        "Spot took it": event([143], "SpotInterruption"),
+        "running": event([], "", "RUNNING"),
+        "another's task": event([1], ended, family="nightly-etl-minimal-two"),
+    }
+
+
+def test_a_job_waits_for_another(source: Path) -> None:
+    """Both submissions are as Batch's API has them, and the second names the first."""
+    with _applied(source, "batch-dependencies", "subnet_ids", "security_group_ids") as made:
+        (machine,) = made.client("stepfunctions").list_state_machines()["stateMachines"]
+        said = made.client("stepfunctions").describe_state_machine(stateMachineArn=machine["stateMachineArn"])
+        states = json.loads(said["definition"])["States"]
+        requests = {
+            name: asl.request("batch", asl.value(state["Arguments"], {"copy": "job-1"}))
+            for name, state in states.items()
+        }
+        assert requests["Verify"]["dependsOn"] == [{"jobId": "job-1"}]
+        assert requests["Verify"]["containerOverrides"]["command"] == ["verify"]
+        statements = made.roles()["nightly-etl-chain"]
+        for request in requests.values():
+            for resource in (request["jobQueue"], request["jobDefinition"]):
+                assert allowed(Call("", "batch:SubmitJob", resource), statements)
+
+
+def test_subnets_without_nat_have_what_the_job_needs(source: Path) -> None:
+    """An endpoint each for settings, key, image, logs and roles; the job's group lets it reach nothing else."""
+    wanted = ("vpc_id", "subnet_ids", "databases", "route_table_ids")
+    with _applied(source, "private-subnets", *wanted) as made:
+        there = made.client("ec2").describe_vpc_endpoints()["VpcEndpoints"]
+        services = {one["ServiceName"].removeprefix("com.amazonaws.eu-central-1.") for one in there}
+        assert services == {"ssm", "kms", "ecr.api", "ecr.dkr", "logs", "sts", "s3"}
+        groups = made.client("ec2").describe_security_groups()["SecurityGroups"]
+        (job,) = (one for one in groups if one["GroupName"].startswith("nightly-etl-job-"))
+        assert not [one for rule in job["IpPermissionsEgress"] for one in rule["IpRanges"]]
