@@ -108,20 +108,23 @@ resource "aws_sns_topic_policy" "this" {
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
-      # The rule publishes failed executions, and this account's alarms publish theirs.
+      # The rule publishes failed executions. EventBridge's guide: no conditions in a topic's policy, they never hold.
       {
-        Sid       = "FailedExecutionsAndAlarms"
+        Sid       = "FailedExecutions"
         Effect    = "Allow"
-        Principal = { Service = ["events.amazonaws.com", "cloudwatch.amazonaws.com"] }
+        Principal = { Service = "events.amazonaws.com" }
+        Action    = "sns:Publish"
+        Resource  = aws_sns_topic.this[0].arn
+      },
+      # This deployment's alarms publish.
+      {
+        Sid       = "Alarms"
+        Effect    = "Allow"
+        Principal = { Service = "cloudwatch.amazonaws.com" }
         Action    = "sns:Publish"
         Resource  = aws_sns_topic.this[0].arn
         Condition = {
-          ArnLike = {
-            "aws:SourceArn" = [
-              aws_cloudwatch_event_rule.failed.arn,
-              "arn:${local.partition}:cloudwatch:${local.region}:${local.account}:alarm:${var.name}-*",
-            ]
-          }
+          ArnLike = { "aws:SourceArn" = "arn:${local.partition}:cloudwatch:${local.region}:${local.account}:alarm:${var.name}-*" }
         }
       },
     ]

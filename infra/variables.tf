@@ -325,7 +325,7 @@ variable "schedule" {
 }
 
 variable "shards" {
-  description = "How many shards to plan, or the shards themselves: [\"orders,items\", \"audit.*\"] is not it; lists of tables are, [[\"orders\", \"items\"], [\"audit.log\"]]."
+  description = "How many shards to plan, or the shards by hand, each a list of tables: [[\"orders\", \"items\"], [\"audit.*\"]]."
   type        = any
   default     = 4
 

@@ -43,6 +43,7 @@ def filled() -> Iterator[None]:
         stack.enter_context(patch.object(BatchBackend, "create_compute_environment", _with_service_role))
         stack.enter_context(patch.object(SecurityGroupRule, "description", property(_description)))
         stack.enter_context(patch.object(codebuild, "_validate_required_params_source", _no_source_is_a_source))
+        stack.enter_context(patch.object(codebuild.CodeBuildResponse, "create_project", _with_its_limit))
         for name, function in {
             "validate_state_machine_definition": _validate,
             "list_state_machine_versions": lambda _self: ActionResult({"stateMachineVersions": []}),
@@ -81,6 +82,19 @@ _validate_source = codebuild._validate_required_params_source
 def _no_source_is_a_source(source: dict[str, Any]) -> None:
     if source.get("type") != "NO_SOURCE":
         _validate_source(source)
+
+
+_create_project = codebuild.CodeBuildResponse.create_project
+
+
+def _with_its_limit(self: Any) -> Any:
+    made = _create_project(self)
+    limit = self._get_param("concurrentBuildLimit")
+    if limit is not None:
+        self.codebuild_backend.codebuild_projects[self._get_param("name")].project_metadata["concurrentBuildLimit"] = (
+            limit
+        )
+    return made
 
 
 def _validate(self: Any) -> ActionResult:

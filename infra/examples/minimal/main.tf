@@ -69,11 +69,19 @@ resource "aws_sns_topic_policy" "failures" {
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
-      # The rule publishes failed tasks, and the alarm publishes what could not be started.
+      # The rule publishes failed tasks. EventBridge's guide: no conditions in a topic's policy, they never hold.
       {
-        Sid       = "FailedTasksAndAlarms"
+        Sid       = "FailedTasks"
         Effect    = "Allow"
-        Principal = { Service = ["events.amazonaws.com", "cloudwatch.amazonaws.com"] }
+        Principal = { Service = "events.amazonaws.com" }
+        Action    = "sns:Publish"
+        Resource  = aws_sns_topic.failures.arn
+      },
+      # The alarm publishes what could not be started.
+      {
+        Sid       = "Alarms"
+        Effect    = "Allow"
+        Principal = { Service = "cloudwatch.amazonaws.com" }
         Action    = "sns:Publish"
         Resource  = aws_sns_topic.failures.arn
         Condition = { StringEquals = { "aws:SourceAccount" = data.aws_caller_identity.this.account_id } }

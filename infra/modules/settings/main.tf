@@ -47,14 +47,14 @@ resource "aws_kms_key" "this" {
           }
         }
       },
-      # EventBridge (failed executions and tasks) and CloudWatch (alarms) publish to the encrypted topic.
+      # EventBridge (failed executions and tasks) and CloudWatch (alarms) publish to the encrypted topic. EventBridge gives
+      # no source with it, so a condition on one would never hold, and the message would be lost.
       {
         Sid       = "EventsAndAlarmsToTopic"
         Effect    = "Allow"
         Principal = { Service = ["events.amazonaws.com", "cloudwatch.amazonaws.com"] }
         Action    = ["kms:Decrypt", "kms:GenerateDataKey*"]
         Resource  = "*"
-        Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
       },
     ]
   })
