@@ -6,13 +6,14 @@ import compileall
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
 import etl
 from benchmarks import chart, report
 from benchmarks.results import Outcome, Results, load, save
-from benchmarks.rounds import SETTINGS, measured
+from benchmarks.rounds import SETTINGS, Work, measured, missing
 from benchmarks.scenarios import SCENARIOS, Scenario, wanted
 from benchmarks.tools import Unavailable
 
@@ -31,46 +32,43 @@ KEYS = sorted({one.key for one in SCENARIOS} | {one.key.partition("-")[0] for on
 @click.option("--again", is_flag=True, help="Forget what was measured, instead of going on where it stopped.")
 @click.option("--name", help="The results' file name; full or quick by default.")
 @click.option("--report", "only_report", is_flag=True, help="Measure nothing: write tables and chart from the JSON.")
-def main(
-    full: bool,
-    only: tuple[str, ...],
-    peer: tuple[str, ...],
-    scale: float | None,
-    rounds: int | None,
-    deadline: float,
-    again: bool,
-    name: str | None,
-    only_report: bool,
-) -> None:
+def main(full: bool, only: tuple[str, ...], name: str | None, only_report: bool, **more: Any) -> None:
     """Measure the same copies by this tool and by its peers, in turns, and write what came out.
 
-    After an interruption, the same command goes on with the rounds that are missing.
+    After an interruption, the same command goes on with the copies that are missing.
     """
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     compileall.compile_dir(str(Path(etl.__file__).parent), quiet=1)  # as in the image
     file = RESULTS / f"{name or ('full' if full else 'quick')}.json"
     results = load(file)
     for scenario in [] if only_report else wanted(only, full):
-        work = replace(scenario, peers=tuple(one for one in scenario.peers if one in peer)) if peer else scenario
-        size = scale or (1.0 if full else scenario.quick)
-        _measure(work, results, size, rounds or (work.rounds if full else work.quick_rounds), deadline, again, file)
+        _measure(_work(scenario, full, **more), results, file, more["again"])
     _write(results, file)
 
 
-def _measure(
-    scenario: Scenario, results: Results, scale: float, rounds: int, deadline: float, again: bool, file: Path
-) -> None:
-    known = results.get(scenario.key)
-    if again or known is None or known.scale != scale:
-        known = Outcome(scenario.title, scale, report.machine(SETTINGS))
-    print(f"{scenario.key}: {scenario.title}; scale {scale:g}, {len(known.rounds)} of {rounds} rounds are there")
-    if len(known.rounds) >= rounds:
+def _work(
+    scenario: Scenario, full: bool, peer: tuple[str, ...], scale: float | None, rounds: int | None, **more: Any
+) -> Work:
+    chosen = replace(scenario, peers=tuple(one for one in scenario.peers if one in peer)) if peer else scenario
+    size = 1.0 if full else scenario.quick
+    return Work(chosen, scale or size, rounds or (scenario.rounds if full else scenario.quick_rounds), more["deadline"])
+
+
+def _measure(work: Work, results: Results, file: Path, again: bool) -> None:
+    key, title = work.scenario.key, work.scenario.title
+    known = results.get(key)
+    if again or known is None or known.scale != work.scale:
+        known = Outcome(title, work.scale, report.machine(SETTINGS))
+    left = sum(len(missing(work, known, number)) for number in range(work.rounds))
+    print(f"{key}: {title}; scale {work.scale:g}, {left} copies to measure")
+    if not left:
         return
-    results[scenario.key] = known
+    results[key] = known
+    known.missing.clear()  # who failed before may do better now
     try:
-        measured(scenario, known, scale, rounds, deadline, lambda: save(results, file))
+        measured(work, known, lambda: save(results, file))
     except Unavailable as error:
-        print(f"  -  {error}")
+        print(f"  {error}")
         known.missing["all"] = str(error)
     save(results, file)
 
@@ -78,7 +76,7 @@ def _measure(
 def _write(results: Results, file: Path) -> None:
     text = report.markdown(results)
     file.with_suffix(".md").write_text(text, encoding="utf-8")
-    if "a" in results and results["a"].rounds:
+    if "a" in results and results["a"].cases:
         file.with_suffix(".svg").write_text(chart.svg(results["a"]), encoding="utf-8")
     print(f"\n{text}\nwritten: {file.with_suffix('.*')}")
 

@@ -16,7 +16,9 @@ STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #57606a } .title { font-size: 14px; font-weight: 600 }
 .bar { fill: #a8b3bd } .ours { fill: #2f81f7 } .name-ours { font-weight: 600 }
 .spread, .limit { stroke: #57606a; stroke-width: 1 } .limit { stroke-dasharray: 3 3 }
-@media (prefers-color-scheme: dark) { text { fill: #9198a1 } .bar { fill: #4b535d } .spread, .limit { stroke: #9198a1 } }
+@media (prefers-color-scheme: dark) {
+  text { fill: #9198a1 } .bar { fill: #4b535d } .spread, .limit { stroke: #9198a1 }
+}
 """
 
 
@@ -52,8 +54,8 @@ def _bar(name: str, spread: Spread, top: int, per_second: float) -> Iterator[str
     kind = "ours" if name.startswith(OURS) else "theirs"
     middle = top + ROW / 2
     yield f'<text x="{LEFT - 8}" y="{middle + 4:.0f}" text-anchor="end" class="name-{kind}">{escape(name)}</text>'
-    length = spread.median * per_second
-    yield f'<rect x="{LEFT}" y="{top + 4}" width="{length:.1f}" height="{ROW - 8}" class="bar {"ours" if kind == "ours" else ""}"/>'
+    box = f'x="{LEFT}" y="{top + 4}" width="{spread.median * per_second:.1f}" height="{ROW - 8}"'
+    yield f'<rect {box} class="bar {kind}"/>'
     low, high = (LEFT + value * per_second for value in (spread.low, spread.high))
     yield f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{middle:.1f}" y2="{middle:.1f}" class="spread"/>'
     yield f'<text x="{high + 6:.1f}" y="{middle + 4:.0f}">{_seconds(spread.median)}</text>'

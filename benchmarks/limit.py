@@ -19,11 +19,11 @@ SESSIONS = 2
 
 
 def main(source: str, target: str, folder: Path, names: list[str]) -> dict[str, float]:
-    """Copies tables that exist empty in the target, and builds the source's indexes there; gives each step's seconds."""
+    """Fills tables that are empty in the target, and builds the source's indexes there; gives each step's seconds."""
     folder.chmod(0o777)  # the servers run as another user
     with psycopg.connect(source) as connection:
         indexes = [row[0] for row in connection.execute(_INDEXES)]
-        sizes = dict(connection.execute(_SIZES).fetchall())
+        sizes: dict[str, int] = dict(connection.execute(_SIZES).fetchall())
     largest_first = sorted(names, key=lambda name: -sizes[name])
     return {
         "out": _timed(lambda name: _run(source, f"COPY {name} TO '{folder / name}' (FORMAT binary)"), largest_first),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 SAMPLING = 0.05
-"""Seconds between two looks at the clients' memory; the kernel keeps each one's peak, so a look seldom comes too late."""
+"""Seconds between two looks at the clients' memory; the kernel keeps each one's peak, so few looks come too late."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ PIECE = 256 << 10
 
 
 def secure(servers: Iterable[Server], folder: Path) -> Path:
-    """Gives servers a certificate for 127.0.0.1, so that they take TLS beside plain connections; gives its authority's file."""
+    """Makes servers take TLS beside plain connections, with a certificate for 127.0.0.1; gives its authority's file."""
     authority = trustme.CA()
     for server in servers:
         issued, owner = authority.issue_cert("127.0.0.1", "localhost"), server.data.stat()

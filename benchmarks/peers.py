@@ -1,8 +1,8 @@
 """Who copies: this tool as its users start it, its peers at their best documented settings, and the limit.
 
-A peer is a bash script. It finds ``$SOURCE`` and ``$TARGET`` (URLs), ``$NAMES`` (the tables, a line each), ``$WORK`` (an
-empty folder), ``$CLIENTS`` (benchmarks/clients) and, first on its PATH, what was installed for it and then the servers'
-own programs. The target database is empty when it starts. Where a tool leaves out the tables' definitions, as anything
+A peer is a bash script. It finds ``$SOURCE`` and ``$TARGET`` (URLs), ``$NAMES`` (the tables, a line each), ``$WORK``
+(an empty folder), ``$CLIENTS`` (benchmarks/clients) and, first on its PATH, what was installed for it and then the
+servers' own programs. The target database is empty when it starts. Where a tool leaves out the tables' definitions, as anything
 that moves rows alone does, ``pg_dump`` brings them, for that is what whoever uses it would do.
 """
 
@@ -94,6 +94,8 @@ sling=$(python -c 'import sling_linux_amd64 as s, pathlib; print(pathlib.Path(s.
 "$sling" run -r "$WORK/replication.yaml"
 """
 
+_DLT = ("connectorx==0.4.6", "pyarrow==26.0.1", "sqlalchemy==2.1.9", "psycopg[binary]==3.3.9")
+
 ETL = Peer("etl run", ours, _ETL, parts=_etl_parts)
 
 PEERS: dict[str, Peer] = {
@@ -130,14 +132,14 @@ PEERS: dict[str, Peer] = {
         Peer("pgcopydb", Debian(("pgcopydb", "libpq5", "libgc1")), _PGCOPYDB, (ATOMIC,)),
         Peer(
             "sling",
-            Pypi(("sling-linux-amd64",)),
+            Pypi(("sling-linux-amd64==1.4.11",)),
             _SLING,
             (INDEXES, TYPES, SNAPSHOT, ATOMIC, ANALYZE),
             indexes=False,
         ),
         Peer(
             "dlt",
-            Pypi(("dlt[postgres,sql_database]==1.31.0", "connectorx==0.4.6", "pyarrow==26.0.1", "sqlalchemy==2.1.9")),
+            Pypi(("dlt[postgres,sql_database]==1.31.0", *_DLT)),
             'exec python "$CLIENTS/dlt_copy.py"',
             (INDEXES, TYPES, SNAPSHOT, ATOMIC, ANALYZE),
             indexes=False,

@@ -119,8 +119,8 @@ def markdown(results: Results) -> str:
 def _head(results: Results) -> Iterator[str]:
     yield "# Benchmarks"
     yield ""
-    yield "Every figure is min – **median** – max of its rounds; a ratio is that of the medians, between the least and the"
-    yield "greatest of one round. How it is measured: [NOTES.md](../NOTES.md)."
+    yield "Every figure is min – **median** – max of its rounds; a ratio is that of the medians, between the least and"
+    yield "the greatest of one round. How it is measured: [NOTES.md](../NOTES.md)."
     yield ""
     if small := {key: one.scale for key, one in sorted(results.items()) if one.scale != 1}:
         sizes = ", ".join(f"{key} {scale:g}" for key, scale in small.items())
@@ -144,8 +144,8 @@ def _table(key: str, outcome: Outcome) -> Iterator[str]:
     yield ""
     yield f"{_said(outcome)}"
     yield ""
-    if outcome.rounds:
-        yield f"| | wall s | `{OURS}` is | client CPU s | CPU s a GB | peak MB | indexes | types | what it does not do |"
+    if outcome.cases:
+        yield f"| | wall s | `{OURS}` is | client CPU s | a GB | peak MB | indexes | types | what it does not do |"
         yield "|---|---|---|---|---|---|---|---|---|"
         for case in sorted(outcome.cases, key=lambda name: _median(outcome, name)):
             yield _row(outcome, case)
@@ -180,12 +180,13 @@ def _row(outcome: Outcome, case: str) -> str:
         f"{spreads[2].median:.0f}",
         f"{runs[-1].indexes:.0%}",
         f"{runs[-1].types:.0%}",
-        ", ".join(_peer(case)),
+        ", ".join(_lacks(case)),
     ]
     return f"| {' | '.join(cells)} |"
 
 
-def _peer(case: str) -> tuple[str, ...]:
+def _lacks(case: str) -> tuple[str, ...]:
+    """Gives what a case's peer does not do; its way may follow the peer's name."""
     found = max((name for name in PEERS if case.startswith(name)), key=len, default=None)
     return PEERS[found].lacks if found else ()
 

@@ -52,7 +52,7 @@ class Outcome:
         return Spread.of(values) if values else None
 
     def ratio(self, case: str, beside: str, value: Value) -> Spread | None:
-        """Gives a case's figures as a part of another's in the same round; the middle one is the ratio of the medians."""
+        """Gives a case's figures as a part of another's in one round; the middle one is the ratio of the medians."""
         both = [(value(one[case]), value(one[beside])) for one in self.rounds if case in one and beside in one]
         if not both:
             return None

@@ -1,8 +1,7 @@
-"""Runs a scenario: two servers, the data, and round after round of every peer, in an order that turns round each time."""
+"""Runs a scenario: two servers, the data, and rounds of every peer, in an order that turns round each time."""
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -79,92 +78,115 @@ def _urls(stack: ExitStack, source: Server, target: Server, way: Way, authority:
     )
 
 
-def measured(
-    scenario: Scenario, outcome: Outcome, scale: float, rounds: int, deadline: float, keep: Callable[[], None]
-) -> None:
-    """Fills an outcome up to so many rounds; ``keep`` is called after each, so that what was measured is not lost.
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A scenario, and how much of it: the part of the rows, the rounds, the seconds that one copy may take."""
 
-    A peer that cannot be had, fails or arrives with other rows is written down with the reason, and measured no more.
+    scenario: Scenario
+    scale: float
+    rounds: int
+    deadline: float
+
+
+def measured(work: Work, outcome: Outcome, keep: Callable[[], None]) -> None:
+    """Fills what is missing of an outcome's rounds; ``keep`` is called after each copy, so that it is not lost.
+
+    A peer that cannot be had, fails or arrives with other rows is written down with the reason, and measured no more
+    this time. Raises Unavailable where there are no such servers.
     """
-    with started(scenario) as servers:
-        tools = dict(_installed(scenario, servers, outcome))
-        contents = data.make(servers.source, scenario.tables, scale)
-        outcome.tables, outcome.rows = len(contents.rows), sum(contents.rows.values())
+    with started(work.scenario) as servers:
+        stand = _Stand(work, outcome, servers, data.make(servers.source, work.scenario.tables, work.scale))
+        outcome.tables, outcome.rows = len(stand.expected.rows), sum(stand.expected.rows.values())
         outcome.bytes = data.size(servers.source)
         outcome.postgres = servers.source.psql("SHOW server_version")
-        while len(outcome.rounds) < rounds:
-            number = len(outcome.rounds)
-            order = scenario.cases if number % 2 == 0 else scenario.cases[::-1]
-            outcome.rounds.append(dict(_round(servers, tools, contents, outcome, order, deadline)))
-            keep()
+        tools = dict(stand.tools())
+        for number in range(work.rounds):
+            if number == len(outcome.rounds):
+                outcome.rounds.append({})
+            cases = [case for case in missing(work, outcome, number) if case.peer in tools]
+            for case in cases if number % 2 == 0 else cases[::-1]:
+                stand.measure(case, tools[case.peer], number)
+                keep()
 
 
-def _installed(scenario: Scenario, servers: Servers, outcome: Outcome) -> Iterator[tuple[str, Tool]]:
-    for name in scenario.peers:
+def missing(work: Work, outcome: Outcome, number: int) -> list[Case]:
+    """Gives the cases that a round has not measured yet."""
+    done = outcome.rounds[number] if number < len(outcome.rounds) else {}
+    return [case for case in work.scenario.cases if case.name not in done]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stand:
+    """Where the peers compete: the servers, what the source holds, and the outcome that fills."""
+
+    work: Work
+    outcome: Outcome
+    servers: Servers
+    expected: Contents
+
+    def tools(self) -> Iterator[tuple[str, Tool]]:
+        """Installs the peers; those that cannot be had are missing."""
+        for name in self.work.scenario.peers:
+            try:
+                tool = PEERS[name].install(cache_folder(), self.servers.source.bin)
+            except Unavailable as error:
+                self.miss(name, f"not to be had here: {error}")
+            else:
+                self.outcome.versions[name] = tool.version
+                yield name, tool
+
+    def measure(self, case: Case, tool: Tool, number: int) -> None:
+        """Adds a case's run to a round, unless it has failed before."""
+        if case.name in self.outcome.missing:
+            return
         try:
-            tool = PEERS[name].install(cache_folder(), servers.source.bin)
-        except Unavailable as error:
-            _missing(outcome, name, f"not to be had here: {error}")
-        else:
-            outcome.versions[name] = tool.version
-            yield name, tool
-
-
-def _round(
-    servers: Servers, tools: dict[str, Tool], expected: Contents, outcome: Outcome, order: list[Case], deadline: float
-) -> Iterator[tuple[str, Run]]:
-    for case in order:
-        if case.name in outcome.missing or case.peer not in tools:
-            continue
-        try:
-            run = _copied(servers, PEERS[case.peer], tools[case.peer], case.way, expected, deadline)
+            run = self.copied(case, tool)
         except Failed as error:
-            _missing(outcome, case.name, str(error))
+            self.miss(case.name, str(error))
         else:
-            print(
-                f"  {len(outcome.rounds) + 1}  {case.name:36} {run.wall:8.2f} s  cpu {run.cpu:7.2f} s  {run.peak >> 20:5} MiB"
-            )
-            yield case.name, run
+            print(f"  {number + 1} {case.name:45} {run.wall:8.2f} s  cpu {run.cpu:7.2f} s  {run.peak >> 20:5} MiB")
+            self.outcome.rounds[number][case.name] = run
 
+    def miss(self, name: str, reason: str) -> None:
+        """Writes down who is not measured, and why."""
+        print(f"  {name}: {reason}")
+        self.outcome.missing[name] = reason
 
-def _missing(outcome: Outcome, name: str, reason: str) -> None:
-    print(f"  -  {name}: {reason}")
-    outcome.missing[name] = reason
+    def copied(self, case: Case, tool: Tool) -> Run:
+        """Measures one copy into an empty database. Raises Failed."""
+        peer = PEERS[case.peer]
+        self.servers.fresh()
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder).chmod(0o755)  # the servers run as another user
+            variables = self.variables(case, tool, folder)
+            if peer.before:
+                measure(peer.before, variables, self.work.deadline)
+            usage = measure(peer.script, variables, self.work.deadline)
+        indexes, types = _insist(peer, self.expected, data.contents(self.servers.target))
+        return Run(usage.wall, usage.cpu, usage.peak, indexes, types, peer.parts(usage.output))
 
-
-def _copied(servers: Servers, peer: Peer, tool: Tool, way: Way, expected: Contents, deadline: float) -> Run:
-    servers.fresh()
-    work = Path(tempfile.mkdtemp())
-    work.chmod(0o755)
-    variables = _variables(servers, tool, way, work, expected)
-    try:
-        if peer.before:
-            measure(peer.before, variables, deadline)
-        usage = measure(peer.script, variables, deadline)
-    finally:
-        shutil.rmtree(work)
-    indexes, types = _insist(peer, expected, data.contents(servers.target))
-    return Run(usage.wall, usage.cpu, usage.peak, indexes, types, peer.parts(usage.output))
-
-
-def _variables(servers: Servers, tool: Tool, way: Way, work: Path, expected: Contents) -> dict[str, str]:
-    source, target = servers.urls[way]
-    return dict(tool.variables) | {
-        "PATH": f"{tool.bin}:{servers.source.bin}:/usr/local/bin:/usr/bin:/bin",
-        "SOURCE": source,
-        "TARGET": target,
-        "SOURCE_PORT": str(servers.source.port),
-        "DATABASE": DATABASE,
-        "NAMES": "\n".join(expected.rows),
-        "WORK": str(work),
-        "HOME": str(work),  # what a tool keeps from one run to the next would help the second
-        "TMPDIR": str(work),
-        "CLIENTS": str(CLIENTS),
-    }
+    def variables(self, case: Case, tool: Tool, folder: str) -> dict[str, str]:
+        """Gives what a peer's script finds."""
+        source, target = self.servers.urls[case.way]
+        return dict(tool.variables) | {
+            "PATH": f"{tool.bin}:{self.servers.source.bin}:/usr/local/bin:/usr/bin:/bin",
+            "SOURCE": source,
+            "TARGET": target,
+            "SOURCE_PORT": str(self.servers.source.port),
+            "DATABASE": DATABASE,
+            "NAMES": "\n".join(self.expected.rows),
+            "WORK": folder,
+            "HOME": folder,  # what a tool keeps from one run to the next would help the second
+            "TMPDIR": folder,
+            "CLIENTS": str(CLIENTS),
+        }
 
 
 def _insist(peer: Peer, expected: Contents, arrived: Contents) -> tuple[float, float]:
-    """Raises Failed unless all rows are there, and the indexes if the peer brings them; gives the parts that are the same."""
+    """Gives the parts of indexes and types that are the same.
+
+    Raises Failed unless all rows are there, and the indexes if the peer brings them.
+    """
     for name, rows in expected.rows.items():
         if arrived.rows.get(name) != rows:
             raise Failed(f"{arrived.rows.get(name, 'none')} of {name}'s {rows} rows arrived")

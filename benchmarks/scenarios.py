@@ -122,6 +122,9 @@ SCENARIOS = (
 
 
 def wanted(only: tuple[str, ...], full: bool) -> list[Scenario]:
-    """Gives the scenarios to measure: those named by key or by its first letter, or else all that the size has."""
-    chosen = [one for one in SCENARIOS if one.key in only or one.key.partition("-")[0] in only] if only else SCENARIOS
-    return [one for one in chosen if full or one.quick]
+    """Gives the scenarios to measure: those named by key, or by the letter of several, or else all that the size has."""
+    keys = {one.key for one in SCENARIOS}
+    letters = {name for name in only if name not in keys}
+    if only:
+        return [one for one in SCENARIOS if one.key in only or one.key.partition("-")[0] in letters]
+    return [one for one in SCENARIOS if full or one.quick]

@@ -1,6 +1,7 @@
-"""pg-bulk-ingest, as its manual shows it: rows from a server-side cursor, all old ones deleted before the first batch."""
+"""pg-bulk-ingest, as its manual shows it: rows from a server-side cursor, old ones deleted before the first batch."""
 
 import os
+from collections.abc import Iterator
 
 import sqlalchemy
 from pg_bulk_ingest import Delete, HighWatermark, Upsert, Visibility, ingest
@@ -9,16 +10,16 @@ from pg_bulk_ingest import Delete, HighWatermark, Upsert, Visibility, ingest
 def copy(source: sqlalchemy.Engine, target: sqlalchemy.Engine, name: str) -> None:
     """Copies one table, with its columns, key and indexes as SQLAlchemy reflects them."""
     metadata = sqlalchemy.MetaData()
-    table = sqlalchemy.Table(name, metadata, autoload_with=source)
+    table = sqlalchemy.Table(name, metadata, schema="public", autoload_with=source)
     for column in table.columns:
         column.server_default = None
 
-    def rows():
+    def rows() -> Iterator[tuple[sqlalchemy.Table, object]]:
         with source.connect() as connection:
             for row in connection.execution_options(yield_per=10_000).execute(sqlalchemy.select(table)):
                 yield table, row
 
-    def batches(_watermark):
+    def batches(_watermark: object) -> Iterator[tuple[None, None, object]]:
         yield None, None, rows()
 
     with target.connect() as connection:
@@ -33,9 +34,12 @@ def copy(source: sqlalchemy.Engine, target: sqlalchemy.Engine, name: str) -> Non
         )
 
 
-engines = [
-    sqlalchemy.create_engine(os.environ[side].replace("postgresql://", "postgresql+psycopg://"))
-    for side in ("SOURCE", "TARGET")
-]
-for one in os.environ["NAMES"].splitlines():
-    copy(*engines, one)
+def engine(url: str) -> sqlalchemy.Engine:
+    """Leads to a database, with psycopg."""
+    return sqlalchemy.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+
+
+if __name__ == "__main__":
+    databases = engine(os.environ["SOURCE"]), engine(os.environ["TARGET"])
+    for one in os.environ["NAMES"].splitlines():
+        copy(*databases, one)
