@@ -132,7 +132,8 @@ def make(source: Server, tables: tuple[Table, ...], scale: float) -> Contents:
 def contents(server: Server) -> Contents:
     """Reads what the database holds: rows are counted, indexes are those that are valid."""
     names = server.psql(
-        "SELECT format('%I', relname) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace",
+        "SELECT format('%I', relname) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+        " ORDER BY 1",
         DATABASE,
     ).splitlines()
     counts = server.psql("".join(f"SELECT count(*) FROM {name};\n" for name in names), DATABASE).splitlines()

@@ -2,8 +2,8 @@
 
 A peer is a bash script. It finds ``$SOURCE`` and ``$TARGET`` (URLs), ``$NAMES`` (the tables, a line each), ``$WORK``
 (an empty folder), ``$CLIENTS`` (benchmarks/clients) and, first on its PATH, what was installed for it and then the
-servers' own programs. The target database is empty when it starts. Where a tool leaves out the tables' definitions, as anything
-that moves rows alone does, ``pg_dump`` brings them, for that is what whoever uses it would do.
+servers' own programs. The target database is empty when it starts. Where a tool leaves out the tables' definitions,
+as anything that moves rows alone does, ``pg_dump`` brings them, for that is what whoever uses it would do.
 """
 
 from __future__ import annotations

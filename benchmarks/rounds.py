@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -92,8 +93,9 @@ def measured(work: Work, outcome: Outcome, keep: Callable[[], None]) -> None:
     """Fills what is missing of an outcome's rounds; ``keep`` is called after each copy, so that it is not lost.
 
     A peer that cannot be had, fails or arrives with other rows is written down with the reason, and measured no more
-    this time. Raises Unavailable where there are no such servers.
+    this time. Raises Unavailable where the servers or the disk are wanting.
     """
+    _insist_on_disk(work.scenario.disk * work.scale)
     with started(work.scenario) as servers:
         stand = _Stand(work, outcome, servers, data.make(servers.source, work.scenario.tables, work.scale))
         outcome.tables, outcome.rows = len(stand.expected.rows), sum(stand.expected.rows.values())
@@ -107,6 +109,12 @@ def measured(work: Work, outcome: Outcome, keep: Callable[[], None]) -> None:
             for case in cases if number % 2 == 0 else cases[::-1]:
                 stand.measure(case, tools[case.peer], number)
                 keep()
+
+
+def _insist_on_disk(gigabytes: float) -> None:
+    folder = tempfile.gettempdir()
+    if (free := shutil.disk_usage(folder).free / 1e9) < gigabytes:
+        raise Unavailable(f"{free:.0f} GB are free in {folder}, {gigabytes:.0f} are needed; TMPDIR leads elsewhere")
 
 
 def missing(work: Work, outcome: Outcome, number: int) -> list[Case]:

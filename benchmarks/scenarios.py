@@ -49,6 +49,7 @@ class Scenario:
     rounds: int = 5  # of `make bench-full`
     quick: float = 0.1  # the part of the rows that `make bench` copies; 0 leaves the scenario out
     quick_rounds: int = 3
+    disk: float = 15  # GB that all rows need in the folder of temporary files: both servers, their WAL, files of peers
 
     @property
     def cases(self) -> list[Case]:
@@ -84,7 +85,7 @@ SCENARIOS = (
         quick_rounds=2,
     ),
     Scenario("b-0.5", "one table of 0.5 GB", (Table(_BIG, GIGABYTE // 2),), _FAST, rounds=3),
-    Scenario("b-5", "one table of 5 GB", (Table(_BIG, GIGABYTE * 5),), _FAST, rounds=3, quick=0),
+    Scenario("b-5", "one table of 5 GB", (Table(_BIG, GIGABYTE * 5),), _FAST, rounds=3, quick=0, disk=40),
     Scenario(
         "c-1000",
         "1,000 tables of ten rows",
@@ -122,7 +123,7 @@ SCENARIOS = (
 
 
 def wanted(only: tuple[str, ...], full: bool) -> list[Scenario]:
-    """Gives the scenarios to measure: those named by key, or by the letter of several, or else all that the size has."""
+    """Gives the scenarios to measure: those named by key, or by the letter of several; else all that the size has."""
     keys = {one.key for one in SCENARIOS}
     letters = {name for name in only if name not in keys}
     if only:
