@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-SAMPLING = 0.05
-"""Seconds between two looks at the clients' memory; the kernel keeps each one's peak, so few looks come too late."""
+SAMPLING = 0.1
+"""Seconds between two looks at the clients' memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,11 @@ class Failed(Exception):  # noqa: N818 -- named by what happened, as in etl.erro
 
 
 class _Peak(threading.Thread):
-    """Watches the peak resident memory (VmHWM) of a process and all below it, for as long as they live.
+    """Watches the memory of a process and all below it, for as long as they live.
 
-    wait4()'s ru_maxrss will not do: a process inherits it from the one that forked it, which is us.
-    Pages that processes share count once for each of them.
+    One process alone: the kernel's own peak of its resident memory (VmHWM). Several: the greatest sum of what is theirs
+    at one time (Pss), for those that one process forked share most of their pages. wait4()'s ru_maxrss will not do: a
+    process inherits it from the one that forked it, which is us.
     """
 
     def __init__(self, pid: int) -> None:
@@ -62,7 +63,10 @@ class _Peak(threading.Thread):
 
     def run(self) -> None:
         while not self.over.wait(SAMPLING):
-            self.peak = max(self.peak, sum(_peak_of(pid) for pid in _tree(self.pid)))
+            pids = list(_tree(self.pid))
+            alone = len(pids) == 1
+            look = ("status", "VmHWM:") if alone else ("smaps_rollup", "Pss:")
+            self.peak = max(self.peak, sum(_bytes(pid, *look) for pid in pids))
 
 
 def _tree(pid: int) -> Iterator[int]:
@@ -72,9 +76,9 @@ def _tree(pid: int) -> Iterator[int]:
             yield from _tree(int(child))
 
 
-def _peak_of(pid: int) -> int:
-    lines = _read(Path(f"/proc/{pid}/status")).splitlines()
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
+def _bytes(pid: int, file: str, name: str) -> int:
+    lines = _read(Path(f"/proc/{pid}/{file}")).splitlines()
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name)), 0)
 
 
 def _read(path: Path) -> str:
