@@ -150,12 +150,20 @@ def _table(key: str, outcome: Outcome) -> Iterator[str]:
         for case in sorted(outcome.cases, key=lambda name: _median(outcome, name)):
             yield _row(outcome, case)
         yield ""
-    yield from (f"- {_cell(name)}: {reason}" for name, reason in outcome.missing.items())
-    if outcome.missing:
-        yield ""
+    yield from (f"- {_cell(name)} was not measured: {reason}" for name, reason in outcome.missing.items())
+    yield from _parts(outcome)
     yield from (f"- {name}: {value}" for name, value in outcome.machine.items())
     yield f"- versions: {'; '.join(f'{name} {number}' for name, number in outcome.versions.items())}"
     yield ""
+
+
+def _parts(outcome: Outcome) -> Iterator[str]:
+    """Gives the steps of those that told them."""
+    for case in outcome.cases:
+        runs = [one[case] for one in outcome.rounds if case in one]
+        steps = [(step, Spread.of([run.parts[step] for run in runs])) for step in runs[0].parts]
+        if steps:
+            yield f"- {_cell(case)}, of which {', '.join(f'{step} {show(spread)} s' for step, spread in steps)}"
 
 
 def _said(outcome: Outcome) -> str:

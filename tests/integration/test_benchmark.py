@@ -108,7 +108,7 @@ def test_a_scenario_is_measured_verified_and_resumed(results: Path) -> None:
     (first,) = load(results / "quick.json")["a"].rounds
     assert set(first) == {"etl run", "limit", "psql | psql", "pg_dump | psql"}
     assert {(run.indexes, run.types) for run in first.values()} == {(1.0, 1.0)}
-    assert first["etl run"].parts["tables"] == 3
+    assert 0 < first["etl run"].parts["publish"] < first["etl run"].wall
     assert set(first["limit"].parts) == {"out", "in", "indexes"}
     assert (results / "quick.svg").read_text().startswith("<svg")
     assert "0 copies to measure" in bench("--only", "a", *OURS)

@@ -93,7 +93,16 @@ def test_who_could_not_be_measured_is_named_with_the_reason() -> None:
     """A peer that is missing is not left out in silence."""
     figures = outcome({"etl run": 5})
     figures.missing["psql | psql"] = "stopped after 60 s"
-    assert "- psql \\| psql: stopped after 60 s" in markdown({"a": figures})
+    assert "- psql \\| psql was not measured: stopped after 60 s" in markdown({"a": figures})
+
+
+def test_the_steps_of_a_copy_are_told_where_it_told_them() -> None:
+    """The limit's three, and the publish of etl run."""
+    figures = outcome({})
+    figures.rounds[0]["limit"] = run(9, out=2, indexes=3)
+    assert "- limit, of which out 2.00 – **2.00** – 2.00 s, indexes 3.00 – **3.00** – 3.00 s" in markdown(
+        {"a": figures}
+    )
 
 
 def test_results_come_back_from_their_file_as_they_were(tmp_path: Path) -> None:
