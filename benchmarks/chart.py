@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from html import escape
 
 from benchmarks.measure import Spread
+from benchmarks.peers import PEERS
 from benchmarks.report import OURS, wall
 from benchmarks.results import Outcome
 
-WIDTH, LEFT, RIGHT, ROW, TOP = 760, 210, 90, 26, 58
+WIDTH, LEFT, RIGHT, ROW, TOP = 780, 210, 140, 26, 58
 LIMIT = "limit"
 
 STYLE = """
@@ -40,13 +41,9 @@ def svg(outcome: Outcome) -> str:
 
 
 def _titles(outcome: Outcome) -> Iterator[str]:
-    size = (
-        "" if outcome.scale == 1 else f" — at {outcome.scale:g} of its size, on a busy machine: a trial, not a result"
-    )
+    size = "" if outcome.scale == 1 else f" — at {outcome.scale:g} of its size: a trial, not a result"
     yield f'<text x="8" y="20" class="title">Seconds for {escape(outcome.title)}</text>'
-    said = (
-        f"PostgreSQL {outcome.postgres.split()[0]}, median and spread of {len(outcome.rounds)} rounds, in turns{size}"
-    )
+    said = f"PostgreSQL {outcome.postgres.split()[0]}, median and spread of {_rounds(outcome)}, in turns{size}"
     yield f'<text x="8" y="40">{escape(said)}</text>'
 
 
@@ -56,15 +53,21 @@ def _bar(name: str, spread: Spread, top: int, per_second: float) -> Iterator[str
     yield f'<text x="{LEFT - 8}" y="{middle + 4:.0f}" text-anchor="end" class="name-{kind}">{escape(name)}</text>'
     box = f'x="{LEFT}" y="{top + 4}" width="{spread.median * per_second:.1f}" height="{ROW - 8}"'
     yield f'<rect {box} class="bar {kind}"/>'
+    without = "" if name not in PEERS or PEERS[name].indexes else ", no indexes"
     low, high = (LEFT + value * per_second for value in (spread.low, spread.high))
     yield f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{middle:.1f}" y2="{middle:.1f}" class="spread"/>'
-    yield f'<text x="{high + 6:.1f}" y="{middle + 4:.0f}">{_seconds(spread.median)}</text>'
+    yield f'<text x="{high + 6:.1f}" y="{middle + 4:.0f}">{_seconds(spread.median)}{without}</text>'
 
 
 def _limit(limit: Spread, height: int, per_second: float) -> Iterator[str]:
     at = LEFT + limit.median * per_second
     yield f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{TOP - 4}" y2="{height - 20}" class="limit"/>'
     yield f'<text x="{at:.1f}" y="{height - 6}" text-anchor="middle">the servers alone: {_seconds(limit.median)}</text>'
+
+
+def _rounds(outcome: Outcome) -> str:
+    number = len(outcome.rounds)
+    return f"{number} round{'s' if number > 1 else ''}"
 
 
 def _seconds(value: float) -> str:

@@ -165,7 +165,7 @@ PEERS: dict[str, Peer] = {
             "pg-bulk-ingest",
             Pypi(("pg-bulk-ingest==0.1.3", "psycopg[binary]==3.3.9", "psycopg2-binary==2.9.13", "sqlalchemy==2.1.9")),
             'exec python "$CLIENTS/bulk_ingest.py"',
-            (SNAPSHOT, "each table published by itself"),
+            (SNAPSHOT, "each table published by itself", ANALYZE),
         ),
     )
 }

@@ -157,6 +157,15 @@ def test_the_charts_bars_are_as_long_as_their_medians() -> None:
     assert "the servers alone: 4.00 s" in words
 
 
+def test_the_chart_says_whose_bar_has_no_indexes_in_it() -> None:
+    """A bar without them is of less work."""
+    words = [
+        one.text for one in ElementTree.fromstring(chart.svg(outcome({"etl run": 5, "dlt": 20}))).iter(f"{SVG}text")
+    ]
+    assert "20.0 s, no indexes" in words
+    assert "5.00 s" in words
+
+
 def test_a_chart_of_a_trial_says_that_it_is_one() -> None:
     """So that nobody takes it for a result."""
     assert "a trial, not a result" in chart.svg(outcome({"etl run": 5}, scale=0.01))
