@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import compileall
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +39,7 @@ def main(full: bool, only: tuple[str, ...], name: str | None, only_report: bool,
     After an interruption, the same command goes on with the copies that are missing.
     """
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C: servers and clients go with it
     compileall.compile_dir(str(Path(etl.__file__).parent), quiet=1)  # as in the image
     file = RESULTS / f"{name or ('full' if full else 'quick')}.json"
     results = load(file)
