@@ -46,6 +46,11 @@ class Outcome:
         """Gives the cases that were measured, in the first round's order."""
         return list(dict.fromkeys(name for one in self.rounds for name in one))
 
+    def met(self, peer: str, version: str) -> None:
+        """Writes down a peer's version, after any other that rounds before this one were measured with."""
+        versions = self.versions[peer].split(" → ") if peer in self.versions else []
+        self.versions[peer] = " → ".join(dict.fromkeys([*versions, version]))
+
     def spread(self, case: str, value: Value) -> Spread | None:
         """Gives a case's own figures, or None where there are none."""
         values = [value(one[case]) for one in self.rounds if case in one]

@@ -140,7 +140,7 @@ class _Stand:
             except Unavailable as error:
                 self.miss(name, f"not to be had here: {error}")
             else:
-                self.outcome.versions[name] = tool.version
+                self.outcome.met(name, tool.version)
                 yield name, tool
 
     def measure(self, case: Case, tool: Tool, number: int) -> None:

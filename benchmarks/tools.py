@@ -41,7 +41,7 @@ def cache_folder() -> Path:
 
 def ours(_cache: Path, _servers: Path) -> Tool:
     """This working copy, in the environment that runs the benchmark."""
-    commit = _output(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], "no commit")
+    commit = _output(["git", "-C", ROOT, "describe", "--always", "--dirty", "--exclude=*"], "no commit")
     return Tool(Path(sys.executable).parent, f"{etl.__version__} ({commit})", (("PYTHONPATH", str(ROOT)),))
 
 

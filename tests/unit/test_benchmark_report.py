@@ -121,6 +121,14 @@ def test_an_interrupted_round_goes_on_with_the_cases_it_lacks() -> None:
     assert missing(work, figures, 1) == [Case("etl run"), Case("sling")]
 
 
+def test_rounds_measured_with_two_versions_say_so() -> None:
+    """Whoever goes on after a commit mixes what cannot be compared."""
+    figures = outcome()
+    for version in ("0.1.0 (a)", "0.1.0 (b)", "0.1.0 (b)"):
+        figures.met("etl run", version)
+    assert figures.versions == {"etl run": "0.1.0 (a) → 0.1.0 (b)"}
+
+
 def test_scenarios_are_chosen_by_key_or_by_letter() -> None:
     """``a`` is a scenario of its own; ``b`` stands for both sizes."""
     assert [one.key for one in wanted(("a",), full=True)] == ["a"]
