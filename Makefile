@@ -9,7 +9,7 @@ RUN := $(UV) run --no-sync
 
 IMAGE ?= nightly-etl
 
-.PHONY: help setup demo test check bench bench-full image format clean
+.PHONY: help setup demo test check bench bench-full image zips picture format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,6 +32,7 @@ check: setup ## Lint, types, import rules, formatting
 	$(RUN) ruff format --check
 	$(RUN) mypy
 	$(RUN) lint-imports
+	$(RUN) python -m statemachine.picture --check
 
 bench: setup ## Measure a tenth of the rows beside its peers, in minutes (ARGS="--only a": one piece of work)
 	$(RUN) python -m benchmarks $(ARGS)
@@ -42,6 +43,12 @@ bench-full: setup ## Measure all of it, in hours, on a quiet machine; goes on wh
 image: ## Build the container image
 	docker build --build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
 		--build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) --tag $(IMAGE) .
+
+zips: setup ## Build the zips of the state machine's Lambdas, in dist/
+	@$(RUN) python -m statemachine.zips dist
+
+picture: setup ## Draw the state machine into README.md, from its definition
+	@$(RUN) python -m statemachine.picture
 
 format: setup ## Format the code and mend what can be mended
 	$(RUN) ruff format

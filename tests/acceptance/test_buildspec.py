@@ -34,6 +34,9 @@ def test_codebuild_installs_from_the_lock_and_runs(spec: dict[str, Any], databas
     assert databases.reporting.rows("SELECT id FROM orders ORDER BY id") == [(1,), (2,)]
     assert not list(tmp_path.glob(".venv/lib/python*/site-packages/pytest")), "the development group was installed"
 
+    told = _build(spec, tmp_path, databases.environment | {"ETL_COMMAND": "history"})
+    assert (told.returncode, "published" in told.stdout) == (0, True), "the snapshot's holder is a build, too"
+
     failed = _build(spec, tmp_path, databases.environment | {"TABLES": "missing"})
     assert failed.returncode == 2, "a run's exit status must be the build's"
     assert "missing" in failed.stderr

@@ -1,0 +1,106 @@
+"""The definition as it is deployed: one file, one compute kind's fragment, and the names of what it calls.
+
+    python -m statemachine.definition batch JobQueue=… JobDefinition=… PlanFunction=… >nightly.json
+
+Terraform does the same with its own functions; docs/state-machine.md shows how.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent
+
+COMPUTE = ("batch", "codebuild", "ecs")
+"""The services that can run the container; each has its fragment in ``compute/``."""
+
+DEFAULTS = {
+    "Partition": "aws",
+    "Shards": "4",
+    "MaxConcurrency": "0",
+    "LoadTimeoutSeconds": "21600",
+    "TransformStateMachine": "",
+    "BatchRows": "20000",
+    "AssignPublicIp": "DISABLED",
+    "Container": "etl",
+}
+"""What placeholders stand for where the deployment says nothing; the others have no default."""
+
+_PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
+_RESOURCE = "${ComputeResource}"
+_ARGUMENTS = '"${ComputeArguments}"'  # with its quotes: what takes its place is an object
+
+
+class NameMissing(ValueError):
+    """A placeholder to which nothing was given."""
+
+
+def nightly(compute: str, names: Mapping[str, str]) -> str:
+    """Gives the nightly definition for a compute kind.
+
+    Takes what the placeholders of the definition and of the kind's fragment stand for. Raises NameMissing.
+    """
+    fragment = json.loads((FOLDER / "compute" / f"{compute}.json").read_text())
+    text = (FOLDER / "nightly.asl.json").read_text()
+    text = text.replace(_ARGUMENTS, json.dumps(fragment["Arguments"])).replace(_RESOURCE, fragment["Resource"])
+    return filled(text, names)
+
+
+def batches(names: Mapping[str, str]) -> str:
+    """Gives the definition that drives a Lambda through one big table. Raises NameMissing."""
+    return filled((FOLDER / "batches.asl.json").read_text(), names)
+
+
+def filled(text: str, names: Mapping[str, str]) -> str:
+    """Gives ``text`` with its placeholders filled. Raises NameMissing, and ValueError for a value that JSON forbids."""
+    known = {**DEFAULTS, **names}
+    missing = sorted({name for name in _PLACEHOLDER.findall(text) if name not in known})
+    if missing:
+        raise NameMissing(f"nothing was given for {', '.join(missing)}; give each as NAME=VALUE")
+    return _PLACEHOLDER.sub(lambda match: _within_a_string(match[1], known[match[1]]), text)
+
+
+def tasks(states: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Gives every Task by its name, those in branches and Maps too."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, state in states.items():
+        if state["Type"] == "Task":
+            found[name] = state
+        for inner in inner_machines(state):
+            found |= tasks(inner["States"])
+    return found
+
+
+def inner_machines(state: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Gives the machines within a state: a Parallel's branches, a Map's processor."""
+    return [*state.get("Branches", []), *([state["ItemProcessor"]] if "ItemProcessor" in state else [])]
+
+
+def _within_a_string(name: str, value: str) -> str:
+    if json.dumps(value) != f'"{value}"':
+        raise ValueError(f"{name} is {value!r}, which cannot stand within a JSON string as it is")
+    return value
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prints the definition for a compute kind and names given as NAME=VALUE; gives the exit status."""
+    kind, *pairs = arguments or [""]
+    if kind not in COMPUTE or not all("=" in pair for pair in pairs):
+        print(f"usage: python -m statemachine.definition {{{','.join(COMPUTE)}}} [NAME=VALUE …]", file=sys.stderr)
+        return 2
+    try:
+        definition = nightly(kind, dict(pair.split("=", 1) for pair in pairs))
+    except ValueError as error:
+        print(f"definition: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(json.loads(definition), indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

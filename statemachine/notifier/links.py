@@ -1,0 +1,97 @@
+"""Links into the AWS console: the execution, and the run's lines in Logs Insights."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
+
+_HOSTS = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
+_PLAIN = frozenset(string.ascii_letters + string.digits + "_-.")
+_MARGIN = timedelta(minutes=5)  # a container's last lines come late, and its first ones before the ledger's
+
+Value = str | int | Sequence["Value"] | Mapping[str, "Value"]
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """The AWS console of an execution's region and partition."""
+
+    execution: str
+    partition: str
+    region: str
+    log_group: str = ""
+
+    @classmethod
+    def of(cls, execution: str, log_group: str) -> Console:
+        """Takes an execution's ARN and the name of the containers' log group (empty: there is no link to it)."""
+        _, partition, _, region, *_ = execution.split(":")
+        return cls(execution, partition, region, log_group)
+
+    def execution_link(self) -> str:
+        """Gives the URL of the execution."""
+        return f"{self._page('states')}#/v2/executions/details/{quote(self.execution, safe=':')}"
+
+    def logs_link(self, run_id: str, start: datetime | None, end: datetime | None) -> str:
+        """Gives the URL of a Logs Insights query for a run's tables, slowest and failed ones first."""
+        detail: dict[str, Value] = {**_range(start, end), "editorString": query(run_id), "source": [self.log_group]}
+        return f"{self._page('cloudwatch')}#logsV2:logs-insights$3FqueryDetail$3D{jsurl(detail)}"
+
+    def _page(self, service: str) -> str:
+        host = _HOSTS.get(self.partition, "console.aws.amazon.com")
+        return f"https://{self.region}.{host}/{service}/home?region={self.region}"
+
+
+def query(run_id: str) -> str:
+    """Gives the query behind the link."""
+    name = run_id.replace("\\", "\\\\").replace('"', '\\"')
+    return (
+        f'filter run_id = "{name}" and event in ["table.loaded", "table.failed", "run.published", "run.finished"]\n'
+        "| fields @timestamp, event, table, seconds, rows, bytes, error, status\n"
+        "| sort seconds desc\n"
+        "| limit 200"
+    )
+
+
+def jsurl(value: Value) -> str:
+    """Gives a value as the console keeps it in its URLs: strings as ``~'text``, with ``*xx`` for what is not plain."""
+    if isinstance(value, str):
+        return "~'" + "".join(map(_character, value))
+    if isinstance(value, Mapping):
+        return f"~({'~'.join(f'{_plain(name)}{jsurl(each)}' for name, each in value.items())})"
+    if isinstance(value, Sequence):
+        return f"~({''.join(map(jsurl, value))})"
+    return f"~{value}"
+
+
+def _range(start: datetime | None, end: datetime | None) -> dict[str, Value]:
+    if start is None:
+        return {"end": 0, "start": -86_400, "timeType": "RELATIVE", "unit": "seconds"}
+    last = end or start + timedelta(days=1)
+    return {"end": _iso(last + _MARGIN), "start": _iso(start - _MARGIN), "timeType": "ABSOLUTE", "tz": "UTC"}
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def _plain(name: str) -> str:
+    return "".join(map(_character, name))
+
+
+def _character(character: str) -> str:
+    if character in _PLAIN:
+        return character
+    if character == "$":
+        return "!"
+    if ord(character) < 256:
+        return f"*{ord(character):02x}"
+    return "".join(f"**{unit.hex()}" for unit in _units(character))
+
+
+def _units(character: str) -> list[bytes]:
+    """Gives a character as JavaScript counts it, in units of 16 bits."""
+    encoded = character.encode("utf-16-be")
+    return [encoded[at : at + 2] for at in range(0, len(encoded), 2)]

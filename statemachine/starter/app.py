@@ -1,0 +1,104 @@
+"""The Lambda: one execution a day, under the name of the run's date."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import boto3
+from botocore.exceptions import ClientError
+
+_PASSED_ON = ("shards", "max_concurrency")
+_KNOWN = {"run_date", "rerun", *_PASSED_ON}
+_RERUN = re.compile(r"[A-Za-z0-9_-]{1,40}")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+class BadInput(Exception):
+    """The input of the schedule, or of somebody's call, is not one that can be started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """An execution to start: its name, which no other of ninety days may have, and its input."""
+
+    name: str
+    input: dict[str, Any] = field(default_factory=dict)
+
+
+def handler(event: Mapping[str, Any] | None, context: object) -> dict[str, Any]:
+    """Starts the execution of a run date; gives its name, and whether it was started now or is there already.
+
+    Takes any of ``run_date`` (by default today, in the zone TIMEZONE), ``rerun`` (a suffix for another run of one
+    day), ``shards`` and ``max_concurrency``; or the event of an EventBridge schedule. Raises BadInput.
+    """
+    del context
+    start = start_of(event or {}, datetime.now(UTC), ZoneInfo(os.environ.get("TIMEZONE", "UTC")))
+    return {"name": start.name, "started": _start(os.environ["STATE_MACHINE_ARN"], start)}
+
+
+def start_of(event: Mapping[str, Any], now: datetime, zone: ZoneInfo) -> Start:
+    """Gives what to start for an event. Raises BadInput, in one line that names the field."""
+    scheduled = event.get("detail-type") == "Scheduled Event"
+    given = {} if scheduled else dict(event)
+    moment = datetime.fromisoformat(event["time"]) if scheduled else now
+    if unknown := sorted(set(given) - _KNOWN):
+        raise BadInput(f"{unknown[0]}: not known; give any of {', '.join(sorted(_KNOWN))}")
+    run_date = _date(given.get("run_date"), moment, zone)
+    rerun = given.get("rerun")
+    if rerun is not None and not (isinstance(rerun, str | int) and _RERUN.fullmatch(str(rerun))):
+        raise BadInput("rerun: give a number or a short word, which is put after the date: 2, fixed")
+    _check_shards(given.get("shards"))
+    _check_concurrency(given.get("max_concurrency"))
+    name = run_date if rerun is None else f"{run_date}-{rerun}"
+    passed_on = {key: given[key] for key in _PASSED_ON if given.get(key) is not None}
+    return Start(name, {"run_date": run_date, **passed_on})
+
+
+def _date(text: object, moment: datetime, zone: ZoneInfo) -> str:
+    if text is None:
+        return moment.astimezone(zone).date().isoformat()
+    if isinstance(text, str) and _DATE.fullmatch(text):
+        try:
+            return date.fromisoformat(text).isoformat()
+        except ValueError:
+            pass
+    raise BadInput(f"run_date: {text!r} is no date; give one as 2026-11-22, or leave it out for today")
+
+
+def _check_shards(shards: object) -> None:
+    by_hand = isinstance(shards, list) and bool(shards) and all(_is_shard(shard) for shard in shards)
+    if shards is not None and not by_hand and not _is_number(shards, 1):
+        raise BadInput('shards: give a number from 1 on, or lists of tables: [["orders"], ["customers", "items"]]')
+
+
+def _is_shard(shard: object) -> bool:
+    tables = shard if isinstance(shard, list) else [shard]
+    return bool(tables) and all(isinstance(table, str) and table for table in tables)
+
+
+def _check_concurrency(number: object) -> None:
+    if number is not None and not _is_number(number, 0):
+        raise BadInput("max_concurrency: give a number from 0 (no limit) on")
+
+
+def _is_number(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _start(machine: str, start: Start) -> bool:
+    """Starts an execution; gives False when one of that name is there already, which is as good."""
+    client = boto3.client("stepfunctions")
+    try:
+        client.start_execution(stateMachineArn=machine, name=start.name, input=json.dumps(start.input))
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
+            raise
+        return False
+    return True

@@ -1,0 +1,83 @@
+"""Builds the zips of the notifier and the starter: ``python -m statemachine.zips [FOLDER]``.
+
+The same sources and the same uv.lock give the same bytes: what a Lambda needs is taken from the environment, which uv
+has made from hashes, in alphabetical order, under one date. boto3 comes with Lambda's runtime.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from importlib.metadata import distribution
+from pathlib import Path
+
+from statemachine.definition import FOLDER
+
+LAMBDAS = ("notifier", "starter")
+"""Each is a folder here, and a dependency group in pyproject.toml."""
+
+_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
+_MODE = 0o100644 << 16
+
+
+def build(name: str, folder: Path) -> Path:
+    """Writes the zip of one Lambda into a folder; gives its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for inside, file in sorted(contents(name).items()):
+            info = zipfile.ZipInfo(inside, _DATE)
+            info.external_attr, info.create_system = _MODE, 3
+            archive.writestr(info, file.read_bytes(), zipfile.ZIP_DEFLATED, 9)
+    return path
+
+
+def contents(name: str) -> dict[str, Path]:
+    """Gives the files of a Lambda's zip by their names inside it."""
+    own = {f"{name}/{file.name}": file for file in (FOLDER / name).glob("*.py")}
+    return own | {inside: file for package in packages(name) for inside, file in _installed(package)}
+
+
+def packages(name: str) -> list[str]:
+    """Gives the packages of a Lambda's dependency group and all that those need, as uv.lock has them.
+
+    Raises RuntimeError when another version is installed than the lock says.
+    """
+    lock = tomllib.loads((FOLDER.parent / "uv.lock").read_text())
+    locked = {package["name"]: package for package in lock["package"]}
+    found: list[str] = []
+    waiting = [need["name"] for need in locked["nightly-etl"]["dev-dependencies"][name]]
+    while waiting:
+        package = locked[waiting.pop()]
+        if package["name"] in found:
+            continue
+        found.append(package["name"])
+        waiting += [need["name"] for need in package.get("dependencies", [])]
+        installed = distribution(package["name"]).version
+        if installed != package["version"]:
+            raise RuntimeError(
+                f"{package['name']} {installed} is installed, not {package['version']}; run `make setup`"
+            )
+    return sorted(found)
+
+
+def _installed(package: str) -> Iterator[tuple[str, Path]]:
+    """Gives a package's files; not its metadata, which names the installer, nor what Python compiled."""
+    for file in distribution(package).files or []:
+        metadata = file.parts[0].endswith(".dist-info")
+        if not metadata and "__pycache__" not in file.parts and ".." not in file.parts:
+            yield file.as_posix(), Path(str(file.locate()))
+
+
+def main(folder: Path) -> int:
+    """Builds all zips and says where they are; gives the exit status."""
+    for name in LAMBDAS:
+        path = build(name, folder)
+        print(f"{path}: {path.stat().st_size:,} bytes")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1] if len(sys.argv) > 1 else "dist")))

@@ -1,0 +1,183 @@
+"""A night as it is deployed, on one machine: the state machine, its Lambdas, its jobs, two databases, and Slack."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from demo.embedded import wheel_bin
+from statemachine import zips
+from statemachine.definition import COMPUTE, batches, nightly
+from tests import cloud
+from tests.harness import Database
+from tests.jobs import Job, Jobs, Start
+from tests.lambda_runtime import Function, function
+from tests.machine import NAMES
+from tests.situations import until
+from tests.slack import Slack, slack
+from tests.stepfunctions import Ended, Functions, StepFunctions, interpreter
+
+HANDLERS = {
+    "plan": "etl.functions.plan",
+    "publish": "etl.functions.publish",
+    "abort": "etl.functions.abort",
+    "report": "etl.functions.report",
+    "copy-batch": "etl.functions.copy_batch",
+}
+
+PUBLISH_DEADLINE = 2
+"""Seconds after which the nights' publish gives up on readers."""
+
+SMALL = 16
+"""Tables beside pgbench's four."""
+
+_SLACK = "/nightly-etl/test/slack"
+
+
+class Rows(Protocol):
+    """A database, by what it answers."""
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Gives a query's rows."""
+
+
+@dataclass(slots=True)
+class Nights:
+    """All that is deployed; ``machines`` by the service that runs the container, and "batches"."""
+
+    aws: StepFunctions
+    machines: dict[str, str]
+    functions: Functions
+    jobs: Jobs
+    slack: Slack
+    running: dict[str, Function] = field(default_factory=dict)
+
+    def night(self, run_id: str, compute: str = "batch", **given: object) -> Ended:
+        """Runs a night to its end."""
+        return self.aws.ended(self.start(run_id, compute, **given))
+
+    def start(self, run_id: str, compute: str = "batch", **given: object) -> str:
+        """Starts a night; gives the execution's ARN."""
+        return self.aws.start(self.machines[compute], run_id, **given)
+
+    def told(self, run_id: str) -> str:
+        """Gives the headline of the one message about a run."""
+        (headline,) = self.slack.of_run(run_id)
+        return headline
+
+    def tell(self, ended: Ended) -> None:
+        """Does what EventBridge's rule does with an execution that failed, timed out or was aborted."""
+        assert ended.status in {"FAILED", "TIMED_OUT", "ABORTED"}
+        if ended.status != "FAILED":
+            self.functions["abort"]({"run_id": ended.name, "error": f"the execution {ended.status}"})
+        self.functions["notifier"](ended.event)
+
+    def stopped(self, run_id: str) -> list[Job]:
+        """Waits for the end of all of a run's jobs; gives them."""
+        jobs = self.jobs.of_run(run_id)
+        until(lambda: all(job.has_ended() for job in jobs), f"the end of the jobs of {run_id}")
+        return jobs
+
+
+@contextmanager
+def deployed(urls: Mapping[str, str], start: Start, job_urls: Mapping[str, str], folder: Path) -> Iterator[Nights]:
+    """Deploys everything for as long as the block lasts.
+
+    Takes the variables that lead the Lambdas to the two databases, what starts a job, and the variables that lead the
+    jobs there.
+    """
+    functions: Functions = {}
+    jobs = Jobs(start, {**job_urls, "ETL_JOBS": "2"})
+    with ExitStack() as stack:
+        aws = stack.enter_context(interpreter(functions, jobs))
+        served = stack.enter_context(slack())
+        machines = {kind: aws.machine(f"nightly-{kind}", nightly(kind, NAMES)) for kind in COMPUTE}
+        machines["batches"] = aws.machine("batches", batches(NAMES))
+        nights = Nights(aws, machines, functions, jobs, served)
+        inside = {**urls, "TABLES": "public.*", "ETL_PUBLISH_DEADLINE": str(PUBLISH_DEADLINE)}
+        for name, handler in HANDLERS.items():
+            nights.running[name] = stack.enter_context(function(handler, inside))
+        nights.running["notifier"] = stack.enter_context(_notifier(aws, served, folder))
+        functions.update({name: running.invoke for name, running in nights.running.items()})
+        stack.callback(_end, jobs)
+        yield nights
+
+
+@contextmanager
+def _notifier(aws: StepFunctions, served: Slack, folder: Path) -> Iterator[Function]:
+    with zipfile.ZipFile(zips.build("notifier", folder)) as archive:
+        archive.extractall(folder / "notifier")
+    cloud.put(aws.endpoint, _SLACK, {"webhook_url": served.webhook})
+    variables = {**cloud.account(aws.endpoint), "SLACK_PARAMETER_PATH": _SLACK, "LOG_GROUP": "/nightly-etl/test"}
+    with function("notifier.app.handler", variables, folder=folder / "notifier") as running:
+        yield running
+
+
+def _end(jobs: Jobs) -> None:
+    for job in jobs.running():
+        job.process.kill()
+
+
+@contextmanager
+def instead(functions: Functions, name: str, answer: Callable[[Any], Any]) -> Iterator[None]:
+    """Lets a Lambda do something else for as long as the block lasts."""
+    before = functions[name]
+    functions[name] = answer
+    try:
+        yield
+    finally:
+        functions[name] = before
+
+
+def make_tables(execute: Callable[[str], object], url: str) -> None:
+    """Makes twenty tables: pgbench's four, whose sums tell one instant from another, and some small ones."""
+    pgbench("-i", "-s", "1", "-q", url)
+    names = [f"small_{number:02}" for number in range(1, SMALL + 1)]
+    made = "CREATE TABLE {0} (id int PRIMARY KEY, note text); INSERT INTO {0} SELECT g, 'note ' || g"
+    execute(";".join(f"{made.format(name)} FROM generate_series(1, 50) g" for name in names))
+
+
+def pgbench(*arguments: str) -> None:
+    """Runs pgbench to its end."""
+    subprocess.run([wheel_bin() / "pgbench", *arguments], check=True, capture_output=True, timeout=120)
+
+
+@contextmanager
+def writing(url: str, history: Database) -> Iterator[None]:
+    """Lets pgbench write to the source throughout the block, 100 transactions a second for 90 seconds at most."""
+    command = [str(wheel_bin() / "pgbench"), "-n", "-c", "2", "-R", "100", "-T", "90", url]
+    writer = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    before = history.value("SELECT count(*) FROM pgbench_history")
+    try:
+        until(lambda: history.value("SELECT count(*) FROM pgbench_history") > before, "a transaction of pgbench's")
+        yield
+        assert writer.poll() is None, "the writer ended before the night"
+    finally:
+        writer.terminate()
+        writer.wait()
+
+
+SUMS = (
+    "SELECT (SELECT sum(abalance) FROM pgbench_accounts), (SELECT sum(tbalance) FROM pgbench_tellers),"
+    " (SELECT sum(bbalance) FROM pgbench_branches), (SELECT coalesce(sum(delta), 0) FROM pgbench_history)"
+)
+
+
+def is_one_instant(target: Rows) -> bool:
+    """Tells whether pgbench's sums are equal, as every transaction of the source leaves them."""
+    ((accounts, tellers, branches, history),) = target.rows(SUMS)
+    return bool(accounts == tellers == branches == history)
+
+
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
+    """Polls as ``until`` does, but seldom: what is waited for takes processes to start."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s"
+        time.sleep(0.1)

@@ -1,0 +1,264 @@
+"""Nights of many containers, as they are deployed: the real definition, every job a real ``etl``, every Lambda real.
+
+Good ones on each service that runs containers, while pgbench writes to the source; and those on which something fails,
+is killed, is in the way or is stopped. Whatever happens: the reporting side is whole, Slack hears the truth, once, and
+nobody is left who holds a snapshot.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from demo.embedded import Server
+from tests.acceptance.nights import Nights, deployed, instead, is_one_instant, make_tables, writing
+from tests.harness import Database, Databases, Etl
+from tests.jobs import Job, Local
+from tests.lambda_runtime import FunctionError
+from tests.situations import gate_closed, ledger, live, make_gated, reading, until, waiting
+from tests.slack import LIMITED, OK_FALSE, Answer
+
+pytestmark = pytest.mark.xdist_group("nights")  # one worker, so one deployment
+
+ONE = [["small_01", "small_02", "small_03"]]
+"""One shard of small tables, for nights that are about something else."""
+
+
+@pytest.fixture(scope="module")
+def both(operational_server: Server, reporting_server: Server) -> Databases:
+    """Two databases: twenty tables, copied yesterday, and in a schema of their own two that make trouble."""
+    sides = []
+    for server in (operational_server, reporting_server):
+        server.psql("CREATE DATABASE nights")
+        sides.append(Database(server, "nights"))
+    databases = Databases(*sides)
+    make_tables(databases.operational.execute, databases.operational.url)
+    databases.operational.execute("CREATE SCHEMA trouble")
+    databases.operational.execute("CREATE VIEW trouble.bad AS SELECT 1 / (g - 3) AS id FROM generate_series(1, 5) g")
+    make_gated(databases.operational, "trouble.gated")
+    yesterday = Etl(databases.environment)("run", TABLES="public.*")
+    assert (yesterday.status, yesterday.stderr) == (0, "")
+    return databases
+
+
+@pytest.fixture(scope="module")
+def everything(both: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
+    """All that is deployed."""
+    with deployed(both.environment, Local.etl, both.environment, tmp_path_factory.mktemp("lambdas")) as one:
+        yield one
+
+
+@pytest.fixture
+def nights(everything: Nights, both: Databases) -> Iterator[Nights]:
+    """What is deployed; after each night, nothing may be left of it but what it published."""
+    everything.slack.answers.clear()
+    yield everything
+    until(lambda: not everything.jobs.running(), "the end of every job", 40)
+    assert both.staging_tables() == []
+    assert transactions(both) == [], "somebody holds a snapshot"
+
+
+def transactions(both: Databases) -> list[tuple[Any, ...]]:
+    """Gives the sessions of nightly-etl that are in a transaction in the source."""
+    return both.operational.rows(
+        "SELECT application_name, state, query FROM pg_stat_activity WHERE datname = current_database()"
+        " AND application_name LIKE 'nightly-etl%' AND xact_start IS NOT NULL"
+    )
+
+
+BY_HAND = [
+    ["pgbench_accounts", "small_01", "small_02"],
+    ["pgbench_tellers", "small_0*", "!small_01", "!small_02"],
+    ["pgbench_branches", "small_10", "small_11"],
+    ["pgbench_history", "small_12", "small_13"],
+    ["small_14", "small_15", "small_16"],
+]
+
+
+@pytest.mark.parametrize(
+    ("compute", "given"),
+    [("batch", {"shards": 5}), ("ecs", {"shards": BY_HAND}), ("codebuild", {"shards": 5, "max_concurrency": 2})],
+)
+def test_a_night_publishes_twenty_tables_of_one_instant(
+    nights: Nights, both: Databases, compute: str, given: dict[str, object]
+) -> None:
+    """Five shards, planned or by hand, under writes: the sums hold, the ledger has all, Slack has one message."""
+    run_id = f"2026-11-22-{compute}"
+    with writing(both.operational.url, both.operational):
+        ended = nights.night(run_id, compute, **given)
+    assert (ended.status, ended.error, ended.cause) == ("SUCCEEDED", None, None)
+    jobs = nights.stopped(run_id)
+    assert [(job.command, job.status) for job in jobs if not job.shard] == [("snapshot", 0)]
+    assert sorted((job.shard, job.status) for job in jobs if job.shard) == [(str(n), 0) for n in range(5)]
+    assert is_one_instant(both.reporting)
+    assert both.reporting.value("SELECT count(*) FROM pgbench_history") > 0
+    loads = (
+        f"SELECT count(*), count(DISTINCT shard), count(DISTINCT snapshot_id) FROM etl.loads WHERE run_id = '{run_id}'"
+    )
+    assert both.reporting.rows(f"{loads} AND status = 'published'") == [(20, 5, 1)]
+    assert ledger(both.reporting, run_id) == ("published", None)
+    assert nights.told(run_id) == f"✅ nightly-etl {run_id} is published: 20 tables"
+    assert "pgbench_accounts" in nights.slack.text_of(run_id)
+
+
+def before(both: Databases) -> tuple[list[tuple[str, int]], list[tuple[Any, ...]]]:
+    """Gives what must not have changed after a night that failed: the live tables by their oids, and pgbench's sums."""
+    assert is_one_instant(both.reporting)
+    return live(both.reporting), both.reporting.rows("SELECT count(*) FROM pgbench_history")
+
+
+def test_a_shard_that_fails_fails_the_night_and_not_its_sibling(nights: Nights, both: Databases) -> None:
+    """It is tried twice, the other one once and to its end; nothing is published; the table and its error are told."""
+    was = before(both)
+    ended = nights.night("bad-shard", shards=[["small_01"], ["trouble.bad"]])
+    assert (ended.status, ended.error) == ("FAILED", "NightlyEtl.Failed")
+    assert [job.status for job in nights.jobs.shard("bad-shard", "0")] == [0]
+    assert [job.status for job in nights.jobs.shard("bad-shard", "1")] == [1, 1]
+    assert before(both) == was
+    assert ledger(both.reporting, "bad-shard")[0] == "failed"
+    assert nights.told("bad-shard") == "❌ nightly-etl bad-shard failed: nothing is published"
+    said = nights.slack.text_of("bad-shard")
+    assert "`trouble.bad` division by zero" in said
+    assert "1 of 2 shards failed" in said
+    nights.tell(ended)
+    assert len(nights.slack.of_run("bad-shard")) == 1, "it was told already"
+
+
+def in_its_middle(nights: Nights, both: Databases, run_id: str, shard: str) -> Job:
+    """Waits until a shard's COPY stands still at the gate; gives the shard's job."""
+    until(lambda: waiting(both.operational, "gated"), f"a COPY of {run_id} at the gate", 60)
+    return nights.jobs.shard(run_id, shard)[-1]
+
+
+GATED = [["small_01"], ["trouble.gated"]]
+
+
+def test_a_shard_that_is_killed_is_tried_again_from_the_same_snapshot(nights: Nights, both: Databases) -> None:
+    """As when its host goes: the second try joins the snapshot that is still held, and the night is good."""
+    with gate_closed(both.operational):
+        execution = nights.start("killed-shard", shards=GATED)
+        in_its_middle(nights, both, "killed-shard", "1").process.kill()
+        until(lambda: len(nights.jobs.shard("killed-shard", "1")) == 2, "the second try", 60)
+    assert nights.aws.ended(execution).status == "SUCCEEDED"
+    assert [job.status for job in nights.jobs.shard("killed-shard", "1")] == [128 + signal.SIGKILL, 0]
+    assert both.reporting.value("SELECT count(DISTINCT snapshot_id) FROM etl.loads WHERE run_id = 'killed-shard'") == 1
+    assert both.reporting.value("SELECT count(*) FROM trouble.gated") == 40_000
+    assert nights.told("killed-shard") == "✅ nightly-etl killed-shard is published: 2 tables"
+
+
+def test_a_holder_that_is_killed_fails_the_night(nights: Nights, both: Databases) -> None:
+    """No second snapshot, no shard left running, nothing published."""
+    was = before(both)
+    with gate_closed(both.operational):
+        execution = nights.start("killed-holder", shards=GATED)
+        in_its_middle(nights, both, "killed-holder", "1")
+        nights.jobs.holder("killed-holder").process.kill()
+        ended = nights.aws.ended(execution)
+    assert (ended.status, ended.error) == ("FAILED", "NightlyEtl.Failed")
+    nights.stopped("killed-holder")
+    assert before(both) == was
+    assert nights.told("killed-holder") == "❌ nightly-etl killed-holder failed: nothing is published"
+    assert "NightlyEtl.SnapshotFailed" in nights.slack.text_of("killed-holder")
+
+
+def test_a_publish_that_readers_block_gives_up(nights: Nights, both: Databases) -> None:
+    """Past its deadline nothing is published, what was staged is dropped, and the message says why."""
+    was = before(both)
+    with reading(both.reporting, "small_03"):
+        ended = nights.night("blocked", shards=ONE)
+    assert (ended.status, ended.error) == ("FAILED", "NightlyEtl.Failed")
+    assert ended.states.count("Publish") == 1
+    assert before(both) == was
+    assert nights.told("blocked") == "❌ nightly-etl blocked failed: nothing is published"
+    assert "small_03" in nights.slack.text_of("blocked")
+
+
+def test_a_slack_that_stumbles_costs_no_message(nights: Nights, both: Databases) -> None:
+    """500 for longer than the Lambda has patience, 429, and 200 that is no "ok": one message comes of it all."""
+    nights.slack.answers.extend([*[Answer(500, "down")] * 5, LIMITED, OK_FALSE])
+    ended = nights.night("slack-stumbles", shards=ONE)
+    assert nights.slack.answers == [], "Slack was asked for all of them"
+    assert ended.status == "SUCCEEDED"
+    assert ledger(both.reporting, "slack-stumbles") == ("published", None)
+    assert nights.told("slack-stumbles") == "✅ nightly-etl slack-stumbles is published: 3 tables"
+
+
+def test_a_slack_that_never_answers_takes_nothing_back(nights: Nights, both: Databases) -> None:
+    """The run stays published; the execution ends FAILED, so that alarms ring; its event is told when Slack is back."""
+    nights.slack.answers.extend([OK_FALSE] * 9)
+    ended = nights.night("slack-gone", shards=ONE)
+    assert (ended.status, ended.error) == ("FAILED", "NightlyEtl.NotTold")
+    assert ledger(both.reporting, "slack-gone") == ("published", None)
+    assert nights.slack.of_run("slack-gone") == []
+    nights.tell(ended)
+    assert nights.told("slack-gone") == "❌ nightly-etl slack-gone failed"
+    assert "Run slack-gone is published" in nights.slack.text_of("slack-gone")
+
+
+@pytest.mark.parametrize("shards", [[["trouble.no_such_table"]], 1])
+def test_a_plan_of_nothing_fails_before_anything_begins(nights: Nights, both: Databases, shards: object) -> None:
+    """No table fits, or Plan says that there is none: no job, one message, and a run that the ledger calls failed."""
+    run_id = f"nothing-{shards if isinstance(shards, int) else 'by-hand'}"
+    was = before(both)
+    empty = {"run_id": run_id, "shards": [], "all_tables": ""}
+    answer = (lambda _: empty) if isinstance(shards, int) else nights.functions["plan"]
+    with instead(nights.functions, "plan", answer):
+        ended = nights.night(run_id, shards=shards)
+    assert (ended.status, ended.error) == ("FAILED", "NightlyEtl.Failed")
+    assert nights.jobs.of_run(run_id) == []
+    assert before(both) == was
+    assert nights.told(run_id) == f"❌ nightly-etl {run_id} failed: nothing is published"
+
+
+def test_an_execution_that_is_stopped_leaves_nobody_behind(nights: Nights, both: Databases) -> None:
+    """StopExecution in the middle of a COPY: its jobs are stopped, its event is told, nothing is published."""
+    was = before(both)
+    with gate_closed(both.operational):
+        execution = nights.start("stopped", shards=GATED)
+        in_its_middle(nights, both, "stopped", "1")
+        nights.aws.client.stop_execution(executionArn=execution)
+        ended = nights.aws.ended(execution)
+        assert ended.status == "ABORTED"
+        jobs = nights.stopped("stopped")
+        assert nights.slack.of_run("stopped") == [], "an execution that is stopped cannot say so itself"
+        nights.tell(ended)
+    assert {job.status for job in jobs if job.shard == "1"} <= {1, 143}
+    assert before(both) == was
+    assert ledger(both.reporting, "stopped")[0] in {"failed", "interrupted"}
+    assert nights.told("stopped") == "❌ nightly-etl stopped was aborted"
+
+
+def test_a_publish_whose_answer_is_lost_is_told_as_it_is(nights: Nights, both: Databases) -> None:
+    """It committed, and every answer got lost: the night is published, and Slack hears so."""
+    publish = nights.functions["publish"]
+    answers: list[Any] = []
+
+    def lost(event: Any) -> Any:
+        answers.append(publish(event))
+        raise FunctionError({"errorType": "Lambda.Unknown", "errorMessage": "the answer was lost"})
+
+    with instead(nights.functions, "publish", lost):
+        ended = nights.night("lost-answer", shards=ONE)
+    assert ended.status == "SUCCEEDED"
+    assert [answer["tables"] for answer in answers] == [3] * 7, "asked again, it says again that it has published"
+    assert ledger(both.reporting, "lost-answer") == ("published", None)
+    assert nights.told("lost-answer") == "✅ nightly-etl lost-answer is published: 3 tables"
+
+
+def test_a_big_table_is_carried_over_in_batches(nights: Nights, both: Databases) -> None:
+    """A Lambda a batch, in id order; taken up again from the last id, it finds what came since."""
+    both.operational.execute(
+        "CREATE SCHEMA big; CREATE TABLE big.events (id bigint PRIMARY KEY, what text);"
+        "INSERT INTO big.events SELECT g * 3, 'event ' || g FROM generate_series(1, 1000) g"
+    )
+    both.reporting.execute("CREATE SCHEMA big")
+    first = nights.aws.run(nights.machines["batches"], "first", table="big.events", limit=300)
+    assert (first.status, first.states.count("CopyBatch")) == ("SUCCEEDED", 4)
+    both.operational.execute("INSERT INTO big.events VALUES (3001, 'later'), (3002, 'later')")
+    second = nights.aws.run(nights.machines["batches"], "second", table="big.events", limit=300, last_id=2700)
+    assert (second.status, second.states.count("CopyBatch")) == ("SUCCEEDED", 1)
+    everything = "SELECT count(*), sum(id), md5(string_agg(what, ',' ORDER BY id)) FROM big.events"
+    assert both.reporting.rows(everything) == both.operational.rows(everything)

@@ -1,0 +1,155 @@
+"""What a definition asks of AWS, held against AWS's own model of its services (botocore's).
+
+moto and asl-validator both let wrong parameters pass: a misspelt one is dropped, or refused at night.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import botocore.session
+import jsonata
+from botocore.model import ListShape, Shape, StructureShape
+from botocore.validate import ParamValidator
+
+APIS = {"batch": "SubmitJob", "codebuild": "StartBuild", "ecs": "RunTask"}
+"""The operation of each service that runs containers."""
+
+_CALLS = {
+    "lambda:invoke": ("lambda", "Invoke"),
+    "states:startExecution.sync:2": ("stepfunctions", "StartExecution"),
+    **{f"{service}:{api[0].lower()}{api[1:]}.sync": (service, api) for service, api in APIS.items()},
+}
+"""The resources that a definition may name, with the operation behind each."""
+
+# Step Functions takes fewer parameters of these operations than the services do (Developer Guide, "Integrating
+# optimized services"): what is not listed there is refused when the state machine is created.
+_TAKEN = {
+    "batch": "ArrayProperties ContainerOverrides DependsOn JobDefinition JobName JobQueue Parameters RetryStrategy"
+    " Timeout Tags",
+    "ecs": "CapacityProviderStrategy Cluster EnableExecuteCommand Group LaunchType NetworkConfiguration Overrides"
+    " PlacementConstraints PlacementStrategy PlatformVersion PropagateTags TaskDefinition",
+}
+
+_RESOURCE = re.compile(r"arn:aws:states:::(.+)")
+_EXPRESSION = re.compile(r"^\{%(.*)%\}$", re.DOTALL)
+
+Values = Mapping[str, Any]
+
+
+def problems(definition: Mapping[str, Any], values: Values) -> list[str]:
+    """Gives what is wrong with a definition's tasks, each in one line; [] when nothing is.
+
+    Takes the variables, as ``{"run_id": …, "states": …}``, with which to evaluate the tasks' expressions.
+    """
+    found: list[str] = []
+    for name, task in _tasks(definition):
+        found += [f"{name}: {problem}" for problem in _task_problems(task, values)]
+    return found
+
+
+def request(service: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Gives arguments as the service's API has them. Raises ValueError with all that is wrong."""
+    wrong, asked = _request(_input(service, APIS[service]), arguments)
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    return asked
+
+
+def parameter_names(service: str) -> set[str]:
+    """Gives the parameters of a service's operation as Step Functions writes them."""
+    return {_pascal(name) for name in _input(service, APIS[service]).members}
+
+
+def value(text: Any, values: Values) -> Any:
+    """Gives a value of a definition with its expressions evaluated. Raises jsonata.JException."""
+    if isinstance(text, Mapping):
+        return {name: value(each, values) for name, each in text.items()}
+    if isinstance(text, list):
+        return [value(each, values) for each in text]
+    match = _EXPRESSION.match(text) if isinstance(text, str) else None
+    if match is None:
+        return text
+    declared = "".join(f"${name}:={json.dumps(each)};" for name, each in values.items())
+    return jsonata.Jsonata(f"({declared}{match[1]})").evaluate(None)
+
+
+def _tasks(machine: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, state in machine["States"].items():
+        if state["Type"] == "Task":
+            yield name, state
+        for inner in [*state.get("Branches", []), *([state["ItemProcessor"]] if "ItemProcessor" in state else [])]:
+            yield from _tasks(inner)
+
+
+def _task_problems(task: Mapping[str, Any], values: Values) -> list[str]:
+    resource = _RESOURCE.fullmatch(task["Resource"])
+    if resource is None or resource[1] not in _CALLS:
+        return [f"{task['Resource']} is not one of {', '.join(sorted(_CALLS))}"]
+    service, api = _CALLS[resource[1]]
+    try:
+        arguments = value(task["Arguments"], values)
+    except jsonata.JException as error:
+        return [f"an expression of its Arguments fails: {error}"]
+    wrong, asked = _request(_input(service, api), arguments)
+    taken = _TAKEN.get(service)
+    wrong += [f"Step Functions takes no {name}" for name in arguments if taken and name not in taken.split()]
+    if service == "ecs" and not asked.get("overrides", {}).get("containerOverrides"):
+        wrong.append("no container is told its tables")
+    return [*wrong, *_missing(task)]
+
+
+def _missing(task: Mapping[str, Any]) -> list[str]:
+    """Gives what every task must say and this one does not."""
+    wrong = [f"no {field}" for field in ("TimeoutSeconds", "Retry", "Catch") if field not in task]
+    for retrier in task.get("Retry", []):
+        names = ("BackoffRate", "MaxDelaySeconds", "MaxAttempts", "IntervalSeconds")
+        wrong += [f"a retry without {name}" for name in names if name not in retrier]
+        wrong += ["a retry without full jitter"] if retrier.get("JitterStrategy") != "FULL" else []
+    return wrong
+
+
+def _request(shape: StructureShape, arguments: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    wrong: list[str] = []
+    asked = _as_api(arguments, shape, shape.name, wrong)
+    report = ParamValidator().validate(asked, shape)
+    if report.has_errors():
+        wrong += report.generate_report().splitlines()
+    return wrong, asked
+
+
+def _as_api(given: Any, shape: Shape, where: str, wrong: list[str]) -> Any:
+    """Gives arguments under the API's names, which begin with a small letter where Step Functions' do not."""
+    kind = shape.type_name
+    if isinstance(shape, StructureShape) and isinstance(given, Mapping):
+        members: Mapping[str, Shape] = shape.members
+        names = {_pascal(member): member for member in members}
+        known: dict[str, Any] = {str(names.get(name, name)): each for name, each in given.items()}
+        wrong += [f"{where} has no {name}" for name in known if name not in members]
+        return {
+            name: _as_api(each, members[name], f"{where}.{name}", wrong)
+            for name, each in known.items()
+            if name in members
+        }
+    if isinstance(shape, ListShape) and isinstance(given, list):
+        return [_as_api(each, shape.member, where, wrong) for each in given]
+    if kind == "blob" or (kind == "string" and isinstance(given, Mapping)):
+        return json.dumps(given)  # Payload of a Lambda, Input of an execution
+    if kind == "integer" and isinstance(given, float) and given.is_integer():
+        return int(given)
+    return given
+
+
+def _pascal(name: str) -> str:
+    return name[0].upper() + name[1:]
+
+
+@cache
+def _input(service: str, api: str) -> StructureShape:
+    shape = botocore.session.get_session().get_service_model(service).operation_model(api).input_shape
+    assert shape is not None
+    return shape

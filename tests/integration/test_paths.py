@@ -1,0 +1,369 @@
+"""Every way through the definitions, executed; the Lambdas and jobs are the test's, and end at once.
+
+What they do when they are ``etl`` is shown by ``tests/acceptance/test_nights.py``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import pytest
+
+from statemachine.definition import batches, nightly
+from tests.harness import Done
+from tests.jobs import Jobs
+from tests.lambda_runtime import FunctionError
+from tests.machine import NAMES
+from tests.stepfunctions import Ended, Functions, StepFunctions, interpreter
+
+SHARDS = [{"shard": 0, "tables": '["public.orders"]'}, {"shard": 1, "tables": '["public.\\"odd\\"", "public.items"]'}]
+
+_names = (f"night-{number}" for number in count())
+
+
+def failing(error: str, message: str = "no luck") -> Callable[[Any], Any]:
+    """Gives a Lambda that fails."""
+
+    def fail(_: Any) -> Any:
+        raise FunctionError({"errorMessage": message, "errorType": error, "stackTrace": ["…"]})
+
+    return fail
+
+
+def in_turn(answers: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    """Gives a Lambda that does another thing each time."""
+    left = iter(answers)
+    return lambda event: next(left)(event)  # noqa: PLW0108 - the next one is taken when it is asked
+
+
+@dataclass(slots=True)
+class Instant:
+    """A job that ended when it began."""
+
+    status: int = 0
+
+    def poll(self) -> int:
+        return self.status
+
+    def terminate(self) -> None:
+        """Is no more."""
+
+    kill = terminate
+
+    def done(self) -> Done:
+        return Done(self.status, "", "")
+
+
+@dataclass(slots=True)
+class World:
+    """AWS, with what its Lambdas and jobs are to do, and what they were asked."""
+
+    functions: Functions = field(default_factory=dict)
+    asked: list[tuple[str, Any]] = field(default_factory=list)
+    statuses: dict[str | None, list[int]] = field(default_factory=dict)
+    jobs: Jobs = field(init=False)
+    aws: StepFunctions = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.jobs = Jobs(lambda _, variables: Instant(self._status(variables.get("ETL_SHARD"))))
+
+    def _status(self, shard: str | None) -> int:
+        left = self.statuses.get(shard)
+        return left.pop(0) if left else 0
+
+    def says(self, name: str, answer: Callable[[Any], Any]) -> None:
+        """Sets what a Lambda does."""
+
+        def asked(event: Any) -> Any:
+            self.asked.append((name, event))
+            return answer(event)
+
+        self.functions[name] = asked
+
+    def calm(self) -> None:
+        """Makes every Lambda and job do well."""
+        self.asked.clear()
+        self.statuses.clear()
+        self.jobs.submitted.clear()
+        self.says("plan", lambda event: {"run_id": event["run_id"], "shards": SHARDS, "all_tables": "orders,items"})
+        self.says("publish", lambda event: {"run_id": event["run_id"], "tables": 3})
+        self.says("abort", lambda event: {"run_id": event["run_id"]})
+        self.says("report", lambda event: {"run_id": event["run_id"], "status": "published", "tables": 3})
+        self.says("notifier", lambda _: {"told": True})
+
+    def fails(self) -> None:
+        """Lets the ledger say that the run failed."""
+        self.says("report", lambda event: {"run_id": event["run_id"], "status": "failed", "error": "aborted"})
+
+    def night(self, compute: str = "batch", names: dict[str, str] | None = None, **given: object) -> Ended:
+        """Runs a night."""
+        name = next(_names)
+        return self.aws.run(self.aws.machine(name, nightly(compute, NAMES | (names or {}))), name, **given)
+
+    def events(self, name: str) -> list[Any]:
+        """Gives what a Lambda was asked."""
+        return [event for asked, event in self.asked if asked == name]
+
+    @property
+    def told(self) -> tuple[str, str, Any]:
+        """What the notifier was told, once: the outcome, the ledger's status, and the state that failed."""
+        (event,) = self.events("notifier")
+        return event["outcome"], event["report"]["status"], (event["failure"] or {}).get("state")
+
+
+@pytest.fixture(scope="module")
+def one_world() -> Iterator[World]:
+    """One interpreter for all."""
+    world = World()
+    with interpreter(world.functions, world.jobs) as world.aws:
+        yield world
+
+
+@pytest.fixture
+def world(one_world: World) -> World:
+    """A world in which all goes well."""
+    one_world.calm()
+    return one_world
+
+
+@pytest.mark.parametrize("compute", ["batch", "ecs", "codebuild"])
+def test_a_good_night_publishes_once_and_tells_once(world: World, compute: str) -> None:
+    """Each job gets its command, its tables with their quotes, and what makes it a shard."""
+    ended = world.night(compute)
+    assert (ended.status, world.told) == ("SUCCEEDED", ("success", "published", None))
+    assert [name for name, _ in world.asked] == ["plan", "publish", "report", "notifier"]
+    assert world.jobs.holder(ended.name).variables == {"ETL_RUN_ID": ended.name, "TABLES": "orders,items"}
+    (job,) = world.jobs.shard(ended.name, "1")
+    assert job.command == "run"
+    assert job.variables == {
+        "ETL_RUN_ID": ended.name,
+        "TABLES": '["public.\\"odd\\"", "public.items"]',
+        "ETL_SHARD": "1",
+        "ETL_SNAPSHOT": "run",
+        "ETL_PUBLISH": "defer",
+    }
+
+
+def test_the_input_goes_before_what_is_deployed(world: World) -> None:
+    """Shards as a number or by hand, to Plan; nothing said is what the deployment said."""
+    world.night(names={"Shards": "7"})
+    world.night(shards=3, max_concurrency=1)
+    world.night(shards=[["orders"], ["items"]])
+    assert [event["shards"] for event in world.events("plan")] == [7, 3, [["orders"], ["items"]]]
+
+
+def test_one_shard_is_a_list_of_one(world: World) -> None:
+    """JSONata likes to make one thing of a list of one thing."""
+    world.says("plan", lambda _: {"shards": SHARDS[:1], "all_tables": "orders"})
+    ended = world.night()
+    assert ended.status == "SUCCEEDED"
+    assert len(world.jobs.submitted) == 2
+
+
+@pytest.mark.parametrize("answer", [None, {}, {"shards": [], "all_tables": ""}])
+def test_a_plan_of_nothing_is_a_failure(world: World, answer: Any) -> None:
+    """No job is started, and the message says why."""
+    world.says("plan", lambda _: answer)
+    world.fails()
+    ended = world.night()
+    assert (ended.status, ended.error) == ("FAILED", "NightlyEtl.Failed")
+    assert world.told == ("failure", "failed", "Plan")
+    assert world.events("notifier")[0]["failure"]["error"] == "NightlyEtl.NothingPlanned"
+    assert world.jobs.submitted == []
+
+
+def test_a_lambdas_error_is_told_in_its_own_words(world: World) -> None:
+    """Not as the JSON that Lambda wraps it in; quotes, line ends and all."""
+    said = 'TABLES: "orders" matches\nno table — in the source \\ here'
+    world.says("plan", failing("ConfigurationError", said))
+    world.fails()
+    world.night()
+    assert world.events("notifier")[0]["failure"] == {"state": "Plan", "error": "ConfigurationError", "cause": said}
+    assert world.events("abort")[0]["error"] == f"Plan: ConfigurationError: {said}"
+
+
+def test_a_lambda_that_the_service_fails_is_asked_again(world: World) -> None:
+    """Throttled, crashed or out of time: all of ours may be asked twice."""
+    answers = in_turn(
+        [failing("Lambda.TooManyRequestsException"), failing("Sandbox.Timedout"), lambda _: {"tables": 3}]
+    )
+    world.says("publish", answers)
+    assert world.night().status == "SUCCEEDED"
+    assert len(world.events("publish")) == 3
+
+
+def test_a_failed_shard_is_tried_once_more(world: World) -> None:
+    """And its siblings are not."""
+    world.statuses["1"] = [1, 0]
+    ended = world.night()
+    assert ended.status == "SUCCEEDED"
+    assert [len(world.jobs.shard(ended.name, shard)) for shard in ("0", "1")] == [1, 2]
+
+
+def test_a_shard_that_fails_twice_fails_the_night_after_its_siblings(world: World) -> None:
+    """All of them are run; nothing is published; the message counts."""
+    world.statuses["0"] = [1, 1, 1]
+    world.fails()
+    ended = world.night(max_concurrency=1)
+    assert (ended.status, ended.error, world.told) == ("FAILED", "NightlyEtl.Failed", ("failure", "failed", "Load"))
+    assert [len(world.jobs.shard(ended.name, shard)) for shard in ("0", "1")] == [2, 1]
+    assert world.events("publish") == []
+    failure = world.events("notifier")[0]["failure"]
+    assert failure["error"] == "NightlyEtl.ShardsFailed"
+    assert failure["cause"] == "1 of 2 shards failed: shard 0 with States.TaskFailed"
+
+
+def test_a_snapshot_that_is_lost_is_not_taken_again(world: World) -> None:
+    """A second one would be another instant; the night fails."""
+    world.statuses[None] = [1, 0]
+    world.fails()
+    ended = world.night()
+    assert world.told == ("failure", "failed", "Load")
+    assert "NightlyEtl.SnapshotFailed" in (ended.cause or "")
+    assert world.jobs.holder(ended.name).status == 1
+
+
+def test_a_publish_that_gives_up_is_not_asked_again(world: World) -> None:
+    """It has waited for its readers already."""
+    world.says("publish", failing("PublishBlocked", "the live tables were in use for 600 s"))
+    world.fails()
+    assert world.night().status == "FAILED"
+    assert len(world.events("publish")) == 1
+    assert world.told == ("failure", "failed", "Publish")
+
+
+def test_a_publish_whose_answer_is_lost_is_not_told_as_a_failure(world: World) -> None:
+    """The ledger says published, so it is, and the execution succeeds; what the machine saw is passed on."""
+    world.says("publish", failing("Lambda.Unknown"))
+    ended = world.night()
+    assert (ended.status, world.told) == ("SUCCEEDED", ("success", "published", "Publish"))
+    assert len(world.events("publish")) == 7
+
+
+def test_a_ledger_that_cannot_be_read_hides_no_publish(world: World) -> None:
+    """Publish said so; only the figures are missing, and the message says why."""
+    world.says("report", failing("Unreachable", "the reporting database cannot be reached"))
+    ended = world.night()
+    assert (ended.status, world.told) == ("SUCCEEDED", ("success", "published", None))
+    assert "cannot be reached" in world.events("notifier")[0]["report"]["error"]
+
+
+def test_nobody_claims_to_know_what_nobody_could_read(world: World) -> None:
+    """No answer from Publish, none from the ledger: unknown, and a failure."""
+    for name in ("publish", "report", "abort"):
+        world.says(name, failing("Unreachable"))
+    ended = world.night()
+    assert (ended.status, world.told) == ("FAILED", ("failure", "unknown", "Publish"))
+
+
+def test_an_abort_is_tried_until_the_tables_are_let_go(world: World) -> None:
+    """A container that was stopped may hold them for some seconds more."""
+    world.says("plan", failing("EtlError"))
+    world.fails()
+    answers = in_turn([failing("TableLocked"), failing("TableLocked"), lambda _: {}])
+    world.says("abort", answers)
+    world.night()
+    assert len(world.events("abort")) == 3
+
+
+def test_a_notifier_that_fails_is_asked_again(world: World) -> None:
+    """Slack's outages pass."""
+    answers = in_turn([failing("NotTold"), failing("NotTold"), lambda _: {"told": True}])
+    world.says("notifier", answers)
+    assert world.night().status == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("publishes", [True, False])
+def test_a_night_that_nobody_was_told_of_does_not_end_as_if_all_were_well(world: World, publishes: bool) -> None:
+    """Another error than that of a failure which was told, so that its event is told; the cause says what is true."""
+    if not publishes:
+        world.says("plan", failing("EtlError"))
+        world.fails()
+    world.says("notifier", failing("NotTold", "Slack answered 500"))
+    ended = world.night()
+    assert (ended.status, ended.error) == ("FAILED", "NightlyEtl.NotTold")
+    assert (ended.cause or "").startswith(f"Run {ended.name} is {'published' if publishes else 'failed'}")
+    assert len(world.events("notifier")) == 9
+
+
+def transform(world: World, state: dict[str, Any]) -> dict[str, str]:
+    """Makes a state machine of one state; gives the name of it that a deployment would give."""
+    definition = {"QueryLanguage": "JSONata", "StartAt": "Only", "States": {"Only": state}}
+    return {"TransformStateMachine": world.aws.machine(next(_names), json.dumps(definition))}
+
+
+def test_a_transform_runs_after_the_publish_and_before_the_message(world: World) -> None:
+    """Under the run's name, and told which run it is."""
+    names = transform(world, {"Type": "Pass", "End": True})
+    ended = world.night(names=names, run_date="2026-11-22")
+    assert (ended.status, world.told) == ("SUCCEEDED", ("success", "published", None))
+    assert ended.states.index("Publish") < ended.states.index("Transform") < ended.states.index("NotifySuccess")
+    (execution,) = world.aws.client.list_executions(stateMachineArn=names["TransformStateMachine"])["executions"]
+    said = json.loads(world.aws.client.describe_execution(executionArn=execution["executionArn"])["input"])
+    assert (execution["name"], said["run_id"], said["run_date"]) == (ended.name, ended.name, "2026-11-22")
+
+
+def test_a_transform_that_fails_takes_nothing_back(world: World) -> None:
+    """The night ends FAILED, and the message says that the tables are published."""
+    ended = world.night(names=transform(world, {"Type": "Fail", "Error": "Dbt", "Cause": "a model"}))
+    assert (ended.status, world.told) == ("FAILED", ("failure", "published", "Transform"))
+    assert world.events("abort") == []
+
+
+def test_a_transform_still_comes_when_the_publishs_answer_was_lost(world: World) -> None:
+    """Once the ledger has said that there is something to transform."""
+    world.says("publish", failing("Lambda.Unknown"))
+    ended = world.night(names=transform(world, {"Type": "Pass", "End": True}))
+    assert ended.status == "SUCCEEDED"
+    assert ended.states.count("Transform") == 1
+
+
+def table_of(ids: list[int]) -> Callable[[Any], Any]:
+    """Gives a Lambda that copies this table's ids, a batch a call."""
+
+    def copy(event: Any) -> Any:
+        batch = [each for each in ids if event["last_id"] is None or each > event["last_id"]][: event["limit"]]
+        last = batch[-1] if batch else event["last_id"]
+        return {"last_id": last, "rows": len(batch), "done": len(batch) < event["limit"]}
+
+    return copy
+
+
+def run_batches(world: World, **given: object) -> Ended:
+    """Runs the other definition."""
+    name = next(_names)
+    return world.aws.run(world.aws.machine(name, batches(NAMES)), name, table="public.events", **given)
+
+
+def test_batches_go_on_from_the_last_id_until_there_is_no_more(world: World) -> None:
+    """In id order, whatever gaps there are; the last id is all that is carried on."""
+    world.says("copy-batch", table_of([1, 2, 5, 9, 10, 400]))
+    assert run_batches(world, limit=2).status == "SUCCEEDED"
+    assert [event["last_id"] for event in world.events("copy-batch")] == [None, 2, 9, 400]
+
+
+def test_batches_can_be_taken_up_where_they_stopped(world: World) -> None:
+    """The execution that failed says with which id."""
+    world.says(
+        "copy-batch",
+        lambda event: failing("LoadFailed")(event) if event["last_id"] == 2 else table_of([1, 2, 5])(event),
+    )
+    ended = run_batches(world, limit=2)
+    assert (ended.status, ended.error) == ("FAILED", "NightlyEtl.BatchFailed")
+    assert 'start again with "last_id": 2.' in (ended.cause or "")
+    world.says("copy-batch", table_of([1, 2, 5]))
+    world.asked.clear()
+    assert run_batches(world, limit=2, last_id=2).status == "SUCCEEDED"
+    assert [event["last_id"] for event in world.events("copy-batch")] == [2]
+
+
+def test_batches_that_stand_still_end(world: World) -> None:
+    """A Lambda that gives no later id, and says that there is more, would otherwise be asked for ever."""
+    world.says("copy-batch", lambda _: {"last_id": 7, "rows": 1, "done": False})
+    ended = run_batches(world, limit=1)
+    assert (ended.status, ended.error) == ("FAILED", "NightlyEtl.StandsStill")
+    assert len(world.events("copy-batch")) == 2

@@ -1,0 +1,296 @@
+"""The notifier's message: what it says, what it leaves unsaid, and Slack's limits."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from statemachine.notifier.links import Console, jsurl, query
+from statemachine.notifier.message import MOST_LINES, MOST_TEXT, change, duration, message, size
+from statemachine.notifier.outcome import FailedTable, Outcome, Slow, from_event, from_machine
+
+EXECUTION = "arn:aws:states:eu-central-1:123456789012:execution:nightly-etl:2026-11-22"
+CONSOLE = Console.of(EXECUTION, "/nightly-etl/prod")
+
+PUBLISHED = Outcome(
+    run_id="2026-11-22",
+    execution=EXECUTION,
+    status="published",
+    well=True,
+    snapshot_at=datetime(2026, 11, 22, 1, 0, 2, tzinfo=UTC),
+    started_at=datetime(2026, 11, 22, 1, 0, tzinfo=UTC),
+    finished_at=datetime(2026, 11, 22, 1, 12, 4, tzinfo=UTC),
+    seconds=724.2,
+    tables=20,
+    rows=12_345_678,
+    bytes=1_234_567_890,
+    slowest=(
+        Slow("public.orders", 300.4, 200.0, 9_000_000),
+        Slow("sales.invoice", 61, 60.5, 12),
+        Slow("a.b", 2, None, 1),
+    ),
+)
+FAILED = replace(
+    PUBLISHED, status="failed", well=False, why="Load: NightlyEtl.ShardsFailed: 1 of 5 shards failed", slowest=()
+)
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=400)
+
+
+def texts(posted: dict[str, Any]) -> list[str]:
+    """Gives every text of a message's blocks."""
+    found = []
+    for block in posted["blocks"]:
+        parts = [block.get("text"), *block.get("fields", []), *block.get("elements", [])]
+        found += [part["text"] for part in parts if part]
+    return found
+
+
+def everything(outcome: Outcome) -> str:
+    """Gives all that a reader sees of a message."""
+    return "\n".join(texts(message(outcome, CONSOLE)))
+
+
+def test_success_says_how_much_how_long_and_as_of_when() -> None:
+    """Run, snapshot, duration, rows and bytes, as people write them."""
+    said = everything(PUBLISHED)
+    assert said.startswith("✅ nightly-etl 2026-11-22 is published: 20 tables")
+    for fact in (
+        "*Duration*\n12 min 4 s",
+        "*Rows*\n12,345,678",
+        "*Data*\n1.2 GB",
+        "*Snapshot*\n2026-11-22 01:00:02 UTC",
+    ):
+        assert fact in said
+
+
+def test_slow_tables_are_told_beside_their_usual_time() -> None:
+    """The change against the median of the last runs; nothing is made of noise, or of a first run."""
+    said = everything(PUBLISHED)
+    assert "• `public.orders` 5 min 0 s (+50 %), 9,000,000 rows" in said
+    assert "• `sales.invoice` 1 min 1 s (as usual), 12 rows" in said
+    assert "• `a.b` 2.0 s (no run before), 1 rows" in said
+
+
+def test_failure_says_what_failed_and_that_nothing_is_published() -> None:
+    """The state's error, and each failed table with its error's first line only."""
+    tables = (FailedTable("public.bad", "division by zero\nCONTEXT: row 3, secret"),)
+    said = everything(replace(FAILED, failed=tables, failed_count=1))
+    assert said.startswith("❌ nightly-etl 2026-11-22 failed: nothing is published")
+    assert "1 of 5 shards failed" in said
+    assert "• `public.bad` division by zero" in said
+    assert "secret" not in said
+
+
+def test_a_failed_transform_does_not_pass_for_an_unpublished_night() -> None:
+    """The tables are there; what came after them is not."""
+    event = {
+        "outcome": "failure",
+        "run_id": "tonight",
+        "execution": EXECUTION,
+        "report": {"run_id": "tonight", "status": "published", "tables": 2},
+        "failure": {"state": "Transform", "error": "States.TaskFailed", "cause": "dbt"},
+    }
+    said = everything(from_machine(event))
+    assert "is published, but what came after it failed" in said
+    assert "The tables are published" in said
+
+
+def test_a_publish_whose_answer_was_lost_is_told_as_published() -> None:
+    """The ledger goes before what the machine saw, and the message says both."""
+    event = {
+        "outcome": "success",
+        "run_id": "tonight",
+        "execution": EXECUTION,
+        "report": {"run_id": "tonight", "status": "published", "tables": 2},
+        "failure": {"state": "Publish", "error": "Lambda.Unknown", "cause": "no answer"},
+    }
+    said = everything(from_machine(event))
+    assert said.startswith("✅ nightly-etl tonight is published: 2 tables")
+    assert "the state machine saw this: Publish: Lambda.Unknown: no answer" in said
+
+
+def test_an_execution_that_timed_out_claims_nothing_of_the_tables() -> None:
+    """The notifier cannot ask the ledger, and says where to look."""
+    detail = {"name": "tonight", "executionArn": EXECUTION, "status": "TIMED_OUT", "startDate": 1_795_312_800_000}
+    said = everything(from_event(detail))
+    assert said.startswith("❌ nightly-etl tonight timed out")
+    assert "`etl history` does" in said
+    assert "published" not in said.replace("run.published", "")
+
+
+def test_mentions_links_and_markup_are_shown_not_obeyed() -> None:
+    """A table's name or an error can call nobody and link nowhere, in the blocks or the fallback."""
+    bad = "<!channel> <@U123> <https://evil|click> *bold* `code` & _it_"
+    outcome = replace(FAILED, why=bad, note=bad, failed=(FailedTable(bad, bad),), failed_count=1)
+    posted = message(outcome, CONSOLE)
+    said = json.dumps(posted)
+    assert "<!channel>" not in said
+    assert "<@U123>" not in said
+    assert "<https://evil" not in said
+    assert "&lt;!channel&gt;" in posted["text"]
+    assert "• `&lt;!channel&gt; &lt;@U123&gt; &lt;https://evil|click&gt; *bold* ˋcodeˋ &amp; _it_`" in "\n".join(
+        texts(posted)
+    )
+    assert all(part.get("verbatim") for block in posted["blocks"] for part in block.get("elements", []))
+
+
+def test_long_lists_are_cut_with_a_count() -> None:
+    """Twenty lines at most, then how many more there are, of those too that the report left out."""
+    tables = tuple(FailedTable(f"public.t{number}", "boom") for number in range(100))
+    said = everything(replace(FAILED, failed=tables, failed_count=1234))
+    assert "*Failed tables* (1,234)" in said
+    assert f"… and {1234 - MOST_LINES:,} more" in said
+    assert f"`public.t{MOST_LINES}`" not in said
+
+
+@given(why=TEXTS, note=TEXTS, names=st.lists(TEXTS, max_size=60), error=TEXTS)
+def test_no_message_is_over_slacks_limits(why: str, note: str, names: list[str], error: str) -> None:
+    """Whatever the texts are: 50 blocks, 3000 characters a text, 2000 a field, 150 a header, none of them empty."""
+    outcome = replace(
+        FAILED,
+        why=why * 20,
+        note=note * 20,
+        failed=tuple(FailedTable(name, error * 5) for name in names),
+        failed_count=len(names),
+        slowest=tuple(Slow(name, 1e6, 1e-6, 10**15) for name in names),
+    )
+    posted = message(outcome, CONSOLE)
+    assert len(posted["blocks"]) <= 50
+    assert all(1 <= len(text) <= MOST_TEXT for text in texts(posted))
+    assert all(len(each["text"]) <= 2000 for block in posted["blocks"] for each in block.get("fields", []))
+    assert len(posted["blocks"][0]["text"]["text"]) <= 150
+    assert 1 <= len(posted["text"]) <= 40_000
+
+
+def test_a_long_fallback_is_cut() -> None:
+    """The plain text says the outcome, and goes on no longer than a notification can."""
+    posted = message(replace(FAILED, why="x" * 10_000), CONSOLE)
+    assert posted["text"].startswith(
+        "❌ nightly-etl 2026-11-22 failed: nothing is published. 12,345,678 rows in 12 min 4 s"
+    )
+    assert len(posted["text"]) == MOST_TEXT
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.04, "0.0 s"),
+        (9.94, "9.9 s"),
+        (59.4, "59 s"),
+        (60, "1 min 0 s"),
+        (3599.6, "1 h 0 min"),
+        (90_061, "25 h 1 min"),
+    ],
+)
+def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
+    """Two units at most."""
+    assert duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (99_400, "99.4 kB"),
+        (99_600, "100 kB"),
+        (1.5e12, "1.5 TB"),
+        (999_600, "1.0 MB"),
+    ],
+)
+def test_sizes_have_a_decimal_prefix(number: float, said: str) -> None:
+    """The largest one that leaves a number before the point."""
+    assert size(int(number)) == said
+
+
+def test_a_change_is_told_only_when_it_is_one() -> None:
+    """Five percent either way are the night's noise."""
+    assert [change(1.04, 1), change(1.06, 1), change(0.5, 1), change(30, 1), change(1, 0)] == [
+        "as usual",
+        "+6 %",
+        "-50 %",
+        "+2,900 %",
+        "no run before",
+    ]
+
+
+def test_links_lead_to_the_execution_and_to_the_runs_lines() -> None:
+    """The execution's ARN whole; the query, its log group and its time range as the console encodes them."""
+    *_, context = texts(message(PUBLISHED, CONSOLE))
+    execution, logs = context.split(" · ")
+    assert execution == (
+        "<https://eu-central-1.console.aws.amazon.com/states/home?region=eu-central-1"
+        f"#/v2/executions/details/{EXECUTION}|Execution>"
+    )
+    url = logs.removeprefix("<").removesuffix("|Logs Insights>")
+    page, detail = url.split("#logsV2:logs-insights$3FqueryDetail$3D")
+    assert page == "https://eu-central-1.console.aws.amazon.com/cloudwatch/home?region=eu-central-1"
+    assert _read(detail) == {
+        "end": "2026-11-22T01:17:04.000Z",
+        "start": "2026-11-22T00:55:00.000Z",
+        "timeType": "ABSOLUTE",
+        "tz": "UTC",
+        "editorString": query("2026-11-22"),
+        "source": ["/nightly-etl/prod"],
+    }
+
+
+def test_a_link_is_in_the_console_of_its_partition() -> None:
+    """China and GovCloud have consoles of their own."""
+    console = Console.of(EXECUTION.replace("arn:aws:", "arn:aws-cn:").replace("eu-central-1", "cn-north-1"), "")
+    assert console.execution_link().startswith("https://cn-north-1.console.amazonaws.cn/states/home?")
+
+
+def test_without_a_log_group_there_is_no_link_to_one() -> None:
+    """Nothing is linked that leads nowhere."""
+    *_, context = texts(message(PUBLISHED, Console.of(EXECUTION, "")))
+    assert "Logs Insights" not in context
+
+
+@given(st.dictionaries(TEXTS.filter(bool), st.one_of(TEXTS, st.integers(), st.lists(TEXTS, min_size=1)), min_size=1))
+def test_what_the_console_reads_is_what_was_meant(detail: dict[str, Any]) -> None:
+    """Any text survives the encoding, those that look like it too."""
+    assert _read(jsurl(detail)) == detail
+
+
+def _read(text: str) -> Any:
+    """Reads JSURL (github.com/Sage/jsurl), which the console uses: ``~'`` a string, ``~(`` an object or a list."""
+    value, rest = _read_value(text)
+    assert rest == ""
+    return value
+
+
+def _read_value(text: str) -> tuple[Any, str]:
+    if text.startswith("~'"):
+        return _read_text(text[2:])
+    if text.startswith("~(~"):
+        items, rest = [], text[2:]
+        while rest.startswith("~"):
+            item, rest = _read_value(rest)
+            items.append(item)
+        return items, rest.removeprefix(")")
+    if text.startswith("~("):
+        members, rest = {}, text[2:]
+        while not rest.startswith(")"):
+            name, rest = _read_text(rest.removeprefix("~"))
+            members[name], rest = _read_value(rest)
+        return members, rest[1:]
+    end = min(position for position in (text.find(end, 1) for end in ("~", ")")) if position > 0)
+    return int(text[1:end]), text[end:]
+
+
+def _read_text(text: str) -> tuple[str, str]:
+    read = ""
+    while text and text[0] not in "~)":
+        length = 6 if text.startswith("**") else 3 if text.startswith("*") else 1
+        part, text = text[:length], text[length:]
+        read += chr(int(part.lstrip("*"), 16)) if length > 1 else part.replace("!", "$")
+    return read.encode("utf-16-be", "surrogatepass").decode("utf-16-be"), text

@@ -1,0 +1,47 @@
+"""The Lambdas' zips: the same bytes from the same sources, all that they need, and nothing else."""
+
+from __future__ import annotations
+
+import ast
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from statemachine import zips
+
+
+@pytest.mark.parametrize("name", zips.LAMBDAS)
+def test_the_same_sources_give_the_same_bytes(tmp_path: Path, name: str) -> None:
+    """Whenever and wherever it is built."""
+    first, second = (zips.build(name, tmp_path / folder).read_bytes() for folder in ("a", "b"))
+    assert first == second
+
+
+@pytest.mark.parametrize("name", zips.LAMBDAS)
+def test_everything_that_is_imported_is_there_and_etl_is_not(tmp_path: Path, name: str) -> None:
+    """Own modules and locked packages; boto3 is Lambda's, and the rest Python's."""
+    with zipfile.ZipFile(zips.build(name, tmp_path)) as archive:
+        names = archive.namelist()
+        own = [ast.parse(archive.read(each)) for each in names if each.startswith(f"{name}/")]
+    imported = {
+        module.split(".")[0]
+        for tree in own
+        for node in ast.walk(tree)
+        for module in (
+            [alias.name for alias in node.names] if isinstance(node, ast.Import)
+            else [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+        )
+    }  # fmt: skip
+    inside = {each.split("/")[0] for each in names}
+    assert imported - set(sys.stdlib_module_names) - {"boto3", "botocore"} <= inside
+    assert "etl" not in inside | imported
+    assert not [each for each in names if "__pycache__" in each or each.endswith((".so", ".pyc"))]
+
+
+def test_another_version_than_the_locks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is zipped is what uv.lock has hashes of."""
+    monkeypatch.setattr(zips, "distribution", lambda _: type("Installed", (), {"version": "0"}))
+    with pytest.raises(RuntimeError, match="run `make setup`"):
+        zips.packages("notifier")
