@@ -102,6 +102,15 @@ def kill(database: Database, query: str, run_id: str = "tonight") -> None:
     assert database.value(f"SELECT pg_terminate_backend({pid}, 10000)")
 
 
+def kill_control(target: Database, run_id: str = "tonight") -> None:
+    """Terminates a run's control session: the one that holds its advisory locks."""
+    ((pid,),) = target.rows(
+        "SELECT DISTINCT a.pid FROM pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid AND l.locktype = 'advisory'"
+        f" WHERE a.datname = current_database() AND a.application_name = 'nightly-etl {run_id}'"
+    )
+    assert target.value(f"SELECT pg_terminate_backend({pid}, 10000)")
+
+
 def kill_holder(source: Database, run_id: str = "tonight") -> None:
     """Terminates the session that holds a run's snapshot: the one of the run that idles in its transaction."""
     ((pid,),) = source.rows(
