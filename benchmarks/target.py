@@ -1,6 +1,6 @@
 """What decided how the target is written to: ``python -m benchmarks.target`` prints NOTES.md's figures of it.
 
-Page ranges beside one stream, by psql; and the CPU of one backend, which work beside it changes less than its wall time.
+Page ranges beside one stream, by psql; and the CPU of one backend, which other work changes less than its wall time.
 """
 
 from __future__ import annotations
@@ -9,18 +9,21 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
-from benchmarks import data
-from benchmarks.__main__ import servers
-from benchmarks.peers import Servers
+from benchmarks.data import LINEITEM
+from benchmarks.rounds import SETTINGS
+from demo.embedded import Server
 
 ROUNDS = 3
 
 EVENTS = """
-CREATE TABLE {name} AS
+CREATE TABLE events AS
 SELECT i AS id,
        jsonb_build_object('kind', i % 17, 'user', md5(i::text), 'tags', jsonb_build_array(md5((i * 3)::text)),
                           'payload', repeat(md5((i * 7)::text), 1 + (i % 30)::int)) AS doc
@@ -28,7 +31,7 @@ SELECT i AS id,
 """
 
 DOCUMENTS = """
-CREATE TABLE {name} AS
+CREATE TABLE documents AS
 SELECT i AS id,
        jsonb_build_object('kind', i % 17, 'body',
                           (SELECT string_agg(md5((i * 7 + k)::text) || ' lorem ipsum dolor sit amet ', '')
@@ -39,47 +42,67 @@ SELECT i AS id,
 
 def main() -> None:
     """Measure both."""
-    with servers() as both:
-        for table, statement, rows in (("lineitem", data.LINEITEM, 3_000_000), ("events", EVENTS, 400_000)):
-            data.make(both.source, statement, table, rows)
+    with ExitStack() as stack:
+        source, target = (_server(stack) for _ in range(2))
+        for table, statements, rows in (("lineitem", LINEITEM, 3_000_000), ("events", EVENTS, 400_000)):
+            _make(source, table, statements, rows)
             for number in range(ROUNDS):
                 for ranges in (0, 1, 2, 4):
-                    print(f"{table} {number + 1}: {_copied(both, table, ranges)}", flush=True)
-        for line in _cpu(both):
+                    print(f"{table} {number + 1}: {_copied(source, target, table, ranges)}", flush=True)
+        for line in _cpu(target):
             print(line, flush=True)
 
 
-def _copied(both: Servers, table: str, ranges: int) -> str:
+def _server(stack: ExitStack) -> Server:
+    server = Server.start(settings=SETTINGS)
+    stack.callback(server.remove)
+    return server
+
+
+def _make(server: Server, table: str, statements: str, rows: int) -> None:
+    server.psql(f"DROP TABLE IF EXISTS {table}")
+    server.psql(statements.format(rows=rows))
+    server.psql(f"VACUUM (FREEZE, ANALYZE) {table}")
+
+
+def _copied(source: Server, target: Server, table: str, ranges: int) -> str:
     """Copies a table in so many page ranges, and freezes it; 0 is one stream that writes frozen rows."""
-    both.fresh(table)
-    pages = int(both.source.psql(f"SELECT pg_relation_size('{table}') / 8192"))
+    columns = source.psql(
+        "SELECT string_agg(format('%I %s', attname, format_type(atttypid, atttypmod)), ', ' ORDER BY attnum)"
+        f" FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attnum > 0"
+    )
+    target.psql(f"DROP TABLE IF EXISTS {table}; CREATE TABLE {table} ({columns})")
+    target.psql("CHECKPOINT")
+    pages = int(source.psql(f"SELECT pg_relation_size('{table}') / 8192"))
     bounds = [pages * number // max(ranges, 1) for number in range(max(ranges, 1))]
     began = time.perf_counter()
-    pipes = [_pipe(both, table, low, high, ranges) for low, high in zip(bounds, [*bounds[1:], 1 << 31], strict=True)]
+    pipes = [_pipe(source, target, table, pair, ranges) for pair in pairwise([*bounds, 1 << 31])]
     if any(process.wait() for pipe in pipes for process in pipe):
         raise RuntimeError(f"psql failed on {table}")
     copied = time.perf_counter()
     if ranges:
-        both.target.psql(f"VACUUM (FREEZE) {table}")
+        target.psql(f"VACUUM (FREEZE) {table}")
     return f"{ranges} ranges: {copied - began:.2f} s + VACUUM {time.perf_counter() - copied:.2f} s"
 
 
-def _pipe(both: Servers, table: str, low: int, high: int, ranges: int) -> tuple[subprocess.Popen[bytes], ...]:
-    psql = both.source.bin / "psql"
-    out = f"COPY (SELECT * FROM {table} WHERE ctid >= '({low},0)' AND ctid < '({high},0)') TO STDOUT (FORMAT binary)"
+def _pipe(
+    source: Server, target: Server, table: str, pages: tuple[int, int], ranges: int
+) -> tuple[subprocess.Popen[bytes], ...]:
+    psql = source.bin / "psql"
+    here = f"ctid >= '({pages[0]},0)' AND ctid < '({pages[1]},0)'"
+    out = f"COPY (SELECT * FROM {table} WHERE {here}) TO STDOUT (FORMAT binary)"
     into = f"COPY {table} FROM STDIN (FORMAT binary{'' if ranges else ', FREEZE'})"
     first = [] if ranges else ["-c", f"TRUNCATE {table}"]
-    reader = subprocess.Popen([psql, "-Xq", both.source.url(), "-c", out], stdout=subprocess.PIPE)
-    command = [psql, "-Xq", both.target.url(), "--single-transaction", *first, "-c", into]
+    reader = subprocess.Popen([psql, "-Xq", source.url(), "-c", out], stdout=subprocess.PIPE)
+    command: list[str | Path] = [psql, "-Xq", target.url(), "--single-transaction", *first, "-c", into]
     return reader, subprocess.Popen(command, stdin=reader.stdout)
 
 
-def _cpu(both: Servers) -> Iterator[str]:
+def _cpu(target: Server) -> Iterator[str]:
     """Tells the CPU seconds of one backend, by what it does."""
-    target = both.target
-    data.make(target, DOCUMENTS, "documents", 40_000)
-    data.make(target, data.LINEITEM, "items", 1_000_000)
-    for name in ("documents", "items"):
+    _make(target, "documents", DOCUMENTS, 40_000)
+    _make(target, "lineitem", LINEITEM, 1_000_000)
+    for name in ("documents", "lineitem"):
         target.psql(f"COPY {name} TO '{target.data}/{name}' (FORMAT binary)")
     with psycopg.connect(target.url(), autocommit=True) as session:
         for setting in ("default_toast_compression = pglz", "default_toast_compression = lz4"):
@@ -90,22 +113,27 @@ def _cpu(both: Servers) -> Iterator[str]:
                 continue
             yield f"documents, {setting}: {_spent(session, *_loading(target.data, 'documents', 'FREEZE')):.2f} s"
         for how in ("FREEZE", "FREEZE false", "FREEZE false; VACUUM (FREEZE) copy"):
-            yield f"items, {how}: {_spent(session, *_loading(target.data, 'items', how)):.2f} s"
+            yield f"lineitem, {how}: {_spent(session, *_loading(target.data, 'lineitem', how)):.2f} s"
         session.execute("SET max_parallel_maintenance_workers = 0")
         for size in ("4MB", "16MB", "64MB", "256MB"):
             session.execute(f"SET maintenance_work_mem = '{size}'".encode())
             for column in ("l_partkey", "l_comment"):
-                spent = _spent(session, f"CREATE INDEX i ON items ({column})", "DROP INDEX i")
+                spent = _spent(session, f"CREATE INDEX i ON lineitem ({column})", "DROP INDEX i")
                 yield f"index on {column}, {size}: {spent:.2f} s"
 
 
 def _loading(folder: Path, name: str, how: str) -> list[str]:
     freeze, _, vacuum = how.partition("; ")
     make = ["DROP TABLE IF EXISTS copy", "BEGIN", f"CREATE TABLE copy (LIKE {name})"]
-    return [*make, f"COPY copy FROM '{folder}/{name}' (FORMAT binary, {freeze})", "COMMIT", *([vacuum] if vacuum else [])]
+    return [
+        *make,
+        f"COPY copy FROM '{folder}/{name}' (FORMAT binary, {freeze})",
+        "COMMIT",
+        *([vacuum] if vacuum else []),
+    ]
 
 
-def _spent(session: psycopg.Connection, *statements: str) -> float:
+def _spent(session: psycopg.Connection[Any], *statements: str) -> float:
     before = _seconds(session.info.backend_pid)
     for statement in statements:
         session.execute(statement.encode())
