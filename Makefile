@@ -9,7 +9,7 @@ RUN := $(UV) run --no-sync
 
 IMAGE ?= nightly-etl
 
-.PHONY: help setup demo test test-infra check-infra deploy check bench image zips picture format clean
+.PHONY: help setup demo test test-infra check-infra deploy check bench bench-full image zips picture format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -43,8 +43,11 @@ check: setup ## Lint, types, import rules, formatting
 	$(RUN) lint-imports
 	$(RUN) python -m statemachine.picture --check
 
-bench: setup ## Measure the stream beside its peers
-	$(RUN) python -m benchmarks
+bench: setup ## Measure a tenth of the rows beside its peers, in minutes (ARGS="--only a": one piece of work)
+	$(RUN) python -m benchmarks $(ARGS)
+
+bench-full: setup ## Measure all of it, in hours, on a quiet machine; goes on where it was stopped
+	$(RUN) python -m benchmarks --full $(ARGS)
 
 image: ## Build the container image
 	docker build --build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \

@@ -3,82 +3,90 @@
 from __future__ import annotations
 
 import compileall
-import json
+import signal
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
 import etl
-from benchmarks import data, scenarios
-from benchmarks.peers import Servers
-from benchmarks.report import Report, machine
-from demo.embedded import Server
+from benchmarks import chart, report
+from benchmarks.results import Outcome, Results, load, save
+from benchmarks.rounds import SETTINGS, Work, measured, missing
+from benchmarks.scenarios import SCENARIOS, Scenario, wanted
+from benchmarks.tools import Unavailable
 
 RESULTS = Path(__file__).parent / "results"
 
-SETTINGS = {
-    "fsync": "off",  # the disk is not what is compared
-    "wal_level": "replica",
-    "shared_buffers": "512MB",
-    "max_wal_size": "16GB",
-    "checkpoint_timeout": "1h",
-    "autovacuum": "off",
-    "max_locks_per_transaction": "256",
-}
-
-PARTS = ("stream", "memory", "tiny", "first-byte")
+KEYS = sorted({one.key for one in SCENARIOS} | {one.key.partition("-")[0] for one in SCENARIOS})
 
 
 @click.command()
-@click.option("--pairs", default=5, show_default=True, type=click.IntRange(1), help="Rounds of each comparison.")
-@click.option("--rows", default=3_000_000, show_default=True, type=click.IntRange(1000), help="Rows of each table.")
-@click.option("--only", type=click.Choice(PARTS), multiple=True, help="Measure this part alone; nothing is written.")
-@click.option("--full", is_flag=True, help="Copy 5 GB too: needs 15 GB of disk and some minutes.")
-def main(pairs: int, rows: int, only: tuple[str, ...], full: bool) -> None:
-    """Measure wall time, CPU and memory of a copy, beside psql and psycopg."""
-    compileall.compile_dir(str(Path(etl.__file__).parent), quiet=1)  # as in the image
+@click.option("--full", is_flag=True, help="All rows, more rounds: hours. Without it, minutes.")
+@click.option("--only", type=click.Choice(KEYS), multiple=True, help="Measure this scenario; the others' results stay.")
+@click.option("--peer", multiple=True, help="Measure this peer alone (with `--only`, to try it).")
+@click.option("--scale", type=click.FloatRange(0, min_open=True), help="Copy this part of the rows instead.")
+@click.option("--rounds", type=click.IntRange(1), help="Measure so many rounds of each instead.")
+@click.option("--deadline", default=3600.0, show_default=True, help="Seconds after which one copy is stopped.")
+@click.option("--again", is_flag=True, help="Forget what was measured, instead of going on where it stopped.")
+@click.option("--name", help="The results' file name; full or quick by default.")
+@click.option("--report", "only_report", is_flag=True, help="Measure nothing: write tables and chart from the JSON.")
+def main(full: bool, only: tuple[str, ...], name: str | None, only_report: bool, **more: Any) -> None:
+    """Measure the same copies by this tool and by its peers, in turns, and write what came out.
+
+    After an interruption, the same command goes on with the copies that are missing.
+    """
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    began, wanted = time.perf_counter(), only or PARTS
-    with _servers() as servers:
-        report = Report(machine(servers, [f"{k}={v}" for k, v in SETTINGS.items()]), [], [], [], {}, 0)
-        _measure(servers, report, wanted, pairs, rows)
-        if full:
-            report.memory.append(scenarios.memory(servers, 5))
-    report.seconds = time.perf_counter() - began
-    print(f"\n{report.markdown()}")
-    if not only:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "last.md").write_text(report.markdown(), encoding="utf-8")
-        (RESULTS / "last.json").write_text(json.dumps(report.json(), indent=1) + "\n", encoding="utf-8")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C: servers and clients go with it
+    compileall.compile_dir(str(Path(etl.__file__).parent), quiet=1)  # as in the image
+    file = RESULTS / f"{name or ('full' if full else 'quick')}.json"
+    results = load(file)
+    for scenario in [] if only_report else wanted(only, full):
+        _measure(_work(scenario, full, **more), results, file, more["again"])
+    _write(results, file)
+    if failed := [
+        f"{key}: {name}" for key, one in results.items() for name in one.missing if name.startswith("etl run")
+    ]:
+        raise click.ClickException(f"etl run did not copy everything: {'; '.join(failed)}")
 
 
-def _measure(servers: Servers, report: Report, wanted: tuple[str, ...], pairs: int, rows: int) -> None:
-    if "first-byte" in wanted:
-        report.first_byte.update(scenarios.first_byte(servers, pairs))
-    if "stream" in wanted:
-        for table, statement in (("lineitem", data.LINEITEM), ("accounts", data.ACCOUNTS)):
-            report.streams.append(scenarios.side_by_side(servers, table, statement, rows, pairs))
-    if "memory" in wanted:
-        report.memory.append(scenarios.memory(servers, 0.5))
-    if "tiny" in wanted:
-        report.tiny.extend(scenarios.tiny(servers, pairs))
+def _work(
+    scenario: Scenario, full: bool, peer: tuple[str, ...], scale: float | None, rounds: int | None, **more: Any
+) -> Work:
+    chosen = replace(scenario, peers=tuple(one for one in scenario.peers if one in peer)) if peer else scenario
+    size = 1.0 if full else scenario.quick
+    return Work(chosen, scale or size, rounds or (scenario.rounds if full else scenario.quick_rounds), more["deadline"])
 
 
-@contextmanager
-def _servers() -> Iterator[Servers]:
-    """Starts two servers, and removes them with their data at the block's end."""
-    servers: list[Server] = []
+def _measure(work: Work, results: Results, file: Path, again: bool) -> None:
+    key, title = work.scenario.key, work.scenario.title
+    known = results.get(key)
+    if again or known is None or known.scale != work.scale:
+        known = Outcome(title, work.scale, report.machine(SETTINGS))
+    left = sum(len(missing(work, known, number)) for number in range(work.rounds))
+    print(f"{key}: {title}; scale {work.scale:g}, {left} copies to measure")
+    if not left:
+        return
+    results[key] = known
+    for case in work.scenario.cases:  # who failed before may do better now
+        known.missing.pop(case.peer, None)
+        known.missing.pop(case.name, None)
     try:
-        for _ in range(2):
-            servers.append(Server.start(settings=SETTINGS))  # noqa: PERF401 -- the first goes too if the second fails
-        yield Servers(*servers)
-    finally:
-        for server in servers:
-            server.remove()
+        measured(work, known, lambda: save(results, file))
+    except Unavailable as error:
+        print(f"  {error}")
+        known.missing["all"] = str(error)
+    save(results, file)
+
+
+def _write(results: Results, file: Path) -> None:
+    text = report.markdown(results)
+    file.with_suffix(".md").write_text(text, encoding="utf-8")
+    if "a" in results and results["a"].cases:
+        file.with_suffix(".svg").write_text(chart.svg(results["a"]), encoding="utf-8")
+    print(f"\n{text}\nwritten: {file.with_suffix('.*')}")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,38 @@
-"""The tables that are copied: made in SQL, in the source, without indexes."""
+"""The tables that are copied, made in SQL in the source. Each statement takes ``{rows}``."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from demo.embedded import Server
 
+DATABASE = "bench"
+"""The database that is copied, and the one it is copied into, on either server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What makes one table, or many: statements, and the number of rows (of tables) that they are given."""
+
+    statements: str
+    rows: int
+
+    def made(self, scale: float) -> str:
+        """Gives the statements for so large a part of the rows."""
+        return self.statements.format(rows=max(1, round(self.rows * scale)))
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a database holds in its schema ``public``: rows and indexes of each table, and each column's type."""
+
+    rows: dict[str, int]
+    indexes: dict[str, int]
+    types: dict[str, str]
+
+
 LINEITEM = """
-CREATE TABLE {name} AS
+CREATE TABLE lineitem AS
 SELECT i / 4 AS l_orderkey,
        (i * 7919) % 200000 AS l_partkey,
        (i * 104729) % 10000 AS l_suppkey,
@@ -23,37 +50,119 @@ SELECT i / 4 AS l_orderkey,
        (ARRAY['REG AIR', 'AIR', 'RAIL', 'SHIP', 'TRUCK', 'MAIL', 'FOB'])[i % 7 + 1]::char(10) AS l_shipmode,
        substr('carefully final deposits sleep furiously across the quickly ironic', (i % 25 + 1)::int,
               (i % 33 + 10)::int)::varchar(44) AS l_comment
-  FROM generate_series(1, {rows}::bigint) i
+  FROM generate_series(1, {rows}::bigint) i;
 """
-"""TPC-H's widest and longest table, with values of its kinds and lengths."""
+"""TPC-H's widest and longest table, with values of its kinds and lengths; 217 bytes a row in binary COPY."""
+
+LINEITEM_INDEXES = """
+ALTER TABLE lineitem ADD PRIMARY KEY (l_orderkey, l_linenumber);
+CREATE INDEX ON lineitem (l_shipdate);
+CREATE INDEX ON lineitem (l_partkey, l_suppkey);
+"""
 
 ACCOUNTS = """
-CREATE TABLE {name} AS
+CREATE TABLE accounts AS
 SELECT i::int AS aid, (i / 100000 + 1)::int AS bid, (i * 7919 % 10000 - 5000)::int AS abalance,
        ''::char(84) AS filler
-  FROM generate_series(1, {rows}::bigint) i
+  FROM generate_series(1, {rows}::bigint) i;
+ALTER TABLE accounts ADD PRIMARY KEY (aid);
 """
 """pgbench_accounts: a narrow table, so that a client's cost a row weighs most."""
 
+EVENTS = """
+CREATE TABLE events AS
+SELECT i AS id, timestamptz '2026-01-01 00:00+00' + i * interval '1 second' AS at,
+       jsonb_build_object('user', i * 7919 % 50000, 'kind', (ARRAY['view', 'click', 'buy'])[i % 3 + 1],
+                          'page', '/shop/' || md5(i::text), 'tags', jsonb_build_array('a' || i % 7, 'b' || i % 11),
+                          'device', jsonb_build_object('os', 'os' || i % 5, 'width', 320 + i % 1600)) AS body
+  FROM generate_series(1, {rows}::bigint) i;
+ALTER TABLE events ADD PRIMARY KEY (id);
+CREATE INDEX ON events (at);
+"""
+"""Events as web shops keep them, in jsonb."""
+
+TOAST = """
+CREATE TABLE documents (id bigint PRIMARY KEY, title text, body text, scan bytea);
+INSERT INTO documents
+SELECT i, 'document ' || i, repeat(md5(i::text) || ' the same words again and again, ', 250),
+       decode((SELECT string_agg(md5(i || '-' || part), '') FROM generate_series(1, 250) part), 'hex')
+  FROM generate_series(1, {rows}::bigint) i;
+"""
+"""16 kB of text that compresses and 4 kB of bytes that do not, both out of line."""
+
+_KINDS = (
+    ("int", "(i * {n} % 100000)::int"),
+    ("numeric(12, 2)", "(i * {n} % 1000000 / 100.0)::numeric(12, 2)"),
+    ("text", "'value ' || i % {n}"),
+    ("timestamptz", "timestamptz '2026-01-01 00:00+00' + i % {n} * interval '1 minute'"),
+    ("boolean", "nullif(i % {n}, 0) IS NOT NULL"),
+    ("double precision", "CASE WHEN i % 3 > 0 THEN i / {n}::float8 END"),
+)
+
+WIDE = (
+    "CREATE TABLE wide AS SELECT i AS id, "
+    + ", ".join(
+        f"({_KINDS[n % len(_KINDS)][1].format(n=n + 2)})::{_KINDS[n % len(_KINDS)][0]} AS c{n}" for n in range(199)
+    )
+    + " FROM generate_series(1, {rows}::bigint) i; ALTER TABLE wide ADD PRIMARY KEY (id);"
+)
+"""200 columns, a sixth of each kind."""
+
 TINY = """
 DO $$ BEGIN
-  FOR i IN 1..{count} LOOP
-    EXECUTE format('CREATE TABLE tiny.t%s (id int PRIMARY KEY, name text, at timestamptz DEFAULT now())', i);
-    EXECUTE format('INSERT INTO tiny.t%s SELECT g, ''name '' || g FROM generate_series(1, 10) g', i);
+  FOR i IN 1..{rows} LOOP
+    EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY, name text, at timestamptz DEFAULT now())', i);
+    EXECUTE format('INSERT INTO t%s SELECT g, ''name '' || g FROM generate_series(1, 10) g', i);
   END LOOP;
-END $$
+END $$;
+"""
+"""``{rows}`` tables of ten rows, with a primary key each."""
+
+
+def make(source: Server, tables: tuple[Table, ...], scale: float) -> Contents:
+    """Makes the database that is copied, vacuumed and analyzed; gives what it holds."""
+    source.psql(f"DROP DATABASE IF EXISTS {DATABASE}")
+    source.psql(f"CREATE DATABASE {DATABASE}")
+    for table in tables:
+        source.psql(table.made(scale), DATABASE)
+    source.psql("VACUUM (FREEZE, ANALYZE)", DATABASE)
+    return contents(source)
+
+
+def contents(server: Server) -> Contents:
+    """Reads what the database holds: rows are counted, indexes are those that are valid."""
+    names = server.psql(
+        "SELECT format('%I', relname) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+        " ORDER BY 1",
+        DATABASE,
+    ).splitlines()
+    counts = server.psql("".join(f"SELECT count(*) FROM {name};\n" for name in names), DATABASE).splitlines()
+    return Contents(
+        dict(zip(names, map(int, counts), strict=True)),
+        {name: int(number) for name, number in _pairs(server, _INDEXES)},
+        dict(_pairs(server, _TYPES)),
+    )
+
+
+_INDEXES = """
+SELECT format('%I', c.relname), count(i.indexrelid) FILTER (WHERE i.indisvalid)
+  FROM pg_class c LEFT JOIN pg_index i ON i.indrelid = c.oid
+ WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace GROUP BY 1
+"""
+
+_TYPES = """
+SELECT format('%I.%I', c.relname, a.attname), format_type(a.atttypid, a.atttypmod)
+  FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+ WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
 """
 
 
-def make(source: Server, statement: str, name: str, rows: int) -> int:
-    """Makes a table; gives the bytes of its rows as they lie in the heap."""
-    source.psql(statement.format(name=name, rows=rows))
-    source.psql(f"VACUUM (FREEZE, ANALYZE) {name}")
-    return int(source.psql(f"SELECT pg_table_size('{name}')"))
+def _pairs(server: Server, query: str) -> list[tuple[str, str]]:
+    lines = server.psql(query, DATABASE).splitlines()
+    return [(line.rpartition("|")[0], line.rpartition("|")[2]) for line in lines]
 
 
-def make_tiny(source: Server, count: int) -> None:
-    """Makes tables of ten rows, with a primary key each."""
-    source.psql("CREATE SCHEMA tiny")
-    source.psql(TINY.format(count=count))
-    source.psql("VACUUM (FREEZE, ANALYZE)")
+def size(server: Server) -> int:
+    """Gives the bytes of the tables, TOAST included, indexes not."""
+    query = "SELECT sum(pg_table_size(oid)) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    return int(server.psql(query, DATABASE))

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import os
-import resource
+import signal
 import statistics
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-Command = Sequence[str | Path]
-
-SAMPLING = 0.02
-"""Seconds between two looks at the clients' memory; the kernel keeps the peak, so only the last look matters."""
+SAMPLING = 0.1
+"""Seconds between two looks at the clients' memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a pipeline of client processes took: seconds, CPU seconds, peak bytes, and what it printed."""
+    """What a client took, with all the processes it started: seconds, CPU seconds, peak bytes, and what it printed."""
 
     wall: float
     cpu: float
     peak: int
     output: str = ""
-    first_byte: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,85 +43,102 @@ class Spread:
         return cls(min(values), statistics.median(values), max(values))
 
 
-class _Peaks(threading.Thread):
-    """Watches processes' peak resident memory (VmHWM) for as long as they live.
+class Failed(Exception):  # noqa: N818 -- named by what happened, as in etl.errors
+    """A client ended with an error, or did not end in time; says the last it wrote on standard error."""
 
-    wait4()'s ru_maxrss will not do: a process inherits it from the one that forked it, which is us.
+
+class _Peak(threading.Thread):
+    """Watches the memory of a process and all below it, for as long as they live.
+
+    One process alone: the kernel's own peak of its resident memory (VmHWM). Several: the greatest sum of what is theirs
+    at one time (Pss), for those that one process forked share most of their pages. wait4()'s ru_maxrss will not do: a
+    process inherits it from the one that forked it, which is us.
     """
 
-    def __init__(self, pids: Sequence[int]) -> None:
+    def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
-        self.peaks = dict.fromkeys(pids, 0)
+        self.pid = pid
+        self.peak = 0
         self.over = threading.Event()
 
     def run(self) -> None:
         while not self.over.wait(SAMPLING):
-            for pid, peak in self.peaks.items():
-                self.peaks[pid] = max(peak, _peak_of(pid))
+            pids = list(_tree(self.pid))
+            alone = len(pids) == 1
+            look = ("status", "VmHWM:") if alone else ("smaps_rollup", "Pss:")
+            self.peak = max(self.peak, sum(_bytes(pid, *look) for pid in pids))
 
 
-def _peak_of(pid: int) -> int:
+def _tree(pid: int) -> Iterator[int]:
+    yield pid
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in _read(children).split():
+            yield from _tree(int(child))
+
+
+def _bytes(pid: int, file: str, name: str) -> int:
+    lines = _read(Path(f"/proc/{pid}/{file}")).splitlines()
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name)), 0)
+
+
+def _read(path: Path) -> str:
     try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        return path.read_text()
     except OSError:  # it has ended
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
+        return ""
 
 
-def measure(
-    pipeline: Sequence[Command],
-    environment: Mapping[str, str] | None = None,
-    first_byte: Callable[[], float] | None = None,
-) -> Usage:
-    """Runs commands, each one's output the next one's input, to their end.
+def measure(script: str, environment: Mapping[str, str] | None = None, deadline: float | None = None) -> Usage:
+    """Runs a bash script to its end, in a session of its own.
 
-    Takes variables to set beside the inherited environment, and a function that waits for the copy's first
-    byte and gives the time at which it came. Raises RuntimeError when a command fails.
+    Takes variables to set beside the inherited environment, and the seconds after which it is stopped. Raises Failed
+    when it ends with an error or is stopped.
     """
+    variables = _clean(os.environ) | dict(environment or {})
+    command = ["bash", "-euo", "pipefail", "-c", script]
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         began = time.perf_counter()
-        processes = _started(pipeline, _clean(os.environ) | dict(environment or {}), output, errors)
-        watch = _Peaks([process.pid for process in processes])
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=variables, start_new_session=True
+        )
+        watch, timer = _Peak(process.pid), threading.Timer(deadline or threading.TIMEOUT_MAX, _end, [process.pid])
         watch.start()
-        came = first_byte() if first_byte else None
-        spent = [_ended(process, errors) for process in processes]
+        timer.start()
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            _end(process.pid)
+            process.wait()
+            raise
+        finally:
+            timer.cancel()
+            watch.over.set()
         wall = time.perf_counter() - began
-        watch.over.set()
         watch.join()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise Failed(
+                f"stopped after {wall:.0f} s" if process.returncode == -signal.SIGKILL else _last(errors, output)
+            )
         output.seek(0)
-        first = None if came is None else came - began
-        return Usage(wall, sum(spent), sum(watch.peaks.values()), output.read(), first)
+        return Usage(wall, usage.ru_utime + usage.ru_stime, watch.peak, output.read())
+
+
+def _end(pid: int) -> None:
+    """Ends a script with all that it started: they are one session, which we made."""
+    with suppress(ProcessLookupError):  # it has ended
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _last(*files: IO[str]) -> str:
+    """Gives the last lines of the first file that has any."""
+    for file in files:
+        file.seek(0)
+        if lines := [line.strip() for line in file.read()[-4000:].splitlines() if line.strip()]:
+            return " / ".join(lines[-3:])[-600:]
+    return "ended with an error and said nothing"
 
 
 def _clean(environment: Mapping[str, str]) -> dict[str, str]:
     ours = ("ETL_", "AWS_", "PG", "TABLES", "PYTHON")  # nothing that would reach a client by accident
     return {name: value for name, value in environment.items() if not name.startswith(ours)}
-
-
-def _started(
-    pipeline: Sequence[Command], environment: dict[str, str], output: IO[str], errors: IO[str]
-) -> list[subprocess.Popen[bytes]]:
-    processes: list[subprocess.Popen[bytes]] = []
-    for number, command in enumerate(pipeline, 1):
-        given = processes[-1].stdout if processes else subprocess.DEVNULL
-        to = output if number == len(pipeline) else subprocess.PIPE
-        processes.append(subprocess.Popen(list(command), stdin=given, stdout=to, stderr=errors, env=environment))
-        if processes[1:]:
-            assert processes[-2].stdout is not None
-            processes[-2].stdout.close()  # the reader alone holds its end, so that a writer learns of its death
-    return processes
-
-
-def _ended(process: subprocess.Popen[bytes], errors: IO[str]) -> float:
-    """Waits for a process; gives its CPU seconds, its own children's included."""
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        errors.seek(0)
-        raise RuntimeError(f"{process.args!r} ended with {process.returncode}: {errors.read()[-2000:]}")
-    return cpu_seconds(usage)
-
-
-def cpu_seconds(usage: resource.struct_rusage) -> float:
-    """Gives user and system seconds together."""
-    return usage.ru_utime + usage.ru_stime

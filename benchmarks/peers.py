@@ -1,83 +1,171 @@
-"""Who copies a table: this tool as users start it, its bare stream, ``psql | psql``, and plain psycopg.
+"""Who copies: this tool as its users start it, its peers at their best documented settings, and the limit.
 
-All write binary COPY with FREEZE, into a table without indexes that the same transaction has made or emptied.
+A peer is a bash script. It finds ``$SOURCE`` and ``$TARGET`` (URLs), ``$NAMES`` (the tables, a line each), ``$WORK``
+(an empty folder), ``$CLIENTS`` (benchmarks/clients) and, first on its PATH, what was installed for it and then the
+servers' own programs. The target database is empty when it starts. Where a tool leaves out the tables' definitions,
+as anything that moves rows alone does, ``pg_dump`` brings them, for that is what whoever uses it would do.
 """
 
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.measure import Command, Usage, measure
-from demo.embedded import Server
+from benchmarks.tools import Debian, Install, Pypi, ours, postgres
+
+ATOMIC, SNAPSHOT, ANALYZE = "no atomic publish", "no snapshot over tables", "no ANALYZE"
+INDEXES, TYPES = "no indexes", "types change"
+
+
+def _nothing(_output: str) -> dict[str, float]:
+    return {}
 
 
 @dataclass(frozen=True, slots=True)
-class Servers:
-    """The two servers that a benchmark stands on."""
+class Peer:
+    """Someone who copies a database: how it is installed and started, and what it does not do that ``etl run`` does."""
 
-    source: Server
-    target: Server
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The variables that lead ``etl`` to them."""
-        return {"ETL_OPERATIONAL_URL": self.source.url(), "ETL_REPORTING_URL": self.target.url()}
-
-    def fresh(self, table: str) -> None:
-        """Leaves an empty table of the source's columns in the target, and no dirty buffers on either side."""
-        self.target.psql(f"DROP TABLE IF EXISTS {table}")
-        ddl = "SELECT string_agg(format('%I %s', attname, format_type(atttypid, atttypmod)), ', ' ORDER BY attnum)"
-        columns = self.source.psql(f"{ddl} FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attnum > 0")
-        self.target.psql(f"CREATE TABLE {table} ({columns})")
-        for server in (self.source, self.target):
-            server.psql("CHECKPOINT")
-
-    def count(self, table: str) -> int:
-        """Counts the rows that arrived."""
-        return int(self.target.psql(f"SELECT count(*) FROM {table}"))
+    name: str
+    install: Install
+    script: str
+    lacks: tuple[str, ...] = ()
+    indexes: bool = True  # brings them: a copy without them is then a failed one
+    before: str = ""  # what is done first, and not measured
+    parts: Callable[[str], dict[str, float]] = _nothing  # seconds of its steps, from what it prints
 
 
-def etl(servers: Servers, table: str) -> Usage:
-    """``etl run``, the whole process: start-up, ledger, snapshot, rows, ANALYZE, publish."""
-    return measure(etl_command(), servers.environment | {"TABLES": table})
+def _etl_parts(output: str) -> dict[str, float]:
+    events = [json.loads(line) for line in output.splitlines()]
+    return {"publish": sum(event["seconds"] for event in events if event["event"] == "run.published")}
 
 
-def etl_command() -> list[Command]:
-    """Gives the command that users start."""
-    return [[sys.executable, "-m", "etl", "run"]]
+def _printed_parts(output: str) -> dict[str, float]:
+    parts: dict[str, float] = json.loads(output)
+    return parts
 
 
-def stream(servers: Servers, table: str) -> Usage:
-    """``etl.stream.copy`` alone, timed inside its process."""
-    whole = measure([_module("benchmarks.bare", servers, table)])
-    inner = json.loads(whole.output)
-    return Usage(inner["wall"], inner["cpu"], whole.peak)
+_ETL = 'export TABLES="public.*" ETL_OPERATIONAL_URL=$SOURCE ETL_REPORTING_URL=$TARGET\nexec python -m etl run'
 
+_DEFINITIONS = 'pg_dump --section=pre-data "$SOURCE" | psql -Xq -v ON_ERROR_STOP=1 "$TARGET"\n'
+_INDEXES = 'pg_dump --section=post-data "$SOURCE" | psql -Xq -v ON_ERROR_STOP=1 "$TARGET"\n'
 
-def psql(servers: Servers, table: str) -> Usage:
-    """``psql -c 'COPY … TO STDOUT' | psql -c 'COPY … FROM STDIN'``."""
-    return measure(psql_command(servers, table))
+_PSQL = """
+copy() {
+  psql -Xq "$SOURCE" -c "COPY $1 TO STDOUT (FORMAT binary)" |
+    psql -Xq "$TARGET" --single-transaction -c "TRUNCATE $1" -c "COPY $1 FROM STDIN (FORMAT binary, FREEZE)"
+}
+export -f copy
+xargs -P 2 -I {} bash -euo pipefail -c 'copy "{}"' <<< "$NAMES"
+"""
 
+_FOREIGN = """
+psql -Xq -v ON_ERROR_STOP=1 "$TARGET" <<SQL
+CREATE EXTENSION postgres_fdw;
+CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw
+  OPTIONS (host '127.0.0.1', port '$SOURCE_PORT', dbname '$DATABASE', fetch_size '50000');
+CREATE USER MAPPING FOR CURRENT_USER SERVER far OPTIONS (user 'postgres', password_required 'false');
+CREATE SCHEMA far;
+IMPORT FOREIGN SCHEMA public FROM SERVER far INTO far;
+SQL
+copy() { psql -Xq "$TARGET" -c "INSERT INTO public.$1 SELECT * FROM far.$1"; }
+export -f copy
+xargs -P 2 -I {} bash -euo pipefail -c 'copy "{}"' <<< "$NAMES"
+"""
 
-def psql_command(servers: Servers, table: str) -> list[Command]:
-    """Gives both halves of ``psql | psql``."""
-    psql = servers.source.bin / "psql"
-    source, target = ([str(psql), "-Xq", server.url()] for server in (servers.source, servers.target))
-    into = f"COPY {table} FROM STDIN (FORMAT binary, FREEZE)"
-    copy_in = ["--single-transaction", "-c", f"TRUNCATE {table}", "-c", into]
-    copy_out = ["-c", f"COPY {table} TO STDOUT (FORMAT binary)"]
-    return [[*source, *copy_out], [*target, *copy_in]]
+_PGCOPYDB = """
+pgcopydb clone --source "$SOURCE" --target "$TARGET" --dir "$WORK/pgcopydb" --table-jobs 2 --index-jobs 2 \
+  --split-tables-larger-than 200MB --no-owner --skip-large-objects
+"""
 
+_SLING = """
+export SLING_HOME_DIR=$WORK SLING_THREADS=2 SLING_DIRECT_INSERT=true SLING_DISABLE_TELEMETRY=true
+export FAR="$SOURCE" NEAR="$TARGET"
+case $FAR in *\\?*) ;; *) FAR="$FAR?sslmode=disable" NEAR="$NEAR?sslmode=disable" ;; esac
+cat > "$WORK/replication.yaml" <<YAML
+source: FAR
+target: NEAR
+defaults: {mode: full-refresh, object: 'public.{stream_table}', target_options: {use_bulk: true, direct_insert: true}}
+streams: {'public.*': }
+YAML
+sling=$(python -c 'import sling_linux_amd64 as s, pathlib; print(pathlib.Path(s.__path__[0], "bin/sling-linux-amd64"))')
+"$sling" run -r "$WORK/replication.yaml"
+"""
 
-def psycopg(servers: Servers, table: str) -> Usage:
-    """Plain psycopg, as its manual shows it: block by block from one connection's COPY into the other's."""
-    return measure([_module("benchmarks.plain", servers, table)])
+_DLT = ("connectorx==0.4.6", "pyarrow==26.0.1", "sqlalchemy==2.1.9", "psycopg[binary]==3.3.9")
 
+ETL = Peer("etl run", ours, _ETL, parts=_etl_parts)
 
-def _module(name: str, servers: Servers, table: str) -> Command:
-    return [sys.executable, "-m", name, servers.source.url(), servers.target.url(), table]
-
-
-PEERS = {"etl run": etl, "etl.stream": stream, "psql | psql": psql, "psycopg": psycopg}
+PEERS: dict[str, Peer] = {
+    peer.name: peer
+    for peer in (
+        ETL,
+        Peer("etl run, again", ours, _ETL, before=_ETL, parts=_etl_parts),
+        Peer(
+            "limit",
+            ours,
+            'exec python -m benchmarks.limit "$SOURCE" "$TARGET" "$WORK" <<< "$NAMES"',
+            ("no client: the servers read and write files", ATOMIC, SNAPSHOT, ANALYZE),
+            before=_DEFINITIONS,
+            parts=_printed_parts,
+        ),
+        Peer(
+            "psql | psql",
+            postgres,
+            _DEFINITIONS + _PSQL + _INDEXES + 'psql -Xq "$TARGET" -c ANALYZE',
+            (ATOMIC, SNAPSHOT),
+        ),
+        Peer(
+            "pg_dump | psql",
+            postgres,
+            'pg_dump "$SOURCE" | psql -Xq -v ON_ERROR_STOP=1 --single-transaction "$TARGET" > /dev/null',
+            ("one stream", ATOMIC + " over live tables", ANALYZE),
+        ),
+        Peer(
+            "pg_dump -Fd -j2, pg_restore -j2",
+            postgres,
+            'pg_dump -Fd -j2 --compress=0 -f "$WORK/dump" "$SOURCE"\npg_restore -j2 -d "$TARGET" "$WORK/dump"',
+            ("all rows to disk first", ATOMIC, ANALYZE),
+        ),
+        Peer("pgcopydb", Debian(("pgcopydb", "libpq5", "libgc1")), _PGCOPYDB, (ATOMIC,)),
+        Peer(
+            "sling",
+            Pypi(("sling-linux-amd64==1.4.11",)),
+            _SLING,
+            (INDEXES, TYPES, SNAPSHOT, ATOMIC, ANALYZE),
+            indexes=False,
+        ),
+        Peer(
+            "dlt",
+            Pypi(("dlt[postgres,sql_database]==1.31.0", *_DLT)),
+            'exec python "$CLIENTS/dlt_copy.py"',
+            (INDEXES, TYPES, SNAPSHOT, ATOMIC, ANALYZE),
+            indexes=False,
+        ),
+        Peer(
+            "connectorx → COPY",
+            Pypi(("connectorx==0.4.6", "pyarrow==26.0.1", "psycopg[binary]==3.3.9")),
+            _DEFINITIONS + 'python "$CLIENTS/connectorx_copy.py"\n' + _INDEXES,
+            (SNAPSHOT, ATOMIC, ANALYZE),
+        ),
+        Peer(
+            "ADBC → ADBC",
+            Pypi(("adbc-driver-postgresql==1.13.0", "pyarrow==26.0.1")),
+            'exec python "$CLIENTS/adbc_copy.py"',
+            (INDEXES, TYPES, SNAPSHOT, ATOMIC, ANALYZE),
+            indexes=False,
+        ),
+        Peer(
+            "postgres_fdw",
+            postgres,
+            _DEFINITIONS + _FOREIGN + _INDEXES + 'psql -Xq "$TARGET" -c ANALYZE',
+            (SNAPSHOT, ATOMIC, "needs an extension and a way from target to source"),
+        ),
+        Peer(
+            "pg-bulk-ingest",
+            Pypi(("pg-bulk-ingest==0.1.3", "psycopg[binary]==3.3.9", "psycopg2-binary==2.9.13", "sqlalchemy==2.1.9")),
+            'exec python "$CLIENTS/bulk_ingest.py"',
+            (SNAPSHOT, "each table published by itself", ANALYZE),
+        ),
+    )
+}

@@ -1,117 +1,232 @@
-"""What the figures say, as Markdown, and as JSON for whoever wants to compare two runs."""
+"""What the figures say, as Markdown: targets first, then a table for each scenario, then what stood on the machine."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import psutil
 import psycopg
 
-from benchmarks.measure import Spread, Usage
-from benchmarks.peers import PEERS, Servers
-from benchmarks.scenarios import TINY_TABLES, Memory, Stream
+from benchmarks.measure import Spread
+from benchmarks.peers import PEERS
+from benchmarks.results import Outcome, Results, Run
 
-OURS, THEIRS = "etl run", "psql | psql"
+OURS = "etl run"
 
 
-@dataclass(slots=True)
-class Report:
-    """All that one ``make bench`` measured, and where."""
+def wall(run: Run) -> float:
+    """Gives a run's seconds."""
+    return run.wall
 
-    machine: dict[str, str]
-    streams: list[Stream]
-    memory: list[Memory]
-    tiny: list[Usage]
-    first_byte: dict[str, list[float]]
-    seconds: float
 
-    def json(self) -> dict[str, Any]:
-        """Gives every single measurement."""
-        return asdict(self)
+def cpu(run: Run) -> float:
+    """Gives a run's seconds of client CPU."""
+    return run.cpu
 
-    def markdown(self) -> str:
-        """Gives the tables."""
-        lines = [*self._head(), *self._targets(), *self._figures()]
-        return "\n".join(lines).replace(THEIRS, THEIRS.replace("|", "\\|")) + "\n"
 
-    def _head(self) -> Iterator[str]:
-        yield "# Benchmarks"
+def megabytes(run: Run) -> float:
+    """Gives a run's peak of client memory."""
+    return run.peak / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something the figures must show: at most so much, measured over the scenarios that it names."""
+
+    what: str
+    most: float
+    unit: str
+    scenarios: tuple[str, ...]
+    of: Callable[..., Spread | None]
+
+    def measured(self, results: Results) -> Spread | None:
+        """Gives the figure, or None where its scenarios were not measured."""
+        outcomes = [results.get(key) for key in self.scenarios]
+        return None if None in outcomes else self.of(*outcomes)
+
+
+def _beside(peer: str, most: float, key: str = "a") -> Target:
+    return Target(f"{key}: wall beside {peer}", most, "×", (key,), lambda one: one.ratio(OURS, peer, wall))
+
+
+def _per_table(one: Outcome, case: str = OURS) -> Spread | None:
+    return one.spread(case, lambda run: run.wall * 1000 / one.tables)
+
+
+def _growth(small: Outcome, large: Outcome) -> Spread | None:
+    """Gives the time per byte of the larger as a part of the smaller's: of medians, and of the extremes."""
+    a, b = (one.spread(OURS, lambda run, size=one.bytes: run.wall / size) for one in (small, large))  # type: ignore[misc]
+    return Spread(b.low / a.high, b.median / a.median, b.high / a.low) if a and b else None
+
+
+TARGETS = (
+    _beside("pgcopydb", 0.60),
+    _beside("pgcopydb", 0.60, "a-15"),
+    _beside("pg_dump -Fd -j2, pg_restore -j2", 0.65),
+    _beside("sling", 0.15),
+    _beside("dlt", 0.15),
+    _beside("limit", 1.25),
+    Target("a: client CPU beside psql | psql", 0.80, "×", ("a",), lambda one: one.ratio(OURS, "psql | psql", cpu)),
+    Target("b: peak memory over 0.5 GB", 150, "MB", ("b-0.5",), lambda one: one.spread(OURS, megabytes)),
+    Target("b: peak memory over 5 GB", 150, "MB", ("b-5",), lambda one: one.spread(OURS, megabytes)),
+    Target("b: time per byte, 5 GB beside 0.5 GB", 1.10, "×", ("b-0.5", "b-5"), _growth),
+    Target("c: a tiny table, of 1,000", 10, "ms", ("c-1000",), _per_table),
+    Target(
+        "c: a tiny table, of 1,000, replacing 1,000",
+        10,
+        "ms",
+        ("c-1000",),
+        lambda one: _per_table(one, f"{OURS}, again"),
+    ),
+    Target("c: a tiny table, of 10,000", 10, "ms", ("c-10000",), _per_table),
+    Target(
+        "c: publish of 1,000 tables over 1,000",
+        3,
+        "s",
+        ("c-1000",),
+        lambda one: one.spread(f"{OURS}, again", lambda run: run.parts["publish"]),
+    ),
+    Target(
+        "f: through TLS beside without",
+        1.15,
+        "×",
+        ("f",),
+        lambda one: one.ratio(f"{OURS}, TLS", f"{OURS}, without TLS", wall),
+    ),
+    Target(
+        "g: with 20 ms beside 0 ms",
+        1.20,
+        "×",
+        ("g",),
+        lambda one: one.ratio(f"{OURS}, relay, 20 ms", f"{OURS}, relay, 0 ms", wall),
+    ),
+)
+
+
+def markdown(results: Results) -> str:
+    """Gives the report."""
+    lines = [*_head(results), *_targets(results)]
+    for key, outcome in sorted(results.items()):
+        lines += _table(key, outcome)
+    return "\n".join(lines) + "\n"
+
+
+def _head(results: Results) -> Iterator[str]:
+    yield "# Benchmarks"
+    yield ""
+    yield "Every figure is min – **median** – max of its rounds; a ratio is that of the medians, between the least and"
+    yield "the greatest of one round. How it is measured: [NOTES.md](../NOTES.md)."
+    yield ""
+    if small := {key: one.scale for key, one in sorted(results.items()) if one.scale != 1}:
+        sizes = ", ".join(f"{key} {scale:g}" for key, scale in small.items())
+        yield f"**Not at full size** (part of the rows: {sizes}): these figures show that it works, not how fast it is."
         yield ""
-        yield from (f"- {name}: {value}" for name, value in self.machine.items())
-        yield f"- the whole took {self.seconds / 60:.0f} minutes, load average {psutil.getloadavg()[0]:.1f} at the end"
-        yield "- every figure is min – **median** – max"
+
+
+def _targets(results: Results) -> Iterator[str]:
+    yield "| what, of `etl run` | target | measured | |"
+    yield "|---|---|---|---|"
+    for target in TARGETS:
+        spread, whole = target.measured(results), all(results[k].scale == 1 for k in target.scenarios if k in results)
+        verdict = "" if spread is None or not whole else "met" if spread.median <= target.most else "**missed**"
+        value = show(spread) if spread else "not measured"
+        yield f"| {_cell(target.what)} | ≤ {target.most:g} {target.unit} | {value} | {verdict} |"
+    yield ""
+
+
+def _table(key: str, outcome: Outcome) -> Iterator[str]:
+    yield f"## {key}: {outcome.title}"
+    yield ""
+    yield f"{_said(outcome)}"
+    yield ""
+    if outcome.cases:
+        yield f"| | wall s | `{OURS}` is | client CPU s | a GB | peak MB | indexes | types | what it does not do |"
+        yield "|---|---|---|---|---|---|---|---|---|"
+        for case in sorted(outcome.cases, key=lambda name: _median(outcome, name)):
+            yield _row(outcome, case)
         yield ""
-
-    def _targets(self) -> Iterator[str]:
-        yield "| what | target | measured |"
-        yield "|---|---|---|"
-        for stream in self.streams:
-            for what, most, value in (("wall", 1.10, _wall), ("client CPU", 1.0, _cpu)):
-                for peer in (OURS, "etl.stream"):
-                    spread = _show(stream.ratio(peer, THEIRS, value))
-                    yield f"| {stream.table}: {what}, `{peer}` beside `{THEIRS}` | ≤ {most:.2f} × | {spread} |"
-                spread = _show(stream.ratio(OURS, "psycopg", value))
-                yield f"| {stream.table}: {what}, `{OURS}` beside psycopg | | {spread} |"
-        for one in self.memory:
-            yield f"| peak memory, {one.copied / 1e9:.1f} GB copied | < 150 MB | **{one.peak / 1e6:.0f} MB** |"
-        for what, limit, value in (("", "≤ 20 ms", _wall), (", client CPU", "", _cpu)) if self.tiny else ():
-            ms = _show(Spread.of([value(one) / TINY_TABLES * 1000 for one in self.tiny]), 1)
-            yield f"| ms a tiny table, of {TINY_TABLES:,}{what} | {limit} | {ms} |"
-        for peer, seconds in self.first_byte.items():
-            target = "< 1 s" if peer == OURS else ""
-            yield f"| start to the first byte of COPY, `{peer}` | {target} | {_show(Spread.of(seconds))} |"
-        yield ""
-
-    def _figures(self) -> Iterator[str]:
-        for stream in self.streams:
-            yield f"`{stream.table}`, {stream.rows:,} rows, {len(stream.rounds)} rounds:"
-            yield ""
-            yield "| | wall s | client CPU s | peak MB |"
-            yield "|---|---|---|---|"
-            for peer in PEERS:
-                cells = [_show(stream.spread(peer, value)) for value in (_wall, _cpu)]
-                yield f"| {peer} | {' | '.join(cells)} | {stream.spread(peer, _megabytes).median:.0f} |"
-            yield ""
+    yield from (f"- {_cell(name)} was not measured: {reason}" for name, reason in outcome.missing.items())
+    yield from _parts(outcome)
+    yield from (f"- {name}: {value}" for name, value in outcome.machine.items())
+    yield f"- versions: {'; '.join(f'{name} {number}' for name, number in outcome.versions.items())}"
+    yield ""
 
 
-def _wall(usage: Usage) -> float:
-    return usage.wall
+def _parts(outcome: Outcome) -> Iterator[str]:
+    """Gives the steps of those that told them."""
+    for case in outcome.cases:
+        runs = [one[case] for one in outcome.rounds if case in one]
+        steps = [(step, Spread.of([run.parts[step] for run in runs])) for step in runs[0].parts]
+        if steps:
+            yield f"- {_cell(case)}, of which {', '.join(f'{step} {show(spread)} s' for step, spread in steps)}"
 
 
-def _cpu(usage: Usage) -> float:
-    return usage.cpu
+def _said(outcome: Outcome) -> str:
+    return (
+        f"{outcome.tables:,} tables, {outcome.rows:,} rows, {outcome.bytes / 1e9:.3f} GB in the source; PostgreSQL"
+        f" {outcome.postgres} on both sides; {len(outcome.rounds)} rounds; scale {outcome.scale:g}."
+    )
 
 
-def _megabytes(usage: Usage) -> float:
-    return usage.peak / 1e6
+def _row(outcome: Outcome, case: str) -> str:
+    runs = [one[case] for one in outcome.rounds if case in one]
+    ours = OURS if OURS in outcome.cases else f"{OURS}, {case.partition(', ')[2]}"
+    ratio = outcome.ratio(ours, case, wall)
+    spreads = [Spread.of([value(run) for run in runs]) for value in (wall, cpu, megabytes)]
+    a_gb = spreads[1].median / (outcome.bytes / 1e9)
+    cells = [
+        _cell(case),
+        show(spreads[0]),
+        f"{show(ratio)} ×" if ratio and case != ours else "",
+        show(spreads[1]),
+        f"{a_gb:.2f}",
+        f"{spreads[2].median:.0f}",
+        f"{runs[-1].indexes:.0%}",
+        f"{runs[-1].types:.0%}",
+        ", ".join(_lacks(case)),
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
-def _show(spread: Spread, digits: int = 2) -> str:
+def _lacks(case: str) -> tuple[str, ...]:
+    """Gives what a case's peer does not do; its way may follow the peer's name."""
+    found = max((name for name in PEERS if case.startswith(name)), key=len, default=None)
+    return PEERS[found].lacks if found else ()
+
+
+def _median(outcome: Outcome, case: str) -> float:
+    spread = outcome.spread(case, wall)
+    return spread.median if spread else 0
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def show(spread: Spread) -> str:
+    """Shows a spread with three digits that count."""
+    digits = 0 if spread.median >= 100 else 1 if spread.median >= 10 else 2
     return f"{spread.low:.{digits}f} – **{spread.median:.{digits}f}** – {spread.high:.{digits}f}"
 
 
-def machine(servers: Servers, settings: Sequence[str]) -> dict[str, str]:
-    """Says what this ran on, and with which versions."""
-    cpu = next((line for line in _cpuinfo() if line.startswith("model name")), platform.processor())
+def machine(settings: Mapping[str, str]) -> dict[str, str]:
+    """Says what this runs on."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    model = next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
     libpq = psycopg.pq.version()
     return {
-        "when": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load average {psutil.getloadavg()[0]:.1f} at the start",
-        "machine": f"{cpu.split(':')[-1].strip()}, {psutil.cpu_count()} cores for the clients and both servers,"
+        "when": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load average {psutil.getloadavg()[0]:.1f} before it",
+        "machine": f"{model}, {psutil.cpu_count()} cores for the clients and both servers,"
         f" {psutil.virtual_memory().total / 2**30:.0f} GiB, {platform.system()} {platform.release().partition('-')[0]}",
-        "PostgreSQL": f"{servers.source.psql('SHOW server_version')} on both sides; {', '.join(settings)}",
-        "clients": f"Python {platform.python_version()}, asyncpg {version('asyncpg')}, psycopg {version('psycopg')}"
-        f" (libpq {libpq // 10000}.{libpq % 10000}), psql of the server's version",
-        "the same for all": "binary COPY over TCP on the loopback, FREEZE, no indexes; the peers do not ANALYZE,"
-        " `etl run` does",
+        "server settings": ", ".join(f"{name}={value}" for name, value in settings.items()),
+        "our client": f"Python {platform.python_version()}, asyncpg {version('asyncpg')}, psycopg {version('psycopg')}"
+        f" (libpq {libpq // 10000}.{libpq % 10000})",
     }
-
-
-def _cpuinfo() -> list[str]:
-    path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.exists() else []

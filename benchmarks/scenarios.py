@@ -1,131 +1,132 @@
-"""What is measured: the stream beside its peers, memory, tiny tables, and the time to the first byte."""
+"""What is copied, by whom, and over what: the work of ``make bench``, as data."""
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from enum import Enum
 
-import psycopg
+from benchmarks import data
+from benchmarks.data import Table
 
-from benchmarks import data, peers
-from benchmarks.measure import Spread, Usage, measure
-from benchmarks.peers import Servers
 
-GIGABYTE_ROWS = 4_620_000
+class Way(Enum):
+    """How the clients reach both servers."""
+
+    DIRECT = ""
+    PLAIN = "without TLS"
+    TLS = "TLS"
+    RELAY = "relay, 0 ms"
+    DELAYED = "relay, 20 ms"
+
+
+ROUND_TRIP = {Way.RELAY: 0.0, Way.DELAYED: 0.020}
+"""Seconds that a question and its answer spend on the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One peer on one way."""
+
+    peer: str
+    way: Way = Way.DIRECT
+
+    @property
+    def name(self) -> str:
+        """Names the case in tables and results."""
+        return f"{self.peer}, {self.way.value}" if self.way.value else self.peer
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One piece of work and the peers that do it, in turns."""
+
+    key: str
+    title: str
+    tables: tuple[Table, ...]
+    peers: tuple[str, ...]
+    ways: tuple[Way, ...] = (Way.DIRECT,)
+    debian: bool = False  # on Debian's PostgreSQL instead of the wheel's
+    rounds: int = 5  # of `make bench-full`
+    quick: float = 0.1  # the part of the rows that `make bench` copies; 0 leaves the scenario out
+    quick_rounds: int = 3
+    disk: float = 15  # GB that all rows need in the folder of temporary files: both servers, their WAL, files of peers
+
+    @property
+    def cases(self) -> list[Case]:
+        """Gives every peer on every way."""
+        return [Case(peer, way) for peer in self.peers for way in self.ways]
+
+
+GIGABYTE = 4_620_000
 """Rows of lineitem whose binary COPY is 1 GB: 217 bytes each."""
 
-TINY_TABLES = 1000
+_BIG = data.LINEITEM + data.LINEITEM_INDEXES
+_JOB = (Table(_BIG, 3_000_000), Table(data.ACCOUNTS, 3_000_000), Table(data.EVENTS, 400_000))
+_FAST = ("etl run", "limit", "psql | psql", "pg_dump -Fd -j2, pg_restore -j2", "pgcopydb")
+_ALL = (*_FAST, "pg_dump | psql", "connectorx → COPY", "ADBC → ADBC", "pg-bulk-ingest", "sling", "dlt")
+_TINY = ("etl run", "etl run, again", "psql | psql", "pg_dump | psql", "pg_dump -Fd -j2, pg_restore -j2", "pgcopydb")
+_NEAR = ("etl run", "psql | psql", "pgcopydb")
 
-DEADLINE = 60.0
-"""Seconds after which a copy that has not begun never will."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """One table copied by every peer, round by round."""
-
-    table: str
-    rows: int
-    rounds: list[dict[str, Usage]]
-
-    def spread(self, peer: str, value: Callable[[Usage], float]) -> Spread:
-        """Gives a peer's own figures."""
-        return Spread.of([value(one[peer]) for one in self.rounds])
-
-    def ratio(self, peer: str, beside: str, value: Callable[[Usage], float]) -> Spread:
-        """Gives a peer's figures as a part of another's in the same round."""
-        return Spread.of([value(one[peer]) / value(one[beside]) for one in self.rounds])
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """The peak of ``etl run``'s resident memory over a table of so many bytes on the wire."""
-
-    copied: int
-    peak: int
-
-
-def side_by_side(servers: Servers, table: str, statement: str, rows: int, pairs: int) -> Stream:
-    """Copies one table by every peer, ``pairs`` times, in an order that turns round each time."""
-    data.make(servers.source, statement, table, rows)
-    rounds = [dict(_round(servers, table, rows, number)) for number in range(pairs)]
-    return Stream(table, rows, rounds)
-
-
-def _round(servers: Servers, table: str, rows: int, number: int) -> Iterator[tuple[str, Usage]]:
-    order = list(peers.PEERS.items())
-    for name, copy in order if number % 2 else reversed(order):
-        servers.fresh(table)
-        usage = copy(servers, table)
-        _insist(servers, table, rows, name)
-        print(f"  {table} {number + 1}: {name:12} {usage.wall:6.2f} s  cpu {usage.cpu:5.2f} s  {usage.peak >> 20} MiB")
-        yield name, replace(usage, output="")
-
-
-def _insist(servers: Servers, table: str, rows: int, name: str) -> None:
-    if (arrived := servers.count(table)) != rows:
-        raise RuntimeError(f"{name} copied {arrived} rows of {table}'s {rows}")
-
-
-def memory(servers: Servers, gigabytes: float) -> Memory:
-    """Copies one table of this size with ``etl run``, and drops it."""
-    rows = int(GIGABYTE_ROWS * gigabytes)
-    data.make(servers.source, data.LINEITEM, "big", rows)
-    servers.fresh("big")
-    usage = peers.etl(servers, "big")
-    _insist(servers, "big", rows, "etl run")
-    for server in (servers.source, servers.target):
-        server.psql("DROP TABLE big")
-    copied = _finished(usage)["bytes"]
-    print(f"  {copied / 1e9:.2f} GB: {usage.wall:.1f} s, peak {usage.peak >> 20} MiB")
-    return Memory(copied, usage.peak)
+SCENARIOS = (
+    Scenario(
+        "a",
+        "one job: lineitem 3 M rows with 3 indexes, accounts 3 M rows, jsonb events 400 k",
+        _JOB,
+        _ALL,
+        quick_rounds=2,
+    ),
+    Scenario(
+        "a-15",
+        "the same job on Debian's PostgreSQL 15, where postgres_fdw is and which its pgcopydb was made for",
+        _JOB,
+        (*_FAST, "postgres_fdw"),
+        debian=True,
+        rounds=3,
+        quick_rounds=2,
+    ),
+    Scenario("b-0.5", "one table of 0.5 GB", (Table(_BIG, GIGABYTE // 2),), _FAST, rounds=3),
+    Scenario("b-5", "one table of 5 GB", (Table(_BIG, GIGABYTE * 5),), _FAST, rounds=3, quick=0, disk=40),
+    Scenario(
+        "c-1000",
+        "1,000 tables of ten rows",
+        (Table(data.TINY, 1000),),
+        (*_TINY, "sling", "dlt"),
+        rounds=3,
+        quick=0.2,
+        quick_rounds=2,
+    ),
+    Scenario("c-10000", "10,000 tables of ten rows", (Table(data.TINY, 10_000),), _TINY, rounds=2, quick=0),
+    Scenario("d", "100,000 rows with TOAST, 20 kB each", (Table(data.TOAST, 100_000),), _FAST, rounds=3),
+    Scenario("e", "500,000 rows of 200 columns", (Table(data.WIDE, 500_000),), _FAST, rounds=3),
+    Scenario(
+        "f",
+        "the job through TLS (sslmode=verify-full), on Debian's PostgreSQL 15",
+        _JOB,
+        _NEAR,
+        (Way.PLAIN, Way.TLS),
+        debian=True,
+    ),
+    Scenario("g", "the job with 20 ms between client and servers", _JOB, _NEAR, (Way.RELAY, Way.DELAYED)),
+    Scenario(
+        "g-tiny",
+        "1,000 tables of ten rows with 20 ms between client and servers",
+        (Table(data.TINY, 1000),),
+        ("etl run", "pg_dump -Fd -j2, pg_restore -j2"),
+        (Way.RELAY, Way.DELAYED),
+        rounds=3,
+        quick=0.1,
+        quick_rounds=2,
+    ),
+    Scenario(
+        "s", "one table of ten rows: the start", (Table(data.TINY, 1),), ("etl run", "psql | psql"), rounds=9, quick=1
+    ),
+)
 
 
-def tiny(servers: Servers, runs: int) -> list[Usage]:
-    """Copies the tiny tables so many times over, the first time as new ones; gives what each whole process took."""
-    data.make_tiny(servers.source, TINY_TABLES)
-    return [_tiny_once(servers) for _ in range(runs)]
-
-
-def _tiny_once(servers: Servers) -> Usage:
-    usage = measure(peers.etl_command(), servers.environment | {"TABLES": "tiny.*"})
-    if (tables := _finished(usage)["tables"]) != TINY_TABLES:
-        raise RuntimeError(f"{tables} tables were copied, not {TINY_TABLES}")
-    print(f"  {TINY_TABLES} tiny tables: {usage.wall:.2f} s, cpu {usage.cpu:.2f} s, peak {usage.peak >> 20} MiB")
-    return replace(usage, output="")
-
-
-def first_byte(servers: Servers, runs: int) -> dict[str, list[float]]:
-    """Gives the seconds from a process's start to the first byte that reaches the target's COPY, for each peer."""
-    table = "accounts_small"
-    data.make(servers.source, data.ACCOUNTS, table, 300_000)
-    commands = {"etl run": peers.etl_command(), "psql | psql": peers.psql_command(servers, table)}
-    seconds: dict[str, list[float]] = {name: [] for name in commands}
-    with psycopg.connect(servers.target.url(), autocommit=True) as watch:
-        for _ in range(runs):
-            for name, command in commands.items():
-                servers.fresh(table)
-                usage = measure(command, servers.environment | {"TABLES": table}, lambda: _copying(watch))
-                assert usage.first_byte is not None
-                seconds[name].append(usage.first_byte)
-                print(f"  first byte: {name:12} {usage.first_byte:.3f} s")
-    return seconds
-
-
-def _copying(watch: psycopg.Connection) -> float:
-    """Waits until the target says that a COPY has taken bytes; gives the time."""
-    deadline = time.perf_counter() + DEADLINE
-    query = "SELECT FROM pg_stat_progress_copy WHERE command = 'COPY FROM' AND bytes_processed > 0"
-    while watch.execute(query).fetchone() is None:
-        if time.perf_counter() > deadline:
-            raise RuntimeError(f"no COPY has begun after {DEADLINE:g} s")
-        time.sleep(0.002)
-    return time.perf_counter()
-
-
-def _finished(usage: Usage) -> dict[str, int]:
-    """Gives ``etl run``'s last event."""
-    event: dict[str, int] = json.loads(usage.output.splitlines()[-1])
-    return event
+def wanted(only: tuple[str, ...], full: bool) -> list[Scenario]:
+    """Gives the scenarios to measure: those named by key, or by the letter of several; else all that the size has."""
+    keys = {one.key for one in SCENARIOS}
+    letters = {name for name in only if name not in keys}
+    if only:
+        return [one for one in SCENARIOS if one.key in only or one.key.partition("-")[0] in letters]
+    return [one for one in SCENARIOS if full or one.quick]

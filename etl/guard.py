@@ -98,6 +98,24 @@ async def is_snapshot_held(control: Target, run_id: str) -> bool:
     return row is not None and bool(row["held"])
 
 
+LOCKS_A_TABLE = 3
+"""Locks that the publish takes for each table: the old one, the new one, and now and then what hangs on it."""
+
+
+async def refuse_too_many_locks(target: Target, tables: int) -> None:
+    """Raises ConfigurationError when the target has no room for the locks of one publish of so many tables."""
+    cursor = await target.execute(target_query("lock_room"))
+    row = await cursor.fetchone()
+    assert row is not None
+    if (needed := LOCKS_A_TABLE * tables) > row["room"]:
+        enough = -(-needed // row["sessions"])
+        raise ConfigurationError(
+            f"the publish of {tables:,} tables at once takes up to {needed:,} locks, and the target has room for"
+            f" {row['room']:,}; set its max_locks_per_transaction from {row['setting']} to {enough} or more, or"
+            " ETL_PUBLISH to table"
+        )
+
+
 async def try_lock(target: Target, relations: Sequence[Relation]) -> bool:
     """Takes the lock of each relation's place in staging, for as long as this session lasts; all of them, or none."""
     names = _names([Relation(staging.schema_of(one.schema), one.name) for one in relations])

@@ -113,6 +113,7 @@ async def publish_run(settings: Settings, *, once: bool = False) -> Published:
             return Published(tables, 0, 0.0, 0.0)
         await guard.lock(control, settings.run_id, list(await _staged(control, settings.run_id)))
         staged = await _staged(control, settings.run_id)  # again: who had the locks may just have published it
+        await guard.refuse_too_many_locks(control, len(staged))
         try:
             done = await publish(control, settings.run_id, list(staged), Policy.of(settings, staged))
         except RunEnded:  # whoever aborted it could not drop what we had locked
@@ -261,9 +262,8 @@ class _Publish:
         """Makes what is staged durable now: the publish's commit, for which readers wait, has the less to write."""
         async with self.target.transaction():
             await self.target.execute(b"SET LOCAL synchronous_commit = on")
-            await self.target.execute(
-                b"SELECT pg_catalog.pg_current_xact_id()"
-            )  # only a transaction with an id flushes
+            # only a transaction that has written WAL flushes, an id alone is not enough
+            await self.target.execute(b"SELECT pg_catalog.pg_logical_emit_message(true, 'nightly-etl', '')")
 
     async def _retried(self, deadline: float) -> None:
         """Tries to swap until it succeeds; each try is a savepoint, so that the rows in place are replaced once."""

@@ -112,6 +112,8 @@ async def _prepare(settings: Settings, control: Target) -> list[Relation]:
         live = list(settings.options.live_names(chosen))
     finally:
         await close_source(source)
+    if settings.publish != "table":
+        await guard.refuse_too_many_locks(control, len(live))
     await guard.lock(control, settings.run_id, live)
     await book.prepare(control)
     await guard.clear(control, settings.run_id, live)

@@ -111,6 +111,16 @@ def kill_holder(source: Database, run_id: str = "tonight") -> None:
     assert source.value(f"SELECT pg_terminate_backend({pid}, 10000)")
 
 
+def kill_control(target: Database, run_id: str = "tonight") -> None:
+    """Terminates a run's control session: the one that holds the run's lock."""
+    ((pid,),) = target.rows(
+        f"WITH h (key) AS (SELECT hashtextextended('nightly-etl run {run_id}', 0))"
+        " SELECT l.pid FROM pg_locks l, h WHERE l.locktype = 'advisory' AND l.granted"
+        " AND l.classid::bigint = (h.key >> 32) & 4294967295 AND l.objid::bigint = h.key & 4294967295"
+    )
+    assert target.value(f"SELECT pg_terminate_backend({pid}, 10000)")
+
+
 def live(database: Database) -> list[tuple[str, int]]:
     """Gives the live tables with their oids: a table that was replaced has another."""
     rows = database.rows(

@@ -47,6 +47,7 @@ from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped
 from moto.stepfunctions.parser.asl.jsonata import jsonata as moto_jsonata
 from moto.stepfunctions.parser.asl.jsonata import validations
+from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from demo.embedded import free_port
 from tests import cloud
@@ -54,7 +55,8 @@ from tests.asl import APIS, parameter_names, request
 from tests.jobs import Jobs
 from tests.lambda_runtime import FunctionError
 
-ROLE = "arn:aws:iam::123456789012:role/nightly-etl"
+ACCOUNT = "123456789012"  # moto's
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/nightly-etl"
 
 Functions = dict[str, Callable[[Any], Any]]
 """The Lambdas by their names, as what gives an answer to an event, or raises FunctionError or TimeoutError."""
@@ -130,13 +132,14 @@ class StepFunctions:
         client = self.client
         deadline = time.monotonic() + seconds
         while (said := client.describe_execution(executionArn=execution))["status"] == "RUNNING":
-            assert time.monotonic() < deadline, f"{execution} goes on: {self._ended(client, said).states}"
+            assert time.monotonic() < deadline, f"{execution} goes on: {self._ended(said).states}"
             time.sleep(0.1)
-        return self._ended(client, said)
+        return self._ended(said)
 
-    def _ended(self, client: Any, said: Mapping[str, Any]) -> Ended:
-        pages = client.get_paginator("get_execution_history").paginate(executionArn=said["executionArn"])
-        history = [event for page in pages for event in page["events"]]
+    def _ended(self, said: Mapping[str, Any]) -> Ended:
+        # Not over HTTP: an event of a branch that was stopped may hold what moto cannot serialize.
+        backend = stepfunctions_parser_backends[ACCOUNT][cloud.REGION]
+        history = [dict(event) for event in backend.get_execution_history(said["executionArn"])["events"]]
         fields = (said.get("error"), said.get("cause"))
         return Ended(said["name"], said["executionArn"], said["status"], *fields, history)
 
@@ -233,12 +236,18 @@ class _JobTask(StateTaskServiceCallback):
         return parameter_names(self.resource.service_name)
 
     def _eval_service_task(self, env: Any, normalised_parameters: Any, **_: Any) -> None:  # type: ignore[override]
+        if not env.is_running():  # another branch has failed meanwhile: moto's stack holds no arguments
+            env.stack.append({})
+            return
         service = self.resource.service_name
         job = self._jobs.submit(service, request(service, normalised_parameters))
         env.stack.append(job.submitted)
 
     def _eval_integration_pattern(self, env: Any, **_: Any) -> None:  # type: ignore[override]
-        job = self._jobs.of(env.stack.pop())
+        submitted = env.stack.pop()
+        if not submitted:
+            return
+        job = self._jobs.of(submitted)
         while not job.has_ended():
             if not env.is_running():  # another branch has failed, or the execution was stopped
                 job.stop()

@@ -49,7 +49,7 @@ class Terraform:
         """Runs a command to its end."""
         done = subprocess.run(
             ["terraform", f"-chdir={self.folder}", *arguments],
-            env=_environment(self.folder) | self.environment,
+            env=_environment() | self.environment,
             capture_output=True,
             text=True,
             timeout=seconds,
@@ -120,13 +120,9 @@ def written(folder: Path, name: str, values: Mapping[str, object]) -> None:
     (folder / name).write_text(json.dumps(values))
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _environment() -> dict[str, str]:
     mine = ("TF_", "AWS_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(mine)}
     given = os.environ.get("TF_CLI_CONFIG_FILE", "")
-    settings = (
-        given if Path(given).is_file() else str(folder / "no.tfrc")
-    )  # one that is not there is warned of each time
-    if settings != given:
-        Path(settings).touch()
+    settings = given if Path(given).is_file() else os.devnull  # one that is not there is warned of each time
     return inherited | {"TF_IN_AUTOMATION": "1", "TF_CLI_CONFIG_FILE": settings, "CHECKPOINT_DISABLE": "1"}

@@ -46,7 +46,7 @@ def test_deploy_pushes_what_it_applies(tmp_path: Path) -> None:
             "HOME": str(tmp_path),
             **({"TF_CLI_ARGS_init": f"-plugin-dir={found}"} if (found := mirror()) else {}),
         }
-        command = [folder / "infra" / "deploy", "-auto-approve"]
+        command = [str(folder / "infra" / "deploy"), "-auto-approve"]
         done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr
         calls = (tmp_path / "calls").read_text().splitlines()

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from tests.harness import Databases, Etl
-from tests.situations import ended, gate_closed, kill, ledger, locked, make_gated, until, waiting
+from tests.situations import ended, gate_closed, kill_control, ledger, locked, make_gated, until, waiting
 
 COPY = "COPY (SELECT"
 
@@ -127,7 +127,7 @@ def test_a_run_that_lost_its_locks_cannot_slip_its_rows_into_another_run(tables:
     with etl.started("run", TABLES="gated,late", ETL_RUN_ID="tonight", ETL_JOBS="1") as process:
         with gate_closed(tables.operational):
             until(lambda: waiting(tables.operational, COPY), "the first run's COPY stands still")
-            kill(tables.reporting, "UPDATE etl.runs SET snapshot_id")
+            kill_control(tables.reporting)
             tables.operational.execute("UPDATE day SET day = 'today'")
             assert etl("run", TABLES="late", ETL_RUN_ID="second", ETL_PUBLISH="defer").status == 0
         assert ended(process).status == 1

@@ -8,7 +8,19 @@ import pytest
 
 from demo.embedded import FAST, Server
 from tests.harness import Database, Databases, Etl
-from tests.situations import ended, gate_closed, kill, kill_holder, ledger, live, make_gated, sessions, until, waiting
+from tests.situations import (
+    ended,
+    gate_closed,
+    kill,
+    kill_control,
+    kill_holder,
+    ledger,
+    live,
+    make_gated,
+    sessions,
+    until,
+    waiting,
+)
 
 READER, WRITER = 'COPY (SELECT "id"', 'COPY "etl_staging_public"'
 ROWS = 40_000
@@ -86,7 +98,7 @@ def test_a_run_whose_control_session_is_killed_fails_and_clears_up(gated: Databa
     with etl.started("run", TABLES="gated,orders", ETL_RUN_ID="tonight") as process:
         with gate_closed(gated.operational):
             stands_still(gated)
-            kill(gated.reporting, "UPDATE etl.runs SET snapshot_id")
+            kill_control(gated.reporting)
         done = ended(process)
     assert done.status == 1
     assert "terminating connection due to administrator command" in done.stderr
@@ -104,7 +116,7 @@ def test_a_run_that_lost_its_locks_leaves_alone_what_another_has_staged_since(ga
         with gate_closed(gated.operational):
             stands_still(gated)
             until(lambda: "etl_staging_public.orders" in gated.staging_tables(), "orders is staged")
-            kill(gated.reporting, "UPDATE etl.runs SET snapshot_id")
+            kill_control(gated.reporting)
             assert etl("run", TABLES="orders", ETL_RUN_ID="second", ETL_PUBLISH="defer").status == 0
         assert ended(process).status == 1
     assert ledger(gated.reporting)[0] == "failed"

@@ -17,6 +17,8 @@ from tests.lambda_runtime import Function, FunctionError, function
 from tests.slack import LIMITED, OK_FALSE, SECRET, TOKEN, Answer, Slack, slack
 from tests.stepfunctions import Ended, StepFunctions, interpreter
 
+pytestmark = pytest.mark.xdist_group("notifier")  # one worker, so its fixtures are made once
+
 PATH = "/nightly-etl/test/slack"
 EXECUTION = "arn:aws:states:eu-central-1:123456789012:execution:nightly-etl:tonight"
 SUCCESS = {

@@ -13,6 +13,8 @@ from statemachine.definition import FOLDER
 from tests.harness import Database, Databases, Etl
 from tests.logs_insights import Row, fields, run
 
+pytestmark = pytest.mark.xdist_group("queries")  # one worker, so its fixtures are made once
+
 QUERIES = {file.stem: file.read_text() for file in sorted((FOLDER / "queries").glob("*.logs"))}
 
 BUILT_IN = {"@timestamp", "@message"}

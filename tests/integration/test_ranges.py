@@ -379,8 +379,8 @@ async def test_a_commit_whose_answer_was_lost_is_told_by_the_rows_that_stand_the
     assert found == {"COMMIT": 10, "ROLLBACK": 0, "": 0}
 
 
-def test_a_source_without_tid_range_scans_is_read_in_one_stream(databases: Databases, split: Etl) -> None:
-    """Before 14 each range would be a scan of the whole table; 16 has them."""
+def test_a_range_is_read_by_a_scan_of_its_pages_alone(databases: Databases, split: Etl) -> None:
+    """On 16 too; before 14 each range would be a scan of the whole table (tests/unit/test_ranges.py)."""
     server = Server.start(wheel_bin("16"), FAST)
     try:
         source = Database(server, "postgres")

@@ -10,8 +10,9 @@ from tests.relay import relay
 SOURCE_TRIPS = 3
 """Join the snapshot and lock; COPY; COMMIT."""
 
-TARGET_TRIPS = 7
-"""Make the table; COPY, its rows; COMMIT; indexes and a look at the live table; ANALYZE; the ledger and COMMIT."""
+TARGET_TRIPS = 8
+"""Make the table; COPY, its rows; COMMIT; indexes and a look at the live table; ANALYZE; is the run still wanted; the
+ledger and COMMIT."""
 
 
 def trips(databases: Databases, etl: Etl, tables: str) -> tuple[int, int]:
@@ -24,7 +25,7 @@ def trips(databases: Databases, etl: Etl, tables: str) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("night", ["first", "second"])
-def test_a_tiny_table_takes_ten_round_trips(databases: Databases, etl: Etl, night: str) -> None:
+def test_a_tiny_table_takes_eleven_round_trips(databases: Databases, etl: Etl, night: str) -> None:
     """Whatever indexes, constraints and comments it has, and however many tables there are; the publish is apart."""
     databases.operational.execute(
         "DO $$ BEGIN FOR i IN 1..30 LOOP EXECUTE format("
@@ -37,4 +38,5 @@ def test_a_tiny_table_takes_ten_round_trips(databases: Databases, etl: Etl, nigh
     few = trips(databases, etl, "t1,t2,t3,t4,t5,t6,t7,t8,t9,t10")
     many = trips(databases, etl, "t*")
     source, target = ((more - less) / 20 for more, less in zip(many, few, strict=True))
-    assert (source, target) == (SOURCE_TRIPS, TARGET_TRIPS)
+    assert source == SOURCE_TRIPS
+    assert TARGET_TRIPS <= target < TARGET_TRIPS + 0.5  # every other second the run looks whether it was given up

@@ -6,7 +6,8 @@ import json
 
 from psycopg import sql
 
-from tests.harness import Databases, Etl
+from demo.embedded import Server
+from tests.harness import Database, Databases, Etl
 from tests.mirror import contents
 
 SHAPES = {
@@ -190,3 +191,25 @@ def test_tables_of_one_name_in_two_schemas_do_not_meet(databases: Databases, etl
     for _ in ("first night", "second night"):
         assert etl("run", TABLES=",".join(f"{schema}.t" for schema in schemas)).stderr == ""
         assert [databases.reporting.value(f"SELECT id FROM {schema}.t") for schema in schemas] == [0, 1, 2, 3]
+
+
+COMPRESSED = """
+    CREATE TABLE wide (id int, a text, b text);
+    ALTER TABLE wide ALTER b SET COMPRESSION pglz;
+    INSERT INTO wide SELECT i, repeat(md5(i::text), 200), repeat(md5(i::text), 200) FROM generate_series(1, 20) i
+"""
+
+
+def test_wide_values_are_compressed_with_lz4_where_the_target_has_it(
+    databases: Databases, etl: Etl, system_server: Server
+) -> None:
+    """A third of pglz's CPU; but where the source's column says which, that; and pglz where the build has no other."""
+    databases.operational.execute(COMPRESSED)
+    target = Database(system_server, "postgres")
+    used = "SELECT DISTINCT pg_column_compression(a), pg_column_compression(b) FROM wide"
+    offered = "SELECT bool_or('lz4' = ANY (enumvals)) FROM pg_settings WHERE name = 'default_toast_compression'"
+    for database in (target, databases.reporting):
+        default = "lz4" if database.value(offered) else "pglz"
+        assert etl("run", TABLES="wide", ETL_REPORTING_URL=database.url).status == 0
+        assert database.rows(used) == [(default, "pglz")]
+    target.execute("DROP TABLE wide")

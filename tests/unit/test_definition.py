@@ -207,12 +207,14 @@ def valid(validator: str, text: str, folder: Path) -> bool:
     return done.returncode == 0
 
 
+@pytest.mark.xdist_group("npm")  # one worker, so one installation
 @pytest.mark.parametrize("kind", DEFINITIONS)
 def test_asl_validator_finds_nothing(validator: str, tmp_path: Path, kind: str) -> None:
     """The definition is one in Amazon's language."""
     assert valid(validator, DEFINITIONS[kind], tmp_path)
 
 
+@pytest.mark.xdist_group("npm")
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [

@@ -150,6 +150,24 @@ def test_long_lists_are_cut_with_a_count() -> None:
     assert f"`public.t{MOST_LINES}`" not in said
 
 
+def test_the_longest_texts_keep_within_slacks_limits() -> None:
+    """Sixty tables whose names and errors are nothing but characters that five stand for."""
+    names = ["&" * 500] * 60
+    outcome = replace(
+        FAILED,
+        run_id="&" * 80,
+        why="&" * 9000,
+        note="&" * 9000,
+        failed=tuple(FailedTable(name, "&" * 9000) for name in names),
+        failed_count=60,
+        slowest=tuple(Slow(name, 1e6, 1e-6, 10**15) for name in names),
+    )
+    posted = message(outcome, CONSOLE)
+    assert all(len(text) <= MOST_TEXT for text in texts(posted))
+    assert all(len(each["text"]) <= 2000 for block in posted["blocks"] for each in block.get("fields", []))
+    assert "… and 59 more" in everything(outcome)
+
+
 @given(why=TEXTS, note=TEXTS, names=st.lists(TEXTS, max_size=60), error=TEXTS)
 def test_no_message_is_over_slacks_limits(why: str, note: str, names: list[str], error: str) -> None:
     """Whatever the texts are: 50 blocks, 3000 characters a text, 2000 a field, 150 a header, none of them empty."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.catalog import PageRange, Part
-from etl.ranges import FROM_BYTES, MOST_RANGES, RANGE_BYTES, Split, cut
+from etl.catalog import PageRange, Part, Table
+from etl.postgres import Source
+from etl.ranges import FROM_BYTES, MOST_RANGES, RANGE_BYTES, Split, cut, cut_all
 
 PAGE = 8192
 
@@ -89,3 +93,14 @@ def test_foreign_parts_and_parts_of_another_access_method_are_ranges_by_themselv
 def test_one_part_that_may_not_be_read_by_itself_keeps_the_table_whole() -> None:
     """The parent's privileges and row security hold for the whole."""
     assert cut([part(100), part(100, "other", may_cut=False)], Split(ranges=4)) == ()
+
+
+async def test_a_source_without_tid_range_scans_is_read_in_one_stream() -> None:
+    """13, which cannot be had here: nothing is asked of it but its version."""
+
+    class Thirteen:
+        def get_server_version(self) -> SimpleNamespace:
+            return SimpleNamespace(major=13)
+
+    tables = [Table("public", "items", bytes=100 * FROM_BYTES)]
+    assert await cut_all(cast("Source", Thirteen()), tables, lambda _: Split()) == tables

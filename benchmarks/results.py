@@ -1,0 +1,90 @@
+"""What was measured, kept in a JSON file that later runs add to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import Spread
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One copy: what the client took, which part of the indexes and of the column types arrived, and its steps."""
+
+    wall: float
+    cpu: float
+    peak: int
+    indexes: float
+    types: float
+    parts: dict[str, float] = field(default_factory=dict)
+
+
+Value = Callable[[Run], float]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """One scenario's rounds, each with a run of every case; and who is missing, and why."""
+
+    title: str
+    scale: float
+    machine: dict[str, str]
+    postgres: str = ""
+    tables: int = 0
+    rows: int = 0
+    bytes: int = 0
+    versions: dict[str, str] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    rounds: list[dict[str, Run]] = field(default_factory=list)
+
+    @property
+    def cases(self) -> list[str]:
+        """Gives the cases that were measured, in the first round's order."""
+        return list(dict.fromkeys(name for one in self.rounds for name in one))
+
+    def met(self, peer: str, version: str) -> None:
+        """Writes down a peer's version, after any other that rounds before this one were measured with."""
+        versions = self.versions[peer].split(" → ") if peer in self.versions else []
+        self.versions[peer] = " → ".join(dict.fromkeys([*versions, version]))
+
+    def spread(self, case: str, value: Value) -> Spread | None:
+        """Gives a case's own figures, or None where there are none."""
+        values = [value(one[case]) for one in self.rounds if case in one]
+        return Spread.of(values) if values else None
+
+    def ratio(self, case: str, beside: str, value: Value) -> Spread | None:
+        """Gives a case's figures as a part of another's in one round; the middle one is the ratio of the medians."""
+        both = [(value(one[case]), value(one[beside])) for one in self.rounds if case in one and beside in one]
+        if not both:
+            return None
+        ratios = [ours / theirs for ours, theirs in both]
+        ours, theirs = (Spread.of(values).median for values in zip(*both, strict=True))
+        return Spread(min(ratios), ours / theirs, max(ratios))
+
+
+Results = dict[str, Outcome]
+
+
+def load(file: Path) -> Results:
+    """Reads results, none where there is no file."""
+    if not file.exists():
+        return {}
+    return {key: _outcome(one) for key, one in json.loads(file.read_text(encoding="utf-8")).items()}
+
+
+def _outcome(one: dict[str, Any]) -> Outcome:
+    rounds = [{name: Run(**run) for name, run in each.items()} for each in one.pop("rounds")]
+    return Outcome(**one, rounds=rounds)
+
+
+def save(results: Results, file: Path) -> None:
+    """Writes results; a file half written never takes the place of a whole one."""
+    fresh = file.with_suffix(".tmp")
+    fresh.write_text(
+        json.dumps({key: asdict(one) for key, one in sorted(results.items())}, indent=1) + "\n", encoding="utf-8"
+    )
+    fresh.replace(file)
