@@ -11,7 +11,7 @@ locals {
     }
   }
 
-  topic_arn = var.topic_arn == null ? aws_sns_topic.this[0].arn : var.topic_arn
+  topic_arn = var.create_topic ? aws_sns_topic.this[0].arn : var.topic_arn
 }
 
 resource "aws_cloudwatch_event_rule" "failed" {
@@ -93,7 +93,7 @@ resource "aws_lambda_permission" "stopped" {
 }
 
 resource "aws_sns_topic" "this" {
-  count = var.topic_arn == null ? 1 : 0
+  count = var.create_topic ? 1 : 0
 
   name              = var.name
   kms_master_key_id = module.settings.kms_key_arn
@@ -101,7 +101,7 @@ resource "aws_sns_topic" "this" {
 }
 
 resource "aws_sns_topic_policy" "this" {
-  count = var.topic_arn == null ? 1 : 0
+  count = var.create_topic ? 1 : 0
 
   arn = aws_sns_topic.this[0].arn
 

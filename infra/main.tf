@@ -49,7 +49,7 @@ module "settings" {
   plain   = var.settings
   tags    = var.tags
 
-  create_kms_key = var.kms_key_arn == null
+  create_kms_key = var.create_kms_key
   kms_key_arn    = var.kms_key_arn
 }
 
@@ -138,6 +138,7 @@ module "fargate" {
 
   name                        = var.name
   image                       = var.image
+  create_cluster              = var.fargate.create_cluster
   cluster_arn                 = var.fargate.cluster_arn
   spot                        = var.fargate.spot
   vcpu                        = var.fargate.vcpu

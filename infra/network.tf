@@ -33,7 +33,7 @@ resource "aws_vpc_security_group_egress_rule" "database" {
 
 # And the other way round, in the database's group, where it is ours to say.
 resource "aws_vpc_security_group_ingress_rule" "database" {
-  for_each = { for name, database in var.databases : name => database if database.allow && database.security_group_id != null }
+  for_each = { for name, database in var.databases : name => database if database.allow && database.cidr == null }
 
   security_group_id            = each.value.security_group_id
   description                  = "The nightly copy ${var.name}"

@@ -206,14 +206,26 @@ variable "settings" {
   default     = {}
 }
 
+# What is made or given is told by a switch and not by null: an ARN of a resource in the same plan is not known to be either.
+variable "create_kms_key" {
+  description = "Whether to make a KMS key for secrets, logs and the topic."
+  type        = bool
+  default     = true
+}
+
 variable "kms_key_arn" {
-  description = "KMS key of secrets, logs and the topic; null makes one. A key of yours must let CloudWatch Logs, EventBridge and CloudWatch use it (modules/settings/main.tf shows how)."
+  description = "KMS key of secrets, logs and the topic, where none is made. A key of yours must let CloudWatch Logs, EventBridge and CloudWatch use it (modules/settings/main.tf shows how)."
   type        = string
   default     = null
 
   validation {
     condition     = var.kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/", var.kms_key_arn))
     error_message = "kms_key_arn must be the ARN of a key (not of an alias): IAM policies are written on keys."
+  }
+
+  validation {
+    condition     = var.create_kms_key == (var.kms_key_arn == null)
+    error_message = "kms_key_arn goes with create_kms_key = false, and that with it."
   }
 }
 
@@ -259,6 +271,7 @@ variable "batch" {
 variable "fargate" {
   description = "With compute = fargate: the cluster and a task's size (modules/fargate)."
   type = object({
+    create_cluster       = optional(bool, true)
     cluster_arn          = optional(string)
     spot                 = optional(bool, false)
     vcpu                 = optional(number, 1)
@@ -432,14 +445,25 @@ variable "function_entry_point" {
 
 # ---- who is told, and what is kept
 
+variable "create_topic" {
+  description = "Whether to make an SNS topic for failures and alarms."
+  type        = bool
+  default     = true
+}
+
 variable "topic_arn" {
-  description = "SNS topic for failures and alarms; null makes one. A topic of yours must let EventBridge and CloudWatch publish."
+  description = "SNS topic for failures and alarms, where none is made. A topic of yours must let EventBridge and CloudWatch publish."
   type        = string
   default     = null
 
   validation {
     condition     = var.topic_arn == null || can(regex("^arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:", var.topic_arn))
     error_message = "topic_arn must be an SNS topic's ARN."
+  }
+
+  validation {
+    condition     = var.create_topic == (var.topic_arn == null)
+    error_message = "topic_arn goes with create_topic = false, and that with it."
   }
 }
 

@@ -193,3 +193,20 @@ run "fargate_alone" {
     error_message = "Tasks that never started are failures too."
   }
 }
+
+run "with_what_the_same_plan_makes" {
+  command = plan
+
+  module {
+    source = "./tests/given"
+  }
+
+  variables {
+    zip = "tests/empty.zip"
+  }
+
+  assert {
+    condition     = module.nightly_etl.dashboard_name == "nightly-etl"
+    error_message = "A database's group, a key, a topic and a cluster may come from the same plan."
+  }
+}

@@ -195,6 +195,7 @@ run "fargate_bad_values_first" {
   }
 
   variables {
+    create_cluster              = false
     name                        = "nightly-etl"
     image                       = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/nightly-etl@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
     statements                  = []
@@ -228,6 +229,7 @@ run "fargate_bad_values_second" {
   }
 
   variables {
+    create_cluster     = false
     name               = "nightly-etl"
     image              = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/nightly-etl@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
     statements         = []
@@ -239,6 +241,7 @@ run "fargate_bad_values_second" {
   }
 
   expect_failures = [
+    var.cluster_arn,
     var.schedule,
     var.memory_mb,
   ]

@@ -17,6 +17,8 @@ run "bad_values_first" {
   command = plan
 
   variables {
+    create_kms_key              = false
+    create_topic                = false
     name                        = "Nightly_ETL"
     image                       = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/nightly-etl:latest"
     architecture                = "riscv"
@@ -85,6 +87,8 @@ run "bad_values_second" {
   command = plan
 
   variables {
+    create_kms_key     = false
+    create_topic       = false
     name               = "a-name-that-is-much-too-long-for-the-roles-of-iam"
     subnet_ids         = ["10.0.0.0/24"]
     databases          = { shop = {} }
@@ -95,6 +99,8 @@ run "bad_values_second" {
   }
 
   expect_failures = [
+    var.kms_key_arn,
+    var.topic_arn,
     var.name,
     var.subnet_ids,
     var.databases,

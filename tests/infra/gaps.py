@@ -7,6 +7,7 @@ second plan would take for a change.
 
 from __future__ import annotations
 
+import inspect
 import json
 import threading
 import time
@@ -41,6 +42,7 @@ def filled() -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(patch.dict(default_user_config, _CONFIGURATION))
         stack.enter_context(patch.object(BatchBackend, "create_compute_environment", _with_service_role))
+        stack.enter_context(patch.object(SecurityGroupRule, "__init__", _make_rule_whole))
         stack.enter_context(patch.object(SecurityGroupRule, "description", property(_description)))
         stack.enter_context(patch.object(codebuild, "_validate_required_params_source", _no_source_is_a_source))
         stack.enter_context(patch.object(codebuild.CodeBuildResponse, "create_project", _with_its_limit))
@@ -70,9 +72,18 @@ def _service_role(self: Any) -> str:
     return arn
 
 
+_make_rule = SecurityGroupRule.__init__
+
+
+def _make_rule_whole(self: Any, *arguments: Any, **named: Any) -> None:
+    _make_rule(self, *arguments, **named)
+    given = inspect.signature(_make_rule).bind(self, *arguments, **named).arguments
+    self.prefix_list = given.get("prefix_list_id") or {}
+
+
 def _description(rule: Any) -> Any:
     """Gives a rule's description, wherever it was put: moto looks for it in CIDRs alone."""
-    places = (rule.ip_range, rule.source_group)
+    places = (rule.ip_range, rule.source_group, rule.prefix_list)
     return next((place["Description"] for place in places if place.get("Description")), None)
 
 

@@ -41,9 +41,11 @@ def test_all_is_formatted() -> None:
 
 
 def test_the_module_and_its_examples_are_valid(module: Terraform) -> None:
-    """terraform validate, with the provider's schema; the examples bring all modules but themselves."""
+    """terraform validate, with the provider's schema; of complete, its plan shows it below."""
     module("validate", "-no-color")
     for example in EXAMPLES:
+        if example.name == "complete":
+            continue
         Terraform(module.folder / "examples" / example.name).init()("validate", "-no-color")
 
 

@@ -27,14 +27,12 @@ resource "aws_security_group" "endpoints" {
 }
 
 resource "aws_vpc_security_group_ingress_rule" "endpoints" {
-  for_each = toset(module.nightly_etl.security_group_ids)
-
   security_group_id            = aws_security_group.endpoints.id
   description                  = "The nightly copy"
   ip_protocol                  = "tcp"
   from_port                    = 443
   to_port                      = 443
-  referenced_security_group_id = each.value
+  referenced_security_group_id = module.nightly_etl.security_group_ids[0]
 }
 
 resource "aws_vpc_endpoint" "interface" {

@@ -9,7 +9,7 @@ locals {
   account      = data.aws_caller_identity.this.account_id
   region       = data.aws_region.this.id # 5.x and 6.x of the provider have different names for it
   partition    = data.aws_partition.this.partition
-  make_cluster = var.cluster_arn == null
+  make_cluster = var.create_cluster
   cluster_arn  = local.make_cluster ? aws_ecs_cluster.this[0].arn : var.cluster_arn
   cluster_name = element(split("/", local.cluster_arn), 1)
   family_arn   = "arn:${local.partition}:ecs:${local.region}:${local.account}:task-definition/${var.name}"

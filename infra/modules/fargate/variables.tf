@@ -59,14 +59,25 @@ variable "tags" {
   default     = {}
 }
 
+variable "create_cluster" {
+  description = "Whether to make a cluster."
+  type        = bool
+  default     = true
+}
+
 variable "cluster_arn" {
-  description = "Cluster to run in; null makes one."
+  description = "Cluster to run in, where none is made."
   type        = string
   default     = null
 
   validation {
     condition     = var.cluster_arn == null || can(regex("^arn:[a-z-]+:ecs:[a-z0-9-]+:[0-9]{12}:cluster/[A-Za-z0-9_-]+$", var.cluster_arn))
     error_message = "cluster_arn must be an ECS cluster's ARN."
+  }
+
+  validation {
+    condition     = var.create_cluster == (var.cluster_arn == null)
+    error_message = "cluster_arn goes with create_cluster = false, and that with it."
   }
 }
 
