@@ -98,6 +98,16 @@ def test_each_statement_says_why_it_is_there(file: Path) -> None:
     assert unexplained == []
 
 
+def test_each_suppression_says_why() -> None:
+    """checkov's checks are left out where the resource is, each with its reason, and nowhere else."""
+    skips = [
+        line.strip() for file in INFRA.rglob("*.tf") for line in file.read_text().splitlines() if "checkov:" in line
+    ]
+    assert len(skips) >= 10
+    assert [line for line in skips if not re.fullmatch(r"# checkov:skip=CKV2?_AWS_\d+: .{20,}", line)] == []
+    assert "skip-check" not in (INFRA / ".checkov.yaml").read_text()
+
+
 def _explained(lines: list[str], number: int) -> bool:
     """Tells whether the object around a line begins with a Sid, and stands behind a comment."""
     begin = next(back for back in range(number, 0, -1) if lines[back].strip() == "{")
