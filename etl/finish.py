@@ -16,11 +16,8 @@ from etl.catalog import Index, Table
 from etl.errors import IndexUnbuildable, LoadFailed
 from etl.fill import Filled
 from etl.ledger import Load
-from etl.postgres import Pair, Target
+from etl.postgres import LOCK_TIMEOUT, Pair, Target
 from etl.shape import TableOptions
-
-LOCK_TIMEOUT = "30s"
-"""How long a load waits for a live table that somebody holds in ACCESS EXCLUSIVE mode, to read what hangs on it."""
 
 log = structlog.get_logger()
 
@@ -94,7 +91,6 @@ class Finish:
             async with self.writer.pipeline() if pipelined else nullcontext():
                 await transaction.enter_async_context(AsyncTransaction(self.writer))
                 await self._build()
-                await self.writer.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'".encode())
                 asked = await live.ask_extras(self.writer, live_table, staging.schema_of(live_table.schema))
             await staging.add(self.writer, self._added(await live.extras_of(asked)))
             indexed = perf_counter()

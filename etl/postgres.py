@@ -28,6 +28,9 @@ Source: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Target = psycopg.AsyncConnection[dict[str, Any]]
 """A connection to the reporting database; rows come as dicts."""
 
+LOCK_TIMEOUT = "30s"
+"""How long a writer waits for a live table that somebody holds in ACCESS EXCLUSIVE mode, to read what hangs on it."""
+
 OLDEST = 13
 """The oldest PostgreSQL, on either side."""
 
@@ -123,7 +126,9 @@ async def connect_source(url: DatabaseUrl, application: str) -> Source:
         raise
 
 
-async def connect_target(url: DatabaseUrl, application: str, memory: int | None = None) -> Target:
+async def connect_target(
+    url: DatabaseUrl, application: str, memory: int | None = None, lock_timeout: str = "0"
+) -> Target:
     """Opens a connection to the reporting database, in autocommit; ``memory`` is for maintenance, in kB.
 
     Raises ConfigurationError for a wrong password, role or database, ConnectionFailed otherwise.
@@ -134,7 +139,7 @@ async def connect_target(url: DatabaseUrl, application: str, memory: int | None 
         connection = await open_target(arguments)
         version = connection.info.server_version // 10000
         _refuse_old("reporting", url, version)
-        settings = _settings(version, url) | _TARGET_ONLY
+        settings = _settings(version, url) | _TARGET_ONLY | {"lock_timeout": lock_timeout}
         settings |= {"maintenance_work_mem": str(memory)} if memory else {}
         settings |= {"tcp_user_timeout": str(url.keepalives["tcp_user_timeout"])} if url.keeps_alive else {}
         async with asyncio.timeout(url.connect_timeout):  # nobody watches yet
@@ -203,7 +208,7 @@ class Pair:
     async def writer(self) -> Target:
         """Gives the session that writes."""
         if self._writer is None:
-            self._writer = await connect_target(self.target_url, self.application, self.memory)
+            self._writer = await connect_target(self.target_url, self.application, self.memory, LOCK_TIMEOUT)
         return self._writer
 
     async def close(self) -> None:
