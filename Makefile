@@ -9,10 +9,10 @@ RUN := $(UV) run --no-sync
 
 IMAGE ?= nightly-etl
 
-.PHONY: help setup demo test test-infra check-infra deploy check bench bench-full image zips picture format clean
+.PHONY: help setup demo test test-faults test-crashes test-infra check-infra deploy check bench bench-full image sbom zips picture format clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 .uv/bin/uv:
 	$(PYTHON) -m venv .uv
@@ -24,8 +24,14 @@ setup: $(filter .uv/bin/uv,$(UV)) ## Make the environment, as uv.lock has it
 demo: setup ## Copy a shop from one embedded server to another and prove it (KEEP=1 leaves the servers up)
 	@$(RUN) python -m demo $(if $(KEEP),--keep)
 
-test: setup ## Run every test
-	$(RUN) pytest --numprocesses 2 --dist loadgroup --cov --cov-report term $(ARGS)
+test: setup ## Run every test but the faults
+	$(RUN) pytest --numprocesses 2 --dist loadgroup --cov --cov-report term --ignore tests/faults $(ARGS)
+
+test-faults: setup ## Inject every fault at every stage of a run, and say how many combinations ran
+	$(RUN) pytest --numprocesses 2 --dist loadgroup tests/faults $(ARGS)
+
+test-crashes: setup ## Kill a run at 200 random moments (ETL_CRASH_SEED=… replays them)
+	ETL_CRASHES=$${ETL_CRASHES:-200} $(RUN) pytest -s tests/faults/test_crashes.py $(ARGS)
 
 test-infra: setup check-infra ## Apply the infrastructure's examples in moto, run them, destroy them (minutes)
 	$(RUN) pytest -m deploys tests/infra $(ARGS)
@@ -58,6 +64,9 @@ zips: setup ## Build the zips of the state machine's Lambdas, in dist/
 
 picture: setup ## Draw the state machine into README.md, from its definition
 	@$(RUN) python -m statemachine.picture
+
+sbom: setup ## Write what the image is made of, from the lock (CycloneDX)
+	$(UV) export --frozen --no-dev --no-emit-project --format cyclonedx1.5 --output-file sbom.cdx.json
 
 format: setup ## Format the code and mend what can be mended
 	$(RUN) ruff format

@@ -16,6 +16,7 @@ from benchmarks.tools import Debian, Install, Pypi, ours, postgres
 
 ATOMIC, SNAPSHOT, ANALYZE = "no atomic publish", "no snapshot over tables", "no ANALYZE"
 INDEXES, TYPES = "no indexes", "types change"
+_ROWS_ALONE = (INDEXES, SNAPSHOT, ATOMIC, ANALYZE)
 
 
 def _nothing(_output: str) -> dict[str, float]:
@@ -114,6 +115,24 @@ PEERS: dict[str, Peer] = {
             postgres,
             _DEFINITIONS + _PSQL + _INDEXES + 'psql -Xq "$TARGET" -c ANALYZE',
             (ATOMIC, SNAPSHOT),
+        ),
+        Peer("psql | psql, rows alone", postgres, _PSQL, _ROWS_ALONE, indexes=False, before=_DEFINITIONS),
+        Peer(
+            "the stream alone",
+            ours,
+            'exec python -m benchmarks.bare "$SOURCE" "$TARGET" "$NAMES"',
+            _ROWS_ALONE,
+            indexes=False,
+            before=_DEFINITIONS,
+            parts=_printed_parts,
+        ),
+        Peer(
+            "plain psycopg",
+            ours,
+            'exec python -m benchmarks.plain "$SOURCE" "$TARGET" "$NAMES"',
+            _ROWS_ALONE,
+            indexes=False,
+            before=_DEFINITIONS,
         ),
         Peer(
             "pg_dump | psql",

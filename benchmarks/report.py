@@ -64,7 +64,19 @@ def _growth(small: Outcome, large: Outcome) -> Spread | None:
     return Spread(b.low / a.high, b.median / a.median, b.high / a.low) if a and b else None
 
 
+def _stream(key: str, what: str, most: float) -> Target:
+    """Compares the copying itself, without the start of Python, with that of two psql."""
+
+    def of(one: Outcome) -> Spread | None:
+        return one.ratio("the stream alone", "psql | psql, rows alone", lambda run: run.parts.get(what, figure(run)))
+
+    figure = {"wall": wall, "cpu": cpu}[what]
+    return Target(f"{key}: {what} of the stream beside psql | psql", most, "×", (key,), of)
+
+
 TARGETS = (
+    *(_stream(key, "wall", 1.10) for key in ("stream-wide", "stream-narrow")),
+    *(_stream(key, "cpu", 1.0) for key in ("stream-wide", "stream-narrow")),
     _beside("pgcopydb", 0.60),
     _beside("pgcopydb", 0.60, "a-15"),
     _beside("pg_dump -Fd -j2, pg_restore -j2", 0.65),

@@ -65,6 +65,7 @@ _JOB = (Table(_BIG, 3_000_000), Table(data.ACCOUNTS, 3_000_000), Table(data.EVEN
 _FAST = ("etl run", "limit", "psql | psql", "pg_dump -Fd -j2, pg_restore -j2", "pgcopydb")
 _ALL = (*_FAST, "pg_dump | psql", "connectorx → COPY", "ADBC → ADBC", "pg-bulk-ingest", "sling", "dlt")
 _TINY = ("etl run", "etl run, again", "psql | psql", "pg_dump | psql", "pg_dump -Fd -j2, pg_restore -j2", "pgcopydb")
+_STREAM = ("the stream alone", "psql | psql, rows alone", "plain psycopg")
 _NEAR = ("etl run", "psql | psql", "pgcopydb")
 
 SCENARIOS = (
@@ -116,6 +117,12 @@ SCENARIOS = (
         rounds=3,
         quick=0.1,
         quick_rounds=2,
+    ),
+    Scenario(
+        "stream-wide", "rows alone, without indexes: lineitem 3 M rows", (Table(data.LINEITEM, 3_000_000),), _STREAM
+    ),
+    Scenario(
+        "stream-narrow", "rows alone, without indexes: accounts 3 M rows", (Table(data.ACCOUNTS, 3_000_000),), _STREAM
     ),
     Scenario(
         "s", "one table of ten rows: the start", (Table(data.TINY, 1),), ("etl run", "psql | psql"), rounds=9, quick=1

@@ -19,6 +19,7 @@ The tree::
     ├── CheckFailed                       ``etl check`` found something in the way
     └── PublishFailed                     what was staged could not become live
         ├── CannotCarry                   an object on the live table cannot be put back
+        ├── PublishUnheard                the connection broke while it was committed
         ├── PublishBlocked                readers held the live tables until the deadline
         └── ViewsChanged                  somebody changes dependent views all the time
 
@@ -111,6 +112,10 @@ class PublishFailed(EtlError):
 
 class CannotCarry(PublishFailed):
     """Something hangs on a live table that the publish could not put back."""
+
+
+class PublishUnheard(PublishFailed):
+    """The session that published is lost, and nobody said whether it came to its commit."""
 
 
 class PublishBlocked(PublishFailed):

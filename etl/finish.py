@@ -13,10 +13,10 @@ from psycopg import AsyncTransaction
 
 from etl import ledger, live, staging
 from etl.catalog import Index, Table
-from etl.errors import IndexUnbuildable
+from etl.errors import IndexUnbuildable, LoadFailed
 from etl.fill import Filled
 from etl.ledger import Load
-from etl.postgres import Pair, Target
+from etl.postgres import LOCK_TIMEOUT, Pair, Target
 from etl.shape import TableOptions
 
 log = structlog.get_logger()
@@ -42,12 +42,20 @@ async def build_index(table: Table, index: Index, options: TableOptions, pair: P
         return staging.reason_of(error)
 
 
+async def is_staged(writer: Target, run_id: str, table: Table, oid: int) -> bool:
+    """Tells whether a try whose end nobody heard of has staged a table; waits until that try's session is gone."""
+    async with writer.transaction():
+        await staging.lock(writer, table)
+        return await ledger.is_staged(writer, run_id, table.live, oid)
+
+
 @dataclass(frozen=True, slots=True)
 class Finish:
     """What makes a filled staging table ready, and writes that it is staged, in one transaction.
 
     Takes what the source ``carried`` into the live table the last time: what is on it besides, the reporting side has
     added. Statements that need no answer share a round trip, which is what a tiny table costs over a network.
+    ``tries`` holds the loads that were to be recorded, of which the last may have been committed unheard.
     """
 
     run_id: str
@@ -59,13 +67,18 @@ class Finish:
     began: datetime
     filled: Filled
     built: Built
+    tries: list[Load]
 
     async def whole(self) -> Load:
         """Does it all; gives the load as the ledger has it."""
-        if self.options.unbuildable_indexes == "skip":
-            return await self._transaction(pipelined=False)  # each index needs its savepoint's answer
         try:
+            if self.options.unbuildable_indexes == "skip":
+                return await self._transaction(pipelined=False)  # each index needs its savepoint's answer
             return await self._transaction(pipelined=True)
+        except psycopg.errors.LockNotAvailable as error:
+            raise LoadFailed(
+                f"the live table {self.table.live} was locked for over {LOCK_TIMEOUT}; run again when it is free"
+            ) from error
         except psycopg.Error as error:
             if not staging.is_unbuildable(error):
                 raise
@@ -83,6 +96,7 @@ class Finish:
             indexed = perf_counter()
             await staging.analyze(self.writer, self.table)
             load = self._load(self.built.seconds + indexed - start, perf_counter() - indexed)
+            self.tries.append(load)
             async with self.writer.pipeline():
                 await ledger.record(self.writer, self.run_id, load)
                 await transaction.aclose()

@@ -174,6 +174,11 @@ async def staging_oids(target: Target, run_id: str) -> dict[Relation, int]:
     return {live_of(row): row["staging_oid"] for row in await fetch(target, statement)}
 
 
+async def is_staged(target: Target, run_id: str, live: Relation, oid: int) -> bool:
+    """Tells whether a run has staged a live table in the staging table of this oid."""
+    return (await staging_oids(target, run_id)).get(Relation(live.schema, live.name)) == oid
+
+
 async def newest_xids(target: Target, run_id: str) -> dict[Relation, int]:
     """Gives, by the live table's name, the newest transaction that wrote a staged table's rows, if not frozen."""
     statement = sa.select(loads).where(loads.c.run_id == run_id, loads.c.newest_xid.is_not(None))

@@ -28,7 +28,7 @@ from etl import fill
 from etl.catalog import PageRange, Table
 from etl.errors import Unclassified
 from etl.fill import Filled, RangeFill
-from etl.finish import Built, Finish, build_index
+from etl.finish import Built, Finish, build_index, is_staged
 from etl.ledger import Load
 from etl.options import Options
 from etl.postgres import Pair
@@ -62,6 +62,7 @@ class Loader:
     schedule: Schedule
     carried: Mapping[Relation, frozenset[str]]
     began: dict[str, datetime] = field(default_factory=dict)
+    tries: dict[str, list[Load]] = field(default_factory=dict)
 
     async def load(self, table: Table) -> Load:
         """Stages one table; gives the load as the ledger has it.
@@ -110,16 +111,21 @@ class Loader:
         return Built(frozenset(names) - skipped.keys(), skipped, perf_counter() - began)
 
     async def _finish(self, table: Table, pair: Pair, filled: Filled, built: Built) -> Load:
+        writer, again = await pair.writer(), str(table) in self.tries
+        tries = self.tries.setdefault(str(table), [])
+        if again and await is_staged(writer, self.run_id, table, filled.oid):
+            return tries[-1]  # it was committed, and the connection lost before we were told
         finishing = Finish(
             self.run_id,
             self.snapshot.id,
             table,
-            await pair.writer(),
+            writer,
             options=self.options.of(table),
             carried=self.carried[table.live],
             began=self.began[str(table)],
             filled=filled,
             built=built,
+            tries=tries,
         )
         return await finishing.whole()
 

@@ -6,6 +6,7 @@ costs three to four times the client's CPU (ARCHITECTURE.md, "The stream").
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,9 +17,9 @@ from typing import Any, TypeAlias
 import asyncpg
 import psycopg
 from psycopg import sql
-from psycopg.rows import dict_row
 
 from etl.errors import ConfigurationError, ConnectionFailed, one_line, sqlstate
+from etl.session import open_source, open_target, watch_source, watch_target
 from etl.url import DatabaseUrl
 
 Source: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -26,6 +27,9 @@ Source: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 Target = psycopg.AsyncConnection[dict[str, Any]]
 """A connection to the reporting database; rows come as dicts."""
+
+LOCK_TIMEOUT = "30s"
+"""How long a writer waits for a live table that somebody holds in ACCESS EXCLUSIVE mode, to read what hangs on it."""
 
 OLDEST = 13
 """The oldest PostgreSQL, on either side."""
@@ -59,6 +63,12 @@ _NO_LIMITS = {
 }
 _NO_LIMITS_FROM_14 = {"idle_session_timeout": "0"}
 _NO_LIMITS_FROM_17 = {"transaction_timeout": "0"}
+
+# A statement ends when its client is gone, be it an index build of hours; from 14 on, and where the system can tell.
+_LOOKS_AFTER_CLIENT = (
+    "SELECT pg_catalog.set_config(name, '10s', false) FROM pg_catalog.pg_settings"
+    " WHERE name = 'client_connection_check_interval' AND pg_catalog.version() LIKE '%linux%'"
+)
 
 _SOURCE_ONLY = {
     "default_transaction_read_only": "on",
@@ -99,51 +109,67 @@ async def connect_source(url: DatabaseUrl, application: str) -> Source:
     """
     arguments = url.asyncpg()
     arguments["server_settings"]["application_name"] = application[:63]
+    connection = None
     try:
-        connection: Source = await asyncpg.connect(**arguments, statement_cache_size=0)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
-        raise _unreachable("operational", url, error) from error
-    version = connection.get_server_version().major
-    _refuse_old("operational", url, version)
-    await connection.execute(_set(_settings(version) | _SOURCE_ONLY))
-    return connection
+        connection = await open_source(arguments)
+        version = connection.get_server_version().major
+        _refuse_old("operational", url, version)
+        async with asyncio.timeout(url.connect_timeout):  # nobody watches yet
+            await connection.execute(_set(_settings(version, url) | _SOURCE_ONLY))
+            await watch_source(connection, url, arguments, source_query("session"))
+        return connection
+    except BaseException as error:
+        if connection is not None:
+            connection.terminate()
+        if isinstance(error, OSError | asyncpg.PostgresError | asyncpg.InterfaceError | ValueError):
+            raise _unreachable("operational", url, error) from error
+        raise
 
 
-async def connect_target(url: DatabaseUrl, application: str, memory: int | None = None) -> Target:
+async def connect_target(
+    url: DatabaseUrl, application: str, memory: int | None = None, lock_timeout: str = "0"
+) -> Target:
     """Opens a connection to the reporting database, in autocommit; ``memory`` is for maintenance, in kB.
 
     Raises ConfigurationError for a wrong password, role or database, ConnectionFailed otherwise.
     """
+    arguments = url.libpq() | {"application_name": application[:63]}
+    connection = None
     try:
-        connection = await psycopg.AsyncConnection.connect(
-            **url.libpq() | {"application_name": application[:63]},
-            autocommit=True,
-            row_factory=dict_row,
-            prepare_threshold=None,
-        )
-    except (OSError, psycopg.Error) as error:
-        raise _unreachable("reporting", url, error) from error
-    version = connection.info.server_version // 10000
-    _refuse_old("reporting", url, version)
-    own = _TARGET_ONLY | ({"maintenance_work_mem": str(memory)} if memory else {})
-    await connection.execute(f"{_set(_settings(version) | own)}; {_LZ4}".encode())
-    return connection
+        connection = await open_target(arguments)
+        version = connection.info.server_version // 10000
+        _refuse_old("reporting", url, version)
+        settings = _settings(version, url) | _TARGET_ONLY | {"lock_timeout": lock_timeout}
+        settings |= {"maintenance_work_mem": str(memory)} if memory else {}
+        settings |= {"tcp_user_timeout": str(url.keepalives["tcp_user_timeout"])} if url.keeps_alive else {}
+        async with asyncio.timeout(url.connect_timeout):  # nobody watches yet
+            await connection.execute(f"{_set(settings)}; {_LZ4}".encode())
+            await watch_target(connection, url, arguments, target_query("session"))
+        return connection
+    except BaseException as error:
+        if connection is not None:
+            await connection.close()
+        if isinstance(error, OSError | psycopg.Error):
+            raise _unreachable("reporting", url, error) from error
+        raise
 
 
-def _settings(version: int) -> dict[str, str]:
+def _settings(version: int, url: DatabaseUrl) -> dict[str, str]:
     settings = _SAME_TEXT | _NO_COMPILER | _NO_LIMITS
+    if url.keeps_alive:  # the server, too, lets go of a client that is gone, and of its locks and its snapshot
+        settings |= {f"tcp_{name}": str(value) for name, value in url.keepalives.items() if name != "tcp_user_timeout"}
     settings |= _NO_LIMITS_FROM_14 if version >= 14 else {}
     return settings | (_NO_LIMITS_FROM_17 if version >= 17 else {})
 
 
 def _set(settings: dict[str, str]) -> str:
-    return "; ".join(f"SET {name} = '{value}'" for name, value in settings.items())
+    return "; ".join([*(f"SET {name} = '{value}'" for name, value in settings.items()), _LOOKS_AFTER_CLIENT])
 
 
 def _unreachable(side: str, url: DatabaseUrl, error: Exception) -> Exception:
     if sqlstate(error) in _MISCONFIGURED or _says_misconfigured(error):
         return ConfigurationError(f"{side} database {url}: {one_line(error)}; check ETL_{side.upper()}_URL")
-    reason = one_line(error)
+    reason = "no answer in time (connect_timeout)" if isinstance(error, TimeoutError) else one_line(error)
     return ConnectionFailed(f"{side} database {url} cannot be reached: {reason}")
 
 
@@ -182,7 +208,7 @@ class Pair:
     async def writer(self) -> Target:
         """Gives the session that writes."""
         if self._writer is None:
-            self._writer = await connect_target(self.target_url, self.application, self.memory)
+            self._writer = await connect_target(self.target_url, self.application, self.memory, LOCK_TIMEOUT)
         return self._writer
 
     async def close(self) -> None:

@@ -18,7 +18,18 @@ import structlog
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random
 
 from etl import book, guard, horizon, inplace, ledger, live, staging, views
-from etl.errors import PublishBlocked, PublishFailed, RunEnded, ViewsChanged, one_line, sqlstate
+from etl.errors import (
+    ConnectionFailed,
+    EtlError,
+    PublishBlocked,
+    PublishFailed,
+    PublishUnheard,
+    RunEnded,
+    TableLocked,
+    ViewsChanged,
+    one_line,
+    sqlstate,
+)
 from etl.postgres import Target, connect_target, target_query
 from etl.selection import Relation, named
 from etl.settings import Settings
@@ -26,6 +37,9 @@ from etl.swap import LOCK_TIMEOUT, prepare
 
 LAST_TRY = 5.0
 """Seconds for another try after the sessions in the way were ended."""
+
+SETTLED = 30.0
+"""Seconds to find out what became of a commit, when the session was lost: a server that crashed comes up again."""
 
 PAUSE = (0.1, 1.0)
 """Seconds between two attempts, at random, so that two publishes do not meet again and again."""
@@ -70,13 +84,20 @@ class Published:
 
 
 async def publish(
-    target: Target, run_id: str, tables: Sequence[Relation], policy: Policy, *, closes_run: bool = True
+    target: Target,
+    run_id: str,
+    tables: Sequence[Relation],
+    policy: Policy,
+    reconnect: Callable[[], Awaitable[Target]],
+    *,
+    closes_run: bool = True,
 ) -> Published:
     """Makes staged tables live, all of them or none.
 
-    Takes an idle session on the target; ``closes_run`` says that the run is whole with these tables. Raises
-    CannotCarry before anything is touched when something hangs on a live table that could not be put back,
-    PublishBlocked when readers hold the tables until the deadline, PublishFailed for the rest.
+    Takes an idle session on the target, and how to open another, to ask what became of the commit if this one is lost;
+    ``closes_run`` says that the run is whole with these tables. Raises CannotCarry before anything is touched when
+    something hangs on a live table that could not be put back, PublishBlocked when readers hold the tables until the
+    deadline, PublishFailed for the rest.
     """
     began = perf_counter()
     ordered = sorted(tables, key=lambda table: (table.schema, table.name))
@@ -89,6 +110,8 @@ async def publish(
         await horizon.end_holders(target, await publishing.unfrozen())
         await _end_blockers(target, publishing.in_use)
         await publishing.until(LAST_TRY)
+    except PublishUnheard as error:
+        await publishing.settle(reconnect, error)
     finally:
         with suppress(psycopg.Error):  # a session that is gone has let them go
             await guard.unlock(target, publishing.locked)
@@ -107,7 +130,11 @@ async def publish_run(settings: Settings, *, once: bool = False) -> Published:
     for. Raises PublishFailed when there is nothing to publish, when a load of the run failed or a planned one is
     missing, and when its loads are not of one snapshot; TableLocked while it still loads.
     """
-    control = await connect_target(settings.target, guard.application(settings.run_id))
+
+    def connect() -> Awaitable[Target]:
+        return connect_target(settings.target, guard.application(settings.run_id))
+
+    control = await connect()
     try:
         if once and (tables := await _published(control, settings.run_id)):
             return Published(tables, 0, 0.0, 0.0)
@@ -115,7 +142,7 @@ async def publish_run(settings: Settings, *, once: bool = False) -> Published:
         staged = await _staged(control, settings.run_id)  # again: who had the locks may just have published it
         await guard.refuse_too_many_locks(control, len(staged))
         try:
-            done = await publish(control, settings.run_id, list(staged), Policy.of(settings, staged))
+            done = await publish(control, settings.run_id, list(staged), Policy.of(settings, staged), connect)
         except RunEnded:  # whoever aborted it could not drop what we had locked
             await staging.drop(control, staged)
             raise
@@ -189,6 +216,11 @@ class _Publish:
         """The tables of which the staging table itself becomes the live one."""
         return [table for table in self.tables if table not in self.in_place]
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the session that publishes is gone."""
+        return self.target.closed or self.target.broken
+
     async def until(self, deadline: float) -> None:
         """Publishes, trying again for ``deadline`` seconds while others are in the way."""
         if unfrozen := await self.unfrozen():
@@ -211,7 +243,8 @@ class _Publish:
             self.blocked_ms += (perf_counter() - began) * 1000
             await self._drop_old()
         except psycopg.Error as error:
-            raise PublishFailed(f"the publish failed, the live tables are as they were: {one_line(error)}") from error
+            reason = f"the publish failed, the live tables are as they were: {one_line(error)}"
+            raise (PublishUnheard if self.is_lost else PublishFailed)(reason) from error
         except PublishBlocked:
             self.staged = staged  # views that were staged anew in the transaction went with it
             raise
@@ -220,6 +253,27 @@ class _Publish:
         """Gives the tables to swap whose rows old snapshots may not see yet, and since which transaction."""
         newest = await ledger.newest_xids(self.target, self.run_id)
         return {table: newest[table] for table in self.swapped if table in newest}
+
+    async def settle(self, reconnect: Callable[[], Awaitable[Target]], lost: PublishUnheard) -> None:
+        """Asks over a new session whether a publish whose session was lost was committed; raises what fits if not."""
+        try:
+            target = await _trying(reconnect, _is_unreachable, SETTLED)
+        except EtlError as error:
+            raise PublishUnheard(
+                f"the connection was lost in the middle of the publish, and whether it was committed cannot be told:"
+                f" {error}; `etl history` tells, and the live tables are of one night in any case"
+            ) from lost
+        try:
+            # the lost session's locks are free once its transaction has ended, one way or the other
+            await _trying(lambda: guard.lock(target, self.run_id, self.tables), _is_locked, SETTLED)
+            loads = await ledger.loads_of(target, [self.run_id])
+            live_now = {ledger.live_of(load) for load in loads if load["status"] == "published"}
+            if not {Relation(table.schema, table.name) for table in self.tables} <= live_now:
+                raise PublishFailed(str(lost)) from lost
+            log.warning("publish.reconnected", error=str(lost.__cause__))
+            await staging.drop_aside(target, self.swapped)
+        finally:
+            await target.close()
 
     async def _stage(self) -> views.Staged:
         """Stages the dependent views, when no other publish has one of them in staging; raises ViewsChanged."""
@@ -256,6 +310,8 @@ class _Publish:
         try:
             await staging.drop_aside(self.target, self.swapped)
         except psycopg.Error as error:
+            if self.is_lost:
+                raise  # another session will
             log.warning("publish.uncleared", error=one_line(error))
 
     async def _flush(self) -> None:
@@ -319,6 +375,14 @@ def _ready(staged: views.Staged) -> list[Relation]:
     return [view.relation for view in staged.ready]
 
 
+def _is_unreachable(error: BaseException) -> bool:
+    return isinstance(error, ConnectionFailed)
+
+
+def _is_locked(error: BaseException) -> bool:
+    return isinstance(error, TableLocked)
+
+
 def _is_changing(error: BaseException) -> bool:
     return isinstance(error, ViewsChanged) or sqlstate(error) == _READ_WHILE_DROPPED
 
@@ -332,7 +396,11 @@ async def _trying(attempt: Callable[[], Awaitable[T]], again: Callable[[BaseExce
     retrying = AsyncRetrying(
         retry=retry_if_exception(again), stop=stop_after_delay(deadline), wait=wait_random(*PAUSE), reraise=True
     )
-    return await retrying(attempt)
+
+    async def once() -> T:  # tenacity awaits only what it knows to be a coroutine function, and a lambda is none
+        return await attempt()
+
+    return await retrying(once)
 
 
 async def _blockers(target: Target, tables: Sequence[Relation]) -> list[str]:

@@ -53,8 +53,9 @@ class Split:
                 return cls(ranges=value)
             case str() if (found := re.fullmatch(r"([1-9][0-9]{0,5}) ?(MB|GB|TB)", value.strip())) is not None:
                 return cls(bytes=int(found[1]) * _UNITS[found[2]])
-        remedy = f'write false, a number of ranges from 1 to {MOST_RANGES}, or the size of one, such as "512MB"'
-        raise ValueError(f"is {value!r}; {remedy}")
+        raise ValueError(
+            f"is {value!r}; write false, a number of ranges from 1 to {MOST_RANGES}, or the size of one, such as 512MB"
+        )
 
     def size_of(self, whole: int) -> int | None:
         """Gives the bytes of one range of a table of ``whole`` bytes; None says that it is not to be cut."""

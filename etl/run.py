@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from time import perf_counter
 
 import structlog
@@ -89,12 +90,19 @@ async def run(settings: Settings, progress: Progress) -> Finished:
 
     Raises EtlError otherwise, with the ledger closed and the staging tables dropped.
     """
-    control = await connect_target(settings.target, guard.application(settings.run_id))
+    control = await _connect(settings)
     try:
         chosen = await _prepare(settings, control)
         return await _Run(settings, control, chosen, progress).whole()
     finally:
         await control.close()
+
+
+async def _connect(settings: Settings) -> Target:
+    """Opens a control session; what it writes into the ledger outlives a crash of the target."""
+    control = await connect_target(settings.target, guard.application(settings.run_id))
+    await control.execute("SET synchronous_commit = on")
+    return control
 
 
 async def _prepare(settings: Settings, control: Target) -> list[Relation]:
@@ -269,7 +277,8 @@ class _Run:
             if self.settings.publish == "table":
                 async with self.turn:
                     policy = Policy.of(self.settings, {table.live: table.relation})
-                    await publishing.publish(self.control, self.settings.run_id, [table.live], policy, closes_run=False)
+                    own = self.control, self.settings.run_id, [table.live], policy, partial(_connect, self.settings)
+                    await publishing.publish(*own, closes_run=False)
         except (SnapshotLost, ConnectionFailed, RunEnded):
             raise  # no other table would fare better
         except EXPECTED as error:
@@ -289,7 +298,8 @@ class _Run:
             await ledger.close_run(self.control, self.settings.run_id, "published")
         else:
             policy = Policy.of(self.settings, self.live)
-            publishing.say(await publishing.publish(self.control, self.settings.run_id, list(self.live), policy))
+            own = self.control, self.settings.run_id, list(self.live), policy, partial(_connect, self.settings)
+            publishing.say(await publishing.publish(*own))
         return "published"
 
     async def _give_up(self, status: str, reason: str) -> None:
@@ -301,7 +311,7 @@ class _Run:
                 is_locked = not (self.control.closed or self.control.broken)
                 if not is_locked:
                     # The locks were lost with it, so another run may have taken the tables by now.
-                    self.control = await connect_target(settings.target, guard.application(settings.run_id))
+                    self.control = await _connect(settings)
                     await guard.clear(self.control, settings.run_id, [])
                 lost = await self._lost()
                 if is_locked:

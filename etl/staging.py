@@ -17,7 +17,7 @@ from psycopg import AsyncCursor, sql
 
 from etl import postgres
 from etl.catalog import Column, Constraint, Index, Statistics, Table
-from etl.errors import IndexUnbuildable, one_line, sqlstate
+from etl.errors import ConnectionFailed, IndexUnbuildable, one_line, sqlstate
 from etl.postgres import Target, target_query
 from etl.selection import MAX_NAME_BYTES, Relation
 
@@ -277,6 +277,17 @@ async def add(target: Target, statements: Sequence[str]) -> None:
 async def analyze(target: Target, table: Table) -> None:
     """Gathers the planner's statistics, so that readers' first queries are planned well."""
     await target.execute(sql.SQL("ANALYZE {}").format(name_of(table)))
+
+
+async def lock(target: Target, table: Table) -> None:
+    """Waits until nobody else changes a staging table, and keeps it so for the caller's transaction.
+
+    Raises ConnectionFailed where it is gone: its rows were committed asynchronously, and the server has crashed since.
+    """
+    try:
+        await target.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(name_of(table)))
+    except psycopg.errors.UndefinedTable as error:
+        raise ConnectionFailed(f"the reporting database has lost the rows staged of {table}; run again") from error
 
 
 async def drop(target: Target, tables: Iterable[Table | Relation]) -> None:

@@ -50,6 +50,10 @@ CONNECT_TIMEOUT = 10
 """Seconds to wait for a connection where the URL does not say (``connect_timeout``)."""
 
 
+KEEPALIVES = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+"""How a dead peer is noticed where the URL does not say: seconds, seconds, probes, milliseconds (libpq's words)."""
+
+
 class UrlError(ValueError):
     """What is wrong with a URL, in one line; ``parameter`` is libpq's name of the one at fault, or None."""
 
@@ -120,11 +124,29 @@ class DatabaseUrl:
             return {}
         return {key: self.parameters[key] for key in FILES if self.parameters.get(key, "system") != "system"}
 
+    @property
+    def keeps_alive(self) -> bool:
+        """Whether a dead peer is looked for; ``keepalives=0`` says no."""
+        return self.parameters.get("keepalives", "1") != "0"
+
+    @property
+    def keepalives(self) -> dict[str, int]:
+        """How a dead peer is noticed, by libpq's names."""
+        return {key: int(self.parameters.get(key, value)) for key, value in KEEPALIVES.items()}
+
+    @property
+    def connect_timeout(self) -> float | None:
+        """Seconds to wait for a connection; None is for ever."""
+        return float(self.parameters.get("connect_timeout", CONNECT_TIMEOUT)) or None
+
     def libpq(self) -> dict[str, Any]:
-        """Gives psycopg's keyword arguments."""
-        defaults = {"connect_timeout": CONNECT_TIMEOUT, "keepalives_idle": 30, "keepalives_interval": 10}
+        """Gives psycopg's keyword arguments.
+
+        Without tcp_user_timeout, unless the URL has it: a target that takes no rows for a while is well (session.py).
+        """
+        keepalives = {key: value for key, value in KEEPALIVES.items() if key != "tcp_user_timeout"}
         token = {} if self.mint_token is None else {"password": self._token()}
-        return defaults | dict(self.parameters) | token
+        return {"connect_timeout": CONNECT_TIMEOUT} | keepalives | dict(self.parameters) | token
 
     def asyncpg(self) -> dict[str, Any]:
         """Gives asyncpg's keyword arguments, which are not libpq's.
@@ -140,7 +162,7 @@ class DatabaseUrl:
             "user": known.get("user"),
             "password": self._token(),
             "database": known.get("dbname"),
-            "timeout": float(known.get("connect_timeout", CONNECT_TIMEOUT)) or None,
+            "timeout": self.connect_timeout,
             "server_settings": {**self.session} | ({"options": known["options"]} if "options" in known else {}),
         }
         if in_url.get("sslrootcert") == "system":
@@ -181,8 +203,7 @@ def _validate(parameters: Mapping[str, str]) -> None:
             raise UrlError("has a port that is no number from 1 to 65535", "port")
     if parameters.get("sslmode", "prefer") not in _SSL_MODES:
         raise UrlError(f"has an unknown sslmode; use one of {', '.join(_SSL_MODES)}", "sslmode")
-    if not re.fullmatch("[0-9]{1,9}", parameters.get("connect_timeout", "1")):
-        raise UrlError("has a connect_timeout that is no number of seconds", "connect_timeout")
+    _validate_numbers(parameters)
     if not any(parameters.get(key) for key in ("dbname", "service")):
         raise UrlError("names no database; write postgresql://USER:PASSWORD@HOST:PORT/DBNAME", "dbname")
     for key, value in parameters.items():
@@ -192,6 +213,15 @@ def _validate(parameters: Mapping[str, str]) -> None:
         if key in parameters and parameters[key] == (refused or parameters[key]):
             option = f"{key}={refused}" if refused else key
             raise UrlError(f"asks for {option}, which is not supported; leave it out", key)
+
+
+def _validate_numbers(parameters: Mapping[str, str]) -> None:
+    units = {"connect_timeout": "seconds", "keepalives_idle": "seconds", "keepalives_interval": "seconds"}
+    for key, unit in (units | {"keepalives_count": "probes", "tcp_user_timeout": "milliseconds"}).items():
+        if not re.fullmatch("[0-9]{1,9}", parameters.get(key, "1")):
+            raise UrlError(f"has a {key} that is no number of {unit}", key)
+    if parameters.get("keepalives", "1") not in {"0", "1"}:
+        raise UrlError("has keepalives that are neither 0 nor 1", "keepalives")
 
 
 def _split(value: str | None) -> list[str] | None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
@@ -68,13 +69,14 @@ async def test_a_publish_that_is_blocked_past_its_deadline_names_who_blocks_it(n
     """The error tells pid, user, application and table; live and staged tables are as they were, to publish later."""
     assert etl("run", TABLES="orders,customers", ETL_RUN_ID="tonight", ETL_PUBLISH="defer").status == 0
     before, staged = live(night.reporting), night.staging_tables()
-    target = await connect_target(DatabaseUrl.parse(night.reporting.url), guard.application("tonight"))
+    connect = partial(connect_target, DatabaseUrl.parse(night.reporting.url), guard.application("tonight"))
+    target = await connect()
     tables = [Relation("public", "orders"), Relation("public", "customers")]
     try:
         with reading(night.reporting, "orders"):
             began = time.monotonic()
             with pytest.raises(PublishBlocked) as raised:
-                await publishing.publish(target, "tonight", tables, Policy(deadline=1))
+                await publishing.publish(target, "tonight", tables, Policy(deadline=1), connect)
             assert time.monotonic() - began < 5
             assert live(night.reporting) == before
             (reader,) = night.reporting.rows("SELECT pid FROM pg_stat_activity WHERE application_name = 'long report'")
@@ -82,7 +84,7 @@ async def test_a_publish_that_is_blocked_past_its_deadline_names_who_blocks_it(n
         assert said.startswith("the live tables were in use for 1 s, so nothing was published; held by ")
         assert f"pid {reader[0]} (postgres, long report) on public.orders since " in said
         assert night.staging_tables() == staged
-        assert (await publishing.publish(target, "tonight", tables, Policy())).tables == 2
+        assert (await publishing.publish(target, "tonight", tables, Policy(), connect)).tables == 2
     finally:
         await target.close()
     assert live(night.reporting) != before

@@ -1,0 +1,36 @@
+"""The stream step by itself, without snapshot, ledger and publish: SOURCE TARGET TABLE."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+
+from psycopg import sql
+
+from etl import catalog, stream
+from etl.postgres import close_source, connect_source, connect_target
+from etl.url import DatabaseUrl
+
+
+async def main(source_url: str, target_url: str, name: str) -> None:
+    """Copies one table of the schema public; prints the seconds and CPU seconds that the stream took."""
+    source = await connect_source(DatabaseUrl.parse(source_url, {}), "bench")
+    target = await connect_target(DatabaseUrl.parse(target_url, {}), "bench")
+    relations = [one for one in await catalog.relations(source) if one.schema == "public" and one.name == name]
+    (table,) = await catalog.tables(source, relations)
+    into = sql.Identifier("public", name)
+    async with target.transaction():
+        await target.execute(sql.SQL("TRUNCATE {}").format(into))
+        before, began = time.process_time(), time.perf_counter()
+        await stream.copy(source, target, table, into, lambda _: None)
+    wall = time.perf_counter() - began
+    cpu = time.process_time() - before
+    await target.close()
+    await close_source(source)
+    print(json.dumps({"wall": wall, "cpu": cpu}))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

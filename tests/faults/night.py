@@ -1,0 +1,157 @@
+"""A night between two servers of its own, with a breaker before each, and what must hold after whatever befell it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+import psutil
+
+from demo.embedded import FAST, Server
+from tests.faults.breaker import Breaker, Link, Stage, breaker
+from tests.harness import Database, Databases, Done, Etl
+from tests.situations import ended, until
+
+TABLES = "orders,items"
+
+SHOP = """
+CREATE TABLE orders (id int PRIMARY KEY, night int NOT NULL, note text, CHECK (night > 0));
+INSERT INTO orders SELECT i, 1, repeat('x', 90) FROM generate_series(1, 4000) AS i;
+CREATE INDEX by_night ON orders (night, id);
+CREATE TABLE items (id int PRIMARY KEY, night int NOT NULL, note text);
+INSERT INTO items SELECT i, 1, repeat('y', 90) FROM generate_series(1, 4000) AS i;
+"""
+
+VIEW = "CREATE VIEW report AS SELECT o.night, count(*) FROM orders AS o JOIN items AS i USING (id) GROUP BY 1"
+
+SETTINGS = FAST | {"shared_buffers": "32MB", "max_connections": "30", "superuser_reserved_connections": "0"}
+
+
+@dataclass
+class Night:
+    """Two servers, a breaker before each, and the run that goes through them."""
+
+    databases: Databases
+    breakers: dict[str, Breaker]
+    number: int = 1
+
+    @property
+    def etl(self) -> Etl:
+        """``etl`` through the breakers."""
+        urls = {f"ETL_{side.upper()}_URL": one.url for side, one in self.breakers.items()}
+        return Etl(urls | {"TABLES": TABLES, "ETL_VERIFY": "checksum", "ETL_JOBS": "2"})
+
+    def database(self, side: str) -> Database:
+        """Gives the database of a side, past the breaker."""
+        found: Database = getattr(self.databases, side)
+        return found
+
+    def passes(self) -> None:
+        """Writes another night into the source."""
+        self.number += 1
+        changes = (f"UPDATE {table} SET night = {self.number}" for table in TABLES.split(","))
+        self.databases.operational.execute("; ".join(changes))
+
+    def live(self) -> dict[str, str]:
+        """Gives each live table's checksum, and the view's."""
+        return {name: _checksum(self.databases.reporting, name) for name in (*TABLES.split(","), "report")}
+
+    def sourced(self) -> dict[str, str]:
+        """Gives what the live tables' checksums are to be."""
+        tables = {name: _checksum(self.databases.operational, name) for name in TABLES.split(",")}
+        return tables | {"report": _checksum(self.databases.operational, f"({VIEW.partition(' AS ')[2]})")}
+
+    @contextmanager
+    def stopped_at(self, stage: Stage, **variables: str) -> Iterator[tuple[subprocess.Popen[str], Link]]:
+        """Runs until the stage, where one connection is held."""
+        one = self.breakers[stage.side]
+        one.arm(stage)
+        with self.etl.started("run", ETL_RUN_ID=self.run_id, **variables) as process:
+            try:
+                until(lambda: one.reached.is_set() or process.poll() is not None, f"the stage {stage.name}")
+                if process.poll() is not None:
+                    raise AssertionError(f"the run ended before {stage.name}: {ended(process)}")
+                assert one.held is not None
+                yield process, one.held
+            finally:
+                one.release()
+
+    @property
+    def run_id(self) -> str:
+        """The run's id, another each night."""
+        return f"night-{self.number}"
+
+    def pid(self, stage: Stage, link: Link) -> int:
+        """Gives the server's process at the other end of a link."""
+        query = f"SELECT pid FROM pg_stat_activity WHERE client_port = {link.port}"
+        return int(self.database(stage.side).value(query))
+
+    def crash(self, side: str) -> None:
+        """Kills all of a server's processes at once, and starts it again."""
+        server = self.database(side).server
+        assert server.process is not None
+        parent = psutil.Process(server.process.pid)
+        family = [parent, *parent.children(recursive=True)]
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        server.process.wait()
+        psutil.wait_procs(family, timeout=30)  # the shared memory is free when the last of them is gone
+        server.restart()
+
+    def ledger(self) -> tuple[str, str | None]:
+        """Gives tonight's status and error."""
+        rows = self.databases.reporting.rows(f"SELECT status, error FROM etl.runs WHERE run_id = '{self.run_id}'")
+        return rows[0] if rows else ("absent", None)
+
+    def traces(self) -> list[str]:
+        """Names what is left of runs: staging tables, sessions (and with them snapshots), advisory locks."""
+        found = self.databases.staging_tables()
+        for side in ("operational", "reporting"):
+            database = self.database(side)
+            found += [f"{side}: {what}" for (what,) in database.rows(_TRACES)]
+        return found
+
+
+_TRACES = """
+SELECT format('session %s %s %s', pid, state, left(query, 60)) FROM pg_stat_activity
+ WHERE application_name LIKE 'nightly-etl%' AND pid <> pg_backend_pid()
+UNION ALL SELECT format('lock %s', l) FROM pg_locks AS l WHERE locktype = 'advisory'
+"""
+
+
+def _checksum(database: Database, name: str) -> str:
+    value = database.value(f"SELECT md5(coalesce(string_agg(t::text, ',' ORDER BY t::text), '')) FROM {name} AS t")
+    return str(value)
+
+
+@contextmanager
+def nights() -> Iterator[Night]:
+    """Starts the servers, makes the shop, and copies it once."""
+    servers: list[Server] = []
+    try:
+        for _ in range(2):
+            servers.append(Server.start(settings=SETTINGS))  # noqa: PERF401 - those that started must be stopped
+        operational, reporting = (Database(server, "postgres") for server in servers)
+        operational.execute(SHOP)
+        with breaker(operational) as source, breaker(reporting) as target:
+            night = Night(Databases(operational, reporting), {"operational": source, "reporting": target})
+            first = night.etl("run", ETL_RUN_ID=night.run_id)
+            assert first.status == 0, first.stderr
+            reporting.execute(VIEW)
+            yield night
+    finally:
+        for server in servers:
+            server.remove()
+
+
+def assert_whole(night: Night, done: Done, yesterday: dict[str, str]) -> str:
+    """Live tables are yesterday's or today's, all of one, and no bug was met; gives which night they are of."""
+    live, today = night.live(), night.sourced()
+    assert live in (yesterday, today), "a mixture of two nights"
+    which = "today" if live == today else "yesterday"
+    assert "internal error" not in done.stderr
+    assert "Traceback" not in done.stderr
+    return which

@@ -1,0 +1,36 @@
+"""A server that works without a word is not dead, even where five seconds of silence would be too many."""
+
+from __future__ import annotations
+
+from tests.harness import Databases, Etl
+
+SLOW = "LANGUAGE plpgsql AS $$ BEGIN IF n = 1 THEN PERFORM pg_catalog.pg_sleep(5); END IF; RETURN n; END $$"
+
+
+def impatient(databases: Databases) -> dict[str, str]:
+    """Gives the URLs with a second's patience."""
+    return {name: f"{url}?keepalives_idle=1&keepalives_interval=1" for name, url in databases.environment.items()}
+
+
+def test_a_view_that_sorts_for_long_is_waited_for(databases: Databases) -> None:
+    """It sends nothing meanwhile, and the load is done once."""
+    databases.operational.execute(
+        "CREATE VIEW slow AS SELECT i AS id, pg_sleep(CASE WHEN i = 1 THEN 5 ELSE 0 END)::text AS pause"
+        " FROM generate_series(1, 10) AS i"
+    )
+    done = Etl(impatient(databases))("run", TABLES="slow")
+    assert (done.status, done.stderr) == (0, "")
+    assert [event for event in done.events if event["event"] == "table.retried"] == []
+    assert databases.reporting.value("SELECT count(*) FROM slow") == 10
+
+
+def test_an_index_build_that_takes_long_is_waited_for(databases: Databases) -> None:
+    """Nothing moves on any connection meanwhile."""
+    for side in (databases.operational, databases.reporting):
+        side.execute(f"CREATE FUNCTION slow(n int) RETURNS int IMMUTABLE {SLOW}")
+    databases.operational.execute("CREATE TABLE orders (id int); CREATE INDEX ON orders (public.slow(id))")
+    databases.operational.execute("INSERT INTO orders VALUES (1)")
+    done = Etl(impatient(databases))("run", TABLES="orders")
+    assert (done.status, done.stderr) == (0, "")
+    assert [event for event in done.events if event["event"] == "table.retried"] == []
+    assert done.event("table.loaded")["index_seconds"] > 4

@@ -1,0 +1,197 @@
+"""Fault × stage × expectation: what befalls a run at each stage of its work, and what has to be so afterwards."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from tests.faults.breaker import Link, Stage
+from tests.faults.night import Night, assert_whole
+from tests.situations import ended, until
+
+MINUTE = 60
+"""Seconds within which a dead peer must be noticed, whatever the defaults of the system are."""
+
+STAGES = {
+    stage.name: stage
+    for stage in (
+        Stage("connect to the source", "operational", "^SET search_path"),
+        Stage("connect to the target", "reporting", "^SET search_path"),
+        Stage("open the ledger", "reporting", r"INSERT INTO etl\.runs"),
+        Stage("snapshot", "operational", "pg_export_snapshot"),
+        Stage("ledger write", "reporting", r"UPDATE etl\.runs SET snapshot_id"),
+        Stage("catalog", "operational", "WITH RECURSIVE chosen", given="pg_export_snapshot"),
+        Stage("join the snapshot", "operational", "SET TRANSACTION SNAPSHOT"),
+        Stage("make the staging table", "reporting", "CREATE TABLE"),
+        Stage("COPY out", "operational", r"^COPY \(SELECT", "during"),
+        Stage("COPY in", "reporting", '^COPY "etl_staging', "during"),
+        Stage("verify the source", "operational", "hash_array_extended"),
+        Stage("verify the target", "reporting", "hash_array_extended"),
+        Stage("index build", "reporting", "^CREATE INDEX|ADD CONSTRAINT"),
+        Stage("ANALYZE", "reporting", "^ANALYZE"),
+        Stage("record the load", "reporting", r"INSERT INTO etl\.loads", given="^ANALYZE"),
+        Stage("commit the load", "reporting", "^COMMIT", "after", given="^ANALYZE"),
+        Stage("publish", "reporting", "SET SCHEMA"),
+        Stage("commit the publish", "reporting", "^COMMIT", "before", given="SET SCHEMA"),
+        Stage("hear of the commit", "reporting", "^COMMIT", "after", given="SET SCHEMA"),
+    )
+}
+
+TRIED_AGAIN = {
+    *("join the snapshot", "make the staging table", "COPY out", "COPY in", "verify the source", "verify the target"),
+    *("index build", "ANALYZE", "record the load", "commit the load"),
+}
+"""What is a load's own is done again; a publish that has come to its commit is asked about."""
+PUBLISHED = {"hear of the commit"}
+UNSAID = {"commit the publish"}
+"""Its COMMIT is on the way when the run dies, and may arrive or not."""
+SOURCE = {name for name, stage in STAGES.items() if stage.side == "operational"}
+NOT_BEGUN = {"connect to the source", "connect to the target", "open the ledger"}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A run that stands still at a stage."""
+
+    night: Night
+    stage: Stage
+    process: subprocess.Popen[str]
+    link: Link
+
+    def release(self) -> None:
+        """Lets the run go on."""
+        self.night.breakers[self.stage.side].release()
+
+
+def terminate(scene: Scene) -> None:
+    """An administrator ends the session."""
+    pid = scene.night.pid(scene.stage, scene.link)
+    assert scene.night.database(scene.stage.side).value(f"SELECT pg_terminate_backend({pid}, 5000)")
+    scene.release()
+
+
+def crash(scene: Scene) -> None:
+    """The server is killed with all its processes, and comes up again."""
+    scene.night.crash(scene.stage.side)
+    scene.release()
+
+
+def cut(scene: Scene) -> None:
+    """The connection is reset, for both sides."""
+    scene.link.cut()
+    scene.release()
+
+
+def stall(scene: Scene) -> None:
+    """The connection passes nothing on any more, and tells nobody; new ones work."""
+    scene.process.wait(MINUTE)
+
+
+def vanish(scene: Scene) -> None:
+    """The host is gone: nothing passes, on old connections or new ones, and none is closed."""
+    scene.night.breakers[scene.stage.side].swallow()
+    scene.process.wait(MINUTE)
+    scene.night.breakers[scene.stage.side].cut()
+
+
+def trickle(scene: Scene) -> None:
+    """The connections pass 200 kB a second."""
+    for link in scene.night.breakers[scene.stage.side].links:
+        link.trickles = True
+    scene.release()
+
+
+def sigterm(scene: Scene) -> None:
+    """Spot, Fargate or Batch takes the machine back."""
+    scene.process.send_signal(signal.SIGTERM)
+    scene.release()
+
+
+def sigint(scene: Scene) -> None:
+    """Somebody presses Ctrl-C."""
+    scene.process.send_signal(signal.SIGINT)
+    scene.release()
+
+
+def sigkill(scene: Scene) -> None:
+    """The machine is gone, or its memory was full."""
+    scene.process.kill()
+    scene.process.wait()
+    scene.release()
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is done to a run that stands still, at which stages it succeeds nevertheless, and how it ends otherwise."""
+
+    do: Callable[[Scene], None]
+    recovers: frozenset[str]
+    says: str
+    status: int = 1
+    clears: bool = True  # before the run's end; otherwise the next run does
+
+    def ends(self, stage: str) -> int:
+        """Gives the exit status."""
+        return 0 if stage in self.recovers else self.status
+
+    def shows(self, stage: str) -> set[str]:
+        """Gives what may be live afterwards."""
+        if stage in UNSAID and self.do in {sigterm, sigint, sigkill}:
+            return {"today", "yesterday"}
+        return {"today"} if stage in self.recovers | PUBLISHED else {"yesterday"}
+
+
+LOST = r"(operational|reporting) database (was lost|postgresql://\S+ cannot be reached)|has lost the rows staged"
+PASSES = frozenset(TRIED_AGAIN | PUBLISHED)
+FAULTS = {
+    "terminate": Fault(terminate, PASSES, LOST),
+    "crash": Fault(crash, frozenset(TRIED_AGAIN & SOURCE | PUBLISHED), LOST, clears=False),
+    "cut": Fault(cut, PASSES, LOST),
+    "stall": Fault(stall, PASSES, r"database (waits for us, as we do for it|postgresql://\S+ cannot be reached)"),
+    "vanish": Fault(vanish, frozenset(), "the server answers nobody|cannot be reached: ", clears=False),
+    "trickle": Fault(trickle, frozenset(STAGES), ""),
+    "sigterm": Fault(sigterm, frozenset(), "^etl: stopped by SIGTERM$", 143),
+    "sigint": Fault(sigint, frozenset(), "^etl: stopped by SIGINT$", 130),
+    "sigkill": Fault(sigkill, frozenset(), "^$", -9, clears=False),
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_at_a_stage(night: Night, name: str, stage: str) -> None:
+    """One night whole, the ledger truthful, the message right, nothing left behind, and the next run succeeds."""
+    fault = FAULTS[name]
+    night.passes()
+    yesterday = night.live()
+    with night.stopped_at(STAGES[stage]) as (process, link):
+        fault.do(Scene(night, STAGES[stage], process, link))
+        done = ended(process, MINUTE)
+    assert done.status == fault.ends(stage), done
+    assert re.search(fault.says if done.status else "^$", done.stderr), done.stderr
+    shown = assert_whole(night, done, yesterday)
+    assert shown in fault.shows(stage)
+    if fault.clears:
+        until(lambda: night.traces() == [], "nothing is left behind", 5)
+        assert_ledger(night, stage, shown, {143: "interrupted", 130: "interrupted"}.get(done.status, "failed"))
+    again = night.etl("run", ETL_RUN_ID=f"{night.run_id}-again")
+    assert (again.status, again.stderr) == (0, "")
+    assert night.live() == night.sourced()
+    assert_ledger(night, stage, shown, "interrupted", "failed")
+    until(lambda: night.traces() == [], "the next run leaves nothing behind", 5)
+
+
+def assert_ledger(night: Night, stage: str, shown: str, *otherwise: str) -> None:
+    """The run is published where its rows are live, and otherwise as it ended; absent where it never began."""
+    status, error = night.ledger()
+    if shown == "today":
+        assert (status, error) == ("published", None)
+    elif stage in NOT_BEGUN:
+        assert status in {"absent", *otherwise}
+    else:
+        assert status in otherwise
+        assert error

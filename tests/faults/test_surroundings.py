@@ -1,0 +1,236 @@
+"""Faults of what surrounds a run: servers that refuse, tables that somebody changes, roles with limits, full disks."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+
+import psycopg
+import pytest
+
+from tests.faults.breaker import Stage
+from tests.faults.night import SHOP, Night, assert_whole
+from tests.faults.test_stages import STAGES
+from tests.situations import ended, locked, until, waiting
+
+BEFORE_THE_LOCKS = Stage("lock the source's tables", "operational", "^LOCK TABLE")
+
+
+@contextmanager
+def read_only(night: Night) -> Iterator[None]:
+    """The target has become read-only for every transaction that begins now: a failover, a full disk."""
+    night.databases.reporting.server.psql("ALTER SYSTEM SET default_transaction_read_only = on")
+    night.databases.reporting.server.psql("SELECT pg_reload_conf()")
+    until(lambda: night.databases.reporting.value("SHOW default_transaction_read_only") == "on", "read only")
+    try:
+        yield
+    finally:
+        with night.databases.reporting.connect(options="-c default_transaction_read_only=off") as session:
+            session.execute("ALTER SYSTEM RESET default_transaction_read_only")
+            session.execute("SELECT pg_reload_conf()")
+
+
+@contextmanager
+def full(night: Night, side: str) -> Iterator[None]:
+    """All connections of a server are taken."""
+    with ExitStack() as stack:
+        with suppress(psycopg.OperationalError):
+            while True:
+                stack.enter_context(night.database(side).connect())
+        yield
+
+
+@contextmanager
+def source_full(night: Night) -> Iterator[None]:
+    """No connection is left at the source."""
+    with full(night, "operational"):
+        yield
+
+
+@contextmanager
+def target_full(night: Night) -> Iterator[None]:
+    """No connection is left at the target."""
+    with full(night, "reporting"):
+        yield
+
+
+@contextmanager
+def live_table_locked(night: Night) -> Iterator[None]:
+    """A migration holds a live table."""
+    with locked(night.databases.reporting, "orders"):
+        yield
+
+
+@contextmanager
+def small_disk(night: Night) -> Iterator[None]:
+    """New tables of the target go to a disk that is nearly full."""
+    if sys.platform != "linux" or os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("mounts a small tmpfs: run the tests as root, on Linux")
+    database = night.databases.reporting
+    folder = database.server.data.parent / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k,mode=0777", "tmpfs", folder], check=True)
+    try:
+        space = folder / "space"
+        space.mkdir()
+        owner = database.server.data.stat()
+        os.chown(space, owner.st_uid, owner.st_gid)
+        database.execute(f"CREATE TABLESPACE small LOCATION '{space}'")
+        database.execute("ALTER ROLE postgres SET default_tablespace = small")
+        try:
+            yield
+        finally:
+            database.execute("ALTER ROLE postgres RESET default_tablespace")
+            database.execute("DROP TABLESPACE small")
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+        folder.rmdir()
+
+
+@dataclass(frozen=True)
+class Surrounding:
+    """What is so from a stage on, and what the run says; it is mended after the run."""
+
+    makes: Callable[[Night], AbstractContextManager[None]]
+    stage: str
+    says: str
+
+
+READ_ONLY = "cannot execute .* in a read-only transaction"
+TOO_MANY = r"(operational|reporting) database \S+ cannot be reached: .*too many clients already"
+
+SURROUNDINGS = (
+    *(
+        Surrounding(read_only, stage, READ_ONLY)
+        for stage in ("open the ledger", "catalog", "index build", "commit the load")
+    ),
+    Surrounding(source_full, "open the ledger", TOO_MANY),
+    Surrounding(source_full, "ledger write", TOO_MANY),
+    Surrounding(target_full, "catalog", TOO_MANY),
+    Surrounding(live_table_locked, "catalog", r"the live table public\.orders was locked for over 30s"),
+    Surrounding(live_table_locked, "record the load", "the live tables were in use for 1 s.*held by pid"),
+    Surrounding(small_disk, "open the ledger", "could not extend file .*No space left on device"),
+    Surrounding(small_disk, "join the snapshot", "could not extend file .*No space left on device"),
+)
+
+
+@pytest.mark.parametrize("one", SURROUNDINGS, ids=lambda one: f"{one.makes.__name__}-{one.stage}")
+def test_a_fault_at_a_stage(night: Night, one: Surrounding) -> None:
+    """Yesterday stays, whole; the message says what is in the way; the next run succeeds when it is gone."""
+    night.passes()
+    yesterday = night.live()
+    stage = STAGES[one.stage]
+    with ExitStack() as stack:
+        with night.stopped_at(stage, ETL_PUBLISH_DEADLINE="1") as (process, _):
+            stack.enter_context(one.makes(night))
+            night.breakers[stage.side].release()
+            done = ended(process)
+        stack.close()
+    assert done.status == 1
+    assert re.search(one.says, done.stderr), done.stderr
+    assert assert_whole(night, done, yesterday) == "yesterday"
+    again = night.etl("run")
+    assert (again.status, again.stderr) == (0, "")
+    assert night.live() == night.sourced()
+    assert night.ledger()[0] in {"failed", "interrupted", "absent"}
+    until(lambda: night.traces() == [], "nothing is left behind")
+
+
+@dataclass(frozen=True)
+class Change:
+    """What somebody does to a table of the source, how it is undone, and what is said where it comes before our locks;
+    nothing, where the run copies what there is then."""
+
+    does: str
+    undoes: str
+    says: str = "^$"
+
+
+AGAIN = SHOP[: SHOP.index("CREATE TABLE items")]
+GONE = 'relation "public.orders" does not exist'
+CHANGES = {
+    "dropped": Change("DROP TABLE orders", AGAIN, GONE),
+    "renamed": Change("ALTER TABLE orders RENAME TO moved", "ALTER TABLE moved RENAME TO orders", GONE),
+    "truncated": Change("TRUNCATE orders", "INSERT INTO orders SELECT i, 1, 'x' FROM generate_series(1, 4000) AS i"),
+    "altered": Change("ALTER TABLE orders ADD extra int DEFAULT 7", "ALTER TABLE orders DROP extra"),
+    "retyped": Change("ALTER TABLE orders ALTER night TYPE bigint", "ALTER TABLE orders ALTER night TYPE int"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_table_that_is_changed_between_plan_and_load(night: Night, name: str) -> None:
+    """The run copies the table as it is when the snapshot is taken; one that is gone is named."""
+    change = CHANGES[name]
+    night.passes()
+    yesterday = night.live()
+    with night.stopped_at(BEFORE_THE_LOCKS) as (process, _):
+        night.databases.operational.execute(change.does)
+        night.breakers["operational"].release()
+        done = ended(process)
+    assert re.search(change.says, done.stderr), done.stderr
+    if done.status:
+        assert night.live() == yesterday
+    else:
+        assert night.live() == night.sourced()
+    night.databases.operational.execute(change.undoes)
+    assert night.etl("run").status == 0
+    assert night.live() == night.sourced()
+    assert night.traces() == []
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_table_that_is_changed_in_the_middle_of_its_load(night: Night, name: str) -> None:
+    """The change waits until the last row is read, and the run shows the instant of its snapshot."""
+    change = CHANGES[name]
+    night.passes()
+    today = night.sourced()
+    with night.stopped_at(STAGES["COPY out"]) as (process, _):
+        changing = threading.Thread(target=night.databases.operational.execute, args=(change.does,))
+        changing.start()
+        until(lambda: waiting(night.databases.operational, change.does), "the change waits for the run")
+        night.breakers["operational"].release()
+        done = ended(process)
+        changing.join()
+    assert (done.status, done.stderr) == (0, "")
+    assert night.live() == today
+    night.databases.operational.execute(change.undoes)
+    assert night.etl("run").status == 0
+    assert night.live() == night.sourced()
+    assert night.traces() == []
+
+
+LIMITS = {
+    "statement_timeout": "300ms",
+    "idle_in_transaction_session_timeout": "300ms",
+    "idle_session_timeout": "300ms",
+    "transaction_timeout": "300ms",
+    "lock_timeout": "1ms",
+}
+
+
+@pytest.mark.parametrize("side", ["operational", "reporting"])
+@pytest.mark.parametrize("setting", LIMITS)
+def test_a_limit_of_the_role_does_not_end_a_night(night: Night, setting: str, side: str) -> None:
+    """What was set for people at their desks does not hold for the run, which stands still for a second."""
+    night.passes()
+    night.database(side).execute(f"ALTER ROLE postgres SET {setting} = '{LIMITS[setting]}'")
+    stage = STAGES["COPY out" if side == "operational" else "COPY in"]
+    try:
+        with night.stopped_at(stage) as (process, link):
+            pid = night.pid(stage, link)
+            old = f"SELECT state_change < clock_timestamp() - interval '1 s' FROM pg_stat_activity WHERE pid = {pid}"
+            until(lambda: night.database(side).value(old), "a second passes")
+            night.breakers[side].release()
+            done = ended(process)
+    finally:
+        with night.database(side).connect(options=f"-c {setting}=0") as session:
+            session.execute(f"ALTER ROLE postgres RESET {setting}".encode())
+    assert (done.status, done.stderr) == (0, "")
+    assert night.live() == night.sourced()

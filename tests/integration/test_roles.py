@@ -1,0 +1,151 @@
+"""The least privileges that docs/ gives as SQL are enough for a run, and for nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.harness import Database, Databases, Etl
+from tests.situations import live
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Two databases, and the URLs of the roles that docs/ describes."""
+
+    databases: Databases
+    source: str
+    target: str
+
+    @property
+    def etl(self) -> Etl:
+        """``etl`` as these roles."""
+        return Etl({"ETL_OPERATIONAL_URL": self.source, "ETL_REPORTING_URL": self.target, "ETL_VERIFY": "checksum"})
+
+
+def make(database: Database, role: str, file: str) -> str:
+    """Makes a role with what the file grants it; gives its URL."""
+    database.execute(f"CREATE ROLE {role} LOGIN")
+    variables = {"role": role, "schema": "public", "database": database.name}
+    options = [option for name, value in variables.items() for option in ("-v", f"{name}={value}")]
+    database.server.psql((DOCS / file).read_text(encoding="utf-8"), database.name, *options)
+    return database.server.url(database.name, role)
+
+
+@pytest.fixture
+def roles(databases: Databases) -> Iterator[Roles]:
+    """The roles, and a shop with what a table may have."""
+    databases.operational.execute(
+        "CREATE TYPE mood AS ENUM ('sad', 'glad');"
+        "CREATE TABLE orders (id int PRIMARY KEY, mood mood, note text UNIQUE, twice int GENERATED ALWAYS AS (id * 2)"
+        " STORED, CHECK (id > 0)); COMMENT ON TABLE orders IS 'of the shop';"
+        "INSERT INTO orders SELECT i, 'glad', i FROM generate_series(1, 100) AS i;"
+        "CREATE VIEW dear AS SELECT * FROM orders WHERE id > 50;"
+        "CREATE MATERIALIZED VIEW kept AS SELECT * FROM orders"
+    )
+    try:
+        source = make(databases.operational, "etl_reader", "source-role.sql")
+        target = make(databases.reporting, "etl_loader", "target-role.sql")
+        yield Roles(databases, source, target)
+    finally:
+        for database, role in ((databases.operational, "etl_reader"), (databases.reporting, "etl_loader")):
+            database.execute(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
+
+
+def test_the_documented_roles_are_enough(roles: Roles) -> None:
+    """Check, two nights with a dependent view in between, verify and history; every way to publish."""
+    etl, tables = roles.etl, {"TABLES": "orders,dear,kept"}
+    assert etl("check", **tables).status == 0
+    assert etl("run", **tables).status == 0
+    with psycopg.connect(roles.target, autocommit=True) as loader:
+        loader.execute("CREATE VIEW report AS SELECT count(*) FROM orders")
+    for publish in ("run", "table"):
+        done = etl("run", **tables, ETL_PUBLISH=publish)
+        assert (done.status, done.stderr) == (0, "")
+    assert etl("run", **tables, ETL_PUBLISH="defer", ETL_RUN_ID="waits").status == 0
+    assert etl("publish", "waits").status == 0
+    assert etl("verify", **tables).status == 0
+    assert etl("history").status == 0
+    assert roles.databases.reporting.value("SELECT count FROM report") == 100
+
+
+@pytest.mark.parametrize(
+    "statement", ["INSERT INTO orders (id) VALUES (1000)", "DELETE FROM orders", "DROP TABLE orders"]
+)
+def test_the_source_role_cannot_write(roles: Roles, statement: str) -> None:
+    """Neither as it comes, nor when a session turns read-only off: it has no such privilege."""
+    with psycopg.connect(roles.source, autocommit=True) as reader:
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            reader.execute(statement)
+        reader.execute("SET default_transaction_read_only = off")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            reader.execute(statement)
+
+
+TRAPS = """
+CREATE TABLE caught (who text, what text);
+GRANT INSERT ON caught TO PUBLIC;
+CREATE FUNCTION trap(what text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+  INSERT INTO public.caught VALUES (current_user, what); END $$;
+CREATE FUNCTION count(int) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('count'); RETURN 0; END $$;
+CREATE FUNCTION format(text, text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+  PERFORM public.trap('format'); RETURN ''; END $$;
+CREATE FUNCTION to_regclass(text) RETURNS regclass LANGUAGE plpgsql AS $$ BEGIN
+  PERFORM public.trap('to_regclass'); RETURN NULL; END $$;
+CREATE FUNCTION coalesced(name, text) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+  PERFORM public.trap('= of name and text'); RETURN true; END $$;
+CREATE FUNCTION same(text, text) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+  PERFORM public.trap('= of texts'); RETURN true; END $$;
+CREATE FUNCTION same(oid, oid) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+  PERFORM public.trap('= of oids'); RETURN true; END $$;
+CREATE OPERATOR = (LEFTARG = name, RIGHTARG = text, FUNCTION = coalesced);
+CREATE OPERATOR = (LEFTARG = text, RIGHTARG = text, FUNCTION = same);
+CREATE OPERATOR = (LEFTARG = oid, RIGHTARG = oid, FUNCTION = same);
+CREATE FUNCTION hash_array_extended(anyarray, bigint) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN
+  PERFORM public.trap('hash'); RETURN 0; END $$;
+CREATE FUNCTION record_send(record) RETURNS bytea LANGUAGE plpgsql AS $$ BEGIN
+  PERFORM public.trap('record_send'); RETURN ''; END $$;
+CREATE TYPE public.text AS (trap int);
+CREATE TABLE pg_class (trap int); CREATE TABLE runs (trap int); CREATE TABLE loads (trap int);
+"""
+
+
+def test_what_another_user_planted_in_public_has_no_effect(roles: Roles) -> None:
+    """Functions, operators, a type and catalogs by the names that etl uses: none is called, and rows arrive right."""
+    reporting = roles.databases.reporting
+    reporting.execute("CREATE ROLE mallory LOGIN; GRANT CREATE, USAGE ON SCHEMA public TO mallory")
+    try:
+        mallory = Database(reporting.server, reporting.name)
+        mallory.server.psql(f"SET ROLE mallory; {TRAPS}", mallory.name)
+        reporting.execute("ALTER ROLE etl_loader SET search_path = public, pg_catalog")
+        with psycopg.connect(roles.target, autocommit=True) as careless:
+            careless.execute("SELECT count(1)")
+        assert reporting.rows("DELETE FROM public.caught RETURNING *") == [("etl_loader", "count")]  # the traps work
+        for publish in ("run", "table", "defer"):
+            done = roles.etl("run", TABLES="orders", ETL_PUBLISH=publish, ETL_RUN_ID=f"by-{publish}")
+            assert (done.status, done.stderr) == (0, "")
+        assert roles.etl("publish", "by-defer").status == 0
+        assert roles.etl("verify", TABLES="orders").status == 0
+        assert roles.etl("history").status == 0
+        assert reporting.rows("SELECT * FROM public.caught") == []
+        assert reporting.rows("SELECT pg_catalog.count(*), pg_catalog.sum(id) FROM public.orders") == [(100, 5050)]
+    finally:
+        reporting.execute("DROP OWNED BY mallory CASCADE; DROP ROLE mallory")
+
+
+def test_the_loader_may_touch_nothing_but_its_own(roles: Roles) -> None:
+    """Another's table of the same name stops the publish with the reason, and stays as it was."""
+    reporting = roles.databases.reporting
+    reporting.execute("CREATE TABLE orders AS SELECT 'mine' AS note")
+    before = live(reporting)
+    done = roles.etl("run", TABLES="orders")
+    assert done.status == 1
+    assert "must be owner" in done.stderr or "permission denied" in done.stderr
+    assert live(reporting) == before
+    assert roles.databases.staging_tables() == []

@@ -1,0 +1,67 @@
+"""docs/operations.md knows each message that a user may be told."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+HOLE = "…"
+LETTERS = 10
+"""A text with no more letters than these says nothing by itself: its message is composed of what stands elsewhere."""
+
+
+def messages() -> Iterator[tuple[str, str]]:
+    """Gives where each message of an error stands in the source, and its text with … in place of what varies."""
+    for file in sorted((ROOT / "etl").glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and is_made(node.exc):
+                said = template(node.exc.args[0])
+                if said is not None and len(re.findall("[a-z]", said)) > LETTERS:
+                    yield f"{file.name}:{node.lineno}", said
+
+
+def is_made(call: ast.Call) -> bool:
+    """Tells whether an error is made here, of a class, and not by a function, whose arguments are none of the text."""
+    name = ast.unparse(call.func).rpartition(".")[2]
+    return bool(call.args) and name[:1].isupper()
+
+
+def template(node: ast.expr) -> str | None:
+    """Gives a literal's text; None where the message is composed elsewhere."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else HOLE for part in node.values)
+    return None
+
+
+def entries() -> list[re.Pattern[str]]:
+    """Gives the first column of the tables of messages, as patterns; … stands for anything."""
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    first = re.findall(r"^\| (`` .+? ``|`[^|]+?`) \|", text, flags=re.MULTILINE)
+    quoted = [one.strip("` ") for one in first]
+    return [re.compile(".*".join(map(re.escape, one.split(HOLE))), re.DOTALL) for one in quoted]
+
+
+def test_each_error_message_has_an_entry_in_the_runbook() -> None:
+    """A message without one fails here: add a row with its cause and its remedy."""
+    found = list(messages())
+    assert len(found) > 50
+    known = entries()
+    missing = [f"{where}: {said}" for where, said in found if not any(one.search(said) for one in known)]
+    assert not missing, "\n".join(["no entry in docs/operations.md:", *missing])
+
+
+def test_each_entry_of_the_runbook_is_a_message() -> None:
+    """What is no longer said, or was never, is not documented."""
+    code = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "etl").glob("*.py"))
+    code = re.sub(r'"\s*\n\s*f?"', "", code)  # messages of more than one line
+    stale = []
+    for entry in entries():
+        pieces = [piece for piece in re.split(r"\.\*", entry.pattern) if len(piece) > 3]
+        if not all(re.search(piece.replace('"', r'\\?"'), code) for piece in pieces):
+            stale.append(entry.pattern)
+    assert not stale
