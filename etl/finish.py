@@ -79,10 +79,11 @@ class Finish:
             raise LoadFailed(
                 f"the live table {self.table.live} was locked for over {LOCK_TIMEOUT}; run again when it is free"
             ) from error
-        except psycopg.Error as error:
-            if not staging.is_unbuildable(error):
+        except (IndexUnbuildable, psycopg.Error) as error:
+            if isinstance(error, psycopg.Error) and not staging.is_unbuildable(error):
                 raise
-            return await self._transaction(pipelined=False)  # one by one, which tells which index it was
+            # In a pipeline an error comes up at any later statement; one by one tells which index it was.
+            return await self._transaction(pipelined=False)
 
     async def _transaction(self, *, pipelined: bool) -> Load:
         start, live_table = perf_counter(), self.table.live
