@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -173,11 +172,3 @@ def is_one_instant(target: Rows) -> bool:
     """Tells whether pgbench's sums are equal, as every transaction of the source leaves them."""
     ((accounts, tellers, branches, history),) = target.rows(SUMS)
     return bool(accounts == tellers == branches == history)
-
-
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
-    """Polls as ``until`` does, but seldom: what is waited for takes processes to start."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s"
-        time.sleep(0.1)
