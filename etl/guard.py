@@ -145,7 +145,7 @@ async def clear(control: Target, run_id: str, chosen: Sequence[Relation]) -> Non
         await ledger.close_run(control, dead, "interrupted", f"killed; run {run_id} cleared up after it")
         log.warning("run.cleared", dead_run_id=dead)
     ours = {(relation.schema, relation.name) for relation in chosen}
-    others = await ledger.known(control) - ours - set(await ledger.deferred(control))
+    others = await ledger.known(control) - ours
     there = {(table.schema, table.name) for table in await staging.tables(control)}
     left = {
         (staging.schema_of(schema), name): Relation(schema, name)
@@ -153,9 +153,16 @@ async def clear(control: Target, run_id: str, chosen: Sequence[Relation]) -> Non
         if {(staging.schema_of(schema), name), (staging.aside_of(schema), name)} & there
     }
     cursor = await control.execute(target_query("lock_tables"), _names([Relation(*name) for name in left]))
-    free = [(row["schema"], row["name"]) for row in await cursor.fetchall() if row["locked"]]
-    await staging.drop(control, [left[name] for name in free])
-    await staging.drop_aside(control, [left[name] for name in free])
+    free = {
+        (row["schema"], row["name"]): left[row["schema"], row["name"]]
+        for row in await cursor.fetchall()
+        if row["locked"]
+    }
+    # looked at under the locks: a run that has let its own go by now may have left its tables for `etl publish`
+    waiting = {Relation(*name) for name in await ledger.deferred(control)}
+    dropped = [table for table in free.values() if table not in waiting]
+    await staging.drop(control, dropped)
+    await staging.drop_aside(control, dropped)
     await control.execute(target_query("unlock_tables"), _names([Relation(*name) for name in free]))
 
 

@@ -53,8 +53,11 @@ from etl.selection import Relation
 from etl.settings import Settings
 from etl.snapshot import Snapshot
 
-CLEANUP_SECONDS = 4.0
-"""How long a run that is stopped may take to clear up; ECS and Docker send SIGKILL after 10 to 30 seconds."""
+STOPPING_SECONDS = 4.0
+"""How long a run that a signal stops may take to clear up; ECS and Docker send SIGKILL after 10 to 30 seconds."""
+
+CLEARING_SECONDS = 60.0
+"""How long a run that failed may take to clear up: nobody waits for it, and its servers may be what made it fail."""
 
 SNAPSHOTS = 3
 """How many snapshots a run takes at most, when the sessions that hold them are lost."""
@@ -174,10 +177,10 @@ class _Run:
             await self._stage()
             return self._finished(await self._publish())
         except asyncio.CancelledError:
-            await self._give_up("interrupted", "stopped by a signal")
+            await self._give_up("interrupted", "stopped by a signal", STOPPING_SECONDS)
             raise
         except BaseException as error:
-            await self._give_up("failed", one_line(error))
+            await self._give_up("failed", one_line(error), CLEARING_SECONDS)
             raise
 
     async def _stage(self) -> None:
@@ -302,12 +305,12 @@ class _Run:
             publishing.say(await publishing.publish(*own))
         return "published"
 
-    async def _give_up(self, status: str, reason: str) -> None:
+    async def _give_up(self, status: str, reason: str, seconds: float) -> None:
         """Drops what was staged and closes the run in the ledger, on a new session where the old one is lost."""
         settings, reason = self.settings, self.settings.redact(reason)
         self._finished(status)
         try:
-            async with asyncio.timeout(CLEANUP_SECONDS):
+            async with asyncio.timeout(seconds):
                 is_locked = not (self.control.closed or self.control.broken)
                 if not is_locked:
                     # The locks were lost with it, so another run may have taken the tables by now.
