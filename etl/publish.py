@@ -280,14 +280,15 @@ class _Publish:
         if self.locked:
             await guard.unlock(self.target, self.locked)
             self.locked = ()
-        wanted = [view.relation for view in await views.resting_on(self.target, self.swapped)]
-        if not await guard.try_lock(self.target, wanted):
-            raise ViewsChanged("another publish changes the views that rest on the live tables")
-        self.locked = wanted
-        staged = await views.stage(self.target, self.swapped)
-        if {view.relation for view in staged.found} - set(wanted):
-            raise ViewsChanged("somebody makes views on the live tables all the time")
-        return staged
+        found = await live.objects(self.target, self.swapped)
+        if wanted := [view.relation for view in live.views(found)]:
+            if not await guard.try_lock(self.target, wanted):
+                raise ViewsChanged("another publish changes the views that rest on the live tables")
+            self.locked = wanted
+            found = await live.objects(self.target, self.swapped)  # again: who had the lock may have replaced them
+            if {view.relation for view in live.views(found)} - set(wanted):
+                raise ViewsChanged("somebody makes views on the live tables all the time")
+        return await views.stage(self.target, self.swapped, found)
 
     async def _check_staging(self, tables: Sequence[Relation]) -> None:
         """Raises PublishFailed where a staging table is not the one that this run has filled.

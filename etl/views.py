@@ -34,16 +34,17 @@ class Staged:
     late: tuple[Object, ...]
 
 
-async def stage(target: Target, tables: Sequence[Relation]) -> Staged:
+async def stage(target: Target, tables: Sequence[Relation], live_now: Sequence[Object]) -> Staged:
     """Makes all views that rest on the live tables, on their staging tables instead.
 
-    Raises CannotCarry naming every view that cannot be made on the new tables, and what else stands in the way;
+    Takes the live tables, and what ``live.objects`` found of them just now. Raises CannotCarry naming every view that cannot be made on the new tables, and what else stands in the way;
     ViewsChanged when a view was dropped while it was read.
     """
-    found = await resting_on(target, tables)
-    await _clear(target, tables)
+    found = live.views(live_now)
+    in_staging = await live.objects(target, [staging.staging_name(table) for table in tables])
+    await _clear(target, in_staging)
     await postgres.create_schemas(target, {staging.schema_of(view.schema) for view in found})
-    made: dict[int, int] = await _staging_oids(target, tables)
+    made = _staging_oids(live_now, in_staging)
     ready: list[Object] = []
     late: list[Object] = []
     problems: list[str] = []
@@ -63,15 +64,9 @@ async def stage(target: Target, tables: Sequence[Relation]) -> Staged:
     return Staged(tuple(found), tuple(ready), tuple(late))
 
 
-async def resting_on(target: Target, tables: Sequence[Relation]) -> list[Object]:
-    """Reads the views that rest on the live tables, in the order in which they can be made."""
-    return live.views(await live.objects(target, tables))
-
-
-async def _clear(target: Target, tables: Sequence[Relation]) -> None:
+async def _clear(target: Target, in_staging: Sequence[Object]) -> None:
     """Drops what was staged before, so that nothing stays there whose live view has changed or is gone."""
-    staged = [Relation(staging.schema_of(table.schema), table.name) for table in tables]
-    for view in reversed(live.views(await live.objects(target, staged))):
+    for view in reversed(live.views(in_staging)):
         await target.execute(live.drop(view))
 
 
@@ -79,12 +74,10 @@ def _rests_on(view: Object, others: Sequence[Object]) -> bool:
     return bool(set(view.rests_on) & {other.oid for other in others})
 
 
-async def _staging_oids(target: Target, tables: Sequence[Relation]) -> dict[int, int]:
+def _staging_oids(live_now: Sequence[Object], in_staging: Sequence[Object]) -> dict[int, int]:
     """Gives the oid of each live table's staging table, by the live one's oid."""
-    wanted = [Relation(staging.schema_of(table.schema), table.name) for table in tables]
-    new = {(one.schema, one.name): one.oid for one in await live.objects(target, wanted) if one.is_live}
-    old = [one for one in await live.objects(target, tables) if one.is_live]
-    keys = {one.oid: (staging.schema_of(one.schema), one.name) for one in old}
+    new = {one.relation: one.oid for one in in_staging if one.is_live}
+    keys = {one.oid: staging.staging_name(one.relation) for one in live_now if one.is_live}
     return {oid: new[key] for oid, key in keys.items() if key in new}
 
 

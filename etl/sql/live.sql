@@ -17,6 +17,45 @@ WITH RECURSIVE live AS (
     SELECT oid FROM live
     UNION
     SELECT v.oid FROM views v JOIN found f ON v.rests_on = f.oid
+), reads AS (
+    SELECT v.oid,
+           array_agg(DISTINCT v.rests_on) AS relations,
+           array_agg(DISTINCT n.nspname::text ORDER BY n.nspname::text) FILTER (WHERE n.nspname <> 'pg_catalog') AS schemas
+      FROM found f
+      JOIN views v ON v.oid = f.oid
+      JOIN pg_catalog.pg_class c ON c.oid = v.rests_on
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     GROUP BY v.oid
+), part AS (
+    -- what others may depend on: the table or view, its row type, and the array type of that
+    SELECT oid, 'pg_catalog.pg_class'::regclass AS classid, oid AS objid FROM found
+    UNION ALL
+    SELECT f.oid, 'pg_catalog.pg_type'::regclass, t.id
+      FROM found f
+      JOIN pg_catalog.pg_class c ON c.oid = f.oid
+      JOIN pg_catalog.pg_type y ON y.oid = c.reltype
+     CROSS JOIN LATERAL unnest(ARRAY[y.oid, y.typarray]) AS t (id)
+), obstacle AS MATERIALIZED (  -- else it would be found anew for each table
+    SELECT p.oid, pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid) AS what
+      FROM part p
+      JOIN pg_catalog.pg_depend d ON d.refclassid = p.classid AND d.refobjid = p.objid AND d.deptype = 'n'
+        -- tables and views of the same publish go and come together, with their rules
+     WHERE NOT (d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid IN (
+                SELECT r.oid FROM pg_catalog.pg_rewrite r JOIN found v ON v.oid = r.ev_class))
+       AND NOT (d.classid = 'pg_catalog.pg_class'::regclass AND d.objid IN (SELECT oid FROM found))
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend o
+                        WHERE o.classid = d.classid AND o.objid = d.objid AND o.deptype IN ('a', 'i')
+                          AND o.refclassid = 'pg_catalog.pg_class'::regclass
+                          AND o.refobjid IN (SELECT oid FROM found))
+    UNION
+    SELECT f.oid, 'extension ' || quote_ident(e.extname) || ', which it belongs to'
+      FROM found f
+      JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = f.oid AND d.deptype = 'e'
+      JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+    UNION
+    SELECT f.oid, 'the table that it is a partition or an inheritance child of'
+      FROM found f
+      JOIN pg_catalog.pg_inherits i ON i.inhrelid = f.oid
 )
 SELECT c.oid,
        n.nspname::text AS schema,
@@ -31,20 +70,16 @@ SELECT c.oid,
        c.relispopulated AND EXISTS (SELECT FROM pg_catalog.pg_index i
                                      WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid
                                        AND i.indpred IS NULL AND i.indexprs IS NULL) AS refreshes_concurrently,
-       ARRAY(SELECT DISTINCT v.rests_on FROM views v WHERE v.oid = c.oid) AS rests_on,
-       ARRAY(SELECT DISTINCT rn.nspname::text
-               FROM views v
-               JOIN pg_catalog.pg_class rc ON rc.oid = v.rests_on
-               JOIN pg_catalog.pg_namespace rn ON rn.oid = rc.relnamespace
-              WHERE v.oid = c.oid AND rn.nspname <> 'pg_catalog' ORDER BY 1) AS reads_schemas,
+       coalesce(r.relations, '{}') AS rests_on,
+       coalesce(r.schemas, '{}') AS reads_schemas,
        CASE WHEN c.relkind IN ('v', 'm') THEN rtrim(pg_catalog.pg_get_viewdef(c.oid), ';') END AS definition,
        -- the columns that a view reads, as (relation, column)
        (SELECT coalesce(json_agg(DISTINCT jsonb_build_array(d.refobjid::bigint, a.attname)), '[]')
-          FROM pg_catalog.pg_rewrite r
-          JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
+          FROM pg_catalog.pg_rewrite w
+          JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = w.oid
            AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0
           JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-         WHERE r.ev_class = c.oid AND d.refobjid <> c.oid AND c.relkind IN ('v', 'm')) AS reads_columns,
+         WHERE w.ev_class = c.oid AND d.refobjid <> c.oid AND c.relkind IN ('v', 'm')) AS reads_columns,
        ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
               WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum) AS columns,
        ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
@@ -58,31 +93,9 @@ SELECT c.oid,
               WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.conparentid = 0 ORDER BY 1) AS foreign_keys,
        ARRAY(SELECT s.stxname::text FROM pg_catalog.pg_statistic_ext s
               WHERE s.stxrelid = c.oid AND s.stxnamespace = c.relnamespace ORDER BY 1) AS statistics,
-       ARRAY(SELECT DISTINCT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid)
-               FROM pg_catalog.pg_depend d
-              WHERE d.deptype = 'n'
-                AND ((d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = c.oid)
-                  OR (d.refclassid = 'pg_catalog.pg_type'::regclass AND d.refobjid IN (
-                         SELECT t.oid FROM pg_catalog.pg_type t
-                          WHERE t.oid = c.reltype
-                             OR t.oid = (SELECT y.typarray FROM pg_catalog.pg_type y WHERE y.oid = c.reltype))))
-                -- tables and views of the same publish go and come together, with their rules
-                AND NOT (d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid IN (
-                         SELECT r.oid FROM pg_catalog.pg_rewrite r JOIN found v ON v.oid = r.ev_class))
-                AND NOT (d.classid = 'pg_catalog.pg_class'::regclass AND d.objid IN (SELECT oid FROM found))
-                AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend o
-                                 WHERE o.classid = d.classid AND o.objid = d.objid AND o.deptype IN ('a', 'i')
-                                   AND o.refclassid = 'pg_catalog.pg_class'::regclass
-                                   AND o.refobjid IN (SELECT oid FROM found))
-              UNION
-             SELECT 'extension ' || quote_ident(e.extname) || ', which it belongs to'
-               FROM pg_catalog.pg_depend d
-               JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
-              WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
-              UNION
-             SELECT 'the table that it is a partition or an inheritance child of'
-               FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) AS obstacles
+       ARRAY(SELECT b.what FROM obstacle b WHERE b.oid = c.oid ORDER BY b.what) AS obstacles
   FROM found f
   JOIN pg_catalog.pg_class c ON c.oid = f.oid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN reads r ON r.oid = c.oid
  ORDER BY n.nspname, c.relname;
