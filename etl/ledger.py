@@ -198,9 +198,15 @@ async def carried(target: Target, live: Sequence[Relation]) -> dict[Relation, fr
 
 
 def _arrive_as(live: Iterable[Relation]) -> sa.ColumnElement[bool]:
-    """Gives the condition on the loads of the live tables named: they, not the source's, are what runs share."""
-    names = [(relation.schema, relation.name) for relation in live]
-    return sa.tuple_(loads.c.schema_name, loads.c.relation_name).in_(names)
+    """Gives the condition on the loads of the live tables named: they, not the source's, are what runs share.
+
+    Arrays, because a list of 10,000 pairs is deeper than the server's stack (``max_stack_depth``).
+    """
+    named = list(live)
+    schemas, names = ([getattr(one, part) for one in named] for part in ("schema", "name"))
+    pairs = sa.func.unnest(*(sa.literal(part, sa.ARRAY(sa.Text)) for part in (schemas, names)))
+    wanted = sa.select(pairs.table_valued("schema", "name").render_derived())
+    return sa.tuple_(loads.c.schema_name, loads.c.relation_name).in_(wanted)
 
 
 async def published(target: Target, run_id: str, live: Iterable[Relation]) -> None:
