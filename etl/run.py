@@ -28,6 +28,7 @@ from etl import (
     shard,
     snapshot,
     staging,
+    stream,
     types,
 )
 from etl import publish as publishing
@@ -93,6 +94,7 @@ async def run(settings: Settings, progress: Progress) -> Finished:
 
     Raises EtlError otherwise, with the ledger closed and the staging tables dropped.
     """
+    stream.keep_buffers()
     control = await _connect(settings)
     try:
         chosen = await _prepare(settings, control)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +12,25 @@ from psycopg import sql
 
 from etl.catalog import PageRange, Table
 from etl.postgres import Source, Target, text
+
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""mallopt's names, from glibc's malloc.h."""
+
+KEPT_BYTES = 32 << 20
+"""Free memory that the C library keeps at hand: some pieces of each of a run's streams, at 256 kB the largest."""
+
+
+def keep_buffers() -> None:
+    """Has the C library keep the memory of a stream's pieces, instead of returning it and asking anew for each.
+
+    By itself, glibc gives back free memory from 128 kB on, which is a piece: 20,000 page faults a million rows, and a
+    tenth of the stream's CPU (benchmarks/NOTES.md). What has no mallopt(3), as musl and macOS, is left as it is.
+    """
+    with suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_MMAP_THRESHOLD, KEPT_BYTES)
+        mallopt(_TRIM_THRESHOLD, KEPT_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
