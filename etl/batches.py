@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import structlog
 from psycopg import sql
 
-from etl import book, catalog, drift, guard, ledger, live, proof, staging, stream, types
+from etl import book, catalog, drift, guard, indexes, ledger, live, proof, staging, stream, types
 from etl.catalog import Table
 from etl.errors import ConfigurationError, LoadFailed
 from etl.postgres import Source, Target, close_source, connect_source, connect_target, create_schemas, text
@@ -111,7 +111,7 @@ async def _ensure_live(source: Source, control: Target, table: Table, key: str) 
     staged = staging.staging_name(table)
     async with control.transaction():
         await staging.create(control, table)
-        await staging.build_indexes(control, table)
+        await indexes.build(control, table)
         await staging.comment(control, table)
         move = sql.SQL("ALTER TABLE {} SET SCHEMA {}")
         await control.execute(move.format(staging.name_of(table), sql.Identifier(table.live.schema)))

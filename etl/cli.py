@@ -71,7 +71,7 @@ def run() -> None:
 def publish(run_id: str | None) -> None:
     """Make live what RUN_ID (or ETL_RUN_ID) staged with ETL_PUBLISH=defer."""
     settings = _settings("reporting", "run_id", given={"run_id": run_id})
-    from etl.publish import publish_run
+    from etl.deferred import publish_run
 
     _await(publish_run(settings))
 
