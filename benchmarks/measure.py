@@ -71,9 +71,10 @@ class _Peak(threading.Thread):
 
 def _tree(pid: int) -> Iterator[int]:
     yield pid
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in _read(children).split():
-            yield from _tree(int(child))
+    with suppress(FileNotFoundError):  # it has ended
+        for children in Path(f"/proc/{pid}/task").glob("*/children"):
+            for child in _read(children).split():
+                yield from _tree(int(child))
 
 
 def _bytes(pid: int, file: str, name: str) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import structlog
 from psycopg import sql
 
-from etl import book, catalog, drift, guard, ledger, live, proof, staging, stream, types
+from etl import book, catalog, drift, guard, indexes, live, proof, staging, stream, types, watermark
 from etl.catalog import Table
 from etl.errors import ConfigurationError, LoadFailed
 from etl.postgres import Source, Target, close_source, connect_source, connect_target, create_schemas, text
@@ -54,7 +54,7 @@ async def copy_batch(settings: Settings, table: str, last_id: int | None, limit:
             await guard.lock(control, settings.run_id, [described.live])
             await book.prepare(control)
             await _ensure_live(source, control, described, column)
-            after = await ledger.watermark(control, described.relation) if last_id is None else last_id
+            after = await watermark.read(control, described.relation) if last_id is None else last_id
             slice_ = _after(described, column, after)
             last, rows = await _copied(source, control, slice_, column, limit)
             return Batch(after if last is None else last, rows, done=rows < limit)
@@ -111,7 +111,7 @@ async def _ensure_live(source: Source, control: Target, table: Table, key: str) 
     staged = staging.staging_name(table)
     async with control.transaction():
         await staging.create(control, table)
-        await staging.build_indexes(control, table)
+        await indexes.build(control, table)
         await staging.comment(control, table)
         move = sql.SQL("ALTER TABLE {} SET SCHEMA {}")
         await control.execute(move.format(staging.name_of(table), sql.Identifier(table.live.schema)))
@@ -126,7 +126,7 @@ async def _copied(source: Source, control: Target, slice_: Table, key: str, limi
         if last is not None:
             await _fill(source, control, _until(slice_, key, last), found)
             await control.execute(_upsert(slice_, key))
-            await ledger.move_watermark(control, slice_.relation, last)
+            await watermark.move(control, slice_.relation, last)
     log.info("table.batch", table=str(slice_), last_id=last, rows=found)
     return last, found
 

@@ -71,7 +71,7 @@ def run() -> None:
 def publish(run_id: str | None) -> None:
     """Make live what RUN_ID (or ETL_RUN_ID) staged with ETL_PUBLISH=defer."""
     settings = _settings("reporting", "run_id", given={"run_id": run_id})
-    from etl.publish import publish_run
+    from etl.deferred import publish_run
 
     _await(publish_run(settings))
 
@@ -224,7 +224,7 @@ def _tell(*lines: str, debug: bool = False) -> None:
     if debug:
         traceback.print_exc()
     for line in lines:
-        print(f"{PROGRAM}: {entry.redact(line)}", file=sys.stderr, flush=True)
+        print(f"{PROGRAM}: {log.printable(entry.redact(line))}", file=sys.stderr, flush=True)
 
 
 def _settings(*needs: str, given: Mapping[str, str | None] | None = None) -> Settings:

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape as escape_markup
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -28,6 +28,7 @@ from rich.text import Text
 
 from etl.catalog import Table
 from etl.check import Finding
+from etl.log import printable
 from etl.plan import Plan
 from etl.progress import Progress
 from etl.run import Finished
@@ -100,6 +101,11 @@ class TerminalProgress(Progress):
         return next(task for task in self._bars.tasks if task.id == bar)
 
 
+def escape(text: str) -> str:
+    """Gives ``text`` as rich prints it literally: neither its markup nor its escape sequences take effect."""
+    return escape_markup(printable(text))
+
+
 def _count(tables: Sequence[object]) -> str:
     return f"{len(tables)} table{'s' if len(tables) != 1 else ''}"
 
@@ -128,7 +134,7 @@ def print_history(runs: Sequence[dict[str, Any]]) -> None:
         began = f"{run['started_at']:%Y-%m-%d %H:%M:%S %Z}"
         console.print(f"\nrun {run['run_id']}: {run['status']}, began {began}{took}", style="bold", markup=False)
         if run["error"]:
-            console.print(run["error"], style="red", markup=False)
+            console.print(printable(run["error"]), style="red", markup=False)
         _print_loads(console, run["loads"], seconds)
 
 
@@ -155,7 +161,7 @@ def print_comparisons(comparisons: Iterable[Comparison]) -> None:
 def print_findings(findings: Iterable[Finding]) -> None:
     """Prints what ``etl check`` found, one line each."""
     for one in findings:
-        print(f"{'not ready' if one.obstacle else 'ok':9}  {one.subject}: {one.text}")
+        print(printable(f"{'not ready' if one.obstacle else 'ok':9}  {one.subject}: {one.text}"))
 
 
 def _console() -> Console:
@@ -184,7 +190,7 @@ def _print_loads(console: Console, loads: Sequence[dict[str, Any]], seconds: flo
     console.print(grid)
     for load in loads:
         if load["error"]:
-            console.print(f"{load['table_name']}: {load['error']}", style="red", markup=False)
+            console.print(printable(f"{load['table_name']}: {load['error']}"), style="red", markup=False)
 
 
 def _figures(rows: int, size: int, steps: Sequence[str], seconds: float) -> list[str]:

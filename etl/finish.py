@@ -11,7 +11,7 @@ import psycopg
 import structlog
 from psycopg import AsyncTransaction
 
-from etl import ledger, live, staging
+from etl import indexes, ledger, live, staging
 from etl.catalog import Index, Table
 from etl.errors import IndexUnbuildable, LoadFailed
 from etl.fill import Filled
@@ -34,12 +34,12 @@ class Built:
 async def build_index(table: Table, index: Index, options: TableOptions, pair: Pair) -> str | None:
     """Builds one index of a table whose rows are committed; gives why it could not, where the options let it be."""
     try:
-        await staging.build_index(await pair.writer(), table, index)
+        await indexes.build_one(await pair.writer(), table, index)
         return None
     except IndexUnbuildable as error:
         if options.unbuildable_indexes != "skip":
             raise
-        return staging.reason_of(error)
+        return indexes.reason_of(error)
 
 
 async def is_staged(writer: Target, run_id: str, table: Table, oid: int) -> bool:
@@ -80,7 +80,7 @@ class Finish:
                 f"the live table {self.table.live} was locked for over {LOCK_TIMEOUT}; run again when it is free"
             ) from error
         except (IndexUnbuildable, psycopg.Error) as error:
-            if isinstance(error, psycopg.Error) and not staging.is_unbuildable(error):
+            if isinstance(error, psycopg.Error) and not indexes.is_unbuildable(error):
                 raise
             # In a pipeline an error comes up at any later statement; one by one tells which index it was.
             return await self._transaction(pipelined=False)
@@ -106,7 +106,7 @@ class Finish:
     async def _build(self) -> None:
         """Makes the source's indexes, constraints and comments."""
         skips, left = self.options.unbuildable_indexes == "skip", self.table.without(self.built.skipped)
-        skipped = await staging.build_indexes(self.writer, left, self.built.names, skips=skips)
+        skipped = await indexes.build(self.writer, left, self.built.names, skips=skips)
         for name, reason in (self.built.skipped | skipped).items():
             log.warning("index.skipped", table=str(self.table), index=name, error=reason)
         await staging.comment(self.writer, left.without(skipped))

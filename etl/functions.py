@@ -136,7 +136,7 @@ def _selections(shards: Sequence[str | list[str]]) -> list[Selection]:
 @_handler(RunEvent)
 def publish(event: RunEvent, _context: Context) -> dict[str, Any]:
     """Publishes a run; asked again, it says again that it has."""
-    from etl.publish import publish_run
+    from etl.deferred import publish_run
 
     settings = entry.settings(os.environ, ["reporting", "run_id"], {"run_id": event.run_id})
     done = asyncio.run(publish_run(settings, once=True))

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from etl.book import compiled, execute, fetch, loads, runs, watermarks
+from etl.book import compiled, execute, fetch, loads, runs
 from etl.errors import RunEnded
 from etl.postgres import Target, target_query
 from etl.selection import Relation
@@ -296,19 +296,6 @@ async def recent(target: Target, tables: Sequence[str], most: int, before: str =
     for row in await cursor.fetchall():
         found.setdefault(row["table_name"], []).append(row)
     return found
-
-
-async def watermark(target: Target, table: Relation) -> int | None:
-    """Gives the id up to which a table has been copied in batches, or None."""
-    rows = await fetch(target, sa.select(watermarks.c.last_id).where(watermarks.c.table_name == str(table)))
-    return rows[0]["last_id"] if rows else None
-
-
-async def move_watermark(target: Target, table: Relation, last_id: int | None) -> None:
-    """Writes up to which id a table has been copied, in the caller's transaction."""
-    fresh = {"last_id": last_id, "updated_at": _now()}
-    statement = insert(watermarks).values(table_name=str(table), **fresh)
-    await execute(target, statement.on_conflict_do_update(index_elements=["table_name"], set_=fresh))
 
 
 def _now() -> datetime:

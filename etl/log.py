@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ Processor = Callable[[WrappedLogger, str, EventDict], EventDict]
 
 FORMATS = ("json", "console")
 LEVELS = ("debug", "info", "warning", "error")
+
+_TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}  # Unicode's explicit directions
 
 _SHORTEST_SECRET = 3  # a shorter one, taken out of every text, would take the text's sense with it
 
@@ -59,6 +62,19 @@ def redact(text: str, secrets: Sequence[str]) -> str:
     return text
 
 
+def printable(text: str) -> str:
+    """Gives ``text`` with what would act on a terminal spelt out, such as a name that holds escape sequences.
+
+    Control characters, but for line ends, and those that turn the direction of writing round.
+    """
+    return "".join(repr(character)[1:-1] if _acts(character) else character for character in text)
+
+
+def _acts(character: str) -> bool:
+    is_control = unicodedata.category(character) in {"Cc", "Cs"} and character != "\n"
+    return is_control or unicodedata.bidirectional(character) in _TURNS
+
+
 def flush() -> None:
     """Flushes standard output. Once its reader has gone, what is written goes nowhere: a copy outlives its log."""
     try:
@@ -80,7 +96,7 @@ def _to_standard_error(_logger: WrappedLogger, _method: str, event: EventDict) -
     """Says errors as plain text on standard error too; on one terminal, only there."""
     if event["level"] == "error":
         subject = " ".join(str(event[key]) for key in ("event", "table") if key in event)
-        print(f"etl: {subject}: {event.get('error', 'failed')}", file=sys.stderr, flush=True)
+        print(printable(f"etl: {subject}: {event.get('error', 'failed')}"), file=sys.stderr, flush=True)
         if sys.stdout.isatty() and sys.stderr.isatty():
             raise structlog.DropEvent
     return event
@@ -93,7 +109,10 @@ def _contract_first(_logger: WrappedLogger, _method: str, event: EventDict) -> E
 
 def _for_eyes(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Leaves out what is the same on every line of a terminal: the day, and the run's id."""
-    return {key: value for key, value in event.items() if key != "run_id"} | {"timestamp": event["timestamp"][11:19]}
+    shown = {
+        key: printable(value) if isinstance(value, str) else value for key, value in event.items() if key != "run_id"
+    }
+    return shown | {"timestamp": event["timestamp"][11:19]}
 
 
 def _json() -> structlog.processors.JSONRenderer:

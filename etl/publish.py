@@ -9,40 +9,28 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from time import perf_counter
-from typing import Any, TypeVar
 
 import psycopg
 import structlog
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random
 
-from etl import book, guard, horizon, inplace, ledger, live, staging, views
+from etl import blockers, guard, horizon, inplace, ledger, live, staging, unheard, views
 from etl.errors import (
-    ConnectionFailed,
-    EtlError,
     PublishBlocked,
     PublishFailed,
     PublishUnheard,
-    RunEnded,
-    TableLocked,
     ViewsChanged,
     one_line,
     sqlstate,
 )
-from etl.postgres import Target, connect_target, target_query
-from etl.selection import Relation, named
+from etl.postgres import Target
+from etl.retry import persistently
+from etl.selection import Relation
 from etl.settings import Settings
 from etl.swap import LOCK_TIMEOUT, prepare
 
 LAST_TRY = 5.0
 """Seconds for another try after the sessions in the way were ended."""
-
-SETTLED = 30.0
-"""Seconds to find out what became of a commit, when the session was lost: a server that crashed comes up again."""
-
-PAUSE = (0.1, 1.0)
-"""Seconds between two attempts, at random, so that two publishes do not meet again and again."""
 
 # lock_not_available, query_canceled (the lock phase's statement_timeout), deadlock_detected, and
 # dependent_objects_still_exist: a view made since we looked
@@ -53,8 +41,6 @@ _BLOCKED = {"55P03", "57014", "40P01", "2BP01"}
 _READ_WHILE_DROPPED = "XX000"
 
 log = structlog.get_logger()
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,75 +94,14 @@ async def publish(
         if not policy.ends_blockers:
             raise
         await horizon.end_holders(target, await publishing.unfrozen())
-        await _end_blockers(target, publishing.in_use)
+        await blockers.end(target, publishing.in_use)
         await publishing.until(LAST_TRY)
     except PublishUnheard as error:
-        await publishing.settle(reconnect, error)
+        await unheard.settle(reconnect, run_id, ordered, publishing.swapped, error)
     finally:
         with suppress(psycopg.Error):  # a session that is gone has let them go
             await guard.unlock(target, publishing.locked)
     return Published(len(tables), publishing.attempts, perf_counter() - began, publishing.blocked_ms)
-
-
-async def _in_place(target: Target, policy: Policy) -> list[Relation]:
-    """Gives the tables to publish in place that are there already; the others are new, and moved in."""
-    return sorted([table for table in policy.in_place if await live.columns(target, table)], key=str)
-
-
-async def publish_run(settings: Settings, *, once: bool = False) -> Published:
-    """Publishes all that a run has staged (``etl publish``), and logs it.
-
-    A run that is published already is an error, unless it is to be published ``once``, however often that is asked
-    for. Raises PublishFailed when there is nothing to publish, when a load of the run failed or a planned one is
-    missing, and when its loads are not of one snapshot; TableLocked while it still loads.
-    """
-
-    def connect() -> Awaitable[Target]:
-        return connect_target(settings.target, guard.application(settings.run_id))
-
-    control = await connect()
-    try:
-        if once and (tables := await _published(control, settings.run_id)):
-            return Published(tables, 0, 0.0, 0.0)
-        await guard.lock(control, settings.run_id, list(await _staged(control, settings.run_id)))
-        staged = await _staged(control, settings.run_id)  # again: who had the locks may just have published it
-        await guard.refuse_too_many_locks(control, len(staged))
-        try:
-            done = await publish(control, settings.run_id, list(staged), Policy.of(settings, staged), connect)
-        except RunEnded:  # whoever aborted it could not drop what we had locked
-            await staging.drop(control, staged)
-            raise
-    finally:
-        await control.close()
-    say(done)
-    return done
-
-
-async def _published(target: Target, run_id: str) -> int:
-    """Gives how many tables a run has published; 0 where it is not published."""
-    run = await ledger.run_of(target, run_id) if await book.exists(target) else None
-    return int(run["tables"]) if run and run["status"] == "published" else 0
-
-
-async def _staged(target: Target, run_id: str) -> dict[Relation, Relation]:
-    """Gives the live tables that a run has staged, and the source's table of each."""
-    run = await ledger.run_of(target, run_id) if await book.exists(target) else None
-    if run is None:
-        raise PublishFailed(f"run {run_id} is not in the ledger; `etl history` lists the runs there are")
-    loads = await ledger.loads_of(target, [run_id])
-    for status, why in (("failed", "failed"), ("loading", "not staged, and perhaps never will be")):
-        if names := [load["table_name"] for load in loads if load["status"] == status]:
-            raise PublishFailed(f"run {run_id} cannot be published: {', '.join(names)} {why}; start a new run")
-    staged = [load for load in loads if load["status"] == "staged"]
-    if not staged or run["status"] != ledger.UNDER_WAY:
-        rest = f" ({run['error']}) and cannot be published; start a new run" if staged else ""
-        raise PublishFailed(f"run {run_id} is {run['status']}{rest or ' and has nothing staged to publish'}")
-    if other := [load["table_name"] for load in staged if load["snapshot_id"] != run["snapshot_id"]]:
-        raise PublishFailed(
-            f"run {run_id} cannot be published: {', '.join(other)} not staged from its snapshot {run['snapshot_id']};"
-            " start a new run"
-        )
-    return {ledger.live_of(load): named(load["table_name"]) for load in staged}
 
 
 def say(done: Published) -> None:
@@ -188,6 +113,11 @@ def say(done: Published) -> None:
         attempts=done.attempts,
         blocked_ms=round(done.blocked_ms, 1),
     )
+
+
+async def _in_place(target: Target, policy: Policy) -> list[Relation]:
+    """Gives the tables to publish in place that are there already; the others are new, and moved in."""
+    return sorted([table for table in policy.in_place if await live.columns(target, table)], key=str)
 
 
 @dataclass(slots=True)
@@ -228,7 +158,7 @@ class _Publish:
             await horizon.wait(self.target, unfrozen, deadline)
         try:
             if (staged := self.staged) is None:
-                staged = self.staged = await _trying(self._stage, _is_changing, deadline)
+                staged = self.staged = await persistently(self._stage, _is_changing, deadline)
             await staging.drop_aside(self.target, self.swapped)  # as far as a killed run has left them
             await self._flush()
             async with self.target.transaction():
@@ -253,27 +183,6 @@ class _Publish:
         """Gives the tables to swap whose rows old snapshots may not see yet, and since which transaction."""
         newest = await ledger.newest_xids(self.target, self.run_id)
         return {table: newest[table] for table in self.swapped if table in newest}
-
-    async def settle(self, reconnect: Callable[[], Awaitable[Target]], lost: PublishUnheard) -> None:
-        """Asks over a new session whether a publish whose session was lost was committed; raises what fits if not."""
-        try:
-            target = await _trying(reconnect, _is_unreachable, SETTLED)
-        except EtlError as error:
-            raise PublishUnheard(
-                f"the connection was lost in the middle of the publish, and whether it was committed cannot be told:"
-                f" {error}; `etl history` tells, and the live tables are of one night in any case"
-            ) from lost
-        try:
-            # the lost session's locks are free once its transaction has ended, one way or the other
-            await _trying(lambda: guard.lock(target, self.run_id, self.tables), _is_locked, SETTLED)
-            loads = await ledger.loads_of(target, [self.run_id])
-            live_now = {ledger.live_of(load) for load in loads if load["status"] == "published"}
-            if not {Relation(table.schema, table.name) for table in self.tables} <= live_now:
-                raise PublishFailed(str(lost)) from lost
-            log.warning("publish.reconnected", error=str(lost.__cause__))
-            await staging.drop_aside(target, self.swapped)
-        finally:
-            await target.close()
 
     async def _stage(self) -> views.Staged:
         """Stages the dependent views, when no other publish has one of them in staging; raises ViewsChanged."""
@@ -325,12 +234,11 @@ class _Publish:
     async def _retried(self, deadline: float) -> None:
         """Tries to swap until it succeeds; each try is a savepoint, so that the rows in place are replaced once."""
         try:
-            await _trying(self._attempt, _is_blocked, deadline)
+            await persistently(self._attempt, _is_blocked, deadline)
         except (psycopg.Error, ViewsChanged) as error:
             if not _is_blocked(error):
                 raise
-            blockers = await _blockers(self.target, self.in_use) or ["sessions that are gone by now"]
-            who = "; ".join(blockers)
+            who = "; ".join(await blockers.named(self.target, self.in_use) or ["sessions that are gone by now"])
             raise PublishBlocked(
                 f"the live tables were in use for {deadline:g} s, so nothing was published; held by {who}"
             ) from error
@@ -368,20 +276,12 @@ class _Publish:
             "publish.blocked",
             attempt=self.attempts,
             blocked_ms=round(blocked_ms, 1),
-            blockers=await _blockers(self.target, self.in_use),
+            blockers=await blockers.named(self.target, self.in_use),
         )
 
 
 def _ready(staged: views.Staged) -> list[Relation]:
     return [view.relation for view in staged.ready]
-
-
-def _is_unreachable(error: BaseException) -> bool:
-    return isinstance(error, ConnectionFailed)
-
-
-def _is_locked(error: BaseException) -> bool:
-    return isinstance(error, TableLocked)
 
 
 def _is_changing(error: BaseException) -> bool:
@@ -390,41 +290,3 @@ def _is_changing(error: BaseException) -> bool:
 
 def _is_blocked(error: BaseException) -> bool:
     return sqlstate(error) in _BLOCKED or _is_changing(error)
-
-
-async def _trying(attempt: Callable[[], Awaitable[T]], again: Callable[[BaseException], bool], deadline: float) -> T:
-    """Makes attempts, with pauses, while their errors say so, for ``deadline`` seconds; raises the last error."""
-    retrying = AsyncRetrying(
-        retry=retry_if_exception(again), stop=stop_after_delay(deadline), wait=wait_random(*PAUSE), reraise=True
-    )
-
-    async def once() -> T:  # tenacity awaits only what it knows to be a coroutine function, and a lambda is none
-        return await attempt()
-
-    return await retrying(once)
-
-
-async def _blockers(target: Target, tables: Sequence[Relation]) -> list[str]:
-    """Says who holds a lock on the live tables, the longest query first."""
-    names = {"schemas": [table.schema for table in tables], "names": [table.name for table in tables]}
-    cursor = await target.execute(target_query("blockers"), names)
-    return [f"{_name(row)} on {row['table']}{_since(row['query_start'])}" for row in await cursor.fetchall()]
-
-
-def _name(blocker: Mapping[str, Any]) -> str:
-    if blocker["pid"] is None:
-        return f"prepared transaction {blocker['prepared']} ({blocker['user']}; COMMIT or ROLLBACK PREPARED ends it)"
-    return f"pid {blocker['pid']} ({blocker['user']}, {blocker['application'] or 'no application name'})"
-
-
-def _since(query_start: datetime | None) -> str:
-    """Says since when; nothing where a role that is not a member of pg_read_all_stats is not told."""
-    return f" since {query_start:%Y-%m-%d %H:%M:%S %Z}" if query_start else ""
-
-
-async def _end_blockers(target: Target, tables: Sequence[Relation]) -> None:
-    """Ends the sessions that hold a lock on the live tables; needs pg_signal_backend, or the same role."""
-    names = {"schemas": [table.schema for table in tables], "names": [table.name for table in tables]}
-    cursor = await target.execute(target_query("end_blockers"), names)
-    for row in await cursor.fetchall():
-        log.warning("publish.ended_blocker", pid=row["pid"], user=row["user"], application=row["application"])

@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_exponential_jitter,
+    wait_random,
+)
 
 from etl.errors import is_transient, one_line
 
 ATTEMPTS = 4
 """Tries of one step, the first included; about 5 seconds of waiting between them in all."""
+
+PAUSE = (0.1, 1.0)
+"""Seconds between two attempts, at random, so that two publishes do not meet again and again."""
 
 T = TypeVar("T")
 
@@ -45,3 +56,17 @@ async def retried(
         reraise=True,
     )
     return await retrying(attempt)
+
+
+async def persistently(
+    attempt: Callable[[], Awaitable[T]], again: Callable[[BaseException], bool], deadline: float
+) -> T:
+    """Makes attempts, with pauses, while their errors say so, for ``deadline`` seconds; raises the last error."""
+    retrying = AsyncRetrying(
+        retry=retry_if_exception(again), stop=stop_after_delay(deadline), wait=wait_random(*PAUSE), reraise=True
+    )
+
+    async def once() -> T:  # tenacity awaits only what it knows to be a coroutine function, and a lambda is none
+        return await attempt()
+
+    return await retrying(once)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -16,27 +16,12 @@ from time import perf_counter
 
 import structlog
 
-from etl import (
-    book,
-    catalog,
-    guard,
-    ledger,
-    live,
-    memory,
-    proof,
-    ranges,
-    shard,
-    snapshot,
-    staging,
-    stream,
-    types,
-)
+from etl import book, catalog, guard, ledger, memory, shard, snapshot, staging, stream, survey
 from etl import publish as publishing
 from etl.catalog import Table
 from etl.errors import (
     EXPECTED,
     ConnectionFailed,
-    EtlError,
     RunEnded,
     RunFailed,
     SnapshotLost,
@@ -48,7 +33,6 @@ from etl.options import Options
 from etl.postgres import Pair, Target, close_source, connect_source, connect_target
 from etl.progress import Progress
 from etl.publish import Policy
-from etl.ranges import Split
 from etl.schedule import Schedule, together
 from etl.selection import Relation
 from etl.settings import Settings
@@ -237,8 +221,8 @@ class _Run:
         """Loads the tables, the largest first, with ``ETL_JOBS`` pairs of connections."""
         settings = self.settings
         async with self.turn:
-            tables = sorted(await self._describe(held), key=lambda table: table.bytes, reverse=True)
-            await self._say_drifted(tables)
+            tables = await survey.survey(settings, self.control, held, self.left)
+            await survey.say_drifted(self.control, tables)
             share = await memory.plan(self.control, settings.index_memory, settings.jobs)
             carried = await ledger.carried(self.control, list(self.live))
         self.progress.planned(tables)
@@ -250,30 +234,6 @@ class _Run:
             await together(self._load(loader, table) for table in tables)
         finally:
             await schedule.close()
-
-    async def _describe(self, held: Snapshot) -> list[Table]:
-        """Reads the catalog, of tables that the snapshot's holder has locked, and puts in what the options say."""
-        source = held.holder or await connect_source(self.settings.source, guard.application(self.settings.run_id))
-        options, locked = self.settings.options, nullcontext() if held.holder else snapshot.sharing(source, self.left)
-        try:
-            async with locked:
-                tables = options.apply(await catalog.tables(source, self.left))
-                await proof.prove(source, tables)
-                await types.ensure(source, self.control, tables)
-                if self.settings.publish != "table":  # its publishes would wait for the loads that go on, see horizon
-                    tables = await ranges.cut_all(source, tables, lambda table: options.of(table).split or Split())
-        finally:
-            if source is not held.holder:
-                await close_source(source)
-        if gone := {str(relation) for relation in self.left} - {str(table) for table in tables}:
-            raise EtlError(f"{', '.join(sorted(gone))} was dropped in the source while the run began; run again")
-        return tables
-
-    async def _say_drifted(self, tables: Sequence[Table]) -> None:
-        drifted = await live.drifted(self.control, {table.live: table.columns for table in tables})
-        for table in tables:
-            if table.live in drifted:
-                log.info("table.drifted", table=str(table), changes=str(drifted[table.live]))
 
     async def _load(self, loader: Loader, table: Table) -> None:
         """Loads one table; a failure is recorded and said, so that the others show theirs in the same night."""

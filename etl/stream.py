@@ -13,7 +13,6 @@ from psycopg import sql
 from etl.catalog import PageRange, Table
 from etl.postgres import Source, Target, text
 
-
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """mallopt's names, from glibc's malloc.h."""
 

@@ -37,8 +37,9 @@ class Staged:
 async def stage(target: Target, tables: Sequence[Relation], live_now: Sequence[Object]) -> Staged:
     """Makes all views that rest on the live tables, on their staging tables instead.
 
-    Takes the live tables, and what ``live.objects`` found of them just now. Raises CannotCarry naming every view that cannot be made on the new tables, and what else stands in the way;
-    ViewsChanged when a view was dropped while it was read.
+    Takes the live tables, and what ``live.objects`` found of them just now. Raises CannotCarry naming every view that
+    cannot be made on the new tables, and what else stands in the way; ViewsChanged when a view was dropped while it was
+    read.
     """
     found = live.views(live_now)
     in_staging = await live.objects(target, [staging.staging_name(table) for table in tables])

@@ -1,0 +1,50 @@
+"""What a run is to load: its tables, as the source's catalog has them and the options want them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+import structlog
+
+from etl import catalog, guard, live, proof, ranges, snapshot, types
+from etl.catalog import Table
+from etl.errors import EtlError
+from etl.postgres import Target, close_source, connect_source
+from etl.ranges import Split
+from etl.selection import Relation
+from etl.settings import Settings
+from etl.snapshot import Snapshot
+
+log = structlog.get_logger()
+
+
+async def survey(settings: Settings, control: Target, held: Snapshot, wanted: Sequence[Relation]) -> list[Table]:
+    """Describes the source's tables that are wanted, the largest first, and makes the target fit for their types.
+
+    The catalog is read while the tables are locked: by the snapshot's holder, or, where that is another process, by
+    this one. Raises EtlError for a table that is gone, and for what its options or its types make impossible.
+    """
+    options = settings.options
+    source = held.holder or await connect_source(settings.source, guard.application(settings.run_id))
+    try:
+        async with nullcontext() if held.holder else snapshot.sharing(source, wanted):
+            tables = options.apply(await catalog.tables(source, wanted))
+            await proof.prove(source, tables)
+            await types.ensure(source, control, tables)
+            if settings.publish != "table":  # its publishes would wait for the loads that go on, see horizon
+                tables = await ranges.cut_all(source, tables, lambda table: options.of(table).split or Split())
+    finally:
+        if source is not held.holder:
+            await close_source(source)
+    if gone := {str(relation) for relation in wanted} - {str(table) for table in tables}:
+        raise EtlError(f"{', '.join(sorted(gone))} was dropped in the source while the run began; run again")
+    return sorted(tables, key=lambda table: table.bytes, reverse=True)
+
+
+async def say_drifted(control: Target, tables: Sequence[Table]) -> None:
+    """Logs how the tables' columns differ from those of the live tables that they will replace."""
+    drifted = await live.drifted(control, {table.live: table.columns for table in tables})
+    for table in tables:
+        if table.live in drifted:
+            log.info("table.drifted", table=str(table), changes=str(drifted[table.live]))

@@ -1,0 +1,25 @@
+"""Watermarks: up to which id a table has been copied in batches."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from etl.book import execute, fetch, watermarks
+from etl.postgres import Target
+from etl.selection import Relation
+
+
+async def read(target: Target, table: Relation) -> int | None:
+    """Gives the id up to which a table has been copied in batches, or None."""
+    rows = await fetch(target, sa.select(watermarks.c.last_id).where(watermarks.c.table_name == str(table)))
+    return rows[0]["last_id"] if rows else None
+
+
+async def move(target: Target, table: Relation, last_id: int | None) -> None:
+    """Writes up to which id a table has been copied, in the caller's transaction."""
+    fresh = {"last_id": last_id, "updated_at": datetime.now(UTC)}
+    statement = insert(watermarks).values(table_name=str(table), **fresh)
+    await execute(target, statement.on_conflict_do_update(index_elements=["table_name"], set_=fresh))
