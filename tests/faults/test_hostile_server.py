@@ -117,9 +117,7 @@ class Peak(threading.Thread):
 @pytest.mark.parametrize(
     "answer", [hang_up, say_nothing, speak_http, speak_nonsense, flood, promise_a_gigabyte, lie_of_length]
 )
-def test_a_server_that_is_none_ends_in_a_clear_error(
-    databases: Databases, etl: Etl, answer: Answer, side: str
-) -> None:
+def test_a_server_that_is_none_ends_in_a_clear_error(databases: Databases, etl: Etl, answer: Answer, side: str) -> None:
     """Exit status 1, one line that names the database, no traceback, no more memory than a run takes."""
     with server(answer) as port:
         url = {f"ETL_{side.upper()}_URL": f"postgresql://postgres@127.0.0.1:{port}/shop?connect_timeout=3"}

@@ -1,4 +1,4 @@
-"""Names, comments, labels and definitions that were made to be taken for SQL, for markup, or for a terminal's orders."""
+"""Names, comments, labels and definitions made to be taken for SQL, for markup, or for a terminal's orders."""
 
 from __future__ import annotations
 

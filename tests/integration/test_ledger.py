@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+from etl import book, ledger
+from etl.postgres import connect_target
+from etl.selection import Relation
+from etl.url import DatabaseUrl
 from tests.harness import Databases, Etl
 
 
@@ -48,3 +52,19 @@ def test_a_run_needs_no_right_to_make_schemas_once_they_are_there(databases: Dat
     done = etl("run", TABLES="orders", ETL_REPORTING_URL=as_loader)
     databases.reporting.execute("DROP OWNED BY loader; DROP ROLE loader")
     assert (done.status, done.stderr) == (0, "")
+
+
+async def test_the_ledger_is_told_of_ten_thousand_tables_at_once(databases: Databases) -> None:
+    """A list of them in one statement is not deeper than the server's stack."""
+    target = await connect_target(DatabaseUrl.parse(databases.reporting.url, {}), "test")
+    tables = {Relation("public", f"t{number}"): Relation("public", f"t{number}") for number in range(10_000)}
+    try:
+        await book.prepare(target)
+        await ledger.open_run(target, "tonight", "run")
+        await ledger.plan(target, "tonight", tables)
+        await ledger.not_published(target, "tonight", "no", tables)
+    finally:
+        await target.close()
+    assert (
+        databases.reporting.value("SELECT count(*) FROM etl.loads WHERE status = 'failed' AND error = 'no'") == 10_000
+    )

@@ -1,6 +1,10 @@
-"""The memory of index builds: a total, shared out, and what is taken where nobody gives one."""
+"""Memory: that of index builds, a total shared out or taken where nobody gives one; and that of a stream's pieces."""
 
 from __future__ import annotations
+
+import platform
+import subprocess
+import sys
 
 import pytest
 
@@ -23,3 +27,25 @@ MB, GB = 1 << 10, 1 << 20
 def test_each_build_takes_its_share(total: int | None, own: int, buffers: int, jobs: int, each: int) -> None:
     """Never the server's maintenance_work_mem for each of many."""
     assert share(total, own, buffers, jobs) == each
+
+
+PIECES = """
+import resource
+from etl.stream import keep_buffers
+{keep}
+held = [bytes(200_000) for _ in range(4)]
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(1000):
+    held = [bytes(200_000 + n) for n in range(4)]
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt(3) is glibc's: run it on Debian, say")
+def test_a_streams_pieces_are_not_asked_of_the_system_again_and_again() -> None:
+    """The memory of one is the next one's: a tenth of the page faults at the most."""
+    faults = [
+        int(subprocess.run([sys.executable, "-c", PIECES.format(keep=keep)], check=True, capture_output=True).stdout)
+        for keep in ("", "keep_buffers()")
+    ]
+    assert faults[1] * 10 < faults[0]
