@@ -273,7 +273,7 @@ class _Run:
         self._finished(status)
         try:
             async with asyncio.timeout(seconds):
-                is_locked = not (self.control.closed or self.control.broken)
+                is_locked = await self._is_connected()
                 if not is_locked:
                     # The locks were lost with it, so another run may have taken the tables by now.
                     self.control = await _connect(settings)
@@ -286,6 +286,12 @@ class _Run:
                     await ledger.close_run(self.control, settings.run_id, status, reason)
         except (*EXPECTED, TimeoutError) as error:
             log.error("run.uncleared", error=f"{one_line(error)}; the next run will clear what this one left")
+
+    async def _is_connected(self) -> bool:
+        """Tells whether the control session lives: it may be dead, and nobody has asked it anything since."""
+        with suppress(*EXPECTED):
+            await self.control.execute(b"SELECT")
+        return not (self.control.closed or self.control.broken)
 
     async def _lost(self) -> list[Relation]:
         """Gives the live tables whose staging is of no use any more: all, but in a shard, which may be tried again."""

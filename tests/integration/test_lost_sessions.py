@@ -118,8 +118,9 @@ def test_a_run_that_lost_its_locks_leaves_alone_what_another_has_staged_since(ga
             until(lambda: "etl_staging_public.orders" in gated.staging_tables(), "orders is staged")
             kill_control(gated.reporting)
             assert etl("run", TABLES="orders", ETL_RUN_ID="second", ETL_PUBLISH="defer").status == 0
-        assert ended(process).status == 1
-    assert ledger(gated.reporting)[0] == "failed"
+        done = ended(process)
+    assert done.status == 1
+    assert ledger(gated.reporting)[0] == "failed", done
     assert gated.staging_tables() == ["etl_staging_public.orders"]
     done = etl("publish", "second")
     assert (done.status, done.stderr) == (0, "")
