@@ -14,7 +14,7 @@ from etl.selection import Relation
 log = structlog.get_logger()
 
 
-async def named(target: Target, tables: Sequence[Relation]) -> list[str]:
+async def described(target: Target, tables: Sequence[Relation]) -> list[str]:
     """Says who holds a lock on the live tables, the longest query first."""
     names = {"schemas": [table.schema for table in tables], "names": [table.name for table in tables]}
     cursor = await target.execute(target_query("blockers"), names)

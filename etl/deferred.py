@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from functools import partial
 
-from etl import book, guard, ledger, staging
+from etl import book, control, guard, ledger, staging
 from etl.errors import PublishFailed, RunEnded
-from etl.postgres import Target, connect_target
+from etl.postgres import Target
 from etl.publish import Policy, Published, publish, say
 from etl.selection import Relation, named
 from etl.settings import Settings
@@ -19,24 +19,21 @@ async def publish_run(settings: Settings, *, once: bool = False) -> Published:
     for. Raises PublishFailed when there is nothing to publish, when a load of the run failed or a planned one is
     missing, and when its loads are not of one snapshot; TableLocked while it still loads.
     """
-
-    def connect() -> Awaitable[Target]:
-        return connect_target(settings.target, guard.application(settings.run_id))
-
-    control = await connect()
+    session = await control.connect(settings)
     try:
-        if once and (tables := await _published(control, settings.run_id)):
+        if once and (tables := await _published(session, settings.run_id)):
             return Published(tables, 0, 0.0, 0.0)
-        await guard.lock(control, settings.run_id, list(await _staged(control, settings.run_id)))
-        staged = await _staged(control, settings.run_id)  # again: who had the locks may just have published it
-        await guard.refuse_too_many_locks(control, len(staged))
+        await guard.lock(session, settings.run_id, list(await _staged(session, settings.run_id)))
+        staged = await _staged(session, settings.run_id)  # again: who had the locks may just have published it
+        await guard.refuse_too_many_locks(session, len(staged))
+        policy = Policy.of(settings, staged)
         try:
-            done = await publish(control, settings.run_id, list(staged), Policy.of(settings, staged), connect)
+            done = await publish(session, settings.run_id, list(staged), policy, partial(control.connect, settings))
         except RunEnded:  # whoever aborted it could not drop what we had locked
-            await staging.drop(control, staged)
+            await staging.drop(session, staged)
             raise
     finally:
-        await control.close()
+        await session.close()
     say(done)
     return done
 

@@ -144,26 +144,19 @@ async def clear(control: Target, run_id: str, chosen: Sequence[Relation]) -> Non
         await ledger.not_published(control, dead, "never published; its run was killed", tables)
         await ledger.close_run(control, dead, "interrupted", f"killed; run {run_id} cleared up after it")
         log.warning("run.cleared", dead_run_id=dead)
-    ours = {(relation.schema, relation.name) for relation in chosen}
-    others = await ledger.known(control) - ours
+    others = await ledger.known(control) - {Relation(one.schema, one.name) for one in chosen}
     there = {(table.schema, table.name) for table in await staging.tables(control)}
-    left = {
-        (staging.schema_of(schema), name): Relation(schema, name)
-        for schema, name in others
-        if {(staging.schema_of(schema), name), (staging.aside_of(schema), name)} & there
-    }
-    cursor = await control.execute(target_query("lock_tables"), _names([Relation(*name) for name in left]))
-    free = {
-        (row["schema"], row["name"]): left[row["schema"], row["name"]]
-        for row in await cursor.fetchall()
-        if row["locked"]
-    }
+    left = [
+        table
+        for table in others
+        if {(staging.schema_of(table.schema), table.name), (staging.aside_of(table.schema), table.name)} & there
+    ]
+    free = [table for table in left if await try_lock(control, [table])]
     # looked at under the locks: a run that has let its own go by now may have left its tables for `etl publish`
-    waiting = {Relation(*name) for name in await ledger.deferred(control)}
-    dropped = [table for table in free.values() if table not in waiting]
+    dropped = set(free) - await ledger.deferred(control)
     await staging.drop(control, dropped)
     await staging.drop_aside(control, dropped)
-    await control.execute(target_query("unlock_tables"), _names([Relation(*name) for name in free]))
+    await unlock(control, free)
 
 
 async def _dead_runs(control: Target, run_id: str) -> list[str]:

@@ -16,9 +16,9 @@ from typing import Any
 import asyncpg
 import structlog
 
-from etl import book, catalog, guard, ledger, snapshot
+from etl import book, catalog, control, guard, ledger, snapshot
 from etl.errors import EXPECTED, RunEnded, SnapshotLost, one_line
-from etl.postgres import Target, close_source, connect_source, connect_target, source_query
+from etl.postgres import Target, close_source, connect_source, source_query
 from etl.retry import retried
 from etl.selection import Relation
 from etl.settings import Settings
@@ -33,9 +33,6 @@ ANSWER_SECONDS = 60.0
 RELEASE_SECONDS = 1.5
 """How long the look at the vacuum horizon may take; a snapshot is not held for the sake of a figure."""
 
-CLEANUP_SECONDS = 3.0
-"""How long a holder that is stopped may take to tell the ledger."""
-
 log = structlog.get_logger()
 
 
@@ -45,14 +42,14 @@ async def hold(settings: Settings) -> None:
     Raises SnapshotLost when the source's session is lost or the greatest age has come, RunEnded when the run was given
     up, TableLocked when another process holds a snapshot for it; the ledger then says that the run has failed.
     """
-    control = await connect_target(settings.target, guard.application(settings.run_id))
-    holding = _Holding(settings, control)
+    session = await control.connect(settings)
+    holding = _Holding(settings, session)
     try:
-        await guard.lock_snapshot(control, settings.run_id)
-        live = await _live(settings, control)
-        await book.prepare(control)
-        await ledger.join_run(control, settings.run_id, "defer")
-        await ledger.must_run(control, settings.run_id)
+        await guard.lock_snapshot(session, settings.run_id)
+        live = await _live(settings, session)
+        await book.prepare(session)
+        await ledger.join_run(session, settings.run_id, "defer")
+        await ledger.must_run(session, settings.run_id)
         try:
             await holding.whole(live)
         except asyncio.CancelledError:
@@ -65,11 +62,11 @@ async def hold(settings: Settings) -> None:
         await holding.control.close()
 
 
-async def _live(settings: Settings, control: Target) -> Mapping[Relation, Relation]:
+async def _live(settings: Settings, target: Target) -> Mapping[Relation, Relation]:
     """Finds the run's tables in the source; gives the source's tables by the live ones."""
     source = await connect_source(settings.source, guard.application(settings.run_id))
     try:
-        await guard.refuse_same_database(source, control, settings.source, settings.target)
+        await guard.refuse_same_database(source, target, settings.source, settings.target)
         return settings.options.live_names(settings.selection.resolve(await catalog.relations(source)))
     finally:
         await close_source(source)
@@ -151,7 +148,7 @@ class _Holding:
 
     async def _reconnect(self) -> None:
         if self.control.closed or self.control.broken:
-            self.control = await connect_target(self.settings.target, guard.application(self.settings.run_id))
+            self.control = await control.connect(self.settings)
             await guard.lock_snapshot(self.control, self.settings.run_id)
 
     async def _must_hold(self, held: Snapshot) -> None:
@@ -193,10 +190,9 @@ class _Holding:
     async def give_up(self, status: str, reason: str) -> None:
         """Tells the ledger, so that the shards fail clearly, on a new session where the old one is lost."""
         try:
-            async with asyncio.timeout(CLEANUP_SECONDS):
-                if self.control.closed or self.control.broken:
-                    application = guard.application(self.settings.run_id)
-                    self.control = await connect_target(self.settings.target, application)
+            async with asyncio.timeout(control.CLEARING_SECONDS[status]):
+                if not await control.lives(self.control):
+                    self.control = await control.connect(self.settings)
                 await ledger.close_run(self.control, self.settings.run_id, status, self.settings.redact(reason))
         except (*EXPECTED, TimeoutError) as error:
             log.error("run.uncleared", error=f"{one_line(error)}; `etl abort` ends the run")

@@ -221,22 +221,17 @@ async def published(target: Target, run_id: str, live: Iterable[Relation]) -> No
 
 async def not_published(target: Target, run_id: str, error: str, live: Iterable[Relation]) -> None:
     """Writes that what a run had staged, or not yet staged, of the live tables named was given up."""
-    await execute(
-        target,
-        sa.update(loads)
-        .where(loads.c.run_id == run_id, loads.c.status.in_(UNPUBLISHED), _arrive_as(live))
-        .values(status="failed", error=error),
-    )
+    await _fail(target, loads.c.run_id == run_id, live, error)
 
 
 async def supersede(target: Target, run_id: str, live: Iterable[Relation]) -> None:
     """Writes that ``run_id`` took over live tables that another run had staged and never published."""
-    await execute(
-        target,
-        sa.update(loads)
-        .where(loads.c.run_id != run_id, loads.c.status.in_(UNPUBLISHED), _arrive_as(live))
-        .values(status="failed", error=f"never published; run {run_id} took the table over"),
-    )
+    await _fail(target, loads.c.run_id != run_id, live, f"never published; run {run_id} took the table over")
+
+
+async def _fail(target: Target, whose: sa.ColumnElement[bool], live: Iterable[Relation], error: str) -> None:
+    failing = sa.update(loads).where(whose, loads.c.status.in_(UNPUBLISHED), _arrive_as(live))
+    await execute(target, failing.values(status="failed", error=error))
 
 
 async def close_run(target: Target, run_id: str, status: str, error: str | None = None) -> None:
@@ -263,20 +258,20 @@ async def running(target: Target) -> list[dict[str, Any]]:
     return await fetch(target, sa.select(runs).where(runs.c.status == "running", unfinished))
 
 
-async def deferred(target: Target) -> list[tuple[str, str]]:
-    """Gives schema and name of the tables that wait for ``etl publish``."""
+async def deferred(target: Target) -> set[Relation]:
+    """Gives the live tables that wait for ``etl publish``."""
     statement = (
         sa.select(loads.c.schema_name, loads.c.relation_name)
         .join(runs, runs.c.run_id == loads.c.run_id)
         .where(loads.c.status == "staged", runs.c.status == "running", runs.c.publish == "defer")
     )
-    return [(row["schema_name"], row["relation_name"]) for row in await fetch(target, statement)]
+    return {live_of(row) for row in await fetch(target, statement)}
 
 
-async def known(target: Target) -> set[tuple[str, str]]:
-    """Gives schema and name of every live table that any run was ever to load."""
+async def known(target: Target) -> set[Relation]:
+    """Gives every live table that any run was ever to load."""
     statement = sa.select(loads.c.schema_name, loads.c.relation_name).distinct()
-    return {(row["schema_name"], row["relation_name"]) for row in await fetch(target, statement)}
+    return {live_of(row) for row in await fetch(target, statement)}
 
 
 async def progress(target: Target, run_id: str) -> dict[str, Any] | None:

@@ -65,14 +65,13 @@ def redact(text: str, secrets: Sequence[str]) -> str:
 def printable(text: str) -> str:
     """Gives ``text`` with what would act on a terminal spelt out, such as a name that holds escape sequences.
 
-    Control characters, but for line ends, and those that turn the direction of writing round.
+    Control characters, line ends among them, which would make one message two; and those that turn writing round.
     """
     return "".join(repr(character)[1:-1] if _acts(character) else character for character in text)
 
 
 def _acts(character: str) -> bool:
-    is_control = unicodedata.category(character) in {"Cc", "Cs"} and character != "\n"
-    return is_control or unicodedata.bidirectional(character) in _TURNS
+    return unicodedata.category(character) in {"Cc", "Cs"} or unicodedata.bidirectional(character) in _TURNS
 
 
 def flush() -> None:

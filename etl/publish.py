@@ -238,7 +238,7 @@ class _Publish:
         except (psycopg.Error, ViewsChanged) as error:
             if not _is_blocked(error):
                 raise
-            who = "; ".join(await blockers.named(self.target, self.in_use) or ["sessions that are gone by now"])
+            who = "; ".join(await blockers.described(self.target, self.in_use) or ["sessions that are gone by now"])
             raise PublishBlocked(
                 f"the live tables were in use for {deadline:g} s, so nothing was published; held by {who}"
             ) from error
@@ -276,7 +276,7 @@ class _Publish:
             "publish.blocked",
             attempt=self.attempts,
             blocked_ms=round(blocked_ms, 1),
-            blockers=await blockers.named(self.target, self.in_use),
+            blockers=await blockers.described(self.target, self.in_use),
         )
 
 

@@ -1,7 +1,6 @@
 """One run: its tables staged from one snapshot of the source, then published in one transaction.
 
-The control session, on the target, lives as long as the run. It holds the run's table locks, writes the
-ledger and does the publish; if it is lost, the locks are lost, and so the run cannot publish any more.
+The control session (``control.py``) lives as long as the run; if it is lost, the run cannot publish any more.
 """
 
 from __future__ import annotations
@@ -16,33 +15,19 @@ from time import perf_counter
 
 import structlog
 
-from etl import book, catalog, guard, ledger, memory, shard, snapshot, staging, stream, survey
+from etl import control, guard, ledger, memory, shard, snapshot, staging, stream, survey
 from etl import publish as publishing
 from etl.catalog import Table
-from etl.errors import (
-    EXPECTED,
-    ConnectionFailed,
-    RunEnded,
-    RunFailed,
-    SnapshotLost,
-    one_line,
-)
+from etl.errors import EXPECTED, ConnectionFailed, RunEnded, RunFailed, SnapshotLost, one_line
 from etl.ledger import Load
 from etl.load import Loader
-from etl.options import Options
-from etl.postgres import Pair, Target, close_source, connect_source, connect_target
+from etl.postgres import Pair, Target
 from etl.progress import Progress
 from etl.publish import Policy
 from etl.schedule import Schedule, together
 from etl.selection import Relation
 from etl.settings import Settings
 from etl.snapshot import Snapshot
-
-STOPPING_SECONDS = 4.0
-"""How long a run that a signal stops may take to clear up; ECS and Docker send SIGKILL after 10 to 30 seconds."""
-
-CLEARING_SECONDS = 60.0
-"""How long a run that failed may take to clear up: nobody waits for it, and its servers may be what made it fail."""
 
 SNAPSHOTS = 3
 """How many snapshots a run takes at most, when the sessions that hold them are lost."""
@@ -79,43 +64,12 @@ async def run(settings: Settings, progress: Progress) -> Finished:
     Raises EtlError otherwise, with the ledger closed and the staging tables dropped.
     """
     stream.keep_buffers()
-    control = await _connect(settings)
+    session = await control.connect(settings)
     try:
-        chosen = await _prepare(settings, control)
-        return await _Run(settings, control, chosen, progress).whole()
+        chosen = await control.prepare(settings, session)
+        return await _Run(settings, session, chosen, progress).whole()
     finally:
-        await control.close()
-
-
-async def _connect(settings: Settings) -> Target:
-    """Opens a control session; what it writes into the ledger outlives a crash of the target."""
-    control = await connect_target(settings.target, guard.application(settings.run_id))
-    await control.execute("SET synchronous_commit = on")
-    return control
-
-
-async def _prepare(settings: Settings, control: Target) -> list[Relation]:
-    """Finds the run's tables in the source, and makes sure that nobody else loads them.
-
-    Raises ConfigurationError for unknown tables and for one database given twice, TableLocked otherwise.
-    """
-    source = await connect_source(settings.source, guard.application(settings.run_id))
-    try:
-        await guard.refuse_same_database(source, control, settings.source, settings.target)
-        chosen = settings.selection.resolve(await catalog.relations(source))
-        # A column that is not there is told before anything is touched; a shard looks beside the holder's locks.
-        if settings.options != Options() and settings.snapshot == "own":
-            settings.options.apply(await catalog.tables(source, chosen))
-        live = list(settings.options.live_names(chosen))
-    finally:
-        await close_source(source)
-    if settings.publish != "table":
-        await guard.refuse_too_many_locks(control, len(live))
-    await guard.lock(control, settings.run_id, live)
-    await book.prepare(control)
-    await guard.clear(control, settings.run_id, live)
-    await staging.create_schemas(control, {relation.schema for relation in live})
-    return chosen
+        await session.close()
 
 
 @dataclass(slots=True)
@@ -163,10 +117,10 @@ class _Run:
             await self._stage()
             return self._finished(await self._publish())
         except asyncio.CancelledError:
-            await self._give_up("interrupted", "stopped by a signal", STOPPING_SECONDS)
+            await self._give_up("interrupted", "stopped by a signal")
             raise
         except BaseException as error:
-            await self._give_up("failed", one_line(error), CLEARING_SECONDS)
+            await self._give_up("failed", one_line(error))
             raise
 
     async def _stage(self) -> None:
@@ -242,7 +196,13 @@ class _Run:
             if self.settings.publish == "table":
                 async with self.turn:
                     policy = Policy.of(self.settings, {table.live: table.relation})
-                    own = self.control, self.settings.run_id, [table.live], policy, partial(_connect, self.settings)
+                    own = (
+                        self.control,
+                        self.settings.run_id,
+                        [table.live],
+                        policy,
+                        partial(control.connect, self.settings),
+                    )
                     await publishing.publish(*own, closes_run=False)
         except (SnapshotLost, ConnectionFailed, RunEnded):
             raise  # no other table would fare better
@@ -263,20 +223,20 @@ class _Run:
             await ledger.close_run(self.control, self.settings.run_id, "published")
         else:
             policy = Policy.of(self.settings, self.live)
-            own = self.control, self.settings.run_id, list(self.live), policy, partial(_connect, self.settings)
+            own = self.control, self.settings.run_id, list(self.live), policy, partial(control.connect, self.settings)
             publishing.say(await publishing.publish(*own))
         return "published"
 
-    async def _give_up(self, status: str, reason: str, seconds: float) -> None:
+    async def _give_up(self, status: str, reason: str) -> None:
         """Drops what was staged and closes the run in the ledger, on a new session where the old one is lost."""
         settings, reason = self.settings, self.settings.redact(reason)
         self._finished(status)
         try:
-            async with asyncio.timeout(seconds):
-                is_locked = await self._is_connected()
+            async with asyncio.timeout(control.CLEARING_SECONDS[status]):
+                is_locked = await control.lives(self.control)
                 if not is_locked:
                     # The locks were lost with it, so another run may have taken the tables by now.
-                    self.control = await _connect(settings)
+                    self.control = await control.connect(settings)
                     await guard.clear(self.control, settings.run_id, [])
                 lost = await self._lost()
                 if is_locked:
@@ -286,12 +246,6 @@ class _Run:
                     await ledger.close_run(self.control, settings.run_id, status, reason)
         except (*EXPECTED, TimeoutError) as error:
             log.error("run.uncleared", error=f"{one_line(error)}; the next run will clear what this one left")
-
-    async def _is_connected(self) -> bool:
-        """Tells whether the control session lives: it may be dead, and nobody has asked it anything since."""
-        with suppress(*EXPECTED):
-            await self.control.execute(b"SELECT")
-        return not (self.control.closed or self.control.broken)
 
     async def _lost(self) -> list[Relation]:
         """Gives the live tables whose staging is of no use any more: all, but in a shard, which may be tried again."""

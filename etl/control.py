@@ -1,0 +1,57 @@
+"""The control session of a run or of a snapshot's holder, on the target, which lives as long as they do.
+
+It holds the run's table locks, writes the ledger and does the publish; if it is lost, the locks are lost with it.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from etl import book, catalog, guard, staging
+from etl.errors import EXPECTED
+from etl.options import Options
+from etl.postgres import Target, close_source, connect_source, connect_target
+from etl.selection import Relation
+from etl.settings import Settings
+
+CLEARING_SECONDS = {"interrupted": 4.0, "failed": 60.0}
+"""How long clearing up may take, by the ledger's status. Who sent SIGTERM sends SIGKILL after 10 to 30 s (Docker, ECS);
+nobody waits for a run that failed, and its servers, short of time, may be what made it fail."""
+
+
+async def connect(settings: Settings) -> Target:
+    """Opens a control session; what it writes into the ledger outlives a crash of the target."""
+    control = await connect_target(settings.target, guard.application(settings.run_id))
+    await control.execute("SET synchronous_commit = on")
+    return control
+
+
+async def lives(control: Target) -> bool:
+    """Tells whether a control session, and so its locks, are still there: it may be dead and not have heard of it."""
+    with suppress(*EXPECTED):
+        await control.execute(b"SELECT")
+    return not (control.closed or control.broken)
+
+
+async def prepare(settings: Settings, control: Target) -> list[Relation]:
+    """Finds the run's tables in the source, and makes sure that nobody else loads them.
+
+    Raises ConfigurationError for unknown tables and for one database given twice, TableLocked otherwise.
+    """
+    source = await connect_source(settings.source, guard.application(settings.run_id))
+    try:
+        await guard.refuse_same_database(source, control, settings.source, settings.target)
+        chosen = settings.selection.resolve(await catalog.relations(source))
+        # A column that is not there is told before anything is touched; a shard looks beside the holder's locks.
+        if settings.options != Options() and settings.snapshot == "own":
+            settings.options.apply(await catalog.tables(source, chosen))
+        live = list(settings.options.live_names(chosen))
+    finally:
+        await close_source(source)
+    if settings.publish != "table":
+        await guard.refuse_too_many_locks(control, len(live))
+    await guard.lock(control, settings.run_id, live)
+    await book.prepare(control)
+    await guard.clear(control, settings.run_id, live)
+    await staging.create_schemas(control, {relation.schema for relation in live})
+    return chosen
