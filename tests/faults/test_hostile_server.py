@@ -1,4 +1,4 @@
-"""A source that is no PostgreSQL, or one that means harm: a clear error, soon, and within bounded memory."""
+"""A server that is no PostgreSQL, or one that means harm: a clear error, soon, and within bounded memory."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ import pytest
 from tests.harness import Databases, Etl
 from tests.situations import ended
 
+SIDES = ("operational", "reporting")
+
 MEMORY = 300 << 20
 """Bytes of resident memory that a run may take, whatever it is sent; in peace it takes 75 MB."""
-
-SIDES = ("operational", "reporting")
 
 SECONDS = 60.0
 """Until it must have given up."""
 
 AUTHENTICATED = b"R" + struct.pack("!ii", 8, 0)
-READY = b"Z" + struct.pack("!ic", 5, b"I")
 
 
 def hang_up(_client: socket.socket) -> None:
@@ -59,7 +58,7 @@ def flood(client: socket.socket) -> None:
         client.sendall(notice * 64)
 
 
-def promise_a_gigabyte(client: socket.socket) -> None:
+def promise_two_gigabytes(client: socket.socket) -> None:
     """Authenticates, and sends one message of 2 GB."""
     client.recv(65536)
     client.sendall(AUTHENTICATED + b"S" + struct.pack("!i", 2**31 - 1))
@@ -120,7 +119,7 @@ ANSWERS = [hang_up, say_nothing, speak_http, speak_nonsense, flood, lie_of_lengt
 
 
 # Not yet: a source that sends one message of 2 GB. asyncpg takes it all in, past the timeout of the connection.
-@pytest.mark.parametrize(("answer", "side"), [*product(ANSWERS, SIDES), (promise_a_gigabyte, "reporting")])
+@pytest.mark.parametrize(("answer", "side"), [*product(ANSWERS, SIDES), (promise_two_gigabytes, "reporting")])
 def test_a_server_that_is_none_ends_in_a_clear_error(databases: Databases, etl: Etl, answer: Answer, side: str) -> None:
     """Exit status 1, one line that names the database, no traceback, no more memory than a run takes."""
     with server(answer) as port:
