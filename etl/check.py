@@ -9,7 +9,16 @@ from typing import Any, TypeVar
 from etl import carry, catalog, guard, live, proof, staging
 from etl.catalog import Table
 from etl.errors import EtlError
-from etl.postgres import Source, Target, close_source, connect_source, connect_target, source_query, target_query
+from etl.postgres import (
+    LOCK_TIMEOUT,
+    Source,
+    Target,
+    close_source,
+    connect_source,
+    connect_target,
+    source_query,
+    target_query,
+)
 from etl.settings import Settings
 
 _C = TypeVar("_C")
@@ -31,7 +40,9 @@ async def check(settings: Settings) -> list[Finding]:
     """
     findings: list[Finding] = []
     source = await _connected(connect_source(settings.source, guard.application("check")), "source", findings)
-    target = await _connected(connect_target(settings.target, guard.application("check")), "target", findings)
+    target = await _connected(
+        connect_target(settings.target, guard.application("check"), lock_timeout=LOCK_TIMEOUT), "target", findings
+    )
     findings = [replace(one, text=settings.redact(one.text)) for one in findings]
     try:
         if source is not None and target is not None:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
+from typing import TypeVar
 
 import psycopg
 import structlog
@@ -41,6 +42,8 @@ _BLOCKED = {"55P03", "57014", "40P01", "2BP01"}
 _READ_WHILE_DROPPED = "XX000"
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,22 +156,25 @@ class _Publish:
 
     async def until(self, deadline: float) -> None:
         """Publishes, trying again for ``deadline`` seconds while others are in the way."""
+        # also where no reader waits behind us: to read a view's definition asks for a lock on its tables
+        await self.target.execute(f"SET lock_timeout = '{max(deadline, 1):g}s'".encode())
         if unfrozen := await self.unfrozen():
             await self._flush()  # VACUUM marks no page all-visible while a commit near its rows' is not durable yet
             await horizon.wait(self.target, unfrozen, deadline)
+        staged = self.staged
         try:
-            if (staged := self.staged) is None:
-                staged = self.staged = await persistently(self._stage, _is_changing, deadline)
+            if staged is None:
+                staged = self.staged = await self._retried(self._stage, _is_changing, deadline)
             await staging.drop_aside(self.target, self.swapped)  # as far as a killed run has left them
             await self._flush()
             async with self.target.transaction():
-                settings = f"SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '{max(deadline, 1):g}s'"
-                await self.target.execute(settings.encode())
+                await self.target.execute(b"SET LOCAL synchronous_commit = on")
                 await self._check_staging(self.tables)
                 for table in self.in_place:
                     await inplace.replace(self.target, table)
                 self.alone = await inplace.refresh(self.target, self.in_place, _ready(staged))
-                await self._retried(deadline)
+                # each try is a savepoint, so that the rows in place are replaced once
+                await self._retried(self._attempt, _is_blocked, deadline)
                 began = perf_counter()
             self.blocked_ms += (perf_counter() - began) * 1000
             await self._drop_old()
@@ -231,10 +237,12 @@ class _Publish:
             # only a transaction that has written WAL flushes, an id alone is not enough
             await self.target.execute(b"SELECT pg_catalog.pg_logical_emit_message(true, 'nightly-etl', '')")
 
-    async def _retried(self, deadline: float) -> None:
-        """Tries to swap until it succeeds; each try is a savepoint, so that the rows in place are replaced once."""
+    async def _retried(
+        self, step: Callable[[], Awaitable[T]], again: Callable[[BaseException], bool], deadline: float
+    ) -> T:
+        """Does a step, until others are no longer in its way; raises PublishBlocked, which names them, if they stay."""
         try:
-            await persistently(self._attempt, _is_blocked, deadline)
+            return await persistently(step, again, deadline)
         except (psycopg.Error, ViewsChanged) as error:
             if not _is_blocked(error):
                 raise

@@ -106,14 +106,8 @@ class _Run:
 
     async def whole(self) -> Finished:
         """Stages and publishes; whatever goes wrong, the ledger says so and nothing half done stays in staging."""
-        settings = self.settings
-        if self.is_shard:
-            await ledger.join_run(self.control, settings.run_id, settings.publish)
-        else:
-            await ledger.open_run(self.control, settings.run_id, settings.publish)
-            await ledger.plan(self.control, settings.run_id, self.live, settings.shard)
-        log.info("run.started", tables=len(self.chosen), jobs=settings.jobs, publish=settings.publish)
         try:
+            await self._open()
             await self._stage()
             return self._finished(await self._publish())
         except asyncio.CancelledError:
@@ -122,6 +116,16 @@ class _Run:
         except BaseException as error:
             await self._give_up("failed", one_line(error))
             raise
+
+    async def _open(self) -> None:
+        """Writes into the ledger what is about to be done."""
+        settings = self.settings
+        if self.is_shard:
+            await ledger.join_run(self.control, settings.run_id, settings.publish)
+        else:
+            await ledger.open_run(self.control, settings.run_id, settings.publish)
+            await ledger.plan(self.control, settings.run_id, self.live, settings.shard)
+        log.info("run.started", tables=len(self.chosen), jobs=settings.jobs, publish=settings.publish)
 
     async def _stage(self) -> None:
         """Stages all tables, from another snapshot if the first is lost; raises RunFailed when a load failed."""
@@ -241,6 +245,7 @@ class _Run:
                 lost = await self._lost()
                 if is_locked:
                     await staging.drop(self.control, lost)
+                    await staging.drop_aside(self.control, lost)  # where the publish was done, and its end was not
                 await ledger.not_published(self.control, settings.run_id, reason, lost)
                 if not self.is_shard:
                     await ledger.close_run(self.control, settings.run_id, status, reason)
