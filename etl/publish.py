@@ -240,10 +240,13 @@ class _Publish:
     async def _retried(
         self, step: Callable[[], Awaitable[T]], again: Callable[[BaseException], bool], deadline: float
     ) -> T:
-        """Does a step, until others are no longer in its way; raises PublishBlocked, which names them, if they stay."""
+        """Does a step, until others are no longer in its way; raises PublishBlocked, which names them, if they stay.
+
+        Who changes views all the time holds nothing when looked at, so ViewsChanged stays what it is.
+        """
         try:
             return await persistently(step, again, deadline)
-        except (psycopg.Error, ViewsChanged) as error:
+        except psycopg.Error as error:
             if not _is_blocked(error):
                 raise
             who = "; ".join(await blockers.described(self.target, self.in_use) or ["sessions that are gone by now"])
