@@ -83,11 +83,16 @@ def small_disk(night: Night) -> Iterator[None]:
         owner = database.server.data.stat()
         os.chown(space, owner.st_uid, owner.st_gid)
         database.execute(f"CREATE TABLESPACE small LOCATION '{space}'")
-        database.execute("ALTER ROLE postgres SET default_tablespace = small")
+        # for all of the server, because a role's setting does not reach the writers that are connected by now
+        database.server.psql("ALTER SYSTEM SET default_tablespace = small")
+        database.server.psql("SELECT pg_reload_conf()")
+        until(lambda: database.value("SHOW default_tablespace") == "small", "the small disk is used")
         try:
             yield
         finally:
-            database.execute("ALTER ROLE postgres RESET default_tablespace")
+            database.server.psql("ALTER SYSTEM RESET default_tablespace")
+            database.server.psql("SELECT pg_reload_conf()")
+            until(lambda: database.value("SHOW default_tablespace") == "", "the small disk is used no more")
             database.execute("DROP TABLESPACE small")
     finally:
         subprocess.run(["umount", "-l", folder], check=True)
@@ -116,8 +121,8 @@ SURROUNDINGS = (
     Surrounding(target_full, "catalog", TOO_MANY),
     Surrounding(live_table_locked, "catalog", r"the live table public\.orders was locked for over 30s"),
     Surrounding(live_table_locked, "record the load", "the live tables were in use for 1 s.*held by pid"),
-    Surrounding(small_disk, "open the ledger", "could not extend file .*No space left on device"),
-    Surrounding(small_disk, "join the snapshot", "could not extend file .*No space left on device"),
+    Surrounding(small_disk, "open the ledger", "could not extend file .*(No space left on device|Check free disk space)"),
+    Surrounding(small_disk, "join the snapshot", "could not extend file .*(No space left on device|Check free disk space)"),
 )
 
 
