@@ -109,6 +109,7 @@ class Surrounding:
 
 
 READ_ONLY = "cannot execute .* in a read-only transaction"
+NO_SPACE = "could not extend file .*(No space left on device|Check free disk space)"
 TOO_MANY = r"(operational|reporting) database \S+ cannot be reached: .*too many clients already"
 
 SURROUNDINGS = (
@@ -121,8 +122,8 @@ SURROUNDINGS = (
     Surrounding(target_full, "catalog", TOO_MANY),
     Surrounding(live_table_locked, "catalog", r"the live table public\.orders was locked for over 30s"),
     Surrounding(live_table_locked, "record the load", "the live tables were in use for 1 s.*held by pid"),
-    Surrounding(small_disk, "open the ledger", "could not extend file .*(No space left on device|Check free disk space)"),
-    Surrounding(small_disk, "join the snapshot", "could not extend file .*(No space left on device|Check free disk space)"),
+    Surrounding(small_disk, "open the ledger", NO_SPACE),
+    Surrounding(small_disk, "join the snapshot", NO_SPACE),
 )
 
 
