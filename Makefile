@@ -9,7 +9,7 @@ RUN := $(UV) run --no-sync
 
 IMAGE ?= nightly-etl
 
-.PHONY: help setup demo test test-faults test-crashes test-infra check-infra deploy check bench bench-full image sbom zips picture format clean
+.PHONY: help setup demo test test-faults test-crashes test-load test-infra check-infra deploy check bench bench-full image sbom zips picture format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -24,14 +24,17 @@ setup: $(filter .uv/bin/uv,$(UV)) ## Make the environment, as uv.lock has it
 demo: setup ## Copy a shop from one embedded server to another and prove it (KEEP=1 leaves the servers up)
 	@$(RUN) python -m demo $(if $(KEEP),--keep)
 
-test: setup ## Run every test but the faults
-	$(RUN) pytest --numprocesses 2 --dist loadgroup --cov --cov-report term --ignore tests/faults $(ARGS)
+test: setup ## Run every test but the faults and the load
+	$(RUN) pytest --numprocesses 2 --dist loadgroup --cov --cov-report term --ignore tests/faults --ignore tests/load $(ARGS)
 
 test-faults: setup ## Inject every fault at every stage of a run, and say how many combinations ran
 	$(RUN) pytest --numprocesses 2 --dist loadgroup tests/faults $(ARGS)
 
 test-crashes: setup ## Kill a run at 200 random moments (ETL_CRASH_SEED=… replays them)
 	ETL_CRASHES=$${ETL_CRASHES:-200} $(RUN) pytest -s tests/faults/test_crashes.py $(ARGS)
+
+test-load: setup ## Crowds: 200 readers, 10,000 tables, 500 rivals, and half an hour of runs (ETL_SOAK_MINUTES)
+	$(RUN) pytest -s tests/load $(ARGS)
 
 test-infra: setup check-infra ## Apply the infrastructure's examples in moto, run them, destroy them (minutes)
 	$(RUN) pytest -m deploys tests/infra $(ARGS)

@@ -5,10 +5,12 @@ Nothing here sleeps for luck: each wait polls for its condition and fails with t
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from psycopg import sql
 
@@ -30,6 +32,25 @@ def ended(process: subprocess.Popen[str], seconds: float = TIMEOUT) -> Done:
     """Waits for a started ``etl`` to end by itself."""
     stdout, stderr = process.communicate(timeout=seconds)
     return Done(process.returncode, stdout, stderr)
+
+
+def peak_of(process: subprocess.Popen[str]) -> int:
+    """Waits for a process; gives the most memory that it ever had, in bytes.
+
+    Its output must fit in the pipe, or be read meanwhile.
+
+    Read from the kernel's VmHWM while it lives: wait4()'s ru_maxrss is never less than what the parent, which is
+    pytest, once had, for exec() takes that over (a child of one that had 700 MB says 700 MB, and be it ``true``).
+    """
+    peak = 0
+    while process.poll() is None:
+        with suppress(FileNotFoundError):
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            # one that has ended has none, until it is waited for
+            if found := re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE):
+                peak = max(peak, int(found[1]) * 1024)
+        time.sleep(0.02)
+    return peak
 
 
 @contextmanager

@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
-import time
-from pathlib import Path
-
 import pytest
 
 from tests.harness import Databases, Etl
+from tests.situations import peak_of
 
 SIZE = 200_000_000
 MIB = 1 << 20
 
 # The hash is of all bytes, so that no one has to move them to compare them.
 DIGEST = "SELECT id, octet_length(v), md5(v::{}) FROM big ORDER BY id"
-
-
-def peak_of(process: subprocess.Popen[str]) -> int:
-    """Waits for a process; gives the most memory that it ever had, in bytes. Its output must fit in a pipe.
-
-    Read from the kernel's VmHWM while it lives: wait4()'s ru_maxrss is never less than what the parent, which is
-    pytest, once had, for exec() takes that over (a child of one that had 700 MB says 700 MB, and be it ``true``).
-    """
-    peak = 0
-    while process.poll() is None:
-        # an ended process that nobody has waited for yet has a status, and no memory in it
-        if found := re.search(r"^VmHWM:\s+(\d+) kB$", Path(f"/proc/{process.pid}/status").read_text(), re.MULTILINE):
-            peak = max(peak, int(found[1]) * 1024)
-        time.sleep(0.02)
-    return peak
 
 
 @pytest.mark.parametrize(

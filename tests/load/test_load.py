@@ -1,0 +1,122 @@
+"""Load: readers and a writer by the hundred, ten thousand tables, and five hundred runs that want the same table."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import pytest
+
+from demo.embedded import FAST, Server
+from tests.harness import TIMEOUT, Database, Databases, Done, Etl
+from tests.integration.test_consistency import ONE_STATEMENT, TABLES, Reader, pgbench
+from tests.integration.test_readers import readers
+from tests.situations import ended, locked, peak_of, until, waiting
+
+READERS = 200
+RUNS = 20
+MANY = int(os.environ.get("ETL_LOAD_TABLES", "10000"))
+RIVALS = int(os.environ.get("ETL_LOAD_RIVALS", "500"))
+
+SETTINGS = FAST | {"max_connections": "1200", "max_locks_per_transaction": "256"}
+
+MEMORY = 250_000_000
+"""Bytes that a run of 10,000 tables may have: it knows each table's columns and indexes."""
+
+
+@pytest.fixture
+def large() -> Iterator[Databases]:
+    """Two servers with room for a crowd."""
+    with ExitStack() as stack:
+        both = []
+        for _ in range(2):
+            server = Server.start(settings=SETTINGS)
+            stack.callback(server.remove)
+            both.append(Database(server, "postgres"))
+        yield Databases(*both)
+
+
+@pytest.fixture
+def etl(large: Databases) -> Etl:
+    """``etl``, with these two in the environment."""
+    return Etl(large.environment)
+
+
+def test_200_readers_and_a_writer_go_on_through_20_runs(large: Databases, etl: Etl) -> None:
+    """No reader gets an error, none sees two instants at once, and every run succeeds."""
+    program = large.operational.server.bin / "pgbench"
+    subprocess.run([program, "--initialize", "--quiet", large.operational.url], check=True, capture_output=True)
+    with pgbench(large.operational):
+        assert etl("run", TABLES=TABLES).status == 0
+        crowd = "\\set t random(1, 10)\nSELECT tbalance FROM pgbench_tellers WHERE tid = :t;\n"
+        with (
+            readers(large.reporting, crowd, clients=READERS, rate=400) as seen,
+            Reader(large.reporting, ONE_STATEMENT) as sums,
+        ):
+            for _ in range(RUNS):
+                done = etl("run", TABLES=TABLES)
+                assert (done.status, done.stderr) == (0, "")
+    assert "error" not in seen.errors.lower()
+    assert (sums.error, sums.mixtures) == (None, [])
+    assert len(set(sums.seen)) >= RUNS, "the reader saw the publishes go by"
+    print(f"\n{READERS} readers, {len(seen.milliseconds)} reads, the longest {max(seen.milliseconds):.0f} ms")
+    assert large.staging_tables() == []
+
+
+def test_ten_thousand_tables_come_twice(large: Databases, etl: Etl) -> None:
+    """On an empty target, and over the live ones; all at once for readers, with bounded memory."""
+    with large.operational.connect() as session:
+        for first in range(0, MANY, 500):  # a transaction has locks for so many
+            session.execute(
+                f"DO $$ BEGIN FOR i IN {first + 1}..{min(first + 500, MANY)} LOOP EXECUTE format("
+                "'CREATE TABLE t%s (id int PRIMARY KEY, note text); INSERT INTO t%1$s VALUES (1, ''one'')', i);"
+                " END LOOP; END $$".encode()
+            )
+    for night in (1, 2):
+        began = time.monotonic()
+        # its output is more than a pipe holds
+        with etl.started("run", TABLES="t*", ETL_RUN_ID=f"night-{night}") as process, ThreadPoolExecutor(1) as beside:
+            output = beside.submit(process.communicate)
+            peak = peak_of(process)
+            done = Done(process.returncode, *output.result())
+        assert (done.status, done.stderr) == (0, "")
+        print(f"\nnight {night}: {MANY} tables in {time.monotonic() - began:.0f} s, peak {peak / 1e6:.0f} MB")
+        assert peak < MEMORY
+    assert large.reporting.value("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == MANY
+    assert large.reporting.rows("SELECT status, count(*) FROM etl.loads GROUP BY 1") == [("published", 2 * MANY)]
+    assert large.staging_tables() == []
+
+
+def test_of_500_runs_of_one_table_one_wins(large: Databases, etl: Etl) -> None:
+    """The others say which run holds it, and leave nothing behind; the winner copies."""
+    large.operational.execute("CREATE TABLE orders (id int); INSERT INTO orders VALUES (1)")
+    assert etl("run", TABLES="orders").status == 0
+    large.operational.execute("INSERT INTO orders VALUES (2)")
+    with ExitStack() as stack:
+        winner = stack.enter_context(etl.started("run", TABLES="orders", ETL_RUN_ID="winner"))
+        with locked(large.operational, "orders"):
+            until(lambda: waiting(large.operational, "LOCK TABLE"), "one has the table", TIMEOUT)
+            losers = _rivals(etl)
+        done = ended(winner)
+    assert (done.status, done.stderr) == (0, "")
+    assert Counter(one.status for one in losers) == {1: RIVALS - 1}
+    assert all("public.orders is being loaded by run winner" in one.stderr for one in losers), losers[0].stderr
+    assert large.reporting.value("SELECT count(*) FROM orders") == 2
+    assert large.staging_tables() == []
+    left = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'nightly-etl%'"
+    until(lambda: (large.operational.value(left), large.reporting.value(left)) == (0, 0), "no session is left")
+
+
+def _rivals(etl: Etl) -> list[Done]:
+    """Starts all of them before it waits for any."""
+    with ExitStack() as stack:
+        started = [
+            stack.enter_context(etl.started("run", TABLES="orders", ETL_RUN_ID=f"rival-{number}"))
+            for number in range(1, RIVALS)
+        ]
+        return [ended(process, seconds=600) for process in started]
