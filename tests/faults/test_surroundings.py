@@ -18,6 +18,7 @@ import pytest
 from tests.faults.breaker import Stage
 from tests.faults.night import SHOP, Night, assert_whole
 from tests.faults.test_stages import STAGES
+from tests.harness import Database
 from tests.situations import ended, locked, until, waiting
 
 BEFORE_THE_LOCKS = Stage("lock the source's tables", "operational", "^LOCK TABLE")
@@ -93,10 +94,18 @@ def small_disk(night: Night) -> Iterator[None]:
             database.server.psql("ALTER SYSTEM RESET default_tablespace")
             database.server.psql("SELECT pg_reload_conf()")
             until(lambda: database.value("SHOW default_tablespace") == "", "the small disk is used no more")
-            database.execute("DROP TABLESPACE small")
+            until(lambda: _dropped(database), "what was in the small tablespace is rolled back")
     finally:
         subprocess.run(["umount", "-l", folder], check=True)
         folder.rmdir()
+
+
+def _dropped(database: Database) -> bool:
+    try:
+        database.execute("DROP TABLESPACE small")
+    except psycopg.errors.ObjectNotInPrerequisiteState:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
