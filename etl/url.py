@@ -194,6 +194,8 @@ def _parse(text: str) -> dict[str, str]:
         if option := re.search(r'invalid URI query parameter: "(\w+)"', str(error)):
             raise UrlError(f"has an option that libpq does not know, {option[1]}; leave it out") from None
         raise UrlError(f"cannot be read as a libpq URL; {_ENCODE}") from None
+    except UnicodeError:  # it would quote the byte, which may be the password's
+        raise UrlError(f"is not UTF-8 text; {_ENCODE}") from None
     return {key: str(value) for key, value in parameters.items() if value is not None}
 
 
@@ -209,6 +211,8 @@ def _validate(parameters: Mapping[str, str]) -> None:
     for key, value in parameters.items():
         if "\0" in value:
             raise UrlError(f"has a zero byte in its {key}, which PostgreSQL cannot take", key)
+        if any("\ud800" <= character <= "\udfff" for character in value):  # what Python makes of other bytes
+            raise UrlError(f"has bytes in its {key} that are not UTF-8 text; write it in UTF-8", key)
     for key, refused in _UNSUPPORTED.items():
         if key in parameters and parameters[key] == (refused or parameters[key]):
             option = f"{key}={refused}" if refused else key

@@ -93,5 +93,5 @@ def _character(character: str) -> str:
 
 def _units(character: str) -> list[bytes]:
     """Gives a character as JavaScript counts it, in units of 16 bits."""
-    encoded = character.encode("utf-16-be")
+    encoded = character.encode("utf-16-be", "surrogatepass")
     return [encoded[at : at + 2] for at in range(0, len(encoded), 2)]

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -43,11 +44,13 @@ def handler(event: Mapping[str, Any] | None, context: object) -> dict[str, Any]:
     return {"name": start.name, "started": _start(os.environ["STATE_MACHINE_ARN"], start)}
 
 
-def start_of(event: Mapping[str, Any], now: datetime, zone: ZoneInfo) -> Start:
+def start_of(event: object, now: datetime, zone: ZoneInfo) -> Start:
     """Gives what to start for an event. Raises BadInput, in one line that names the field."""
+    if not isinstance(event, Mapping):
+        raise BadInput('the event: give an object: {"run_date": "2026-11-22"}, or {}')
     scheduled = event.get("detail-type") == "Scheduled Event"
     given = {} if scheduled else dict(event)
-    moment = datetime.fromisoformat(event["time"]) if scheduled else now
+    moment = _scheduled(event.get("time")) if scheduled else now
     if unknown := sorted(set(given) - _KNOWN):
         raise BadInput(f"{unknown[0]}: not known; give any of {', '.join(sorted(_KNOWN))}")
     run_date = _date(given.get("run_date"), moment, zone)
@@ -59,6 +62,13 @@ def start_of(event: Mapping[str, Any], now: datetime, zone: ZoneInfo) -> Start:
     name = run_date if rerun is None else f"{run_date}-{rerun}"
     passed_on = {key: given[key] for key in _PASSED_ON if given.get(key) is not None}
     return Start(name, {"run_date": run_date, **passed_on})
+
+
+def _scheduled(text: object) -> datetime:
+    if isinstance(text, str):
+        with suppress(ValueError):
+            return datetime.fromisoformat(text)
+    raise BadInput(f"time: {text!r} is no moment; EventBridge gives one as 2026-11-22T01:00:00Z")
 
 
 def _date(text: object, moment: datetime, zone: ZoneInfo) -> str:

@@ -279,6 +279,11 @@ def test_what_the_console_reads_is_what_was_meant(detail: dict[str, Any]) -> Non
     assert _read(jsurl(detail)) == detail
 
 
+def test_half_a_character_is_kept_for_the_console() -> None:
+    """JSON may hold one half of a pair, cut by whoever wrote the error."""
+    assert jsurl({"a": "\ud83d"}) == "~(a~'**d83d)"
+
+
 def _read(text: str) -> Any:
     """Reads JSURL (github.com/Sage/jsurl), which the console uses: ``~'`` a string, ``~(`` an object or a list."""
     value, rest = _read_value(text)

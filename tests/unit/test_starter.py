@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -60,9 +59,13 @@ def test_shards_and_concurrency_are_passed_on() -> None:
         ({"max_concurrency": -1}, "max_concurrency"),
         ({"max_concurrency": "3"}, "max_concurrency"),
         ({"shard": 5}, "shard"),
+        ({"detail-type": "Scheduled Event"}, "time"),
+        ({"detail-type": "Scheduled Event", "time": "soon"}, "time"),
+        ([], "the event"),
+        ("2026-11-22", "the event"),
     ],
 )
-def test_bad_input_is_one_line_that_names_the_field(event: dict[str, Any], field: str) -> None:
+def test_bad_input_is_one_line_that_names_the_field(event: object, field: str) -> None:
     """Nothing is started for what nobody can have meant."""
     with pytest.raises(BadInput, match=f"^{field}: ") as caught:
         start_of(event, LATE, BERLIN)

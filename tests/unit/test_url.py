@@ -126,6 +126,15 @@ def test_an_unescaped_password_is_refused_without_quoting_it(head: str, hole: st
     assert "percent-encode" in said
 
 
+def test_bytes_that_are_no_utf_8_are_refused_and_not_shown() -> None:
+    """Percent-encoded in a URL, as they are in it, or in a part: as the environment gives them to Python."""
+    for text in (f"postgresql://etl:%ff{CANARY}@db/shop", f"postgresql://etl:\udcff{CANARY}@db/shop"):
+        said = told(text)
+        assert said.startswith("is not UTF-8 text; percent-encode ")
+        assert CANARY not in said
+    assert told("", dbname="shop", password="a\udcff").startswith("has bytes in its password that are not UTF-8 text")
+
+
 def test_a_zero_byte_is_refused() -> None:
     """PostgreSQL's protocol ends a string there, so half a password would be sent."""
     assert told("", dbname="shop", password="a\0b") == "has a zero byte in its password, which PostgreSQL cannot take"
