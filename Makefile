@@ -54,6 +54,7 @@ check: setup ## Lint, types, import rules, formatting
 	$(RUN) mypy
 	$(RUN) lint-imports
 	$(RUN) python -m statemachine.picture --check
+	$(RUN) zizmor --offline --quiet .github
 
 bench: setup ## Measure a tenth of the rows beside its peers, in minutes (ARGS="--only a": one piece of work)
 	$(RUN) python -m benchmarks $(ARGS)

@@ -95,6 +95,8 @@ def test_the_image_holds_no_secret(image: Image) -> None:
     assert _found_in(image, "pg_export_snapshot"), "the search itself finds nothing"
     assert _found_in(image, image.planted) == []
     assert image.planted not in json.dumps(image.model.history())
+    assert _is_in_layers(image, "pg_export_snapshot"), "the search itself finds nothing"
+    assert not _is_in_layers(image, image.planted)
     assert [one for one in image.config["Env"] if re.match(r"ETL_|AWS_|PG|TABLES|.*(PASSWORD|SECRET|TOKEN)", one)] == []
 
 
@@ -109,6 +111,16 @@ def test_every_module_is_compiled(image: Image) -> None:
 
 def _found_in(image: Image, text: str) -> list[str]:
     return image.run("-rlF", text, "/opt", "/home", "/tmp", entrypoint="grep").stdout.splitlines()
+
+
+def _is_in_layers(image: Image, text: str) -> bool:
+    """Searches what a registry would be given, layer by layer, for what a later layer has deleted, too."""
+    wanted, rest = text.encode(), b""
+    for chunk in image.model.save():
+        if wanted in rest + chunk:
+            return True
+        rest = chunk[-len(wanted) :]
+    return False
 
 
 def _files(engine: docker.DockerClient, name: str) -> set[str]:
