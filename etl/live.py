@@ -15,7 +15,7 @@ from psycopg import AsyncCursor, sql
 from etl import drift
 from etl.catalog import Column
 from etl.drift import Drift
-from etl.postgres import Target, target_query
+from etl.postgres import Target, prepared, target_query
 from etl.selection import Relation, label
 
 _KINDS = {
@@ -137,7 +137,7 @@ Extras = list[tuple[str, str, str]]
 async def ask_extras(target: Target, live: Relation, staging_schema: str) -> AsyncCursor[dict[str, Any]]:
     """Asks for a table's indexes, constraints and extended statistics; in a pipeline the answer comes at its end."""
     wanted = {"schema": live.schema, "name": live.name, "staging": staging_schema}
-    return await target.execute(target_query("extras"), wanted)
+    return await target.execute(prepared("extras", wanted))
 
 
 async def extras_of(asked: AsyncCursor[dict[str, Any]]) -> Extras:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -93,6 +93,10 @@ _LZ4 = (
     " WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)"
 )
 
+_PREPARED = ("extras",)
+"""Queries that every load asks, which a session prepares: planning this one took longer than all else of a tiny table
+on the target but its CREATE TABLE and its COPY (benchmarks/NOTES.md, "Tiny tables")."""
+
 # Wrong for certain, however often it is tried: the password, the role, the database.
 _MISCONFIGURED = {"28P01", "28000", "3D000"}
 _SAYS_MISCONFIGURED = (
@@ -143,7 +147,7 @@ async def connect_target(
         settings |= {"maintenance_work_mem": str(memory)} if memory else {}
         settings |= {"tcp_user_timeout": str(url.keepalives["tcp_user_timeout"])} if url.keeps_alive else {}
         async with asyncio.timeout(url.connect_timeout):  # nobody watches yet
-            await connection.execute(f"{_set(settings)}; {_LZ4}".encode())
+            await connection.execute(f"{_set(settings)}; {_LZ4}; {_prepare()}".encode())
             await watch_target(connection, url, arguments, target_query("session"))
         return connection
     except BaseException as error:
@@ -164,6 +168,12 @@ def _settings(version: int, url: DatabaseUrl) -> dict[str, str]:
 
 def _set(settings: dict[str, str]) -> str:
     return "; ".join([*(f"SET {name} = '{value}'" for name, value in settings.items()), _LOOKS_AFTER_CLIENT])
+
+
+@cache
+def _prepare() -> str:
+    types = {name: ", ".join("text" for _ in _variables(_file(name))) for name in _PREPARED}
+    return "; ".join(f"PREPARE {name} ({types[name]}) AS {source_query(name)}" for name in _PREPARED)
 
 
 def _unreachable(side: str, url: DatabaseUrl, error: Exception) -> Exception:
@@ -236,11 +246,15 @@ def _file(name: str) -> str:
 _VARIABLE = re.compile(r":'(\w+)'")
 
 
+def _variables(text: str) -> list[str]:
+    return list(dict.fromkeys(_VARIABLE.findall(text)))
+
+
 @cache
 def source_query(name: str) -> str:
     """Gives ``sql/<name>.sql`` for asyncpg: psql's ``:'variables'`` become $1, $2 … in order of appearance."""
     text = _file(name)
-    order = list(dict.fromkeys(_VARIABLE.findall(text)))
+    order = _variables(text)
     return _VARIABLE.sub(lambda match: f"${order.index(match[1]) + 1}", text)
 
 
@@ -248,6 +262,12 @@ def source_query(name: str) -> str:
 def target_query(name: str) -> bytes:
     """Gives ``sql/<name>.sql`` for psycopg: psql's ``:'variables'`` become %(variables)s."""
     return _VARIABLE.sub(r"%(\1)s", _file(name).replace("%", "%%")).encode()
+
+
+def prepared(name: str, values: Mapping[str, str]) -> sql.Composed:
+    """Gives the statement that executes ``sql/<name>.sql`` as the session has prepared it."""
+    in_order = [sql.Literal(values[variable]) for variable in _variables(_file(name))]
+    return sql.SQL("EXECUTE {} ({})").format(sql.Identifier(name), sql.SQL(", ").join(in_order))
 
 
 async def create_schemas(target: Target, names: Iterable[str]) -> None:
