@@ -1,9 +1,13 @@
-"""What a tiny table costs over a network: round trips, counted on both sides, the same for each table."""
+"""What a tiny table costs: round trips, counted on both sides, the same for each table; and plans."""
 
 from __future__ import annotations
 
 import pytest
 
+from etl import live
+from etl.postgres import connect_target
+from etl.selection import Relation
+from etl.url import DatabaseUrl
 from tests.harness import Databases, Etl
 from tests.relay import relay
 
@@ -40,3 +44,18 @@ def test_a_tiny_table_takes_eleven_round_trips(databases: Databases, etl: Etl, n
     source, target = ((more - less) / 20 for more, less in zip(many, few, strict=True))
     assert source == SOURCE_TRIPS
     assert TARGET_TRIPS <= target < TARGET_TRIPS + 0.5  # every other second the run looks whether it was given up
+
+
+async def test_what_hangs_on_a_live_table_is_planned_a_few_times_a_session(databases: Databases) -> None:
+    """PostgreSQL plans a prepared query five times, and sees then that a plan for all tables is as good."""
+    databases.reporting.execute("CREATE TABLE orders (id int PRIMARY KEY); CREATE INDEX by_id ON orders (id)")
+    target = await connect_target(DatabaseUrl.parse(databases.reporting.url, {}), "test")
+    try:
+        for _ in range(20):
+            found = await live.extras(target, Relation("public", "orders"), "etl_staging_public")
+        plans = await (await target.execute("SELECT * FROM pg_catalog.pg_prepared_statements")).fetchone()
+    finally:
+        await target.close()
+    assert [statement.split()[:2] for statement in found] == [["CREATE", "INDEX"], ["ALTER", "TABLE"]]
+    assert plans is not None
+    assert (plans["name"], plans["custom_plans"], plans["generic_plans"]) == ("extras", 5, 15)
