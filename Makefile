@@ -9,7 +9,7 @@ RUN := $(UV) run --no-sync
 
 IMAGE ?= nightly-etl
 
-.PHONY: help setup demo test test-faults test-crashes test-load fuzz test-infra check-infra deploy check bench bench-full image sbom zips picture format clean
+.PHONY: help setup demo test test-faults test-crashes test-load fuzz test-infra check-infra deploy check bench bench-full image sbom audit zips picture format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -74,6 +74,10 @@ picture: setup ## Draw the state machine into README.md, from its definition
 
 sbom: setup ## Write what the image is made of, from the lock (CycloneDX)
 	$(UV) export --frozen --no-dev --no-emit-project --format cyclonedx1.5 --output-file sbom.cdx.json
+
+audit: setup ## Look up known vulnerabilities of what the image and the Lambdas are made of (asks pypi.org)
+	$(UV) export --frozen --quiet --no-dev --all-extras --group notifier --group starter --no-emit-project \
+	  | $(UV) run --frozen --isolated --only-group audit pip-audit --strict --disable-pip --require-hashes -r /dev/stdin
 
 format: setup ## Format the code and mend what can be mended
 	$(RUN) ruff format
