@@ -9,7 +9,7 @@ RUN := $(UV) run --no-sync
 
 IMAGE ?= nightly-etl
 
-.PHONY: help setup demo test test-faults test-crashes test-load fuzz test-infra check-infra deploy check bench bench-full image sbom audit zips picture format clean
+.PHONY: help setup demo test test-faults test-crashes test-load test-roles fuzz test-infra check-infra deploy check bench bench-full image sbom audit zips picture format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ test-crashes: setup ## Kill a run at 200 random moments (ETL_CRASH_SEED=… repl
 
 test-load: setup ## Crowds: 200 readers, 10,000 tables, 500 rivals, and half an hour of runs (ETL_SOAK_MINUTES)
 	$(RUN) pytest -s tests/load $(ARGS)
+
+test-roles: setup ## The integration tests again, with the roles of docs/ instead of a superuser
+	ETL_TEST_ROLES=1 $(RUN) pytest --numprocesses 2 --dist loadgroup tests/integration $(ARGS)
 
 fuzz: setup ## Fuzz every text that comes from outside, a minute each (ARGS="url -max_total_time=600")
 	$(UV) run --frozen --quiet --with atheris==3.0.0 python -m tests.fuzz $(ARGS)

@@ -8,5 +8,6 @@ GRANT CONNECT, CREATE ON DATABASE :"database" TO :"role";
 GRANT USAGE, CREATE ON SCHEMA :"schema" TO :"role";
 -- It must own the live tables that are there already, and the views on them, or be a member of the role that does:
 -- GRANT reporting_owner TO etl_loader;
+-- Then that owner needs CREATE on the schema, too: PostgreSQL wants it of whom a table is given to.
 -- To name who is in the way with the time of their query, and to end them (ETL_PUBLISH_BLOCKERS=end):
 -- GRANT pg_read_all_stats, pg_signal_backend TO etl_loader;

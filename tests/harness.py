@@ -25,14 +25,20 @@ CANARY = "s3cr3t/c4n4ry"
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """One database on one server, made for one test."""
+    """One database on one server, made for one test, and the role that ``etl`` has there."""
 
     server: Server
     name: str
+    role: str = "postgres"
 
     @property
     def url(self) -> str:
         return self.server.url(self.name)
+
+    @property
+    def etl_url(self) -> str:
+        """The URL that ``etl`` is given."""
+        return self.server.url(self.name, self.role)
 
     def connect(self, **options: Any) -> psycopg.Connection[TupleRow]:
         """Opens a session, in autocommit."""
@@ -64,7 +70,7 @@ class Databases:
     @property
     def environment(self) -> dict[str, str]:
         """The variables that lead ``etl`` to them."""
-        return {"ETL_OPERATIONAL_URL": self.operational.url, "ETL_REPORTING_URL": self.reporting.url}
+        return {"ETL_OPERATIONAL_URL": self.operational.etl_url, "ETL_REPORTING_URL": self.reporting.etl_url}
 
     def staging_tables(self) -> list[str]:
         """Names what is left in staging schemas."""

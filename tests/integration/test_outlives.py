@@ -39,6 +39,7 @@ def privileges(database: Database) -> list[str]:
     return [privilege for (privilege,) in rows]
 
 
+@pytest.mark.superuser("gives what is live to other roles")
 def test_everything_that_was_added_is_there_on_the_second_and_the_third_morning(shop: Databases, etl: Etl) -> None:
     """pg_dump says the same before and after, but for the source's own new columns and types of columns."""
     before, granted = schema_of(shop.reporting), privileges(shop.reporting)
@@ -53,6 +54,7 @@ def test_everything_that_was_added_is_there_on_the_second_and_the_third_morning(
     assert shop.staging_tables() == []
 
 
+@pytest.mark.superuser("gives what is live to other roles")
 def test_materialized_views_are_filled_by_the_publish_and_empty_ones_stay_empty(shop: Databases, etl: Etl) -> None:
     """In a chain, and those that read two tables of one name; what was never filled is not filled for anyone."""
     shop.operational.execute("DELETE FROM orders WHERE id % 3 = 0; DELETE FROM sales.orders WHERE id % 5 = 0")
@@ -62,6 +64,7 @@ def test_materialized_views_are_filled_by_the_publish_and_empty_ones_stay_empty(
     assert shop.reporting.rows("SELECT relname::text FROM pg_class WHERE NOT relispopulated") == [("never_filled",)]
 
 
+@pytest.mark.superuser("compares the owners and privileges of both sides")
 def test_what_the_source_says_of_its_tables_is_what_the_target_says(databases: Databases, etl: Etl) -> None:
     """pg_dump says the same of both sides after the first night, but for defaults and foreign keys."""
     databases.operational.execute(script("shop_source.sql"))
@@ -104,6 +107,7 @@ def test_an_index_stays_for_ever_or_goes_with_the_sources(databases: Databases, 
         assert [name for (name,) in target.rows(names)] == ["items_pkey", "ours", "sane"], night
 
 
+@pytest.mark.superuser("default privileges of the superuser")
 def test_default_privileges_hold_for_the_first_night_only(databases: Databases, etl: Etl) -> None:
     """A new table gets the schema's and the global ones; a live one keeps what it had, even where that is less."""
     target = databases.reporting

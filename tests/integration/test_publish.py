@@ -47,6 +47,7 @@ def dressed(database: Database, *names: str) -> list[tuple[object, ...]]:
     )
 
 
+@pytest.mark.superuser("gives what is live to other roles")
 def test_owner_privileges_and_comments_outlive_the_publish(night: Databases, etl: Etl) -> None:
     """Those of the table and of its columns, grant options and PUBLIC among them, to the letter."""
     night.reporting.execute(
@@ -73,6 +74,7 @@ def test_the_source_s_comment_wins_over_the_target_s(night: Databases, etl: Etl)
     assert night.reporting.value("SELECT col_description('orders'::regclass, 3)") == "kept"
 
 
+@pytest.mark.superuser("default privileges of the superuser")
 def test_a_first_load_gets_the_schema_s_default_privileges(night: Databases, etl: Etl) -> None:
     """As a table made there by hand would; a later load keeps what the table has by then."""
     night.reporting.execute(
@@ -114,6 +116,7 @@ VIEWS = """
 NAMES = ("totals", "reports.named", "reports.daily", "reports.empty", '"Odd. name"."späße; --"', "changeable")
 
 
+@pytest.mark.superuser("gives what is live to other roles")
 def test_dependent_views_outlive_the_publish(night: Databases, etl: Etl) -> None:
     """Chains of views and materialized views, across schemas, with all that hangs on them; filled anew."""
     night.reporting.execute(VIEWS)

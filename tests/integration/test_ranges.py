@@ -339,6 +339,7 @@ def test_a_snapshot_that_stays_is_named_at_the_deadline_and_nothing_is_published
     assert night.staging_tables() == []
 
 
+@pytest.mark.superuser("ends a superuser's session")
 def test_a_snapshot_that_stays_is_ended_where_that_is_wanted(night: Databases, split: Etl) -> None:
     """ETL_PUBLISH_BLOCKERS=end: its session goes at the deadline, and the run publishes."""
     with old_snapshot(night.reporting) as report:

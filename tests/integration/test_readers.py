@@ -137,6 +137,7 @@ def night(databases: Databases, etl: Etl) -> Databases:
     return databases
 
 
+@pytest.mark.superuser("ends a superuser's session")
 @pytest.mark.parametrize("of", ["second", "filled"])
 def test_who_is_in_the_way_is_said_and_ended_where_that_is_wanted(night: Databases, etl: Etl, of: str) -> None:
     """The log names pid, user, application and since when; at the deadline the session goes, and the run publishes."""

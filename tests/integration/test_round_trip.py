@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from itertools import count
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
@@ -139,6 +140,7 @@ def _literal(value: str | None) -> str:
     return sql.Literal(value).as_string()
 
 
+@pytest.mark.superuser("compares the owners of both sides")
 @settings(
     max_examples=int(EXAMPLES or 10),
     derandomize=EXAMPLES is None,

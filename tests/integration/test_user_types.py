@@ -149,6 +149,7 @@ def test_a_type_that_differs_is_an_error_that_shows_both(
     assert schema_of(databases.reporting) == before
 
 
+@pytest.mark.superuser("makes an extension that is not trusted")
 def test_extensions_that_types_need_are_made(databases: Databases, etl: Etl) -> None:
     """pgvector, in the schema that it has at the source."""
     databases.operational.execute(
