@@ -93,3 +93,20 @@ def _wait_for_rows(sides: Sides) -> None:
     deadline = time.monotonic() + TIMEOUT
     while not sides.reporting.rows("SELECT 1 FROM pg_stat_progress_copy WHERE tuples_processed > 0"):
         assert time.monotonic() < deadline, "no COPY began"
+
+
+def test_a_container_that_wants_more_memory_than_it_may_have_leaves_yesterday(image: Image, sides: Sides) -> None:
+    """The kernel kills it in the middle of a field of 150 MB; with room for the field the next run needs no help."""
+    sides.operational.rows("CREATE TABLE letters AS SELECT 1 AS id, 'short'::text AS body")
+    night = {"TABLES": "letters", **sides.environment}
+    assert image.run(network=sides.network, **night).status == 0
+    sides.operational.rows("INSERT INTO letters SELECT 2, repeat('x', 150000000)")
+    killed = image.run(network=sides.network, memory="200m", ETL_RUN_ID="killed", **night)
+    assert (killed.status, killed.stderr) == (137, "")
+    assert killed.event("run.started")
+    assert sides.reporting.rows("SELECT id FROM letters") == [(1,)]
+    again = image.run(network=sides.network, **night)
+    assert (again.status, again.stderr) == (0, "")
+    assert sides.reporting.rows("SELECT id, length(body) FROM letters ORDER BY 1") == [(1, 5), (2, 150_000_000)]
+    assert sides.reporting.rows("SELECT status FROM etl.runs WHERE run_id = 'killed'") == [("interrupted",)]
+    assert sides.staging_tables() == []
