@@ -173,7 +173,8 @@ def _set(settings: dict[str, str]) -> str:
 @cache
 def _prepare() -> str:
     types = {name: ", ".join("text" for _ in _variables(_file(name))) for name in _PREPARED}
-    return "; ".join(f"PREPARE {name} ({types[name]}) AS {source_query(name)}" for name in _PREPARED)
+    prepare = (f"PREPARE {name} ({types[name]}) AS {source_query(name)}" for name in _PREPARED)
+    return "; ".join(["DEALLOCATE ALL", *prepare])  # a pooler may give us a session that was another run's
 
 
 def _unreachable(side: str, url: DatabaseUrl, error: Exception) -> Exception:
