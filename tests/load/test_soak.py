@@ -75,10 +75,12 @@ def test_nothing_grows_in_half_an_hour_of_runs(quiet: Databases) -> None:
             looks.append(_run(etl, quiet, source, target))
     middle, last = (looks[len(looks) * third // 3 : len(looks) * (third + 1) // 3] for third in (1, 2))
     print(f"\n{len(looks)} runs in {MINUTES:g} minutes; medians of the middle and of the last third:")
+    grown = []
     for what in asdict(last[0]):
         before, after = (median(getattr(look, what) for look in part) for part in (middle, last))
         print(f"  {what}: {before:,.0f}, {after:,.0f}")
-        assert after <= before * GROWTH, what
+        grown += [what] if after > before * GROWTH else []
+    assert grown == []
     assert quiet.staging_tables() == []
 
 
