@@ -79,7 +79,7 @@ sbom: setup ## Write what the image is made of, from the lock (CycloneDX)
 	$(UV) export --frozen --no-dev --no-emit-project --format cyclonedx1.5 --output-file sbom.cdx.json
 
 audit: setup ## Look up known vulnerabilities of what the image and the Lambdas are made of (asks pypi.org)
-	$(UV) export --frozen --quiet --no-dev --all-extras --group notifier --group starter --no-emit-project \
+	set -o pipefail; $(UV) export --frozen --quiet --no-dev --all-extras --group notifier --group starter --no-emit-project \
 	  | $(UV) run --frozen --isolated --only-group audit pip-audit --strict --disable-pip --require-hashes -r /dev/stdin
 
 format: setup ## Format the code and mend what can be mended

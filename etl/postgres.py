@@ -94,8 +94,8 @@ _LZ4 = (
 )
 
 _PREPARED = ("extras",)
-"""Queries that every load asks, which a session prepares: planning this one took longer than all else of a tiny table
-on the target but its CREATE TABLE and its COPY (benchmarks/NOTES.md, "Tiny tables")."""
+"""Queries that every load asks, which a session prepares: planning this one took the target longer than any other
+statement of a tiny table but its COPY (benchmarks/NOTES.md, "Tiny tables")."""
 
 # Wrong for certain, however often it is tried: the password, the role, the database.
 _MISCONFIGURED = {"28P01", "28000", "3D000"}

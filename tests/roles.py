@@ -1,4 +1,4 @@
-"""The whole suite with the roles that docs/ describes, instead of a superuser: ``make test-roles``.
+"""The roles that docs/ describes; with ``make test-roles`` the integration tests run as these, not as a superuser.
 
 A template database on either side has what the files in docs/ grant, for what is made later too. What a test makes on
 the target is handed over to the loader, as docs/target-role.sql wants it of what is live.
@@ -49,14 +49,14 @@ CREATE EVENT TRIGGER hand_over ON ddl_command_end
 def make_reader(server: Server) -> None:
     """Makes the source's role, and the template of the databases that it reads."""
     server.psql(f"CREATE ROLE {READER} LOGIN; CREATE DATABASE {TEMPLATE} TEMPLATE template0")
-    _grant(server, READER, "source-role.sql")
+    grant(server, TEMPLATE, READER, "source-role.sql")
     server.psql(_LATER, TEMPLATE)
 
 
 def make_loader(server: Server) -> None:
     """Makes the target's role, and the template of the databases that it writes."""
     server.psql(f"CREATE ROLE {LOADER} LOGIN; CREATE DATABASE {TEMPLATE} TEMPLATE template0")
-    _grant(server, LOADER, "target-role.sql")
+    grant(server, TEMPLATE, LOADER, "target-role.sql")
     server.psql(f"GRANT pg_read_all_stats, pg_signal_backend TO {LOADER}")  # as the file's last line says
     server.psql(_HANDED_OVER, TEMPLATE)
 
@@ -66,7 +66,8 @@ def open_database(server: Server, name: str) -> None:
     server.psql(f"GRANT CONNECT, CREATE ON DATABASE {name} TO {LOADER}")
 
 
-def _grant(server: Server, role: str, file: str) -> None:
-    variables = {"role": role, "schema": "public", "database": TEMPLATE}
+def grant(server: Server, database: str, role: str, file: str) -> None:
+    """Grants a role what a file in docs/ says, in a database's schema public."""
+    variables = {"role": role, "schema": "public", "database": database}
     options = [option for name, value in variables.items() for option in ("-v", f"{name}={value}")]
-    server.psql((DOCS / file).read_text(encoding="utf-8"), TEMPLATE, *options)
+    server.psql((DOCS / file).read_text(encoding="utf-8"), database, *options)

@@ -62,10 +62,7 @@ def test_a_recovery_conflict_does_not_fail_the_night(primary: Server, followed: 
     """A vacuum on the primary ends the standby's snapshot; the run takes another, and publishes that one whole."""
     etl = Etl(followed.environment)
     with etl.started("run", TABLES="slow,busy", ETL_JOBS="1") as process:
-        _eventually(
-            lambda: followed.operational.value(READING),
-            "the read of the slow view",
-        )
+        _eventually(lambda: followed.operational.value(READING), "the read of the slow view")
         primary.psql("DELETE FROM busy WHERE id % 2 = 0; VACUUM busy")
         stdout, stderr = process.communicate(timeout=PATIENCE * 2)
     assert process.returncode == 0, stderr
@@ -82,19 +79,13 @@ def test_a_standby_that_is_promoted_in_the_middle_is_read_on(primary: Server, da
         followed = Databases(Database(standby, "postgres"), databases.reporting)
         etl = Etl(followed.environment | {"TABLES": "slow,orders", "ETL_JOBS": "1"})
         with etl.started("run") as process:
-            _eventually(
-                lambda: followed.operational.value(
-                    "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%slow%'"
-                ),
-                "the read of the slow view",
-            )
+            _eventually(lambda: followed.operational.value(READING), "the read of the slow view")
             assert followed.operational.value("SELECT pg_promote()")
             followed.operational.execute("DELETE FROM orders WHERE id > 4000")
             _, stderr = process.communicate(timeout=PATIENCE * 2)
         assert (process.returncode, stderr) == (0, "")
-        assert followed.reporting.rows("SELECT (SELECT count(*) FROM slow), (SELECT count(*) FROM orders)") == [
-            (1000, 5000)
-        ]
+        assert followed.reporting.value("SELECT count(*) FROM slow") == 1000
+        assert followed.reporting.value("SELECT count(*) FROM orders") == 5000
         again = etl("run")
         assert (again.status, again.stderr) == (0, "")
         assert followed.reporting.value("SELECT count(*) FROM orders") == 4000
