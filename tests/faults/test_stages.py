@@ -32,7 +32,7 @@ STAGES = {
         Stage("COPY in", "reporting", '^COPY "etl_staging', "during"),
         Stage("verify the source", "operational", "hash_array_extended"),
         Stage("verify the target", "reporting", "hash_array_extended"),
-        Stage("index build", "reporting", "^CREATE INDEX|ADD CONSTRAINT"),
+        Stage("index build", "reporting", "^CREATE INDEX|^ALTER TABLE .* ADD CONSTRAINT"),
         Stage("ANALYZE", "reporting", "^ANALYZE"),
         Stage("record the load", "reporting", r"INSERT INTO etl\.loads", given="^ANALYZE"),
         Stage("commit the load", "reporting", "^COMMIT", "after", given="^ANALYZE"),
