@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from time import perf_counter
 
 import psycopg
@@ -13,6 +12,7 @@ from psycopg import AsyncTransaction
 
 from etl import indexes, ledger, live, staging
 from etl.catalog import Index, Table
+from etl.clock import Began
 from etl.errors import IndexUnbuildable, LoadFailed
 from etl.fill import Filled
 from etl.ledger import Load
@@ -64,7 +64,7 @@ class Finish:
     writer: Target
     options: TableOptions
     carried: frozenset[str]
-    began: datetime
+    began: Began
     filled: Filled
     built: Built
     tries: list[Load]
@@ -126,8 +126,8 @@ class Finish:
             schema_name=self.table.live.schema,
             relation_name=self.table.live.name,
             status="staged",
-            started_at=self.began,
-            finished_at=datetime.now(UTC),
+            started_at=self.began.at,
+            finished_at=self.began.now(),
             rows=self.filled.rows,
             bytes=self.filled.bytes,
             copy_seconds=round(self.filled.seconds, 3),

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.book import compiled, execute, fetch, loads, runs
+from etl.clock import Began
 from etl.errors import RunEnded
 from etl.postgres import Target, target_query
 from etl.selection import Relation
@@ -56,9 +57,9 @@ class Load:
     newest_xid: int | None = None
 
     @classmethod
-    def failed(cls, table_name: str, live: Relation, started_at: datetime, error: str) -> Load:
+    def failed(cls, table_name: str, live: Relation, began: Began, error: str) -> Load:
         """Gives a load that failed just now."""
-        return cls(table_name, live.schema, live.name, "failed", started_at, _now(), error=error)
+        return cls(table_name, live.schema, live.name, "failed", began.at, began.now(), error=error)
 
     @property
     def seconds(self) -> float:

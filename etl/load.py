@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter
 from typing import TypeVar
@@ -26,6 +25,7 @@ import structlog
 
 from etl import fill
 from etl.catalog import PageRange, Table
+from etl.clock import Began
 from etl.errors import Unclassified
 from etl.fill import Filled, RangeFill
 from etl.finish import Built, Finish, build_index, is_staged
@@ -61,7 +61,7 @@ class Loader:
     progress: Progress
     schedule: Schedule
     carried: Mapping[Relation, frozenset[str]]
-    began: dict[str, datetime] = field(default_factory=dict)
+    began: dict[str, Began] = field(default_factory=dict)
     tries: dict[str, list[Load]] = field(default_factory=dict)
 
     async def load(self, table: Table) -> Load:
@@ -138,7 +138,7 @@ class Loader:
     ) -> T:
         """Does a step when it is its turn (or on the pair given), again on new connections where that may help."""
         async with nullcontext(pair) if pair else self.schedule.turn(table.bytes) as own:
-            self.began.setdefault(str(table), datetime.now(UTC))
+            self.began.setdefault(str(table), Began())
             self.progress.started(table)
 
             async def clear() -> None:

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter
 
@@ -18,6 +17,7 @@ import structlog
 from etl import control, guard, ledger, memory, shard, snapshot, staging, stream, survey
 from etl import publish as publishing
 from etl.catalog import Table
+from etl.clock import Began
 from etl.errors import EXPECTED, ConnectionFailed, RunEnded, RunFailed, SnapshotLost, one_line
 from etl.ledger import Load
 from etl.load import Loader
@@ -213,8 +213,8 @@ class _Run:
         except EXPECTED as error:
             reason = self.settings.redact(one_line(error))
             log.error("table.failed", table=str(table), error=reason)
-            started = loader.began.get(str(table), datetime.now(UTC))
-            load = Load.failed(str(table), table.live, started, reason)
+            began = loader.began.get(str(table), Began())
+            load = Load.failed(str(table), table.live, began, reason)
             async with self.turn:
                 await ledger.record(self.control, self.settings.run_id, load)
         self.loads.append(load)

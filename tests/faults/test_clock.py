@@ -12,6 +12,8 @@ from tests.situations import ended
 
 LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
+TOOK = "SELECT extract(epoch FROM finished_at - started_at)::float8 FROM etl.loads"
+
 pytestmark = pytest.mark.skipif(LIBRARY is None, reason="no libfaketime here; `apt-get install faketime` brings it")
 
 
@@ -37,6 +39,10 @@ def test_a_clock_that_jumps_by_a_day_ends_no_run(night: Night, tmp_path: Path, j
     assert night.ledger() == ("published", None)
     days = [line["timestamp"][:10] for line in done.events]
     assert days[0] != days[-1], "the clock did not jump"
+    took = [line["seconds"] for line in done.events if line["event"] == "table.loaded"]
+    took += [seconds for (seconds,) in night.database("reporting").rows(TOOK)]
+    assert len(took) > 1, "nothing was loaded"
+    assert all(0 <= seconds < MINUTE for seconds in took), took
     again = night.etl("run", ETL_RUN_ID=f"{night.run_id}-again")
     assert (again.status, again.stderr) == (0, "")
     assert night.traces() == []
