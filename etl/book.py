@@ -23,6 +23,12 @@ _metadata = sa.MetaData(schema=SCHEMA)
 
 _timestamp = sa.DateTime(timezone=True)
 
+_room = {"fillfactor": 70}
+"""A row's later versions find room on its page, so that no update waits for autovacuum to have its space back.
+
+Without, they went up and down with autovacuum, by half a row and more (measured: benchmarks/NOTES.md, The ledger).
+"""
+
 runs = sa.Table(
     "runs",
     _metadata,
@@ -37,6 +43,7 @@ runs = sa.Table(
     sa.Column("bytes", sa.BigInteger),
     sa.Column("error", sa.Text),
     sa.Column("publish", sa.Text),
+    postgresql_with=_room,
 )
 
 loads = sa.Table(
@@ -62,6 +69,7 @@ loads = sa.Table(
     sa.Column("newest_xid", sa.BigInteger),
     sa.Column("snapshot_id", sa.Text),
     sa.Index("loads_by_table", "table_name", "published_at"),  # for what the last nights took: recent_loads.sql
+    postgresql_with=_room,
 )
 
 watermarks = sa.Table(
