@@ -19,6 +19,7 @@ import asyncpg
 import psycopg
 from psycopg.rows import dict_row
 
+from etl import handshake
 from etl.errors import ConfigurationError, is_connection_loss, one_line, sqlstate
 from etl.url import DatabaseUrl
 from etl.watch import Answer, Silence, Watch, answered
@@ -29,6 +30,8 @@ else:
     _SourceBase = asyncpg.Connection
 
 T = TypeVar("T")
+
+handshake.bound()
 
 
 @dataclass(frozen=True, slots=True)
