@@ -19,7 +19,7 @@ import asyncpg
 import psycopg
 from psycopg.rows import dict_row
 
-from etl import handshake
+from etl import protocol
 from etl.errors import ConfigurationError, is_connection_loss, one_line, sqlstate
 from etl.url import DatabaseUrl
 from etl.watch import Answer, Silence, Watch, answered
@@ -31,7 +31,7 @@ else:
 
 T = TypeVar("T")
 
-handshake.bound()
+protocol.exchange()
 
 
 @dataclass(frozen=True, slots=True)

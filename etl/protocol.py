@@ -1,8 +1,8 @@
-"""How much a source may say before its session is open.
+"""asyncpg's protocol with two things that it has neither a setting nor a hook for; so its class is exchanged for ours.
 
-asyncpg takes in whatever comes, and a server that means harm, or is none, may send until the machine's memory is full.
-It has no setting for this, and no hook; so its protocol's class is exchanged for ours. That it still is one, and that
-the bound holds, tests/faults/test_hostile_server.py shows at real sockets. (libpq refuses such messages by itself.)
+A bound on what a source may say before its session is open: asyncpg takes in whatever comes, and a server that means
+harm, or is none, may send until the machine's memory is full. (libpq refuses such messages by itself.) That it holds,
+tests/faults/test_hostile_server.py shows at real sockets. And larger pieces of rows, each of which costs some Python.
 """
 
 from __future__ import annotations
@@ -15,19 +15,30 @@ import asyncpg.protocol
 MOST_BYTES = 1 << 20
 """Bytes until a session is open: PostgreSQL sends about 1 kB, and notices where a trigger ON login raises some."""
 
+PIECE = 1 << 20
+"""Bytes that are read from a socket at once, instead of asyncio's 256 kB: a seventh of the stream's CPU less.
+
+Measured in benchmarks/NOTES.md, The stream. Through TLS it is OpenSSL that reads, as before.
+"""
+
 if TYPE_CHECKING:
     _Protocol = asyncpg.protocol.Protocol[asyncpg.Record]
 else:
     _Protocol = asyncpg.protocol.Protocol
 
 
-class BoundedProtocol(_Protocol):
-    """asyncpg's protocol, which hangs up on a server that talks on before the session is open."""
+class SourceProtocol(_Protocol):
+    """What stands between a session on the source and its socket."""
 
     def __init__(self, address: object, opened: asyncio.Future[object], *rest: Any) -> None:
         super().__init__(address, opened, *rest)
         self._opened = opened
         self._left = MOST_BYTES
+
+    def connection_made(self, transport: Any) -> None:
+        """Begins on a connection."""
+        transport.max_size = PIECE
+        super().connection_made(transport)
 
     def data_received(self, data: Any) -> None:
         """Takes the bytes that have come; fails the opening with ConnectionError where it is too much."""
@@ -40,6 +51,6 @@ class BoundedProtocol(_Protocol):
         super().data_received(data)
 
 
-def bound() -> None:
+def exchange() -> None:
     """Has asyncpg use this protocol for all sessions from here on."""
-    asyncpg.protocol.Protocol = BoundedProtocol  # type: ignore[assignment, misc]
+    asyncpg.protocol.Protocol = SourceProtocol  # type: ignore[assignment, misc]
