@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -234,6 +235,8 @@ def _settings(*needs: str, given: Mapping[str, str | None] | None = None) -> Set
 
 def _await(work: Coroutine[Any, Any, T]) -> T:
     """Runs a coroutine to its end; SIGTERM and SIGINT cancel it, and it clears up before Interrupted is raised."""
+    gc.freeze()  # what has been imported stays: the collector need not go over it
+    gc.enable()
     return asyncio.run(_stoppable(work))
 
 

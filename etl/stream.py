@@ -65,7 +65,7 @@ async def copy(
             async def write(piece: bytes) -> None:
                 nonlocal size
                 size += len(piece)
-                await copying.write(piece)
+                await copying.write(memoryview(piece))  # psycopg slices it, and a slice of bytes is a copy
                 advance(len(piece))
 
             status = await source.copy_from_query(text(table.copied(within)), output=write, format=form)
