@@ -17,7 +17,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """mallopt's names, from glibc's malloc.h."""
 
 KEPT_BYTES = 32 << 20
-"""Free memory that the C library keeps at hand: some pieces of each of a run's streams, at 1 MB the largest (protocol.PIECE)."""
+"""Free memory that the C library keeps at hand: some pieces of each of a run's streams, of protocol.PIECE at most."""
 
 
 def keep_buffers() -> None:
