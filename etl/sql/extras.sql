@@ -34,7 +34,8 @@ SELECT 'index' AS kind,
   JOIN pg_catalog.pg_index i ON i.indrelid = l.oid AND i.indisvalid
   JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
  WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k
-                    WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
+                    -- by table first: pg_constraint has no index on conindid alone, and would be read whole
+                    WHERE k.conrelid = l.oid AND k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
    AND ('pg_catalog.pg_class'::regclass, i.indexrelid) NOT IN (SELECT * FROM lost)
 UNION ALL
 SELECT CASE k.contype WHEN 'c' THEN 'check' ELSE 'constraint' END, k.conname::text,

@@ -120,7 +120,8 @@ SELECT c.oid,
          WHERE i.indrelid = c.oid AND i.indisvalid
            AND (family.has_children OR NOT EXISTS (
                     SELECT FROM pg_catalog.pg_constraint k
-                     WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')))) AS indexes,
+                     WHERE k.conrelid = c.oid AND k.conindid = i.indexrelid
+                       AND k.contype IN ('p', 'u', 'x')))) AS indexes,
        (SELECT coalesce(json_agg(json_build_object(
                  'name', k.conname,
                  'definition', pg_catalog.pg_get_constraintdef(k.oid),

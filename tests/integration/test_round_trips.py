@@ -59,3 +59,18 @@ async def test_what_hangs_on_a_live_table_is_planned_a_few_times_a_session(datab
     assert [statement.split()[:2] for statement in found] == [["CREATE", "INDEX"], ["ALTER", "TABLE"]]
     assert plans is not None
     assert (plans["name"], plans["custom_plans"], plans["generic_plans"]) == ("extras", 5, 15)
+
+
+async def test_what_hangs_on_a_live_table_is_found_without_reading_all_constraints(databases: Databases) -> None:
+    """Each load asks for it, so a query that reads all tables' constraints makes a night quadratic in its tables."""
+    databases.reporting.execute(
+        "DO $$ BEGIN FOR i IN 1..300 LOOP EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY)', i); END LOOP; END $$"
+    )
+    target = await connect_target(DatabaseUrl.parse(databases.reporting.url, {}), "test")
+    try:
+        cursor = await target.execute("EXPLAIN EXECUTE extras('etl_staging_public', 'public', 't7')")
+        plan = "\n".join(row["QUERY PLAN"] for row in await cursor.fetchall())
+    finally:
+        await target.close()
+    assert "pg_constraint_conrelid_contypid_conname_index" in plan
+    assert "Seq Scan on pg_constraint" not in plan
