@@ -16,7 +16,7 @@ from psycopg import sql
 from etl import book, catalog, drift, guard, indexes, live, proof, staging, stream, types, watermark
 from etl.catalog import Table
 from etl.errors import ConfigurationError, LoadFailed
-from etl.postgres import Source, Target, close_source, connect_source, connect_target, create_schemas, text
+from etl.postgres import Source, Target, at_once, close_source, connect_source, connect_target, create_schemas, text
 from etl.selection import Relation, named
 from etl.settings import Settings
 
@@ -110,11 +110,8 @@ async def _ensure_live(source: Source, control: Target, table: Table, key: str) 
     await staging.create_schemas(control, [table.live.schema])
     staged = staging.staging_name(table)
     async with control.transaction():
-        await staging.create(control, table)
-        await indexes.build(control, table)
-        await staging.comment(control, table)
-        move = sql.SQL("ALTER TABLE {} SET SCHEMA {}")
-        await control.execute(move.format(staging.name_of(table), sql.Identifier(table.live.schema)))
+        move = sql.SQL("ALTER TABLE {} SET SCHEMA {}").format(staging.name_of(table), sql.Identifier(table.live.schema))
+        await at_once(control, [*staging.creation(table), *indexes.statements(table), *staging.comments(table), move])
         await staging.add(control, await live.default_grants(control, [table.live]))
     log.info("table.made", table=str(table), live=str(table.live), staged_as=str(staged), key=key)
 

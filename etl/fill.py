@@ -9,17 +9,14 @@ a transaction of its own, so that one that fails is copied again without the oth
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from time import perf_counter
-
-from psycopg import AsyncTransaction
 
 from etl import checksum, staging, stream
 from etl.catalog import PageRange, Table
 from etl.checksum import Checksum
 from etl.errors import ChecksumDiffers, RowsDiffer
-from etl.postgres import Pair, Source, Target
+from etl.postgres import BEGIN, COMMIT, Pair, Source, Target, at_once, begun
 from etl.snapshot import Snapshot
 from etl.stream import Streamed
 
@@ -46,24 +43,20 @@ async def whole(snapshot: Snapshot, table: Table, pair: Pair, verify: str, advan
     """Makes the staging table and streams all rows into it, in one transaction; compares as ``verify`` says."""
     began = perf_counter()
     reader, writer = await pair.reader(), await pair.writer()
-    async with AsyncExitStack() as transaction:
-        async with writer.pipeline():  # one round trip
-            await transaction.enter_async_context(AsyncTransaction(writer))
-            created = await staging.create(writer, table)
-        oid = await staging.oid_of(created)
+    async with begun(writer):
+        oid = await staging.oid_of(await at_once(writer, [BEGIN, *staging.creation(table)]))
         async with snapshot.reading(reader, table) as source:
             streamed = await stream.copy(source, writer, table, staging.name_of(table), advance)
             _compare_rows(str(table), streamed, verify)
             if verify == "checksum":
                 await _compare(writer, table, await checksum.of_source(source, table))
+        await writer.execute(COMMIT)
     return Filled(oid, streamed.rows_in, streamed.bytes, perf_counter() - began)
 
 
 async def make(table: Table, pair: Pair) -> int:
     """Makes the staging table, for sessions that will each write a page range; gives its oid."""
-    writer = await pair.writer()
-    async with writer.transaction():
-        return await staging.oid_of(await staging.create(writer, table))
+    return await staging.oid_of(await at_once(await pair.writer(), staging.creation(table)))
 
 
 @dataclass(slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, nullcontext
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import Any
 
 import psycopg
 import structlog
-from psycopg import AsyncTransaction
+from psycopg import AsyncCursor, sql
 
 from etl import indexes, ledger, live, staging
 from etl.catalog import Index, Table
@@ -16,7 +17,7 @@ from etl.clock import Began
 from etl.errors import IndexUnbuildable, LoadFailed
 from etl.fill import Filled
 from etl.ledger import Load
-from etl.postgres import LOCK_TIMEOUT, Pair, Target
+from etl.postgres import BEGIN, LOCK_TIMEOUT, Pair, Target, at_once, begun
 from etl.shape import TableOptions
 
 log = structlog.get_logger()
@@ -73,8 +74,8 @@ class Finish:
         """Does it all; gives the load as the ledger has it."""
         try:
             if self.options.unbuildable_indexes == "skip":
-                return await self._transaction(pipelined=False)  # each index needs its savepoint's answer
-            return await self._transaction(pipelined=True)
+                return await self._transaction(self._build)  # each index needs its savepoint's answer
+            return await self._transaction(self._build_at_once)
         except psycopg.errors.LockNotAvailable as error:
             raise LoadFailed(
                 f"the live table {self.table.live} was locked for over {LOCK_TIMEOUT}; run again when it is free"
@@ -82,34 +83,36 @@ class Finish:
         except (IndexUnbuildable, psycopg.Error) as error:
             if isinstance(error, psycopg.Error) and not indexes.is_unbuildable(error):
                 raise
-            # In a pipeline an error comes up at any later statement; one by one tells which index it was.
-            return await self._transaction(pipelined=False)
+            return await self._transaction(self._build)  # one by one tells which index it was
 
-    async def _transaction(self, *, pipelined: bool) -> Load:
-        start, live_table = perf_counter(), self.table.live
-        # not connection.transaction(), which in a pipeline waits for the answer to BEGIN
-        async with AsyncExitStack() as transaction:
-            async with self.writer.pipeline() if pipelined else nullcontext():
-                await transaction.enter_async_context(AsyncTransaction(self.writer))
-                await self._build()
-                asked = await live.ask_extras(self.writer, live_table, staging.schema_of(live_table.schema))
+    async def _transaction(self, build: Callable[[], Awaitable[AsyncCursor[dict[str, Any]]]]) -> Load:
+        start = perf_counter()
+        async with begun(self.writer):
+            asked = await build()
             await staging.add(self.writer, self._added(await live.extras_of(asked)))
             indexed = perf_counter()
             await staging.analyze(self.writer, self.table)
             load = self._load(self.built.seconds + indexed - start, perf_counter() - indexed)
             self.tries.append(load)
-            async with self.writer.pipeline():
-                await ledger.record(self.writer, self.run_id, load)
-                await transaction.aclose()
+            await ledger.stage(self.writer, self.run_id, load)
         return load
 
-    async def _build(self) -> None:
-        """Makes the source's indexes, constraints and comments."""
+    async def _build_at_once(self) -> AsyncCursor[dict[str, Any]]:
+        """Begins; makes the source's indexes, constraints and comments; asks what hangs on the live table."""
+        build = indexes.statements(self.table, self.built.names)
+        return await at_once(self.writer, [BEGIN, *build, *staging.comments(self.table), self._ask_extras()])
+
+    async def _build(self) -> AsyncCursor[dict[str, Any]]:
+        """Does the same, one index after the other, without those that cannot be built where the options let them."""
+        await self.writer.execute(BEGIN)
         skips, left = self.options.unbuildable_indexes == "skip", self.table.without(self.built.skipped)
         skipped = await indexes.build(self.writer, left, self.built.names, skips=skips)
         for name, reason in (self.built.skipped | skipped).items():
             log.warning("index.skipped", table=str(self.table), index=name, error=reason)
-        await staging.comment(self.writer, left.without(skipped))
+        return await at_once(self.writer, [*staging.comments(left.without(skipped)), self._ask_extras()])
+
+    def _ask_extras(self) -> sql.Composed:
+        return live.ask_extras(self.table.live, staging.schema_of(self.table.live.schema))
 
     def _added(self, extras: live.Extras) -> list[str]:
         """Gives the statements for what the reporting side added, as far as the options want it.

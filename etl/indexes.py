@@ -38,10 +38,16 @@ async def _execute(target: Target, name: str, statement: sql.Composed) -> None:
         raise IndexUnbuildable(f"index {name} cannot be built: {one_line(error)}; {_REMEDY}") from error
 
 
-async def build(target: Target, table: Table, built: Collection[str] = (), *, skips: bool = False) -> dict[str, str]:
-    """Builds the indexes, unique ones first, then the constraints, in one scan for all checks, then the statistics.
+def statements(table: Table, built: Collection[str] = ()) -> list[sql.Composed]:
+    """Gives what builds the indexes, unique ones first, the constraints, in one scan for all checks, the statistics.
 
     Those named in ``built`` are there already; constraints take theirs.
+    """
+    return [*(statement for _, statement in _index_statements(table, built)), *_without_index(table)]
+
+
+async def build(target: Target, table: Table, built: Collection[str] = (), *, skips: bool = False) -> dict[str, str]:
+    """Executes the ``statements``, one by one.
 
     What the target's version or extensions cannot build raises IndexUnbuildable, or is left out where the options
     say so (``skips``): gives the reasons, by name.
@@ -55,11 +61,8 @@ async def build(target: Target, table: Table, built: Collection[str] = (), *, sk
             if not skips:
                 raise
             skipped[name] = reason_of(error)
-    checks = [_add_constraint(constraint) for constraint in table.constraints if not constraint.has_index]
-    if checks:
-        await target.execute(sql.SQL("ALTER TABLE {} {}").format(name_of(table), sql.SQL(", ").join(checks)))
-    for statistics in table.statistics:
-        await target.execute(_create_statistics(table, statistics))
+    for statement in _without_index(table):
+        await target.execute(statement)
     return skipped
 
 
@@ -87,6 +90,14 @@ def _index_statements(table: Table, built: Collection[str]) -> Iterator[tuple[st
             add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}")
             names = name_of(table), sql.Identifier(constraint.name)
             yield constraint.name, add.format(*names, sql.SQL(definition))
+
+
+def _without_index(table: Table) -> Iterator[sql.Composed]:
+    checks = [_add_constraint(constraint) for constraint in table.constraints if not constraint.has_index]
+    if checks:
+        yield sql.SQL("ALTER TABLE {} {}").format(name_of(table), sql.SQL(", ").join(checks))
+    for statistics in table.statistics:
+        yield _create_statistics(table, statistics)
 
 
 def _create_index(table: Table, index: Index) -> sql.Composed:

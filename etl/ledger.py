@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
+from psycopg import AsyncClientCursor
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.book import compiled, execute, fetch, loads, runs
@@ -153,14 +154,22 @@ async def took_snapshot(target: Target, run_id: str, snapshot_id: str, at: datet
 
 
 async def record(target: Target, run_id: str, load: Load) -> None:
-    """Writes what became of a load, in the caller's transaction; a new try takes the place of the old one.
+    """Writes what became of a load; a new try takes the place of the old one."""
+    await target.execute(_record(), _values(run_id, load))
 
-    Raises RunEnded where a load was staged, and its run was given up meanwhile, or has another snapshot by now.
+
+async def stage(target: Target, run_id: str, load: Load) -> None:
+    """Writes that a load is staged, and commits the caller's transaction with it.
+
+    Raises RunEnded where the run was given up meanwhile, or has another snapshot by now.
     """
-    if load.status == "staged":
-        await must_run(target, run_id, load.snapshot_id)
-    values = asdict(load) | {"carried": list(load.carried), "run_id": run_id, "published_at": None}
-    await target.execute(_record(), values)
+    await must_run(target, run_id, load.snapshot_id)
+    # whose values are bound here: with parameters the server takes one statement at a time
+    await AsyncClientCursor(target).execute(_record() + b"; COMMIT", _values(run_id, load))
+
+
+def _values(run_id: str, load: Load) -> dict[str, Any]:
+    return asdict(load) | {"carried": list(load.carried), "run_id": run_id, "published_at": None}
 
 
 @cache

@@ -134,10 +134,9 @@ Extras = list[tuple[str, str, str]]
 """What hangs on a live table or materialized view by itself: kind, name, and a statement that makes it elsewhere."""
 
 
-async def ask_extras(target: Target, live: Relation, staging_schema: str) -> AsyncCursor[dict[str, Any]]:
-    """Asks for a table's indexes, constraints and extended statistics; in a pipeline the answer comes at its end."""
-    wanted = {"schema": live.schema, "name": live.name, "staging": staging_schema}
-    return await target.execute(prepared("extras", wanted))
+def ask_extras(live: Relation, staging_schema: str) -> sql.Composed:
+    """Gives the statement that asks for a table's indexes, constraints and extended statistics."""
+    return prepared("extras", {"schema": live.schema, "name": live.name, "staging": staging_schema})
 
 
 async def extras_of(asked: AsyncCursor[dict[str, Any]]) -> Extras:
@@ -149,7 +148,8 @@ async def extras_of(asked: AsyncCursor[dict[str, Any]]) -> Extras:
 
 async def extras(target: Target, live: Relation, staging_schema: str) -> list[str]:
     """Gives the statements that make a materialized view's indexes and statistics on its staging one."""
-    return [statement for _, _, statement in await extras_of(await ask_extras(target, live, staging_schema))]
+    asked = await target.execute(ask_extras(live, staging_schema))
+    return [statement for _, _, statement in await extras_of(asked)]
 
 
 async def drifted(target: Target, wanted: Mapping[Relation, Sequence[Column]]) -> dict[Relation, Drift]:

@@ -68,10 +68,10 @@ async def create_schemas(target: Target, live_schemas: Iterable[str]) -> None:
     await postgres.create_schemas(target, own)
 
 
-async def create(target: Target, table: Table) -> AsyncCursor[dict[str, Any]]:
-    """Makes an empty staging table, in the caller's transaction, in place of any that was left behind.
+def creation(table: Table) -> list[sql.Composed]:
+    """Gives the statements that make an empty staging table, in place of any that was left behind.
 
-    Gives a cursor for ``oid_of``: in a pipeline the answer comes at its end.
+    The answer to the last is for ``oid_of``.
     """
     columns = sql.SQL(", ").join(_column(column) for column in table.columns)
     create_table = sql.SQL("CREATE {kind}TABLE {name} ({columns}){storage}").format(
@@ -82,9 +82,9 @@ async def create(target: Target, table: Table) -> AsyncCursor[dict[str, Any]]:
     )
     drop_left = sql.SQL("DROP TABLE IF EXISTS {} CASCADE").format(name_of(table))
     # Set before the rows come: they are stored and compressed as their column says at that time.
-    for statement in (drop_left, create_table, *_column_settings(table)):
-        await target.execute(statement)
-    return await target.execute("SELECT pg_catalog.to_regclass(%s)::oid AS oid", [name_of(table).as_string(None)])
+    settings = _column_settings(table)
+    made = sql.SQL("SELECT {}::pg_catalog.regclass::oid AS oid").format(sql.Literal(name_of(table).as_string(None)))
+    return [drop_left, create_table, *settings, made]
 
 
 async def oid_of(created: AsyncCursor[dict[str, Any]]) -> int:
@@ -150,25 +150,24 @@ async def _has_ended(target: Target, xid: int) -> bool:
     return row is not None and bool(row["ended"])
 
 
-async def comment(target: Target, table: Table) -> None:
-    """Puts the source's comments on the staging table, its columns, indexes and constraints."""
+def comments(table: Table) -> list[sql.Composed]:
+    """Gives the statements that put the source's comments on the staging table, its columns, indexes, constraints."""
     name, schema = name_of(table), staging_name(table).schema
-    comments = [(sql.SQL("TABLE ") + name, table.comment)]
-    comments += [
+    texts = [(sql.SQL("TABLE ") + name, table.comment)]
+    texts += [
         (sql.SQL("COLUMN {}.{}").format(name, sql.Identifier(column.name)), column.comment) for column in table.columns
     ]
-    comments += [(sql.SQL("INDEX ") + sql.Identifier(schema, index.name), index.comment) for index in table.indexes]
-    comments += [
+    texts += [(sql.SQL("INDEX ") + sql.Identifier(schema, index.name), index.comment) for index in table.indexes]
+    texts += [
         (sql.SQL("STATISTICS ") + sql.Identifier(schema, statistics.name), statistics.comment)
         for statistics in table.statistics
     ]
-    comments += [
+    texts += [
         (sql.SQL("CONSTRAINT {} ON {}").format(sql.Identifier(constraint.name), name), constraint.comment)
         for constraint in table.constraints
     ]
-    for what, text in comments:
-        if text is not None:
-            await target.execute(sql.SQL("COMMENT ON {} IS {}").format(what, sql.Literal(text)))
+    comment = sql.SQL("COMMENT ON {} IS {}")
+    return [comment.format(what, sql.Literal(text)) for what, text in texts if text is not None]
 
 
 async def add(target: Target, statements: Sequence[str]) -> None:
