@@ -28,6 +28,9 @@ SETTINGS = {
     "max_locks_per_transaction": "1024",  # 10,000 tables in one transaction, for every peer that works so
 }
 
+MEMORY = Path("/dev/shm")
+"""Where Linux has a file system in memory."""
+
 CLIENTS = Path(__file__).parent / "clients"
 
 
@@ -56,14 +59,19 @@ def started(scenario: Scenario) -> Iterator[Servers]:
             "no PostgreSQL server with TLS and contrib here: `apt-get install postgresql` brings Debian's"
         )
     with ExitStack() as stack:
-        source, target = (_server(stack, programs) for _ in range(2))
+        source, target = (_server(stack, programs, data_folder(scenario)) for _ in range(2))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         authority = network.secure((source, target), folder) if Way.TLS in scenario.ways else None
         yield Servers(source, target, {way: _urls(stack, source, target, way, authority) for way in scenario.ways})
 
 
-def _server(stack: ExitStack, programs: Path | None) -> Server:
-    server = Server.start(programs, SETTINGS)
+def data_folder(scenario: Scenario) -> Path:
+    """Gives the folder that the servers' data goes into."""
+    return MEMORY if scenario.many_files and MEMORY.is_dir() else Path(tempfile.gettempdir())
+
+
+def _server(stack: ExitStack, programs: Path | None, folder: Path) -> Server:
+    server = Server.start(programs, SETTINGS, folder)
     stack.callback(server.remove)
     return server
 
@@ -95,7 +103,7 @@ def measured(work: Work, outcome: Outcome, keep: Callable[[], None]) -> None:
     A peer that cannot be had, fails or arrives with other rows is written down with the reason, and measured no more
     this time. Raises Unavailable where the servers or the disk are wanting.
     """
-    _insist_on_disk(work.scenario.disk * work.scale)
+    _insist_on_room(data_folder(work.scenario), work.scenario.disk * work.scale)
     with started(work.scenario) as servers:
         stand = _Stand(work, outcome, servers, data.make(servers.source, work.scenario.tables, work.scale))
         outcome.tables, outcome.rows = len(stand.expected.rows), sum(stand.expected.rows.values())
@@ -111,10 +119,10 @@ def measured(work: Work, outcome: Outcome, keep: Callable[[], None]) -> None:
                 keep()
 
 
-def _insist_on_disk(gigabytes: float) -> None:
-    folder = tempfile.gettempdir()
+def _insist_on_room(folder: Path, gigabytes: float) -> None:
     if (free := shutil.disk_usage(folder).free / 1e9) < gigabytes:
-        raise Unavailable(f"{free:.0f} GB are free in {folder}, {gigabytes:.0f} are needed; TMPDIR leads elsewhere")
+        remedy = "" if folder == MEMORY else "; TMPDIR leads elsewhere"
+        raise Unavailable(f"{free:.0f} GB are free in {folder}, {gigabytes:.0f} are needed{remedy}")
 
 
 def missing(work: Work, outcome: Outcome, number: int) -> list[Case]:

@@ -49,7 +49,8 @@ class Scenario:
     rounds: int = 5  # of `make bench-full`
     quick: float = 0.1  # the part of the rows that `make bench` copies; 0 leaves the scenario out
     quick_rounds: int = 3
-    disk: float = 15  # GB that all rows need in the folder of temporary files: both servers, their WAL, files of peers
+    disk: float = 15  # GB that all rows need where the servers' data is: both servers, their WAL, files of peers
+    many_files: bool = False  # so many that the file system would be measured: the data is in memory
 
     @property
     def cases(self) -> list[Case]:
@@ -95,8 +96,19 @@ SCENARIOS = (
         rounds=3,
         quick=0.2,
         quick_rounds=2,
+        disk=2,
+        many_files=True,
     ),
-    Scenario("c-10000", "10,000 tables of ten rows", (Table(data.TINY, 10_000),), _TINY, rounds=2, quick=0),
+    Scenario(
+        "c-10000",
+        "10,000 tables of ten rows",
+        (Table(data.TINY, 10_000),),
+        _TINY,
+        rounds=2,
+        quick=0,
+        disk=8,
+        many_files=True,
+    ),
     Scenario("d", "100,000 rows with TOAST, 20 kB each", (Table(data.TOAST, 100_000),), _FAST, rounds=3),
     Scenario("e", "500,000 rows of 200 columns", (Table(data.WIDE, 500_000),), _FAST, rounds=3),
     Scenario(
@@ -117,6 +129,8 @@ SCENARIOS = (
         rounds=3,
         quick=0.1,
         quick_rounds=2,
+        disk=2,
+        many_files=True,
     ),
     Scenario(
         "stream-wide", "rows alone, without indexes: lineitem 3 M rows", (Table(data.LINEITEM, 3_000_000),), _STREAM

@@ -79,14 +79,16 @@ class Server:
         cls,
         bin: Path | None = None,  # noqa: A002 - what such a folder is called everywhere
         settings: Mapping[str, str] | None = None,
+        within: Path | None = None,
         **initdb: str,
     ) -> Server:
         """Makes a new cluster and starts it.
 
-        Takes the folder of the programs (the wheel's 18 by default), server settings, and initdb's options
-        (``locale="C"``). Raises RuntimeError with the server's log when it does not come up in 30 seconds.
+        Takes the folder of the programs (the wheel's 18 by default), server settings, the folder that the data goes
+        into (that of temporary files by default), and initdb's options (``locale="C"``). Raises RuntimeError with the
+        server's log when it does not come up in 30 seconds.
         """
-        programs, data = bin or wheel_bin(), _data_folder()
+        programs, data = bin or wheel_bin(), _data_folder(within)
         options = {"encoding": "UTF8", "locale": "C.UTF-8", "auth": "trust", "username": "postgres"} | initdb
         arguments = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
         server = cls(programs, data, free_port())
@@ -174,8 +176,8 @@ class Server:
         shutil.rmtree(self.data.parent, ignore_errors=True)
 
 
-def _data_folder() -> Path:
-    root = Path(tempfile.mkdtemp(prefix="nightly-etl-"))
+def _data_folder(within: Path | None = None) -> Path:
+    root = Path(tempfile.mkdtemp(prefix="nightly-etl-", dir=within))
     root.chmod(0o755)  # its owner is root, and the server is not
     data = root / "data"
     data.mkdir(mode=0o700)
