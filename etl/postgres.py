@@ -83,7 +83,7 @@ _TARGET_ONLY = {
     # Staged rows need not survive a crash by themselves: the publish commits synchronously, and its
     # commit record makes all WAL before it durable too. Saves an fsync a transaction.
     "synchronous_commit": "off",
-    # Each notice ("does not exist, skipping") is a packet of its own, in the middle of a pipeline.
+    # Each notice ("does not exist, skipping") is a packet of its own, in the middle of the answers.
     "client_min_messages": "warning",
 }
 
@@ -304,7 +304,7 @@ async def at_once(target: Target, statements: Iterable[sql.Composable]) -> Async
     """Executes statements in one round trip; gives a cursor on the answer to the last.
 
     As one text, in one transaction unless they say otherwise. In psycopg's pipeline each statement would go through the
-    event loop by itself, which was a third of a tiny table's CPU here (benchmarks/NOTES.md, "Tiny tables").
+    event loop by itself (benchmarks/NOTES.md, "Tiny tables").
     """
     cursor = await target.execute(sql.SQL("; ").join(statements))
     while cursor.nextset():
