@@ -29,7 +29,7 @@ SETTINGS = {
 }
 
 MEMORY = Path("/dev/shm")
-"""Where Linux has a file system in memory."""
+"""Where Linux has a file system in memory; in a container its size is `docker run --shm-size`."""
 
 CLIENTS = Path(__file__).parent / "clients"
 
@@ -121,8 +121,10 @@ def measured(work: Work, outcome: Outcome, keep: Callable[[], None]) -> None:
 
 def _insist_on_room(folder: Path, gigabytes: float) -> None:
     if (free := shutil.disk_usage(folder).free / 1e9) < gigabytes:
-        remedy = "" if folder == MEMORY else "; TMPDIR leads elsewhere"
-        raise Unavailable(f"{free:.0f} GB are free in {folder}, {gigabytes:.0f} are needed{remedy}")
+        remedy = (
+            f"mount -o remount,size={2 * gigabytes:.0f}G {folder}" if folder == MEMORY else "TMPDIR leads elsewhere"
+        )
+        raise Unavailable(f"{free:.1f} GB are free in {folder}, {gigabytes:.1f} are needed; {remedy}")
 
 
 def missing(work: Work, outcome: Outcome, number: int) -> list[Case]:

@@ -16,9 +16,10 @@ from psycopg import sql
 from etl import book, catalog, drift, guard, indexes, live, proof, staging, stream, types, watermark
 from etl.catalog import Table
 from etl.errors import ConfigurationError, LoadFailed
-from etl.postgres import Source, Target, at_once, close_source, connect_source, connect_target, create_schemas, text
+from etl.postgres import Source, Target, close_source, connect_source, connect_target, create_schemas, text
 from etl.selection import Relation, named
 from etl.settings import Settings
+from etl.transaction import at_once
 
 INTEGERS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 """The types that a key may have, and their greatest values."""

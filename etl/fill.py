@@ -16,9 +16,10 @@ from etl import checksum, staging, stream
 from etl.catalog import PageRange, Table
 from etl.checksum import Checksum
 from etl.errors import ChecksumDiffers, RowsDiffer
-from etl.postgres import BEGIN, COMMIT, Pair, Source, Target, at_once, begun
+from etl.postgres import Pair, Source, Target
 from etl.snapshot import Snapshot
 from etl.stream import Streamed
+from etl.transaction import BEGIN, COMMIT, at_once, begun
 
 Advance = Callable[[int], None]
 

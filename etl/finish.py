@@ -17,8 +17,9 @@ from etl.clock import Began
 from etl.errors import IndexUnbuildable, LoadFailed
 from etl.fill import Filled
 from etl.ledger import Load
-from etl.postgres import BEGIN, LOCK_TIMEOUT, Pair, Target, at_once, begun
+from etl.postgres import LOCK_TIMEOUT, Pair, Target
 from etl.shape import TableOptions
+from etl.transaction import BEGIN, at_once, begun
 
 log = structlog.get_logger()
 

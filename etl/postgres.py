@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -17,7 +16,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 import psycopg
-from psycopg import AsyncCursor, sql
+from psycopg import sql
 
 from etl.errors import ConfigurationError, ConnectionFailed, one_line, sqlstate
 from etl.session import open_source, open_target, watch_source, watch_target
@@ -294,33 +293,6 @@ async def _schemas_there(target: Target, names: Sequence[str]) -> set[str]:
     query = "SELECT nspname::text AS name FROM pg_catalog.pg_namespace WHERE nspname = ANY (%s)"
     cursor = await target.execute(query, [list(names)])
     return {row["name"] for row in await cursor.fetchall()}
-
-
-BEGIN, COMMIT = sql.SQL("BEGIN"), sql.SQL("COMMIT")
-"""For ``at_once``, within ``begun``."""
-
-
-async def at_once(target: Target, statements: Iterable[sql.Composable]) -> AsyncCursor[dict[str, Any]]:
-    """Executes statements in one round trip; gives a cursor on the answer to the last.
-
-    As one text, in one transaction unless they say otherwise. In psycopg's pipeline each statement would go through the
-    event loop by itself (benchmarks/NOTES.md, "Tiny tables").
-    """
-    cursor = await target.execute(sql.SQL("; ").join(statements))
-    while cursor.nextset():
-        pass
-    return cursor
-
-
-@asynccontextmanager
-async def begun(target: Target) -> AsyncIterator[None]:
-    """Rolls back what the block has begun when it fails; BEGIN and COMMIT it sends itself, beside other statements."""
-    try:
-        yield
-    except BaseException:
-        with suppress(psycopg.Error):  # a lost session's transaction has gone with it
-            await target.rollback()
-        raise
 
 
 def text(composed: sql.Composable) -> str:
