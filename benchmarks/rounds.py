@@ -29,7 +29,7 @@ SETTINGS = {
 }
 
 MEMORY = Path("/dev/shm")
-"""Where Linux has a file system in memory; in a container its size is `docker run --shm-size`."""
+"""Where Linux has a file system in memory."""
 
 CLIENTS = Path(__file__).parent / "clients"
 
@@ -121,9 +121,8 @@ def measured(work: Work, outcome: Outcome, keep: Callable[[], None]) -> None:
 
 def _insist_on_room(folder: Path, gigabytes: float) -> None:
     if (free := shutil.disk_usage(folder).free / 1e9) < gigabytes:
-        remedy = (
-            f"mount -o remount,size={2 * gigabytes:.0f}G {folder}" if folder == MEMORY else "TMPDIR leads elsewhere"
-        )
+        larger = "make it larger (mount -o remount,size=…; in a container --shm-size=…)"
+        remedy = larger if folder == MEMORY else "TMPDIR leads elsewhere"
         raise Unavailable(f"{free:.1f} GB are free in {folder}, {gigabytes:.1f} are needed; {remedy}")
 
 

@@ -90,7 +90,7 @@ SCENARIOS = (
     Scenario("b-5", "one table of 5 GB", (Table(_BIG, GIGABYTE * 5),), _FAST, rounds=3, quick=0, disk=40),
     Scenario(
         "c-1000",
-        "1,000 tables of ten rows",
+        "1,000 tables of ten rows, in memory",
         (Table(data.TINY, 1000),),
         (*_TINY, "sling", "dlt"),
         rounds=3,
@@ -101,7 +101,7 @@ SCENARIOS = (
     ),
     Scenario(
         "c-10000",
-        "10,000 tables of ten rows",
+        "10,000 tables of ten rows, in memory",
         (Table(data.TINY, 10_000),),
         _TINY,
         rounds=2,
@@ -122,7 +122,7 @@ SCENARIOS = (
     Scenario("g", "the job with 20 ms between client and servers", _JOB, _NEAR, (Way.RELAY, Way.DELAYED)),
     Scenario(
         "g-tiny",
-        "1,000 tables of ten rows with 20 ms between client and servers",
+        "1,000 tables of ten rows, in memory, with 20 ms between client and servers",
         (Table(data.TINY, 1000),),
         ("etl run", "pg_dump -Fd -j2, pg_restore -j2"),
         (Way.RELAY, Way.DELAYED),
