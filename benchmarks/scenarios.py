@@ -106,7 +106,7 @@ SCENARIOS = (
         _TINY,
         rounds=2,
         quick=0,
-        disk=8,
+        disk=4,
         many_files=True,
     ),
     Scenario("d", "100,000 rows with TOAST, 20 kB each", (Table(data.TOAST, 100_000),), _FAST, rounds=3),
