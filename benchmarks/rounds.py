@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,6 +110,7 @@ def measured(work: Work, outcome: Outcome, keep: Callable[[], None]) -> None:
         outcome.bytes = data.size(servers.source)
         outcome.postgres = servers.source.psql("SHOW server_version")
         tools = dict(stand.tools())
+        stand.warm_up(tools)
         for number in range(work.rounds):
             if number == len(outcome.rounds):
                 outcome.rounds.append({})
@@ -151,6 +152,16 @@ class _Stand:
             else:
                 self.outcome.met(name, tool.version)
                 yield name, tool
+
+    def warm_up(self, tools: dict[str, Tool]) -> None:
+        """Copies once for the servers alone, which make their WAL files and touch their memory for the first time.
+
+        It would be the first peer's burden: a third of the job's seconds (benchmarks/NOTES.md).
+        """
+        case = next((case for case in self.work.scenario.cases if case.peer in tools), None)
+        if case is not None:
+            with suppress(Failed):  # which its own turn will tell
+                self.copied(case, tools[case.peer])
 
     def measure(self, case: Case, tool: Tool, number: int) -> None:
         """Adds a case's run to a round, unless it has failed before."""
