@@ -23,7 +23,7 @@ from etl.ledger import Load
 from etl.load import Loader
 from etl.postgres import Pair, Target
 from etl.progress import Progress
-from etl.publish import Policy
+from etl.publish import Policy, Published
 from etl.schedule import Schedule, together
 from etl.selection import Relation
 from etl.settings import Settings
@@ -199,15 +199,7 @@ class _Run:
             load = await loader.load(table)
             if self.settings.publish == "table":
                 async with self.turn:
-                    policy = Policy.of(self.settings, {table.live: table.relation})
-                    own = (
-                        self.control,
-                        self.settings.run_id,
-                        [table.live],
-                        policy,
-                        partial(control.connect, self.settings),
-                    )
-                    await publishing.publish(*own, closes_run=False)
+                    await self._make_live({table.live: table.relation}, closes_run=False)
         except (SnapshotLost, ConnectionFailed, RunEnded):
             raise  # no other table would fare better
         except EXPECTED as error:
@@ -226,10 +218,16 @@ class _Run:
         if self.settings.publish == "table":
             await ledger.close_run(self.control, self.settings.run_id, "published")
         else:
-            policy = Policy.of(self.settings, self.live)
-            own = self.control, self.settings.run_id, list(self.live), policy, partial(control.connect, self.settings)
-            publishing.say(await publishing.publish(*own))
+            publishing.say(await self._make_live(self.live))
         return "published"
+
+    async def _make_live(self, tables: dict[Relation, Relation], *, closes_run: bool = True) -> Published:
+        """Publishes tables that are staged; takes the source's by the live ones."""
+        settings, policy = self.settings, Policy.of(self.settings, tables)
+        reconnect = partial(control.connect, settings)
+        return await publishing.publish(
+            self.control, settings.run_id, list(tables), policy, reconnect, closes_run=closes_run
+        )
 
     async def _give_up(self, status: str, reason: str) -> None:
         """Drops what was staged and closes the run in the ledger, on a new session where the old one is lost."""
