@@ -10,7 +10,7 @@ from contextlib import suppress
 from etl import book, catalog, guard, staging
 from etl.errors import EXPECTED
 from etl.options import Options
-from etl.postgres import Target, close_source, connect_source, connect_target
+from etl.postgres import Source, Target, connect_target
 from etl.selection import Relation
 from etl.settings import Settings
 
@@ -21,9 +21,7 @@ nobody waits for a run that failed, and its servers, short of time, may be what 
 
 async def connect(settings: Settings) -> Target:
     """Opens a control session; what it writes into the ledger outlives a crash of the target."""
-    control = await connect_target(settings.target, guard.application(settings.run_id))
-    await control.execute("SET synchronous_commit = on")
-    return control
+    return await connect_target(settings.target, guard.application(settings.run_id), synchronous_commit="on")
 
 
 async def lives(control: Target) -> bool:
@@ -33,21 +31,17 @@ async def lives(control: Target) -> bool:
     return not (control.closed or control.broken)
 
 
-async def prepare(settings: Settings, control: Target) -> list[Relation]:
+async def prepare(settings: Settings, control: Target, source: Source) -> list[Relation]:
     """Finds the run's tables in the source, and makes sure that nobody else loads them.
 
     Raises ConfigurationError for unknown tables and for one database given twice, TableLocked otherwise.
     """
-    source = await connect_source(settings.source, guard.application(settings.run_id))
-    try:
-        await guard.refuse_same_database(source, control, settings.source, settings.target)
-        chosen = settings.selection.resolve(await catalog.relations(source))
-        # A column that is not there is told before anything is touched; a shard looks beside the holder's locks.
-        if settings.options != Options() and settings.snapshot == "own":
-            settings.options.apply(await catalog.tables(source, chosen))
-        live = list(settings.options.live_names(chosen))
-    finally:
-        await close_source(source)
+    await guard.refuse_same_database(source, control, settings.source, settings.target)
+    chosen = settings.selection.resolve(await catalog.relations(source))
+    # A column that is not there is told before anything is touched; a shard looks beside the holder's locks.
+    if settings.options != Options() and settings.snapshot == "own":
+        settings.options.apply(await catalog.tables(source, chosen))
+    live = list(settings.options.live_names(chosen))
     if settings.publish != "table":
         await guard.refuse_too_many_locks(control, len(live))
     await guard.lock(control, settings.run_id, live)

@@ -43,7 +43,7 @@ class Filled:
 async def whole(snapshot: Snapshot, table: Table, pair: Pair, verify: str, advance: Advance) -> Filled:
     """Makes the staging table and streams all rows into it, in one transaction; compares as ``verify`` says."""
     began = perf_counter()
-    reader, writer = await pair.reader(), await pair.writer()
+    reader, writer = await pair.both()
     async with begun(writer):
         oid = await staging.oid_of(await at_once(writer, [BEGIN, *staging.creation(table)]))
         async with snapshot.reading(reader, table) as source:
@@ -76,7 +76,7 @@ class RangeFill:
     async def copy(self, pair: Pair) -> Filled:
         """Streams the range's rows in, unless a try whose end nobody saw has brought them already."""
         began = perf_counter()
-        reader, writer = await pair.reader(), await pair.writer()
+        reader, writer = await pair.both()
         arrived = await staging.arrived(writer, self.table, self.xid) if self.xid is not None else 0
         async with self.snapshot.reading(reader, self.range.part.relation) as source:
             if not arrived:

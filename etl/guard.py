@@ -39,7 +39,7 @@ async def refuse_same_database(
     key = random.getrandbits(63)
     await target.execute("SELECT pg_catalog.pg_advisory_lock(%s::bigint)", [key])
     try:
-        free = await source.fetchval("SELECT pg_catalog.pg_try_advisory_lock_shared($1::bigint)", key)
+        free = await source.fetchval("SELECT pg_catalog.pg_try_advisory_xact_lock_shared($1::bigint)", key)
     finally:
         await target.execute("SELECT pg_catalog.pg_advisory_unlock(%s::bigint)", [key])
     if not free:
@@ -128,6 +128,8 @@ async def try_lock(target: Target, relations: Sequence[Relation]) -> bool:
 
 async def unlock(target: Target, relations: Sequence[Relation]) -> None:
     """Lets go what ``try_lock`` took."""
+    if not relations:
+        return
     names = _names([Relation(staging.schema_of(one.schema), one.name) for one in relations])
     await target.execute(target_query("unlock_tables"), names)
 
@@ -152,6 +154,8 @@ async def clear(control: Target, run_id: str, chosen: Sequence[Relation]) -> Non
         if {(staging.schema_of(table.schema), table.name), (staging.aside_of(table.schema), table.name)} & there
     ]
     free = [table for table in left if await try_lock(control, [table])]
+    if not free:
+        return
     # looked at under the locks: a run that has let its own go by now may have left its tables for `etl publish`
     dropped = set(free) - await ledger.deferred(control)
     await staging.drop(control, dropped)
@@ -162,6 +166,8 @@ async def clear(control: Target, run_id: str, chosen: Sequence[Relation]) -> Non
 async def _dead_runs(control: Target, run_id: str) -> list[str]:
     """Lists the runs that the ledger believes to be running, and whose sessions are gone."""
     believed = [row["run_id"] for row in await ledger.running(control) if row["run_id"] != run_id]
+    if not believed:
+        return []
     cursor = await control.execute(target_query("dead_runs"), {"run_ids": believed})
     return [row["run_id"] for row in await cursor.fetchall()]
 

@@ -46,7 +46,7 @@ async def refresh(target: Target, tables: Sequence[Relation], ready: Collection[
     filled beside its readers where it has a unique index. Gives the rest, for ``refresh_alone``: the first one
     whose readers have to wait until the publish is over, and those after it.
     """
-    found = live.views(await live.objects(target, tables))
+    found = live.views(await live.objects(target, tables)) if tables else []
     filled = [view for view in found if view.kind == "m" and view.is_populated]
     beside = list(takewhile(lambda view: view.relation in ready or view.refreshes_concurrently, filled))
     await refresh_alone(target, beside, ready)

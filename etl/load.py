@@ -34,9 +34,10 @@ from etl.options import Options
 from etl.postgres import Pair
 from etl.progress import Progress
 from etl.retry import retried
-from etl.schedule import Schedule, together
+from etl.schedule import Schedule
 from etl.selection import Relation
 from etl.snapshot import Snapshot
+from etl.tasks import together
 
 T = TypeVar("T")
 

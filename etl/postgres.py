@@ -20,6 +20,7 @@ from psycopg import sql
 
 from etl.errors import ConfigurationError, ConnectionFailed, one_line, sqlstate
 from etl.session import open_source, open_target, watch_source, watch_target
+from etl.tasks import together
 from etl.url import DatabaseUrl
 
 Source: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -130,10 +131,10 @@ async def connect_source(url: DatabaseUrl, application: str) -> Source:
         raise
 
 
-async def connect_target(
-    url: DatabaseUrl, application: str, memory: int | None = None, lock_timeout: str = "0"
-) -> Target:
-    """Opens a connection to the reporting database, in autocommit; ``memory`` is for maintenance, in kB.
+async def connect_target(url: DatabaseUrl, application: str, memory: int | None = None, **other: str) -> Target:
+    """Opens a connection to the reporting database, in autocommit.
+
+    Takes what maintenance may have of ``memory``, in kB, and other settings of the session.
 
     Raises ConfigurationError for a wrong password, role or database, ConnectionFailed otherwise.
     """
@@ -143,7 +144,7 @@ async def connect_target(
         connection = await open_target(arguments)
         version = connection.info.server_version // 10000
         _refuse_old("reporting", url, version)
-        settings = _settings(version, url) | _TARGET_ONLY | {"lock_timeout": lock_timeout}
+        settings = _settings(version, url) | _TARGET_ONLY | other
         settings |= {"maintenance_work_mem": str(memory)} if memory else {}
         settings |= {"tcp_user_timeout": str(url.keepalives["tcp_user_timeout"])} if url.keeps_alive else {}
         async with asyncio.timeout(url.connect_timeout):  # nobody watches yet
@@ -219,8 +220,16 @@ class Pair:
     async def writer(self) -> Target:
         """Gives the session that writes."""
         if self._writer is None:
-            self._writer = await connect_target(self.target_url, self.application, self.memory, LOCK_TIMEOUT)
+            self._writer = await connect_target(
+                self.target_url, self.application, self.memory, lock_timeout=LOCK_TIMEOUT
+            )
         return self._writer
+
+    async def both(self) -> tuple[Source, Target]:
+        """Gives both, opened side by side."""
+        if self._reader is None or self._writer is None:
+            await together([self.reader(), self.writer()])
+        return await self.reader(), await self.writer()
 
     async def close(self) -> None:
         """Closes both, whatever state they are in; asked for again, they are opened anew."""
@@ -278,6 +287,8 @@ async def create_schemas(target: Target, names: Iterable[str]) -> None:
     caller's transaction ends.
     """
     wanted = sorted(set(names))
+    if not wanted:
+        return
     if missing := set(wanted) - await _schemas_there(target, wanted):
         create = [sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(name)) for name in sorted(missing)]
         async with target.transaction():

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import psycopg
 import structlog
+from psycopg import sql
 
 from etl import blockers, guard, horizon, inplace, ledger, live, staging, unheard, views
 from etl.errors import (
@@ -29,6 +30,7 @@ from etl.retry import persistently
 from etl.selection import Relation
 from etl.settings import Settings
 from etl.swap import LOCK_TIMEOUT, prepare
+from etl.transaction import BEGIN, COMMIT, at_once, begun
 
 LAST_TRY = 5.0
 """Seconds for another try after the sessions in the way were ended."""
@@ -40,6 +42,12 @@ _BLOCKED = {"55P03", "57014", "40P01", "2BP01"}
 # internal_error: "could not open relation with OID", "cache lookup failed": what pg_get_viewdef() and its like say of
 # something that was there when the query began
 _READ_WHILE_DROPPED = "XX000"
+
+_FLUSHING = (
+    sql.SQL("SET LOCAL synchronous_commit = on"),
+    # only a transaction that has written WAL flushes, an id alone is not enough
+    sql.SQL("SELECT pg_catalog.pg_logical_emit_message(true, 'nightly-etl', '')"),
+)
 
 log = structlog.get_logger()
 
@@ -232,10 +240,8 @@ class _Publish:
 
     async def _flush(self) -> None:
         """Makes what is staged durable now: the publish's commit, for which readers wait, has the less to write."""
-        async with self.target.transaction():
-            await self.target.execute(b"SET LOCAL synchronous_commit = on")
-            # only a transaction that has written WAL flushes, an id alone is not enough
-            await self.target.execute(b"SELECT pg_catalog.pg_logical_emit_message(true, 'nightly-etl', '')")
+        async with begun(self.target):
+            await at_once(self.target, [BEGIN, *_FLUSHING, COMMIT])
 
     async def _retried(
         self, step: Callable[[], Awaitable[T]], again: Callable[[BaseException], bool], deadline: float

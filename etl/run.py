@@ -21,13 +21,14 @@ from etl.clock import Began
 from etl.errors import EXPECTED, ConnectionFailed, RunEnded, RunFailed, SnapshotLost, one_line
 from etl.ledger import Load
 from etl.load import Loader
-from etl.postgres import Pair, Target
+from etl.postgres import Pair, Source, Target, close_source, connect_source
 from etl.progress import Progress
 from etl.publish import Policy, Published
-from etl.schedule import Schedule, together
+from etl.schedule import Schedule
 from etl.selection import Relation
 from etl.settings import Settings
 from etl.snapshot import Snapshot
+from etl.tasks import together
 
 SNAPSHOTS = 3
 """How many snapshots a run takes at most, when the sessions that hold them are lost."""
@@ -66,8 +67,12 @@ async def run(settings: Settings, progress: Progress) -> Finished:
     stream.keep_buffers()
     session = await control.connect(settings)
     try:
-        chosen = await control.prepare(settings, session)
-        return await _Run(settings, session, chosen, progress).whole()
+        source = await connect_source(settings.source, guard.application(settings.run_id))
+        try:
+            chosen = await control.prepare(settings, session, source)
+            return await _Run(settings, session, chosen, progress, source).whole()
+        finally:
+            await close_source(source)
     finally:
         await session.close()
 
@@ -76,13 +81,15 @@ async def run(settings: Settings, progress: Progress) -> Finished:
 class _Run:
     """A run under way: what it was given (``chosen``: the source's tables), and the loads that it has done.
 
-    ``staged`` are the live tables that an earlier try of this shard has staged already.
+    ``source`` is an idle session there, which holds the first snapshot; ``staged`` are the live tables that an earlier
+    try of this shard has staged already.
     """
 
     settings: Settings
     control: Target
     chosen: Sequence[Relation]
     progress: Progress
+    source: Source
     loads: list[Load] = field(default_factory=list)
     staged: frozenset[Relation] = frozenset()
     began: float = field(default_factory=perf_counter)
@@ -150,10 +157,11 @@ class _Run:
     async def _snapshot(self) -> Snapshot:
         run_id = self.settings.run_id
         if self.is_shard:
+            await close_source(self.source)
             joined = await shard.join(self.control, self.settings, self.live)
             self.staged = joined.staged
             return Snapshot(joined.snapshot_id, joined.at, None, len(self.left))
-        taken = await snapshot.take(self.settings.source, guard.application(run_id), self.chosen)
+        taken = await snapshot.take(self.settings.source, guard.application(run_id), self.chosen, self.source)
         await ledger.took_snapshot(self.control, run_id, taken.id, taken.at)
         return taken
 

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Future
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
-from typing import Any, TypeVar
 
 from etl.postgres import Pair
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -60,16 +57,3 @@ class Schedule:
         """Closes all pairs, when nobody works with them any more."""
         for pair in self.free:
             await pair.close()
-
-
-async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Does things side by side; gives their results in order.
-
-    When one fails the others are stopped, and its error is raised once they have ended.
-    """
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one) for one in work]
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return [task.result() for task in tasks]

@@ -96,12 +96,15 @@ class Snapshot:
         return True
 
 
-async def take(url: DatabaseUrl, application: str, chosen: Sequence[Relation]) -> Snapshot:
+async def take(
+    url: DatabaseUrl, application: str, chosen: Sequence[Relation], session: Source | None = None
+) -> Snapshot:
     """Locks the relations chosen, then takes and exports a snapshot of the source.
 
-    Raises EtlError when a table cannot be locked.
+    Takes an idle ``session`` to hold it, which is closed with the snapshot; opens one where there is none. Raises
+    EtlError when a table cannot be locked.
     """
-    holder = await connect_source(url, application)
+    holder = session if session and not session.is_closed() else await connect_source(url, application)
     try:
         await holder.transaction(isolation="repeatable_read", readonly=True).start()
         await _lock_all(holder, chosen)
@@ -141,13 +144,13 @@ async def sharing(source: Source, chosen: Sequence[Relation]) -> AsyncIterator[N
 
 
 async def _lock_all(holder: Source, chosen: Sequence[Relation]) -> None:
-    await holder.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
     if statement := _lock(chosen):
         try:
-            await holder.execute(statement)
+            await holder.execute(
+                f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; {statement}; SET LOCAL lock_timeout = '0'"
+            )
         except asyncpg.LockNotAvailableError as error:
             raise EtlError(f"a table was locked in the source for over {LOCK_TIMEOUT}: {one_line(error)}") from error
-    await holder.execute("SET LOCAL lock_timeout = '0'")
 
 
 def _lock(chosen: Sequence[Relation | Table], *, nowait: bool = False) -> str:

@@ -16,6 +16,7 @@ from etl import live, staging
 from etl.errors import CannotCarry, PublishFailed, ViewsChanged
 from etl.postgres import Target, create_schemas
 from etl.selection import Relation
+from etl.transaction import at_once
 from etl.views import Staged
 
 LOCK_TIMEOUT = "100ms"
@@ -24,9 +25,9 @@ LOCK_TIMEOUT = "100ms"
 LOCK_PHASE_TIMEOUT = "500ms"
 """How long all locks together may take: below deadlock_timeout (1 s), so that no reader ever pays for a deadlock."""
 
-_VACUUM_TIMEOUT = (
-    b"SELECT pg_catalog.set_config('lock_timeout', (setting::integer + 2000)::text, true)"
-    b" FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'"
+_VACUUM_TIMEOUT = sql.SQL(
+    "SELECT pg_catalog.set_config('lock_timeout', (setting::integer + 2000)::text, true)"
+    " FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'"
 )
 
 
@@ -82,8 +83,7 @@ async def _end_vacuums(target: Target, tables: Sequence[live.Object]) -> None:
     """
     if tables:
         names = sql.SQL(", ").join(table.identifier for table in tables)
-        await target.execute(_VACUUM_TIMEOUT)
-        await target.execute(sql.SQL("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE").format(names))
+        await at_once(target, [_VACUUM_TIMEOUT, sql.SQL("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE").format(names)])
 
 
 def refuse_obstacles(found: Sequence[live.Object]) -> None:

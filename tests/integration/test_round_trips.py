@@ -18,6 +18,12 @@ TARGET_TRIPS = 8
 """Make the table; COPY, its rows; COMMIT; indexes and a look at the live table; ANALYZE; is the run still wanted; the
 ledger and COMMIT."""
 
+RUN_SOURCE_TRIPS = 22
+"""But for the load: two sessions, of which one finds the tables and holds the snapshot; the catalog."""
+
+RUN_TARGET_TRIPS = 54
+"""But for the load: two sessions; locks, ledger and what earlier runs left, before it; the publish after it."""
+
 
 def trips(databases: Databases, etl: Etl, tables: str) -> tuple[int, int]:
     """Gives the round trips of a run, on the source and on the target."""
@@ -44,6 +50,15 @@ def test_a_tiny_table_takes_eleven_round_trips(databases: Databases, etl: Etl, n
     source, target = ((more - less) / 20 for more, less in zip(many, few, strict=True))
     assert source == SOURCE_TRIPS
     assert TARGET_TRIPS <= target < TARGET_TRIPS + 0.5  # every other second the run looks whether it was given up
+
+
+def test_a_run_itself_takes_few_round_trips(databases: Databases, etl: Etl) -> None:
+    """Each waits for the one before, so over 20 ms they are most of a short run: sessions, locks, publish."""
+    databases.operational.execute("CREATE TABLE orders (id int PRIMARY KEY)")
+    assert etl("run", TABLES="orders").status == 0  # the ledger and its schemas are there
+    source, target = trips(databases, etl, "orders")
+    assert source - SOURCE_TRIPS == RUN_SOURCE_TRIPS
+    assert RUN_TARGET_TRIPS <= target - TARGET_TRIPS <= RUN_TARGET_TRIPS + 2  # is the run still wanted, every 2 s
 
 
 async def test_what_hangs_on_a_live_table_is_planned_a_few_times_a_session(databases: Databases) -> None:

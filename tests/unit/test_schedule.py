@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from etl.postgres import Pair
-from etl.schedule import Schedule, together
+from etl.schedule import Schedule
+from etl.tasks import together
 from etl.url import DatabaseUrl
 
 URL = DatabaseUrl.parse("postgresql://u@h/d", {})
