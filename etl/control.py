@@ -5,12 +5,13 @@ It holds the run's table locks, writes the ledger and does the publish; if it is
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 
 from etl import book, catalog, guard, staging
 from etl.errors import EXPECTED
 from etl.options import Options
-from etl.postgres import Source, Target, connect_target
+from etl.postgres import Source, Target, close_source, connect_source, connect_target
 from etl.selection import Relation
 from etl.settings import Settings
 
@@ -22,6 +23,20 @@ nobody waits for a run that failed, and its servers, short of time, may be what 
 async def connect(settings: Settings) -> Target:
     """Opens a control session; what it writes into the ledger outlives a crash of the target."""
     return await connect_target(settings.target, guard.application(settings.run_id), synchronous_commit="on")
+
+
+async def sessions(settings: Settings) -> tuple[Target, Source]:
+    """Opens a control session and one on the source, side by side; both, or none."""
+    opening = connect(settings), connect_source(settings.source, guard.application(settings.run_id))
+    control, source = await asyncio.gather(*opening, return_exceptions=True)
+    if isinstance(control, BaseException):
+        if not isinstance(source, BaseException):
+            await close_source(source)
+        raise control
+    if isinstance(source, BaseException):
+        await control.close()
+        raise source
+    return control, source
 
 
 async def lives(control: Target) -> bool:

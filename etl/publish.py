@@ -43,11 +43,8 @@ _BLOCKED = {"55P03", "57014", "40P01", "2BP01"}
 # something that was there when the query began
 _READ_WHILE_DROPPED = "XX000"
 
-_FLUSHING = (
-    sql.SQL("SET LOCAL synchronous_commit = on"),
-    # only a transaction that has written WAL flushes, an id alone is not enough
-    sql.SQL("SELECT pg_catalog.pg_logical_emit_message(true, 'nightly-etl', '')"),
-)
+_WRITE = sql.SQL("SELECT pg_catalog.pg_logical_emit_message(true, 'nightly-etl', '')")
+"""Makes the commit flush: only that of a transaction that has written WAL does, an id alone is not enough."""
 
 log = structlog.get_logger()
 
@@ -165,7 +162,8 @@ class _Publish:
     async def until(self, deadline: float) -> None:
         """Publishes, trying again for ``deadline`` seconds while others are in the way."""
         # also where no reader waits behind us: to read a view's definition asks for a lock on its tables
-        await self.target.execute(f"SET lock_timeout = '{max(deadline, 1):g}s'".encode())
+        patience = max(deadline, 1)
+        await self.target.execute(f"SET lock_timeout = '{patience:g}s'; SET synchronous_commit = on".encode())
         if unfrozen := await self.unfrozen():
             await self._flush()  # VACUUM marks no page all-visible while a commit near its rows' is not durable yet
             await horizon.wait(self.target, unfrozen, deadline)
@@ -176,8 +174,7 @@ class _Publish:
             await staging.drop_aside(self.target, self.swapped)  # as far as a killed run has left them
             await self._flush()
             async with self.target.transaction():
-                await self.target.execute(b"SET LOCAL synchronous_commit = on")
-                await self._check_staging(self.tables)
+                await self._check_staging(self.in_place)
                 for table in self.in_place:
                     await inplace.replace(self.target, table)
                 self.alone = await inplace.refresh(self.target, self.in_place, _ready(staged))
@@ -218,6 +215,8 @@ class _Publish:
 
         A run that lost its control session lost its locks, and may have gone on to fill tables that are another's.
         """
+        if not tables:
+            return
         there = {(table.schema, table.name): table.oid for table in await staging.tables(self.target)}
         filled = await ledger.staging_oids(self.target, self.run_id)
         gone = [
@@ -241,7 +240,7 @@ class _Publish:
     async def _flush(self) -> None:
         """Makes what is staged durable now: the publish's commit, for which readers wait, has the less to write."""
         async with begun(self.target):
-            await at_once(self.target, [BEGIN, *_FLUSHING, COMMIT])
+            await at_once(self.target, [BEGIN, _WRITE, COMMIT])
 
     async def _retried(
         self, step: Callable[[], Awaitable[T]], again: Callable[[BaseException], bool], deadline: float
@@ -276,8 +275,9 @@ class _Publish:
                 if self.closes_run:
                     await ledger.close_run(self.target, self.run_id, "published")
                 began = perf_counter()
-                await self.target.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'".encode())
-                await inplace.refresh_alone(self.target, self.alone, _ready(self.staged))
+                if self.alone:
+                    await self.target.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'".encode())
+                    await inplace.refresh_alone(self.target, self.alone, _ready(self.staged))
                 await swap.execute(self.target)
         except ViewsChanged:
             self.staged = None

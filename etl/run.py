@@ -21,7 +21,7 @@ from etl.clock import Began
 from etl.errors import EXPECTED, ConnectionFailed, RunEnded, RunFailed, SnapshotLost, one_line
 from etl.ledger import Load
 from etl.load import Loader
-from etl.postgres import Pair, Source, Target, close_source, connect_source
+from etl.postgres import Pair, Source, Target, close_source
 from etl.progress import Progress
 from etl.publish import Policy, Published
 from etl.schedule import Schedule
@@ -65,15 +65,12 @@ async def run(settings: Settings, progress: Progress) -> Finished:
     Raises EtlError otherwise, with the ledger closed and the staging tables dropped.
     """
     stream.keep_buffers()
-    session = await control.connect(settings)
+    session, source = await control.sessions(settings)
     try:
-        source = await connect_source(settings.source, guard.application(settings.run_id))
-        try:
-            chosen = await control.prepare(settings, session, source)
-            return await _Run(settings, session, chosen, progress, source).whole()
-        finally:
-            await close_source(source)
+        chosen = await control.prepare(settings, session, source)
+        return await _Run(settings, session, chosen, progress, source).whole()
     finally:
+        await close_source(source)
         await session.close()
 
 

@@ -62,10 +62,14 @@ def staging_name(table: Table | Relation) -> Relation:
     return Relation(schema_of(live.schema), live.name)
 
 
+def schemas(live_schemas: Iterable[str]) -> list[str]:
+    """Gives the staging schemas of live ones, and those for their old tables."""
+    return [name(schema) for schema in live_schemas for name in (schema_of, aside_of)]
+
+
 async def create_schemas(target: Target, live_schemas: Iterable[str]) -> None:
     """Makes the staging schemas that are missing, and those for old tables."""
-    own = [name(schema) for schema in live_schemas for name in (schema_of, aside_of)]
-    await postgres.create_schemas(target, own)
+    await postgres.create_schemas(target, schemas(live_schemas))
 
 
 def creation(table: Table) -> list[sql.Composed]:

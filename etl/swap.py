@@ -59,8 +59,8 @@ async def prepare(target: Target, tables: Sequence[Relation], staged: Staged) ->
     if missing := [str(table) for table in tables if _staging_name(table) not in new]:
         raise PublishFailed(f"{', '.join(missing)} is no longer staged; another run or `etl abort` has dropped it")
     await _end_vacuums(target, [*old, *(new[_staging_name(table)] for table in tables)])
-    await create_schemas(target, {table.schema for table in tables})
-    await staging.create_schemas(target, {table.schema for table in tables})
+    schemas = {table.schema for table in tables}
+    await create_schemas(target, [*schemas, *staging.schemas(schemas)])
     moves = [statement for one in old for statement in _aside(one)]
     first = _first(tables, old)
     for one in moving:
