@@ -21,7 +21,7 @@ from tests.faults.test_stages import STAGES
 from tests.harness import Database
 from tests.situations import ended, locked, until, waiting
 
-BEFORE_THE_LOCKS = Stage("lock the source's tables", "operational", "^LOCK TABLE")
+BEFORE_THE_LOCKS = Stage("lock the source's tables", "operational", "; LOCK TABLE .* IN ACCESS SHARE MODE; SET")
 
 
 @contextmanager
@@ -66,6 +66,15 @@ def target_full(night: Night) -> Iterator[None]:
 def live_table_locked(night: Night) -> Iterator[None]:
     """A migration holds a live table."""
     with locked(night.databases.reporting, "orders"):
+        yield
+
+
+@contextmanager
+def live_table_locked_late(night: Night) -> Iterator[None]:
+    """A migration holds a live table that its load has looked at: of the two loads one stands still, one is staged."""
+    staged = f"SELECT count(*) FROM etl.loads WHERE run_id = '{night.run_id}' AND status = 'staged'"
+    until(lambda: night.databases.reporting.value(staged) == 1, "the other load is staged")
+    with live_table_locked(night):
         yield
 
 
@@ -130,7 +139,7 @@ SURROUNDINGS = (
     Surrounding(source_full, "ledger write", TOO_MANY),
     Surrounding(target_full, "catalog", TOO_MANY),
     Surrounding(live_table_locked, "catalog", r"the live table public\.orders was locked for over 30s"),
-    Surrounding(live_table_locked, "record the load", "the live tables were in use for 1 s.*held by pid"),
+    Surrounding(live_table_locked_late, "record the load", "the live tables were in use for 1 s.*held by pid"),
     # from "join the snapshot" on the tables may be there already, elsewhere; their indexes are not
     *(Surrounding(small_disk, stage, NO_SPACE) for stage in ("open the ledger", "catalog", "index build")),
 )
