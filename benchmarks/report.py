@@ -54,6 +54,11 @@ def _beside(peer: str, most: float, key: str = "a") -> Target:
     return Target(f"{key}: wall beside {peer}", most, "×", (key,), lambda one: one.ratio(OURS, peer, wall))
 
 
+def _cpu(key: str) -> Target:
+    what = f"{key}: client CPU beside psql | psql"
+    return Target(what, 0.80, "×", (key,), lambda one: one.ratio(OURS, "psql | psql", cpu))
+
+
 def _per_table(one: Outcome, case: str = OURS) -> Spread | None:
     return one.spread(case, lambda run: run.wall * 1000 / one.tables)
 
@@ -83,7 +88,7 @@ TARGETS = (
     _beside("sling", 0.15),
     _beside("dlt", 0.15),
     _beside("limit", 1.25),
-    Target("a: client CPU beside psql | psql", 0.80, "×", ("a",), lambda one: one.ratio(OURS, "psql | psql", cpu)),
+    *(_cpu(key) for key in ("a", "b-5")),
     Target("b: peak memory over 0.5 GB", 150, "MB", ("b-0.5",), lambda one: one.spread(OURS, megabytes)),
     Target("b: peak memory over 5 GB", 150, "MB", ("b-5",), lambda one: one.spread(OURS, megabytes)),
     Target("b: time per byte, 5 GB beside 0.5 GB", 1.10, "×", ("b-0.5", "b-5"), _growth),
