@@ -63,8 +63,9 @@ async def prepare(target: Target, tables: Sequence[Relation], staged: Staged) ->
     await create_schemas(target, [*schemas, *staging.schemas(schemas)])
     moves = [statement for one in old for statement in _aside(one)]
     first = _first(tables, old)
+    are_first = set(first)
     for one in moving:
-        moves += _move(one, new[_staging_name(one)], is_first=one in first)
+        moves += _move(one, new[_staging_name(one)], is_first=one in are_first)
     for view in staged.late:
         moves.append(live.create(view, view.identifier, view.definition or ""))
         if view.kind == "m" and view.is_populated:
@@ -148,9 +149,12 @@ def _dressed(
     """
     fitting = set[live.Garment]()
     misfits = list[str]()
+    worn_by = dict[int, list[live.Garment]]()
+    for garment in worn:
+        worn_by.setdefault(garment.oid, []).append(garment)
     for one in found:
         staged = new.get(_staging_name(one), one)  # a late view is not in staging; it is made as it was
-        own = [garment for garment in worn if garment.oid == one.oid]
+        own = worn_by.get(one.oid, [])
         misfits += live.misfits(own, staged.columns)
         fitting |= set(live.dress(own, staged, is_table=one.is_live))
     if misfits:
