@@ -16,7 +16,8 @@ from psycopg import sql
 from etl import book, catalog, drift, guard, indexes, live, proof, staging, stream, types, watermark
 from etl.catalog import Table
 from etl.errors import ConfigurationError, LoadFailed
-from etl.postgres import Source, Target, close_source, connect_source, connect_target, create_schemas, text
+from etl.postgres import Source, Target, close_source, connect_source, connect_target, create_schemas
+from etl.query import text
 from etl.selection import Relation, named
 from etl.settings import Settings
 from etl.transaction import at_once

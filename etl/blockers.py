@@ -8,7 +8,8 @@ from typing import Any
 
 import structlog
 
-from etl.postgres import Target, target_query
+from etl.postgres import Target
+from etl.query import target_query
 from etl.selection import Relation
 
 log = structlog.get_logger()

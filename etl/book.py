@@ -15,7 +15,8 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql.ddl import ExecutableDDLElement
 
-from etl.postgres import SCHEMA_LOCK, Target, target_query
+from etl.postgres import SCHEMA_LOCK, Target
+from etl.query import target_query
 
 SCHEMA = "etl"
 

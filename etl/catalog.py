@@ -10,7 +10,8 @@ from typing import Any
 
 from psycopg import sql
 
-from etl.postgres import Source, source_query, text
+from etl.postgres import Source
+from etl.query import source_query, text
 from etl.selection import Relation, label
 
 

@@ -9,16 +9,9 @@ from typing import Any, TypeVar
 from etl import carry, catalog, guard, live, proof, staging
 from etl.catalog import Table
 from etl.errors import EtlError
-from etl.postgres import (
-    LOCK_TIMEOUT,
-    Source,
-    Target,
-    close_source,
-    connect_source,
-    connect_target,
-    source_query,
-    target_query,
-)
+from etl.pair import LOCK_TIMEOUT
+from etl.postgres import Source, Target, close_source, connect_source, connect_target
+from etl.query import source_query, target_query
 from etl.settings import Settings
 
 _C = TypeVar("_C")

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from etl.catalog import Column, PageRange, Table
-from etl.postgres import Source, Target, text
+from etl.postgres import Source, Target
+from etl.query import text
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from etl import checksum, staging, stream
 from etl.catalog import PageRange, Table
 from etl.checksum import Checksum
 from etl.errors import ChecksumDiffers, RowsDiffer
-from etl.postgres import Pair, Source, Target
+from etl.pair import Pair
+from etl.postgres import Source, Target
 from etl.snapshot import Snapshot
 from etl.stream import Streamed
 from etl.transaction import BEGIN, COMMIT, at_once, begun

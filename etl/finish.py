@@ -17,7 +17,8 @@ from etl.clock import Began
 from etl.errors import IndexUnbuildable, LoadFailed
 from etl.fill import Filled
 from etl.ledger import Load
-from etl.postgres import LOCK_TIMEOUT, Pair, Target
+from etl.pair import LOCK_TIMEOUT, Pair
+from etl.postgres import Target
 from etl.shape import TableOptions
 from etl.transaction import BEGIN, at_once, begun
 

@@ -11,7 +11,8 @@ import structlog
 
 from etl import ledger, staging
 from etl.errors import ConfigurationError, TableLocked
-from etl.postgres import Source, Target, target_query
+from etl.postgres import Source, Target
+from etl.query import target_query
 from etl.selection import Relation
 from etl.url import DatabaseUrl
 

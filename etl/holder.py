@@ -18,7 +18,8 @@ import structlog
 
 from etl import book, catalog, control, guard, ledger, snapshot
 from etl.errors import EXPECTED, RunEnded, SnapshotLost, one_line
-from etl.postgres import Target, close_source, connect_source, source_query
+from etl.postgres import Target, close_source, connect_source
+from etl.query import source_query
 from etl.retry import retried
 from etl.selection import Relation
 from etl.settings import Settings

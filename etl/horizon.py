@@ -17,7 +17,8 @@ from psycopg import sql
 
 from etl import staging
 from etl.errors import PublishBlocked
-from etl.postgres import Target, target_query
+from etl.postgres import Target
+from etl.query import target_query
 from etl.selection import Relation
 
 PAUSE = 0.5

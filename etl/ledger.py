@@ -19,7 +19,8 @@ from sqlalchemy.dialects.postgresql import insert
 from etl.book import compiled, execute, fetch, loads, runs
 from etl.clock import Began
 from etl.errors import RunEnded
-from etl.postgres import Target, target_query
+from etl.postgres import Target
+from etl.query import target_query
 from etl.selection import Relation
 
 UNPUBLISHED = ("loading", "staged")

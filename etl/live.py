@@ -15,7 +15,8 @@ from psycopg import AsyncCursor, sql
 from etl import drift
 from etl.catalog import Column
 from etl.drift import Drift
-from etl.postgres import Target, prepared, target_query
+from etl.postgres import Target
+from etl.query import prepared, target_query
 from etl.selection import Relation, label
 
 _KINDS = {

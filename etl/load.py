@@ -31,7 +31,7 @@ from etl.fill import Filled, RangeFill
 from etl.finish import Built, Finish, build_index, is_staged
 from etl.ledger import Load
 from etl.options import Options
-from etl.postgres import Pair
+from etl.pair import Pair
 from etl.progress import Progress
 from etl.retry import retried
 from etl.schedule import Schedule

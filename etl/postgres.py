@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -19,8 +16,8 @@ import psycopg
 from psycopg import sql
 
 from etl.errors import ConfigurationError, ConnectionFailed, one_line, sqlstate
+from etl.query import prepare, source_query, target_query
 from etl.session import open_source, open_target, watch_source, watch_target
-from etl.tasks import together
 from etl.url import DatabaseUrl
 
 Source: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -28,9 +25,6 @@ Source: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 Target = psycopg.AsyncConnection[dict[str, Any]]
 """A connection to the reporting database; rows come as dicts."""
-
-LOCK_TIMEOUT = "30s"
-"""How long a writer waits for a live table that somebody holds in ACCESS EXCLUSIVE mode, to read what hangs on it."""
 
 OLDEST = 13
 """The oldest PostgreSQL, on either side."""
@@ -94,10 +88,6 @@ _LZ4 = (
     " WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)"
 )
 
-_PREPARED = ("extras",)
-"""Queries that every load asks, which a session prepares: planning this one took the target longer than any other
-statement of a tiny table but its COPY (benchmarks/NOTES.md, "Tiny tables")."""
-
 # Wrong for certain, however often it is tried: the password, the role, the database.
 _MISCONFIGURED = {"28P01", "28000", "3D000"}
 _SAYS_MISCONFIGURED = (
@@ -148,7 +138,7 @@ async def connect_target(url: DatabaseUrl, application: str, memory: int | None 
         settings |= {"maintenance_work_mem": str(memory)} if memory else {}
         settings |= {"tcp_user_timeout": str(url.keepalives["tcp_user_timeout"])} if url.keeps_alive else {}
         async with asyncio.timeout(url.connect_timeout):  # nobody watches yet
-            await connection.execute(f"{_set(settings)}; {_LZ4}; {_prepare()}".encode())
+            await connection.execute(f"{_set(settings)}; {_LZ4}; {prepare()}".encode())
             await watch_target(connection, url, arguments, target_query("session"))
         return connection
     except BaseException as error:
@@ -171,13 +161,6 @@ def _set(settings: dict[str, str]) -> str:
     return "; ".join([*(f"SET {name} = '{value}'" for name, value in settings.items()), _LOOKS_AFTER_CLIENT])
 
 
-@cache
-def _prepare() -> str:
-    types = {name: ", ".join("text" for _ in _variables(_file(name))) for name in _PREPARED}
-    prepare = (f"PREPARE {name} ({types[name]}) AS {source_query(name)}" for name in _PREPARED)
-    return "; ".join(["DEALLOCATE ALL", *prepare])  # a pooler may give us a session that was another run's
-
-
 def _unreachable(side: str, url: DatabaseUrl, error: Exception) -> Exception:
     if sqlstate(error) in _MISCONFIGURED or _says_misconfigured(error):
         return ConfigurationError(f"{side} database {url}: {one_line(error)}; check ETL_{side.upper()}_URL")
@@ -197,87 +180,12 @@ def _refuse_old(side: str, url: DatabaseUrl, version: int) -> None:
         raise ConfigurationError(f"{side} database {url} is PostgreSQL {version}; {OLDEST} or later is needed")
 
 
-@dataclass(slots=True)
-class Pair:
-    """A reader on the source and a writer on the target, opened when first asked for, kept from load to load.
-
-    ``memory`` is what the writer's index builds may take, in kB; None is the server's own maintenance_work_mem.
-    """
-
-    source_url: DatabaseUrl
-    target_url: DatabaseUrl
-    application: str
-    memory: int | None = None
-    _reader: Source | None = None
-    _writer: Target | None = None
-
-    async def reader(self) -> Source:
-        """Gives the session that reads."""
-        if self._reader is None:
-            self._reader = await connect_source(self.source_url, self.application)
-        return self._reader
-
-    async def writer(self) -> Target:
-        """Gives the session that writes."""
-        if self._writer is None:
-            self._writer = await connect_target(
-                self.target_url, self.application, self.memory, lock_timeout=LOCK_TIMEOUT
-            )
-        return self._writer
-
-    async def both(self) -> tuple[Source, Target]:
-        """Gives both, opened side by side."""
-        if self._reader is None or self._writer is None:
-            await together([self.reader(), self.writer()])
-        return await self.reader(), await self.writer()
-
-    async def close(self) -> None:
-        """Closes both, whatever state they are in; asked for again, they are opened anew."""
-        reader, writer, self._reader, self._writer = self._reader, self._writer, None, None
-        if writer is not None:
-            await writer.close()
-        if reader is not None:
-            await close_source(reader)
-
-
 async def close_source(connection: Source) -> None:
     """Closes a connection to the source, whatever state it is in."""
     try:
         await connection.close(timeout=2)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
         connection.terminate()  # closes the socket without a farewell; the server sees that it is gone
-
-
-@cache
-def _file(name: str) -> str:
-    return files("etl").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
-
-
-_VARIABLE = re.compile(r":'(\w+)'")
-
-
-def _variables(text: str) -> list[str]:
-    return list(dict.fromkeys(_VARIABLE.findall(text)))
-
-
-@cache
-def source_query(name: str) -> str:
-    """Gives ``sql/<name>.sql`` for asyncpg: psql's ``:'variables'`` become $1, $2 … in order of appearance."""
-    text = _file(name)
-    order = _variables(text)
-    return _VARIABLE.sub(lambda match: f"${order.index(match[1]) + 1}", text)
-
-
-@cache
-def target_query(name: str) -> bytes:
-    """Gives ``sql/<name>.sql`` for psycopg: psql's ``:'variables'`` become %(variables)s."""
-    return _VARIABLE.sub(r"%(\1)s", _file(name).replace("%", "%%")).encode()
-
-
-def prepared(name: str, values: Mapping[str, str]) -> sql.Composed:
-    """Gives the statement that executes ``sql/<name>.sql`` as the session has prepared it."""
-    in_order = [sql.Literal(values[variable]) for variable in _variables(_file(name))]
-    return sql.SQL("EXECUTE {} ({})").format(sql.Identifier(name), sql.SQL(", ").join(in_order))
 
 
 async def create_schemas(target: Target, names: Iterable[str]) -> None:
@@ -304,8 +212,3 @@ async def _schemas_there(target: Target, names: Sequence[str]) -> set[str]:
     query = "SELECT nspname::text AS name FROM pg_catalog.pg_namespace WHERE nspname = ANY (%s)"
     cursor = await target.execute(query, [list(names)])
     return {row["name"] for row in await cursor.fetchall()}
-
-
-def text(composed: sql.Composable) -> str:
-    """Gives SQL composed with psycopg.sql as text, for asyncpg."""
-    return composed.as_string(None)

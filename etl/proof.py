@@ -9,7 +9,8 @@ from psycopg import sql
 
 from etl.catalog import Table
 from etl.errors import ConfigurationError, is_transient, one_line
-from etl.postgres import Source, text
+from etl.postgres import Source
+from etl.query import text
 
 LOCK_TIMEOUT = "60s"
 """How long a table that somebody is altering is waited for, where this run does not hold its lock yet."""

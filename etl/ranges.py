@@ -16,7 +16,8 @@ import asyncpg
 from etl import catalog
 from etl.catalog import PageRange, Part, Table
 from etl.errors import is_transient
-from etl.postgres import Source, text
+from etl.postgres import Source
+from etl.query import text
 
 FROM_BYTES = 8 << 30
 """Tables from here on are cut: one stream takes them minutes, and less is not worth a publish that may have to wait

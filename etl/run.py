@@ -21,7 +21,8 @@ from etl.clock import Began
 from etl.errors import EXPECTED, ConnectionFailed, RunEnded, RunFailed, SnapshotLost, one_line
 from etl.ledger import Load
 from etl.load import Loader
-from etl.postgres import Pair, Source, Target, close_source
+from etl.pair import Pair
+from etl.postgres import Source, Target, close_source
 from etl.progress import Progress
 from etl.publish import Policy, Published
 from etl.schedule import Schedule

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
 
-from etl.postgres import Pair
+from etl.pair import Pair
 
 
 @dataclass(slots=True)

@@ -20,7 +20,8 @@ from psycopg import sql
 
 from etl.catalog import Table
 from etl.errors import EtlError, LoadFailed, SnapshotLost, one_line
-from etl.postgres import Source, close_source, connect_source, text
+from etl.postgres import Source, close_source, connect_source
+from etl.query import text
 from etl.selection import Relation
 from etl.url import DatabaseUrl
 

@@ -17,7 +17,8 @@ from psycopg import AsyncCursor, sql
 from etl import postgres
 from etl.catalog import Column, Table
 from etl.errors import ConnectionFailed
-from etl.postgres import Target, target_query
+from etl.postgres import Target
+from etl.query import target_query
 from etl.selection import MAX_NAME_BYTES, Relation
 
 PREFIX = "etl_staging_"

@@ -11,7 +11,8 @@ from typing import Literal
 from psycopg import sql
 
 from etl.catalog import PageRange, Table
-from etl.postgres import Source, Target, text
+from etl.postgres import Source, Target
+from etl.query import text
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """mallopt's names, from glibc's malloc.h."""

@@ -14,7 +14,8 @@ from etl import catalog, checksum, guard, snapshot
 from etl.catalog import Table
 from etl.checksum import Checksum
 from etl.errors import one_line
-from etl.postgres import Pair, close_source, connect_source
+from etl.pair import Pair
+from etl.postgres import close_source, connect_source
 from etl.settings import Settings
 from etl.snapshot import Snapshot
 

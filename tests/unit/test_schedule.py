@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from etl.postgres import Pair
+from etl.pair import Pair
 from etl.schedule import Schedule
 from etl.tasks import together
 from etl.url import DatabaseUrl
