@@ -90,13 +90,13 @@ class Finish:
     async def _transaction(self, build: Callable[[], Awaitable[AsyncCursor[dict[str, Any]]]]) -> Load:
         start = perf_counter()
         async with begun(self.writer):
-            asked = await build()
-            await staging.add(self.writer, self._added(await live.extras_of(asked)))
+            hanging = await build()
+            await staging.add(self.writer, self._added(await live.extras_of(hanging)))
             indexed = perf_counter()
-            await staging.analyze(self.writer, self.table)
+            state = await at_once(self.writer, [staging.analyze(self.table), self._ask_state()])
             load = self._load(self.built.seconds + indexed - start, perf_counter() - indexed)
             self.tries.append(load)
-            await ledger.stage(self.writer, self.run_id, load)
+            await ledger.stage(self.writer, self.run_id, load, state)
         return load
 
     async def _build_at_once(self) -> AsyncCursor[dict[str, Any]]:
@@ -115,6 +115,9 @@ class Finish:
 
     def _ask_extras(self) -> sql.Composed:
         return live.ask_extras(self.table.live, staging.schema_of(self.table.live.schema))
+
+    def _ask_state(self) -> sql.Composable:
+        return ledger.ask_state(self.writer, self.run_id)
 
     def _added(self, extras: live.Extras) -> list[str]:
         """Gives the statements for what the reporting side added, as far as the options want it.

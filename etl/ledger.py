@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from psycopg import AsyncClientCursor
+from psycopg import AsyncClientCursor, AsyncCursor, sql
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.book import compiled, execute, fetch, loads, runs
@@ -109,10 +109,13 @@ async def must_run(target: Target, run_id: str, snapshot_id: str | None = None) 
 
     Within a transaction, the run cannot end before that does.
     """
-    rows = await (await target.execute(_state(), {"run": run_id})).fetchall()
-    if not rows:
+    _must_run(run_id, snapshot_id, await (await target.execute(_state(), {"run": run_id})).fetchall())
+
+
+def _must_run(run_id: str, snapshot_id: str | None, found: Sequence[dict[str, Any]]) -> None:
+    if not found:
         raise RunEnded(f"run {run_id} is no longer in the ledger; somebody has deleted it")
-    ((status, error, current),) = [tuple(row.values()) for row in rows]
+    status, error, current = found[0].values()
     if status != UNDER_WAY:
         raise RunEnded(f"run {run_id} is {status} already{f' ({error})' if error else ''}; start a new run")
     if snapshot_id is not None and current != snapshot_id:
@@ -159,12 +162,18 @@ async def record(target: Target, run_id: str, load: Load) -> None:
     await target.execute(_record(), _values(run_id, load))
 
 
-async def stage(target: Target, run_id: str, load: Load) -> None:
+def ask_state(target: Target, run_id: str) -> sql.Composable:
+    """Gives the statement that asks whether a run is still under way, for ``stage``, to be sent beside others."""
+    return sql.SQL(AsyncClientCursor(target).mogrify(_state(), {"run": run_id}))
+
+
+async def stage(target: Target, run_id: str, load: Load, asked: AsyncCursor[dict[str, Any]]) -> None:
     """Writes that a load is staged, and commits the caller's transaction with it.
 
-    Raises RunEnded where the run was given up meanwhile, or has another snapshot by now.
+    Takes the cursor on the answer to ``ask_state`` in that transaction. Raises RunEnded where the run was given up
+    meanwhile, or has another snapshot by now.
     """
-    await must_run(target, run_id, load.snapshot_id)
+    _must_run(run_id, load.snapshot_id, await asked.fetchall())
     # whose values are bound here: with parameters the server takes one statement at a time
     await AsyncClientCursor(target).execute(_record() + b"; COMMIT", _values(run_id, load))
 

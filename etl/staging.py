@@ -181,9 +181,9 @@ async def add(target: Target, statements: Sequence[str]) -> None:
         await target.execute(sql.SQL("; ").join(sql.SQL(statement) for statement in statements))
 
 
-async def analyze(target: Target, table: Table) -> None:
-    """Gathers the planner's statistics, so that readers' first queries are planned well."""
-    await target.execute(sql.SQL("ANALYZE {}").format(name_of(table)))
+def analyze(table: Table) -> sql.Composed:
+    """Gives the statement that gathers the planner's statistics, so that readers' first queries are planned well."""
+    return sql.SQL("ANALYZE {}").format(name_of(table))
 
 
 async def lock(target: Target, table: Table) -> None:
