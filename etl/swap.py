@@ -30,6 +30,18 @@ _VACUUM_TIMEOUT = sql.SQL(
     " FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'"
 )
 
+# Known views are dropped by then, rules of the tables themselves go with them, and known functions are refused.
+_RACED = """
+IF EXISTS (SELECT FROM pg_catalog.pg_depend d
+             LEFT JOIN pg_catalog.pg_rewrite r
+               ON r.oid = d.objid AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+            WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+              AND d.refobjid = ANY ({oids}::pg_catalog.oid[]) AND d.deptype = 'n'
+              AND (d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+                   OR r.ev_class <> ALL ({oids}::pg_catalog.oid[]))) THEN
+  RAISE EXCEPTION USING ERRCODE = 'dependent_objects_still_exist', MESSAGE = 'somebody makes views on the live tables';
+END IF"""
+
 
 @dataclass(frozen=True, slots=True)
 class Swap:
@@ -111,9 +123,17 @@ def _locks(old: Sequence[live.Object], views: Sequence[live.Object]) -> list[sql
     locks: list[sql.Composable] = [live.drop(view) for view in reversed(views)]
     if old:
         names = sql.SQL(", ").join(one.identifier for one in old)
-        locks.append(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names))
+        locks += [sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names), _none_raced(old)]
     timeouts = f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; SET LOCAL statement_timeout = '{LOCK_PHASE_TIMEOUT}'"
     return [sql.SQL(timeouts), *_as_one(locks), sql.SQL("SET LOCAL statement_timeout = 0")]
+
+
+def _none_raced(old: Sequence[live.Object]) -> sql.Composable:
+    """Gives the statement that fails, so that all is read again, where a view or function came while we waited.
+
+    Who makes one on a table holds a lock that a publish waits for, and may commit just before it gets it.
+    """
+    return sql.SQL(_RACED).format(oids=sql.Literal([one.oid for one in old]))
 
 
 def _aside(old: live.Object) -> Iterator[sql.Composable]:

@@ -17,7 +17,7 @@ from etl.postgres import connect_target
 from etl.publish import Policy
 from etl.selection import Relation
 from etl.url import DatabaseUrl
-from tests.harness import Database, Databases, Etl
+from tests.harness import Database, Databases, Done, Etl
 from tests.situations import ended, ledger, live, reading, until, waiting
 
 LONGEST_WAIT = 0.5
@@ -115,6 +115,33 @@ def test_a_view_that_another_publish_has_in_staging_is_waited_for(night: Databas
         other.execute(f"SELECT pg_advisory_unlock({key})")
     assert etl("publish", "tonight").status == 0
     assert night.reporting.rows("SELECT * FROM joined") == [(1,)]
+
+
+def raced(night: Databases, etl: Etl, statement: str) -> Done:
+    """Publishes while somebody makes something on a live table, and commits once the publish waits for its lock."""
+    with night.reporting.connect() as session:
+        session.execute(f"BEGIN; {statement}".encode())
+        with etl.started("run", TABLES="orders,customers") as process:
+            until(lambda: waiting(night.reporting, "LOCK TABLE"), "the publish waits for its locks")
+            session.execute("COMMIT")
+            return ended(process)
+
+
+def test_a_view_that_is_committed_while_the_publish_waits_is_carried(night: Databases, etl: Etl) -> None:
+    """It was not there when the publish looked, and shows the new rows."""
+    night.operational.execute("INSERT INTO orders VALUES (2)")
+    done = raced(night, etl, "CREATE VIEW seen AS SELECT count(*)::int FROM orders")
+    assert (done.status, done.stderr) == (0, "")
+    assert night.reporting.rows("SELECT * FROM seen") == [(2,)]
+
+
+def test_a_function_that_is_committed_while_the_publish_waits_stops_it(night: Databases, etl: Etl) -> None:
+    """As one does that was there before, because it could not be put back."""
+    body = "LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM orders; END"
+    done = raced(night, etl, f"CREATE FUNCTION counted() RETURNS bigint {body}")
+    assert done.status == 1
+    assert "cannot be replaced while this depends on it: function public.counted()" in done.stderr
+    assert night.reporting.rows("SELECT public.counted()") == [(1,)]
 
 
 @contextmanager
