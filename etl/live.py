@@ -58,6 +58,7 @@ class Object:
     indexes: tuple[str, ...]
     foreign_keys: tuple[str, ...]
     statistics: tuple[str, ...]
+    sequences: tuple[str, ...]
     obstacles: tuple[str, ...]
 
     def __str__(self) -> str:

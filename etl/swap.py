@@ -137,9 +137,11 @@ def _none_raced(old: Sequence[live.Object]) -> sql.Composable:
 
 
 def _aside(old: live.Object) -> Iterator[sql.Composable]:
-    """Gives the statements that put a live table aside, free of the tables that it refers to."""
+    """Gives the statements that put a live table aside, free of the tables that it refers to, without its sequences."""
     for key in old.foreign_keys:
         yield sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(old.identifier, sql.Identifier(key))
+    for name in old.sequences:
+        yield sql.SQL("ALTER SEQUENCE {} OWNED BY NONE").format(sql.Identifier(old.schema, name))
     yield from _set_schema(old, staging.aside_of(old.schema))
 
 

@@ -66,6 +66,14 @@ WITH RECURSIVE object AS (
       JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
      WHERE a.attgenerated = ''
     UNION ALL
+    SELECT 6, a.attrelid, NULL, a.attname, NULL, NULL, false,
+           format('ALTER SEQUENCE %I.%I OWNED BY %s.%I', n.nspname, q.relname, a.full_name, a.attname)
+      FROM attribute a
+      JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = a.attrelid
+       AND d.refobjsubid = a.attnum AND d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype = 'a'
+      JOIN pg_catalog.pg_class q ON q.oid = d.objid AND q.relkind = 'S'
+      JOIN pg_catalog.pg_namespace n ON n.oid = q.relnamespace
+    UNION ALL
     SELECT 7, o.oid, NULL, NULL, NULL, NULL, false, format('ALTER TABLE %s %s ROW LEVEL SECURITY', o.full_name, word.word)
       FROM object o
      CROSS JOIN LATERAL (VALUES (o.relrowsecurity, 'ENABLE'), (o.relforcerowsecurity, 'FORCE')) AS word (wanted, word)

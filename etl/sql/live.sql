@@ -93,6 +93,11 @@ SELECT c.oid,
               WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.conparentid = 0 ORDER BY 1) AS foreign_keys,
        ARRAY(SELECT s.stxname::text FROM pg_catalog.pg_statistic_ext s
               WHERE s.stxrelid = c.oid AND s.stxnamespace = c.relnamespace ORDER BY 1) AS statistics,
+       -- those that go with a column of the table; an identity's own is deptype i
+       ARRAY(SELECT q.relname::text
+               FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class q ON q.oid = d.objid AND q.relkind = 'S'
+              WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = c.oid AND d.refobjsubid > 0
+                AND d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype = 'a' ORDER BY 1) AS sequences,
        ARRAY(SELECT b.what FROM obstacle b WHERE b.oid = c.oid ORDER BY b.what) AS obstacles
   FROM found f
   JOIN pg_catalog.pg_class c ON c.oid = f.oid

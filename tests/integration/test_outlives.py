@@ -107,6 +107,32 @@ def test_an_index_stays_for_ever_or_goes_with_the_sources(databases: Databases, 
         assert [name for (name,) in target.rows(names)] == ["items_pkey", "ours", "sane"], night
 
 
+@pytest.mark.parametrize("default", ["", "; ALTER TABLE items ALTER id SET DEFAULT nextval('numbers')"])
+def test_a_sequence_that_a_live_column_owns_stays_its_own(databases: Databases, etl: Etl, default: str) -> None:
+    """It goes on counting where it was; the column's default, if it has one, still asks it."""
+    databases.operational.execute("CREATE TABLE items AS SELECT 1 AS id")
+    assert etl("run", TABLES="items").stderr == ""
+    databases.reporting.execute(
+        f"CREATE SEQUENCE numbers START 5 OWNED BY items.id{default}; SELECT nextval('numbers')"
+    )
+    before = schema_of(databases.reporting)
+    for night in ("second", "third"):
+        assert etl("run", TABLES="items").stderr == "", night
+        assert schema_of(databases.reporting) == before, night
+    assert databases.reporting.value("SELECT nextval('numbers')") == 6
+    assert databases.reporting.value("SELECT pg_get_serial_sequence('items', 'id')") == "public.numbers"
+
+
+def test_a_sequence_outlives_the_column_that_owned_it(databases: Databases, etl: Etl) -> None:
+    """Nobody owns it then."""
+    databases.operational.execute("CREATE TABLE items AS SELECT 1 AS id, 2 AS n")
+    assert etl("run", TABLES="items").stderr == ""
+    databases.reporting.execute("CREATE SEQUENCE numbers OWNED BY items.n")
+    databases.operational.execute("ALTER TABLE items DROP n")
+    assert etl("run", TABLES="items").stderr == ""
+    assert databases.reporting.value("SELECT nextval('numbers')") == 1
+
+
 @pytest.mark.superuser("default privileges of the superuser")
 def test_default_privileges_hold_for_the_first_night_only(databases: Databases, etl: Etl) -> None:
     """A new table gets the schema's and the global ones; a live one keeps what it had, even where that is less."""

@@ -34,6 +34,7 @@ TABLE = Object(
     indexes=("orders_pkey",),
     foreign_keys=(),
     statistics=(),
+    sequences=(),
     obstacles=(),
 )
 
