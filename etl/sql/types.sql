@@ -60,7 +60,9 @@ SELECT n.nspname::text AS schema,
                -- not typdefault: that is text from when the domain was made, under whatever search_path was then
                ' DEFAULT ' || pg_catalog.pg_get_expr(t.typdefaultbin, 0),
                CASE WHEN t.typnotnull THEN ' NOT NULL' END,
-               (SELECT string_agg(format(' CONSTRAINT %I %s', k.conname, pg_catalog.pg_get_constraintdef(k.oid)), ''
+               -- CREATE DOMAIN does not take NOT VALID; nor would it mean anything where no value is there yet
+               (SELECT string_agg(format(' CONSTRAINT %I %s', k.conname,
+                                         regexp_replace(pg_catalog.pg_get_constraintdef(k.oid), ' NOT VALID$', '')), ''
                                   ORDER BY k.conname)
                   FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'))
            WHEN 'r' THEN format('CREATE TYPE %I.%I AS RANGE (SUBTYPE = %s%s%s%s%s%s)', n.nspname, t.typname,

@@ -53,6 +53,18 @@ DEFAULTED = """
 """
 
 
+def test_a_domain_whose_constraint_was_never_validated_arrives(databases: Databases, etl: Etl) -> None:
+    """CREATE DOMAIN does not take NOT VALID; on a new domain the constraint holds for all values."""
+    databases.operational.execute(
+        "CREATE DOMAIN size AS int; CREATE TABLE boxes AS SELECT 1::size AS size;"
+        " ALTER DOMAIN size ADD CONSTRAINT positive CHECK (VALUE > 0) NOT VALID"
+    )
+    done = etl("run", TABLES="boxes", ETL_VERIFY="checksum")
+    assert (done.status, done.stderr) == (0, "")
+    constraint = "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE contypid = 'size'::regtype"
+    assert databases.reporting.rows(constraint) == [("positive", "CHECK ((VALUE > 0))")]
+
+
 def test_types_that_users_made_arrive_wherever_a_column_can_have_them(databases: Databases, etl: Etl) -> None:
     """Enums, domains, ranges and rows, nested in each other and in arrays, and every type's modifiers."""
     source, target = databases.operational, databases.reporting
