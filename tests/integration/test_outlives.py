@@ -107,14 +107,21 @@ def test_an_index_stays_for_ever_or_goes_with_the_sources(databases: Databases, 
         assert [name for (name,) in target.rows(names)] == ["items_pkey", "ours", "sane"], night
 
 
+def own_sequence(database: Database, column: str) -> None:
+    """Makes a sequence that a column of ``items`` owns, which the table's owner has to own, too."""
+    owner = database.value("SELECT tableowner FROM pg_tables WHERE tablename = 'items'")
+    database.execute(f'CREATE SEQUENCE numbers; ALTER SEQUENCE numbers OWNER TO "{owner}"')
+    database.execute(f"ALTER SEQUENCE numbers OWNED BY items.{column}")
+
+
 @pytest.mark.parametrize("default", ["", "; ALTER TABLE items ALTER id SET DEFAULT nextval('numbers')"])
 def test_a_sequence_that_a_live_column_owns_stays_its_own(databases: Databases, etl: Etl, default: str) -> None:
     """It goes on counting where it was; the column's default, if it has one, still asks it."""
     databases.operational.execute("CREATE TABLE items AS SELECT 1 AS id")
     assert etl("run", TABLES="items").stderr == ""
-    databases.reporting.execute(
-        f"CREATE SEQUENCE numbers START 5 OWNED BY items.id{default}; SELECT nextval('numbers')"
-    )
+    own_sequence(databases.reporting, "id")
+    databases.reporting.execute(f"ALTER SEQUENCE numbers RESTART 5{default}")
+    assert databases.reporting.value("SELECT nextval('numbers')") == 5
     before = schema_of(databases.reporting)
     for night in ("second", "third"):
         assert etl("run", TABLES="items").stderr == "", night
@@ -127,7 +134,7 @@ def test_a_sequence_outlives_the_column_that_owned_it(databases: Databases, etl:
     """Nobody owns it then."""
     databases.operational.execute("CREATE TABLE items AS SELECT 1 AS id, 2 AS n")
     assert etl("run", TABLES="items").stderr == ""
-    databases.reporting.execute("CREATE SEQUENCE numbers OWNED BY items.n")
+    own_sequence(databases.reporting, "n")
     databases.operational.execute("ALTER TABLE items DROP n")
     assert etl("run", TABLES="items").stderr == ""
     assert databases.reporting.value("SELECT nextval('numbers')") == 1
