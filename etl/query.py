@@ -53,6 +53,12 @@ def prepared(name: str, values: Mapping[str, str]) -> sql.Composed:
     return sql.SQL("EXECUTE {} ({})").format(sql.Identifier(name), sql.SQL(", ").join(in_order))
 
 
+def bound(name: str, values: Mapping[str, object]) -> sql.Composed:
+    """Gives ``sql/<name>.sql`` with its variables' values in it, to be a part of another statement."""
+    parts = _VARIABLE.split(_file(name).rstrip().removesuffix(";"))  # text and variables in turns
+    return sql.Composed([sql.Literal(values[part]) if i % 2 else sql.SQL(part) for i, part in enumerate(parts)])
+
+
 def text(composed: sql.Composable) -> str:
     """Gives SQL composed with psycopg.sql as text, for asyncpg."""
     return composed.as_string(None)

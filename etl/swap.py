@@ -15,6 +15,7 @@ from psycopg import sql
 from etl import live, staging
 from etl.errors import CannotCarry, PublishFailed, ViewsChanged
 from etl.postgres import Target, create_schemas
+from etl.query import bound
 from etl.selection import Relation
 from etl.transaction import at_once
 from etl.views import Staged
@@ -30,17 +31,9 @@ _VACUUM_TIMEOUT = sql.SQL(
     " FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'"
 )
 
-# Known views are dropped by then, rules of the tables themselves go with them, and known functions are refused.
-_RACED = """
-IF EXISTS (SELECT FROM pg_catalog.pg_depend d
-             LEFT JOIN pg_catalog.pg_rewrite r
-               ON r.oid = d.objid AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
-            WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-              AND d.refobjid = ANY ({oids}::pg_catalog.oid[]) AND d.deptype = 'n'
-              AND (d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
-                   OR r.ev_class <> ALL ({oids}::pg_catalog.oid[]))) THEN
-  RAISE EXCEPTION USING ERRCODE = 'dependent_objects_still_exist', MESSAGE = 'somebody makes views on the live tables';
-END IF"""
+_UNLESS_RACED = sql.SQL(
+    "IF ({}) THEN RAISE dependent_objects_still_exist USING MESSAGE = 'somebody makes views on the live tables'; END IF"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +126,7 @@ def _none_raced(old: Sequence[live.Object]) -> sql.Composable:
 
     Who makes one on a table holds a lock that a publish waits for, and may commit just before it gets it.
     """
-    return sql.SQL(_RACED).format(oids=sql.Literal([one.oid for one in old]))
+    return _UNLESS_RACED.format(bound("raced", {"oids": [one.oid for one in old]}))
 
 
 def _aside(old: live.Object) -> Iterator[sql.Composable]:
