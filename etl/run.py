@@ -6,8 +6,8 @@ The control session (``control.py``) lives as long as the run; if it is lost, th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
@@ -66,13 +66,40 @@ async def run(settings: Settings, progress: Progress) -> Finished:
     Raises EtlError otherwise, with the ledger closed and the staging tables dropped.
     """
     stream.keep_buffers()
-    session, source = await control.sessions(settings)
+    with _not_begun(settings):
+        session, source = await control.sessions(settings)
     try:
-        chosen = await control.prepare(settings, session, source)
+        with _not_begun(settings):
+            chosen = await control.prepare(settings, session, source)
         return await _Run(settings, session, chosen, progress, source).whole()
     finally:
         await close_source(source)
         await session.close()
+
+
+@contextmanager
+def _not_begun(settings: Settings) -> Iterator[None]:
+    """Logs how a run ended that fails before the ledger knows of it."""
+    began = perf_counter()
+    try:
+        yield
+    except EXPECTED as error:
+        reason = settings.redact(one_line(error))
+        _say(Finished(settings.run_id, "failed", (), perf_counter() - began), 0, reason)
+        raise
+
+
+def _say(finished: Finished, tables: int, error: str | None) -> None:
+    """Logs how a run ended, and why where it is not well."""
+    log.info(
+        "run.finished",
+        status=finished.status,
+        tables=tables,
+        rows=finished.rows,
+        bytes=finished.bytes,
+        seconds=round(finished.seconds, 3),
+        **({"error": error} if error else {}),
+    )
 
 
 @dataclass(slots=True)
@@ -238,7 +265,7 @@ class _Run:
     async def _give_up(self, status: str, reason: str) -> None:
         """Drops what was staged and closes the run in the ledger, on a new session where the old one is lost."""
         settings, reason = self.settings, self.settings.redact(reason)
-        self._finished(status)
+        self._finished(status, reason)
         try:
             async with asyncio.timeout(control.CLEARING_SECONDS[status]):
                 is_locked = await control.lives(self.control)
@@ -267,14 +294,7 @@ class _Run:
         kept = await ledger.staging_oids(self.control, self.settings.run_id)
         return [table for table in self.live if table not in kept]
 
-    def _finished(self, status: str) -> Finished:
+    def _finished(self, status: str, error: str | None = None) -> Finished:
         finished = Finished(self.settings.run_id, status, tuple(self.loads), perf_counter() - self.began)
-        log.info(
-            "run.finished",
-            status=status,
-            tables=len(self.chosen),
-            rows=finished.rows,
-            bytes=finished.bytes,
-            seconds=round(finished.seconds, 3),
-        )
+        _say(finished, len(self.chosen), error)
         return finished

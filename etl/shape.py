@@ -106,9 +106,17 @@ class TableOptions(BaseModel):
         known = self.on_new_column in {None, "copy"} or column.name in self.classified
         return chosen and known and column.name not in (self.exclude or [])
 
+    def unclassified(self, table: Table) -> list[str]:
+        """Names the columns of which somebody should have said what they are, and has not."""
+        must_classify = self.on_new_column == "fail"
+        return [column.name for column in table.columns if must_classify and column.name not in self.classified]
+
 
 def faults(table: Table, options: TableOptions) -> Iterator[str]:
-    """Names every column that the options name and the table does not have, or that a mask does not go with."""
+    """Names every column that the options name and the table does not have, or that a mask does not go with.
+
+    And says where they leave it none: a table without columns is nothing that anybody asks for.
+    """
     columns = {column.name: column for column in table.columns}
     for key in ("columns", "exclude", "mask"):
         for name in getattr(options, key) or []:
@@ -117,6 +125,9 @@ def faults(table: Table, options: TableOptions) -> Iterator[str]:
     for name, mask in options.masked.items():
         if name in columns and (fault := masks.fault(mask, columns[name].type, columns)):
             yield f"options of {table}: mask.{name} {fault}"
+    all_known = columns.keys() >= options.classified
+    if columns and all_known and not any(map(options.takes, table.columns)) and not options.unclassified(table):
+        yield f"options of {table}: no column is left of it; name one in columns, or take one out of exclude"
 
 
 def shaped(table: Table, options: TableOptions) -> Table:
@@ -128,8 +139,6 @@ def shaped(table: Table, options: TableOptions) -> Table:
     masked = options.masked
     kept = tuple(_masked(column, masked.get(column.name)) for column in table.columns if options.takes(column))
     names = {column.name for column in kept}
-    must_classify = options.on_new_column == "fail"
-    fresh = (column.name for column in table.columns if must_classify and column.name not in options.classified)
     mixed = {name for name, mask in masked.items() if not mask.keeps_apart}
     has_indexes = options.indexes not in {"target", "none"}
     live = (options.rename or Name(None, None)).of(table.relation)
@@ -152,7 +161,7 @@ def shaped(table: Table, options: TableOptions) -> Table:
             order_by=tuple(options.order_by or ()),
             renamed=live if live != table.relation else None,
             unlogged=options.unlogged or False,
-            unclassified=tuple(fresh),
+            unclassified=tuple(options.unclassified(table)),
         )
     )
 

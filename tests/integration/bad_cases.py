@@ -232,6 +232,11 @@ OPTIONS = [
         options="[orders]\nexclude=['nte']",
     ),
     Case(
+        "no column",
+        "options of public.orders: no column is left of it; name one in columns, or take one out of exclude",
+        options="[orders]\non_new_column='ignore'",
+    ),
+    Case(
         "not UTF-8 options",
         "ETL_OPTIONS_FILE names '<tmp>/options.toml', which cannot be read: is not UTF-8 text",
         options=b"\xff",

@@ -144,7 +144,8 @@ def assert_failed(done: Done, databases: Databases, before: object, says: str) -
     assert recorded == []
     said = f"{done.stdout}{done.stderr}{databases.reporting.rows('TABLE etl.loads')}{error}"
     assert SECRET not in said
-    assert done.event("run.finished")["status"] == "failed"
+    finished = done.event("run.finished")
+    assert (finished["status"], finished["error"]) == ("failed", error)
 
 
 @pytest.mark.parametrize("name", FAILURES)

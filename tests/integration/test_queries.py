@@ -35,6 +35,8 @@ def lines(operational_server: Server, reporting_server: Server) -> Iterator[list
     databases.operational.execute("INSERT INTO orders SELECT g FROM generate_series(101, 300) g")
     written += etl("run", TABLES="orders,items", ETL_RUN_ID="second").stdout.splitlines()
     written += etl("run", TABLES="bad", ETL_RUN_ID="third").stdout.splitlines()
+    nobody = "postgresql://etl@127.0.0.1:1/shop"
+    written += etl("run", TABLES="orders", ETL_RUN_ID="fourth", ETL_OPERATIONAL_URL=nobody).stdout.splitlines()
     for shard, table in enumerate(["orders", "items"]):
         variables = {"ETL_RUN_ID": f"shard-{shard}", "ETL_SHARD": str(shard), "ETL_PUBLISH": "defer"}
         written += etl("run", TABLES=table, **variables).stdout.splitlines()
@@ -77,13 +79,16 @@ def test_shard_balance(lines: list[str]) -> None:
 
 
 def test_failures(lines: list[str]) -> None:
-    """The table with its reason, and the run; nothing of nights that were good."""
+    """The table and the run, each with its reason, be it before the run began; nothing of nights that were good."""
     found = rows("failures", lines)
     assert [(row["event"], row["run_id"], row["table"]) for row in found] == [
+        ("run.finished", "fourth", None),
         ("run.finished", "third", None),
         ("table.failed", "third", "public.bad"),
     ]
-    assert "division by zero" in found[1]["error"]
+    assert "cannot be reached" in found[0]["error"]
+    assert "1 of 1 tables failed (public.bad)" in found[1]["error"]
+    assert "division by zero" in found[2]["error"]
 
 
 def test_rows_that_jumped(lines: list[str]) -> None:

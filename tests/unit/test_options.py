@@ -64,6 +64,23 @@ def test_unknown_columns_are_told_all_at_once() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'exclude = ["id", "customer", "total", "note"]',
+        'columns = ["id"]\nexclude = ["id"]',
+        'on_new_column = "ignore"',
+        'on_new_column = "fail"\nexclude = ["id", "customer", "total", "note"]',
+    ],
+)
+def test_a_table_is_left_a_column(text: str) -> None:
+    """One without any would be published, and be of no use to anybody; one that has none in the source is as it is."""
+    with pytest.raises(ConfigurationError, match=r"^options of sales.invoice: no column is left of it; "):
+        applied(f'["sales.invoice"]\n{text}')
+    bare = Table("sales", "invoice")
+    assert Options.parse('["sales.invoice"]\nexclude = []').apply([bare])[0].columns == ()
+
+
 def test_masks_add_up_column_by_column() -> None:
     """A table's own masks take away no mask that holds for all, unless they name its column."""
     text = '[defaults]\nmask = {note = "hmac", total = "null"}\n["sales.*"]\nmask = {total = "none", customer = "hmac"}'
