@@ -218,7 +218,9 @@ def _options(values: Mapping[str, Value], problems: list[str]) -> dict[str, Any]
 
 
 def _contradictions(fields: Mapping[str, Any], values: Mapping[str, Value], needs: Collection[str]) -> Iterator[str]:
-    """Says where the options ask for what the other settings do not give."""
+    """Says where a setting asks for what the others do not give."""
+    if fields.get("snapshot") == "run" and "operational" in needs and "run_id" not in values.keys() | set(needs):
+        yield f"{values['snapshot'].where} is run, the snapshot that another container holds: {_missing('run_id')}"
     options = fields.get("options", Options())
     if options.needs_key and "operational" in needs and "mask_key" not in values:
         yield f"{values['options'].where} has masks that need a key; {_missing('mask_key')}"
@@ -228,8 +230,8 @@ def _contradictions(fields: Mapping[str, Any], values: Mapping[str, Value], need
 
 def _missing(setting: str) -> str:
     variable, parameter = _NAMES[setting]
-    or_else = f"the parameter {parameter} under {PARAMETER_PATH}" if parameter else "name it on the command line"
-    return f"{variable} is not set; set it, or {or_else}"
+    or_else = f", or the parameter {parameter} under {PARAMETER_PATH}" if parameter else ""
+    return f"{variable} is not set; set it{or_else or ' (publish and abort take it on the command line, too)'}"
 
 
 def _validated(fields: dict[str, Any], values: Mapping[str, Value], problems: list[str]) -> Settings | None:

@@ -40,6 +40,7 @@ def _source(name: str, url: str, says: str) -> Case:
     return Case(name, f"{SOURCE} {says}", {SOURCE: url})
 
 
+NO_RUN = "ETL_RUN_ID is not set; set it (publish and abort take it on the command line, too)"
 _URL = "is not a libpq URL; write postgresql://USER:PASSWORD@HOST:PORT/DBNAME"
 _AT = "holds an @ that is not percent-encoded, or a / or ? before it; percent-encode special characters…"
 _KNOWN = "the options are columns, exclude, where…"
@@ -320,8 +321,14 @@ COMMANDS = [
         (*USAGE, "Error: Invalid value for '--limit': 0 is not in the …"),
         arguments=("history", "--limit", "0"),
     ),
-    Case("publish what?", "ETL_RUN_ID is not set; set it, or name it on the command line", arguments=("publish",)),
-    Case("abort what?", "ETL_RUN_ID is not set; set it, or name it on the command line", arguments=("abort",)),
+    Case("hold what?", NO_RUN, arguments=("snapshot",)),
+    Case(
+        "which snapshot?",
+        f"ETL_SNAPSHOT is run, the snapshot that another container holds: {NO_RUN}",
+        {"ETL_SNAPSHOT": "run"},
+    ),
+    Case("publish what?", NO_RUN, arguments=("publish",)),
+    Case("abort what?", NO_RUN, arguments=("abort",)),
     Case("abort this?", "RUN_ID on the command line is 'a b'; write 1 to 100 letters, …", arguments=("abort", "a b")),
     Case(
         "unknown run", "run x is not in the ledger; `etl history` lists the runs there are", arguments=("history", "x")

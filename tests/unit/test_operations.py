@@ -17,10 +17,23 @@ def messages() -> Iterator[tuple[str, str]]:
     """Gives where each message of an error stands in the source, and its text with … in place of what varies."""
     for file in sorted((ROOT / "etl").glob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and is_made(node.exc):
-                said = template(node.exc.args[0])
-                if said is not None and len(re.findall("[a-z]", said)) > LETTERS:
-                    yield f"{file.name}:{node.lineno}", said
+            said = template(told(node))
+            if said is not None and len(re.findall("[a-z]", said)) > LETTERS:
+                yield f"{file.name}:{getattr(node, 'lineno', 0)}", said
+
+
+def told(node: ast.AST) -> ast.expr | None:
+    """Gives what an error is raised with, or what is yielded, or appended, as one of several problems."""
+    match node:
+        case ast.Raise(exc=ast.Call() as call) if is_made(call):
+            return call.args[0]
+        case ast.Yield(value=value):
+            return value
+        case ast.YieldFrom(value=ast.GeneratorExp(elt=value)):
+            return value
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="problems"), attr="append"), args=[value]):
+            return value
+    return None
 
 
 def is_made(call: ast.Call) -> bool:
@@ -29,7 +42,7 @@ def is_made(call: ast.Call) -> bool:
     return bool(call.args) and name[:1].isupper()
 
 
-def template(node: ast.expr) -> str | None:
+def template(node: ast.expr | None) -> str | None:
     """Gives a literal's text; None where the message is composed elsewhere."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
