@@ -31,7 +31,7 @@ from etl.check import Finding
 from etl.log import printable
 from etl.plan import Plan
 from etl.progress import Progress
-from etl.run import Finished
+from etl.record import Finished
 from etl.verify import Comparison
 
 _WIDE = 200

@@ -6,8 +6,9 @@ from functools import partial
 
 from etl import book, control, guard, ledger, staging
 from etl.errors import PublishFailed, RunEnded
+from etl.policy import Policy
 from etl.postgres import Target
-from etl.publish import Policy, Published, publish, say
+from etl.publish import Published, publish, say
 from etl.selection import Relation, named
 from etl.settings import Settings
 

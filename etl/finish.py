@@ -16,9 +16,9 @@ from etl.catalog import Index, Table
 from etl.clock import Began
 from etl.errors import IndexUnbuildable, LoadFailed
 from etl.fill import Filled
-from etl.ledger import Load
 from etl.pair import LOCK_TIMEOUT, Pair
 from etl.postgres import Target
+from etl.record import Load
 from etl.shape import TableOptions
 from etl.transaction import BEGIN, at_once, begun
 

@@ -7,7 +7,7 @@ the work that it records.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -17,10 +17,10 @@ from psycopg import AsyncClientCursor, AsyncCursor, sql
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.book import compiled, execute, fetch, loads, runs
-from etl.clock import Began
 from etl.errors import RunEnded
 from etl.postgres import Target
 from etl.query import target_query
+from etl.record import Load
 from etl.selection import Relation
 
 UNPUBLISHED = ("loading", "staged")
@@ -28,45 +28,6 @@ UNPUBLISHED = ("loading", "staged")
 
 UNDER_WAY = "running"
 """The status of a run that has not ended; the others are published, failed and interrupted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """One table's journey within a run, as the ledger and the log have it.
-
-    ``carried`` names the indexes and constraints that came from the source, so that the next load can tell them
-    from those that the reporting side added; ``staging_oid`` tells the staging table that was filled from any that
-    has taken its place since; ``snapshot_id`` is what its rows were read from, ``newest_xid`` the newest transaction
-    that wrote them, where they are not frozen. ``rows``, ``bytes`` (on the wire) and the seconds of each step are None
-    where the load did not get there.
-    """
-
-    table_name: str
-    schema_name: str
-    relation_name: str
-    status: str
-    started_at: datetime
-    finished_at: datetime
-    rows: int | None = None
-    bytes: int | None = None
-    copy_seconds: float | None = None
-    index_seconds: float | None = None
-    analyze_seconds: float | None = None
-    carried: tuple[str, ...] = ()
-    error: str | None = None
-    staging_oid: int | None = None
-    snapshot_id: str | None = None
-    newest_xid: int | None = None
-
-    @classmethod
-    def failed(cls, table_name: str, live: Relation, began: Began, error: str) -> Load:
-        """Gives a load that failed just now."""
-        return cls(table_name, live.schema, live.name, "failed", began.at, began.now(), error=error)
-
-    @property
-    def seconds(self) -> float:
-        """Wall time of the load, start to finish."""
-        return (self.finished_at - self.started_at).total_seconds()
 
 
 def live_of(load: Mapping[str, Any]) -> Relation:

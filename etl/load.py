@@ -29,10 +29,10 @@ from etl.clock import Began
 from etl.errors import Unclassified
 from etl.fill import Filled, RangeFill
 from etl.finish import Built, Finish, build_index, is_staged
-from etl.ledger import Load
 from etl.options import Options
 from etl.pair import Pair
 from etl.progress import Progress
+from etl.record import Load
 from etl.retry import retried
 from etl.schedule import Schedule
 from etl.selection import Relation

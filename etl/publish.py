@@ -6,7 +6,7 @@ locks with a short timeout, gives way, and asks again until a deadline.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
@@ -25,10 +25,10 @@ from etl.errors import (
     one_line,
     sqlstate,
 )
+from etl.policy import Policy
 from etl.postgres import Target
 from etl.retry import persistently
 from etl.selection import Relation
-from etl.settings import Settings
 from etl.swap import LOCK_TIMEOUT, prepare
 from etl.transaction import BEGIN, COMMIT, at_once, begun
 
@@ -49,22 +49,6 @@ _WRITE = sql.SQL("SELECT pg_catalog.pg_logical_emit_message(true, 'nightly-etl',
 log = structlog.get_logger()
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How to publish: which tables in place, how long to try, and whether to end who is in the way by then."""
-
-    in_place: frozenset[Relation] = frozenset()
-    deadline: float = 600.0
-    ends_blockers: bool = False
-
-    @classmethod
-    def of(cls, settings: Settings, tables: Mapping[Relation, Relation]) -> Policy:
-        """Gives what the settings and the tables' options say; takes the source's tables by their live ones."""
-        options = {live: settings.options.of(table) for live, table in tables.items()}
-        in_place = frozenset(live for live, own in options.items() if own.publish == "in-place")
-        return cls(in_place, settings.deadline, settings.blockers == "end")
 
 
 @dataclass(frozen=True, slots=True)

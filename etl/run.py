@@ -19,12 +19,13 @@ from etl import publish as publishing
 from etl.catalog import Table
 from etl.clock import Began
 from etl.errors import EXPECTED, ConnectionFailed, RunEnded, RunFailed, SnapshotLost, one_line
-from etl.ledger import Load
 from etl.load import Loader
 from etl.pair import Pair
+from etl.policy import Policy
 from etl.postgres import Source, Target, close_source
 from etl.progress import Progress
-from etl.publish import Policy, Published
+from etl.publish import Published
+from etl.record import Finished, Load
 from etl.schedule import Schedule
 from etl.selection import Relation
 from etl.settings import Settings
@@ -38,26 +39,6 @@ WATCH_SECONDS = 2.0
 """Seconds between two looks at whether somebody has given the run up."""
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """How a run ended: its ledger status (or ``staged`` where the publish is deferred), loads and seconds."""
-
-    run_id: str
-    status: str
-    loads: tuple[Load, ...]
-    seconds: float
-
-    @property
-    def rows(self) -> int:
-        """Rows copied, over all tables."""
-        return sum(load.rows or 0 for load in self.loads)
-
-    @property
-    def bytes(self) -> int:
-        """Bytes that went through the stream, over all tables."""
-        return sum(load.bytes or 0 for load in self.loads)
 
 
 async def run(settings: Settings, progress: Progress) -> Finished:

@@ -13,8 +13,8 @@ import pytest
 from etl import guard
 from etl import publish as publishing
 from etl.errors import PublishBlocked
+from etl.policy import Policy
 from etl.postgres import connect_target
-from etl.publish import Policy
 from etl.selection import Relation
 from etl.url import DatabaseUrl
 from tests.harness import Database, Databases, Done, Etl

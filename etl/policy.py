@@ -1,0 +1,25 @@
+"""How a run's tables are to be published. Pure policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from etl.selection import Relation
+from etl.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How to publish: which tables in place, how long to try, and whether to end who is in the way by then."""
+
+    in_place: frozenset[Relation] = frozenset()
+    deadline: float = 600.0
+    ends_blockers: bool = False
+
+    @classmethod
+    def of(cls, settings: Settings, tables: Mapping[Relation, Relation]) -> Policy:
+        """Gives what the settings and the tables' options say; takes the source's tables by their live ones."""
+        options = {live: settings.options.of(table) for live, table in tables.items()}
+        in_place = frozenset(live for live, own in options.items() if own.publish == "in-place")
+        return cls(in_place, settings.deadline, settings.blockers == "end")
