@@ -21,7 +21,7 @@ The tree::
         ├── CannotCarry                   an object on the live table cannot be put back
         ├── PublishUnheard                the connection broke while it was committed
         ├── PublishBlocked                readers held the live tables until the deadline
-        └── ViewsChanged                  somebody changes dependent views all the time
+        └── LiveChanged                   somebody changes what hangs on the live tables all the time
 
 Each message is one line that names the thing, what is wrong with it and the remedy.
 """
@@ -122,8 +122,8 @@ class PublishBlocked(PublishFailed):
     """Other sessions held the live tables until the deadline."""
 
 
-class ViewsChanged(PublishFailed):
-    """Somebody made, changed or dropped a dependent view since the views were staged; they are staged anew."""
+class LiveChanged(PublishFailed):
+    """Somebody changed a live table, or what hangs on it, since the publish read it; it is read anew."""
 
 
 # Only these errors' DETAIL names objects; others' quote rows ("Key (email)=(…) already exists"),

@@ -11,7 +11,7 @@ import psycopg
 import structlog
 from psycopg import AsyncCursor, sql
 
-from etl import indexes, ledger, live, staging
+from etl import additions, indexes, ledger, live, staging
 from etl.catalog import Index, Table
 from etl.clock import Began
 from etl.errors import IndexUnbuildable, LoadFailed
@@ -125,8 +125,8 @@ class Finish:
         What the source has brought again, or did not bring again because it is gone there, is no addition.
         """
         known = {*self.table.carried, *self.carried}
-        kinds = {"index", "constraint"} if self.options.indexes in {"source", "none"} else set()
-        return [statement for kind, name, statement in extras if name not in known and kind not in kinds]
+        found = additions.of(extras, known, bare=self.options.is_bare)
+        return [statement for statements in found.values() for statement in statements]
 
     def _load(self, index_seconds: float, analyze_seconds: float) -> Load:
         return Load(

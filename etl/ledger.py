@@ -183,6 +183,12 @@ async def carried(target: Target, live: Sequence[Relation]) -> dict[Relation, fr
     return {one: found.get(one, frozenset()) for one in live}
 
 
+async def brought(target: Target, run_id: str) -> dict[Relation, frozenset[str]]:
+    """Gives the same of what a run has staged."""
+    statement = sa.select(loads).where(loads.c.run_id == run_id)
+    return {live_of(row): frozenset(row["carried"] or []) for row in await fetch(target, statement)}
+
+
 def _arrive_as(live: Iterable[Relation]) -> sa.ColumnElement[bool]:
     """Gives the condition on the loads of the live tables named: they, not the source's, are what runs share.
 

@@ -16,7 +16,7 @@ from etl import drift
 from etl.catalog import Column
 from etl.drift import Drift
 from etl.postgres import Target
-from etl.query import prepared, target_query
+from etl.query import bound, prepared, target_query
 from etl.selection import Relation, label
 
 _KINDS = {
@@ -35,7 +35,8 @@ class Object:
     """A table, or a view that rests on one, as ``live.sql`` finds it.
 
     ``rests_on`` are the oids that a view reads, ``reads_columns`` the columns of them by (oid, name);
-    ``grantees`` are the roles other than the owner that hold privileges, None being PUBLIC.
+    ``grantees`` are the roles other than the owner that hold privileges, on columns too, None being PUBLIC;
+    ``unproven`` is that by which a materialized view's query may read more than the catalog knows of.
     """
 
     oid: int
@@ -56,9 +57,11 @@ class Object:
     commented_columns: tuple[str, ...]
     grantees: tuple[str | None, ...]
     indexes: tuple[str, ...]
+    constraints: tuple[str, ...]
     foreign_keys: tuple[str, ...]
     statistics: tuple[str, ...]
     sequences: tuple[str, ...]
+    unproven: tuple[str, ...]
     obstacles: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -130,6 +133,28 @@ async def garments(target: Target, found: Iterable[Object]) -> list[Garment]:
     """Reads all that hangs on the objects given, in the order in which it can be put on."""
     cursor = await target.execute(target_query("dress"), {"oids": [one.oid for one in found]})
     return [Garment(**row | {"columns": tuple(row["columns"])}) for row in await cursor.fetchall()]
+
+
+async def inventory(target: Target, found: Iterable[Object], tables: Iterable[Relation]) -> str:
+    """Reads the version of the objects given, of all that hangs on them and of who bears the tables' names."""
+    cursor = await target.execute(inventory_query(found, tables))
+    row = await cursor.fetchone()
+    assert row is not None
+    return str(row["inventory"])
+
+
+def inventory_query(found: Iterable[Object], tables: Iterable[Relation]) -> sql.Composed:
+    """Gives the query of ``inventory``, to be a part of another statement."""
+    chosen = list(tables)
+    schemas, names = [table.schema for table in chosen], [table.name for table in chosen]
+    return bound("inventory", {"oids": [one.oid for one in found], "schemas": schemas, "names": names})
+
+
+async def readers(target: Target, found: Sequence[Object], staging_schemas: Sequence[str]) -> list[str]:
+    """Reads who may read tables and views, as the statements that say so in their staging schemas."""
+    wanted = {"oids": [one.oid for one in found], "staging": list(staging_schemas)}
+    cursor = await target.execute(target_query("access"), wanted)
+    return [row["statement"] for row in await cursor.fetchall()]
 
 
 Extras = list[tuple[str, str, str]]
@@ -215,8 +240,21 @@ def create(view: Object, name: sql.Identifier, definition: str) -> sql.Composed:
     return sql.SQL("CREATE {} {}{} AS {}{}").format(view.word, name, options, sql.SQL(definition), data)
 
 
+def refresh(view: Object, name: sql.Identifier) -> Iterator[sql.Composable]:
+    """Gives the statements that fill a materialized view under a name, within a transaction; none for one left empty.
+
+    Functions that it calls find what they name without a schema where the view's own tables are, as far as the server
+    lets them (from 17 on it does not).
+    """
+    if view.kind == "m" and view.is_populated:
+        path = sql.SQL(", ").join(map(sql.Identifier, view.reads_schemas)).as_string(None)
+        yield sql.SQL("SELECT pg_catalog.set_config('search_path', {}, true)").format(sql.Literal(path))
+        yield sql.SQL("REFRESH MATERIALIZED VIEW {}").format(name)
+        yield sql.SQL("SELECT pg_catalog.set_config('search_path', '', true)")
+
+
 def undress(new: Object, name: sql.Identifier) -> Iterator[sql.Composable]:
-    """Gives the statements that take back what default privileges granted on a new table or view."""
+    """Gives the statements that take back what was granted on a new table or view before it is live."""
     for grantee in new.grantees:
         role = sql.SQL("PUBLIC") if grantee is None else sql.Identifier(grantee)
         yield sql.SQL("REVOKE ALL ON {} FROM {}").format(name, role)

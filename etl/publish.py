@@ -7,7 +7,7 @@ locks with a short timeout, gives way, and asks again until a deadline.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TypeVar
@@ -16,12 +16,13 @@ import psycopg
 import structlog
 from psycopg import sql
 
-from etl import blockers, guard, horizon, inplace, ledger, live, staging, unheard, views
+from etl import additions, blockers, guard, horizon, inplace, ledger, live, staging, unheard, views
 from etl.errors import (
+    CannotCarry,
+    LiveChanged,
     PublishBlocked,
     PublishFailed,
     PublishUnheard,
-    ViewsChanged,
     one_line,
     sqlstate,
 )
@@ -29,18 +30,20 @@ from etl.policy import Policy
 from etl.postgres import Target
 from etl.retry import persistently
 from etl.selection import Relation
-from etl.swap import LOCK_TIMEOUT, prepare
+from etl.swap import CHANGES, LOCK_TIMEOUT, prepare, refuse_obstacles
 from etl.transaction import BEGIN, COMMIT, at_once, begun
 
 LAST_TRY = 5.0
 """Seconds for another try after the sessions in the way were ended."""
 
-# lock_not_available, query_canceled (the lock phase's statement_timeout), deadlock_detected, and
-# dependent_objects_still_exist: a view made since we looked
-_BLOCKED = {"55P03", "57014", "40P01", "2BP01"}
+# lock_not_available, query_canceled (the lock phase's statement_timeout), deadlock_detected
+_BLOCKED = {"55P03", "57014", "40P01"}
 
+# internal_error: "could not open relation with OID", "cache lookup failed", "tuple concurrently updated": what
+# pg_get_viewdef() and its like say of something that was there when the query began; undefined_table and
+# duplicate_table: somebody has renamed, dropped or made a live table since it was read
 # internal_error: "could not open relation with OID", "cache lookup failed": what pg_get_viewdef() and its like say of
-# something that was there when the query began
+# something that was there when the query began; and "tuple concurrently updated", of a GRANT beside us
 _READ_WHILE_DROPPED = "XX000"
 
 _WRITE = sql.SQL("SELECT pg_catalog.pg_logical_emit_message(true, 'nightly-etl', '')")
@@ -79,7 +82,7 @@ async def publish(
     """
     began = perf_counter()
     ordered = sorted(tables, key=lambda table: (table.schema, table.name))
-    publishing = _Publish(target, run_id, ordered, await _in_place(target, policy), closes_run)
+    publishing = _Publish(target, run_id, ordered, policy, await _in_place(target, policy), closes_run)
     try:
         await publishing.until(policy.deadline)
     except PublishBlocked:
@@ -119,6 +122,7 @@ class _Publish:
     target: Target
     run_id: str
     tables: Sequence[Relation]
+    policy: Policy
     in_place: Sequence[Relation]
     closes_run: bool
     staged: views.Staged | None = None
@@ -155,14 +159,11 @@ class _Publish:
         try:
             if staged is None:
                 staged = self.staged = await self._retried(self._stage, _is_changing, deadline)
-            await staging.drop_aside(self.target, self.swapped)  # as far as a killed run has left them
+            await self._clear_aside()
             await self._flush()
-            async with self.target.transaction():
-                await self._check_staging(self.in_place)
-                for table in self.in_place:
-                    await inplace.replace(self.target, table)
-                self.alone = await inplace.refresh(self.target, self.in_place, _ready(staged))
-                # each try is a savepoint, so that the rows in place are replaced once
+            # rows are replaced in place once, however often the swap of other tables gives way
+            async with self._savepoint():
+                await self._replace_in_place(staged)
                 await self._retried(self._attempt, _is_blocked, deadline)
                 began = perf_counter()
             self.blocked_ms += (perf_counter() - began) * 1000
@@ -174,25 +175,47 @@ class _Publish:
             self.staged = staged  # views that were staged anew in the transaction went with it
             raise
 
+    def _savepoint(self) -> AbstractAsyncContextManager[object]:
+        """Gives a transaction where rows are replaced in place: within it each try is a savepoint."""
+        return self.target.transaction() if self.in_place else nullcontext()
+
+    async def _clear_aside(self) -> None:
+        """Drops what a killed run has put aside; raises CannotCarry where somebody has made something depend on it."""
+        if kept := await staging.drop_aside(self.target, self.swapped):
+            raise CannotCarry(f"an old table that an earlier publish has put aside is in the way: {'; '.join(kept)}")
+
+    async def _replace_in_place(self, staged: views.Staged) -> None:
+        await self._check_staging(self.in_place)
+        for table in self.in_place:
+            await inplace.replace(self.target, table)
+        self.alone = await inplace.refresh(self.target, self.in_place, _ready(staged))
+
     async def unfrozen(self) -> dict[Relation, int]:
         """Gives the tables to swap whose rows old snapshots may not see yet, and since which transaction."""
         newest = await ledger.newest_xids(self.target, self.run_id)
         return {table: newest[table] for table in self.swapped if table in newest}
 
     async def _stage(self) -> views.Staged:
-        """Stages the dependent views, when no other publish has one of them in staging; raises ViewsChanged."""
+        """Stages the dependent views, when no other publish has one of them in staging; raises LiveChanged."""
         if self.locked:
             await guard.unlock(self.target, self.locked)
             self.locked = ()
         found = await live.objects(self.target, self.swapped)
         if wanted := [view.relation for view in live.views(found)]:
             if not await guard.try_lock(self.target, wanted):
-                raise ViewsChanged("another publish changes the views that rest on the live tables")
+                raise LiveChanged("another publish changes the views that rest on the live tables")
             self.locked = wanted
             found = await live.objects(self.target, self.swapped)  # again: who had the lock may have replaced them
-            if {view.relation for view in live.views(found)} - set(wanted):
-                raise ViewsChanged("somebody makes views on the live tables all the time")
-        return await views.stage(self.target, self.swapped, found)
+        # before all that it is to vouch for: what is read from here on is of this version, or of a later one
+        inventory = await live.inventory(self.target, found, self.swapped)
+        again = await live.objects(self.target, self.swapped)
+        if {one.oid for one in again} != {one.oid for one in found}:
+            raise LiveChanged(CHANGES)
+        refuse_obstacles(again)
+        in_staging = await live.objects(self.target, [staging.staging_name(table) for table in self.swapped])
+        bare = {table: table in self.policy.bare for table in self.swapped}
+        await additions.follow(self.target, self.run_id, bare, again, in_staging)
+        return await views.stage(self.target, again, in_staging, inventory)
 
     async def _check_staging(self, tables: Sequence[Relation]) -> None:
         """Raises PublishFailed where a staging table is not the one that this run has filled.
@@ -215,6 +238,8 @@ class _Publish:
     async def _drop_old(self) -> None:
         """Drops yesterday's tables; what could not be dropped now, the next run clears."""
         try:
+            if self.staged and self.staged.found:
+                await staging.drop_views(self.target, map(staging.aside_name, self.swapped))
             await staging.drop_aside(self.target, self.swapped)
         except psycopg.Error as error:
             if self.is_lost:
@@ -231,7 +256,7 @@ class _Publish:
     ) -> T:
         """Does a step, until others are no longer in its way; raises PublishBlocked, which names them, if they stay.
 
-        Who changes views all the time holds nothing when looked at, so ViewsChanged stays what it is.
+        Who changes things all the time holds nothing when looked at, so LiveChanged stays what it is.
         """
         try:
             return await persistently(step, again, deadline)
@@ -244,12 +269,12 @@ class _Publish:
             ) from error
 
     async def _attempt(self) -> None:
-        """Tries once; views are staged anew only when they have changed, because that may take its time."""
+        """Tries once; views are staged anew only when something has changed, because that may take its time."""
         self.attempts += 1
         if self.staged is None:
-            async with self.target.transaction():
+            async with self._savepoint():
                 self.staged = await self._stage()
-        began = perf_counter()
+        began = None
         try:
             async with self.target.transaction():
                 await ledger.must_run(self.target, self.run_id)  # nobody can abort it from here on
@@ -263,12 +288,11 @@ class _Publish:
                     await self.target.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'".encode())
                     await inplace.refresh_alone(self.target, self.alone, _ready(self.staged))
                 await swap.execute(self.target)
-        except ViewsChanged:
-            self.staged = None
-            raise
-        except psycopg.Error as error:
+        except (LiveChanged, psycopg.Error) as error:
+            if _is_changing(error):
+                self.staged = None
             if _is_blocked(error):
-                await self._say_blocked((perf_counter() - began) * 1000)
+                await self._say_blocked((perf_counter() - began) * 1000 if began else 0.0)
             raise
         self.blocked_ms = (perf_counter() - began) * 1000
 
@@ -286,7 +310,7 @@ def _ready(staged: views.Staged) -> list[Relation]:
 
 
 def _is_changing(error: BaseException) -> bool:
-    return isinstance(error, ViewsChanged) or sqlstate(error) == _READ_WHILE_DROPPED
+    return isinstance(error, LiveChanged) or sqlstate(error) == _READ_WHILE_DROPPED
 
 
 def _is_blocked(error: BaseException) -> bool:

@@ -83,6 +83,11 @@ class TableOptions(BaseModel):
     on_new_column: Literal["copy", "fail", "ignore"] | None = None
     """What becomes of a column that neither ``columns`` nor ``exclude`` nor ``mask`` names."""
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether the table gets no index that the reporting side has added."""
+        return self.indexes in {"source", "none"}
+
     def over(self, other: TableOptions) -> TableOptions:
         """Gives these options with ``other`` where nothing is said here."""
         said = {key: getattr(self, key) for key in self.model_fields_set}

@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import psycopg
+import structlog
 from psycopg import AsyncCursor, sql
 
 from etl import postgres
 from etl.catalog import Column, Table
 from etl.errors import ConnectionFailed
-from etl.postgres import Target
+from etl.postgres import SCHEMA_LOCK, Target
 from etl.query import target_query
 from etl.selection import MAX_NAME_BYTES, Relation
 
@@ -30,6 +31,8 @@ DROPPED_AT_ONCE = 100
 """Tables of one DROP: each takes a lock for itself, its TOAST table, and every index of both."""
 
 ASIDE_PREFIX = "etl_stagingold_"
+
+log = structlog.get_logger()
 
 
 def schema_of(live_schema: str) -> str:
@@ -63,6 +66,11 @@ def staging_name(table: Table | Relation) -> Relation:
     return Relation(schema_of(live.schema), live.name)
 
 
+def aside_name(table: Relation) -> Relation:
+    """Gives the name under which a live table is put aside."""
+    return Relation(aside_of(table.schema), table.name)
+
+
 def schemas(live_schemas: Iterable[str]) -> list[str]:
     """Gives the staging schemas of live ones, and those for their old tables."""
     return [name(schema) for schema in live_schemas for name in (schema_of, aside_of)]
@@ -85,7 +93,7 @@ def creation(table: Table) -> list[sql.Composed]:
         columns=columns,
         storage=_storage(table.storage),
     )
-    drop_left = sql.SQL("DROP TABLE IF EXISTS {} CASCADE").format(name_of(table))
+    drop_left = sql.SQL("DROP TABLE IF EXISTS {}").format(name_of(table))
     # Set before the rows come: they are stored and compressed as their column says at that time.
     settings = _column_settings(table)
     made = sql.SQL("SELECT {}::pg_catalog.regclass::oid AS oid").format(sql.Literal(name_of(table).as_string(None)))
@@ -186,6 +194,26 @@ def analyze(table: Table) -> sql.Composed:
     return sql.SQL("ANALYZE {}").format(name_of(table))
 
 
+async def give(target: Target, word: sql.SQL, staged: Relation, owner: str) -> None:
+    """Makes a role the owner of a table or view in staging, where the role may make things for as long as that takes.
+
+    PostgreSQL wants CREATE on the schema of an owner to be. The lock is for two that come at once.
+    """
+    schema, name, role = (
+        sql.Identifier(staged.schema),
+        sql.Identifier(staged.schema, staged.name),
+        sql.Identifier(owner),
+    )
+    statements = [
+        sql.SQL(SCHEMA_LOCK.decode()),
+        sql.SQL("GRANT CREATE ON SCHEMA {} TO {}").format(schema, role),
+        sql.SQL("ALTER {} {} OWNER TO {}").format(word, name, role),
+        sql.SQL("REVOKE CREATE ON SCHEMA {} FROM {}").format(schema, role),
+    ]
+    async with target.transaction():
+        await target.execute(sql.SQL("; ").join(statements))
+
+
 async def lock(target: Target, table: Table) -> None:
     """Waits until nobody else changes a staging table, and keeps it so for the caller's transaction.
 
@@ -202,17 +230,53 @@ async def drop(target: Target, tables: Iterable[Table | Relation]) -> None:
     await drop_staged(target, map(staging_name, tables))
 
 
-async def drop_staged(target: Target, staged: Iterable[Relation]) -> None:
-    """Drops staging tables by their staging names, as far as they are there, with the views staged on them."""
-    names = [sql.Identifier(table.schema, table.name) for table in staged]
+async def drop_staged(target: Target, staged: Iterable[Relation]) -> list[str]:
+    """Drops tables of our own schemas, as far as they are there, with our own views on them, and nothing else.
+
+    What somebody else has made depend on one keeps it where it is: logs, and gives, why.
+    """
+    kept: list[str] = []
+    names = list(staged)
     for start in range(0, len(names), DROPPED_AT_ONCE):
-        some = sql.SQL(", ").join(names[start : start + DROPPED_AT_ONCE])
-        await target.execute(sql.SQL("DROP TABLE IF EXISTS {} CASCADE").format(some))
+        some = names[start : start + DROPPED_AT_ONCE]
+        try:
+            async with target.transaction():
+                await target.execute(_dropping(some))
+        except psycopg.errors.DependentObjectsStillExist:
+            await drop_views(target, some)
+            kept += [reason for one in some if (reason := await _drop_alone(target, one))]
+    return kept
 
 
-async def drop_aside(target: Target, tables: Iterable[Relation]) -> None:
-    """Drops the old tables that a publish has put aside, as far as they are there."""
-    await drop_staged(target, (Relation(aside_of(table.schema), table.name) for table in tables))
+async def _drop_alone(target: Target, staged: Relation) -> str | None:
+    try:
+        async with target.transaction():
+            await target.execute(_dropping([staged]))
+        return None
+    except psycopg.errors.DependentObjectsStillExist as error:
+        # not the server's hint, which is to drop the others, too
+        reason = f"{staged} cannot be dropped: {' and '.join((error.diag.message_detail or '').splitlines())}"
+        log.warning("table.kept", table=str(staged), error=reason)
+        return f"{reason}; drop that, or change it to the live table"
+
+
+def _dropping(tables: Iterable[Relation]) -> sql.Composed:
+    names = (sql.Identifier(table.schema, table.name) for table in tables)
+    return sql.SQL("DROP TABLE IF EXISTS {}").format(sql.SQL(", ").join(names))
+
+
+async def drop_views(target: Target, staged: Iterable[Relation]) -> None:
+    """Drops the views of our own schemas that rest on tables there."""
+    chosen = list(staged)
+    names = {"schemas": [table.schema for table in chosen], "names": [table.name for table in chosen]}
+    cursor = await target.execute(target_query("staging_views"), names)
+    if statements := [row["statement"] for row in await cursor.fetchall()]:
+        await add(target, statements)
+
+
+async def drop_aside(target: Target, tables: Iterable[Relation]) -> list[str]:
+    """Drops the old tables that a publish has put aside, and the views on them; gives why some stay."""
+    return await drop_staged(target, map(aside_name, tables))
 
 
 async def tables(target: Target) -> list[Relation]:

@@ -1,8 +1,10 @@
 """The swap: live tables go, staging tables take their places, and all that hung on the old hangs on the new.
 
 Everything is read and composed before the first lock is asked for, and sent as one message, which the server parses
-before it executes any of it: locks, moves, and what the new ones wear. The old tables are only put aside, into a
-schema of their own: to drop them takes more than twice as long (ARCHITECTURE.md), and nobody has to wait for that.
+before it executes any of it: locks, a second look, moves, and what the new ones wear. The second look is as wide as the
+first: under the locks, the inventory of the live tables, of the views on them and of all that hangs on either must be
+the one from which the message was composed. The old tables and views are only put aside, into a schema of their own: to
+drop them takes more than twice as long (ARCHITECTURE.md), and nobody has to wait for that.
 """
 
 from __future__ import annotations
@@ -10,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import psycopg
 from psycopg import sql
 
 from etl import live, staging
-from etl.errors import CannotCarry, PublishFailed, ViewsChanged
+from etl.errors import CannotCarry, LiveChanged, PublishFailed, sqlstate
 from etl.postgres import Target, create_schemas
-from etl.query import bound
 from etl.selection import Relation
 from etl.transaction import at_once
 from etl.views import Staged
@@ -31,9 +33,17 @@ _VACUUM_TIMEOUT = sql.SQL(
     " FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'"
 )
 
-_UNLESS_RACED = sql.SQL(
-    "IF ({}) THEN RAISE dependent_objects_still_exist USING MESSAGE = 'somebody makes views on the live tables'; END IF"
+_CHANGED = "ETL01"
+"""The SQLSTATE, in a class that the server does not use, with which the second look fails."""
+
+_LOCKS = sql.SQL(
+    "BEGIN {locks}; EXCEPTION WHEN undefined_table THEN {fail}; END;"
+    " IF ({now}) IS DISTINCT FROM {then} THEN {fail}; END IF"
 )
+
+_FAIL = sql.SQL(f"RAISE EXCEPTION USING ERRCODE = '{_CHANGED}', MESSAGE = 'the live tables have changed'")
+
+CHANGES = "somebody changes the live tables, or what hangs on them, all the time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,43 +53,52 @@ class Swap:
     message: bytes
 
     async def execute(self, target: Target) -> None:
-        """Does it, in the caller's transaction."""
-        await target.execute(self.message)
+        """Does it, in the caller's transaction; raises LiveChanged where what it was composed for has changed."""
+        try:
+            await target.execute(self.message)
+        except psycopg.Error as error:
+            if sqlstate(error) == _CHANGED:
+                raise LiveChanged(CHANGES) from error
+            raise
 
 
 async def prepare(target: Target, tables: Sequence[Relation], staged: Staged) -> Swap:
     """Reads and composes all that a swap will do, in the transaction that is to do it.
 
-    Raises CannotCarry for what could not be put back, ViewsChanged when a dependent view is not the one staged,
-    PublishFailed when a staging table is gone.
+    Raises CannotCarry for what could not be put back, LiveChanged when the live tables, or what hangs on them, are not
+    those for which all was staged, PublishFailed when a staging table is gone.
     """
-    found = await live.objects(target, tables)
-    refuse_obstacles(found)
-    if tuple(live.views(found)) != staged.found:
-        raise ViewsChanged("somebody changes the views that rest on the live tables all the time")
-    old = [one for one in found if one.is_live]
+    old, found = staged.live, [*staged.live, *staged.found]
     moving = [*tables, *(view.relation for view in staged.ready)]
     in_staging = await live.objects(target, [_staging_name(one) for one in moving])
     new = {one.relation: one for one in in_staging if one.is_live}
     if missing := [str(table) for table in tables if _staging_name(table) not in new]:
         raise PublishFailed(f"{', '.join(missing)} is no longer staged; another run or `etl abort` has dropped it")
-    await _end_vacuums(target, [*old, *(new[_staging_name(table)] for table in tables)])
+    try:
+        await _end_vacuums(target, [*old, *(new[_staging_name(table)] for table in tables)])
+    except psycopg.errors.UndefinedTable as error:
+        raise LiveChanged(CHANGES) from error
+    if await live.inventory(target, found, tables) != staged.inventory:
+        raise LiveChanged(CHANGES)
     schemas = {table.schema for table in tables}
-    await create_schemas(target, [*schemas, *staging.schemas(schemas)])
-    moves = [statement for one in old for statement in _aside(one)]
+    await create_schemas(target, [*schemas, *staging.schemas(schemas | {one.schema for one in found})])
     first = _first(tables, old)
-    are_first = set(first)
+    moves = [statement for one in found for statement in _aside(one)]
     for one in moving:
-        moves += _move(one, new[_staging_name(one)], is_first=one in are_first)
-    for view in staged.late:
-        moves.append(live.create(view, view.identifier, view.definition or ""))
-        if view.kind == "m" and view.is_populated:
-            moves.append(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(view.identifier))
-        moves += [sql.SQL(statement) for statement in await live.extras(target, view.relation, view.schema)]
-    moves += [sql.SQL(statement) for statement in await live.default_grants(target, first)]
+        moves += _move(one, new[_staging_name(one)], is_first=one in first)
+    moves += [statement for view in staged.late for statement in await _remade(target, view)]
+    moves += [sql.SQL(statement) for statement in await live.default_grants(target, list(first))]
     garments = _dressed(found, new, await live.garments(target, found))
-    statements = [*_locks(old, staged.found), *moves, *(_worn(garment) for garment in garments)]
+    filled = [statement for view in staged.late for statement in live.refresh(view, view.identifier)]
+    statements = [*_locks(tables, staged), *moves, *(_worn(garment) for garment in garments), *filled]
     return Swap(sql.SQL("; ").join(statements).as_bytes(target))
+
+
+async def _remade(target: Target, view: live.Object) -> list[sql.Composable]:
+    """Gives the statements that make a late view: its owner's from the start, and empty until the end."""
+    owned = sql.SQL("ALTER {} {} OWNER TO {}").format(view.word, view.identifier, sql.Identifier(view.owner))
+    extras = [sql.SQL(statement) for statement in await live.extras(target, view.relation, view.schema)]
+    return [live.create(view, view.identifier, view.definition or ""), owned, *extras]
 
 
 async def _end_vacuums(target: Target, tables: Sequence[live.Object]) -> None:
@@ -102,35 +121,37 @@ def _staging_name(one: Relation | live.Object) -> Relation:
     return Relation(staging.schema_of(one.schema), one.name)
 
 
-def _first(tables: Sequence[Relation], old: Sequence[live.Object]) -> list[Relation]:
-    """Gives the tables that are published for the first time."""
+def _first(tables: Sequence[Relation], old: Sequence[live.Object]) -> dict[Relation, None]:
+    """Gives the tables that are published for the first time, in order."""
     there = {one.relation for one in old}
-    return [table for table in tables if Relation(table.schema, table.name) not in there]
+    return {table: None for table in tables if Relation(table.schema, table.name) not in there}
 
 
-def _locks(old: Sequence[live.Object], views: Sequence[live.Object]) -> list[sql.Composable]:
+def _locks(tables: Sequence[Relation], staged: Staged) -> list[sql.Composable]:
     """Gives the statements that lock everything, with short timeouts: views first, as their readers do, then tables.
 
-    Views are dropped at once, because LOCK TABLE on a view would lock all that it reads, too.
+    And look again. LOCK TABLE on a view would lock all that it reads, too, and it takes no materialized view: their
+    lock comes with an owner who is the owner already, which changes nothing.
     """
-    locks: list[sql.Composable] = [live.drop(view) for view in reversed(views)]
-    if old:
-        names = sql.SQL(", ").join(one.identifier for one in old)
-        locks += [sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names), _none_raced(old)]
+    locks: list[sql.Composable] = [
+        sql.SQL("ALTER {} {} OWNER TO {}").format(view.word, view.identifier, sql.Identifier(view.owner))
+        for view in reversed(staged.found)
+    ]
+    if staged.live:
+        names = sql.SQL(", ").join(one.identifier for one in staged.live)
+        locks.append(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names))
+    now = live.inventory_query([*staged.live, *staged.found], tables)
+    parts = {"locks": sql.SQL("; ").join(locks or [sql.SQL("NULL")]), "now": now}
+    looked = _LOCKS.format(**parts, then=sql.Literal(staged.inventory), fail=_FAIL)
     timeouts = f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; SET LOCAL statement_timeout = '{LOCK_PHASE_TIMEOUT}'"
-    return [sql.SQL(timeouts), *_as_one(locks), sql.SQL("SET LOCAL statement_timeout = 0")]
-
-
-def _none_raced(old: Sequence[live.Object]) -> sql.Composable:
-    """Gives the statement that fails, so that all is read again, where a view or function came while we waited.
-
-    Who makes one on a table holds a lock that a publish waits for, and may commit just before it gets it.
-    """
-    return _UNLESS_RACED.format(bound("raced", {"oids": [one.oid for one in old]}))
+    return [sql.SQL(timeouts), _as_one(looked), sql.SQL("SET LOCAL statement_timeout = 0")]
 
 
 def _aside(old: live.Object) -> Iterator[sql.Composable]:
-    """Gives the statements that put a live table aside, free of the tables that it refers to, without its sequences."""
+    """Gives the statements that put a live table, or a view on one, aside.
+
+    Free of the tables that it refers to, and without its sequences.
+    """
     for key in old.foreign_keys:
         yield sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(old.identifier, sql.Identifier(key))
     for name in old.sequences:
@@ -184,7 +205,6 @@ def _worn(garment: live.Garment) -> sql.Composable:
     return sql.SQL("SET LOCAL ROLE {}; {}; RESET ROLE").format(sql.Identifier(garment.role), statement)
 
 
-def _as_one(statements: Sequence[sql.Composable]) -> list[sql.Composed]:
+def _as_one(statements: sql.Composable) -> sql.Composed:
     """Makes statements one, because statement_timeout starts anew with each."""
-    body = sql.SQL("BEGIN {}; END").format(sql.SQL("; ").join(statements)).as_string(None)
-    return [sql.SQL("DO {}").format(sql.Literal(body))] if statements else []
+    return sql.SQL("DO {}").format(sql.Literal(f"BEGIN {statements.as_string(None)}; END"))

@@ -4,10 +4,14 @@ A view holds on to its tables by oid, so it can be made on tables that have anot
 is read with the schemas that it reads in the search path, which leaves their names unqualified, and executed
 with each staging schema before its live one: names lead to the staging table where there is one, else to the
 live table. Whether they did is checked in the catalog; a view for which they did not (it reads tables of one
-name in two schemas) is *late*: it is made in the publish itself.
+name in two schemas) is *late*: it is made in the publish itself. So is a materialized view whose query may read more
+than the catalog knows of, by a function that is not immutable or a policy: filled beforehand, it would read yesterday.
 
 So the publish only moves what is ready: a materialized view of any size costs its readers no waiting, and
 changes in the same instant as the tables.
+
+A view belongs to its owner before it is filled, indexed or analyzed, so that its functions run with the owner's
+rights, restricted, as they do in the owner's own REFRESH; and it reads in staging what its owner may read at home.
 """
 
 from __future__ import annotations
@@ -19,41 +23,50 @@ import psycopg
 from psycopg import sql
 
 from etl import live, postgres, staging
-from etl.errors import CannotCarry, ViewsChanged, one_line
+from etl.errors import CannotCarry, LiveChanged, one_line
 from etl.live import Object
 from etl.postgres import Target
 from etl.selection import Relation
+from etl.transaction import at_once
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """The dependent views of one publish: as they were found, which of them wait in staging, and which are late."""
+    """The dependent views of one publish: as they were found, which of them wait in staging, and which are late.
 
+    ``live`` are the live tables as they were found; ``inventory`` is the version of all that hangs on both.
+    """
+
+    inventory: str
+    live: tuple[Object, ...]
     found: tuple[Object, ...]
     ready: tuple[Object, ...]
     late: tuple[Object, ...]
 
 
-async def stage(target: Target, tables: Sequence[Relation], live_now: Sequence[Object]) -> Staged:
+async def stage(target: Target, live_now: Sequence[Object], in_staging: Sequence[Object], inventory: str) -> Staged:
     """Makes all views that rest on the live tables, on their staging tables instead.
 
-    Takes the live tables, and what ``live.objects`` found of them just now. Raises CannotCarry naming every view that
-    cannot be made on the new tables, and what else stands in the way; ViewsChanged when a view was dropped while it was
-    read.
+    Takes what ``live.objects`` found just now of the live tables and of their staging tables, and the inventory of the
+    former. Raises CannotCarry naming every view that cannot be made on the new tables, and what else stands in the way;
+    LiveChanged when a view was dropped while it was read.
     """
     found = live.views(live_now)
-    in_staging = await live.objects(target, [staging.staging_name(table) for table in tables])
+    old = tuple(one for one in live_now if one.is_live)
     await _clear(target, in_staging)
     await postgres.create_schemas(target, {staging.schema_of(view.schema) for view in found})
     made = _staging_oids(live_now, in_staging)
+    if found:
+        await _admit(target, [one for one in old if one.oid in made])
     ready: list[Object] = []
     late: list[Object] = []
     problems: list[str] = []
     for view in found:
         try:
-            oid = await _make(target, view, made) if not _rests_on(view, late) else None
+            is_late = view.unproven or _rests_on(view, late)
+            oid = None if is_late else await _make(target, view, made)
         except psycopg.Error as error:
-            problems.append(f"view {view} cannot be made on the new tables: {one_line(error)}")
+            problems.append(_problem(view, error))
             continue
         if oid is None:
             late.append(view)
@@ -62,7 +75,13 @@ async def stage(target: Target, tables: Sequence[Relation], live_now: Sequence[O
             ready.append(view)
     if problems:
         raise CannotCarry("; ".join(problems))
-    return Staged(tuple(found), tuple(ready), tuple(late))
+    return Staged(inventory, old, tuple(found), tuple(ready), tuple(late))
+
+
+def _problem(view: Object, error: psycopg.Error) -> str:
+    said = f"view {view} cannot be made on the new tables: {one_line(error)}"
+    lacks_privilege = isinstance(error, psycopg.errors.InsufficientPrivilege)
+    return f"{said}; it is made as {view.owner}, who owns it: GRANT what is missing" if lacks_privilege else said
 
 
 async def _clear(target: Target, in_staging: Sequence[Object]) -> None:
@@ -91,15 +110,25 @@ async def _make(target: Target, view: Object, made: Mapping[int, int]) -> int | 
         definition = await _definition(target, view)
         await _search(target, [path for schema in view.reads_schemas for path in (staging.schema_of(schema), schema)])
         await target.execute(live.create(view, name, definition))
-        if view.kind == "m" and view.is_populated:  # not by CREATE, which before 17 does not write the rows frozen
-            await target.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(name))
         await _search(target, [])
         (there,) = [one for one in await live.objects(target, [Relation(staging_schema, view.name)]) if one.is_live]
         if set(there.rests_on) != wanted:
             await target.execute(live.drop(there))
             return None
+        if there.owner != view.owner:
+            await staging.give(target, there.word, there.relation, view.owner)
+        await _admit(target, [view])
+    async with target.transaction():
+        if filling := list(live.refresh(view, name)):  # not by CREATE, which before 17 does not write the rows frozen
+            await at_once(target, filling)
         await staging.add(target, await live.extras(target, view.relation, staging_schema))
     return there.oid
+
+
+async def _admit(target: Target, found: Sequence[Object]) -> None:
+    """Lets who may read tables and views read their staging ones, until the publish puts on what is live."""
+    statements = await live.readers(target, found, [staging.schema_of(one.schema) for one in found])
+    await staging.add(target, statements)
 
 
 async def _definition(target: Target, view: Object) -> str:
@@ -107,7 +136,7 @@ async def _definition(target: Target, view: Object) -> str:
     cursor = await target.execute("SELECT rtrim(pg_catalog.pg_get_viewdef(%s::oid), ';') AS definition", [view.oid])
     row = await cursor.fetchone()
     if row is None or row["definition"] is None:
-        raise ViewsChanged(f"view {view} was dropped while the publish read it")
+        raise LiveChanged(f"view {view} was dropped while the publish read it")
     return str(row["definition"])
 
 

@@ -35,6 +35,43 @@ WITH RECURSIVE live AS (
       JOIN pg_catalog.pg_class c ON c.oid = f.oid
       JOIN pg_catalog.pg_type y ON y.oid = c.reltype
      CROSS JOIN LATERAL unnest(ARRAY[y.oid, y.typarray]) AS t (id)
+), query AS (
+    -- what a materialized view's query reads, through views to the end; another materialized view's rows stand still
+    SELECT f.oid AS filled, f.oid AS reads
+      FROM found f
+      JOIN pg_catalog.pg_class c ON c.oid = f.oid AND c.relkind = 'm'
+    UNION
+    SELECT q.filled, d.refobjid
+      FROM query q
+      JOIN pg_catalog.pg_class c ON c.oid = q.reads AND (c.relkind = 'v' OR c.oid = q.filled)
+      JOIN pg_catalog.pg_rewrite r ON r.ev_class = q.reads
+      JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
+       AND d.refclassid = 'pg_catalog.pg_class'::regclass
+), unproven AS MATERIALIZED (
+    -- what may read more than the catalog knows of: functions that are not immutable, and the policies of row security
+    SELECT q.filled, p.oid::pg_catalog.regprocedure::text AS what
+      FROM query q
+      JOIN pg_catalog.pg_rewrite r ON r.ev_class = q.reads
+      JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
+      LEFT JOIN pg_catalog.pg_operator o ON d.refclassid = 'pg_catalog.pg_operator'::regclass AND o.oid = d.refobjid
+      JOIN pg_catalog.pg_proc p
+        ON p.oid = CASE WHEN d.refclassid = 'pg_catalog.pg_proc'::regclass THEN d.refobjid ELSE o.oprcode END
+     WHERE p.provolatile <> 'i' AND p.pronamespace <> 'pg_catalog'::regnamespace
+    UNION
+    SELECT q.filled, 'row security of ' || q.reads::pg_catalog.regclass
+      FROM query q JOIN pg_catalog.pg_class c ON c.oid = q.reads AND c.relrowsecurity
+), publisher AS (
+    -- pg_publication_tables knows of schemas' publications, too; what is FOR ALL TABLES cannot be replaced at all
+    SELECT f.oid, 'publication ' || quote_ident(t.pubname) || ' (its subscribers hear of changed rows only)' AS what
+      FROM pg_catalog.pg_publication p
+      JOIN pg_catalog.pg_publication_tables t ON t.pubname = p.pubname
+      JOIN pg_catalog.pg_namespace n ON n.nspname = t.schemaname
+      JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename
+      JOIN live f ON f.oid = c.oid
+     WHERE NOT p.puballtables
+    UNION
+    SELECT f.oid, 'a subscription, which fills it'
+      FROM live f JOIN pg_catalog.pg_subscription_rel s ON s.srrelid = f.oid
 ), obstacle AS MATERIALIZED (  -- else it would be found anew for each table
     SELECT p.oid, pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid) AS what
       FROM part p
@@ -56,6 +93,8 @@ WITH RECURSIVE live AS (
     SELECT f.oid, 'the table that it is a partition or an inheritance child of'
       FROM found f
       JOIN pg_catalog.pg_inherits i ON i.inhrelid = f.oid
+    UNION
+    SELECT oid, what FROM publisher
 )
 SELECT c.oid,
        n.nspname::text AS schema,
@@ -86,9 +125,15 @@ SELECT c.oid,
               WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
                 AND pg_catalog.col_description(c.oid, a.attnum) IS NOT NULL) AS commented_columns,
        ARRAY(SELECT DISTINCT CASE WHEN x.grantee <> 0 THEN pg_catalog.pg_get_userbyid(x.grantee)::text END
-               FROM pg_catalog.aclexplode(c.relacl) x WHERE x.grantee <> c.relowner) AS grantees,
+               FROM (SELECT c.relacl AS acl
+                      UNION ALL
+                     SELECT a.attacl FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL
+                    ) AS g
+              CROSS JOIN pg_catalog.aclexplode(g.acl) x WHERE x.grantee <> c.relowner) AS grantees,
        ARRAY(SELECT ic.relname::text FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
               WHERE i.indrelid = c.oid ORDER BY 1) AS indexes,
+       ARRAY(SELECT k.conname::text FROM pg_catalog.pg_constraint k
+              WHERE k.conrelid = c.oid AND k.contype IN ('p', 'u', 'x', 'c') ORDER BY 1) AS constraints,
        ARRAY(SELECT k.conname::text FROM pg_catalog.pg_constraint k
               WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.conparentid = 0 ORDER BY 1) AS foreign_keys,
        ARRAY(SELECT s.stxname::text FROM pg_catalog.pg_statistic_ext s
@@ -98,6 +143,7 @@ SELECT c.oid,
                FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class q ON q.oid = d.objid AND q.relkind = 'S'
               WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = c.oid AND d.refobjsubid > 0
                 AND d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype = 'a' ORDER BY 1) AS sequences,
+       ARRAY(SELECT u.what FROM unproven u WHERE u.filled = c.oid ORDER BY 1) AS unproven,
        ARRAY(SELECT b.what FROM obstacle b WHERE b.oid = c.oid ORDER BY b.what) AS obstacles
   FROM found f
   JOIN pg_catalog.pg_class c ON c.oid = f.oid

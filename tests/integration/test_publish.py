@@ -95,9 +95,10 @@ VIEWS = """
     CREATE SCHEMA reports;
     CREATE SCHEMA "Odd. name";
     GRANT USAGE, CREATE ON SCHEMA reports, "Odd. name" TO analyst, boss;
-    GRANT SELECT ON orders, customers TO analyst;
+    GRANT SELECT ON orders, customers TO analyst, boss;
     CREATE VIEW totals AS SELECT customer, sum(total) AS total FROM orders GROUP BY customer;
     ALTER VIEW totals OWNER TO analyst;
+    GRANT SELECT ON totals TO boss;
     CREATE VIEW reports.named WITH (security_barrier, security_invoker)
         AS SELECT c.name, t.total FROM customers c JOIN totals t ON t.customer = c.id;
     COMMENT ON VIEW reports.named IS 'who owes';

@@ -43,9 +43,6 @@ CREATE POLICY everyone ON orders USING (true) WITH CHECK (qty > 0);
 COMMENT ON POLICY everyone ON orders IS 'ours';
 ALTER TABLE customers ENABLE ROW LEVEL SECURITY;
 
-CREATE PUBLICATION whole FOR TABLE orders, sales.orders;
-CREATE PUBLICATION part FOR TABLE orders (id, note) WHERE (id > 5), customers WHERE (id < 100);
-
 CREATE FUNCTION reports.watch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
 CREATE TRIGGER on_update AFTER UPDATE OF note ON orders FOR EACH ROW WHEN (OLD.note <> NEW.note)
     EXECUTE FUNCTION reports.watch('an argument');
