@@ -1,0 +1,241 @@
+"""Other people's code on live tables: found wherever it is, before it could run as etl's role."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from etl import trust
+from etl.postgres import connect_target
+from etl.trust import ForeignCode
+from etl.url import DatabaseUrl
+from tests.harness import Database, Databases
+
+ALICE = """
+CREATE ROLE alice;
+CREATE SCHEMA alice;
+ALTER SCHEMA alice OWNER TO alice;
+GRANT USAGE ON SCHEMA alice TO PUBLIC;
+SET ROLE alice;
+CREATE TABLE alice.caught (who text);
+GRANT INSERT ON alice.caught TO PUBLIC;
+CREATE FUNCTION alice.tell() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+  INSERT INTO alice.caught VALUES (current_user); END $$;
+CREATE FUNCTION alice.evil(v text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
+  PERFORM alice.tell(); RETURN v; END $$;
+CREATE FUNCTION alice.is_fine(v text) RETURNS bool IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
+  PERFORM alice.tell(); RETURN true; END $$;
+CREATE FUNCTION alice.same(a text, b text) RETURNS bool IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
+  PERFORM alice.tell(); RETURN a IS NOT DISTINCT FROM b; END $$;
+CREATE OPERATOR alice.=== (LEFTARG = text, RIGHTARG = text, FUNCTION = alice.same);
+CREATE FUNCTION alice.fire() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  PERFORM alice.tell(); RETURN coalesce(NEW, OLD); END $$;
+CREATE FUNCTION alice.evil_of_two(a text, b text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+  PERFORM alice.tell(); RETURN b; END $$;
+CREATE AGGREGATE alice.last(text) (SFUNC = alice.evil_of_two, STYPE = text);
+RESET ROLE;
+"""
+"""A role like any analyst's, with functions that tell as whom they ran."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where her function is called from: how that is made, of which kind it is, and by what words it is named.
+
+    ``items (id, note)`` is the live table, whose ``note`` may be given another ``type``.
+    """
+
+    make: str
+    kind: str
+    named: str
+    function: str
+    type: str = "text"
+    runs: bool = True
+
+
+PLACES = {
+    "a row's trigger": Place(
+        "CREATE TRIGGER t BEFORE INSERT OR UPDATE OR DELETE ON items FOR EACH ROW EXECUTE FUNCTION alice.fire()",
+        "trigger",
+        "trigger t on table public.items",
+        "alice.fire()",
+    ),
+    "a statement's trigger": Place(
+        "CREATE TRIGGER t AFTER INSERT ON items EXECUTE FUNCTION alice.fire()",
+        "trigger",
+        "trigger t on table public.items",
+        "alice.fire()",
+    ),
+    "a trigger that fires at the commit": Place(
+        "CREATE CONSTRAINT TRIGGER t AFTER INSERT OR UPDATE ON items INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION alice.fire()",
+        "trigger",
+        "trigger t on table public.items",
+        "alice.fire()",
+    ),
+    "a trigger's condition": Place(
+        "CREATE TRIGGER t BEFORE UPDATE ON items FOR EACH ROW WHEN (alice.is_fine(NEW.note))"
+        " EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "trigger",
+        "trigger t on table public.items",
+        "alice.is_fine(text)",
+    ),
+    "a rule": Place(
+        "CREATE RULE r AS ON INSERT TO items DO ALSO SELECT alice.evil(NEW.note)",
+        "rule",
+        "rule r on table public.items",
+        "alice.evil(text)",
+    ),
+    "an aggregate of a rule": Place(
+        "CREATE RULE r AS ON UPDATE TO items DO ALSO SELECT alice.last(note) FROM items",
+        "rule",
+        "rule r on table public.items",
+        "alice.evil_of_two(text,text)",
+    ),
+    "a trigger of the table that a rule writes to": Place(
+        "CREATE TABLE log (note text); CREATE RULE r AS ON UPDATE TO items DO ALSO INSERT INTO log VALUES (NEW.note);"
+        "CREATE TRIGGER t BEFORE INSERT ON log FOR EACH ROW EXECUTE FUNCTION alice.fire()",
+        "trigger",
+        "trigger t on table public.log",
+        "alice.fire()",
+    ),
+    "a view that a rule reads": Place(
+        "CREATE VIEW seen AS SELECT alice.evil('x') AS note;"
+        "CREATE RULE r AS ON UPDATE TO items DO ALSO SELECT note FROM seen",
+        "rule",
+        "rule _RETURN on view public.seen",
+        "alice.evil(text)",
+    ),
+    "a check constraint": Place(
+        "ALTER TABLE items ADD CONSTRAINT fine CHECK (alice.is_fine(note))",
+        "check",
+        "constraint fine on table public.items",
+        "alice.is_fine(text)",
+    ),
+    "a check constraint that is not valid": Place(
+        "ALTER TABLE items ADD CONSTRAINT fine CHECK (alice.is_fine(note)) NOT VALID",
+        "check",
+        "constraint fine on table public.items",
+        "alice.is_fine(text)",
+    ),
+    "an operator": Place(
+        "ALTER TABLE items ADD CONSTRAINT fine CHECK (note OPERATOR(alice.===) 'x' OR true)",
+        "check",
+        "constraint fine on table public.items",
+        "alice.same(text,text)",
+    ),
+    "an index's expression": Place(
+        "CREATE INDEX i ON items (alice.evil(note))", "index", "index public.i", "alice.evil(text)"
+    ),
+    "a unique index's expression": Place(
+        "CREATE UNIQUE INDEX i ON items (alice.evil(note))", "index", "index public.i", "alice.evil(text)"
+    ),
+    "a partial index's predicate": Place(
+        "CREATE INDEX i ON items (id) WHERE alice.is_fine(note)", "index", "index public.i", "alice.is_fine(text)"
+    ),
+    "an exclusion constraint's expression": Place(
+        "ALTER TABLE items ADD CONSTRAINT apart EXCLUDE USING btree (alice.evil(note) WITH =)",
+        "index",
+        "index public.apart",
+        "alice.evil(text)",
+    ),
+    "an operator class": Place(
+        "CREATE FUNCTION alice.compare(a text, b text) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN"
+        " PERFORM alice.tell(); RETURN pg_catalog.bttextcmp(a, b); END $$; ALTER FUNCTION alice.compare OWNER TO alice;"
+        "CREATE OPERATOR CLASS alice.ours FOR TYPE text USING btree"
+        " AS OPERATOR 3 =, FUNCTION 1 alice.compare(text, text);"
+        "CREATE INDEX i ON items (note alice.ours)",
+        "index",
+        "index public.i",
+        "alice.compare(text,text)",
+    ),
+    "a generated column": Place(
+        "ALTER TABLE items ADD twice text GENERATED ALWAYS AS (alice.evil(note)) STORED",
+        "generated",
+        "default value for column twice of table public.items",
+        "alice.evil(text)",
+        runs=False,  # such a table is never published in place: its columns are others than the source's
+    ),
+    "a default": Place(
+        "ALTER TABLE items ALTER note SET DEFAULT alice.evil('x')",
+        "default",
+        "default value for column note of table public.items",
+        "alice.evil(text)",
+        runs=False,  # no column is left to its default
+    ),
+    "a policy": Place(
+        "CREATE POLICY p ON items USING (alice.is_fine(note))",
+        "policy",
+        "policy p on table public.items",
+        "alice.is_fine(text)",
+        runs=False,  # row security is off, or the run fails
+    ),
+    "extended statistics": Place(
+        "CREATE STATISTICS s ON (alice.evil(note)), id FROM items",
+        "statistics",
+        "statistics object public.s",
+        "alice.evil(text)",
+        runs=False,  # a table whose rows are replaced is not analyzed
+    ),
+    "a domain's constraint": Place(
+        "",
+        "column",
+        "column note of table public.items",
+        "alice.is_fine(text)",
+        "word",
+    ),
+    "a domain within a composite type": Place(
+        "",
+        "column",
+        "column note of table public.items",
+        "alice.is_fine(text)",
+        "pair",
+    ),
+    "an array of a domain": Place(
+        "",
+        "column",
+        "column note of table public.items",
+        "alice.is_fine(text)",
+        "word[]",
+    ),
+}
+
+TYPES = "CREATE DOMAIN word AS text CHECK (alice.is_fine(VALUE)); CREATE TYPE pair AS (a int, b word);"
+
+
+@pytest.fixture
+def planted(databases: Databases) -> Iterator[Databases]:
+    """Two databases; the target's has a role alice with functions of her own, which is gone with the test."""
+    databases.reporting.execute(ALICE)
+    yield databases
+    databases.reporting.execute("DROP OWNED BY alice CASCADE; DROP ROLE alice")
+
+
+async def found_on(database: Database, table: str) -> list[ForeignCode]:
+    """Gives the foreign code of one live table, as etl's role finds it."""
+    target = await connect_target(DatabaseUrl.parse(database.etl_url, {}), "test")
+    try:
+        return await trust.foreign_code(target, [database.value(f"SELECT '{table}'::regclass::oid")])
+    finally:
+        await target.close()
+
+
+@pytest.mark.parametrize("name", PLACES)
+async def test_somebody_elses_function_is_found_wherever_it_is_called_from(planted: Databases, name: str) -> None:
+    """The place that calls it is named, with the function, its owner and the role that it would run as."""
+    place, reporting = PLACES[name], planted.reporting
+    reporting.execute(f"{TYPES} CREATE TABLE items (id int PRIMARY KEY, note {place.type}); {place.make}")
+    found = await found_on(reporting, "items")
+    said = [(one.kind, one.what, one.function, one.owner, one.role) for one in found]
+    assert (place.kind, place.named, place.function, "alice", reporting.role) in said
+
+
+@pytest.mark.parametrize("name", PLACES)
+async def test_a_function_of_etls_role_or_of_a_superuser_is_trusted(planted: Databases, name: str) -> None:
+    """As soon as all that is called is given to one of them."""
+    place, reporting = PLACES[name], planted.reporting
+    reporting.execute(f"{TYPES} CREATE TABLE items (id int PRIMARY KEY, note {place.type}); {place.make}")
+    reporting.execute(f"GRANT CREATE ON SCHEMA alice TO PUBLIC; REASSIGN OWNED BY alice TO {reporting.role}")
+    assert await found_on(reporting, "items") == []
