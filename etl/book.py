@@ -7,6 +7,7 @@ an older version did not have is added on first use.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,7 +16,8 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql.ddl import ExecutableDDLElement
 
-from etl.postgres import SCHEMA_LOCK, Target
+from etl.errors import ConfigurationError
+from etl.postgres import SCHEMA_LOCK, Target, refuse_foreign
 from etl.query import target_query
 
 SCHEMA = "etl"
@@ -67,6 +69,7 @@ loads = sa.Table(
     sa.Column("relation_name", sa.Text),
     sa.Column("carried", postgresql.ARRAY(sa.Text)),
     sa.Column("staging_oid", sa.BigInteger),
+    sa.Column("live_oid", sa.BigInteger),
     sa.Column("newest_xid", sa.BigInteger),
     sa.Column("snapshot_id", sa.Text),
     sa.Index("loads_by_table", "table_name", "published_at"),  # for what the last nights took: recent_loads.sql
@@ -88,14 +91,15 @@ _dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 
 async def prepare(target: Target) -> None:
     """Makes the ledger on first use, and adds the columns and indexes that an older version did not have."""
-    if not any(await _missing(target)):
+    parts = await _parts(target)
+    if not any(_missing(parts)):
         return
     async with target.transaction():
         await target.execute(SCHEMA_LOCK)
         await target.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}".encode())
         for table in _tables:
             await execute(target, CreateTable(table, if_not_exists=True))
-        columns, indexes = await _missing(target)
+        columns, indexes = _missing(await _parts(target))
         for column in columns:
             kind = column.type.compile(dialect=_dialect)
             add = f"ALTER TABLE {column.table.fullname} ADD COLUMN IF NOT EXISTS {column.name} {kind}"
@@ -104,10 +108,29 @@ async def prepare(target: Target) -> None:
             await execute(target, CreateIndex(index, if_not_exists=True))
 
 
-async def _missing(target: Target) -> tuple[list[sa.Column[Any]], list[sa.Index]]:
-    """Gives the ledger's columns and indexes that are not there."""
+async def _parts(target: Target) -> set[tuple[str, str]]:
+    """Gives the ledger's columns and indexes, by table and name.
+
+    Raises ConfigurationError where its schema or a table is somebody else's, or is no ledger.
+    """
     cursor = await target.execute(target_query("ledger_parts"))
-    there = {(row["relation"], row["part"]) for row in await cursor.fetchall()}
+    rows = await cursor.fetchall()
+    foreign = {row["part"]: row["owner"] for row in rows if row["owner"] is not None}
+    refuse_foreign(foreign, target.info.user)
+    there = {(row["relation"], row["part"]) for row in rows}
+    names = {relation for relation, _ in there}
+    for table in _tables:
+        keys = {column.name for column in table.primary_key} - {part for name, part in there if name == table.name}
+        if table.name in names and keys:
+            raise ConfigurationError(
+                f"table {table.fullname} in the target is not this tool's ledger, for it has no"
+                f" {', '.join(sorted(keys))}; the schema {SCHEMA} is the ledger's, so rename the other one"
+            )
+    return there
+
+
+def _missing(there: Collection[tuple[str, str]]) -> tuple[list[sa.Column[Any]], list[sa.Index]]:
+    """Gives the ledger's columns and indexes that are not there."""
     columns = [column for table in _tables for column in table.columns if (table.name, column.name) not in there]
     indexes = [index for table in _tables for index in table.indexes if (table.name, index.name) not in there]
     return columns, sorted(indexes, key=lambda index: str(index.name))
@@ -115,9 +138,7 @@ async def _missing(target: Target) -> tuple[list[sa.Column[Any]], list[sa.Index]
 
 async def exists(target: Target) -> bool:
     """Tells whether the target has a ledger."""
-    cursor = await target.execute("SELECT to_regclass(%s) IS NOT NULL AS there", [runs.fullname])
-    row = await cursor.fetchone()
-    return row is not None and bool(row["there"])
+    return (runs.name, "run_id") in await _parts(target)
 
 
 async def execute(target: Target, statement: ExecutableDDLElement | sa.Executable) -> None:

@@ -61,6 +61,7 @@ async def prepare(settings: Settings, control: Target, source: Source) -> list[R
         await guard.refuse_too_many_locks(control, len(live))
     await guard.lock(control, settings.run_id, live)
     await book.prepare(control)
+    await guard.refuse_planted(control, live)
     await guard.clear(control, settings.run_id, live)
     await staging.create_schemas(control, {relation.schema for relation in live})
     return chosen

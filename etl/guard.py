@@ -11,9 +11,9 @@ import structlog
 
 from etl import ledger, staging
 from etl.errors import ConfigurationError, TableLocked
-from etl.postgres import Source, Target
+from etl.postgres import Source, Target, refuse_foreign
 from etl.query import target_query
-from etl.selection import Relation
+from etl.selection import Relation, label
 from etl.url import DatabaseUrl
 
 SAME_RUN_SECONDS = 20.0
@@ -117,6 +117,17 @@ async def refuse_too_many_locks(target: Target, tables: int) -> None:
         )
 
 
+async def refuse_planted(target: Target, tables: Sequence[Relation]) -> None:
+    """Raises ConfigurationError naming live tables that somebody else has made where a publish is to put its own.
+
+    Their constraints, indexes and triggers would come along, and run their owner's code as this session's role. Needs
+    the ledger, which knows the tables that were published.
+    """
+    cursor = await target.execute(target_query("planted"), _names(tables))
+    found = {f"table {label(row['schema'], row['name'])}": row["owner"] for row in await cursor.fetchall()}
+    refuse_foreign(found, target.info.user)
+
+
 async def try_lock(target: Target, relations: Sequence[Relation]) -> bool:
     """Takes the lock of each relation's place in staging, for as long as this session lasts; all of them, or none."""
     names = _names([Relation(staging.schema_of(one.schema), one.name) for one in relations])
@@ -149,6 +160,8 @@ async def clear(control: Target, run_id: str, chosen: Sequence[Relation]) -> Non
         log.warning("run.cleared", dead_run_id=dead)
     others = await ledger.known(control) - {Relation(one.schema, one.name) for one in chosen}
     there = {(table.schema, table.name) for table in await staging.tables(control)}
+    if there:  # what a killed publish has staged on the tables that this run will make anew
+        await staging.drop_views(control, map(staging.staging_name, chosen))
     left = [
         table
         for table in others

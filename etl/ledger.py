@@ -201,14 +201,16 @@ def _arrive_as(live: Iterable[Relation]) -> sa.ColumnElement[bool]:
     return sa.tuple_(loads.c.schema_name, loads.c.relation_name).in_(wanted)
 
 
-async def published(target: Target, run_id: str, live: Iterable[Relation]) -> None:
-    """Writes that staged loads are live, in the publish's own transaction."""
-    await execute(
-        target,
-        sa.update(loads)
-        .where(loads.c.run_id == run_id, _arrive_as(live))
-        .values(status="published", published_at=_now()),
-    )
+async def published(target: Target, run_id: str, swapped: Iterable[Relation], replaced: Mapping[Relation, int]) -> None:
+    """Writes that staged loads are live, in the publish's own transaction.
+
+    Takes the live tables that are swapped, and the oids of those whose rows were replaced in place.
+    """
+    whose, done = loads.c.run_id == run_id, {"status": "published", "published_at": _now()}
+    swap = sa.update(loads).where(whose, _arrive_as(swapped))
+    await execute(target, swap.values(**done, live_oid=loads.c.staging_oid))
+    for table, oid in replaced.items():
+        await execute(target, sa.update(loads).where(whose, _arrive_as([table])).values(**done, live_oid=oid))
 
 
 async def not_published(target: Target, run_id: str, error: str, live: Iterable[Relation]) -> None:

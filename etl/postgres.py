@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -188,27 +188,52 @@ async def close_source(connection: Source) -> None:
         connection.terminate()  # closes the socket without a farewell; the server sees that it is gone
 
 
-async def create_schemas(target: Target, names: Iterable[str]) -> None:
+async def create_schemas(target: Target, names: Iterable[str], *, own: bool = False) -> None:
     """Makes the schemas that are missing; needs CREATE on the database only when one is.
 
     CREATE SCHEMA IF NOT EXISTS alone fails when two sessions come at once, hence the lock, held until the
-    caller's transaction ends.
+    caller's transaction ends. Raises ConfigurationError where schemas of this tool's ``own`` are somebody else's.
     """
     wanted = sorted(set(names))
     if not wanted:
         return
-    if missing := set(wanted) - await _schemas_there(target, wanted):
+    owners = await _owners(target, wanted)
+    foreign = {f"schema {name}": owner for name, (owner, is_trusted) in owners.items() if own and not is_trusted}
+    refuse_foreign(foreign, target.info.user)
+    if missing := set(wanted) - owners.keys():
         create = [sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(name)) for name in sorted(missing)]
         async with target.transaction():
             await target.execute(SCHEMA_LOCK)
             await target.execute(sql.SQL("; ").join(create))
+            await create_schemas(target, wanted, own=own)  # somebody else may have been faster
 
 
 SCHEMA_LOCK = b"SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('nightly-etl schemas', 0))"
 """Taken by whoever makes this tool's schemas and ledger, so that first runs may begin together."""
 
 
-async def _schemas_there(target: Target, names: Sequence[str]) -> set[str]:
-    query = "SELECT nspname::text AS name FROM pg_catalog.pg_namespace WHERE nspname = ANY (%s)"
+async def _owners(target: Target, names: Sequence[str]) -> dict[str, tuple[str, bool]]:
+    """Gives the owners of the schemas that are there, and whether each is this session's role or a superuser."""
+    query = (
+        "SELECT n.nspname::text AS name, r.rolname::text AS owner, r.rolsuper OR r.rolname = current_user AS is_trusted"
+        " FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner WHERE n.nspname = ANY (%s)"
+    )
     cursor = await target.execute(query, [list(names)])
-    return {row["name"] for row in await cursor.fetchall()}
+    return {row["name"]: (row["owner"], row["is_trusted"]) for row in await cursor.fetchall()}
+
+
+def refuse_foreign(owners: Mapping[str, str], role: str) -> None:
+    """Raises ConfigurationError naming things that would be taken for this tool's own, and belong to others.
+
+    Takes their owners, by a description that starts with SQL's word for the kind. Whoever owns a table or a schema can
+    have what is done there run code of theirs, as this session's role.
+    """
+    problems = []
+    for what, owner in owners.items():
+        word, _, name = what.partition(" ")
+        problems.append(
+            f"{what} is there in the target already and belongs to {owner}, whose code would run as {role}; drop it, or"
+            f" hand it over: ALTER {word.upper()} {name} OWNER TO {role} (docs/target-role.sql)"
+        )
+    if problems:
+        raise ConfigurationError(problems)

@@ -6,9 +6,9 @@ locks with a short timeout, gives way, and asks again until a deadline.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TypeVar
 
@@ -127,6 +127,7 @@ class _Publish:
     closes_run: bool
     staged: views.Staged | None = None
     locked: Sequence[Relation] = ()
+    replaced: Mapping[Relation, int] = field(default_factory=dict)
     alone: Sequence[live.Object] = ()
     attempts: int = 0
     blocked_ms: float = 0.0
@@ -188,6 +189,8 @@ class _Publish:
         await self._check_staging(self.in_place)
         for table in self.in_place:
             await inplace.replace(self.target, table)
+        found = await live.objects(self.target, self.in_place) if self.in_place else []
+        self.replaced = {one.relation: one.oid for one in found if one.is_live}
         self.alone = await inplace.refresh(self.target, self.in_place, _ready(staged))
 
     async def unfrozen(self) -> dict[Relation, int]:
@@ -200,6 +203,7 @@ class _Publish:
         if self.locked:
             await guard.unlock(self.target, self.locked)
             self.locked = ()
+        await guard.refuse_planted(self.target, self.tables)
         found = await live.objects(self.target, self.swapped)
         if wanted := [view.relation for view in live.views(found)]:
             if not await guard.try_lock(self.target, wanted):
@@ -280,7 +284,7 @@ class _Publish:
                 await ledger.must_run(self.target, self.run_id)  # nobody can abort it from here on
                 await self._check_staging(self.swapped)
                 swap = await prepare(self.target, self.swapped, self.staged)
-                await ledger.published(self.target, self.run_id, self.tables)
+                await ledger.published(self.target, self.run_id, self.swapped, self.replaced)
                 if self.closes_run:
                     await ledger.close_run(self.target, self.run_id, "published")
                 began = perf_counter()

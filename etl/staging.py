@@ -77,8 +77,11 @@ def schemas(live_schemas: Iterable[str]) -> list[str]:
 
 
 async def create_schemas(target: Target, live_schemas: Iterable[str]) -> None:
-    """Makes the staging schemas that are missing, and those for old tables."""
-    await postgres.create_schemas(target, schemas(live_schemas))
+    """Makes the staging schemas that are missing, and those for old tables.
+
+    Raises ConfigurationError where one is somebody else's.
+    """
+    await postgres.create_schemas(target, schemas(live_schemas), own=True)
 
 
 def creation(table: Table) -> list[sql.Composed]:

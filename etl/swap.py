@@ -81,7 +81,8 @@ async def prepare(target: Target, tables: Sequence[Relation], staged: Staged) ->
     if await live.inventory(target, found, tables) != staged.inventory:
         raise LiveChanged(CHANGES)
     schemas = {table.schema for table in tables}
-    await create_schemas(target, [*schemas, *staging.schemas(schemas | {one.schema for one in found})])
+    await create_schemas(target, schemas)
+    await staging.create_schemas(target, schemas)
     first = _first(tables, old)
     moves = [statement for one in found for statement in _aside(one)]
     for one in moving:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from etl import live, postgres, staging
+from etl import live, staging
 from etl.errors import CannotCarry, LiveChanged, one_line
 from etl.live import Object
 from etl.postgres import Target
@@ -54,7 +54,7 @@ async def stage(target: Target, live_now: Sequence[Object], in_staging: Sequence
     found = live.views(live_now)
     old = tuple(one for one in live_now if one.is_live)
     await _clear(target, in_staging)
-    await postgres.create_schemas(target, {staging.schema_of(view.schema) for view in found})
+    await staging.create_schemas(target, {view.schema for view in found})
     made = _staging_oids(live_now, in_staging)
     if found:
         await _admit(target, [one for one in old if one.oid in made])

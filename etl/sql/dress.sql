@@ -142,21 +142,6 @@ WITH RECURSIVE object AS (
       JOIN pg_catalog.pg_index i ON i.indrelid = o.oid AND i.indisclustered
       JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
     UNION ALL
-    -- 13 and 14 have neither column lists nor row filters, hence to_jsonb
-    SELECT 15, o.oid, NULL, NULL, 'pg_catalog.pg_publication_rel'::regclass, pr.oid, false,
-           format('ALTER PUBLICATION %I ADD TABLE ONLY %s%s%s', p.pubname, o.full_name,
-                  (SELECT ' (' || string_agg(quote_ident(a.attname), ', ' ORDER BY k.k) || ')'
-                     FROM jsonb_array_elements_text(nullif(to_jsonb(pr) -> 'prattrs', 'null'))
-                          WITH ORDINALITY AS k (attnum, k)
-                     JOIN pg_catalog.pg_attribute a ON a.attrelid = o.oid AND a.attnum = k.attnum::int),
-                  ' WHERE (' || (to_jsonb(pt) ->> 'rowfilter') || ')')
-      FROM object o
-      JOIN pg_catalog.pg_publication_rel pr ON pr.prrelid = o.oid
-      JOIN pg_catalog.pg_publication p ON p.oid = pr.prpubid
-      JOIN pg_catalog.pg_namespace n ON n.oid = o.relnamespace
-      JOIN pg_catalog.pg_publication_tables pt
-        ON pt.pubname = p.pubname AND pt.schemaname = n.nspname AND pt.tablename = o.relname
-    UNION ALL
     -- last, because they look at other tables of the publish
     SELECT 16, o.oid, NULL, NULL, 'pg_catalog.pg_constraint'::regclass, k.oid, false,
            format('ALTER TABLE %s ADD CONSTRAINT %I %s', o.full_name, k.conname, pg_catalog.pg_get_constraintdef(k.oid))

@@ -1,13 +1,24 @@
--- The columns and indexes that the ledger has, whichever version made it. Target side.
-SELECT c.relname::text AS relation, a.attname::text AS part
+-- The columns and indexes that the ledger has, whichever version made it; and with an owner, what bears the ledger's
+-- names and belongs neither to this session's role nor to a superuser. Target side.
+SELECT c.relname::text AS relation, a.attname::text AS part, NULL::text AS owner
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
- WHERE n.nspname = 'etl' AND c.relkind = 'r'
+ WHERE n.nspname = 'etl' AND c.relkind <> 'i'
 UNION ALL
-SELECT c.relname::text, x.relname::text
+SELECT c.relname::text, x.relname::text, NULL
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_catalog.pg_index i ON i.indrelid = c.oid
   JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
- WHERE n.nspname = 'etl' AND c.relkind = 'r';
+ WHERE n.nspname = 'etl' AND c.relkind = 'r'
+UNION ALL
+SELECT '', w.what, r.rolname::text
+  FROM (SELECT 'schema etl' AS what, n.nspowner AS owner FROM pg_catalog.pg_namespace n WHERE n.nspname = 'etl'
+         UNION ALL
+        SELECT 'table etl.' || c.relname, c.relowner
+          FROM pg_catalog.pg_class c
+          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE n.nspname = 'etl' AND c.relname IN ('runs', 'loads', 'watermarks')) AS w
+  JOIN pg_catalog.pg_roles r ON r.oid = w.owner
+ WHERE NOT r.rolsuper AND r.rolname <> current_user;

@@ -91,11 +91,12 @@ CASES = {
         GONE,
         in_place=False,
     ),
-    "publication of a column that is gone": Case(
-        "CREATE PUBLICATION few FOR TABLE items (note)",
-        "publication of table public.items in publication few uses note",
-        GONE,
-        in_place=False,
+    "publication": Case(
+        "CREATE PUBLICATION few FOR TABLE items", "publication few (its subscribers hear of changed rows only)"
+    ),
+    "publication of its schema": Case(
+        "CREATE PUBLICATION few FOR TABLES IN SCHEMA public",
+        "publication few (its subscribers hear of changed rows only)",
     ),
 }
 
