@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterable, Mapping
 
 from psycopg import sql
 
-from etl import ledger, live, staging
+from etl import ledger, live, staging, trust
+from etl.errors import CannotCarry
 from etl.live import Extras, Object
 from etl.postgres import Target
 from etl.selection import Relation
@@ -31,6 +32,21 @@ def of(extras: Extras, known: Collection[str], *, bare: bool) -> Additions:
         if name not in known and kind not in without:
             found.setdefault((kind, name), []).append(statement)
     return found
+
+
+async def refuse_foreign(target: Target, table: Relation, additions: Additions) -> None:
+    """Raises CannotCarry where a check among a live table's additions calls code of others.
+
+    An index's, like a materialized view's, runs as the table's owner; a check runs as whoever adds it. One that is NOT
+    VALID is not looked at then.
+    """
+    checks = [name for (kind, name), made in additions.items() if kind == "check" and not made[0].endswith("NOT VALID")]
+    if not checks:
+        return
+    oids = [one.oid for one in await live.objects(target, [table]) if one.is_live]
+    named = tuple(f"constraint {name} on " for name in checks)
+    if found := [str(code) for code in await trust.foreign_code(target, oids) if code.what.startswith(named)]:
+        raise CannotCarry("; ".join(found))
 
 
 async def follow(
@@ -59,7 +75,7 @@ async def follow(
         if _names(current) - known or _names(staged) - source:
             wanted = of(await _extras(target, name, staged.schema), known, bare=bare)
             present = of(await _extras(target, staged.relation, staged.schema), source, bare=False)
-            await _change(target, staged, present, wanted)
+            await _change(target, current, staged, present, wanted)
 
 
 def _names(one: Object) -> set[str]:
@@ -70,11 +86,14 @@ async def _extras(target: Target, table: Relation, staging_schema: str) -> Extra
     return await live.extras_of(await target.execute(live.ask_extras(table, staging_schema)))
 
 
-async def _change(target: Target, staged: Object, present: Additions, wanted: Additions) -> None:
+async def _change(target: Target, current: Object, staged: Object, present: Additions, wanted: Additions) -> None:
     gone = [key for key, statements in present.items() if wanted.get(key) != statements]
     missing = [key for key, statements in wanted.items() if present.get(key) != statements]
     if not gone and not missing:
         return
+    await refuse_foreign(target, current.relation, {key: wanted[key] for key in missing})
+    if current.owner != staged.owner:
+        await staging.give(target, staged.word, staged.relation, current.owner)
     drops = [_drop(staged, kind, name) for kind, name in gone]
     makes = [sql.SQL(statement) for key in missing for statement in wanted[key]]
     async with target.transaction():

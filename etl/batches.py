@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import structlog
 from psycopg import sql
 
-from etl import book, catalog, drift, guard, indexes, live, proof, staging, stream, types, watermark
+from etl import book, catalog, drift, guard, indexes, live, proof, staging, stream, trust, types, watermark
 from etl.catalog import Table
 from etl.errors import ConfigurationError, LoadFailed
 from etl.postgres import Source, Target, close_source, connect_source, connect_target, create_schemas
@@ -107,6 +107,7 @@ async def _ensure_live(source: Source, control: Target, table: Table, key: str) 
                 f"{table}: its columns have changed: {drift.between(there, wanted)}; change the live table"
             )
         return
+    await trust.refuse_named(source, control, [table])
     await types.ensure(source, control, [table])
     await create_schemas(control, [table.live.schema])
     await staging.create_schemas(control, [table.live.schema])

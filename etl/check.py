@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from etl import carry, catalog, guard, live, proof, staging
+from etl import carry, catalog, guard, live, proof, staging, trust
 from etl.catalog import Table
 from etl.errors import EtlError
 from etl.pair import LOCK_TIMEOUT
@@ -71,6 +71,7 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
     settings.options.live_names(chosen)
     tables = settings.options.apply(await catalog.tables(source, chosen))
     await proof.prove(source, tables)
+    await trust.refuse_named(source, target, tables)
     findings += await _target(target, tables)
     objects = await live.objects(target, [table.live for table in tables])
     in_place = [table for table in tables if settings.options.of(table).publish == "in-place"]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from etl import checksum, staging, stream
+from etl import checksum, staging, stream, trust
 from etl.catalog import PageRange, Table
 from etl.checksum import Checksum
 from etl.errors import ChecksumDiffers, RowsDiffer
@@ -47,6 +47,7 @@ async def whole(snapshot: Snapshot, table: Table, pair: Pair, verify: str, advan
     reader, writer = await pair.both()
     async with begun(writer):
         oid = await staging.oid_of(await at_once(writer, [BEGIN, *staging.creation(table)]))
+        await trust.refuse_types(writer, table, oid)
         async with snapshot.reading(reader, table) as source:
             streamed = await stream.copy(source, writer, table, staging.name_of(table), advance)
             _compare_rows(str(table), streamed, verify)
@@ -58,7 +59,10 @@ async def whole(snapshot: Snapshot, table: Table, pair: Pair, verify: str, advan
 
 async def make(table: Table, pair: Pair) -> int:
     """Makes the staging table, for sessions that will each write a page range; gives its oid."""
-    return await staging.oid_of(await at_once(await pair.writer(), staging.creation(table)))
+    writer = await pair.writer()
+    oid = await staging.oid_of(await at_once(writer, staging.creation(table)))
+    await trust.refuse_types(writer, table, oid)
+    return oid
 
 
 @dataclass(slots=True)

@@ -91,7 +91,7 @@ class Finish:
         start = perf_counter()
         async with begun(self.writer):
             hanging = await build()
-            await staging.add(self.writer, self._added(await live.extras_of(hanging)))
+            await self._add(await live.extras_of(hanging))
             indexed = perf_counter()
             state = await at_once(self.writer, [staging.analyze(self.table), self._ask_state()])
             load = self._load(self.built.seconds + indexed - start, perf_counter() - indexed)
@@ -119,14 +119,17 @@ class Finish:
     def _ask_state(self) -> sql.Composable:
         return ledger.ask_state(self.writer, self.run_id)
 
-    def _added(self, extras: live.Extras) -> list[str]:
-        """Gives the statements for what the reporting side added, as far as the options want it.
+    async def _add(self, extras: live.Extras) -> None:
+        """Makes what the reporting side added, as far as the options want it; a table that stays has it already.
 
         What the source has brought again, or did not bring again because it is gone there, is no addition.
         """
+        if self.options.publish == "in-place":
+            return
         known = {*self.table.carried, *self.carried}
         found = additions.of(extras, known, bare=self.options.is_bare)
-        return [statement for statements in found.values() for statement in statements]
+        await additions.refuse_foreign(self.writer, self.table.live, found)
+        await staging.add(self.writer, [statement for statements in found.values() for statement in statements])
 
     def _load(self, index_seconds: float, analyze_seconds: float) -> Load:
         return Load(

@@ -211,6 +211,13 @@ async def other_keys(target: Target, relation: Relation, key: Sequence[str]) -> 
     return [row["columns"] for row in await cursor.fetchall()]
 
 
+async def owners(target: Target, tables: Sequence[Relation]) -> dict[Relation, str]:
+    """Reads the owners of the live tables that do not belong to this session's role."""
+    names = {"schemas": [table.schema for table in tables], "names": [table.name for table in tables]}
+    cursor = await target.execute(target_query("owners"), names)
+    return {Relation(row["schema"], row["name"]): row["owner"] for row in await cursor.fetchall()}
+
+
 async def default_grants(target: Target, tables: Sequence[Relation]) -> list[str]:
     """Reads what the schemas' default privileges grant on new tables of this session's user, as statements."""
     names = {"schemas": [table.schema for table in tables], "names": [table.name for table in tables]}

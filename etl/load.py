@@ -22,8 +22,9 @@ from time import perf_counter
 from typing import TypeVar
 
 import structlog
+from psycopg import sql
 
-from etl import fill
+from etl import fill, staging
 from etl.catalog import PageRange, Table
 from etl.clock import Began
 from etl.errors import Unclassified
@@ -52,7 +53,8 @@ class Loader:
     """What all loads of a run share.
 
     Its id, its snapshot, how to verify, the options, who is told of the progress, the schedule that says whose turn it
-    is, and what each live table was ``carried`` from the source the last time; ``began`` is each table's first turn.
+    is, what each live table was ``carried`` from the source the last time, and the ``owners`` of those that are not
+    etl's role's; ``began`` is each table's first turn.
     """
 
     run_id: str
@@ -62,6 +64,7 @@ class Loader:
     progress: Progress
     schedule: Schedule
     carried: Mapping[Relation, frozenset[str]]
+    owners: Mapping[Relation, str]
     began: dict[str, Began] = field(default_factory=dict)
     tries: dict[str, list[Load]] = field(default_factory=dict)
 
@@ -116,6 +119,9 @@ class Loader:
         tries = self.tries.setdefault(str(table), [])
         if again and await is_staged(writer, self.run_id, table, filled.oid):
             return tries[-1]  # it was committed, and the connection lost before we were told
+        if owner := self._owner(table):
+            # indexes and statistics that were added on the live table are built, and analyzed, with its owner's rights
+            await staging.give(writer, sql.SQL("TABLE"), staging.staging_name(table), owner)
         finishing = Finish(
             self.run_id,
             self.snapshot.id,
@@ -129,6 +135,10 @@ class Loader:
             tries=tries,
         )
         return await finishing.whole()
+
+    def _owner(self, table: Table) -> str | None:
+        """Gives the role that is to own the staging table; None for this session's own."""
+        return self.owners.get(table.live) if self.options.of(table).publish != "in-place" else None
 
     async def _work(
         self,

@@ -14,7 +14,7 @@ from time import perf_counter
 
 import structlog
 
-from etl import control, guard, ledger, memory, shard, snapshot, staging, stream, survey
+from etl import control, guard, ledger, live, memory, shard, snapshot, staging, stream, survey
 from etl import publish as publishing
 from etl.catalog import Table
 from etl.clock import Began
@@ -197,10 +197,11 @@ class _Run:
             await survey.say_drifted(self.control, tables)
             share = await memory.plan(self.control, settings.index_memory, settings.jobs)
             carried = await ledger.carried(self.control, list(self.live))
+            owners = await live.owners(self.control, list(self.live))
         self.progress.planned(tables)
         session = settings.source, settings.target, guard.application(settings.run_id), share
         schedule = Schedule([Pair(*session) for _ in range(settings.jobs)])
-        shared = settings.run_id, held, settings.verify, settings.options, self.progress, schedule, carried
+        shared = settings.run_id, held, settings.verify, settings.options, self.progress, schedule, carried, owners
         loader = Loader(*shared)
         try:
             await together(self._load(loader, table) for table in tables)

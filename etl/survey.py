@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 import structlog
 
-from etl import catalog, guard, live, proof, ranges, snapshot, types
+from etl import catalog, guard, live, proof, ranges, snapshot, trust, types
 from etl.catalog import Table
 from etl.errors import EtlError
 from etl.postgres import Target, close_source, connect_source
@@ -31,6 +31,7 @@ async def survey(settings: Settings, control: Target, held: Snapshot, wanted: Se
         async with nullcontext() if held.holder else snapshot.sharing(source, wanted):
             tables = options.apply(await catalog.tables(source, wanted))
             await proof.prove(source, tables)
+            await trust.refuse_named(source, control, tables)
             await types.ensure(source, control, tables)
             if settings.publish != "table":  # its publishes would wait for the loads that go on, see horizon
                 tables = await ranges.cut_all(source, tables, lambda table: options.of(table).split or Split())

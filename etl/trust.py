@@ -7,11 +7,13 @@ other: whoever owns a function may put another body into it at any time.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from etl.postgres import Target
-from etl.query import target_query
+from etl.catalog import Table
+from etl.errors import ConfigurationError, LoadFailed
+from etl.postgres import Source, Target
+from etl.query import source_query, target_query
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +41,37 @@ async def foreign_code(target: Target, oids: Collection[int]) -> list[ForeignCod
     """Reads what belongs to others and would run as this session's user when rows of the tables are written."""
     cursor = await target.execute(target_query("foreign_code"), {"oids": list(oids)})
     return [ForeignCode(**row) for row in await cursor.fetchall()]
+
+
+async def refuse_types(target: Target, table: Table, oid: int) -> None:
+    """Raises LoadFailed where writing rows into a table's staging table, of this oid, would call code of others.
+
+    Its columns' types are all that it has yet; asked only where they are not PostgreSQL's own.
+    """
+    if not any(column.user_type for column in table.columns):
+        return
+    if found := [str(code) for code in await foreign_code(target, [oid]) if code.kind == "column"]:
+        raise LoadFailed("; ".join(found))
+
+
+async def refuse_named(source: Source, target: Target, tables: Sequence[Table]) -> None:
+    """Raises ConfigurationError where the source's indexes and checks name functions that are somebody's in the target.
+
+    A function of that name there need not be the source's: anybody who may make functions may have made it.
+    """
+    named = {table.oid: str(table) for table in tables if table.indexes or table.constraints or table.statistics}
+    rows = await source.fetch(source_query("named_code"), list(named)) if named else []
+    if not rows:
+        return
+    wanted = {f"{key}s": list({row[key] for row in rows if row[key]}) for key in ("function", "operator")}
+    cursor = await target.execute(target_query("code_owners"), wanted)
+    owners = {row["name"]: row for row in await cursor.fetchall()}
+    calls = [(row, owners[name]) for row in rows if (name := row["function"] or row["operator"]) in owners]
+    if calls:
+        raise ConfigurationError(
+            [
+                f"{named[row['oid']]}: {row['what']} of the source calls {owner['function']}, which belongs to"
+                f" {owner['owner']} in the target and would run as {owner['role']}; give it to {owner['role']} there"
+                for row, owner in calls
+            ]
+        )

@@ -32,9 +32,11 @@ TABLE = Object(
     commented_columns=(),
     grantees=(),
     indexes=("orders_pkey",),
+    constraints=("orders_pkey",),
     foreign_keys=(),
     statistics=(),
     sequences=(),
+    unproven=(),
     obstacles=(),
 )
 
