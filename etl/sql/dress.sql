@@ -144,7 +144,7 @@ WITH RECURSIVE object AS (
     UNION ALL
     -- last, because they look at other tables of the publish
     SELECT 16, o.oid, NULL, NULL, 'pg_catalog.pg_constraint'::regclass, k.oid, false,
-           format('ALTER TABLE %s ADD CONSTRAINT %I %s', o.full_name, k.conname, pg_catalog.pg_get_constraintdef(k.oid))
+           format('ALTER TABLE %s ADD CONSTRAINT %I ', o.full_name, k.conname) || pg_catalog.pg_get_constraintdef(k.oid)
       FROM object o JOIN pg_catalog.pg_constraint k ON k.conrelid = o.oid AND k.contype = 'f' AND k.conparentid = 0
     UNION ALL
     SELECT 17, o.oid, NULL, NULL, 'pg_catalog.pg_constraint'::regclass, k.oid, false,
@@ -171,4 +171,5 @@ SELECT s.oid,
        s.is_comment,
        s.statement
   FROM statement s
+ WHERE s.statement IS NOT NULL  -- it was dropped while this was read, as pg_get_...def() look at the catalog as it is
  ORDER BY s.position, s.oid, s.column_name, s.statement;

@@ -1,6 +1,7 @@
 -- Indexes, constraints and extended statistics of a live table or materialized view, as the statements that make
 -- them on its staging one. The caller leaves out those that the source has brought already; what uses a column
 -- that the staging table has not goes with the column, as it would if that were dropped. Target side.
+-- What is dropped while this is read has no statement: pg_get_...def() look at the catalog as it is, not at the snapshot.
 -- Try it: psql -v schema=public -v name=orders -v staging=etl_staging_public -f extras.sql
 WITH live AS (
     SELECT c.oid, c.relname, n.nspname, pg_catalog.to_regclass(format('%I.%I', :'staging'::text, c.relname)) AS staged
@@ -22,11 +23,11 @@ WITH live AS (
 )
 SELECT 'index' AS kind,
        ic.relname::text AS name,
-       format('CREATE %sINDEX %I ON %I.%I %s', CASE WHEN i.indisunique THEN 'UNIQUE ' END, ic.relname,
-              :'staging'::text, l.relname,
-              substr(pg_catalog.pg_get_indexdef(i.indexrelid),
+       format('CREATE %sINDEX %I ON %I.%I ', CASE WHEN i.indisunique THEN 'UNIQUE ' END, ic.relname,
+              :'staging'::text, l.relname)
+         || substr(pg_catalog.pg_get_indexdef(i.indexrelid),
                      length(format('CREATE %sINDEX %I ON %I.%I ', CASE WHEN i.indisunique THEN 'UNIQUE ' END,
-                                   ic.relname, l.nspname, l.relname)) + 1)) AS statement,
+                                   ic.relname, l.nspname, l.relname)) + 1) AS statement,
        CASE WHEN pg_catalog.obj_description(i.indexrelid, 'pg_class') IS NOT NULL THEN
            format('COMMENT ON INDEX %I.%I IS %L', :'staging'::text, ic.relname,
                   pg_catalog.obj_description(i.indexrelid, 'pg_class')) END AS comment_statement
@@ -39,8 +40,8 @@ SELECT 'index' AS kind,
    AND ('pg_catalog.pg_class'::regclass, i.indexrelid) NOT IN (SELECT * FROM lost)
 UNION ALL
 SELECT CASE k.contype WHEN 'c' THEN 'check' ELSE 'constraint' END, k.conname::text,
-       format('ALTER TABLE %I.%I ADD CONSTRAINT %I %s', :'staging'::text, l.relname, k.conname,
-              pg_catalog.pg_get_constraintdef(k.oid)),
+       format('ALTER TABLE %I.%I ADD CONSTRAINT %I ', :'staging'::text, l.relname, k.conname)
+         || pg_catalog.pg_get_constraintdef(k.oid),
        CASE WHEN pg_catalog.obj_description(k.oid, 'pg_constraint') IS NOT NULL THEN
            format('COMMENT ON CONSTRAINT %I ON %I.%I IS %L', k.conname, :'staging'::text, l.relname,
                   pg_catalog.obj_description(k.oid, 'pg_constraint')) END
@@ -49,12 +50,12 @@ SELECT CASE k.contype WHEN 'c' THEN 'check' ELSE 'constraint' END, k.conname::te
  WHERE ('pg_catalog.pg_constraint'::regclass, k.oid) NOT IN (SELECT * FROM lost)
 UNION ALL
 SELECT 'statistics', s.stxname::text,
-       format('CREATE STATISTICS %I.%I %s FROM %I.%I', :'staging'::text, s.stxname,
-              -- what stands between the name and the table: kinds and columns
-              substr(d.d, length(format('CREATE STATISTICS %I.%I ', sn.nspname, s.stxname)) + 1,
-                     length(d.d) - length(format('CREATE STATISTICS %I.%I ', sn.nspname, s.stxname))
-                                 - length(format(' FROM %I.%I', l.nspname, l.relname))),
-              :'staging'::text, l.relname),
+       format('CREATE STATISTICS %I.%I ', :'staging'::text, s.stxname)
+         -- what stands between the name and the table: kinds and columns
+         || substr(d.d, length(format('CREATE STATISTICS %I.%I ', sn.nspname, s.stxname)) + 1,
+                   length(d.d) - length(format('CREATE STATISTICS %I.%I ', sn.nspname, s.stxname))
+                               - length(format(' FROM %I.%I', l.nspname, l.relname)))
+         || format(' FROM %I.%I', :'staging'::text, l.relname),
        nullif(concat_ws('; ',
            -- 13 to 16 say -1 where later ones say NULL: the server's default
            'ALTER STATISTICS ' || format('%I.%I', :'staging'::text, s.stxname)
