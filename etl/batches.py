@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import structlog
 from psycopg import sql
 
-from etl import book, catalog, drift, guard, indexes, live, proof, staging, stream, types, watermark
+from etl import book, catalog, choice, drift, guard, indexes, live, proof, staging, stream, types, watermark
 from etl.catalog import Table
 from etl.errors import ConfigurationError, LoadFailed
 from etl.postgres import Source, Target, close_source, connect_source, connect_target, create_schemas
@@ -74,7 +74,8 @@ def _name(table: str) -> Relation:
 
 
 async def _described(settings: Settings, source: Source, name: Relation) -> Table:
-    found = [one for one in await catalog.relations(source) if (one.schema, one.name) == (name.schema, name.name)]
+    there = await choice.relations(source, settings.options)
+    found = [one for one in there if (one.schema, one.name) == (name.schema, name.name)]
     if not found:
         raise ConfigurationError(f"table {name} is not in the source, or its role may not see it")
     (described,) = settings.options.apply(await catalog.tables(source, found))

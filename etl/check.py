@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from etl import carry, catalog, guard, live, proof, staging
+from etl import carry, catalog, choice, guard, live, proof, staging
 from etl.catalog import Table
 from etl.errors import EtlError
 from etl.pair import LOCK_TIMEOUT
@@ -63,12 +63,11 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
         Finding("source", f"{settings.source}, PostgreSQL {version}"),
         Finding("target", f"{settings.target}, PostgreSQL {target.info.parameter_status('server_version')}"),
     ]
-    chosen = settings.selection.resolve(await catalog.relations(source))
+    chosen = await choice.choose(source, settings.options, settings.selection)
     readable = {
         row["oid"]: dict(row)
         for row in await source.fetch(source_query("source_privileges"), [relation.oid for relation in chosen])
     }
-    settings.options.live_names(chosen)
     tables = settings.options.apply(await catalog.tables(source, chosen))
     await proof.prove(source, tables)
     findings += await _target(target, tables)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
 
 from etl.catalog import Table
 from etl.errors import ConfigurationError
-from etl.selection import Pattern, Relation, Selection
+from etl.selection import Pattern, Relation, Selection, unknown
 from etl.shape import Name, TableOptions, faults, shaped
 
 DEFAULTS = "defaults"
@@ -89,6 +90,15 @@ class Options:
         """Names the clashes among the tables that TABLES names one by one, which need no look at the source."""
         return self.clashes(_exact(pattern for pattern in selection.patterns if not pattern.excludes))
 
+    def unknown(self, relations: Sequence[Relation]) -> list[str]:
+        """Says in one line each which sections are for no relation of the source: what they say would do nothing."""
+        names = {(relation.schema, relation.name) for relation in relations}
+
+        def finds(pattern: Pattern) -> bool:
+            return any(map(pattern.matches, relations)) if pattern.is_glob else pattern.names in names
+
+        return [_unknown(pattern, relations) for pattern, _ in self.sections if not finds(pattern)]
+
     def apply(self, tables: Sequence[Table]) -> list[Table]:
         """Gives the tables as their options have them.
 
@@ -104,6 +114,13 @@ def _exact(patterns: Iterable[Pattern]) -> list[Relation]:
     """Gives the tables that patterns name one by one, each once."""
     exact = (pattern for pattern in patterns if not pattern.is_glob)
     return list(dict.fromkeys(Relation(pattern.schema.text, pattern.name.text) for pattern in exact))
+
+
+def _unknown(pattern: Pattern, relations: Sequence[Relation]) -> str:
+    where = f"options: [{pattern.text}]"
+    if get_close_matches(pattern.text, [DEFAULTS], cutoff=0.85):
+        return f"{where} is for no table of the source; did you mean [{DEFAULTS}]?"
+    return unknown(pattern, relations, where)
 
 
 def _section(name: str, body: object, problems: list[str]) -> TableOptions:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from etl import book, catalog, guard, ledger
+from etl import book, catalog, choice, guard, ledger
 from etl.balance import Item, balance
 from etl.errors import ConfigurationError
 from etl.postgres import close_source, connect_source, connect_target
@@ -114,7 +114,7 @@ class _Seen:
 async def _look(settings: Settings, selection: Selection) -> _Seen:
     source = await connect_source(settings.source, guard.application(settings.run_id))
     try:
-        relations = await catalog.relations(source)
+        relations = await choice.relations(source, settings.options, selection)
         chosen = selection.resolve(relations)
         settings.options.live_names(chosen)
         sizes = await catalog.sizes(source, chosen)

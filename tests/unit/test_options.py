@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from etl import choice
 from etl.catalog import Column, Constraint, Index, Table
 from etl.errors import ConfigurationError
 from etl.options import Options
@@ -129,6 +131,45 @@ def test_two_tables_cannot_arrive_as_one() -> None:
     ):
         options.live_names(two)
     assert options.live_names(two[:1]) == {Relation("reporting", "invoice"): two[0]}
+
+
+SOURCE = [Relation("public", "orders"), Relation("sales", "invoice"), Relation("sales", "busy", "v")]
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ("orders", None),
+        ("public.orders", None),
+        ("sales.*", None),
+        ("sales.busy", None),
+        ("*.b*y", None),
+        ("defaults", None),
+        ("ordres", "options: [ordres]: public.ordres is not in the source; did you mean public.orders?"),
+        ("Orders", "options: [Orders]: public.Orders is not in the source; did you mean public.orders?"),
+        ("invoice", "options: [invoice]: public.invoice is not in the source; did you mean sales.invoice?"),
+        (
+            "x.y",
+            "options: [x.y]: x.y is not in the source; the source's role may not see it, or it is in another schema",
+        ),
+        (
+            "sale.*",
+            "options: [sale.*]: 'sale.*' matches no table of the source that its role may see; mend it or remove it",
+        ),
+        ("default", "options: [default] is for no table of the source; did you mean [defaults]?"),
+        ("Defaults", "options: [Defaults] is for no table of the source; did you mean [defaults]?"),
+    ],
+)
+def test_a_section_is_for_a_table_of_the_source(section: str, said: str | None) -> None:
+    """Or for a view there; else what it says would do nothing, and a mask among it hide nothing."""
+    assert Options.parse(f'["{section}"]').unknown(SOURCE) == ([said] if said else [])
+
+
+def test_one_place_asks_which_relations_the_source_has() -> None:
+    """So that no command can forget to look for sections and names of which it has none."""
+    modules = Path(choice.__file__).parent.glob("*.py")
+    asking = [module.name for module in modules if "catalog.relations(" in module.read_text(encoding="utf-8")]
+    assert asking == ["choice.py"]
 
 
 def test_a_renamed_table_s_indexes_bear_its_new_name() -> None:
