@@ -132,6 +132,14 @@ SETTINGS = [
         f"{TARGET} names several hosts, and auth=iam signs a token for one; name one",
         {"ETL_REPORTING_AUTH": "iam", TARGET: "postgresql://etl@two:5432,three:5432/reports?sslmode=require"},
     ),
+    *(
+        Case(f"{name} in {command}", f"{name} is no setting; did you mean {meant}?", {name: "x"}, (command,))
+        for name, meant, command in [
+            ("ETL_OPTION_FILE", "ETL_OPTIONS_FILE", "run"),
+            ("TABLE", "TABLES", "check"),
+            ("ETL_REPORTING_ULR", "ETL_REPORTING_URL", "history"),
+        ]
+    ),
     Case(
         "all at once",
         (
