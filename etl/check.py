@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from etl import carry, catalog, choice, guard, live, proof, staging
+from etl import book, carry, catalog, choice, disclosure, guard, live, proof, staging
 from etl.catalog import Table
 from etl.errors import EtlError
 from etl.pair import LOCK_TIMEOUT
@@ -69,6 +69,8 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
         for row in await source.fetch(source_query("source_privileges"), [relation.oid for relation in chosen])
     }
     tables = settings.options.apply(await catalog.tables(source, chosen))
+    if await book.is_current(target):
+        await disclosure.refuse(target, tables, settings.options)
     await proof.prove(source, tables)
     findings += await _target(target, tables)
     objects = await live.objects(target, [table.live for table in tables])
@@ -119,8 +121,7 @@ def _table(table: Table, readable: dict[str, Any], objects: Sequence[live.Object
         f"{len(table.indexes) + len(table.constraints)} indexes and constraints",
         f"{'binary' if table.is_binary else 'text'} COPY",
     ]
-    masked = [column.name for column in table.columns if column.expression]
-    parts += [f"masks {', '.join(masked)}"] if masked else []
+    parts += [f"masks {', '.join(table.masked)}"] if table.masked else []
     return Finding(str(table), "; ".join(parts + ([f"puts back {', '.join(views)}"] if views else [])))
 
 

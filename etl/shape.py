@@ -78,6 +78,8 @@ class TableOptions(BaseModel):
     """Whether and how the table is cut into page ranges."""
     mask: dict[str, Annotated[Mask, BeforeValidator(masks.parse)]] | None = None
     """What stands in a column's place."""
+    unmask: list[str] | None = None
+    """Columns that may arrive in clear though they were masked before."""
     together: Annotated[str, BeforeValidator(_together)] | None = None
     """The name of a group of tables that ``etl plan`` leaves in one shard."""
     on_new_column: Literal["copy", "fail", "ignore"] | None = None
@@ -118,13 +120,16 @@ def faults(table: Table, options: TableOptions) -> Iterator[str]:
     And says where they leave it none: a table without columns is nothing that anybody asks for.
     """
     columns = {column.name: column for column in table.columns}
-    for key in ("columns", "exclude", "mask"):
+    for key in ("columns", "exclude", "mask", "unmask"):
         for name in getattr(options, key) or []:
             if name not in columns:
                 yield f"options of {table}: {key} names {name!r}, which is no column of it"
     for name, mask in options.masked.items():
         if name in columns and (fault := masks.fault(mask, columns[name].type, columns)):
             yield f"options of {table}: mask.{name} {fault}"
+    for name in options.unmask or []:
+        if name in options.masked:
+            yield f"options of {table}: unmask names {name!r}, which has a mask; take it out of one of them"
     all_known = columns.keys() >= options.classified
     if columns and all_known and not any(map(options.takes, table.columns)) and not options.unclassified(table):
         yield f"options of {table}: no column is left of it; name one in columns, or take one out of exclude"

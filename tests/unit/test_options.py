@@ -208,6 +208,17 @@ def test_masks_that_do_not_go_with_their_column_are_told() -> None:
     )
 
 
+def test_unmask_names_columns_that_are_there_and_have_no_mask() -> None:
+    """A mask none is no mask; unmask alone changes nothing of the table."""
+    with pytest.raises(ConfigurationError) as caught:
+        applied('["sales.*"]\nmask = {total = "null"}\n["sales.invoice"]\nunmask = ["total", "totl"]')
+    assert caught.value.problems == (
+        "options of sales.invoice: unmask names 'totl', which is no column of it",
+        "options of sales.invoice: unmask names 'total', which has a mask; take it out of one of them",
+    )
+    assert applied('["sales.invoice"]\nunmask = ["total"]\nmask = {total = "none"}') == TABLE
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
@@ -228,6 +239,7 @@ def test_masks_that_do_not_go_with_their_column_are_told() -> None:
             "[orders] indexes is wrong: Input should be 'source', 'target', 'both' or 'none'",
         ),
         ("[orders]\nunlogged = 1", "[orders] unlogged is wrong: Input should be a valid boolean"),
+        ('[orders]\nunmask = "id"', "[orders] unmask is wrong: Input should be a valid list"),
         ('[orders]\norder_by = "id"', "[orders] order_by is wrong: Input should be a valid list"),
         ('[orders]\nrename = "a.b.c"', "[orders] rename has 'a.b.c', of 3 parts"),
         ('[orders]\nrename = "a.b*"', "[orders] rename is 'a.b*'; write schema.table"),
