@@ -8,7 +8,7 @@ that a table's own masks never take away a mask that holds for all. docs/options
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from etl.catalog import Table
 from etl.errors import ConfigurationError
-from etl.selection import Pattern, Relation, Selection, unknown
+from etl.selection import Pattern, Relation, Selection, label, unknown
 from etl.shape import Name, TableOptions, faults, shaped
 
 DEFAULTS = "defaults"
@@ -42,6 +42,7 @@ class Options:
         patterns = [(_pattern(name, problems), options) for name, options in sections if name != DEFAULTS]
         defaults = next((options for name, options in sections if name == DEFAULTS), TableOptions())
         options = cls(defaults, tuple(patterns))
+        problems += [*_contradictions(sections), *_alone(options)]
         problems += options.clashes(_exact(pattern for pattern, own in patterns if own.rename))
         if problems:
             raise ValueError("; ".join(problems))
@@ -114,6 +115,25 @@ def _exact(patterns: Iterable[Pattern]) -> list[Relation]:
     """Gives the tables that patterns name one by one, each once."""
     exact = (pattern for pattern in patterns if not pattern.is_glob)
     return list(dict.fromkeys(Relation(pattern.schema.text, pattern.name.text) for pattern in exact))
+
+
+def _contradictions(sections: Iterable[tuple[str, TableOptions]]) -> Iterator[str]:
+    """Says which columns one section both takes and leaves out; two sections may, and the later one means it."""
+    for name, options in sections:
+        for column in sorted({*(options.columns or [])} & {*(options.exclude or [])}):
+            yield f"[{name}] columns and exclude both name {column!r}; take it out of one of them"
+
+
+def _alone(options: Options) -> Iterator[str]:
+    """Says which groups are of one table only; how many tables a pattern stands for, only the source knows."""
+    alone: dict[str, tuple[str, str]] = {}
+    several = {options.defaults.together}
+    for pattern, own in options.sections:
+        if own.together and (pattern.is_glob or alone.setdefault(own.together, pattern.names) != pattern.names):
+            several.add(own.together)
+    for group, names in alone.items():
+        if group not in several:
+            yield f"together names {group!r} for {label(*names)} alone; a group is of two tables or more"
 
 
 def _unknown(pattern: Pattern, relations: Sequence[Relation]) -> str:

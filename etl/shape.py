@@ -49,6 +49,12 @@ def _together(text: object) -> str:
     return text.strip()
 
 
+def _condition(text: object) -> object:
+    if isinstance(text, str) and not text.strip():
+        raise ValueError("is empty, and would let every row through; write true where that is meant")
+    return text
+
+
 class TableOptions(BaseModel):
     """The options of one section; None is "not said"."""
 
@@ -58,7 +64,7 @@ class TableOptions(BaseModel):
     """The only columns to copy."""
     exclude: list[str] | None = None
     """Columns not to copy."""
-    where: str | None = None
+    where: Annotated[str | None, BeforeValidator(_condition)] = None
     """A condition on the rows to copy, in the source's SQL."""
     publish: Literal["swap", "in-place"] | None = None
     """Whether the staging table becomes the live one (the default), or its rows replace the live one's."""

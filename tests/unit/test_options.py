@@ -70,7 +70,7 @@ def test_unknown_columns_are_told_all_at_once() -> None:
     "text",
     [
         'exclude = ["id", "customer", "total", "note"]',
-        'columns = ["id"]\nexclude = ["id"]',
+        'columns = ["id"]\n["sales.*"]\nexclude = ["id"]',
         'on_new_column = "ignore"',
         'on_new_column = "fail"\nexclude = ["id", "customer", "total", "note"]',
     ],
@@ -165,6 +165,12 @@ def test_a_section_is_for_a_table_of_the_source(section: str, said: str | None) 
     assert Options.parse(f'["{section}"]').unknown(SOURCE) == ([said] if said else [])
 
 
+@pytest.mark.parametrize("other", ["[defaults]", "[b]", '["b*"]', '["sales.a"]'])
+def test_a_group_may_be_of_any_two_tables(other: str) -> None:
+    """How many a pattern stands for, only the source knows."""
+    assert Options.parse(f"[a]\ntogether = 'x'\n{other}\ntogether = 'x'").sections[0][1].together == "x"
+
+
 def test_one_place_asks_which_relations_the_source_has() -> None:
     """So that no command can forget to look for sections and names of which it has none."""
     modules = Path(choice.__file__).parent.glob("*.py")
@@ -225,6 +231,13 @@ def test_unmask_names_columns_that_are_there_and_have_no_mask() -> None:
         ("where = ", "is not TOML: "),
         ('where = "x"', "'where' stands outside a section; put it under [defaults] or a table's section"),
         ('[a]\ntogether = ""', "[a] together is ''; write a name that the tables share"),
+        (
+            "[a]\ntogether = 'x'\n[b]\ntogether = 'y'\n[c]\ntogether = 'y'",
+            "together names 'x' for public.a alone; a group",
+        ),
+        ("[a]\ntogether = 'x'\n['public.a']\ntogether = 'x'", "together names 'x' for public.a alone; a group"),
+        ('[a]\nwhere = " "', "[a] where is empty, and would let every row through; write true where that is meant"),
+        ('[a]\ncolumns = ["x", "y"]\nexclude = ["y"]', "[a] columns and exclude both name 'y'; take it out of one of"),
         ("[a]\ntogether = 1", "[a] together is 1; write a name that the tables share"),
         ("[orders]\ncolums = []", "[orders] colums is unknown; the options are columns, exclude, where"),
         ("[orders]\nwhere = 1", "[orders] where is wrong: Input should be a valid string"),
