@@ -33,11 +33,11 @@ async def abort(settings: Settings, reason: str = "aborted", *, marks_unknown: b
     run_id, reason = settings.run_id, " ".join(settings.redact(reason).split())[:LONGEST]
     control = await connect_target(settings.target, guard.application(run_id))
     try:
-        if marks_unknown:
-            await book.prepare(control)
-            await ledger.join_run(control, run_id, "defer")
-        elif not await book.exists(control):
+        if not marks_unknown and not await book.exists(control):
             return Aborted(run_id, None)
+        await book.prepare(control)
+        if marks_unknown:
+            await ledger.join_run(control, run_id, "defer")
         await ledger.close_run(control, run_id, "failed", reason)
         run = await ledger.run_of(control, run_id)
         if run is None or run["status"] == "published":

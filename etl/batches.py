@@ -13,7 +13,22 @@ from dataclasses import dataclass, replace
 import structlog
 from psycopg import sql
 
-from etl import book, catalog, drift, guard, indexes, live, proof, staging, stream, trust, types, watermark
+from etl import (
+    book,
+    catalog,
+    choice,
+    disclosure,
+    drift,
+    guard,
+    indexes,
+    live,
+    proof,
+    staging,
+    stream,
+    trust,
+    types,
+    watermark,
+)
 from etl.catalog import Table
 from etl.errors import ConfigurationError, LoadFailed
 from etl.postgres import Source, Target, close_source, connect_source, connect_target, create_schemas
@@ -55,6 +70,7 @@ async def copy_batch(settings: Settings, table: str, last_id: int | None, limit:
             column = _key(described, key)
             await guard.lock(control, settings.run_id, [described.live])
             await book.prepare(control)
+            (described,) = await disclosure.refuse(control, [described], settings.options)
             await _ensure_live(source, control, described, column)
             after = await watermark.read(control, described.relation) if last_id is None else last_id
             slice_ = _after(described, column, after)
@@ -74,7 +90,8 @@ def _name(table: str) -> Relation:
 
 
 async def _described(settings: Settings, source: Source, name: Relation) -> Table:
-    found = [one for one in await catalog.relations(source) if (one.schema, one.name) == (name.schema, name.name)]
+    there = await choice.relations(source, settings.options)
+    found = [one for one in there if (one.schema, one.name) == (name.schema, name.name)]
     if not found:
         raise ConfigurationError(f"table {name} is not in the source, or its role may not see it")
     (described,) = settings.options.apply(await catalog.tables(source, found))
@@ -126,7 +143,7 @@ async def _copied(source: Source, control: Target, slice_: Table, key: str, limi
         if last is not None:
             await _fill(source, control, _until(slice_, key, last), found)
             await control.execute(_upsert(slice_, key))
-            await watermark.move(control, slice_.relation, last)
+            await watermark.move(control, slice_.relation, last, (*slice_.masked, *slice_.withheld))
     log.info("table.batch", table=str(slice_), last_id=last, rows=found)
     return last, found
 

@@ -72,6 +72,7 @@ loads = sa.Table(
     sa.Column("live_oid", sa.BigInteger),
     sa.Column("newest_xid", sa.BigInteger),
     sa.Column("snapshot_id", sa.Text),
+    sa.Column("masked", postgresql.ARRAY(sa.Text)),  # NULL: an older version wrote the row, and nobody knows
     sa.Index("loads_by_table", "table_name", "published_at"),  # for what the last nights took: recent_loads.sql
     postgresql_with=_room,
 )
@@ -82,6 +83,7 @@ watermarks = sa.Table(
     sa.Column("table_name", sa.Text, primary_key=True),
     sa.Column("last_id", sa.BigInteger),
     sa.Column("updated_at", _timestamp, nullable=False),
+    sa.Column("masked", postgresql.ARRAY(sa.Text)),
 )
 
 _tables = (runs, loads, watermarks)
@@ -139,6 +141,12 @@ def _missing(there: Collection[tuple[str, str]]) -> tuple[list[sa.Column[Any]], 
 async def exists(target: Target) -> bool:
     """Tells whether the target has a ledger."""
     return (runs.name, "run_id") in await _parts(target)
+
+
+async def is_current(target: Target) -> bool:
+    """Tells whether the target has a ledger with all the columns that this version writes."""
+    columns, _ = await _missing(target)
+    return not columns
 
 
 async def execute(target: Target, statement: ExecutableDDLElement | sa.Executable) -> None:

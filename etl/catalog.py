@@ -136,8 +136,9 @@ class Table:
 
     ``where`` is a condition in the source's SQL on the rows to copy, or None for all of them; ``order_by`` are the
     expressions that they are sorted by. ``renamed`` is the name that it arrives under where that is not its own.
-    ``unclassified`` are the columns for which nobody has said what they are, where somebody must. ``ranges`` are the
-    pieces that it is read in, none where it is read in one stream.
+    ``unclassified`` are the columns for which nobody has said what they are, where somebody must; ``withheld`` those
+    that were masked when they last arrived, and do not arrive now. ``ranges`` are the pieces that it is read in, none
+    where it is read in one stream.
     """
 
     schema: str
@@ -157,6 +158,7 @@ class Table:
     renamed: Relation | None = None
     unlogged: bool = False
     unclassified: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()
     ranges: tuple[PageRange, ...] = field(default=(), repr=False)
 
     @property
@@ -173,6 +175,11 @@ class Table:
     def has_sql(self) -> bool:
         """Whether the options have put SQL of their own into its SELECT."""
         return bool(self.where or self.order_by or any(column.expression for column in self.columns))
+
+    @property
+    def masked(self) -> tuple[str, ...]:
+        """The columns in whose place something else arrives."""
+        return tuple(column.name for column in self.columns if column.expression)
 
     @property
     def relation(self) -> Relation:

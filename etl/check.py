@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC
 from typing import Any, TypeVar
 
-from etl import carry, catalog, guard, live, proof, staging, trust
+from etl import book, carry, catalog, choice, disclosure, guard, live, proof, staging, trust
 from etl.catalog import Table
 from etl.errors import EtlError
 from etl.pair import LOCK_TIMEOUT
 from etl.postgres import Source, Target, close_source, connect_source, connect_target
 from etl.query import source_query, target_query
+from etl.selection import Relation
 from etl.settings import Settings
 
 _C = TypeVar("_C")
@@ -63,20 +65,39 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
         Finding("source", f"{settings.source}, PostgreSQL {version}"),
         Finding("target", f"{settings.target}, PostgreSQL {target.info.parameter_status('server_version')}"),
     ]
-    chosen = settings.selection.resolve(await catalog.relations(source))
+    chosen = await choice.choose(source, settings.options, settings.selection)
     readable = {
         row["oid"]: dict(row)
         for row in await source.fetch(source_query("source_privileges"), [relation.oid for relation in chosen])
     }
-    settings.options.live_names(chosen)
     tables = settings.options.apply(await catalog.tables(source, chosen))
+    if has_ledger := await book.is_current(target):
+        await disclosure.refuse(target, tables, settings.options)
     await proof.prove(source, tables)
     await trust.refuse_named(source, target, tables)
     findings += await _target(target, tables)
     objects = await live.objects(target, [table.live for table in tables])
     in_place = [table for table in tables if settings.options.of(table).publish == "in-place"]
     obstacles = await carry.obstacles(target, tables, objects, in_place)
-    return findings + [_table(table, readable[table.oid], objects, obstacles[table]) for table in tables]
+    findings += [_table(table, readable[table.oid], objects, obstacles[table]) for table in tables]
+    if has_ledger and settings.shard is None and settings.snapshot == "own":  # a shard's TABLES are some of the run's
+        findings += await _left_behind(target, {table.live for table in tables})
+    return findings
+
+
+async def _left_behind(target: Target, live_tables: Collection[Relation]) -> list[Finding]:
+    """Names the live tables that runs have published, and that no table of TABLES arrives as any more."""
+    cursor = await target.execute(target_query("published"))
+    rows = [(Relation(row["schema"], row["name"]), row["published_at"]) for row in await cursor.fetchall()]
+    return [
+        Finding(
+            str(relation),
+            f"is left behind: last published at {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC, and no table of TABLES arrives"
+            " as it now; drop it if nobody needs it",
+        )
+        for relation, at in rows
+        if relation not in live_tables
+    ]
 
 
 async def _target(target: Target, tables: Sequence[Table]) -> list[Finding]:
@@ -121,8 +142,7 @@ def _table(table: Table, readable: dict[str, Any], objects: Sequence[live.Object
         f"{len(table.indexes) + len(table.constraints)} indexes and constraints",
         f"{'binary' if table.is_binary else 'text'} COPY",
     ]
-    masked = [column.name for column in table.columns if column.expression]
-    parts += [f"masks {', '.join(masked)}"] if masked else []
+    parts += [f"masks {', '.join(table.masked)}"] if table.masked else []
     return Finding(str(table), "; ".join(parts + ([f"puts back {', '.join(views)}"] if views else [])))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from etl.errors import ConfigurationError
 from etl.options import Options
 from etl.selection import Selection
 from etl.settings import Settings
+from etl.spelling import strange_parameters, strange_variables
 from etl.url import PARTS, DatabaseUrl, MintToken, UrlError
 
 PARAMETER_PATH = "ETL_PARAMETER_PATH"
@@ -67,7 +67,7 @@ def load(
     given: Mapping[str, str] | None = None,
     on_terminal: bool = False,
 ) -> tuple[Settings, list[str]]:
-    """Gives the settings of a command, and warnings about variables that look like mistyped ones.
+    """Gives the settings of a command, and warnings about variables that begin like ours and are none.
 
     Takes the environment; what the command ``needs`` of operational, reporting, tables, run_id; the reader of the
     Parameter Store; what makes tokens for ``auth = iam``; and what was ``given`` on the command line, by setting.
@@ -89,9 +89,12 @@ def load(
     problems += [_missing(name) for name in ("tables", "run_id") if name in needs and name not in values]
     problems += _contradictions(fields, values, needs)
     settings = _validated(fields, values, problems)
+    names = [*_NAMES.values(), (PARAMETER_PATH, None)]
+    slips, warnings = strange_variables(environment, names)
+    problems += [*slips, *strange_parameters(path or "", parameters, names)]
     if problems or settings is None:
         raise ConfigurationError(problems)
-    return settings, _suspicious(environment, parameters)
+    return settings, warnings
 
 
 _PLAIN = (
@@ -244,17 +247,3 @@ def _validated(fields: dict[str, Any], values: Mapping[str, Value], problems: li
                 f"{values[name].where if name in values else name} {fault['msg'].removeprefix('Value error, ')}"
             )
         return None
-
-
-def _suspicious(environment: Mapping[str, str], parameters: Mapping[str, str]) -> list[str]:
-    """Gives a line for each variable or parameter that is no setting, and one slip away from one."""
-    variables = [variable for variable, _ in _NAMES.values()] + [PARAMETER_PATH]
-    names = [name for _, name in _NAMES.values() if name is not None]
-    mine = [name for name in environment if name.startswith("ETL_")]
-    return [*_slips(mine, variables), *_slips(parameters, names)]
-
-
-def _slips(found: Collection[str], known: list[str]) -> list[str]:
-    unknown = sorted(name for name in found if name not in known)
-    nearest = {name: get_close_matches(name, known, n=1, cutoff=0.85) for name in unknown}
-    return [f"{name} is no setting; did you mean {match[0]}?" for name, match in nearest.items() if match]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from etl import book, catalog, guard, staging
+from etl import book, catalog, choice, guard, staging
 from etl.errors import EXPECTED
 from etl.options import Options
 from etl.postgres import Source, Target, close_source, connect_source, connect_target
@@ -52,7 +52,7 @@ async def prepare(settings: Settings, control: Target, source: Source) -> list[R
     Raises ConfigurationError for unknown tables and for one database given twice, TableLocked otherwise.
     """
     await guard.refuse_same_database(source, control, settings.source, settings.target)
-    chosen = settings.selection.resolve(await catalog.relations(source))
+    chosen = await choice.choose(source, settings.options, settings.selection)
     # A column that is not there is told before anything is touched; a shard looks beside the holder's locks.
     if settings.options != Options() and settings.snapshot == "own":
         settings.options.apply(await catalog.tables(source, chosen))

@@ -22,6 +22,8 @@ async def publish_run(settings: Settings, *, once: bool = False) -> Published:
     """
     session = await control.connect(settings)
     try:
+        if await book.exists(session):
+            await book.prepare(session)
         if once and (tables := await _published(session, settings.run_id)):
             return Published(tables, 0, 0.0, 0.0)
         await guard.lock(session, settings.run_id, list(await _staged(session, settings.run_id)))

@@ -145,6 +145,7 @@ class Finish:
             index_seconds=round(index_seconds, 3),
             analyze_seconds=round(analyze_seconds, 3),
             carried=self.table.carried,
+            masked=(*self.table.masked, *self.table.withheld),
             staging_oid=self.filled.oid,
             newest_xid=self.filled.newest_xid,
             snapshot_id=self.snapshot_id,

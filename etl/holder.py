@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 import structlog
 
-from etl import book, catalog, control, guard, ledger, snapshot
+from etl import book, choice, control, disclosure, guard, ledger, snapshot
 from etl.errors import EXPECTED, RunEnded, SnapshotLost, one_line
 from etl.postgres import Target, close_source, connect_source
 from etl.query import source_query
@@ -68,7 +68,10 @@ async def _live(settings: Settings, target: Target) -> Mapping[Relation, Relatio
     source = await connect_source(settings.source, guard.application(settings.run_id))
     try:
         await guard.refuse_same_database(source, target, settings.source, settings.target)
-        return settings.options.live_names(settings.selection.resolve(await catalog.relations(source)))
+        chosen = await choice.choose(source, settings.options, settings.selection)
+        if await book.is_current(target):
+            await disclosure.foresee(source, target, chosen, settings.options)
+        return settings.options.live_names(chosen)
     finally:
         await close_source(source)
 

@@ -140,7 +140,12 @@ async def stage(target: Target, run_id: str, load: Load, asked: AsyncCursor[dict
 
 
 def _values(run_id: str, load: Load) -> dict[str, Any]:
-    return asdict(load) | {"carried": list(load.carried), "run_id": run_id, "published_at": None}
+    return asdict(load) | {
+        "carried": list(load.carried),
+        "masked": list(load.masked),
+        "run_id": run_id,
+        "published_at": None,
+    }
 
 
 @cache

@@ -8,15 +8,16 @@ that a table's own masks never take away a mask that holds for all. docs/options
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
 
 from etl.catalog import Table
 from etl.errors import ConfigurationError
-from etl.selection import Pattern, Relation, Selection
+from etl.selection import Pattern, Relation, Selection, label, unknown
 from etl.shape import Name, TableOptions, faults, shaped
 
 DEFAULTS = "defaults"
@@ -41,6 +42,7 @@ class Options:
         patterns = [(_pattern(name, problems), options) for name, options in sections if name != DEFAULTS]
         defaults = next((options for name, options in sections if name == DEFAULTS), TableOptions())
         options = cls(defaults, tuple(patterns))
+        problems += [*_contradictions(sections), *_alone(options)]
         problems += options.clashes(_exact(pattern for pattern, own in patterns if own.rename))
         if problems:
             raise ValueError("; ".join(problems))
@@ -89,6 +91,15 @@ class Options:
         """Names the clashes among the tables that TABLES names one by one, which need no look at the source."""
         return self.clashes(_exact(pattern for pattern in selection.patterns if not pattern.excludes))
 
+    def unknown(self, relations: Sequence[Relation]) -> list[str]:
+        """Says in one line each which sections are for no relation of the source: what they say would do nothing."""
+        names = {(relation.schema, relation.name) for relation in relations}
+
+        def finds(pattern: Pattern) -> bool:
+            return any(map(pattern.matches, relations)) if pattern.is_glob else pattern.names in names
+
+        return [_unknown(pattern, relations) for pattern, _ in self.sections if not finds(pattern)]
+
     def apply(self, tables: Sequence[Table]) -> list[Table]:
         """Gives the tables as their options have them.
 
@@ -104,6 +115,32 @@ def _exact(patterns: Iterable[Pattern]) -> list[Relation]:
     """Gives the tables that patterns name one by one, each once."""
     exact = (pattern for pattern in patterns if not pattern.is_glob)
     return list(dict.fromkeys(Relation(pattern.schema.text, pattern.name.text) for pattern in exact))
+
+
+def _contradictions(sections: Iterable[tuple[str, TableOptions]]) -> Iterator[str]:
+    """Says which columns one section both takes and leaves out; two sections may, and the later one means it."""
+    for name, options in sections:
+        for column in sorted({*(options.columns or [])} & {*(options.exclude or [])}):
+            yield f"[{name}] columns and exclude both name {column!r}; take it out of one of them"
+
+
+def _alone(options: Options) -> Iterator[str]:
+    """Says which groups are of one table only; how many tables a pattern stands for, only the source knows."""
+    alone: dict[str, tuple[str, str]] = {}
+    several = {options.defaults.together}
+    for pattern, own in options.sections:
+        if own.together and (pattern.is_glob or alone.setdefault(own.together, pattern.names) != pattern.names):
+            several.add(own.together)
+    for group, names in alone.items():
+        if group not in several:
+            yield f"together names {group!r} for {label(*names)} alone; a group is of two tables or more"
+
+
+def _unknown(pattern: Pattern, relations: Sequence[Relation]) -> str:
+    where = f"options: [{pattern.text}]"
+    if get_close_matches(pattern.text, [DEFAULTS], cutoff=0.85):
+        return f"{where} is for no table of the source; did you mean [{DEFAULTS}]?"
+    return unknown(pattern, relations, where)
 
 
 def _section(name: str, body: object, problems: list[str]) -> TableOptions:

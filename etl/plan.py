@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from etl import book, catalog, guard, ledger
+from etl import book, catalog, choice, disclosure, guard, ledger
 from etl.balance import Item, balance
 from etl.errors import ConfigurationError
-from etl.postgres import close_source, connect_source, connect_target
+from etl.postgres import Source, close_source, connect_source, connect_target
 from etl.selection import Relation, Selection
 from etl.settings import Settings
 
@@ -114,13 +114,13 @@ class _Seen:
 async def _look(settings: Settings, selection: Selection) -> _Seen:
     source = await connect_source(settings.source, guard.application(settings.run_id))
     try:
-        relations = await catalog.relations(source)
+        relations = await choice.relations(source, settings.options, selection)
         chosen = selection.resolve(relations)
         settings.options.live_names(chosen)
         sizes = await catalog.sizes(source, chosen)
+        last = await _last(settings, source, chosen)
     finally:
         await close_source(source)
-    last = await _last(settings, [str(relation) for relation in chosen])
     weights = {str(relation): _weight(*sizes.get(relation.oid, (0, 0))) for relation in chosen}
     known = {table: load["seconds"] for table, load in last.items() if load["seconds"]}
     speed = sum(known.values()) / sum(weights[table] for table in known) if known else 1.0
@@ -129,14 +129,19 @@ async def _look(settings: Settings, selection: Selection) -> _Seen:
     return _Seen(relations, chosen, seconds, shard)
 
 
-async def _last(settings: Settings, tables: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Gives each table's last published load, as far as there is one."""
+async def _last(settings: Settings, source: Source, chosen: Sequence[Relation]) -> dict[str, dict[str, Any]]:
+    """Gives each table's last published load, as far as there is one.
+
+    Raises ConfigurationError where a column was masked in it that would now arrive in clear.
+    """
     target = await connect_target(settings.target, guard.application(settings.run_id))
     try:
         if not await book.exists(target):
             return {}
         await book.prepare(target)
-        return {table: loads[0] for table, loads in (await ledger.recent(target, tables, 1)).items()}
+        await disclosure.foresee(source, target, chosen, settings.options)
+        recent = await ledger.recent(target, [str(relation) for relation in chosen], 1)
+        return {table: loads[0] for table, loads in recent.items()}
     finally:
         await target.close()
 

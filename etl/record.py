@@ -14,7 +14,8 @@ class Load:
     """One table's journey within a run, as the ledger and the log have it.
 
     ``carried`` names the indexes and constraints that came from the source, so that the next load can tell them
-    from those that the reporting side added; ``staging_oid`` tells the staging table that was filled from any that
+    from those that the reporting side added; ``masked`` the columns that were masked, now or when they last arrived;
+    ``staging_oid`` tells the staging table that was filled from any that
     has taken its place since; ``snapshot_id`` is what its rows were read from, ``newest_xid`` the newest transaction
     that wrote them, where they are not frozen. ``rows``, ``bytes`` (on the wire) and the seconds of each step are None
     where the load did not get there.
@@ -32,6 +33,7 @@ class Load:
     index_seconds: float | None = None
     analyze_seconds: float | None = None
     carried: tuple[str, ...] = ()
+    masked: tuple[str, ...] = ()
     error: str | None = None
     staging_oid: int | None = None
     snapshot_id: str | None = None

@@ -70,6 +70,11 @@ class Pattern:
         """Whether this element may match more than one table."""
         return self.schema.is_glob or self.name.is_glob
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """The schema and the name of the one table that this element may match, where it is no pattern."""
+        return self.schema.text, self.name.text
+
     def matches(self, relation: Relation) -> bool:
         """Tells whether this element names ``relation``."""
         return self.schema.matches(relation.schema) and self.name.matches(relation.name)
@@ -100,21 +105,15 @@ class Selection:
     def resolve(self, relations: Sequence[Relation]) -> list[Relation]:
         """Gives the relations chosen, each once, in the order in which they were named.
 
-        Raises ConfigurationError for each element that names nothing, with the nearest name there is.
+        Raises ConfigurationError for each element that names nothing.
         """
         by_name = {(relation.schema, relation.name): [relation] for relation in relations}
 
         def find(pattern: Pattern) -> list[Relation]:
             # one look for one name: a shard may name hundreds of tables out of thousands
-            near = relations if pattern.is_glob else by_name.get((pattern.schema.text, pattern.name.text), [])
-            return pattern.finds(near)
+            return pattern.finds(relations if pattern.is_glob else by_name.get(pattern.names, []))
 
-        unknown = [
-            _unknown(pattern, relations)
-            for pattern in self.patterns
-            if not find(pattern) and not (pattern.excludes and pattern.is_glob)
-        ]
-        if unknown:
+        if unknown := self.unknown(relations):
             raise ConfigurationError(unknown)
         excluded = {relation for pattern in self.patterns if pattern.excludes for relation in find(pattern)}
         chosen = {
@@ -127,6 +126,17 @@ class Selection:
         if not chosen:
             raise ConfigurationError("TABLES excludes every table that it names; remove a ! element")
         return list(chosen)
+
+    def unknown(self, relations: Sequence[Relation]) -> list[str]:
+        """Says in one line each which elements name nothing; an exclusion's glob may."""
+        names = {(relation.schema, relation.name) for relation in relations}
+
+        def finds(pattern: Pattern) -> bool:
+            if pattern.is_glob:
+                return pattern.excludes or bool(pattern.finds(relations))
+            return pattern.names in names
+
+        return [unknown(pattern, relations, "TABLES") for pattern in self.patterns if not finds(pattern)]
 
 
 def named(text: str) -> Relation:
@@ -205,14 +215,15 @@ def _is_text(part: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in part)
 
 
-def _unknown(pattern: Pattern, relations: Sequence[Relation]) -> str:
+def unknown(pattern: Pattern, relations: Sequence[Relation], where: str) -> str:
+    """Says that an element, or the options' section of that name, names nothing; with the nearest name there is."""
     if pattern.is_glob:
-        return f"TABLES: {pattern.text!r} matches no table of the source that its role may see; mend it or remove it"
-    named = label(pattern.schema.text, pattern.name.text)
+        return f"{where}: {pattern.text!r} matches no table of the source that its role may see; mend it or remove it"
+    named = label(*pattern.names)
     by_label = {str(relation): relation for relation in relations}
     elsewhere = [text for text, relation in by_label.items() if relation.name == pattern.name.text]
     nearest = elsewhere or get_close_matches(named, by_label, n=1)
     remedy = (
         f"did you mean {nearest[0]}?" if nearest else "the source's role may not see it, or it is in another schema"
     )
-    return f"TABLES: {named} is not in the source; {remedy}"
+    return f"{where}: {named} is not in the source; {remedy}"

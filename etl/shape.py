@@ -49,6 +49,12 @@ def _together(text: object) -> str:
     return text.strip()
 
 
+def _condition(text: object) -> object:
+    if isinstance(text, str) and not text.strip():
+        raise ValueError("is empty, and would let every row through; write true where that is meant")
+    return text
+
+
 class TableOptions(BaseModel):
     """The options of one section; None is "not said"."""
 
@@ -58,7 +64,7 @@ class TableOptions(BaseModel):
     """The only columns to copy."""
     exclude: list[str] | None = None
     """Columns not to copy."""
-    where: str | None = None
+    where: Annotated[str | None, BeforeValidator(_condition)] = None
     """A condition on the rows to copy, in the source's SQL."""
     publish: Literal["swap", "in-place"] | None = None
     """Whether the staging table becomes the live one (the default), or its rows replace the live one's."""
@@ -78,6 +84,8 @@ class TableOptions(BaseModel):
     """Whether and how the table is cut into page ranges."""
     mask: dict[str, Annotated[Mask, BeforeValidator(masks.parse)]] | None = None
     """What stands in a column's place."""
+    unmask: list[str] | None = None
+    """Columns that may arrive in clear though they were masked before."""
     together: Annotated[str, BeforeValidator(_together)] | None = None
     """The name of a group of tables that ``etl plan`` leaves in one shard."""
     on_new_column: Literal["copy", "fail", "ignore"] | None = None
@@ -123,13 +131,16 @@ def faults(table: Table, options: TableOptions) -> Iterator[str]:
     And says where they leave it none: a table without columns is nothing that anybody asks for.
     """
     columns = {column.name: column for column in table.columns}
-    for key in ("columns", "exclude", "mask"):
+    for key in ("columns", "exclude", "mask", "unmask"):
         for name in getattr(options, key) or []:
             if name not in columns:
                 yield f"options of {table}: {key} names {name!r}, which is no column of it"
     for name, mask in options.masked.items():
         if name in columns and (fault := masks.fault(mask, columns[name].type, columns)):
             yield f"options of {table}: mask.{name} {fault}"
+    for name in options.unmask or []:
+        if name in options.masked:
+            yield f"options of {table}: unmask names {name!r}, which has a mask; take it out of one of them"
     all_known = columns.keys() >= options.classified
     if columns and all_known and not any(map(options.takes, table.columns)) and not options.unclassified(table):
         yield f"options of {table}: no column is left of it; name one in columns, or take one out of exclude"

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 import structlog
 
-from etl import catalog, guard, live, proof, ranges, snapshot, trust, types
+from etl import catalog, disclosure, guard, live, proof, ranges, snapshot, trust, types
 from etl.catalog import Table
 from etl.errors import EtlError
 from etl.postgres import Target, close_source, connect_source
@@ -23,13 +23,15 @@ async def survey(settings: Settings, control: Target, held: Snapshot, wanted: Se
     """Describes the source's tables that are wanted, the largest first, and makes the target fit for their types.
 
     The catalog is read while the tables are locked: by the snapshot's holder, or, where that is another process, by
-    this one. Raises EtlError for a table that is gone, and for what its options or its types make impossible.
+    this one. Raises EtlError for a table that is gone, for what its options or its types make impossible, and for a
+    column that was masked and would arrive in clear.
     """
     options = settings.options
     source = held.holder or await connect_source(settings.source, guard.application(settings.run_id))
     try:
         async with nullcontext() if held.holder else snapshot.sharing(source, wanted):
             tables = options.apply(await catalog.tables(source, wanted))
+            tables = await disclosure.refuse(control, tables, options)
             await proof.prove(source, tables)
             await trust.refuse_named(source, control, tables)
             await types.ensure(source, control, tables)

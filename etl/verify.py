@@ -10,7 +10,7 @@ import asyncpg
 import psycopg
 from psycopg import sql
 
-from etl import catalog, checksum, guard, snapshot
+from etl import catalog, checksum, choice, guard, snapshot
 from etl.catalog import Table
 from etl.checksum import Checksum
 from etl.errors import one_line
@@ -39,7 +39,7 @@ async def verify(settings: Settings) -> list[Comparison]:
     application = guard.application(settings.run_id)
     source = await connect_source(settings.source, application)
     try:
-        chosen = settings.selection.resolve(await catalog.relations(source))
+        chosen = await choice.choose(source, settings.options, settings.selection)
     finally:
         await close_source(source)
     held = await snapshot.take(settings.source, application, chosen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -18,8 +19,8 @@ async def read(target: Target, table: Relation) -> int | None:
     return rows[0]["last_id"] if rows else None
 
 
-async def move(target: Target, table: Relation, last_id: int | None) -> None:
-    """Writes up to which id a table has been copied, in the caller's transaction."""
-    fresh = {"last_id": last_id, "updated_at": datetime.now(UTC)}
+async def move(target: Target, table: Relation, last_id: int | None, masked: Sequence[str]) -> None:
+    """Writes up to which id a table has been copied, and what was masked, in the caller's transaction."""
+    fresh = {"last_id": last_id, "updated_at": datetime.now(UTC), "masked": list(masked)}
     statement = insert(watermarks).values(table_name=str(table), **fresh)
     await execute(target, statement.on_conflict_do_update(index_elements=["table_name"], set_=fresh))

@@ -132,6 +132,14 @@ SETTINGS = [
         f"{TARGET} names several hosts, and auth=iam signs a token for one; name one",
         {"ETL_REPORTING_AUTH": "iam", TARGET: "postgresql://etl@two:5432,three:5432/reports?sslmode=require"},
     ),
+    *(
+        Case(f"{name} in {command}", f"{name} is no setting; did you mean {meant}?", {name: "x"}, (command,))
+        for name, meant, command in [
+            ("ETL_OPTION_FILE", "ETL_OPTIONS_FILE", "run"),
+            ("TABLE", "TABLES", "check"),
+            ("ETL_REPORTING_ULR", "ETL_REPORTING_URL", "history"),
+        ]
+    ),
     Case(
         "all at once",
         (
@@ -203,6 +211,16 @@ URLS = [
     ),
 ]
 
+NO_TABLES_OF_OURS = """
+    [custmers.mask]
+    id = "null"
+    [invoice]
+    [orders]
+    ["audit.*"]
+    [default]
+    ["sales.*"]
+"""
+
 OPTIONS = [
     Case("not TOML", "ETL_OPTIONS_FILE (<tmp>/options.toml) is not TOML: …", options="[orders\nwhere ="),
     Case("key outside", "ETL_OPTIONS_FILE (<tmp>/options.toml) 'where' stands outside a section; …", options="where=1"),
@@ -226,6 +244,28 @@ OPTIONS = [
         "no such name",
         "ETL_OPTIONS_FILE (<tmp>/options.toml) [a.b.c] is no table's name or pattern; …",
         options='["a.b.c"]',
+    ),
+    *(
+        Case(
+            f"{arguments[0]}: sections for no table",
+            (
+                "TABLES: public.ordrs is not in the source; did you mean public.orders?",
+                "options: [custmers]: public.custmers is not in the source; did you mean public.customers?",
+                "options: [invoice]: public.invoice is not in the source; did you mean sales.invoice?",
+                "options: [audit.*]: 'audit.*' matches no table of the source that its role may see; mend it…",
+                "options: [default] is for no table of the source; did you mean [defaults]?",
+            ),
+            {"TABLES": "ordrs", "ETL_RUN_ID": "tonight"},
+            arguments,
+            options=NO_TABLES_OF_OURS,
+        )
+        for arguments in (("check",), ("plan", "--shards", "2"), ("run",), ("snapshot",), ("verify",))
+    ),
+    Case(
+        "a shard's sections for no table",
+        "options: [custmers]: public.custmers is not in the source; did you mean public.customers?",
+        {"ETL_SNAPSHOT": "run", "ETL_RUN_ID": "tonight", "ETL_SHARD": "1"},
+        options="[custmers.mask]\nid='null'",
     ),
     Case(
         "unknown column",

@@ -146,6 +146,17 @@ def test_what_cannot_be_copied_so_is_refused(events: Databases, copy: Function) 
     assert events.reporting.rows("SELECT FROM pg_tables WHERE schemaname = 'public'") == []
 
 
+def test_a_section_for_no_table_is_refused(events: Databases, tmp_path: Path) -> None:
+    """As a run refuses it; one for another table of the source is none of this batch's business."""
+    (tmp_path / "options.toml").write_text("[evnts.mask]\nnote = 'null'\n[other]\nwhere = 'true'")
+    events.operational.execute("CREATE TABLE other (id int)")
+    environment = events.environment | {"ETL_OPTIONS_FILE": str(tmp_path / "options.toml")}
+    with function("etl.functions.copy_batch", environment) as copy, pytest.raises(FunctionError) as caught:
+        copy.invoke({"table": "events", "limit": 1})
+    said = "options: [evnts]: public.evnts is not in the source; did you mean public.events?"
+    assert (caught.value.type, str(caught.value)) == ("ConfigurationError", said)
+
+
 def test_columns_that_have_changed_are_named(events: Databases, copy: Function, etl: Etl) -> None:
     """Batches do not change a live table's columns; the nightly run does."""
     copy.invoke({"table": "events", "limit": 1})

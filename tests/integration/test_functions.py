@@ -70,6 +70,16 @@ def test_plan_gives_what_the_map_and_the_holder_take(plan: Function, etl: Etl, t
     assert (second["run_id"], len(second["shards"])) == ("tomorrow", 4)
 
 
+def test_a_variable_that_is_nearly_a_setting_is_refused(settings: Mapping[str, str]) -> None:
+    """As on the command line."""
+    with function("etl.functions.plan", {**settings, "ETL_OPTION_FILE": "/options.toml"}) as running:
+        kind, said = refused(running, {"run_id": "tonight", "shards": 2})
+    assert (kind, said) == (
+        "ConfigurationError",
+        "ETL_OPTION_FILE is no setting; did you mean ETL_OPTIONS_FILE?",
+    )
+
+
 @pytest.mark.parametrize(
     "shards", [[["orders"], ["items", "days"]], ["orders", "*,!orders"], [["orders"], "items,days"]]
 )

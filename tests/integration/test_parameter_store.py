@@ -177,12 +177,22 @@ def _unreachable(endpoint: str) -> None:
     assert (done.status, done.stdout) == (1, "")
 
 
-def test_a_slip_in_a_parameter_s_name_is_warned_of(databases: Databases, store: str, path: str) -> None:
-    """And does not stop the run."""
-    cloud.put(store, path, urls(databases) | {"tables": "orders", "verfy": "none", "slack/webhook": "x"})
+def test_a_slip_in_a_parameter_s_name_is_refused(databases: Databases, store: str, path: str) -> None:
+    """By its path; what is there beside is somebody else's."""
+    cloud.put(store, path, urls(databases) | {"tables": "orders", "slack/webhook": "x"})
+    assert started(store, path, "run").status == 0
+    cloud.put(store, path, {"option": "[orders]"})
     done = started(store, path, "run")
-    assert done.event("setting.unknown")["error"] == "verfy is no setting; did you mean verify?"
-    assert done.status == 0
+    said = f"etl: {path}/option is no setting; did you mean {path}/options?\n"
+    assert (done.status, done.stderr, done.stdout) == (2, said, "")
+
+
+def test_a_variable_that_is_no_setting_is_warned_of(databases: Databases, etl: Etl) -> None:
+    """By its name, in the log; the run is done."""
+    databases.operational.execute("CREATE TABLE orders (id int)")
+    done = etl("run", TABLES="orders", ETL_COMMAND="run", ETL_SLACK="x")
+    said = "ETL_SLACK is no setting, and does nothing; take it out, or mend its name"
+    assert (done.status, done.event("setting.unknown")["error"]) == (0, said)
 
 
 def test_the_store_s_url_is_not_mixed_with_the_environment_s(databases: Databases, store: str, path: str) -> None:

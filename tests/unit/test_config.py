@@ -144,15 +144,64 @@ def test_a_path_that_is_none_is_refused(path: str) -> None:
     )
 
 
-def test_slips_of_the_pen_are_warned_of() -> None:
-    """A variable or parameter one slip away from a setting is told; others' are their own business."""
-    store = {"operational/pasword": "x", "table": "y", "slack/webhook": "z"}
-    _, warnings = loaded(MINIMUM | {"ETL_PARAMETER_PATH": "/etl", "ETL_JOB": "3", "ETL_SLACK": "x"}, store)
-    assert warnings == [
+SLIPS = {
+    "ETL_OPTION_FILE": "ETL_OPTIONS_FILE",
+    "ETL_OPTIONSFILE": "ETL_OPTIONS_FILE",
+    "ETL_OPTIONS": "ETL_OPTIONS_FILE",
+    "ELT_OPTIONS_FILE": "ETL_OPTIONS_FILE",
+    "etl_options_file": "ETL_OPTIONS_FILE",
+    "ETL_MASKKEY": "ETL_MASK_KEY",
+    "ETL_REPORTING_ULR": "ETL_REPORTING_URL",
+    "ETL_JOB": "ETL_JOBS",
+    "ETL_PARAMETERS_PATH": "ETL_PARAMETER_PATH",
+    "ETL_TABLES": "TABLES",
+    "TABLE": "TABLES",
+    "TABEL": "TABLES",
+    "TABLSE": "TABLES",
+    "TABLESS": "TABLES",
+}
+
+
+@pytest.mark.parametrize("name", SLIPS)
+@pytest.mark.parametrize("needs", [ALL, ("reporting",)], ids=["run", "history"])
+def test_a_variable_that_is_nearly_a_setting_is_refused(name: str, needs: tuple[str, ...]) -> None:
+    """By every command, empty or not: what it was to say would not be heard, and a mask be lost with it."""
+    for text in ("x", ""):
+        with pytest.raises(ConfigurationError) as caught:
+            loaded(MINIMUM | {name: text}, needs=needs)
+        assert caught.value.problems == (f"{name} is no setting; did you mean {SLIPS[name]}?",)
+
+
+def test_slips_are_told_with_all_other_problems() -> None:
+    """In variables as in parameters, which are named with their path."""
+    store = {"operational/pasword": "x", "table": "y", "log_level": "info", "ETL_VERIFY": "none", "slack/webhook": "z"}
+    slips = {"ETL_PARAMETER_PATH": "/etl", "ETL_JOB": "3", "ETL_VERIFY": "all", "TABEL": "x"}
+    assert problems(MINIMUM | slips, store) == (
+        "ETL_VERIFY is 'all'; write one of rows, checksum, none",
         "ETL_JOB is no setting; did you mean ETL_JOBS?",
-        "operational/pasword is no setting; did you mean operational/password?",
-        "table is no setting; did you mean tables?",
+        "TABEL is no setting; did you mean TABLES?",
+        "/etl/ETL_VERIFY is no setting; did you mean /etl/verify?",
+        "/etl/log_level is no setting; did you mean the variable ETL_LOG_LEVEL?",
+        "/etl/operational/pasword is no setting; did you mean /etl/operational/password?",
+        "/etl/table is no setting; did you mean /etl/tables?",
+    )
+
+
+def test_other_variables_that_begin_like_ours_are_warned_of() -> None:
+    """By name; what the program's surroundings set there is theirs, as is what begins otherwise."""
+    others = ("ETL_COMMAND", "TABLET", "TABLEAU", "STABLE", "TABLE_NAME", "tables", "JOBS", "AWS_REGION")
+    _, warnings = loaded(MINIMUM | dict.fromkeys(others, "x") | {"ETL_SLACK": "x", "ETL_HOME": "/"})
+    assert warnings == [
+        f"{name} is no setting, and does nothing; take it out, or mend its name" for name in ("ETL_HOME", "ETL_SLACK")
     ]
+
+
+def test_no_setting_is_taken_for_a_slip_of_another() -> None:
+    """All of them at once are no problem, nor is what stands beside them in the store."""
+    rest = {variable: "" for variable, _ in config._NAMES.values() if variable not in MINIMUM}
+    assert loaded(MINIMUM | rest)[1] == []
+    beside = {"slack/webhook": "x", "operational/arn": "x", "a/b": "x", "backup": "x"}
+    assert loaded(MINIMUM | {"ETL_PARAMETER_PATH": "/etl"}, beside)[1] == []
 
 
 def test_options_come_from_a_file_or_from_the_store(tmp_path: Path) -> None:

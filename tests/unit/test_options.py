@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from etl import choice
 from etl.catalog import Column, Constraint, Index, Table
 from etl.errors import ConfigurationError
 from etl.options import Options
@@ -68,7 +70,7 @@ def test_unknown_columns_are_told_all_at_once() -> None:
     "text",
     [
         'exclude = ["id", "customer", "total", "note"]',
-        'columns = ["id"]\nexclude = ["id"]',
+        'columns = ["id"]\n["sales.*"]\nexclude = ["id"]',
         'on_new_column = "ignore"',
         'on_new_column = "fail"\nexclude = ["id", "customer", "total", "note"]',
     ],
@@ -131,6 +133,51 @@ def test_two_tables_cannot_arrive_as_one() -> None:
     assert options.live_names(two[:1]) == {Relation("reporting", "invoice"): two[0]}
 
 
+SOURCE = [Relation("public", "orders"), Relation("sales", "invoice"), Relation("sales", "busy", "v")]
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ("orders", None),
+        ("public.orders", None),
+        ("sales.*", None),
+        ("sales.busy", None),
+        ("*.b*y", None),
+        ("defaults", None),
+        ("ordres", "options: [ordres]: public.ordres is not in the source; did you mean public.orders?"),
+        ("Orders", "options: [Orders]: public.Orders is not in the source; did you mean public.orders?"),
+        ("invoice", "options: [invoice]: public.invoice is not in the source; did you mean sales.invoice?"),
+        (
+            "x.y",
+            "options: [x.y]: x.y is not in the source; the source's role may not see it, or it is in another schema",
+        ),
+        (
+            "sale.*",
+            "options: [sale.*]: 'sale.*' matches no table of the source that its role may see; mend it or remove it",
+        ),
+        ("default", "options: [default] is for no table of the source; did you mean [defaults]?"),
+        ("Defaults", "options: [Defaults] is for no table of the source; did you mean [defaults]?"),
+    ],
+)
+def test_a_section_is_for_a_table_of_the_source(section: str, said: str | None) -> None:
+    """Or for a view there; else what it says would do nothing, and a mask among it hide nothing."""
+    assert Options.parse(f'["{section}"]').unknown(SOURCE) == ([said] if said else [])
+
+
+@pytest.mark.parametrize("other", ["[defaults]", "[b]", '["b*"]', '["sales.a"]'])
+def test_a_group_may_be_of_any_two_tables(other: str) -> None:
+    """How many a pattern stands for, only the source knows."""
+    assert Options.parse(f"[a]\ntogether = 'x'\n{other}\ntogether = 'x'").sections[0][1].together == "x"
+
+
+def test_one_place_asks_which_relations_the_source_has() -> None:
+    """So that no command can forget to look for sections and names of which it has none."""
+    modules = Path(choice.__file__).parent.glob("*.py")
+    asking = [module.name for module in modules if "catalog.relations(" in module.read_text(encoding="utf-8")]
+    assert asking == ["choice.py"]
+
+
 def test_a_renamed_table_s_indexes_bear_its_new_name() -> None:
     """Where they bore the old one; no name grows over 63 bytes."""
     named = replace(TABLE, indexes=tuple(replace(TABLE.indexes[0], name=name) for name in ("invoice_pkey", "by_total")))
@@ -167,12 +214,30 @@ def test_masks_that_do_not_go_with_their_column_are_told() -> None:
     )
 
 
+def test_unmask_names_columns_that_are_there_and_have_no_mask() -> None:
+    """A mask none is no mask; unmask alone changes nothing of the table."""
+    with pytest.raises(ConfigurationError) as caught:
+        applied('["sales.*"]\nmask = {total = "null"}\n["sales.invoice"]\nunmask = ["total", "totl"]')
+    assert caught.value.problems == (
+        "options of sales.invoice: unmask names 'totl', which is no column of it",
+        "options of sales.invoice: unmask names 'total', which has a mask; take it out of one of them",
+    )
+    assert applied('["sales.invoice"]\nunmask = ["total"]\nmask = {total = "none"}') == TABLE
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
         ("where = ", "is not TOML: "),
         ('where = "x"', "'where' stands outside a section; put it under [defaults] or a table's section"),
         ('[a]\ntogether = ""', "[a] together is ''; write a name that the tables share"),
+        (
+            "[a]\ntogether = 'x'\n[b]\ntogether = 'y'\n[c]\ntogether = 'y'",
+            "together names 'x' for public.a alone; a group",
+        ),
+        ("[a]\ntogether = 'x'\n['public.a']\ntogether = 'x'", "together names 'x' for public.a alone; a group"),
+        ('[a]\nwhere = " "', "[a] where is empty, and would let every row through; write true where that is meant"),
+        ('[a]\ncolumns = ["x", "y"]\nexclude = ["y"]', "[a] columns and exclude both name 'y'; take it out of one of"),
         ("[a]\ntogether = 1", "[a] together is 1; write a name that the tables share"),
         ("[orders]\ncolums = []", "[orders] colums is unknown; the options are columns, exclude, where"),
         ("[orders]\nwhere = 1", "[orders] where is wrong: Input should be a valid string"),
@@ -187,6 +252,7 @@ def test_masks_that_do_not_go_with_their_column_are_told() -> None:
             "[orders] indexes is wrong: Input should be 'source', 'target', 'both' or 'none'",
         ),
         ("[orders]\nunlogged = 1", "[orders] unlogged is wrong: Input should be a valid boolean"),
+        ('[orders]\nunmask = "id"', "[orders] unmask is wrong: Input should be a valid list"),
         ('[orders]\norder_by = "id"', "[orders] order_by is wrong: Input should be a valid list"),
         ('[orders]\nrename = "a.b.c"', "[orders] rename has 'a.b.c', of 3 parts"),
         ('[orders]\nrename = "a.b*"', "[orders] rename is 'a.b*'; write schema.table"),

@@ -1,0 +1,33 @@
+-- The columns of each table that were masked when it last arrived: what a run published of the source's table of this
+-- name, or a batch copied, and what was published in the live table of this name from another one. Target side.
+-- What an older version wrote does not say (NULL), and is passed over.
+-- Try it: psql -v names='{public.orders}' -v schemas='{public}' -v relations='{orders}' -f last_masked.sql
+WITH arrived AS MATERIALIZED (
+     SELECT l.table_name, l.schema_name, l.relation_name, l.published_at AS at, l.masked
+       FROM etl.loads l
+      WHERE l.status = 'published' AND l.masked IS NOT NULL
+     UNION ALL
+     SELECT w.table_name, NULL, NULL, w.updated_at, w.masked
+       FROM etl.watermarks w
+      WHERE w.masked IS NOT NULL),
+by_source AS (
+     SELECT DISTINCT ON (a.table_name) a.table_name, a.masked
+       FROM arrived a
+      ORDER BY a.table_name, a.at DESC),
+by_live AS (
+     SELECT DISTINCT ON (a.schema_name, a.relation_name) a.schema_name, a.relation_name, a.table_name, a.masked
+       FROM arrived a
+      WHERE a.relation_name IS NOT NULL
+      ORDER BY a.schema_name, a.relation_name, a.at DESC),
+found AS (
+     SELECT t.name, s.masked
+       FROM unnest(:'names'::text[]) AS t (name)
+       JOIN by_source s ON s.table_name = t.name
+     UNION ALL
+     SELECT t.name, v.masked
+       FROM unnest(:'names'::text[], :'schemas'::text[], :'relations'::text[]) AS t (name, schema, relation)
+       JOIN by_live v ON v.schema_name = t.schema AND v.relation_name = t.relation AND v.table_name <> t.name)
+SELECT f.name AS table_name, array_agg(DISTINCT c.name) AS masked
+  FROM found f
+ CROSS JOIN LATERAL unnest(f.masked) AS c (name)
+ GROUP BY f.name;
