@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 import structlog
 
-from etl import catalog, guard, live, proof, ranges, snapshot, types
+from etl import catalog, guard, live, locks, ranges, types
 from etl.catalog import Table
 from etl.errors import EtlError
 from etl.postgres import Target, close_source, connect_source
@@ -28,9 +28,10 @@ async def survey(settings: Settings, control: Target, held: Snapshot, wanted: Se
     options = settings.options
     source = held.holder or await connect_source(settings.source, guard.application(settings.run_id))
     try:
-        async with nullcontext() if held.holder else snapshot.sharing(source, wanted):
+        async with nullcontext() if held.holder else locks.sharing(source, wanted):
             tables = options.apply(await catalog.tables(source, wanted))
-            await proof.prove(source, tables)
+            if not held.holder:  # it has locked and planned all this itself
+                await locks.share_read(source, tables, held.id)
             await types.ensure(source, control, tables)
             if settings.publish != "table":  # its publishes would wait for the loads that go on, see horizon
                 tables = await ranges.cut_all(source, tables, lambda table: options.of(table).split or Split())
