@@ -423,8 +423,8 @@ def test_a_snapshot_is_not_taken_when_the_session_that_keeps_the_locks_for_it_is
     wanted: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody could say then that nothing was changed before the holder had the locks itself."""
-    keepers = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE query LIKE '%lock_timeout%'"
-    meanwhile(monkeypatch, lambda: wanted.execute(f"{keepers} AND pid <> pg_backend_pid()"))
+    keeper = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+    meanwhile(monkeypatch, lambda: wanted.execute(f"{keeper} AND datname = current_database()"))
     with pytest.raises(EXPECTED):
         asyncio.run(taken(wanted))
     assert left_open(wanted) == []
