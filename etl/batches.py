@@ -23,6 +23,7 @@ from etl import (
     indexes,
     live,
     proof,
+    snapshot,
     staging,
     stream,
     trust,
@@ -35,6 +36,7 @@ from etl.postgres import Source, Target, close_source, connect_source, connect_t
 from etl.query import text
 from etl.selection import Relation, named
 from etl.settings import Settings
+from etl.snapshot import Snapshot
 from etl.transaction import at_once
 
 INTEGERS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
@@ -61,9 +63,10 @@ async def copy_batch(settings: Settings, table: str, last_id: int | None, limit:
     it is not the primary one. Raises ConfigurationError for a table or key that cannot be copied so, LoadFailed where
     the live table does not fit, TableLocked while a run loads it.
     """
-    control = await connect_target(settings.target, guard.application(settings.run_id))
+    application = guard.application(settings.run_id)
+    control = await connect_target(settings.target, application)
     try:
-        source = await connect_source(settings.source, guard.application(settings.run_id))
+        source = await connect_source(settings.source, application)
         try:
             await guard.refuse_same_database(source, control, settings.source, settings.target)
             described = await _described(settings, source, _name(table))
@@ -74,7 +77,12 @@ async def copy_batch(settings: Settings, table: str, last_id: int | None, limit:
             await _ensure_live(source, control, described, column)
             after = await watermark.read(control, described.relation) if last_id is None else last_id
             slice_ = _after(described, column, after)
-            last, rows = await _copied(source, control, slice_, column, limit)
+            whole = Relation(described.schema, described.name, described.kind, oid=described.oid)
+            held = await snapshot.take(settings.source, application, [whole], settings.options, source)
+            try:
+                last, rows = await _copied(held, control, slice_, column, limit)
+            finally:
+                await held.release()
             return Batch(after if last is None else last, rows, done=rows < limit)
         finally:
             await close_source(source)
@@ -136,9 +144,14 @@ async def _ensure_live(source: Source, control: Target, table: Table, key: str) 
     log.info("table.made", table=str(table), live=str(table.live), staged_as=str(staged), key=key)
 
 
-async def _copied(source: Source, control: Target, slice_: Table, key: str, limit: int) -> tuple[int | None, int]:
-    """Copies one batch, read at one instant of the source, and moves the watermark with it; gives its last id."""
-    async with source.transaction(isolation="repeatable_read", readonly=True), control.transaction():
+async def _copied(held: Snapshot, control: Target, slice_: Table, key: str, limit: int) -> tuple[int | None, int]:
+    """Copies one batch, read at one instant of the source, and moves the watermark with it; gives its last id.
+
+    Takes the instant's snapshot; its holder, which has the locks, reads.
+    """
+    source = held.holder
+    assert source is not None
+    async with control.transaction():
         last, found = await source.fetchrow(text(_extent(slice_, key)), limit) or (None, 0)
         if last is not None:
             await _fill(source, control, _until(slice_, key, last), found)

@@ -145,7 +145,7 @@ async def exists(target: Target) -> bool:
 
 async def is_current(target: Target) -> bool:
     """Tells whether the target has a ledger with all the columns that this version writes."""
-    columns, _ = await _missing(target)
+    columns, _ = _missing(await _parts(target))
     return not columns
 
 

@@ -83,7 +83,7 @@ class RangeFill:
         began = perf_counter()
         reader, writer = await pair.both()
         arrived = await staging.arrived(writer, self.table, self.xid) if self.xid is not None else 0
-        async with self.snapshot.reading(reader, self.range.part.relation) as source:
+        async with self.snapshot.reading(reader, self.table, self.range) as source:
             if not arrived:
                 self.advance(-self.sent)
                 self.sent = 0

@@ -89,7 +89,8 @@ class _Holding:
         if await self._is_staged(live):
             log.info("snapshot.not_needed", tables=len(live))
             return
-        held = await snapshot.take(self.settings.source, guard.application(self.settings.run_id), list(live.values()))
+        settings, application = self.settings, guard.application(self.settings.run_id)
+        held = await snapshot.take(settings.source, application, list(live.values()), settings.options)
         self.began = perf_counter()
         reason = "failed"
         try:

@@ -161,13 +161,14 @@ class _Run:
             raise RunFailed(f"{len(failed)} of {len(self.loads)} tables failed ({', '.join(failed)}); {rest}")
 
     async def _snapshot(self) -> Snapshot:
-        run_id = self.settings.run_id
+        settings, run_id = self.settings, self.settings.run_id
         if self.is_shard:
             await close_source(self.source)
-            joined = await shard.join(self.control, self.settings, self.live)
+            joined = await shard.join(self.control, settings, self.live)
             self.staged = joined.staged
             return Snapshot(joined.snapshot_id, joined.at, None, len(self.left))
-        taken = await snapshot.take(self.settings.source, guard.application(run_id), self.chosen, self.source)
+        application = guard.application(run_id)
+        taken = await snapshot.take(settings.source, application, self.chosen, settings.options, self.source)
         await ledger.took_snapshot(self.control, run_id, taken.id, taken.at)
         return taken
 

@@ -113,6 +113,11 @@ class TableOptions(BaseModel):
         """The columns in whose place something else stands."""
         return {name: mask for name, mask in (self.mask or {}).items() if mask.kind != "none"}
 
+    @property
+    def has_sql(self) -> bool:
+        """Whether a table gets SQL of these options into its SELECT."""
+        return bool(self.where or self.order_by or self.masked)
+
     def takes(self, column: Column) -> bool:
         """Tells whether a column is to be copied."""
         chosen = self.columns is None or column.name in self.columns

@@ -1,9 +1,10 @@
 """The one instant of the source that a run copies.
 
-The holder is a session that keeps one REPEATABLE READ transaction open. Before its snapshot is taken it locks
-every table of the run (ACCESS SHARE, as a SELECT does), because a snapshot alone does not keep a table's past:
-TRUNCATE and table rewrites are not MVCC-safe (manual, 13.6), and a table truncated after the snapshot would
-arrive empty. Readers, one a load, join the snapshot; each keeps its transaction only while it reads.
+The holder is a session that keeps one REPEATABLE READ transaction open. Before its snapshot is taken, every table of
+the run is locked (ACCESS SHARE, as a SELECT does), and what the options' SQL reads beside them, because a snapshot
+alone does not keep a table's past: TRUNCATE and table rewrites are not MVCC-safe (manual, 13.6), and a table truncated
+after the snapshot would arrive empty. Readers, one a load, join the snapshot; each keeps its transaction only while it
+reads.
 """
 
 from __future__ import annotations
@@ -16,20 +17,18 @@ from datetime import datetime
 from time import monotonic
 
 import asyncpg
-from psycopg import sql
+from asyncpg.transaction import Transaction
 
-from etl.catalog import Table
+from etl import locks
+from etl.catalog import PageRange, Table
 from etl.errors import EtlError, LoadFailed, SnapshotLost, one_line
+from etl.options import Options
 from etl.postgres import Source, close_source, connect_source
-from etl.query import text
 from etl.selection import Relation
 from etl.url import DatabaseUrl
 
-LOCK_TIMEOUT = "60s"
-"""How long the holder waits for a table that is being altered; longer, and it would hold up others."""
-
-SHARE_SECONDS = 10.0
-"""How long a shard waits for a table that is being altered: careful migrations give way by themselves."""
+TAKE_SECONDS = 60.0
+"""How long a snapshot is tried for while somebody waits to alter what is being locked for it."""
 
 PAUSE = 0.5
 """Seconds between two tries."""
@@ -37,8 +36,6 @@ PAUSE = 0.5
 # No such snapshot: invalid_parameter_value before 17, undefined_object since; and
 # object_not_in_prerequisite_state where its session has just ended.
 _GONE = {"22023", "42704", "55000"}
-
-_LOCKABLE = frozenset("rpv")  # LOCK TABLE takes neither materialized views nor foreign tables
 
 
 @dataclass(slots=True)
@@ -67,26 +64,28 @@ class Snapshot:
             self.holder = None
 
     @asynccontextmanager
-    async def reading(self, reader: Source, relation: Relation | Table) -> AsyncIterator[Source]:
-        """Gives a session that sees ``relation`` as of this snapshot, for as long as the block lasts.
+    async def reading(self, reader: Source, table: Table, within: PageRange | None = None) -> AsyncIterator[Source]:
+        """Gives a session that sees ``table``, or a page range of it, as of this snapshot, as long as the block lasts.
 
-        That is ``reader``, unless someone waits to alter the table: a new reader would queue behind them,
-        and they wait for the holder's lock, so both would wait for ever. Then it is the holder itself.
+        That is ``reader``, unless someone waits to alter the table, or what its SQL reads: a new reader would queue
+        behind them, and they wait for the holder's lock, so both would wait for ever. Then it is the holder itself.
         Raises SnapshotLost when the snapshot is gone.
         """
-        if await self._join(reader, relation):
+        if await self._join(reader, table, within):
             yield reader
             await reader.execute("COMMIT")
         elif self.holder is None:
-            raise LoadFailed(f"{relation}: somebody is altering it in the source; try again when they are done")
+            what = "it, or a table that its options' SQL reads," if table.has_sql else "it"
+            raise LoadFailed(f"{table}: somebody is altering {what} in the source; try again when they are done")
         else:
             async with self._holder_free, self.holder.transaction():
                 yield self.holder
 
-    async def _join(self, reader: Source, relation: Relation | Table) -> bool:
+    async def _join(self, reader: Source, table: Table, within: PageRange | None) -> bool:
         join = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{self.id}'"
+        selects = [table.copied(within)] if table.has_sql else []
         try:
-            await reader.execute(f"{join}; {_lock([relation], nowait=True)}")
+            await reader.execute(f"{join}; {locks.at_once([within.part.relation if within else table], selects)}")
         except asyncpg.LockNotAvailableError:
             await reader.execute("ROLLBACK")
             return False
@@ -98,65 +97,75 @@ class Snapshot:
 
 
 async def take(
-    url: DatabaseUrl, application: str, chosen: Sequence[Relation], session: Source | None = None
+    url: DatabaseUrl,
+    application: str,
+    chosen: Sequence[Relation],
+    options: Options,
+    session: Source | None = None,
 ) -> Snapshot:
-    """Locks the relations chosen, then takes and exports a snapshot of the source.
+    """Locks the relations chosen and what their options' SQL reads, then takes and exports a snapshot of the source.
 
     Takes an idle ``session`` to hold it, which is closed with the snapshot; opens one where there is none. Raises
-    EtlError when a table cannot be locked.
+    EtlError when a table cannot be locked, ConfigurationError for SQL that the source does not plan.
     """
     holder = session if session and not session.is_closed() else await connect_source(url, application)
     try:
-        await holder.transaction(isolation="repeatable_read", readonly=True).start()
-        await _lock_all(holder, chosen)
-        row = await holder.fetchrow("SELECT pg_catalog.pg_export_snapshot() AS id, pg_catalog.clock_timestamp() AS at")
-        assert row is not None
+        if any(options.of(relation).has_sql for relation in chosen):
+            row = await _taken_beside(url, application, holder, chosen, options)
+        else:
+            await _transaction(holder).start()
+            await locks.wait(holder, chosen, options)
+            row = await _export(holder)
         return Snapshot(row["id"], row["at"], holder, len(chosen))
     except BaseException:
         await close_source(holder)
         raise
 
 
-@asynccontextmanager
-async def sharing(source: Source, chosen: Sequence[Relation]) -> AsyncIterator[None]:
-    """Keeps a lock on the relations chosen, beside that of a holder in another process, for as long as the block lasts.
+async def _taken_beside(
+    url: DatabaseUrl, application: str, holder: Source, chosen: Sequence[Relation], options: Options
+) -> asyncpg.Record:
+    """Has another session keep all the locks until the holder has its snapshot, and the same locks.
 
-    Raises LoadFailed when somebody waits to alter one of them: they wait for the holder, and who queued behind them
-    would wait until the holder has lost its patience.
+    The holder cannot take those of the options' SQL first, because planning it fixes the snapshot. Where somebody waits
+    to alter one of the tables just then, both sessions let go, so that they can, and try again.
     """
-    transaction = source.transaction()
-    deadline = monotonic() + SHARE_SECONDS
-    while True:
-        await transaction.start()
-        try:
-            await source.execute(_lock(chosen, nowait=True) or "SELECT")
-            break
-        except asyncpg.LockNotAvailableError as error:
-            await transaction.rollback()
-            if monotonic() > deadline:
-                what = "somebody is altering it in the source; try again when they are done"
-                raise LoadFailed(f"{one_line(error)}: {what}") from error
-        transaction = source.transaction()
-        await asyncio.sleep(PAUSE)
+    deadline = monotonic() + TAKE_SECONDS
+    other = await connect_source(url, application)
     try:
-        yield
+        while True:
+            try:
+                async with other.transaction():  # its commit fails where the session was lost, and the locks with it
+                    tables = await locks.wait(other, chosen, options)
+                    return await _taken(holder, chosen, tables)
+            except asyncpg.LockNotAvailableError as error:
+                if monotonic() > deadline:
+                    raise EtlError(
+                        f"tables of the source were being altered for over {TAKE_SECONDS:g} s: {one_line(error)}"
+                    ) from error
+            await asyncio.sleep(PAUSE)
     finally:
-        await transaction.rollback()  # it has only read
+        await close_source(other)
 
 
-async def _lock_all(holder: Source, chosen: Sequence[Relation]) -> None:
-    if statement := _lock(chosen):
-        try:
-            await holder.execute(
-                f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; {statement}; SET LOCAL lock_timeout = '0'"
-            )
-        except asyncpg.LockNotAvailableError as error:
-            raise EtlError(f"a table was locked in the source for over {LOCK_TIMEOUT}: {one_line(error)}") from error
+async def _taken(holder: Source, chosen: Sequence[Relation], tables: Sequence[Table]) -> asyncpg.Record:
+    transaction = _transaction(holder)
+    await transaction.start()
+    try:
+        await holder.execute(locks.at_once(chosen))
+        row = await _export(holder)
+        await holder.execute(locks.at_once([], [table.copied() for table in tables]))
+        return row
+    except asyncpg.LockNotAvailableError:
+        await transaction.rollback()
+        raise
 
 
-def _lock(chosen: Sequence[Relation | Table], *, nowait: bool = False) -> str:
-    names = [sql.Identifier(relation.schema, relation.name) for relation in chosen if relation.kind in _LOCKABLE]
-    if not names:
-        return ""
-    suffix = sql.SQL(" NOWAIT" if nowait else "")
-    return text(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE{}").format(sql.SQL(", ").join(names), suffix))
+def _transaction(holder: Source) -> Transaction:
+    return holder.transaction(isolation="repeatable_read", readonly=True)
+
+
+async def _export(holder: Source) -> asyncpg.Record:
+    row = await holder.fetchrow("SELECT pg_catalog.pg_export_snapshot() AS id, pg_catalog.clock_timestamp() AS at")
+    assert row is not None
+    return row

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 import structlog
 
-from etl import catalog, disclosure, guard, live, proof, ranges, snapshot, trust, types
+from etl import catalog, disclosure, guard, live, locks, ranges, trust, types
 from etl.catalog import Table
 from etl.errors import EtlError
 from etl.postgres import Target, close_source, connect_source
@@ -29,10 +29,11 @@ async def survey(settings: Settings, control: Target, held: Snapshot, wanted: Se
     options = settings.options
     source = held.holder or await connect_source(settings.source, guard.application(settings.run_id))
     try:
-        async with nullcontext() if held.holder else snapshot.sharing(source, wanted):
+        async with nullcontext() if held.holder else locks.sharing(source, wanted):
             tables = options.apply(await catalog.tables(source, wanted))
             tables = await disclosure.refuse(control, tables, options)
-            await proof.prove(source, tables)
+            if not held.holder:  # it has locked and planned all this itself
+                await locks.share_read(source, tables, held.id)
             await trust.refuse_named(source, control, tables)
             await types.ensure(source, control, tables)
             if settings.publish != "table":  # its publishes would wait for the loads that go on, see horizon

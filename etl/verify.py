@@ -42,7 +42,7 @@ async def verify(settings: Settings) -> list[Comparison]:
         chosen = await choice.choose(source, settings.options, settings.selection)
     finally:
         await close_source(source)
-    held = await snapshot.take(settings.source, application, chosen)
+    held = await snapshot.take(settings.source, application, chosen, settings.options)
     try:
         assert held.holder is not None
         queue = deque(settings.options.apply(await catalog.tables(held.holder, chosen)))
