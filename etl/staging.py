@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import psycopg
 import structlog
 from psycopg import AsyncCursor, sql
+from psycopg.pq import TransactionStatus
 
 from etl import postgres
 from etl.catalog import Column, Table
@@ -243,7 +245,7 @@ async def drop_staged(target: Target, staged: Iterable[Relation]) -> list[str]:
     for start in range(0, len(names), DROPPED_AT_ONCE):
         some = names[start : start + DROPPED_AT_ONCE]
         try:
-            async with target.transaction():
+            async with _undone(target):
                 await target.execute(_dropping(some))
         except psycopg.errors.DependentObjectsStillExist:
             await drop_views(target, some)
@@ -253,7 +255,7 @@ async def drop_staged(target: Target, staged: Iterable[Relation]) -> list[str]:
 
 async def _drop_alone(target: Target, staged: Relation) -> str | None:
     try:
-        async with target.transaction():
+        async with _undone(target):
             await target.execute(_dropping([staged]))
         return None
     except psycopg.errors.DependentObjectsStillExist as error:
@@ -261,6 +263,11 @@ async def _drop_alone(target: Target, staged: Relation) -> str | None:
         reason = f"{staged} cannot be dropped: {' and '.join((error.diag.message_detail or '').splitlines())}"
         log.warning("table.kept", table=str(staged), error=reason)
         return f"{reason}; drop that, or change it to the live table"
+
+
+def _undone(target: Target) -> AbstractAsyncContextManager[object]:
+    """Gives what undoes one statement that fails, and nothing else: a savepoint, where a transaction is open."""
+    return nullcontext() if target.info.transaction_status == TransactionStatus.IDLE else target.transaction()
 
 
 def _dropping(tables: Iterable[Relation]) -> sql.Composed:

@@ -80,10 +80,8 @@ async def prepare(target: Target, tables: Sequence[Relation], staged: Staged) ->
         raise LiveChanged(CHANGES) from error
     if await live.inventory(target, found, tables) != staged.inventory:
         raise LiveChanged(CHANGES)
-    schemas = {table.schema for table in tables}
-    await create_schemas(target, schemas)
-    await staging.create_schemas(target, schemas)
     first = _first(tables, old)
+    await create_schemas(target, {table.schema for table in first})
     moves = [statement for one in found for statement in _aside(one)]
     for one in moving:
         moves += _move(one, new[_staging_name(one)], is_first=one in first)
