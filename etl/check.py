@@ -76,6 +76,8 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
     await proof.prove(source, tables)
     await trust.refuse_named(source, target, tables)
     findings += await _target(target, tables)
+    await staging.refuse_foreign(target, {table.live.schema for table in tables})
+    await guard.refuse_planted(target, [table.live for table in tables], has_ledger=has_ledger)
     objects = await live.objects(target, [table.live for table in tables])
     in_place = [table for table in tables if settings.options.of(table).publish == "in-place"]
     obstacles = await carry.obstacles(target, tables, objects, in_place)
@@ -106,7 +108,16 @@ async def _target(target: Target, tables: Sequence[Table]) -> list[Finding]:
     wanted = {"schemas": schemas * 2, "staging": own}
     cursor = await target.execute(target_query("target_privileges"), wanted)
     rows = await cursor.fetchall()
-    return [Finding("target", text, obstacle=True) for text in dict.fromkeys(_lacking(rows))]
+    lacking = [Finding("target", text, obstacle=True) for text in dict.fromkeys(_lacking(rows))]
+    cursor = await target.execute("SELECT pubname FROM pg_catalog.pg_publication WHERE puballtables ORDER BY 1")
+    return lacking + [
+        Finding(
+            "target",
+            f"publication {row['pubname']} is FOR ALL TABLES: its subscribers are sent the schemas etl and etl_staging_…,"
+            " too, and no rows of a swap; publish the tables by name, and in place",
+        )
+        for row in await cursor.fetchall()
+    ]
 
 
 def _lacking(rows: Iterable[dict[str, Any]]) -> Iterable[str]:
@@ -135,7 +146,7 @@ def _table(table: Table, readable: dict[str, Any], objects: Sequence[live.Object
     problems = [*_unreadable(readable), *_unclassified(table), *obstacles]
     if problems:
         return Finding(str(table), "; ".join(problems), obstacle=True)
-    views = [str(one) for one in carry.with_views(current, objects) if not one.is_live]
+    views = [_view(one) for one in carry.with_views(current, objects) if not one.is_live]
     parts = [
         f"{'replaces the live table' if current else 'is loaded for the first time'}{_renamed(table)}",
         f"about {table.rows:,} rows, {table.bytes / 1e6:,.1f} MB, {len(table.columns)} columns",
@@ -144,6 +155,11 @@ def _table(table: Table, readable: dict[str, Any], objects: Sequence[live.Object
     ]
     parts += [f"masks {', '.join(table.masked)}"] if table.masked else []
     return Finding(str(table), "; ".join(parts + ([f"puts back {', '.join(views)}"] if views else [])))
+
+
+def _view(view: live.Object) -> str:
+    """Names a view, and why a materialized one is filled while its readers wait."""
+    return f"{view} (filled within the publish, for {', '.join(view.unproven)})" if view.unproven else str(view)
 
 
 def _renamed(table: Table) -> str:

@@ -117,14 +117,15 @@ async def refuse_too_many_locks(target: Target, tables: int) -> None:
         )
 
 
-async def refuse_planted(target: Target, tables: Sequence[Relation]) -> None:
+async def refuse_planted(target: Target, tables: Sequence[Relation], *, has_ledger: bool = True) -> None:
     """Raises ConfigurationError naming live tables that somebody else has made where a publish is to put its own.
 
-    Their constraints, indexes and triggers would come along, and run their owner's code as this session's role. Needs
-    the ledger, which knows the tables that were published.
+    Their constraints, indexes and triggers would come along, and run their owner's code as this session's role. The
+    ledger knows the tables that were published; where there is none, none was.
     """
-    cursor = await target.execute(target_query("planted"), _names(tables))
-    found = {f"table {label(row['schema'], row['name'])}": row["owner"] for row in await cursor.fetchall()}
+    cursor = await target.execute(target_query("planted" if has_ledger else "owners"), _names(tables))
+    rows = [row for row in await cursor.fetchall() if not row["is_superuser"]]
+    found = {f"table {label(row['schema'], row['name'])}": row["owner"] for row in rows}
     refuse_foreign(found, target.info.user)
 
 

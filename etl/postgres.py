@@ -197,10 +197,8 @@ async def create_schemas(target: Target, names: Iterable[str], *, own: bool = Fa
     wanted = sorted(set(names))
     if not wanted:
         return
-    owners = await _owners(target, wanted)
-    foreign = {f"schema {name}": owner for name, (owner, is_trusted) in owners.items() if own and not is_trusted}
-    refuse_foreign(foreign, target.info.user)
-    if missing := set(wanted) - owners.keys():
+    there = await refuse_foreign_schemas(target, wanted) if own else await _owners(target, wanted)
+    if missing := set(wanted) - there.keys():
         create = [sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(name)) for name in sorted(missing)]
         async with target.transaction():
             await target.execute(SCHEMA_LOCK)
@@ -210,6 +208,14 @@ async def create_schemas(target: Target, names: Iterable[str], *, own: bool = Fa
 
 SCHEMA_LOCK = b"SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('nightly-etl schemas', 0))"
 """Taken by whoever makes this tool's schemas and ledger, so that first runs may begin together."""
+
+
+async def refuse_foreign_schemas(target: Target, names: Sequence[str]) -> Mapping[str, object]:
+    """Raises ConfigurationError where a schema of this tool's own is somebody else's; gives those that are there."""
+    owners = await _owners(target, names)
+    foreign = {f"schema {name}": owner for name, (owner, is_trusted) in owners.items() if not is_trusted}
+    refuse_foreign(foreign, target.info.user)
+    return owners
 
 
 async def _owners(target: Target, names: Sequence[str]) -> dict[str, tuple[str, bool]]:

@@ -1,6 +1,6 @@
 -- Live tables that no publish has made or taken over, and that belong neither to this session's role nor to a superuser.
 -- Target side; needs the ledger. Try it: psql -v schemas='{public}' -v names='{orders}' -f planted.sql
-SELECT c.oid, r.rolname::text AS owner, n.nspname::text AS schema, c.relname::text AS name
+SELECT n.nspname::text AS schema, c.relname::text AS name, r.rolname::text AS owner, r.rolsuper AS is_superuser
   FROM unnest(:'schemas'::text[], :'names'::text[]) AS w (schema, name)
   JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema
   JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = w.name
@@ -10,4 +10,4 @@ SELECT c.oid, r.rolname::text AS owner, n.nspname::text AS schema, c.relname::te
    AND NOT EXISTS (SELECT FROM etl.loads l
                     WHERE l.status = 'published' AND l.schema_name = w.schema AND l.relation_name = w.name
                       AND coalesce(l.live_oid, l.staging_oid) = c.oid)
- ORDER BY 3, 4;
+ ORDER BY 1, 2;
