@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from etl import carry, catalog, guard, live, proof, staging
+from etl import carry, catalog, encoding, guard, live, proof, staging
 from etl.catalog import Table
 from etl.errors import EtlError
 from etl.pair import LOCK_TIMEOUT
@@ -58,10 +58,11 @@ async def _connected(connecting: Awaitable[_C], side: str, findings: list[Findin
 
 async def _both(settings: Settings, source: Source, target: Target) -> list[Finding]:
     await guard.refuse_same_database(source, target, settings.source, settings.target)
-    version = await source.fetchval("SHOW server_version")
+    versions = await source.fetchval("SHOW server_version"), target.info.parameter_status("server_version")
+    encodings = encoding.of_source(source), encoding.of_target(target)
     findings = [
-        Finding("source", f"{settings.source}, PostgreSQL {version}"),
-        Finding("target", f"{settings.target}, PostgreSQL {target.info.parameter_status('server_version')}"),
+        Finding("source", f"{settings.source}, PostgreSQL {versions[0]}{_encoded(encodings[0])}"),
+        Finding("target", f"{settings.target}, PostgreSQL {versions[1]}{_encoded(encodings[1])}"),
     ]
     chosen = settings.selection.resolve(await catalog.relations(source))
     readable = {
@@ -75,7 +76,12 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
     objects = await live.objects(target, [table.live for table in tables])
     in_place = [table for table in tables if settings.options.of(table).publish == "in-place"]
     obstacles = await carry.obstacles(target, tables, objects, in_place)
-    return findings + [_table(table, readable[table.oid], objects, obstacles[table]) for table in tables]
+    is_kept = encoding.kept(source, target) is not None
+    return findings + [_table(table, readable[table.oid], objects, obstacles[table], is_kept) for table in tables]
+
+
+def _encoded(name: str | None) -> str:
+    return f", encoding {name}" if name not in {None, encoding.UTF8} else ""
 
 
 async def _target(target: Target, tables: Sequence[Table]) -> list[Finding]:
@@ -108,7 +114,9 @@ def _lacking(rows: Iterable[dict[str, Any]]) -> Iterable[str]:
             yield f"does not let the role create tables in {row['staging']}; GRANT CREATE ON SCHEMA to it"
 
 
-def _table(table: Table, readable: dict[str, Any], objects: Sequence[live.Object], obstacles: Sequence[str]) -> Finding:
+def _table(
+    table: Table, readable: dict[str, Any], objects: Sequence[live.Object], obstacles: Sequence[str], is_kept: bool
+) -> Finding:
     current = next((one for one in objects if one.is_live and one.relation == table.live), None)
     problems = [*_unreadable(readable), *_unclassified(table), *obstacles]
     if problems:
@@ -118,7 +126,7 @@ def _table(table: Table, readable: dict[str, Any], objects: Sequence[live.Object
         f"{'replaces the live table' if current else 'is loaded for the first time'}{_renamed(table)}",
         f"about {table.rows:,} rows, {table.bytes / 1e6:,.1f} MB, {len(table.columns)} columns",
         f"{len(table.indexes) + len(table.constraints)} indexes and constraints",
-        f"{'binary' if table.is_binary else 'text'} COPY",
+        f"{'binary' if table.is_binary and not is_kept else 'text'} COPY",
     ]
     masked = [column.name for column in table.columns if column.expression]
     parts += [f"masks {', '.join(masked)}"] if masked else []

@@ -45,7 +45,7 @@ WITH RECURSIVE chosen AS (
       JOIN pg_catalog.pg_class l ON l.oid = t.leaf
      GROUP BY t.root
 ), nullable AS (
-    -- children may allow what their parent does not, and 18's NOT NULL … NOT VALID promises nothing
+    -- children may allow what their parent does not, and 18's NOT NULL ... NOT VALID promises nothing
     SELECT t.root, array_agg(a.attname) AS columns
       FROM tree t
       JOIN pg_catalog.pg_attribute a ON a.attrelid = t.leaf AND a.attnum > 0 AND NOT a.attisdropped
@@ -125,7 +125,7 @@ SELECT c.oid,
        (SELECT coalesce(json_agg(json_build_object(
                  'name', k.conname,
                  'definition', pg_catalog.pg_get_constraintdef(k.oid),
-                 -- its index by itself, where ADD CONSTRAINT … USING INDEX can take it: not those WITHOUT OVERLAPS
+                 -- its index by itself, where ADD CONSTRAINT ... USING INDEX can take it: not those WITHOUT OVERLAPS
                  'index', CASE WHEN k.contype IN ('p', 'u') AND to_jsonb(k) ->> 'conperiod' IS DISTINCT FROM 'true' THEN
                      (SELECT substr(
                                  pg_catalog.pg_get_indexdef(ic.oid),
