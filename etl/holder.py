@@ -86,10 +86,13 @@ class _Holding:
         if await self._is_staged(live):
             log.info("snapshot.not_needed", tables=len(live))
             return
-        held = await snapshot.take(self.settings.source, guard.application(self.settings.run_id), list(live.values()))
+        chosen = list(live.values())
+        held = await snapshot.take(self.settings.source, guard.application(self.settings.run_id), chosen)
         self.began = perf_counter()
         reason = "failed"
         try:
+            assert held.holder is not None
+            self.settings.options.apply(await catalog.tables(held.holder, chosen))  # no shard begins what cannot be
             async with self.control.transaction():
                 await ledger.must_run(self.control, self.settings.run_id)
                 await ledger.plan(self.control, self.settings.run_id, live, anew=False)
