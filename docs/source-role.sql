@@ -1,6 +1,6 @@
 -- The least that the source's role needs, on PostgreSQL 13 to 18. It can read, and nothing else.
 --   psql -v role=etl_reader -v schema=public -f docs/source-role.sql SHOP       (once for each schema)
--- Make the role first: CREATE ROLE etl_reader LOGIN PASSWORD '…';
+-- Make the role first: CREATE ROLE etl_reader LOGIN PASSWORD '...';
 GRANT USAGE ON SCHEMA :"schema" TO :"role";
 GRANT SELECT ON ALL TABLES IN SCHEMA :"schema" TO :"role";
 -- What is made later; of the role that makes it, so run this as that role, or add FOR ROLE.

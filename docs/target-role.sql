@@ -1,7 +1,7 @@
 -- The least that the target's role needs, on PostgreSQL 13 to 18.
 --   psql -v role=etl_loader -v schema=public -v database=reporting -f docs/target-role.sql reporting  (for each schema)
--- Make the role first: CREATE ROLE etl_loader LOGIN PASSWORD '…';
--- CREATE on the database: for the schemas etl, etl_staging_… and etl_stagingold_…. It may be revoked after a first run
+-- Make the role first: CREATE ROLE etl_loader LOGIN PASSWORD '...';
+-- CREATE on the database: for the schemas etl, etl_staging_... and etl_stagingold_.... It may be revoked after a first run
 -- of all schemas; then a table of a new schema needs it again.
 GRANT CONNECT, CREATE ON DATABASE :"database" TO :"role";
 -- CREATE on each live schema: the publish moves tables into it.

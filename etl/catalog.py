@@ -19,8 +19,9 @@ from etl.selection import Relation, label
 class Column:
     """A column: its DDL's parts, whether its binary form may travel, and what it is cast to for the checksum.
 
-    ``tables.sql`` says when and why. ``user_type`` is its type's schema and name where that is not PostgreSQL's own;
-    ``expression`` is what the source computes in the column's place, or None for the column itself.
+    ``tables.sql`` says when and why; ``names_objects`` says that its values hold oids of the source's own objects.
+    ``user_type`` is its type's schema and name where that is not PostgreSQL's own; ``expression`` is what the source
+    computes in the column's place, or None for the column itself.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Column:
     compression: str | None = None
     statistics: int | None = None
     binary: bool = True
+    names_objects: bool = False
     hashed_as: str | None = None
     expression: sql.Composable | None = field(default=None, hash=False)  # SQL composed with psycopg has no hash
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import Any, TypeVar
 
-from etl import book, carry, catalog, choice, disclosure, guard, live, proof, staging, trust
+from etl import book, carry, catalog, choice, disclosure, encoding, guard, live, proof, staging, trust
 from etl.catalog import Table
 from etl.errors import EtlError
 from etl.pair import LOCK_TIMEOUT
@@ -60,10 +60,11 @@ async def _connected(connecting: Awaitable[_C], side: str, findings: list[Findin
 
 async def _both(settings: Settings, source: Source, target: Target) -> list[Finding]:
     await guard.refuse_same_database(source, target, settings.source, settings.target)
-    version = await source.fetchval("SHOW server_version")
+    versions = await source.fetchval("SHOW server_version"), target.info.parameter_status("server_version")
+    encodings = encoding.of_source(source), encoding.of_target(target)
     findings = [
-        Finding("source", f"{settings.source}, PostgreSQL {version}"),
-        Finding("target", f"{settings.target}, PostgreSQL {target.info.parameter_status('server_version')}"),
+        Finding("source", f"{settings.source}, PostgreSQL {versions[0]}{_encoded(encodings[0])}"),
+        Finding("target", f"{settings.target}, PostgreSQL {versions[1]}{_encoded(encodings[1])}"),
     ]
     chosen = await choice.choose(source, settings.options, settings.selection)
     readable = {
@@ -81,7 +82,8 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
     objects = await live.objects(target, [table.live for table in tables])
     in_place = [table for table in tables if settings.options.of(table).publish == "in-place"]
     obstacles = await carry.obstacles(target, tables, objects, in_place)
-    findings += [_table(table, readable[table.oid], objects, obstacles[table]) for table in tables]
+    is_kept = encoding.kept(source, target) is not None
+    findings += [_table(table, readable[table.oid], objects, obstacles[table], is_kept) for table in tables]
     if has_ledger and settings.shard is None and settings.snapshot == "own":  # a shard's TABLES are some of the run's
         findings += await _left_behind(target, {table.live for table in tables})
     return findings
@@ -102,6 +104,10 @@ async def _left_behind(target: Target, live_tables: Collection[Relation]) -> lis
     ]
 
 
+def _encoded(name: str | None) -> str:
+    return f", encoding {name}" if name not in {None, encoding.UTF8} else ""
+
+
 async def _target(target: Target, tables: Sequence[Table]) -> list[Finding]:
     schemas = sorted({table.live.schema for table in tables})
     own = [name(schema) for name in (staging.schema_of, staging.aside_of) for schema in schemas]
@@ -113,7 +119,7 @@ async def _target(target: Target, tables: Sequence[Table]) -> list[Finding]:
     return lacking + [
         Finding(
             "target",
-            f"publication {row['pubname']} is FOR ALL TABLES: its subscribers are sent the schemas etl and etl_staging_…,"
+            f"publication {row['pubname']} is FOR ALL TABLES: its subscribers get the schemas etl and etl_staging_…,"
             " too, and no rows of a swap; publish the tables by name, and in place",
         )
         for row in await cursor.fetchall()
@@ -141,7 +147,9 @@ def _lacking(rows: Iterable[dict[str, Any]]) -> Iterable[str]:
             yield f"does not let the role create tables in {row['staging']}; GRANT CREATE ON SCHEMA to it"
 
 
-def _table(table: Table, readable: dict[str, Any], objects: Sequence[live.Object], obstacles: Sequence[str]) -> Finding:
+def _table(
+    table: Table, readable: dict[str, Any], objects: Sequence[live.Object], obstacles: Sequence[str], is_kept: bool
+) -> Finding:
     current = next((one for one in objects if one.is_live and one.relation == table.live), None)
     problems = [*_unreadable(readable), *_unclassified(table), *obstacles]
     if problems:
@@ -151,7 +159,7 @@ def _table(table: Table, readable: dict[str, Any], objects: Sequence[live.Object
         f"{'replaces the live table' if current else 'is loaded for the first time'}{_renamed(table)}",
         f"about {table.rows:,} rows, {table.bytes / 1e6:,.1f} MB, {len(table.columns)} columns",
         f"{len(table.indexes) + len(table.constraints)} indexes and constraints",
-        f"{'binary' if table.is_binary else 'text'} COPY",
+        f"{'binary' if table.is_binary and not is_kept else 'text'} COPY",
     ]
     parts += [f"masks {', '.join(table.masked)}"] if table.masked else []
     return Finding(str(table), "; ".join(parts + ([f"puts back {', '.join(views)}"] if views else [])))

@@ -5,6 +5,9 @@ is not '', 1.0 is not 1.00, -0 is not 0, and no text setting matters. Fields of 
 in as text, because record_send() gives the type's oid too, which is each server's own; those of domains go in as
 what the domain rests on. The bytes are hashed to 64 bits with hash_array_extended(), the one SQL function of 13 to
 18 that leads to the hash of a bytea. The hashes are summed, which no order changes and a doubled row does.
+
+Where rows pass without a conversion (``encoding.py``), a row's text is hashed instead, in the database's own bytes:
+record_send() would convert them.
 """
 
 from __future__ import annotations
@@ -31,26 +34,33 @@ class Checksum:
         return Checksum(self.rows + other.rows, (self.sum + other.sum) % 2**128)
 
 
-async def of_source(source: Source, table: Table, within: PageRange | None = None) -> Checksum:
-    """Computes the checksum of a table, or of one page range, in the source, in the caller's snapshot."""
-    expressions = _expressions((column.value, column) for column in table.columns)
+async def of_source(source: Source, table: Table, kept: str | None, within: PageRange | None = None) -> Checksum:
+    """Computes the checksum of a table, or of one page range, in the source, in the caller's snapshot.
+
+    Takes the encoding in which rows pass without a conversion, or None, on either side the same.
+    """
+    expressions = _expressions(((column.value, column) for column in table.columns), kept)
     row = await source.fetchrow(text(table.select(expressions, within)))
     assert row is not None
     return Checksum(row["rows"], int(row["sum"]) % 2**128)
 
 
-async def of_target(target: Target, table: Table, name: sql.Identifier) -> Checksum:
+async def of_target(target: Target, table: Table, name: sql.Identifier, kept: str | None) -> Checksum:
     """Computes the checksum of a table of the target, staging or live, as if it were ``table``."""
-    expressions = _expressions((sql.Identifier(column.name), column) for column in table.columns)
+    expressions = _expressions(((sql.Identifier(column.name), column) for column in table.columns), kept)
     cursor = await target.execute(sql.SQL("SELECT {} FROM {}").format(expressions, name))
     row = await cursor.fetchone()
     assert row is not None
     return Checksum(row["rows"], int(row["sum"]) % 2**128)
 
 
-def _expressions(fields: Iterable[tuple[sql.Composable, Column]]) -> sql.Composed:
-    row = sql.SQL(", ").join(_comparable(value, column) for value, column in fields)
-    hashed = sql.SQL("pg_catalog.hash_array_extended(ARRAY[pg_catalog.record_send(ROW({}))], 0)").format(row)
+_OF_BYTES = "pg_catalog.hash_array_extended(ARRAY[pg_catalog.record_send(ROW({}))], 0)"
+_OF_TEXT = 'pg_catalog.hashtextextended(ROW({})::pg_catalog.text COLLATE pg_catalog."C", 0)'
+
+
+def _expressions(fields: Iterable[tuple[sql.Composable, Column]], kept: str | None) -> sql.Composed:
+    row = sql.SQL(", ").join(value if kept else _comparable(value, column) for value, column in fields)
+    hashed = sql.SQL(_OF_TEXT if kept else _OF_BYTES).format(row)
     return sql.SQL("count(*) AS rows, coalesce(sum({}), 0)::text AS sum").format(hashed)
 
 

@@ -131,8 +131,10 @@ class LiveChanged(PublishFailed):
 _DETAIL_IS_SAFE = {"2BP01"}  # dependent_objects_still_exist
 
 # Data exceptions (class 22) quote the value in the message itself ('invalid input value for enum mood: "sad"'),
-# but for this one, which quotes settings and snapshots.
-_NAMES_NO_VALUE = {"22023"}  # invalid_parameter_value
+# but for the first of these, which quotes settings and snapshots, and the others, which quote encodings.
+_NAMES_NO_VALUE = {"22023", "22021", "22P05"}
+# invalid_parameter_value, character_not_in_repertoire, untranslatable_character; the latter spell out a value's bytes.
+_BYTES = re.compile(r"0x[0-9a-f]{2}(?: 0x[0-9a-f]{2})*")
 
 
 def one_line(error: BaseException) -> str:
@@ -152,6 +154,8 @@ def one_line(error: BaseException) -> str:
     state = sqlstate(error) or ""
     if state.startswith("22") and state not in _NAMES_NO_VALUE:
         parts = [re.sub(r'".*"', '"…"', part, flags=re.DOTALL) for part in parts if part]
+    elif state.startswith("22"):
+        parts = [_BYTES.sub("…", part) for part in parts if part]
     if state in _DETAIL_IS_SAFE:
         parts.insert(1, detail)
     return " ".join(" ".join(part.split()) for part in parts if part)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from etl import checksum, staging, stream, trust
+from etl import checksum, encoding, staging, stream, trust
 from etl.catalog import PageRange, Table
 from etl.checksum import Checksum
 from etl.errors import ChecksumDiffers, RowsDiffer
@@ -52,7 +52,8 @@ async def whole(snapshot: Snapshot, table: Table, pair: Pair, verify: str, advan
             streamed = await stream.copy(source, writer, table, staging.name_of(table), advance)
             _compare_rows(str(table), streamed, verify)
             if verify == "checksum":
-                await _compare(writer, table, await checksum.of_source(source, table))
+                kept = encoding.kept(source, writer)
+                await _compare(writer, table, await checksum.of_source(source, table, kept), kept)
         await writer.execute(COMMIT)
     return Filled(oid, streamed.rows_in, streamed.bytes, perf_counter() - began)
 
@@ -88,8 +89,8 @@ class RangeFill:
                 self.advance(-self.sent)
                 self.sent = 0
                 arrived = await self._stream(source, writer)
-            hashes = self.verify == "checksum"
-            hashed = await checksum.of_source(source, self.table, self.range) if hashes else None
+            hashes, kept = self.verify == "checksum", encoding.kept(source, writer)
+            hashed = await checksum.of_source(source, self.table, kept, self.range) if hashes else None
         return Filled(self.oid, arrived, self.sent, perf_counter() - began, self.xid, hashed)
 
     async def _stream(self, source: Source, writer: Target) -> int:
@@ -126,10 +127,11 @@ def _compare_rows(what: str, streamed: Streamed, verify: str) -> None:
 async def compare_staged(table: Table, pair: Pair, filled: Filled) -> None:
     """Raises ChecksumDiffers when the rows of all ranges together are not those that the source has hashed."""
     assert filled.source is not None, "the source has hashed nothing"
-    await _compare(await pair.writer(), table, filled.source)
+    reader, writer = await pair.both()
+    await _compare(writer, table, filled.source, encoding.kept(reader, writer))
 
 
-async def _compare(target: Target, table: Table, there: Checksum) -> None:
-    here = await checksum.of_target(target, table, staging.name_of(table))
+async def _compare(target: Target, table: Table, there: Checksum, kept: str | None) -> None:
+    here = await checksum.of_target(target, table, staging.name_of(table), kept)
     if there != here:
         raise ChecksumDiffers(f"{table}: the staged rows' checksum {here.sum:x} is not the source's {there.sum:x}")

@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 import structlog
 
-from etl import book, choice, control, disclosure, guard, ledger, snapshot
+from etl import book, catalog, choice, control, disclosure, guard, ledger, snapshot
 from etl.errors import EXPECTED, RunEnded, SnapshotLost, one_line
 from etl.postgres import Target, close_source, connect_source
 from etl.query import source_query
@@ -90,10 +90,13 @@ class _Holding:
             log.info("snapshot.not_needed", tables=len(live))
             return
         settings, application = self.settings, guard.application(self.settings.run_id)
-        held = await snapshot.take(settings.source, application, list(live.values()), settings.options)
+        chosen = list(live.values())
+        held = await snapshot.take(settings.source, application, chosen, settings.options)
         self.began = perf_counter()
         reason = "failed"
         try:
+            assert held.holder is not None
+            self.settings.options.apply(await catalog.tables(held.holder, chosen))  # no shard begins what cannot be
             async with self.control.transaction():
                 await ledger.must_run(self.control, self.settings.run_id)
                 await ledger.plan(self.control, self.settings.run_id, live, anew=False)

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from psycopg import AsyncClientCursor, AsyncCursor, sql
 from sqlalchemy.dialects.postgresql import insert
 
+from etl import encoding
 from etl.book import compiled, execute, fetch, loads, runs
 from etl.errors import RunEnded
 from etl.postgres import Target
@@ -120,7 +121,7 @@ async def took_snapshot(target: Target, run_id: str, snapshot_id: str, at: datet
 
 async def record(target: Target, run_id: str, load: Load) -> None:
     """Writes what became of a load; a new try takes the place of the old one."""
-    await target.execute(_record(), _values(run_id, load))
+    await target.execute(_record(), _values(target, run_id, load))
 
 
 def ask_state(target: Target, run_id: str) -> sql.Composable:
@@ -136,15 +137,16 @@ async def stage(target: Target, run_id: str, load: Load, asked: AsyncCursor[dict
     """
     _must_run(run_id, load.snapshot_id, await asked.fetchall())
     # whose values are bound here: with parameters the server takes one statement at a time
-    await AsyncClientCursor(target).execute(_record() + b"; COMMIT", _values(run_id, load))
+    await AsyncClientCursor(target).execute(_record() + b"; COMMIT", _values(target, run_id, load))
 
 
-def _values(run_id: str, load: Load) -> dict[str, Any]:
+def _values(target: Target, run_id: str, load: Load) -> dict[str, Any]:
     return asdict(load) | {
         "carried": list(load.carried),
         "masked": list(load.masked),
         "run_id": run_id,
         "published_at": None,
+        "error": load.error and encoding.spelt(target, load.error),
     }
 
 
@@ -230,7 +232,7 @@ async def supersede(target: Target, run_id: str, live: Iterable[Relation]) -> No
 
 async def _fail(target: Target, whose: sa.ColumnElement[bool], live: Iterable[Relation], error: str) -> None:
     failing = sa.update(loads).where(whose, loads.c.status.in_(UNPUBLISHED), _arrive_as(live))
-    await execute(target, failing.values(status="failed", error=error))
+    await execute(target, failing.values(status="failed", error=encoding.spelt(target, error)))
 
 
 async def close_run(target: Target, run_id: str, status: str, error: str | None = None) -> None:
@@ -247,6 +249,7 @@ async def close_run(target: Target, run_id: str, status: str, error: str | None 
     }
     open_ones = (UNDER_WAY, "interrupted") if status == "failed" else (UNDER_WAY,)
     statement = sa.update(runs).where(runs.c.run_id == run_id, runs.c.status.in_(open_ones))
+    error = error and encoding.spelt(target, error)
     await execute(target, statement.values(status=status, finished_at=_now(), error=error, **sums))
 
 

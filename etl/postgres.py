@@ -128,7 +128,8 @@ async def connect_target(url: DatabaseUrl, application: str, memory: int | None 
 
     Raises ConfigurationError for a wrong password, role or database, ConnectionFailed otherwise.
     """
-    arguments = url.libpq() | {"application_name": application[:63]}
+    # the encoding from the first answer on: psycopg gives bytes for text where the server says SQL_ASCII
+    arguments = url.libpq() | {"application_name": application[:63], "client_encoding": "UTF8"}
     connection = None
     try:
         connection = await open_target(arguments)

@@ -18,7 +18,7 @@ _VARIABLE = re.compile(r":'(\w+)'")
 
 @cache
 def _file(name: str) -> str:
-    return files("etl").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+    return files("etl").joinpath("sql", f"{name}.sql").read_text(encoding="ascii")
 
 
 def _variables(text: str) -> list[str]:

@@ -133,7 +133,8 @@ class TableOptions(BaseModel):
 def faults(table: Table, options: TableOptions) -> Iterator[str]:
     """Names every column that the options name and the table does not have, or that a mask does not go with.
 
-    And says where they leave it none: a table without columns is nothing that anybody asks for.
+    And those that cannot be copied, unless the options leave them out or mask them. And says where they leave it none:
+    a table without columns is nothing that anybody asks for.
     """
     columns = {column.name: column for column in table.columns}
     for key in ("columns", "exclude", "mask", "unmask"):
@@ -143,12 +144,24 @@ def faults(table: Table, options: TableOptions) -> Iterator[str]:
     for name, mask in options.masked.items():
         if name in columns and (fault := masks.fault(mask, columns[name].type, columns)):
             yield f"options of {table}: mask.{name} {fault}"
-    for name in options.unmask or []:
-        if name in options.masked:
-            yield f"options of {table}: unmask names {name!r}, which has a mask; take it out of one of them"
+    yield from (
+        f"options of {table}: unmask names {name!r}, which has a mask; take it out of one of them"
+        for name in options.unmask or []
+        if name in options.masked
+    )
+    yield from _uncopiable(table, options)
     all_known = columns.keys() >= options.classified
     if columns and all_known and not any(map(options.takes, table.columns)) and not options.unclassified(table):
         yield f"options of {table}: no column is left of it; name one in columns, or take one out of exclude"
+
+
+def _uncopiable(table: Table, options: TableOptions) -> Iterator[str]:
+    for column in table.columns:
+        if column.names_objects and options.takes(column) and column.name not in options.masked:
+            yield (
+                f"{table}: column {column.name} of type {column.type} holds numbers of the source's own objects, which"
+                f' mean others in the target; exclude it, or mask it with "sql:{column.name}::text" to have its text'
+            )
 
 
 def shaped(table: Table, options: TableOptions) -> Table:
@@ -190,12 +203,13 @@ def shaped(table: Table, options: TableOptions) -> Table:
 def _masked(column: Column, mask: Mask | None) -> Column:
     if mask is None:
         return column
+    as_text = mask.gives_text or column.names_objects  # whose type means something else in the target
     hidden = replace(
         column,
-        expression=masks.expression(mask, column.name, column.type),
+        expression=masks.expression(mask, column.name, "text" if as_text else column.type),
         not_null=column.not_null and mask.kind != "null",
     )
-    if not mask.gives_text:
+    if not as_text:
         return hidden
     return replace(hidden, type="text", user_type=None, storage=None, compression=None, binary=True, hashed_as=None)
 

@@ -8,8 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
+import asyncpg
+import psycopg
 from psycopg import sql
 
+from etl import encoding
 from etl.catalog import PageRange, Table
 from etl.postgres import Source, Target
 from etl.query import text
@@ -56,19 +59,27 @@ async def copy(
     With a page range, its rows alone, into a table that others write to as well, which is why these are not frozen.
     Takes the source's session, inside its snapshot, and ``advance``, called with the bytes of each piece.
     """
-    form: Literal["binary", "text"] = "binary" if table.is_binary else "text"
-    options = sql.SQL(form) + sql.SQL(", FREEZE" if within is None else "")
-    copy_in = sql.SQL("COPY {} FROM STDIN (FORMAT {})").format(into, options)
+    kept = encoding.kept(source, target)
+    form: Literal["binary", "text"] = "binary" if table.is_binary and kept is None else "text"
+    options: list[sql.Composable] = [sql.SQL(form), *([sql.SQL("FREEZE")] if within is None else [])]
+    options += [sql.SQL("ENCODING {}").format(sql.Literal(kept))] if kept else []
+    copy_in = sql.SQL("COPY {} FROM STDIN (FORMAT {})").format(into, sql.SQL(", ").join(options))
     size = 0
-    async with target.cursor() as cursor:
-        async with cursor.copy(copy_in) as copying:
+    try:
+        async with target.cursor() as cursor:
+            async with cursor.copy(copy_in) as copying:
 
-            async def write(piece: bytes) -> None:
-                nonlocal size
-                size += len(piece)
-                await copying.write(memoryview(piece))  # psycopg slices it, and a slice of bytes is a copy
-                advance(len(piece))
+                async def write(piece: bytes) -> None:
+                    nonlocal size
+                    size += len(piece)
+                    await copying.write(memoryview(piece))  # psycopg slices it, and a slice of bytes is a copy
+                    advance(len(piece))
 
-            status = await source.copy_from_query(text(table.copied(within)), output=write, format=form)
-        rows_in = cursor.rowcount
+                select = text(table.copied(within))
+                status = await source.copy_from_query(select, output=write, format=form, encoding=kept)
+            rows_in = cursor.rowcount
+    except (psycopg.Error, asyncpg.PostgresError) as error:
+        if refusal := encoding.refusal(source, target, table, error):
+            raise refusal from error
+        raise
     return Streamed(rows_out=int(status.removeprefix("COPY ")), rows_in=rows_in, bytes=size)

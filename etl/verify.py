@@ -10,7 +10,7 @@ import asyncpg
 import psycopg
 from psycopg import sql
 
-from etl import catalog, checksum, choice, guard, snapshot
+from etl import catalog, checksum, choice, encoding, guard, snapshot
 from etl.catalog import Table
 from etl.checksum import Checksum
 from etl.errors import one_line
@@ -68,16 +68,17 @@ async def _worker(settings: Settings, held: Snapshot, queue: deque[Table], found
 
 async def _compare(settings: Settings, held: Snapshot, pair: Pair, table: Table) -> Comparison:
     try:
-        async with held.reading(await pair.reader(), table) as source:
-            there, here = await asyncio.gather(checksum.of_source(source, table), _target(pair, table))
+        reader, writer = await pair.both()
+        kept = encoding.kept(reader, writer)
+        name = sql.Identifier(table.live.schema, table.live.name)
+        async with held.reading(reader, table) as source:
+            there, here = await asyncio.gather(
+                checksum.of_source(source, table, kept), checksum.of_target(writer, table, name, kept)
+            )
     except (psycopg.Error, asyncpg.PostgresError) as error:
         await pair.close()
         return Comparison(str(table), None, None, settings.redact(one_line(error)))
     return Comparison(str(table), there, here, _difference(there, here))
-
-
-async def _target(pair: Pair, table: Table) -> Checksum:
-    return await checksum.of_target(await pair.writer(), table, sql.Identifier(table.live.schema, table.live.name))
 
 
 def _difference(source: Checksum, target: Checksum) -> str | None:

@@ -41,8 +41,8 @@ class Database:
         return self.server.url(self.name, self.role)
 
     def connect(self, **options: Any) -> psycopg.Connection[TupleRow]:
-        """Opens a session, in autocommit."""
-        return psycopg.connect(self.url, autocommit=True, **options)
+        """Opens a session, in autocommit, that speaks UTF8 whatever the database's encoding is."""
+        return psycopg.connect(self.url, autocommit=True, **{"client_encoding": "UTF8"} | options)
 
     def execute(self, statements: str) -> None:
         """Executes SQL, one statement or more."""

@@ -79,7 +79,6 @@ SAMPLES: dict[str, tuple[str, ...]] = {
     "txid_snapshot": ("1:1:", "10:20:10,14,15"),
     "int2vector": ("", "1 -2 3"),
     "oidvector": ("", "1 4294967295"),
-    "aclitem": ("=r/postgres", "postgres=arwdDxt*/postgres"),
     # geometry, where numbers may be NaN and infinite too
     "point": ("(0,-0)", "(NaN,Infinity)", "(1e-300,-Infinity)"),
     "line": ("{1,-1,0}", "{0.1,0,4.9e-324}"),
@@ -104,7 +103,11 @@ SAMPLES: dict[str, tuple[str, ...]] = {
     "datemultirange": ("{}", "{(,)}", "{(,2000-01-01),[2001-01-01,infinity)}"),
     "tsmultirange": ("{}", "{(,)}", "{[-infinity,2000-01-01],(2001-01-01,infinity]}"),
     "tstzmultirange": ("{}", "{(,)}", "{[-infinity,2000-01-01 00:00+00],(2001-01-01 00:00+00,infinity]}"),
-    # names of other objects: they travel by name, because the numbers behind them are each server's own
+}
+
+# Names of other objects: the numbers behind them are each server's own, so columns of these types are refused.
+NAMING: dict[str, tuple[str, ...]] = {
+    "aclitem": ("=r/postgres", "postgres=arwdDxt*/postgres"),
     "regclass": ("-", "pg_catalog.pg_class", "public.anchor"),
     "regcollation": ("-", 'pg_catalog."C"', "public.order_of_words"),
     "regconfig": ("pg_catalog.simple", "pg_catalog.english"),
@@ -118,7 +121,7 @@ SAMPLES: dict[str, tuple[str, ...]] = {
     "regtype": ("-", "integer[]", "character varying", "public.anchor"),
 }
 
-# What the names above point to beside the catalog's own; made on both sides, with numbers that differ.
+# What the names above point to beside the catalog's own.
 ANCHORS = """
     CREATE TABLE public.anchor (); CREATE FUNCTION public.twice(i int) RETURNS int LANGUAGE sql RETURN i * 2;
     CREATE COLLATION public.order_of_words (locale = 'C');

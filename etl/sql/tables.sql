@@ -4,8 +4,10 @@
 -- binary: the column's bytes mean the same on every server, so that COPY may be binary. That holds for
 -- pg_catalog's own types (their oids, below 10000, are assigned by hand and never change: access/transam.h),
 -- for enums (sent as their label) and for domains over either; not for arrays, ranges and rows of user
--- types (their oids travel with the value) nor for reg* types (the oid of another server's object), nor for
--- int2vector, oidvector and tsquery (what they send for an empty one, their own receive functions refuse).
+-- types (their oids travel with the value), nor for int2vector, oidvector and tsquery (what they send for an
+-- empty one, their own receive functions refuse).
+-- names_objects: somewhere in it are oids of this server's own objects: a reg* type's, or an aclitem's roles. As text
+-- they are names, which the target would look up while the next tables are still in staging.
 -- hashed_as: the type whose bytes go into the checksum: the built-in one, also where a domain rests on it, else text.
 WITH RECURSIVE chosen AS (
     SELECT c.* FROM pg_catalog.pg_class c WHERE c.oid = ANY (:'oids'::pg_catalog.oid[])
@@ -24,7 +26,7 @@ WITH RECURSIVE chosen AS (
     SELECT r.oid,
            t.typtype = 'e' AS is_enum,
            t.oid < 10000 AND e.typtype <> 'c' AND e.typsend <> 0 AND e.typreceive <> 0
-             AND e.typname !~ '^(reg|int2vector$|oidvector$|tsquery$)' AS is_builtin,
+             AND e.typname !~ '^(int2vector$|oidvector$|tsquery$)' AS is_builtin,
            r.base
       FROM resolved r
       JOIN pg_catalog.pg_type t ON t.oid = r.base AND t.typtype <> 'd'
@@ -32,6 +34,31 @@ WITH RECURSIVE chosen AS (
       JOIN pg_catalog.pg_type e
         ON e.oid = CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_type i WHERE i.oid = t.typelem AND i.typarray = t.oid)
                         THEN t.typelem ELSE t.oid END
+), held AS (
+    -- each column's type, and all that its values hold: what a domain rests on, elements, fields, bounds
+    SELECT DISTINCT r.oid AS root, r.oid FROM resolved r
+    UNION
+    SELECT h.root, inner_type.oid
+      FROM held h
+      JOIN pg_catalog.pg_type t ON t.oid = h.oid
+     CROSS JOIN LATERAL (
+               SELECT t.typbasetype AS oid WHERE t.typtype = 'd'
+               UNION ALL
+               SELECT t.typelem WHERE t.typelem <> 0
+               UNION ALL
+               SELECT a.atttypid FROM pg_catalog.pg_attribute a
+                WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+               UNION ALL
+               SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid
+               UNION ALL
+               -- 13 has no multiranges
+               SELECT r.rngtypid FROM pg_catalog.pg_range r
+                WHERE t.typtype = 'm' AND (to_jsonb(r) ->> 'rngmultitypid')::pg_catalog.oid = t.oid) AS inner_type
+), naming AS (
+    SELECT DISTINCT h.root AS oid
+      FROM held h
+      JOIN pg_catalog.pg_type t ON t.oid = h.oid
+     WHERE t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace AND t.typname ~ '^(reg|aclitem$)'
 ), tree AS (
     -- a table's partitions and inheritance children, itself included
     SELECT c.oid AS root, c.oid AS leaf FROM chosen c
@@ -45,7 +72,7 @@ WITH RECURSIVE chosen AS (
       JOIN pg_catalog.pg_class l ON l.oid = t.leaf
      GROUP BY t.root
 ), nullable AS (
-    -- children may allow what their parent does not, and 18's NOT NULL … NOT VALID promises nothing
+    -- children may allow what their parent does not, and 18's NOT NULL ... NOT VALID promises nothing
     SELECT t.root, array_agg(a.attname) AS columns
       FROM tree t
       JOIN pg_catalog.pg_attribute a ON a.attrelid = t.leaf AND a.attnum > 0 AND NOT a.attisdropped
@@ -91,6 +118,7 @@ SELECT c.oid,
                  'compression', CASE to_jsonb(a) ->> 'attcompression' WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END,
                  'statistics', nullif(greatest(to_jsonb(a) ->> 'attstattarget', '-1')::int, -1),
                  'binary', ts.is_builtin OR ts.is_enum,
+                 'names_objects', a.atttypid IN (SELECT naming.oid FROM naming),
                  'hashed_as', CASE WHEN NOT ts.is_builtin THEN 'text'
                                    WHEN ts.base <> ts.oid THEN pg_catalog.format_type(ts.base, -1) END
                ) ORDER BY a.attnum), '[]')
@@ -125,7 +153,7 @@ SELECT c.oid,
        (SELECT coalesce(json_agg(json_build_object(
                  'name', k.conname,
                  'definition', pg_catalog.pg_get_constraintdef(k.oid),
-                 -- its index by itself, where ADD CONSTRAINT … USING INDEX can take it: not those WITHOUT OVERLAPS
+                 -- its index by itself, where ADD CONSTRAINT ... USING INDEX can take it: not those WITHOUT OVERLAPS
                  'index', CASE WHEN k.contype IN ('p', 'u') AND to_jsonb(k) ->> 'conperiod' IS DISTINCT FROM 'true' THEN
                      (SELECT substr(
                                  pg_catalog.pg_get_indexdef(ic.oid),

@@ -106,7 +106,7 @@ def commands(etl: Etl, given: dict[str, str]) -> bytes:
     return "".join(f"{one.stdout}{one.stderr}" for one in done).encode()
 
 
-TEXT_COPY = "ALTER TABLE people ADD kind regclass"  # a type that only text format can carry
+TEXT_COPY = "ALTER TABLE people ADD kind tsquery"  # a type that only text format can carry
 
 
 @pytest.mark.parametrize("extra", ["", TEXT_COPY], ids=["binary COPY", "text COPY"])

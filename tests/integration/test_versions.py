@@ -10,7 +10,7 @@ import pytest
 from demo.embedded import FAST, Server, wheel_bin
 from tests.harness import Database, Databases, Etl
 from tests.mirror import assert_same, fill, has_xml, make_user_types
-from tests.samples import ANCHORS, samples_of
+from tests.samples import samples_of
 
 _numbers = count()
 
@@ -61,7 +61,6 @@ def assert_arrives(source: Database, target: Database) -> None:
     both_have_xml = has_xml(source) and has_xml(target)
     samples = samples_of(min(version_of(source), version_of(target)), has_xml=both_have_xml)
     for database in (source, target):
-        database.execute(ANCHORS)
         make_user_types(database, samples)
     fill(source, samples)
     source.execute(SHOP)

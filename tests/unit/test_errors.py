@@ -55,3 +55,23 @@ def test_a_servers_detail_is_not_quoted() -> None:
 def test_only_what_may_pass_by_itself_is_tried_again(error: Exception, transient: bool) -> None:
     """Connection trouble, restarts, deadlocks and recovery conflicts; never a fault in data or rights."""
     assert errors.is_transient(error) is transient
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            asyncpg.UntranslatableCharacterError(
+                'character with byte sequence 0xe2 0x82 0xac in encoding "UTF8" has no equivalent in encoding "LATIN1"'
+            ),
+            'character with byte sequence … in encoding "UTF8" has no equivalent in encoding "LATIN1"',
+        ),
+        (
+            asyncpg.CharacterNotInRepertoireError('invalid byte sequence for encoding "UTF8": 0xe9'),
+            'invalid byte sequence for encoding "UTF8": …',
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_converted_is_not_spelt_out(error: Exception, said: str) -> None:
+    """The encodings are said, and the bytes are not."""
+    assert errors.one_line(error) == said
