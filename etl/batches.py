@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import structlog
 from psycopg import sql
 
-from etl import book, catalog, drift, guard, indexes, live, proof, staging, stream, types, watermark
+from etl import book, catalog, drift, guard, indexes, live, proof, staging, stream, trust, types, watermark
 from etl.catalog import Table
 from etl.errors import ConfigurationError, LoadFailed
 from etl.postgres import Source, Target, close_source, connect_source, connect_target, create_schemas
@@ -24,6 +24,9 @@ from etl.transaction import at_once
 
 INTEGERS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 """The types that a key may have, and their greatest values."""
+
+_NOT_RUN = {"default", "statistics"}
+"""What code of a live table does not run when a batch is put in: all columns are given, and nothing is analyzed."""
 
 BATCH = sql.Identifier("pg_temp", "etl_batch")
 
@@ -121,6 +124,7 @@ async def _ensure_live(source: Source, control: Target, table: Table, key: str) 
 async def _copied(source: Source, control: Target, slice_: Table, key: str, limit: int) -> tuple[int | None, int]:
     """Copies one batch, read at one instant of the source, and moves the watermark with it; gives its last id."""
     async with source.transaction(isolation="repeatable_read", readonly=True), control.transaction():
+        await _refuse_foreign_code(control, slice_.live)
         last, found = await source.fetchrow(text(_extent(slice_, key)), limit) or (None, 0)
         if last is not None:
             await _fill(source, control, _until(slice_, key, last), found)
@@ -128,6 +132,14 @@ async def _copied(source: Source, control: Target, slice_: Table, key: str, limi
             await watermark.move(control, slice_.relation, last)
     log.info("table.batch", table=str(slice_), last_id=last, rows=found)
     return last, found
+
+
+async def _refuse_foreign_code(control: Target, table: Relation) -> None:
+    """Raises LoadFailed where others' code would run as etl's role; from here on, nobody can hang any on the table."""
+    name = sql.Identifier(table.schema, table.name)
+    await control.execute(sql.SQL("LOCK TABLE {} IN ROW EXCLUSIVE MODE").format(name))
+    if code := [one for one in await trust.foreign_code_on(control, table) if one.kind not in _NOT_RUN]:
+        raise LoadFailed("; ".join(f"{table} is copied in batches, and {one}" for one in code))
 
 
 async def _fill(source: Source, control: Target, slice_: Table, found: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from etl import carry, catalog, guard, live, proof, staging
+from etl import carry, catalog, guard, inplace, live, proof, staging
 from etl.catalog import Table
 from etl.errors import EtlError
 from etl.pair import LOCK_TIMEOUT
@@ -75,7 +75,9 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
     objects = await live.objects(target, [table.live for table in tables])
     in_place = [table for table in tables if settings.options.of(table).publish == "in-place"]
     obstacles = await carry.obstacles(target, tables, objects, in_place)
-    return findings + [_table(table, readable[table.oid], objects, obstacles[table]) for table in tables]
+    refused = await inplace.problems(target, [table.live for table in in_place])
+    problems = {table: [*obstacles[table], *refused.get(table.live, [])] for table in tables}
+    return findings + [_table(table, readable[table.oid], objects, problems[table]) for table in tables]
 
 
 async def _target(target: Target, tables: Sequence[Table]) -> list[Finding]:

@@ -11,9 +11,13 @@ from etl.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How to publish: which tables in place, how long to try, and whether to end who is in the way by then."""
+    """How to publish: which tables in place, how long to try, and whether to end who is in the way by then.
+
+    ``hashed`` are those of which the rows are compared by their checksum, too.
+    """
 
     in_place: frozenset[Relation] = frozenset()
+    hashed: frozenset[Relation] = frozenset()
     deadline: float = 600.0
     ends_blockers: bool = False
 
@@ -22,4 +26,5 @@ class Policy:
         """Gives what the settings and the tables' options say; takes the source's tables by their live ones."""
         options = {live: settings.options.of(table) for live, table in tables.items()}
         in_place = frozenset(live for live, own in options.items() if own.publish == "in-place")
-        return cls(in_place, settings.deadline, settings.blockers == "end")
+        hashed = frozenset(live for live in in_place if (options[live].verify or settings.verify) == "checksum")
+        return cls(in_place, hashed, settings.deadline, settings.blockers == "end")

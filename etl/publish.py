@@ -6,7 +6,7 @@ locks with a short timeout, gives way, and asks again until a deadline.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
@@ -79,7 +79,7 @@ async def publish(
     """
     began = perf_counter()
     ordered = sorted(tables, key=lambda table: (table.schema, table.name))
-    publishing = _Publish(target, run_id, ordered, await _in_place(target, policy), closes_run)
+    publishing = _Publish(target, run_id, ordered, await _in_place(target, policy), policy.hashed, closes_run)
     try:
         await publishing.until(policy.deadline)
     except PublishBlocked:
@@ -120,6 +120,7 @@ class _Publish:
     run_id: str
     tables: Sequence[Relation]
     in_place: Sequence[Relation]
+    hashed: Collection[Relation]
     closes_run: bool
     staged: views.Staged | None = None
     locked: Sequence[Relation] = ()
@@ -159,8 +160,7 @@ class _Publish:
             await self._flush()
             async with self.target.transaction():
                 await self._check_staging(self.in_place)
-                for table in self.in_place:
-                    await inplace.replace(self.target, table)
+                await inplace.replace(self.target, self.in_place, self.hashed)
                 self.alone = await inplace.refresh(self.target, self.in_place, _ready(staged))
                 # each try is a savepoint, so that the rows in place are replaced once
                 await self._retried(self._attempt, _is_blocked, deadline)
