@@ -42,6 +42,9 @@ from etl.transaction import at_once
 INTEGERS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 """The types that a key may have, and their greatest values."""
 
+_NOT_RUN = {"default", "statistics"}
+"""What code of a live table does not run when a batch is put in: all columns are given, and nothing is analyzed."""
+
 BATCH = sql.Identifier("pg_temp", "etl_batch")
 
 log = structlog.get_logger()
@@ -152,6 +155,7 @@ async def _copied(held: Snapshot, control: Target, slice_: Table, key: str, limi
     source = held.holder
     assert source is not None
     async with control.transaction():
+        await _refuse_foreign_code(control, slice_.live)
         last, found = await source.fetchrow(text(_extent(slice_, key)), limit) or (None, 0)
         if last is not None:
             await _fill(source, control, _until(slice_, key, last), found)
@@ -159,6 +163,14 @@ async def _copied(held: Snapshot, control: Target, slice_: Table, key: str, limi
             await watermark.move(control, slice_.relation, last, (*slice_.masked, *slice_.withheld))
     log.info("table.batch", table=str(slice_), last_id=last, rows=found)
     return last, found
+
+
+async def _refuse_foreign_code(control: Target, table: Relation) -> None:
+    """Raises LoadFailed where others' code would run as etl's role; from here on, nobody can hang any on the table."""
+    name = sql.Identifier(table.schema, table.name)
+    await control.execute(sql.SQL("LOCK TABLE {} IN ROW EXCLUSIVE MODE").format(name))
+    if code := [one for one in await trust.foreign_code_on(control, table) if one.kind not in _NOT_RUN]:
+        raise LoadFailed("; ".join(f"{table} is copied in batches, and {one}" for one in code))
 
 
 async def _fill(source: Source, control: Target, slice_: Table, found: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import Any, TypeVar
 
-from etl import book, carry, catalog, choice, disclosure, encoding, guard, live, proof, staging, trust
+from etl import book, carry, catalog, choice, disclosure, encoding, guard, inplace, live, proof, staging, trust
 from etl.catalog import Table
 from etl.errors import EtlError
 from etl.pair import LOCK_TIMEOUT
@@ -83,7 +83,9 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
     in_place = [table for table in tables if settings.options.of(table).publish == "in-place"]
     obstacles = await carry.obstacles(target, tables, objects, in_place)
     is_kept = encoding.kept(source, target) is not None
-    findings += [_table(table, readable[table.oid], objects, obstacles[table], is_kept) for table in tables]
+    refused = await inplace.problems(target, [table.live for table in in_place])
+    problems = {table: [*obstacles[table], *refused.get(table.live, [])] for table in tables}
+    findings += [_table(table, readable[table.oid], objects, problems[table], is_kept) for table in tables]
     if has_ledger and settings.shard is None and settings.snapshot == "own":  # a shard's TABLES are some of the run's
         findings += await _left_behind(target, {table.live for table in tables})
     return findings

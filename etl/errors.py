@@ -19,6 +19,7 @@ The tree::
     ├── CheckFailed                       ``etl check`` found something in the way
     └── PublishFailed                     what was staged could not become live
         ├── CannotCarry                   an object on the live table cannot be put back
+        ├── CannotReplace                 an object on the live table forbids to replace its rows in place
         ├── PublishUnheard                the connection broke while it was committed
         ├── PublishBlocked                readers held the live tables until the deadline
         └── LiveChanged                   somebody changes what hangs on the live tables all the time
@@ -112,6 +113,10 @@ class PublishFailed(EtlError):
 
 class CannotCarry(PublishFailed):
     """Something hangs on a live table that the publish could not put back."""
+
+
+class CannotReplace(PublishFailed):
+    """Something on a live table would do harm if its rows were replaced in place, or forbids it."""
 
 
 class PublishUnheard(PublishFailed):

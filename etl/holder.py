@@ -16,8 +16,9 @@ from typing import Any
 import asyncpg
 import structlog
 
-from etl import book, catalog, choice, control, disclosure, guard, ledger, snapshot
+from etl import book, catalog, choice, control, disclosure, guard, inplace, ledger, snapshot
 from etl.errors import EXPECTED, RunEnded, SnapshotLost, one_line
+from etl.policy import Policy
 from etl.postgres import Target, close_source, connect_source
 from etl.query import source_query
 from etl.retry import retried
@@ -52,6 +53,7 @@ async def hold(settings: Settings) -> None:
         await ledger.join_run(session, settings.run_id, "defer")
         await ledger.must_run(session, settings.run_id)
         try:
+            await inplace.refuse(session, Policy.of(settings, live).in_place)
             await holding.whole(live)
         except asyncio.CancelledError:
             await holding.give_up("interrupted", "the process that held the snapshot was stopped by a signal")

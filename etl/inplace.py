@@ -2,130 +2,196 @@
 
 For tables on which something hangs that could not be put back on another one. Only rows that differ are touched,
 by key where the table has one; readers are never blocked, and a reader with an old snapshot goes on seeing it.
+
+The reporting side's triggers, rules and foreign keys fire, so this is done only where they are etl's own code, cannot
+take a row that stays for gone, and have left the rows as they were staged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 
+import psycopg
 from psycopg import sql
+from psycopg.errors import ExclusionViolation, LockNotAvailable, UniqueViolation
 
-from etl import drift, live, staging
-from etl.errors import CannotCarry
+from etl import checksum, drift, live, replacement, staging, trust
+from etl.errors import CannotCarry, CannotReplace, PublishFailed, one_line
 from etl.live import Object
 from etl.postgres import Target
-from etl.selection import Relation
+from etl.replacement import Replacement
+from etl.selection import Relation, label
+from etl.views import Staged
+
+_NOT_RUN = {"default", "policy", "statistics"}
+"""What code of a live table does not run when its rows are replaced: all columns are given, row security is off."""
+
+_NO_ROW_SECURITY = sql.SQL("SET LOCAL row_security = off")
+"""Fail where it would hide rows: never some of them for all."""
 
 
-async def replace(target: Target, table: Relation) -> None:
-    """Makes a live table hold the rows of its staging table, in the caller's transaction, and drops the latter.
+async def problems(target: Target, tables: Collection[Relation]) -> dict[Relation, list[str]]:
+    """Says why the rows of live tables cannot be replaced in place, as far as these are there; changes nothing.
 
-    Raises CannotCarry when the columns are not the same: in place, they cannot change.
+    Where nothing else does, the server says so of the very statements, as it plans them with the live table's own rows:
+    no replica identity, an identity column, a key whose type has no ``=``.
     """
-    name, only = await _rows_of(target, table)
-    staging_name = Relation(staging.schema_of(table.schema), table.name)
-    old, new = await live.columns(target, table), await live.columns(target, staging_name)
-    if sorted(old) != sorted(new):
-        raise CannotCarry(f"{table} is published in place, and its columns have changed: {drift.between(old, new)}")
-    # One writer at a time; readers are not concerned. And never some of the rows for all of them.
-    lock = sql.SQL("LOCK TABLE {}{} IN SHARE ROW EXCLUSIVE MODE; SET LOCAL row_security = off").format(only, name)
-    await target.execute(lock)
-    parts = {"live": name, "only": only, "staged": sql.Identifier(staging_name.schema, staging_name.name)}
-    key = await live.key(target, table)
-    others = await live.other_keys(target, table, key)
-    for statement in _statements(parts, key, others, [column for column, _ in new]):
-        await target.execute(statement)
-    await staging.drop_staged(target, [staging_name])
+    found = await replacement.read(target, tables) if tables else []
+    said = {one.table: await _refused(target, [one]) for one in found}
+    for one in found:
+        if not said[one.table]:
+            said[one.table] = await _unplannable(target, one)
+    return said
 
 
-async def refresh(target: Target, tables: Sequence[Relation], ready: Collection[Relation]) -> list[Object]:
+async def refuse(target: Target, tables: Collection[Relation]) -> None:
+    """Raises CannotReplace naming all that ``problems`` finds."""
+    if said := [problem for own in (await problems(target, tables)).values() for problem in own]:
+        raise CannotReplace("; ".join(said))
+
+
+async def replace(target: Target, tables: Sequence[Relation], hashed: Collection[Relation]) -> None:
+    """Makes live tables hold the rows of their staging tables, in the caller's transaction, and drops the latter.
+
+    Their rows are compared afterwards: by number; those of ``hashed`` tables, and all where something hangs on one that
+    may have changed them, by their checksum too. Raises CannotCarry when the columns are not the same
+    (in place, they cannot change), CannotReplace for what ``problems`` finds, PublishFailed for rows that are not
+    those staged.
+    """
+    for table in tables:
+        await _lock(target, table)
+    found = await replacement.read(target, tables)
+    if refused := await _refused(target, found):
+        raise CannotReplace("; ".join(refused))
+    missing = {one: await _missing(target, one) for one in found if one.onlookers}
+    for one in found:
+        await _replace(target, one, missing.get(one))
+    if found:
+        await target.execute("SET CONSTRAINTS ALL IMMEDIATE")  # triggers that wait for the commit may change rows, too
+    has_meddlers = any(one.meddlers for one in found)  # a trigger may write to another table of the run, too
+    for one in found:
+        await _compare(target, one, hashes=has_meddlers or one.table in hashed)
+    await staging.drop(target, tables)
+
+
+@dataclass(frozen=True, slots=True)
+class Unfilled:
+    """The materialized views whose readers have to wait until the publish is over: filled before its swap, or after."""
+
+    before: tuple[Object, ...] = ()
+    after: tuple[Object, ...] = ()
+
+
+async def refresh(target: Target, found: Sequence[Object], staged: Staged) -> Unfilled:
     """Fills the materialized views that rest on tables replaced in place, in the caller's transaction.
 
-    Those that are ``ready`` in staging, because they rest on swapped tables too, are filled there; a live one is
-    filled beside its readers where it has a unique index. Gives the rest, for ``refresh_alone``: the first one
-    whose readers have to wait until the publish is over, and those after it.
+    Takes the views found on them, in the order in which they can be made. Those that are ready in staging, because they
+    rest on swapped tables too, are filled there; late ones the swap fills. A live one is filled beside its readers
+    where it has a unique index. Gives the rest: the first one whose readers have to wait, and those after it; and apart, the
+    first one that may read more than the catalog knows of, so that all tables have to be today's, and those after it.
     """
-    found = live.views(await live.objects(target, tables)) if tables else []
-    filled = [view for view in found if view.kind == "m" and view.is_populated]
-    beside = list(takewhile(lambda view: view.relation in ready or view.refreshes_concurrently, filled))
-    await refresh_alone(target, beside, ready)
-    return filled[len(beside) :]
+    late = {view.oid for view in staged.late}
+    filled = [view for view in found if view.kind == "m" and view.is_populated and view.oid not in late]
+    known = list(takewhile(lambda view: not view.unproven, filled))
+    ready = {view.oid for view in staged.ready}
+    beside = list(takewhile(lambda view: view.oid in ready or view.refreshes_concurrently, known))
+    await fill(target, beside, staged)
+    return Unfilled(tuple(known[len(beside) :]), tuple(filled[len(known) :]))
 
 
-async def refresh_alone(target: Target, views: Sequence[Object], ready: Collection[Relation]) -> None:
-    """Fills materialized views, in the order given."""
+async def fill(target: Target, views: Sequence[Object], staged: Staged | None = None) -> None:
+    """Fills materialized views, in the order given: in staging where they are ``staged`` there, else where they are."""
+    ready = {view.oid for view in staged.ready} if staged else set()
     for view in views:
-        is_ready = view.relation in ready
-        name = sql.Identifier(staging.schema_of(view.schema), view.name) if is_ready else view.identifier
-        how = sql.SQL("CONCURRENTLY " if view.refreshes_concurrently and not is_ready else "")
-        await target.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}{}").format(how, name))
+        name = staging.staging_name(view.relation) if view.oid in ready else view.relation
+        how = sql.SQL("CONCURRENTLY " if view.refreshes_concurrently and view.oid not in ready else "")
+        statement = sql.SQL("REFRESH MATERIALIZED VIEW {}{}")
+        await target.execute(statement.format(how, sql.Identifier(name.schema, name.name)))
 
 
-async def _rows_of(target: Target, table: Relation) -> tuple[sql.Identifier, sql.SQL]:
-    """Gives a live table's name, and ONLY where its children's rows are not its own: all but a partitioned table."""
+async def _lock(target: Target, table: Relation) -> None:
+    """Lets one writer at a time in; readers are not concerned. Nor can anything be hung on the table from here on."""
     (found,) = [one for one in await live.objects(target, [table]) if one.is_live]
     if found.obstacle_in_place:
         raise CannotCarry(found.obstacle_in_place)
-    return found.identifier, sql.SQL("" if found.kind == "p" else "ONLY ")
+    only = sql.SQL("" if found.kind == "p" else "ONLY ")
+    lock = sql.SQL("LOCK TABLE {}{} IN SHARE ROW EXCLUSIVE MODE; {}")
+    await target.execute(lock.format(only, found.identifier, _NO_ROW_SECURITY))
 
 
-_DELETE_GONE = "DELETE FROM {only}{live} AS l WHERE NOT EXISTS (SELECT FROM {staged} AS s WHERE {same_key})"
-
-# record_image_eq compares the bytes, for every type: 1.0 is not 1.00, and json has no other comparison
-_DELETE_DIFFERING = (
-    "DELETE FROM {only}{live} AS l WHERE NOT EXISTS"
-    " (SELECT FROM {staged} AS s WHERE {same_key} AND pg_catalog.record_image_eq(ROW({old}), ROW({new})))"
-)
-
-_DELETE_IN_THE_WAY = (
-    "DELETE FROM {only}{live} AS l USING {staged} AS s, {only}{live} AS other"
-    " WHERE {same_key} AND {same_other} AND NOT ({other_key})"
-)
-
-_UPDATE_DIFFERING = (
-    "UPDATE {only}{live} AS l SET ({columns}) = ROW({new}) FROM {staged} AS s"
-    " WHERE {same_key} AND pg_catalog.record_image_ne(ROW({old}), ROW({new}))"
-)
-
-_INSERT_MISSING = (
-    "INSERT INTO {live} ({columns}) SELECT {new} FROM {staged} AS s"
-    " WHERE NOT EXISTS (SELECT FROM {only}{live} AS l WHERE {same_key})"
-)
-
-
-def _statements(
-    parts: dict[str, sql.Composable], key: Sequence[str], others: Sequence[Sequence[str] | None], columns: Sequence[str]
-) -> list[sql.Composed]:
-    """Gives the statements that make the live rows the staged ones.
-
-    Within one UPDATE, two rows cannot swap what is unique beside the key (``others``): a row whose new values
-    another one still has is deleted, and comes back with the missing ones. Where columns cannot tell (None), all
-    rows that differ go that way.
-    """
-    parts = parts | {"columns": _list(columns)}
-    if not key:
-        everything = ("DELETE FROM {only}{live}", "INSERT INTO {live} ({columns}) SELECT {columns} FROM {staged}")
-        return [sql.SQL(statement).format(**parts) for statement in everything]
-    parts |= {"same_key": _same(key, "l"), "old": _list(columns, "l"), "new": _list(columns, "s")}
-    if None in others:
-        return [sql.SQL(statement).format(**parts) for statement in (_DELETE_DIFFERING, _INSERT_MISSING)]
-    in_the_way = [
-        sql.SQL(_DELETE_IN_THE_WAY).format(**parts, same_other=_same(other, "other"), other_key=_same(key, "other"))
-        for other in others
-        if other
+async def _refused(target: Target, found: Sequence[Replacement]) -> list[str]:
+    names = {one.oid: one.table for one in found}
+    code = await trust.foreign_code(target, list(names)) if names else []
+    return [
+        *(one.obstacle for one in found if one.obstacle),
+        *(f"{names[one.oid]} is published in place, and {one}" for one in code if one.kind not in _NOT_RUN),
     ]
-    gone, *rest = (
-        sql.SQL(statement).format(**parts) for statement in (_DELETE_GONE, _UPDATE_DIFFERING, _INSERT_MISSING)
+
+
+async def _unplannable(target: Target, one: Replacement) -> list[str]:
+    columns = [name for name, _ in await live.columns(target, one.table)]
+    try:
+        async with target.transaction():
+            await target.execute(_NO_ROW_SECURITY)
+            for statement in one.statements(columns, one.rows):
+                await target.execute(sql.SQL("EXPLAIN ") + statement)
+    except LockNotAvailable:
+        return []  # nobody can tell now; the publish will
+    except psycopg.Error as error:
+        if target.closed or target.broken:
+            raise
+        return [f"{one.table} cannot be published in place: {one_line(error)}"]
+    return []
+
+
+async def _missing(target: Target, one: Replacement) -> int:
+    row = await (await target.execute(one.count_missing())).fetchone()
+    assert row is not None
+    return int(row["missing"])
+
+
+async def _replace(target: Target, one: Replacement, missing: int | None) -> None:
+    """Replaces one table's rows; ``missing`` is how many have to be put in, where somebody sees one deleted."""
+    staged = Relation(staging.schema_of(one.table.schema), one.table.name)
+    old, new = await live.columns(target, one.table), await live.columns(target, staged)
+    if sorted(old) != sorted(new):
+        raise CannotCarry(f"{one.table} is published in place, and its columns have changed: {drift.between(old, new)}")
+    *others, last = one.statements([column for column, _ in new], one.staged)
+    try:
+        for statement in others:
+            await target.execute(statement)
+        if missing is not None and await _missing(target, one) != missing:
+            raise PublishFailed(
+                f"{one.table} is published in place, and rows that stay were deleted with others; look at"
+                f" {', '.join(one.meddlers) or 'what looks on'}"
+            )
+        await target.execute(last)
+    except (UniqueViolation, ExclusionViolation) as error:
+        if not one.onlookers:
+            raise
+        raise PublishFailed(_in_the_way(one, error.diag)) from error
+
+
+def _in_the_way(one: Replacement, found: psycopg.errors.Diagnostic) -> str:
+    table = label(found.schema_name or "", found.table_name or "")
+    return (
+        f"{one.table} is published in place, and a row cannot take its new values while another one still has them,"
+        f" because of {found.constraint_name} on {table}; neither is deleted meanwhile, because"
+        f" {', '.join(one.onlookers)} would see that; make it a DEFERRABLE constraint, or drop it or what looks on"
     )
-    return [gone, *in_the_way, *rest]
 
 
-def _same(columns: Sequence[str], of: str) -> sql.Composed:
-    return sql.SQL(" AND ").join(
-        sql.SQL("{} = {}").format(sql.Identifier(of, column), sql.Identifier("s", column)) for column in columns
+async def _compare(target: Target, one: Replacement, *, hashes: bool) -> None:
+    columns = [name for name, _ in await live.columns(target, one.table)] if hashes else []
+    there = await checksum.of_rows(target, one.staged, columns)
+    here = await checksum.of_rows(target, one.rows, columns)
+    if here == there:
+        return
+    number = f"{here.rows} rows instead of the {there.rows} staged"
+    what = number if here.rows != there.rows else "other rows than those staged"
+    raise PublishFailed(
+        f"{one.table} is published in place, and has {what} afterwards; drop or disable what changes them:"
+        f" {', '.join(one.meddlers) or 'a trigger or a rule of another table'}"
     )
-
-
-def _list(columns: Sequence[str], of: str | None = None) -> sql.Composed:
-    return sql.SQL(", ").join(sql.Identifier(of, column) if of else sql.Identifier(column) for column in columns)

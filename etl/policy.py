@@ -13,11 +13,13 @@ from etl.settings import Settings
 class Policy:
     """How to publish: which tables in place, how long to try, and whether to end who is in the way by then.
 
-    ``bare`` are the tables that get no index of the reporting side's.
+    ``bare`` are the tables that get no index of the reporting side's; ``hashed`` are those in place whose rows are
+    compared by their checksum, too.
     """
 
     in_place: frozenset[Relation] = frozenset()
     bare: frozenset[Relation] = frozenset()
+    hashed: frozenset[Relation] = frozenset()
     deadline: float = 600.0
     ends_blockers: bool = False
 
@@ -27,4 +29,5 @@ class Policy:
         options = {live: settings.options.of(table) for live, table in tables.items()}
         in_place = frozenset(live for live, own in options.items() if own.publish == "in-place")
         bare = frozenset(live for live, own in options.items() if own.is_bare)
-        return cls(in_place, bare, settings.deadline, settings.blockers == "end")
+        hashed = frozenset(live for live in in_place if (options[live].verify or settings.verify) == "checksum")
+        return cls(in_place, bare, hashed, settings.deadline, settings.blockers == "end")

@@ -14,7 +14,7 @@ from time import perf_counter
 
 import structlog
 
-from etl import control, guard, ledger, live, memory, shard, snapshot, staging, stream, survey
+from etl import control, guard, inplace, ledger, live, memory, shard, snapshot, staging, stream, survey
 from etl import publish as publishing
 from etl.catalog import Table
 from etl.clock import Began
@@ -52,6 +52,7 @@ async def run(settings: Settings, progress: Progress) -> Finished:
     try:
         with _not_begun(settings):
             chosen = await control.prepare(settings, session, source)
+            await inplace.refuse(session, Policy.of(settings, settings.options.live_names(chosen)).in_place)
         return await _Run(settings, session, chosen, progress, source).whole()
     finally:
         await close_source(source)

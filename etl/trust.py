@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from psycopg import sql
+
 from etl.catalog import Table
 from etl.errors import ConfigurationError, LoadFailed
 from etl.postgres import Source, Target
 from etl.query import source_query, target_query
+from etl.selection import Relation
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,15 @@ async def foreign_code(target: Target, oids: Collection[int]) -> list[ForeignCod
     """Reads what belongs to others and would run as this session's user when rows of the tables are written."""
     cursor = await target.execute(target_query("foreign_code"), {"oids": list(oids)})
     return [ForeignCode(**row) for row in await cursor.fetchall()]
+
+
+async def foreign_code_on(target: Target, table: Relation) -> list[ForeignCode]:
+    """Reads the same of one table, by name."""
+    name = sql.Identifier(table.schema, table.name).as_string(target)
+    cursor = await target.execute("SELECT %s::pg_catalog.regclass::pg_catalog.oid AS oid", [name])
+    row = await cursor.fetchone()
+    assert row is not None
+    return await foreign_code(target, [row["oid"]])
 
 
 async def refuse_types(target: Target, table: Table, oid: int) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from demo.embedded import FAST, Server, wheel_bin
 from etl import trust
 from etl.postgres import connect_target
 from etl.trust import ForeignCode
 from etl.url import DatabaseUrl
-from tests.harness import Database, Databases
+from tests.harness import Database, Databases, Etl
+from tests.lambda_runtime import FunctionError, function
 
 ALICE = """
 CREATE ROLE alice;
@@ -239,3 +242,92 @@ async def test_a_function_of_etls_role_or_of_a_superuser_is_trusted(planted: Dat
     reporting.execute(f"{TYPES} CREATE TABLE items (id int PRIMARY KEY, note {place.type}); {place.make}")
     reporting.execute(f"GRANT CREATE ON SCHEMA alice TO PUBLIC; REASSIGN OWNED BY alice TO {reporting.role}")
     assert await found_on(reporting, "items") == []
+
+
+VALUES = {"text": "{}", "word": "{}", "pair": "(1,{})", "word[]": "{{{}}}"}
+"""A word as each type that ``note`` may have."""
+
+
+def plant(databases: Databases, tables: dict[str, str]) -> None:
+    """Makes a live table for each place that runs, in a schema of its own, and other rows for it in the source."""
+    databases.operational.execute(
+        "CREATE SCHEMA alice; CREATE FUNCTION alice.is_fine(v text) RETURNS bool IMMUTABLE LANGUAGE sql RETURN true"
+    )
+    for side in (databases.operational, databases.reporting):
+        side.execute(TYPES)
+    for schema, name in tables.items():
+        place = PLACES[name]
+        make = f"CREATE SCHEMA {schema}; SET search_path = {schema}, public; CREATE TABLE items (id int PRIMARY KEY,"
+        old, new = (VALUES[place.type].format(word) for word in ("old", "new"))
+        databases.operational.execute(
+            f"{make} note {place.type}); INSERT INTO items VALUES (1, '{new}'), (2, '{new}2')"
+        )
+        databases.reporting.execute(f"{make} note {place.type}); INSERT INTO items VALUES (1, '{old}'); {place.make}")
+    databases.reporting.execute("DELETE FROM alice.caught")
+
+
+def test_somebody_elses_code_on_a_table_published_in_place_is_refused_before_the_first_load(
+    planted: Databases, etl: Etl, tmp_path: Path
+) -> None:
+    """Wherever it is called from; once it is given to etl's role it runs as that, and the night is published."""
+    tables = {f"place_{n}": name for n, name in enumerate(PLACES) if PLACES[name].runs}
+    plant(planted, tables)
+    reporting, options = planted.reporting, tmp_path / "options.toml"
+    options.write_text('[defaults]\npublish = "in-place"\n')
+    variables = {"TABLES": "place_*.items", "ETL_OPTIONS_FILE": str(options)}
+    checked, done = etl("check", **variables), etl("run", **variables)
+    said = [" ".join(checked.stdout.split()), done.stderr]
+    for schema, name in tables.items():
+        what, function = PLACES[name].named.replace("public.", f"{schema}."), PLACES[name].function
+        words = f"{schema}.items is published in place, and {what} calls {function}, which belongs to alice"
+        assert (name, [words in one for one in said]) == (name, [True, True])
+    assert (checked.status, done.status) == (1, 1)
+    assert [one for one in done.events if one["event"] == "table.loaded"] == []
+    assert reporting.rows("SELECT * FROM alice.caught") == []
+    reporting.execute(f"GRANT CREATE ON SCHEMA alice TO PUBLIC; REASSIGN OWNED BY alice TO {reporting.role}")
+    night = etl("run", **variables)
+    assert (night.status, night.stderr) == (0, "")
+    assert reporting.rows("SELECT DISTINCT who FROM alice.caught") == [(reporting.role,)]
+
+
+def test_somebody_elses_code_stops_a_batch_too(planted: Databases) -> None:
+    """A batch writes to the live table as etl's role: it is refused before a row comes."""
+    planted.operational.execute("CREATE TABLE items (id int PRIMARY KEY, note text); INSERT INTO items VALUES (1, 'a')")
+    planted.reporting.execute("CREATE TABLE items (id int PRIMARY KEY, note text)")
+    planted.reporting.execute(PLACES["a row's trigger"].make)
+    with (
+        function("etl.functions.copy_batch", planted.environment) as copy,
+        pytest.raises(FunctionError, match=r"public\.items is copied in batches, and trigger t on table public\.items"),
+    ):
+        copy.invoke({"table": "items", "last_id": None, "limit": 10})
+    assert planted.reporting.rows("SELECT * FROM items") == []
+    assert planted.reporting.rows("SELECT * FROM alice.caught") == []
+
+
+CASCADE = """
+CREATE TABLE items (id int PRIMARY KEY); CREATE TABLE notes (item int REFERENCES items ON DELETE CASCADE);
+CREATE TRIGGER before BEFORE DELETE ON notes FOR EACH ROW EXECUTE FUNCTION alice.fire();
+CREATE TRIGGER after AFTER DELETE ON notes FOR EACH ROW EXECUTE FUNCTION alice.fire();
+ALTER TABLE notes OWNER TO alice; INSERT INTO items VALUES (1); INSERT INTO notes VALUES (1);
+"""
+
+
+async def test_what_follows_a_foreign_keys_action_runs_as_its_owner_since_postgresql_18(planted: Databases) -> None:
+    """So it is not refused there, and alice's triggers run as alice."""
+    planted.reporting.execute(CASCADE)
+    assert await found_on(planted.reporting, "items") == []
+    planted.reporting.execute("DELETE FROM items")
+    assert planted.reporting.rows("SELECT DISTINCT who FROM alice.caught") == [("alice",)]
+
+
+async def test_what_follows_a_foreign_keys_action_ran_as_who_deleted_before_postgresql_18() -> None:
+    """An AFTER trigger of the table that refers is refused there."""
+    server = Server.start(wheel_bin("16"), FAST)
+    try:
+        older = Database(server, "postgres")
+        older.execute(ALICE + CASCADE)
+        assert [one.what for one in await found_on(older, "items")] == ["trigger after on table public.notes"]
+        older.execute("DELETE FROM items")
+        assert older.rows("SELECT who FROM alice.caught ORDER BY 1") == [("alice",), ("postgres",)]
+    finally:
+        server.remove()

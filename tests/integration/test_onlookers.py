@@ -1,0 +1,314 @@
+"""Rows replaced in place while somebody looks on: what stays is never deleted, and what arrives is what was staged."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from tests.harness import Database, Databases, Done, Etl
+
+ACTIONS = ("CASCADE", "SET NULL", "SET DEFAULT", "NO ACTION", "RESTRICT")
+
+LOOKS_ON = {
+    **{
+        f"ON DELETE {action}": f"ALTER TABLE {{notes}} ADD FOREIGN KEY (item) REFERENCES {{items}} ON DELETE {action}"
+        for action in ACTIONS
+    },
+    "a trigger": "CREATE TRIGGER t AFTER DELETE ON {items} FOR EACH ROW EXECUTE FUNCTION forget('{notes}')",
+    "a rule": "CREATE RULE r AS ON DELETE TO {items} DO ALSO DELETE FROM {notes} WHERE item = OLD.id",
+}
+
+UNIQUE = {
+    "nothing": "",
+    "columns": "ALTER TABLE {items} ADD UNIQUE (place)",
+    "columns, at the statement's end": "ALTER TABLE {items} ADD UNIQUE (place) DEFERRABLE",
+    "an expression": "CREATE UNIQUE INDEX ON {items} ((place + 0))",
+    "an exclusion constraint": "ALTER TABLE {items} ADD EXCLUDE USING btree (place WITH =)",
+    "NULLs that are alike": "ALTER TABLE {items} ADD UNIQUE NULLS NOT DISTINCT (place)",
+}
+"""What keeps ``place`` unique."""
+
+SWAP_PASSES = {"nothing", "columns, at the statement's end"}
+
+NIGHTS = {
+    "nothing changed": "SELECT 1",
+    "values, a row less and one more": "UPDATE {items} SET name = 'new' WHERE id < 3;"
+    "DELETE FROM {items} WHERE id = 7; INSERT INTO {items} VALUES (8, 80, 'h', 1)",
+    "its parent is gone": "UPDATE {items} SET parent = 1 WHERE id = 5; DELETE FROM {items} WHERE id = 6",
+    "two swap what is unique": "UPDATE {items} SET place = CASE id WHEN 1 THEN 90 ELSE 10 END WHERE id IN (1, 2);"
+    "UPDATE {items} SET place = 20 WHERE id = 1",
+}
+
+REFUSED = ("its parent is gone", "two swap what is unique")
+"""The nights that some tables are not published in; a change that was refused comes again."""
+
+FAMILY = {
+    f"items_{n}": (unique, looks_on, refers_to_itself)
+    for n, (unique, looks_on, refers_to_itself) in enumerate(product(UNIQUE, LOOKS_ON, (False, True)))
+    if not refers_to_itself or unique in ("nothing", "an expression")
+}
+
+ROWS = "(1, 10, 'a', NULL), (2, 20, 'b', 1), (3, 30, 'c', 1), (4, NULL, 'd', 2), (5, 50, 'e', 6), (6, 60, 'f', 1)"
+
+FORGET = """
+CREATE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  EXECUTE pg_catalog.format('DELETE FROM public.%I WHERE item = $1', TG_ARGV[0]) USING OLD.id; RETURN NULL; END $$;
+"""
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> dict[str, str]:
+    """The variable that leads to options by which all tables are published in place."""
+    path = tmp_path / "options.toml"
+    path.write_text('[defaults]\npublish = "in-place"\n')
+    return {"ETL_OPTIONS_FILE": str(path)}
+
+
+def said_of(done: Done, table: str) -> str | None:
+    """Gives why a table was not published, None where it was."""
+    found = [
+        one["error"] for one in done.events if one["event"] == "table.failed" and one["table"] == f"public.{table}"
+    ]
+    return found[0] if found else None
+
+
+def all_rows(database: Database, prefix: str = "") -> dict[str, list[str]]:
+    """Gives the rows of the family's tables, or of those with a prefix, by table."""
+    names = [f"{prefix}{table}" for table in FAMILY]
+    queries = (f"SELECT '{name}', array_agg(t::text ORDER BY t::text) FROM {name} t" for name in names)
+    return dict(database.rows(" UNION ALL ".join(queries)))
+
+
+def test_what_refers_to_rows_that_stay_stays_or_the_run_said_no(
+    databases: Databases, etl: Etl, options: dict[str, str]
+) -> None:
+    """Whoever looks on at a delete, whatever is unique, whatever the night brings; a table that is refused is named."""
+    source, target = databases.operational, databases.reporting
+    target.execute(FORGET)
+    for table, (unique, _, _) in FAMILY.items():
+        source.execute(
+            f"CREATE TABLE {table} (id int PRIMARY KEY, place int, name text, parent int);"
+            f"INSERT INTO {table} VALUES {ROWS}, (7, 70, 'g', 2); {UNIQUE[unique].format(items=table)}"
+        )
+    assert etl("run", TABLES="*").status == 0
+    for table, (_, looks_on, refers_to_itself) in FAMILY.items():
+        action = looks_on if looks_on.startswith("ON") else ""
+        itself = f"ALTER TABLE {table} ADD CONSTRAINT up FOREIGN KEY (parent) REFERENCES {table} {action}"
+        target.execute(
+            f"CREATE TABLE notes_{table} (item int DEFAULT 1, note text);"
+            f"INSERT INTO notes_{table} SELECT id, 'of ' || id FROM generate_series(1, 5) id;"
+            f"{LOOKS_ON[looks_on].format(items=table, notes=f'notes_{table}')}; {itself if refers_to_itself else ''}"
+        )
+    notes = all_rows(target, "notes_")
+    for night, change in NIGHTS.items():
+        source.execute("; ".join(change.format(items=table) for table in FAMILY))
+        done = etl("run", TABLES="*", ETL_JOBS="2", ETL_PUBLISH="table" if night in REFUSED else "run", **options)
+        assert done.status == (night in REFUSED)
+        arrived, wanted, left = all_rows(target), all_rows(source), all_rows(target, "notes_")
+        for table, (unique, looks_on, refers_to_itself) in FAMILY.items():
+            case = night, unique, looks_on, refers_to_itself
+            assert (case, left[f"notes_{table}"]) == (case, notes[f"notes_{table}"])
+            said = said_of(done, table)
+            if said is None:
+                assert (case, arrived[table]) == (case, wanted[table])
+            else:
+                assert (case, said, expected(night, unique, refers_to_itself, said)) == (case, said, True)
+                assert f"public.{table}" in said or f'"{table}"' in said
+
+
+def expected(night: str, unique: str, refers_to_itself: bool, said: str) -> bool:
+    """Tells whether a night may be refused, and with these words."""
+    if night == "two swap what is unique" and unique not in SWAP_PASSES and "DEFERRABLE" in said:
+        return True
+    words = "rows that stay were deleted with others", "violates foreign key constraint", "RESTRICT setting of"
+    return night in REFUSED and refers_to_itself and any(one in said for one in words)
+
+
+def test_a_table_without_a_key_is_refused_before_the_first_load(
+    databases: Databases, etl: Etl, options: dict[str, str]
+) -> None:
+    """Where somebody looks on, it cannot be deleted whole every night; the check, the run and the holder say so."""
+    source, target = databases.operational, databases.reporting
+    target.execute(FORGET)
+    tables = [f"items_{n}" for n in range(len(LOOKS_ON))]
+    for table, looks_on in zip(tables, LOOKS_ON.values(), strict=True):
+        for side in (source, target):
+            side.execute(f"CREATE TABLE {table} (id int UNIQUE, name text); INSERT INTO {table} VALUES (1, 'a')")
+        make = looks_on.format(items=table, notes=f"notes_{table}").replace(f"CES {table}", f"CES {table} (id)")
+        target.execute(f"CREATE TABLE notes_{table} (item int); INSERT INTO notes_{table} VALUES (1); {make}")
+    said = [" ".join(etl("check", TABLES="*", **options).stdout.split())]
+    for command, more in (("run", {}), ("snapshot", {"ETL_RUN_ID": "tonight"})):
+        done = etl(command, TABLES="*", **options, **more)
+        assert done.status == 1
+        assert [one for one in done.events if one["event"] in ("table.loaded", "snapshot.held")] == []
+        said.append(done.stderr)
+    for table in tables:
+        assert all(f"public.{table} is published in place and has no key that tells its rows" in one for one in said)
+        assert target.rows(f"SELECT * FROM notes_{table}") == [(1,)]
+        target.execute(f"ALTER TABLE {table} ADD PRIMARY KEY (id)")
+        source.execute(f"UPDATE {table} SET name = 'new'")
+    assert etl("run", TABLES="*", **options).status == 0
+    for table in tables:
+        assert target.rows(f"SELECT name, item FROM {table}, notes_{table}") == [("new", 1)]
+
+
+def test_what_comes_to_look_on_after_the_loads_is_seen_by_the_publish(
+    databases: Databases, etl: Etl, options: dict[str, str]
+) -> None:
+    """Under the lock that keeps more from coming, all is looked at again; nothing is published then."""
+    for side in (databases.operational, databases.reporting):
+        side.execute("CREATE TABLE items (id int UNIQUE, name text); INSERT INTO items VALUES (1, 'a')")
+    assert etl("run", TABLES="items", ETL_PUBLISH="defer", ETL_RUN_ID="tonight", **options).status == 0
+    databases.reporting.execute(
+        "CREATE TABLE notes (item int REFERENCES items (id) ON DELETE CASCADE); INSERT INTO notes VALUES (1)"
+    )
+    done = etl("publish", "tonight", **options)
+    assert (done.status, "constraint notes_item_fkey on table public.notes would see that" in done.stderr) == (1, True)
+    assert databases.reporting.rows("SELECT * FROM notes") == [(1,)]
+
+
+MEDDLES = {
+    "a trigger that drops a row": "CREATE TRIGGER meddles BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION lose()",
+    "a trigger that changes a value": "CREATE TRIGGER meddles BEFORE UPDATE ON items"
+    " FOR EACH ROW EXECUTE FUNCTION shout()",
+    "a trigger that keeps a row": "CREATE TRIGGER meddles BEFORE DELETE ON items FOR EACH ROW EXECUTE FUNCTION lose()",
+    "a trigger that writes afterwards": "CREATE TRIGGER meddles AFTER INSERT ON items EXECUTE FUNCTION spoil()",
+    "a trigger that writes at the commit": "CREATE CONSTRAINT TRIGGER meddles AFTER INSERT ON items"
+    " INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION spoil()",
+    "a rule that keeps rows": "CREATE RULE meddles AS ON DELETE TO items DO INSTEAD NOTHING",
+    "a rule that loses a change": "CREATE RULE meddles AS ON UPDATE TO items DO INSTEAD NOTHING",
+    "a rule that loses a row": "CREATE RULE meddles AS ON INSERT TO items WHERE NEW.id = 4 DO INSTEAD NOTHING",
+    "a trigger that writes to another table of the run": "CREATE TRIGGER meddles AFTER UPDATE ON others"
+    " EXECUTE FUNCTION spoil()",
+}
+
+MEDDLERS = """
+CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.name := NEW.name || ''!''; RETURN NEW; END';
+CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  UPDATE public.items SET name = 'spoilt' WHERE id = 1; RETURN NULL; END $$;
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  INSERT INTO public.log VALUES (TG_OP); RETURN NULL; END $$;
+CREATE TABLE log (what text);
+"""
+
+
+def make_items(databases: Databases) -> None:
+    """Makes two tables, live already, whose rows differ from the source's; a row is changed, one gone, one new."""
+    databases.reporting.execute(MEDDLERS)
+    for side in (databases.operational, databases.reporting):
+        side.execute(
+            "CREATE TABLE items (id int PRIMARY KEY, name text); INSERT INTO items VALUES (1, 'a'), (2, 'b'), (3, 'c');"
+            "CREATE TABLE others (id int PRIMARY KEY, name text); INSERT INTO others VALUES (1, 'a')"
+        )
+    databases.operational.execute(
+        "UPDATE items SET name = 'new' WHERE id = 2; DELETE FROM items WHERE id = 3; INSERT INTO items VALUES (4, 'd');"
+        "UPDATE others SET name = 'new'"
+    )
+
+
+@pytest.mark.parametrize("meddles", MEDDLES)
+def test_what_a_trigger_or_a_rule_has_changed_is_not_published(
+    databases: Databases, etl: Etl, options: dict[str, str], meddles: str
+) -> None:
+    """A row dropped or kept, a value changed, now or at the commit: the run fails and names who did it."""
+    make_items(databases)
+    databases.reporting.execute(MEDDLES[meddles])
+    before = databases.reporting.rows("SELECT * FROM items ORDER BY id")
+    done = etl("run", TABLES="items,others", **options)
+    assert done.status == 1
+    assert "public.items is published in place, and has " in done.stderr
+    assert "meddles on " in done.stderr or "a trigger or a rule of another table" in done.stderr
+    assert databases.reporting.rows("SELECT * FROM items ORDER BY id") == before
+    assert databases.staging_tables() == []
+
+
+def test_a_trigger_that_changes_no_row_is_no_harm(databases: Databases, etl: Etl, options: dict[str, str]) -> None:
+    """It fires for what has changed, and the night is published; one that is disabled does not even fire."""
+    make_items(databases)
+    databases.reporting.execute(
+        "CREATE TRIGGER notes AFTER INSERT OR UPDATE OR DELETE ON items FOR EACH ROW EXECUTE FUNCTION note();"
+        "CREATE TRIGGER off BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION lose();"
+        "ALTER TABLE items DISABLE TRIGGER off"
+    )
+    done = etl("run", TABLES="items,others", **options)
+    assert (done.status, done.stderr) == (0, "")
+    assert databases.reporting.rows("SELECT * FROM items ORDER BY id") == [(1, "a"), (2, "new"), (4, "d")]
+    assert databases.reporting.rows("SELECT what FROM log ORDER BY 1") == [("DELETE",), ("INSERT",), ("UPDATE",)]
+
+
+@pytest.mark.parametrize("by", ["ETL_VERIFY", "the table's option"])
+def test_with_checksums_the_live_rows_are_hashed_whatever_hangs_on_the_table(
+    databases: Databases, etl: Etl, tmp_path: Path, by: str
+) -> None:
+    """A third table's trigger, fired by a foreign key's action, changes a row: seen by the checksum alone."""
+    make_items(databases)
+    databases.reporting.execute(
+        "CREATE TABLE notes (item int REFERENCES items ON DELETE CASCADE); INSERT INTO notes VALUES (3);"
+        "CREATE CONSTRAINT TRIGGER meddles AFTER DELETE ON notes INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION spoil()"
+    )
+    path = tmp_path / "options.toml"
+    path.write_text('[items]\npublish = "in-place"\n' + ("" if by == "ETL_VERIFY" else 'verify = "checksum"\n'))
+    variables = {"ETL_VERIFY": "checksum"} if by == "ETL_VERIFY" else {}
+    done = etl("run", TABLES="items", ETL_OPTIONS_FILE=str(path), **variables)
+    assert done.status == 1
+    assert "has other rows than those staged" in done.stderr
+    assert databases.reporting.rows("SELECT name FROM items WHERE id = 1") == [("a",)]
+
+
+UNPLANNABLE = {
+    "no replica identity": (
+        "CREATE TABLE {items} (id int, name text)",
+        "CREATE PUBLICATION feed FOR TABLE {items}",
+        'cannot delete from table "{items}" because it does not have a replica identity',
+    ),
+    "a key that is deferrable": (
+        "CREATE TABLE {items} (id int PRIMARY KEY DEFERRABLE, name text)",
+        "CREATE PUBLICATION feed FOR TABLE {items}",
+        'cannot delete from table "{items}" because it does not have a replica identity',
+    ),
+    "a publication's filter": (
+        "CREATE TABLE {items} (id int PRIMARY KEY, name text)",
+        "CREATE PUBLICATION feed FOR TABLE {items} WHERE (name <> 'x')",
+        'cannot delete from table "{items}"',
+    ),
+    "an identity": (
+        "CREATE TABLE {items} (id int PRIMARY KEY, name text)",
+        "ALTER TABLE {items} ALTER id ADD GENERATED ALWAYS AS IDENTITY",
+        'column "id" can only be updated to DEFAULT',
+    ),
+}
+
+
+def test_what_the_server_would_refuse_each_night_is_told_before_the_first_load(
+    databases: Databases, etl: Etl, options: dict[str, str]
+) -> None:
+    """The very statements are planned beforehand: publications without a replica identity, identity columns."""
+    named = []
+    for n, (table, make, words) in enumerate(UNPLANNABLE.values()):
+        for side in (databases.operational, databases.reporting):
+            side.execute(table.format(items=f"items_{n}"))
+        databases.reporting.execute(make.format(items=f"items_{n}").replace("feed", f"feed_{n}"))
+        named.append(f"public.items_{n} cannot be published in place: {words.format(items=f'items_{n}')}")
+    checked = " ".join(etl("check", TABLES="*", **options).stdout.split())
+    assert [words for words in named if words not in checked] == []
+    done = etl("run", TABLES="*", **options)
+    assert done.status == 1
+    assert [words for words in named if words not in done.stderr] == []
+    assert [one for one in done.events if one["event"] == "table.loaded"] == []
+
+
+def test_a_published_table_with_a_replica_identity_is_published_in_place(
+    databases: Databases, etl: Etl, options: dict[str, str]
+) -> None:
+    """FULL will do where there is no key."""
+    for side in (databases.operational, databases.reporting):
+        side.execute("CREATE TABLE items (id int, name text)")
+    databases.reporting.execute("CREATE PUBLICATION feed FOR TABLE items; ALTER TABLE items REPLICA IDENTITY FULL")
+    databases.operational.execute("INSERT INTO items VALUES (1, 'a')")
+    assert etl("check", TABLES="items", **options).status == 0
+    assert etl("run", TABLES="items", **options).status == 0
+    assert databases.reporting.rows("SELECT * FROM items") == [(1, "a")]
