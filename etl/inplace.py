@@ -89,8 +89,9 @@ async def refresh(target: Target, found: Sequence[Object], staged: Staged) -> Un
 
     Takes the views found on them, in the order in which they can be made. Those that are ready in staging, because they
     rest on swapped tables too, are filled there; late ones the swap fills. A live one is filled beside its readers
-    where it has a unique index. Gives the rest: the first one whose readers have to wait, and those after it; and apart, the
-    first one that may read more than the catalog knows of, so that all tables have to be today's, and those after it.
+    where it has a unique index. Gives the rest: the first one whose readers have to wait, and those after it; and,
+    apart, the first one that may read more than the catalog knows of, so that all tables have to be today's first, and
+    those after it.
     """
     late = {view.oid for view in staged.late}
     filled = [view for view in found if view.kind == "m" and view.is_populated and view.oid not in late]

@@ -47,16 +47,26 @@ WITH RECURSIVE live AS (
       JOIN pg_catalog.pg_rewrite r ON r.ev_class = q.reads
       JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
        AND d.refclassid = 'pg_catalog.pg_class'::regclass
+), called (filled, classid, objid) AS (
+    -- the functions and operators of that query, and those of an aggregate, an operator, or a bound body (BEGIN ATOMIC)
+    SELECT q.filled, 'pg_catalog.pg_rewrite'::regclass::oid, r.oid
+      FROM query q JOIN pg_catalog.pg_rewrite r ON r.ev_class = q.reads
+    UNION
+    SELECT c.filled, d.refclassid, d.refobjid
+      FROM called c
+      JOIN pg_catalog.pg_depend d ON d.classid = c.classid AND d.objid = c.objid
+       AND d.refclassid IN ('pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_operator'::regclass)
 ), unproven AS MATERIALIZED (
-    -- what may read more than the catalog knows of: functions that are not immutable, and the policies of row security
-    SELECT q.filled, p.oid::pg_catalog.regprocedure::text AS what
-      FROM query q
-      JOIN pg_catalog.pg_rewrite r ON r.ev_class = q.reads
-      JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
-      LEFT JOIN pg_catalog.pg_operator o ON d.refclassid = 'pg_catalog.pg_operator'::regclass AND o.oid = d.refobjid
-      JOIN pg_catalog.pg_proc p
-        ON p.oid = CASE WHEN d.refclassid = 'pg_catalog.pg_proc'::regclass THEN d.refobjid ELSE o.oprcode END
-     WHERE p.provolatile <> 'i' AND p.pronamespace <> 'pg_catalog'::regnamespace
+    -- what may read more than the catalog knows of: functions that are not immutable, or whose body reads a table, and
+    -- the policies of row security
+    SELECT c.filled, p.oid::pg_catalog.regprocedure::text AS what
+      FROM called c
+      JOIN pg_catalog.pg_proc p ON c.classid = 'pg_catalog.pg_proc'::regclass AND p.oid = c.objid
+     WHERE p.pronamespace <> 'pg_catalog'::regnamespace
+       AND (p.provolatile <> 'i'
+            OR EXISTS (SELECT FROM pg_catalog.pg_depend d
+                        WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid
+                          AND d.refclassid = 'pg_catalog.pg_class'::regclass))
     UNION
     SELECT q.filled, 'row security of ' || q.reads::pg_catalog.regclass
       FROM query q JOIN pg_catalog.pg_class c ON c.oid = q.reads AND c.relrowsecurity

@@ -258,9 +258,9 @@ def plant(databases: Databases, tables: dict[str, str]) -> None:
     for schema, name in tables.items():
         place = PLACES[name]
         make = f"CREATE SCHEMA {schema}; SET search_path = {schema}, public; CREATE TABLE items (id int PRIMARY KEY,"
-        old, new = (VALUES[place.type].format(word) for word in ("old", "new"))
+        old, new, more = (VALUES[place.type].format(word) for word in ("old", "new", "more"))
         databases.operational.execute(
-            f"{make} note {place.type}); INSERT INTO items VALUES (1, '{new}'), (2, '{new}2')"
+            f"{make} note {place.type}); INSERT INTO items VALUES (1, '{new}'), (2, '{more}')"
         )
         databases.reporting.execute(f"{make} note {place.type}); INSERT INTO items VALUES (1, '{old}'); {place.make}")
     databases.reporting.execute("DELETE FROM alice.caught")
