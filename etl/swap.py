@@ -36,10 +36,9 @@ _VACUUM_TIMEOUT = sql.SQL(
 _CHANGED = "ETL01"
 """The SQLSTATE, in a class that the server does not use, with which the second look fails."""
 
-_LOCKS = sql.SQL(
-    "BEGIN {locks}; EXCEPTION WHEN undefined_table THEN {fail}; END;"
-    " IF ({now}) IS DISTINCT FROM {then} THEN {fail}; END IF"
-)
+_LOCKED = sql.SQL("BEGIN BEGIN {locks}; EXCEPTION WHEN undefined_table THEN {fail}; END; END")
+
+_LOOKED = sql.SQL("BEGIN IF ({now}) IS DISTINCT FROM {then} THEN {fail}; END IF; END")
 
 _FAIL = sql.SQL(f"RAISE EXCEPTION USING ERRCODE = '{_CHANGED}', MESSAGE = 'the live tables have changed'")
 
@@ -139,11 +138,14 @@ def _locks(tables: Sequence[Relation], staged: Staged) -> list[sql.Composable]:
     if staged.live:
         names = sql.SQL(", ").join(one.identifier for one in staged.live)
         locks.append(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names))
-    now = live.inventory_query([*staged.live, *staged.found], tables)
-    parts = {"locks": sql.SQL("; ").join(locks or [sql.SQL("NULL")]), "now": now}
-    looked = _LOCKS.format(**parts, then=sql.Literal(staged.inventory), fail=_FAIL)
     timeouts = f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; SET LOCAL statement_timeout = '{LOCK_PHASE_TIMEOUT}'"
-    return [sql.SQL(timeouts), _as_one(looked), sql.SQL("SET LOCAL statement_timeout = 0")]
+    now = live.inventory_query([*staged.live, *staged.found], tables)
+    return [
+        sql.SQL(timeouts),
+        *([_as_one(_LOCKED.format(locks=sql.SQL("; ").join(locks), fail=_FAIL))] if locks else []),
+        sql.SQL("SET LOCAL statement_timeout = 0"),  # nobody else's lock is waited for from here on
+        _as_one(_LOOKED.format(now=now, then=sql.Literal(staged.inventory), fail=_FAIL)),
+    ]
 
 
 def _aside(old: live.Object) -> Iterator[sql.Composable]:
@@ -204,6 +206,6 @@ def _worn(garment: live.Garment) -> sql.Composable:
     return sql.SQL("SET LOCAL ROLE {}; {}; RESET ROLE").format(sql.Identifier(garment.role), statement)
 
 
-def _as_one(statements: sql.Composable) -> sql.Composed:
-    """Makes statements one, because statement_timeout starts anew with each."""
-    return sql.SQL("DO {}").format(sql.Literal(f"BEGIN {statements.as_string(None)}; END"))
+def _as_one(block: sql.Composable) -> sql.Composed:
+    """Makes a block's statements one, because statement_timeout starts anew with each."""
+    return sql.SQL("DO {}").format(sql.Literal(block.as_string(None)))
