@@ -77,9 +77,14 @@ _TARGET_ONLY = {
     # Staged rows need not survive a crash by themselves: the publish commits synchronously, and its
     # commit record makes all WAL before it durable too. Saves an fsync a transaction.
     "synchronous_commit": "off",
+    # Who looks again under a lock has to see what was committed while it waited for it.
+    "default_transaction_isolation": "read committed",
     # Each notice ("does not exist, skipping") is a packet of its own, in the middle of the answers.
     "client_min_messages": "warning",
 }
+
+# Statistics are read anew each time, not once a transaction: they tell of a REFRESH ... CONCURRENTLY (inventory.sql).
+_FRESH_FROM_15 = {"stats_fetch_consistency": "none"}
 
 # Values that the source does not say a compression for: with lz4 the server spent 1.2 s of CPU on 108 MB of jsonb, with
 # pglz 2.9 to 3.4 s, for the same size (benchmarks/NOTES.md). Not every build has it.
@@ -135,7 +140,7 @@ async def connect_target(url: DatabaseUrl, application: str, memory: int | None 
         connection = await open_target(arguments)
         version = connection.info.server_version // 10000
         _refuse_old("reporting", url, version)
-        settings = _settings(version, url) | _TARGET_ONLY | other
+        settings = _settings(version, url) | _TARGET_ONLY | (_FRESH_FROM_15 if version >= 15 else {}) | other
         settings |= {"maintenance_work_mem": str(memory)} if memory else {}
         settings |= {"tcp_user_timeout": str(url.keepalives["tcp_user_timeout"])} if url.keeps_alive else {}
         async with asyncio.timeout(url.connect_timeout):  # nobody watches yet

@@ -135,6 +135,16 @@ def test_a_view_that_is_committed_while_the_publish_waits_is_carried(night: Data
     assert night.reporting.rows("SELECT * FROM seen") == [(2,)]
 
 
+@pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
+def test_the_publish_looks_again_whatever_isolation_is_the_default(night: Databases, etl: Etl, isolation: str) -> None:
+    """A snapshot of before the wait would not show what was committed meanwhile."""
+    night.reporting.execute(f"ALTER DATABASE {night.reporting.name} SET default_transaction_isolation = '{isolation}'")
+    begin = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; "
+    done = raced(night, etl, f"{begin}CREATE VIEW seen AS SELECT count(*)::int FROM orders")
+    assert (done.status, done.stderr) == (0, "")
+    assert night.reporting.rows("SELECT * FROM seen") == [(1,)]
+
+
 def test_a_function_that_is_committed_while_the_publish_waits_stops_it(night: Databases, etl: Etl) -> None:
     """As one does that was there before, because it could not be put back."""
     body = "LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM orders; END"
