@@ -139,10 +139,11 @@ def test_a_view_that_is_committed_while_the_publish_waits_is_carried(night: Data
 def test_the_publish_looks_again_whatever_isolation_is_the_default(night: Databases, etl: Etl, isolation: str) -> None:
     """A snapshot of before the wait would not show what was committed meanwhile."""
     night.reporting.execute(f"ALTER DATABASE {night.reporting.name} SET default_transaction_isolation = '{isolation}'")
+    night.operational.execute("INSERT INTO orders VALUES (2)")
     begin = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; "
     done = raced(night, etl, f"{begin}CREATE VIEW seen AS SELECT count(*)::int FROM orders")
     assert (done.status, done.stderr) == (0, "")
-    assert night.reporting.rows("SELECT * FROM seen") == [(1,)]
+    assert night.reporting.rows("SELECT * FROM seen") == [(2,)]
 
 
 def test_a_function_that_is_committed_while_the_publish_waits_stops_it(night: Databases, etl: Etl) -> None:
