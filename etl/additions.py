@@ -34,19 +34,33 @@ def of(extras: Extras, known: Collection[str], *, bare: bool) -> Additions:
     return found
 
 
-async def refuse_foreign(target: Target, table: Relation, additions: Additions) -> None:
-    """Raises CannotCarry where a check among a live table's additions calls code of others.
+async def make(target: Target, staged: Relation, additions: Additions) -> None:
+    """Makes additions on a staging table, in the caller's transaction.
 
-    An index's, like a materialized view's, runs as the table's owner; a check runs as whoever adds it. One that is NOT
-    VALID is not looked at then.
+    An index's functions, like a materialized view's, run as the table's owner; a check's run as whoever validates it.
+    So a check is made without a look at the rows, and validated if all that it calls may run as this session's role:
+    what is asked about is what is validated, whatever becomes of the live table meanwhile. Raises CannotCarry naming
+    code of others.
     """
-    checks = [name for (kind, name), made in additions.items() if kind == "check" and not made[0].endswith("NOT VALID")]
+    checks = [name for (kind, name), made in additions.items() if kind == "check" and not _is_unproven(made[0])]
+    statements = [
+        f"{statement} NOT VALID" if (kind, name) == ("check", name) and name in checks and not position else statement
+        for (kind, name), made in additions.items()
+        for position, statement in enumerate(made)
+    ]
+    await staging.add(target, statements)
     if not checks:
         return
-    oids = [one.oid for one in await live.objects(target, [table]) if one.is_live]
     named = tuple(f"constraint {name} on " for name in checks)
-    if found := [str(code) for code in await trust.foreign_code(target, oids) if code.what.startswith(named)]:
+    if found := [str(code) for code in await trust.foreign_code_on(target, staged) if code.what.startswith(named)]:
         raise CannotCarry("; ".join(found))
+    validate, table = sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}"), sql.Identifier(staged.schema, staged.name)
+    await at_once(target, [validate.format(table, sql.Identifier(name)) for name in checks])
+
+
+def _is_unproven(check: str) -> bool:
+    """Tells whether a check is made without a look at the rows: not validated, or since 18 not enforced."""
+    return check.endswith(("NOT VALID", "NOT ENFORCED"))
 
 
 async def follow(
@@ -91,13 +105,13 @@ async def _change(target: Target, current: Object, staged: Object, present: Addi
     missing = [key for key, statements in wanted.items() if present.get(key) != statements]
     if not gone and not missing:
         return
-    await refuse_foreign(target, current.relation, {key: wanted[key] for key in missing})
     if current.owner != staged.owner:
         await staging.give(target, staged.word, staged.relation, current.owner)
-    drops = [_drop(staged, kind, name) for kind, name in gone]
-    makes = [sql.SQL(statement) for key in missing for statement in wanted[key]]
     async with target.transaction():
-        await at_once(target, [*drops, *makes, sql.SQL("ANALYZE {}").format(staged.identifier)])
+        for kind, name in gone:
+            await target.execute(_drop(staged, kind, name))
+        await make(target, staged.relation, {key: wanted[key] for key in missing})
+        await target.execute(sql.SQL("ANALYZE {}").format(staged.identifier))
 
 
 def _drop(staged: Object, kind: str, name: str) -> sql.Composed:

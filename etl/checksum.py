@@ -21,6 +21,9 @@ from etl.catalog import Column, PageRange, Table
 from etl.postgres import Source, Target
 from etl.query import text
 
+_OF_BYTES = "pg_catalog.hash_array_extended(ARRAY[pg_catalog.record_send(ROW({}))], 0)"
+_OF_TEXT = 'pg_catalog.hashtextextended(ROW({})::pg_catalog.text COLLATE pg_catalog."C", 0)'
+
 
 @dataclass(frozen=True, slots=True)
 class Checksum:
@@ -57,20 +60,15 @@ async def of_target(target: Target, table: Table, name: sql.Identifier, kept: st
 async def of_rows(target: Target, rows: sql.Composable, columns: Sequence[str]) -> Checksum:
     """Computes the checksum of the columns given, of rows that are compared within the target; of none, it counts.
 
-    The rows go in as their text, which every type has, and which tells 1.0 from 1.00 as well.
+    The rows go in as their text, which every type has, which tells 1.0 from 1.00 as well, and no encoding changes.
     """
     row = sql.SQL(", ").join(sql.Identifier(column) for column in columns)
-    text_of = sql.SQL("pg_catalog.textsend(ROW({})::pg_catalog.text)").format(row)
-    summed = sql.SQL("pg_catalog.sum(pg_catalog.hash_array_extended(ARRAY[{}], 0))").format(text_of)
+    summed = sql.SQL(f"pg_catalog.sum({_OF_TEXT})").format(row)
     query = sql.SQL("SELECT pg_catalog.count(*) AS rows, coalesce({}, 0)::pg_catalog.text AS sum FROM {}")
     cursor = await target.execute(query.format(summed if columns else sql.SQL("0"), rows))
     found = await cursor.fetchone()
     assert found is not None
     return Checksum(found["rows"], int(found["sum"]) % 2**128)
-
-
-_OF_BYTES = "pg_catalog.hash_array_extended(ARRAY[pg_catalog.record_send(ROW({}))], 0)"
-_OF_TEXT = 'pg_catalog.hashtextextended(ROW({})::pg_catalog.text COLLATE pg_catalog."C", 0)'
 
 
 def _expressions(fields: Iterable[tuple[sql.Composable, Column]], kept: str | None) -> sql.Composed:

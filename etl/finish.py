@@ -128,8 +128,7 @@ class Finish:
             return
         known = {*self.table.carried, *self.carried}
         found = additions.of(extras, known, bare=self.options.is_bare)
-        await additions.refuse_foreign(self.writer, self.table.live, found)
-        await staging.add(self.writer, [statement for statements in found.values() for statement in statements])
+        await additions.make(self.writer, staging.staging_name(self.table), found)
 
     def _load(self, index_seconds: float, analyze_seconds: float) -> Load:
         return Load(

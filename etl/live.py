@@ -248,16 +248,13 @@ def create(view: Object, name: sql.Identifier, definition: str) -> sql.Composed:
 
 
 def refresh(view: Object, name: sql.Identifier) -> Iterator[sql.Composable]:
-    """Gives the statements that fill a materialized view under a name, within a transaction; none for one left empty.
+    """Gives the statement that fills a materialized view under a name; none for one left empty.
 
-    Functions that it calls find what they name without a schema where the view's own tables are, as far as the server
-    lets them (from 17 on it does not).
+    The search path stays empty: a function that names another one without a schema would find whatever somebody has
+    put under that name into a schema of the path, and call it as the view's owner.
     """
     if view.kind == "m" and view.is_populated:
-        path = sql.SQL(", ").join(map(sql.Identifier, view.reads_schemas)).as_string(None)
-        yield sql.SQL("SELECT pg_catalog.set_config('search_path', {}, true)").format(sql.Literal(path))
         yield sql.SQL("REFRESH MATERIALIZED VIEW {}").format(name)
-        yield sql.SQL("SELECT pg_catalog.set_config('search_path', '', true)")
 
 
 def undress(new: Object, name: sql.Identifier) -> Iterator[sql.Composable]:

@@ -88,7 +88,10 @@ async def prepare(target: Target, tables: Sequence[Relation], staged: Staged) ->
     moves += [sql.SQL(statement) for statement in await live.default_grants(target, list(first))]
     garments = _dressed(found, new, await live.garments(target, found))
     filled = [statement for view in staged.late for statement in live.refresh(view, view.identifier)]
-    statements = [*_locks(tables, staged), *moves, *(_worn(garment) for garment in garments), *filled]
+    granted = [_worn(garment) for garment in garments if garment.columns and garment.statement.startswith("GRANT ")]
+    # Once more on the old one, first: whoever changes such a privilege beside us, which before 18 takes no lock on the
+    # table, has to wait for us then, or we for them.
+    statements = [*_locks(tables, staged), *granted, *moves, *(_worn(garment) for garment in garments), *filled]
     return Swap(sql.SQL("; ").join(statements).as_bytes(target))
 
 

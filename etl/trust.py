@@ -58,11 +58,19 @@ async def foreign_code_on(target: Target, table: Relation) -> list[ForeignCode]:
 async def refuse_types(target: Target, table: Table, oid: int) -> None:
     """Raises LoadFailed where writing rows into a table's staging table, of this oid, would call code of others.
 
-    Its columns' types are all that it has yet; asked only where they are not PostgreSQL's own.
+    Or could: a type's owner may add a constraint or a cast while the rows come in. Asked only where types are not
+    PostgreSQL's own.
     """
     if not any(column.user_type for column in table.columns):
         return
-    if found := [str(code) for code in await foreign_code(target, [oid]) if code.kind == "column"]:
+    cursor = await target.execute(target_query("foreign_types"), {"oid": oid})
+    found = [
+        f"type {row['type']} in the target belongs to {row['owner']}, whose constraints and casts would run as"
+        f" {row['role']}; hand it over: ALTER TYPE {row['type']} OWNER TO {row['role']}"
+        for row in await cursor.fetchall()
+    ]
+    found += [str(code) for code in await foreign_code(target, [oid]) if code.kind == "column"]
+    if found:
         raise LoadFailed("; ".join(found))
 
 

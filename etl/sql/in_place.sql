@@ -1,6 +1,6 @@
 -- Live tables whose rows are to be replaced in place. "onlookers" sees a row deleted: foreign keys that refer to the
--- table, triggers and rules ON DELETE. "meddlers" may change what arrives: triggers, rules, and the actions of the table's
--- own foreign keys. What is disabled, or fires only on a replica, is neither.
+-- table, triggers and rules ON DELETE; those of a table of which it is a partition, too. "meddlers" may change what
+-- arrives: triggers, rules, and the actions of foreign keys from or to the table. What is disabled, or fires only on a replica, is neither.
 -- Target side. Try it: psql -v schemas='{public}' -v names='{orders}' -f in_place.sql
 WITH RECURSIVE relation (root, oid) AS (
     SELECT c.oid, c.oid
@@ -18,14 +18,17 @@ WITH RECURSIVE relation (root, oid) AS (
 ), around AS (
     SELECT r.root, k.oid AS id, 'pg_catalog.pg_constraint'::pg_catalog.regclass AS catalog,
            k.confrelid = r.oid AS sees_deletes,
-           k.conrelid = r.oid AND (k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd')) AS meddles
+           -- an action changes rows that refer, and the triggers of those may change any
+           k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd') AS meddles
       FROM relation r
-      JOIN pg_catalog.pg_constraint k ON r.oid IN (k.conrelid, k.confrelid) AND k.contype = 'f' AND k.conparentid = 0
+      JOIN pg_catalog.pg_constraint k ON r.oid IN (k.conrelid, k.confrelid) AND k.contype = 'f'
     UNION ALL
     SELECT r.root, t.oid, 'pg_catalog.pg_trigger'::pg_catalog.regclass, t.tgtype & 8 <> 0, true
       FROM session s
      CROSS JOIN relation r
-      JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal AND t.tgenabled IN ('A', s.mode)
+      JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid AND t.tgenabled IN ('A', s.mode)
+       -- before 15 a partition's copy of its parent's trigger is marked internal, as a foreign key's own are
+       AND (NOT t.tgisinternal OR (t.tgparentid <> 0 AND t.tgconstraint = 0))
     UNION ALL
     SELECT r.root, w.oid, 'pg_catalog.pg_rewrite'::pg_catalog.regclass, w.ev_type = '4', true
       FROM session s

@@ -6,7 +6,7 @@
 -- Target side. Try it:
 --   psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -v schemas='{public}' -v names='{orders}' -f inventory.sql
 WITH object AS MATERIALIZED (
-    SELECT c.oid, c.reltype, c.relkind, c.xmin
+    SELECT c.oid, c.relnamespace, c.reltype, c.relkind, c.xmin
       FROM pg_catalog.pg_class c
      WHERE c.oid = ANY (:'oids'::pg_catalog.oid[])
 ), part (classid, objid, version) AS MATERIALIZED (
@@ -62,6 +62,21 @@ WITH object AS MATERIALIZED (
       JOIN pg_catalog.pg_type t ON t.oid = o.reltype
      CROSS JOIN LATERAL (VALUES (t.oid), (t.typarray)) AS row_type (oid)
       JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_type'::regclass AND d.refobjid = row_type.oid
+    UNION ALL
+    -- an extension that it belongs to, or that it depends on; a subscription; publications of its schema, since 15
+    SELECT concat_ws(' ', 'extension', d.objid, d.refobjid, d.deptype)
+      FROM object o
+      JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = o.oid
+       AND d.deptype IN ('e', 'x')
+    UNION ALL
+    SELECT concat_ws(' ', 'subscription', s.srrelid, s.srsubid)
+      FROM object o JOIN pg_catalog.pg_subscription_rel s ON s.srrelid = o.oid
+    UNION ALL
+    SELECT concat_ws(' ', 'publication', d.objid, d.refobjid)
+      FROM pg_catalog.pg_depend d
+     WHERE d.classid = pg_catalog.to_regclass('pg_catalog.pg_publication_namespace')
+       AND d.refclassid = 'pg_catalog.pg_namespace'::regclass
+       AND d.refobjid IN (SELECT o.relnamespace FROM object o)
     UNION ALL
     SELECT concat_ws(' ', 'rows', o.oid, pg_catalog.pg_stat_get_tuples_inserted(o.oid),
                      pg_catalog.pg_stat_get_tuples_updated(o.oid), pg_catalog.pg_stat_get_tuples_deleted(o.oid))

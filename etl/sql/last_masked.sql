@@ -1,5 +1,6 @@
 -- The columns of each table that were masked when it last arrived: what a run published of the source's table of this
--- name, or a batch copied, and what was published in the live table of this name from another one. Target side.
+-- name, or a batch copied, and what was published in the live table of this name: they differ where the live table came
+-- from another one, or the source's table goes to another one, too. Target side.
 -- What an older version wrote does not say (NULL), and is passed over.
 -- Try it: psql -v names='{public.orders}' -v schemas='{public}' -v relations='{orders}' -f last_masked.sql
 WITH arrived AS MATERIALIZED (
@@ -26,7 +27,7 @@ found AS (
      UNION ALL
      SELECT t.name, v.masked
        FROM unnest(:'names'::text[], :'schemas'::text[], :'relations'::text[]) AS t (name, schema, relation)
-       JOIN by_live v ON v.schema_name = t.schema AND v.relation_name = t.relation AND v.table_name <> t.name)
+       JOIN by_live v ON v.schema_name = t.schema AND v.relation_name = t.relation)
 SELECT f.name AS table_name, array_agg(DISTINCT c.name) AS masked
   FROM found f
  CROSS JOIN LATERAL unnest(f.masked) AS c (name)

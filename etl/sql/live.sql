@@ -68,6 +68,21 @@ WITH RECURSIVE live AS (
                         WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid
                           AND d.refclassid = 'pg_catalog.pg_class'::regclass))
     UNION
+    -- a system column: ctid, xmin and tableoid are another table's, while it waits in staging
+    SELECT q.filled, 'a system column of ' || d.refobjid::pg_catalog.regclass
+      FROM query q
+      JOIN pg_catalog.pg_rewrite r ON r.ev_class = q.reads
+      JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
+       AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid < 0
+    UNION
+    -- PostgreSQL's own functions that read by a text or a name; the catalog notes no dependency on them
+    SELECT q.filled, p.oid::pg_catalog.regprocedure::text
+      FROM query q
+      JOIN pg_catalog.pg_rewrite r ON r.ev_class = q.reads
+      JOIN pg_catalog.pg_proc p ON p.pronamespace = 'pg_catalog'::regnamespace
+       AND p.proname ~ '^((query|table|schema|database|cursor)_to_xml|ts_(stat|rewrite)$|pg_.*_size$|lo_get$)'
+       AND strpos(r.ev_action::text, ':funcid ' || p.oid || ' ') > 0
+    UNION
     SELECT q.filled, 'row security of ' || q.reads::pg_catalog.regclass
       FROM query q JOIN pg_catalog.pg_class c ON c.oid = q.reads AND c.relrowsecurity
 ), publisher AS (
@@ -103,6 +118,11 @@ WITH RECURSIVE live AS (
     SELECT f.oid, 'the table that it is a partition or an inheritance child of'
       FROM found f
       JOIN pg_catalog.pg_inherits i ON i.inhrelid = f.oid
+    UNION
+    -- goes with the table by itself, though it is another one's
+    SELECT f.oid, pg_catalog.pg_describe_object('pg_catalog.pg_trigger'::regclass, t.oid, 0)
+      FROM live f
+      JOIN pg_catalog.pg_trigger t ON t.tgconstrrelid = f.oid AND t.tgrelid <> f.oid AND NOT t.tgisinternal
     UNION
     SELECT oid, what FROM publisher
 )

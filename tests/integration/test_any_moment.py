@@ -39,6 +39,7 @@ INSERT INTO items VALUES (1, 'yesterday');
 CREATE INDEX old_index ON items (note);
 CREATE STATISTICS old_statistics ON id, note FROM items;
 GRANT SELECT, INSERT ON items TO moment_boss;
+GRANT UPDATE (note) ON items TO moment_boss;
 CREATE POLICY old_policy ON items USING (true);
 CREATE TRIGGER old_trigger BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
 CREATE TABLE other (id int PRIMARY KEY);
@@ -204,6 +205,19 @@ CHANGES = {
     "clustering": (
         "ALTER TABLE items CLUSTER ON items_pkey",
         "indisclustered FROM pg_index WHERE indexrelid = 'items_pkey'::regclass",
+    ),
+    "a publication of its schema": (
+        "CREATE PUBLICATION late FOR TABLES IN SCHEMA public",
+        "count(*) = 1 FROM pg_publication_tables WHERE tablename = 'items'",
+    ),
+    "a constraint trigger of another table": (
+        "CREATE CONSTRAINT TRIGGER late AFTER INSERT ON other FROM items"
+        " FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "count(*) = 1 FROM pg_trigger WHERE tgname = 'late'",
+    ),
+    "a column's privilege that is gone": (
+        "REVOKE UPDATE (note) ON items FROM moment_boss",
+        "NOT has_column_privilege('moment_boss', 'items', 'note', 'UPDATE')",
     ),
     "a publication": (
         "CREATE PUBLICATION late FOR TABLE items",

@@ -34,6 +34,14 @@ VIEWS = {
         "CREATE MATERIALIZED VIEW below AS SELECT id, of_b() AS n FROM a;"
         "CREATE MATERIALIZED VIEW m AS SELECT count(*) AS a, max(n) AS b FROM below"
     ),
+    "a query in a text": (
+        "CREATE MATERIALIZED VIEW m AS SELECT count(DISTINCT a.id) AS a, max(ndoc) AS b"
+        " FROM a, ts_stat('SELECT ''word''::tsvector FROM public.b')"
+    ),
+    "the name of a table": (
+        "CREATE MATERIALIZED VIEW m AS"
+        " SELECT count(*) AS a, count(*) FILTER (WHERE tableoid = 'a'::regclass) AS b FROM a"
+    ),
     "a policy": (
         "CREATE FUNCTION is_even() RETURNS bool LANGUAGE sql STABLE AS 'SELECT count(*) % 2 = 0 FROM public.b';"
         "ALTER TABLE a ENABLE ROW LEVEL SECURITY; ALTER TABLE a FORCE ROW LEVEL SECURITY;"
