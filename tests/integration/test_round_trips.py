@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from etl import live
@@ -25,6 +27,13 @@ indexes and checks name."""
 RUN_TARGET_TRIPS = 54
 """But for the load: two sessions; locks, ledger, what earlier runs left and what they masked, what others planted; the
 publish after it, with the inventory of what hangs on the live tables."""
+
+
+SQL_SOURCE_TRIPS = 15
+"""What options with SQL add to a run: another session, which locks and describes; the holder, which locks, too."""
+
+PLAN_SOURCE_TRIPS = 4
+"""What each table with SQL adds: its SELECT is planned in a savepoint, to tell which option is at fault."""
 
 
 def trips(databases: Databases, etl: Etl, tables: str) -> tuple[int, int]:
@@ -61,6 +70,23 @@ def test_a_run_itself_takes_few_round_trips(databases: Databases, etl: Etl) -> N
     source, target = trips(databases, etl, "orders")
     assert source - SOURCE_TRIPS == RUN_SOURCE_TRIPS
     assert RUN_TARGET_TRIPS <= target - TARGET_TRIPS <= RUN_TARGET_TRIPS + 2  # is the run still wanted, every 2 s
+
+
+def test_options_with_sql_take_a_few_round_trips_more(databases: Databases, etl: Etl, tmp_path: Path) -> None:
+    """A reader plans in the message by which it joins; a table without SQL beside them takes what it always did."""
+    databases.operational.execute(
+        "DO $$ BEGIN FOR i IN 1..4 LOOP EXECUTE format('CREATE TABLE t%s (id int)', i); END LOOP; END $$"
+    )
+    assert etl("run", TABLES="t*").status == 0  # the ledger and its schemas are there
+    seen = []
+    for with_sql in (0, 1, 3):
+        options = "".join(f"[t{n + 1}]\nwhere = 'id > 0'\n" for n in range(with_sql))
+        (tmp_path / "options.toml").write_text(options or "[t1]\nverify = 'rows'\n")
+        optioned = Etl(etl.environment | {"ETL_OPTIONS_FILE": str(tmp_path / "options.toml")})
+        seen.append(trips(databases, optioned, "t*")[0])
+    plain, one, three = seen
+    assert one - plain == SQL_SOURCE_TRIPS + PLAN_SOURCE_TRIPS
+    assert three - one == 2 * PLAN_SOURCE_TRIPS
 
 
 async def test_what_hangs_on_a_live_table_is_planned_a_few_times_a_session(databases: Databases) -> None:

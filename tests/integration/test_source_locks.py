@@ -27,7 +27,7 @@ from etl.selection import Relation
 from etl.url import DatabaseUrl
 from tests.harness import Database, Databases, Done, Etl
 from tests.lambda_runtime import function
-from tests.situations import ended, locked, until, waiting
+from tests.situations import ended, kill_holder, locked, until, waiting
 
 CLERK = "clerk"
 """The source's role: it may read what the options name, and not what views rest on."""
@@ -199,9 +199,9 @@ def staging_locked(target: Database) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def holding(etl: Etl, target: Database) -> Iterator[subprocess.Popen[str]]:
+def holding(etl: Etl, target: Database, **variables: str) -> Iterator[subprocess.Popen[str]]:
     """Runs ``etl snapshot`` for tonight; gives the process when its snapshot is in the ledger."""
-    with etl.started("snapshot") as holder:
+    with etl.started("snapshot", **variables) as holder:
         until(lambda: has_snapshot(target) or holder.poll() is not None, "the snapshot in the ledger")
         yield holder
 
@@ -278,6 +278,21 @@ def test_a_run_waits_for_who_loads_a_filter_anew_and_sees_what_they_did(
     assert databases.reporting.rows("SELECT id FROM orders ORDER BY id") == [(2,), (3,)]
 
 
+def test_a_snapshot_that_is_taken_anew_locks_again(wanted: Database, databases: Databases, tmp_path: Path) -> None:
+    """The holder is lost while somebody is about to load the filter anew: the second snapshot waits for them."""
+    etl, target = of(Databases(wanted, databases.reporting), tmp_path, FILTERED), databases.reporting
+    with loading(etl, target) as process, wanted.connect() as session:
+        with session.transaction():
+            with staging_locked(target):
+                until(lambda: waiting(target, "etl_staging_public"), "the load waits with its snapshot")
+                kill_holder(wanted)
+                session.execute(RELOAD)
+            until(lambda: waiting(wanted, "EXPLAIN"), "the run waits for the table")
+        done = succeeded(ended(process))
+    assert [event["event"] for event in done.events].count("snapshot.lost") == 1
+    assert target.rows("SELECT id FROM orders ORDER BY id") == [(2,), (3,)]
+
+
 @pytest.mark.parametrize("loaded", ["wanted", "orders"])
 def test_a_batch_waits_for_who_loads_a_table_anew(
     wanted: Database, databases: Databases, tmp_path: Path, loaded: str
@@ -287,18 +302,36 @@ def test_a_batch_waits_for_who_loads_a_table_anew(
     etl = of(Databases(wanted, databases.reporting), tmp_path, FILTERED)
     answers: list[dict[str, Any]] = []
     with function("etl.functions.copy_batch", etl.environment) as copy, wanted.connect() as session:
-        event = {"table": "orders", "last_id": 0, "limit": 10}
-        assert copy.invoke(event)["rows"] == 3  # the live table is there
-        asking = threading.Thread(target=lambda: answers.append(copy.invoke(event)))
+        assert copy.invoke({"table": "orders", "limit": 1})["last_id"] == 1
+        asking = threading.Thread(target=lambda: answers.append(copy.invoke({"table": "orders", "limit": 10})))
         with session.transaction():
-            session.execute(f"LOCK TABLE {loaded} IN ACCESS EXCLUSIVE MODE")
-            asking.start()
+            with locked(databases.reporting, "etl.watermarks"):
+                asking.start()
+                until(lambda: waiting(databases.reporting, "etl.watermarks"), "the batch has planned its SQL")
+                session.execute(f"CREATE TEMPORARY TABLE old AS TABLE {loaded}; TRUNCATE {loaded}".encode())
             until(lambda: waiting(wanted), "the batch waits")
-            session.execute(f"CREATE TEMPORARY TABLE old AS TABLE {loaded}; TRUNCATE {loaded}".encode())
             session.execute(f"INSERT INTO {loaded} TABLE old".encode())
         asking.join(60)
-    assert [(one["rows"], one["last_id"]) for one in answers] == [(3, 3)]
+    assert [(one["rows"], one["last_id"]) for one in answers] == [(2, 3)]
     assert left_open(wanted) == []
+
+
+def test_a_table_that_only_a_function_reads_is_locked_where_it_is_named_too(
+    wanted: Database, databases: Databases, tmp_path: Path
+) -> None:
+    """Nobody can know what a function reads; so docs/guarantees.md says to name it."""
+    wanted.execute(
+        "CREATE FUNCTION hidden() RETURNS SETOF int LANGUAGE sql AS 'SELECT id FROM public.wanted';"
+        "CREATE VIEW seen AS SELECT id FROM hidden() AS id"
+    )
+    etl, change = of(Databases(wanted, databases.reporting), tmp_path, ""), "TRUNCATE wanted"
+    with holding(etl, databases.reporting, TABLES="seen,wanted") as holder:
+        with changing(wanted, [change]):
+            give_way(wanted, change)
+        succeeded(etl("run", **SHARD, TABLES="seen,wanted"))
+        succeeded(ended(holder))
+    succeeded(etl("publish"))
+    assert databases.reporting.value("SELECT count(*) FROM seen") == 3
 
 
 def test_page_ranges_are_read_while_somebody_waits_to_alter_what_their_condition_reads(
