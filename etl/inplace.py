@@ -31,6 +31,9 @@ _NOT_RUN = {"default", "policy", "statistics"}
 _NO_ROW_SECURITY = sql.SQL("SET LOCAL row_security = off")
 """Fail where it would hide rows: never some of them for all."""
 
+_NOT_LONG = sql.SQL("SET LOCAL lock_timeout = '2s'")
+"""Long enough for who is about to commit: what cannot be planned for now is told by the publish."""
+
 
 async def problems(target: Target, tables: Collection[Relation]) -> dict[Relation, list[str]]:
     """Says why the rows of live tables cannot be replaced in place, as far as these are there; changes nothing.
@@ -135,11 +138,10 @@ async def _unplannable(target: Target, one: Replacement) -> list[str]:
     columns = [name for name, _ in await live.columns(target, one.table)]
     try:
         async with target.transaction():
-            await target.execute(_NO_ROW_SECURITY)
-            for statement in one.statements(columns, one.rows):
-                await target.execute(sql.SQL("EXPLAIN ") + statement)
+            plans = [sql.SQL("EXPLAIN ") + statement for statement in one.statements(columns, one.rows)]
+            await target.execute(sql.SQL("; ").join([_NOT_LONG, _NO_ROW_SECURITY, *plans]))
     except LockNotAvailable:
-        return []  # nobody can tell now; the publish will
+        return []
     except psycopg.Error as error:
         if target.closed or target.broken:
             raise

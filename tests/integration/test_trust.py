@@ -295,10 +295,8 @@ def test_somebody_elses_code_stops_a_batch_too(planted: Databases) -> None:
     planted.operational.execute("CREATE TABLE items (id int PRIMARY KEY, note text); INSERT INTO items VALUES (1, 'a')")
     planted.reporting.execute("CREATE TABLE items (id int PRIMARY KEY, note text)")
     planted.reporting.execute(PLACES["a row's trigger"].make)
-    with (
-        function("etl.functions.copy_batch", planted.environment) as copy,
-        pytest.raises(FunctionError, match=r"public\.items is copied in batches, and trigger t on table public\.items"),
-    ):
+    named = r"public\.items is copied in batches, and trigger t on table public\.items"
+    with function("etl.functions.copy_batch", planted.environment) as copy, pytest.raises(FunctionError, match=named):
         copy.invoke({"table": "items", "last_id": None, "limit": 10})
     assert planted.reporting.rows("SELECT * FROM items") == []
     assert planted.reporting.rows("SELECT * FROM alice.caught") == []
