@@ -14,6 +14,8 @@ GRANT USAGE, CREATE ON SCHEMA :"schema" TO :"role";
 -- GRANT reporting_owner TO etl_loader;
 -- Then that owner needs CREATE on the schema, too: PostgreSQL wants it of whom a table is given to. Materialized views
 -- are filled with their owner's rights: the owner needs SELECT on what they read.
+-- Types that are there before, of tables that are copied, must belong to the loader or a superuser, too:
+-- ALTER TYPE mood OWNER TO etl_loader;
 -- Functions that the source's indexes and checks, or the target's checks, call must belong to the loader or a superuser.
 -- To name who is in the way with the time of their query, and to end them (ETL_PUBLISH_BLOCKERS=end):
 -- GRANT pg_read_all_stats, pg_signal_backend TO etl_loader;

@@ -326,3 +326,47 @@ def test_a_table_that_somebody_has_locked_is_not_waited_for_before_the_publish(
         done = etl("run", TABLES="items", ETL_PUBLISH="defer", ETL_RUN_ID="tonight", **options)
         assert (done.status, done.stderr) == (0, "")
     assert etl("publish", "tonight", **options).status == 0
+
+
+def test_a_foreign_key_that_refers_to_the_table_of_which_it_is_a_partition_looks_on_too(
+    databases: Databases, etl: Etl, options: dict[str, str]
+) -> None:
+    """Two rows swap what is unique: the publish says no, and the rows that refer to them are there."""
+    databases.operational.execute("CREATE TABLE orders (id int PRIMARY KEY, place int UNIQUE)")
+    databases.operational.execute("INSERT INTO orders VALUES (1, 10), (2, 20)")
+    databases.reporting.execute(
+        "CREATE TABLE whole (id int PRIMARY KEY, place int) PARTITION BY RANGE (id);"
+        "CREATE TABLE orders PARTITION OF whole FOR VALUES FROM (0) TO (1000); ALTER TABLE orders ADD UNIQUE (place);"
+        "CREATE TABLE notes (id int PRIMARY KEY, item int REFERENCES whole ON DELETE CASCADE)"
+    )
+    assert etl("run", TABLES="orders", **options).status == 0
+    databases.reporting.execute("INSERT INTO notes VALUES (1, 1), (2, 2)")
+    databases.operational.execute(
+        "UPDATE orders SET place = 99 WHERE id = 1; UPDATE orders SET place = 10 WHERE id = 2"
+    )
+    databases.operational.execute("UPDATE orders SET place = 20 WHERE id = 1")
+    done = etl("run", TABLES="orders", **options)
+    assert done.status == 1
+    assert "neither is deleted meanwhile" in done.stderr
+    assert databases.reporting.rows("SELECT id FROM notes ORDER BY id") == [(1,), (2,)]
+
+
+def test_what_a_referential_action_sets_off_elsewhere_is_found_without_checksums(
+    databases: Databases, etl: Etl, options: dict[str, str]
+) -> None:
+    """A trigger of the table that refers changes the live one: its rows are hashed, and nothing is published."""
+    databases.operational.execute("CREATE TABLE orders (id int PRIMARY KEY, code text UNIQUE, total int)")
+    databases.operational.execute("INSERT INTO orders VALUES (1, 'a', 10), (2, 'b', 20)")
+    assert etl("run", TABLES="orders", **options).status == 0
+    databases.reporting.execute(
+        "CREATE TABLE notes (item text REFERENCES orders (code) ON UPDATE CASCADE);"
+        "INSERT INTO notes VALUES ('a'), ('b');"
+        "CREATE FUNCTION raise_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " UPDATE public.orders SET total = total + 1000 WHERE code = NEW.item; RETURN NULL; END $$;"
+        "CREATE TRIGGER t AFTER UPDATE ON notes FOR EACH ROW EXECUTE FUNCTION raise_it()"
+    )
+    databases.operational.execute("UPDATE orders SET code = 'z' WHERE id = 1")
+    done = etl("run", TABLES="orders", **options)
+    assert done.status == 1
+    assert "has other rows than those staged" in done.stderr
+    assert databases.reporting.rows("SELECT total FROM orders ORDER BY id") == [(10,), (20,)]

@@ -117,12 +117,19 @@ PLACES = {
         "calls public.is_short(text), which belongs to alice and would run as",
         tables="items,brief",
     ),
+    "a domain that was there before": Place(
+        "CREATE FUNCTION public.is_short(v text) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT true';"
+        "CREATE DOMAIN short AS text CONSTRAINT short CHECK (public.is_short(VALUE));"
+        "ALTER DOMAIN short OWNER TO alice",
+        "type public.short in the target belongs to alice, whose constraints and casts would run as",
+        tables="items,brief",
+    ),
     "a cast of an enum that was there before": Place(
         "CREATE TYPE mood AS ENUM ('sad', 'glad'); ALTER TYPE mood OWNER TO alice; SET ROLE alice;"
         "CREATE FUNCTION alice.as_text(m mood) RETURNS text IMMUTABLE LANGUAGE plpgsql AS"
         " $$ BEGIN PERFORM alice.tell(); RETURN 'x'; END $$;"
         "CREATE CAST (mood AS text) WITH FUNCTION alice.as_text(mood); RESET ROLE",
-        "alice.as_text(",
+        "type public.mood in the target belongs to alice",
         tables="items,moody",
         verify="checksum",
     ),

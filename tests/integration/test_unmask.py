@@ -187,3 +187,15 @@ def test_a_run_that_an_older_version_staged_is_published_or_aborted(databases: D
         assert run(MASKED, ETL_PUBLISH="defer", ETL_RUN_ID=command).status == 0
         databases.reporting.execute("ALTER TABLE etl.loads DROP COLUMN masked")
         assert run(MASKED, command, command).stderr == ""
+
+
+def test_another_job_that_copies_the_table_in_clear_takes_no_mask_from_the_first(
+    run: Run, databases: Databases
+) -> None:
+    """What the live table itself last had counts, whatever its source has become elsewhere since."""
+    assert run('[people]\nrename = "open.people"\nmask = { email = "null", phone = "null" }').status == 0
+    assert run('[people]\nrename = "safe.people"\nunmask = ["email", "phone"]').status == 0
+    slipped = run('[people]\nrename = "open.people"')
+    assert slipped.status == 2
+    assert "email, phone arrived masked the last time" in slipped.stderr
+    assert emails(databases, "open.people") == [None]
