@@ -8,6 +8,7 @@ SELECT n.nspname::text AS schema, c.relname::text AS name, r.rolname::text AS ow
  WHERE NOT r.rolsuper AND r.rolname <> current_user
    -- a name proves nothing: the table that was published may be gone, and another one have its name
    AND NOT EXISTS (SELECT FROM etl.loads l
-                    WHERE l.status = 'published' AND l.schema_name = w.schema AND l.relation_name = w.name
-                      AND coalesce(l.live_oid, l.staging_oid) = c.oid)
+                    WHERE l.schema_name = w.schema AND l.relation_name = w.name
+                      -- written by a publish alone, and kept where a run is done again under its id
+                      AND l.live_oid = c.oid)
  ORDER BY 1, 2;

@@ -54,10 +54,10 @@ INSERT INTO etl_staging_public.items VALUES (1, 'today'), (2, 'today');
 CREATE INDEX old_index ON etl_staging_public.items (note);
 CREATE STATISTICS etl_staging_public.old_statistics ON id, note FROM etl_staging_public.items;
 INSERT INTO etl.runs (run_id, status, started_at, publish) VALUES ('tonight', 'running', now(), 'run');
-INSERT INTO etl.loads (run_id, status, staging_oid, table_name, schema_name, relation_name, carried)
+INSERT INTO etl.loads (run_id, status, staging_oid, live_oid, table_name, schema_name, relation_name, carried)
 SELECT *, 'public.items', 'public', 'items', '{items_pkey}'::text[]
-  FROM (VALUES ('yesterday', 'published', 'items'::regclass::oid),
-               ('tonight', 'staged', 'etl_staging_public.items'::regclass)) AS loads
+  FROM (VALUES ('yesterday', 'published', 0::oid, 'items'::regclass::oid),
+               ('tonight', 'staged', 'etl_staging_public.items'::regclass, NULL)) AS loads
 """
 
 OWNED = "pg_get_userbyid(relowner) = 'moment_robot' FROM pg_class WHERE oid = '{}'::regclass"
