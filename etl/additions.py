@@ -7,6 +7,7 @@ the publish, the staging table follows here.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
 from psycopg import sql
 
@@ -34,33 +35,35 @@ def of(extras: Extras, known: Collection[str], *, bare: bool) -> Additions:
     return found
 
 
-async def make(target: Target, staged: Relation, additions: Additions) -> None:
-    """Makes additions on a staging table, in the caller's transaction.
+async def make(target: Target, table: Relation, additions: Additions) -> None:
+    """Makes additions of a live table on its staging table, in the caller's transaction.
 
-    An index's functions, like a materialized view's, run as the table's owner; a check's run as whoever validates it.
-    So a check is made without a look at the rows, and validated if all that it calls may run as this session's role:
-    what is asked about is what is validated, whatever becomes of the live table meanwhile. Raises CannotCarry naming
-    code of others.
+    PostgreSQL runs an index's functions as the table's owner, but a check's as the role that validates it. So a check
+    is first made NOT VALID. It is validated if this session's role may run all that it calls; then what was judged is
+    what runs, whatever becomes of the live table meanwhile. Raises CannotCarry naming code of others.
     """
-    checks = [name for (kind, name), made in additions.items() if kind == "check" and not _is_unproven(made[0])]
-    statements = [
-        f"{statement} NOT VALID" if (kind, name) == ("check", name) and name in checks and not position else statement
-        for (kind, name), made in additions.items()
-        for position, statement in enumerate(made)
+    checks = {name for (kind, name), made in additions.items() if kind == "check" and _is_validated(made[0])}
+    for (kind, name), made in additions.items():
+        unproven = [f"{made[0]} NOT VALID", *made[1:]] if kind == "check" and name in checks else made
+        await staging.add(target, unproven)
+    if checks:
+        await _refuse_foreign(target, table, checks)
+        validate, staged = sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}"), staging.name_of(table)
+        await at_once(target, [validate.format(staged, sql.Identifier(name)) for name in checks])
+
+
+async def _refuse_foreign(target: Target, table: Relation, checks: Collection[str]) -> None:
+    found = await trust.foreign_code_on(target, staging.staging_name(table))
+    ours = [
+        replace(one, what=f"constraint {one.constraint} on table {table}") for one in found if one.constraint in checks
     ]
-    await staging.add(target, statements)
-    if not checks:
-        return
-    named = tuple(f"constraint {name} on " for name in checks)
-    if found := [str(code) for code in await trust.foreign_code_on(target, staged) if code.what.startswith(named)]:
-        raise CannotCarry("; ".join(found))
-    validate, table = sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}"), sql.Identifier(staged.schema, staged.name)
-    await at_once(target, [validate.format(table, sql.Identifier(name)) for name in checks])
+    if ours:
+        raise CannotCarry("; ".join(map(str, ours)))
 
 
-def _is_unproven(check: str) -> bool:
-    """Tells whether a check is made without a look at the rows: not validated, or since 18 not enforced."""
-    return check.endswith(("NOT VALID", "NOT ENFORCED"))
+def _is_validated(check: str) -> bool:
+    """Tells whether rows have to pass a check: not where it is NOT VALID, or, since PostgreSQL 18, NOT ENFORCED."""
+    return not check.endswith(("NOT VALID", "NOT ENFORCED"))
 
 
 async def follow(
@@ -110,7 +113,7 @@ async def _change(target: Target, current: Object, staged: Object, present: Addi
     async with target.transaction():
         for kind, name in gone:
             await target.execute(_drop(staged, kind, name))
-        await make(target, staged.relation, {key: wanted[key] for key in missing})
+        await make(target, current.relation, {key: wanted[key] for key in missing})
         await target.execute(sql.SQL("ANALYZE {}").format(staged.identifier))
 
 

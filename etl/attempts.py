@@ -55,7 +55,7 @@ class Attempts:
     locked: Sequence[Relation] = ()
     replaced: Mapping[Relation, int] = field(default_factory=dict)
     unfilled: Unfilled = field(default_factory=Unfilled)
-    attempts: int = 0
+    made: int = 0
     blocked_ms: float = 0.0
 
     @property
@@ -201,7 +201,7 @@ class Attempts:
 
     async def _attempt(self) -> None:
         """Tries once; views are staged anew only when something has changed, because that may take its time."""
-        self.attempts += 1
+        self.made += 1
         if self.staged is None:
             async with self._savepoint():
                 self.staged = await self._stage()
@@ -231,7 +231,7 @@ class Attempts:
     async def _say_blocked(self, blocked_ms: float) -> None:
         log.info(
             "publish.blocked",
-            attempt=self.attempts,
+            attempt=self.made,
             blocked_ms=round(blocked_ms, 1),
             blockers=await blockers.described(self.target, self.in_use),
         )

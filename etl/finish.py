@@ -128,7 +128,7 @@ class Finish:
             return
         known = {*self.table.carried, *self.carried}
         found = additions.of(extras, known, bare=self.options.is_bare)
-        await additions.make(self.writer, staging.staging_name(self.table), found)
+        await additions.make(self.writer, self.table.live, found)
 
     def _load(self, index_seconds: float, analyze_seconds: float) -> Load:
         return Load(

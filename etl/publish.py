@@ -69,7 +69,7 @@ async def publish(
     finally:
         with suppress(psycopg.Error):  # a session that is gone has let them go
             await guard.unlock(target, publishing.locked)
-    return Published(len(tables), publishing.attempts, perf_counter() - began, publishing.blocked_ms)
+    return Published(len(tables), publishing.made, perf_counter() - began, publishing.blocked_ms)
 
 
 def say(done: Published) -> None:

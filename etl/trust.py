@@ -23,12 +23,13 @@ from etl.selection import Relation
 class ForeignCode:
     """A function of somebody else that ``what``, on the table of this oid, calls; as ``foreign_code.sql`` finds it.
 
-    ``role`` is etl's, as which it would run.
+    ``constraint`` is the name of what calls it, where that is one; ``role`` is etl's, as which it would run.
     """
 
     oid: int
     kind: str
     what: str
+    constraint: str | None
     function: str
     owner: str
     role: str

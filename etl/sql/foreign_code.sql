@@ -119,6 +119,9 @@ WITH RECURSIVE relation (root, oid, is_written) AS (
 )
 SELECT DISTINCT u.root AS oid, u.kind,
        pg_catalog.pg_describe_object(u.classid, u.objid, u.objsubid) AS what,
+       -- "what" is in the server's language, a name is not
+       (SELECT k.conname::pg_catalog.text FROM pg_catalog.pg_constraint k
+         WHERE u.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND k.oid = u.objid) AS "constraint",
        p.oid::pg_catalog.regprocedure::pg_catalog.text AS function,
        o.rolname::pg_catalog.text AS owner,
        CURRENT_USER::pg_catalog.text AS role

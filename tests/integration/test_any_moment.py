@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -25,6 +25,7 @@ from etl.postgres import Target, connect_target
 from etl.selection import Relation
 from etl.url import DatabaseUrl
 from tests.harness import Database, Databases
+from tests.situations import until
 
 pytestmark = pytest.mark.superuser("gives what is live to other roles")
 
@@ -236,6 +237,11 @@ CHANGES = {
 """What somebody does, and what is true afterwards."""
 
 
+async def _until(condition: Callable[[], object], what: str) -> None:
+    """Waits in a thread, so that the publish goes on meanwhile."""
+    await asyncio.to_thread(until, condition, what)
+
+
 @dataclass(slots=True)
 class Moment:
     """One change on its way, beside a publish of which each statement is counted.
@@ -259,8 +265,8 @@ class Moment:
             self.session = await psycopg.AsyncConnection.connect(self.database.url, autocommit=True)
             self.making = asyncio.create_task(self._make())
             pid = self.session.info.backend_pid
-            while not (self.making.done() or self._waits(pid)):  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
+            making = self.making
+            await _until(lambda: making.done() or self._waits(pid), "the change is made, or waits for the publish")
         self.statements += 1
 
     async def _make(self) -> None:
@@ -275,8 +281,7 @@ class Moment:
             self.refused = error
 
     async def _commit_when_waited_for(self) -> None:
-        while not (self._waits(self.publisher) or self.statements < 0):  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+        await _until(lambda: self._waits(self.publisher) or self.statements < 0, "the publish waits, or ends")
         await self.end()
 
     async def end(self) -> None:

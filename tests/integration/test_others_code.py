@@ -87,7 +87,7 @@ PLACES = {
     "statistics of her table": Place(HERS.format("CREATE STATISTICS s ON (alice.evil(note)) FROM items")),
     "a check of her table": Place(
         HERS.format("ALTER TABLE items ADD CONSTRAINT fine CHECK (alice.is_fine(note))"),
-        "constraint fine on table etl_staging_public.items calls alice.is_fine(text), which belongs to alice",
+        "constraint fine on table public.items calls alice.is_fine(text), which belongs to alice",
     ),
     "a check that is not valid": Place(
         HERS.format("ALTER TABLE items ADD CONSTRAINT fine CHECK (alice.is_fine(note)) NOT VALID"), called=False
