@@ -11,6 +11,11 @@ from dataclasses import dataclass
 
 import pytest
 
+from etl import additions
+from etl.errors import CannotCarry
+from etl.postgres import connect_target
+from etl.selection import Relation
+from etl.url import DatabaseUrl
 from tests.harness import Database, Databases, Done, Etl
 from tests.integration.test_roles import make
 from tests.integration.test_trust import ALICE
@@ -180,6 +185,24 @@ def test_it_runs_as_its_owner_or_not_at_all(night: tuple[Databases, Etl], name: 
         assert (done.status, done.stderr) == (0, "")
         assert databases.reporting.value("SELECT count(*) FROM public.items WHERE id = 0") == 1
         assert caught == ({"alice"} if place.called else set())
+
+
+async def test_a_check_is_judged_as_it_is_made_and_not_as_the_live_table_has_it(databases: Databases) -> None:
+    """Its owner may drop it from the live table after it was read: what is made on the staging table is looked at."""
+    reporting = databases.reporting
+    reporting.execute(ALICE)
+    reporting.execute("CREATE TABLE items (note text); CREATE SCHEMA etl_staging_public")
+    reporting.execute("CREATE TABLE etl_staging_public.items AS SELECT 'a' AS note")
+    check = "ALTER TABLE etl_staging_public.items ADD CONSTRAINT fine CHECK (alice.is_fine(note))"
+    target = await connect_target(DatabaseUrl.parse(reporting.url), "test")
+    try:
+        with pytest.raises(CannotCarry, match=r"^constraint fine on table public\.items calls alice\.is_fine"):
+            async with target.transaction():
+                await additions.make(target, Relation("public", "items"), {("check", "fine"): [check]})
+        assert whom(reporting) == set()
+    finally:
+        await target.close()
+        reporting.execute("DROP OWNED BY alice CASCADE; DROP ROLE alice")
 
 
 PLANTED = {
