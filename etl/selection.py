@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 
 from etl.errors import ConfigurationError
 
@@ -147,6 +148,7 @@ def named(text: str) -> Relation:
     return Relation(patterns[0].schema.text, patterns[0].name.text)
 
 
+@lru_cache(maxsize=1 << 16)
 def label(schema: str, name: str) -> str:
     """Gives a table's name for people, logs and the ledger: ``schema.table``, quoted where it must be."""
     return ".".join(

@@ -29,7 +29,7 @@ from tests.situations import until
 
 pytestmark = pytest.mark.superuser("gives what is live to other roles")
 
-DRAWN = 2
+DRAWN = 1
 """Moments of each change, of each way, where not all are asked for."""
 
 ROLES = ("moment_robot", "moment_boss")
