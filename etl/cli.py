@@ -52,7 +52,7 @@ def etl(debug: bool) -> None:
 @etl.command()
 def run() -> None:
     """Copy the tables of TABLES, all or none."""
-    settings = _settings("operational", "reporting", "tables")
+    settings = _settings(*DATABASES, "plan")
     from etl.run import run as do_run  # here and below: a command imports what it needs, so that it starts at once
 
     if settings.log_format == "console" and sys.stdout.isatty():
@@ -95,13 +95,17 @@ def abort(run_id: str | None, error: str) -> None:
 
 @etl.command()
 @click.option("--shards", required=True, type=click.IntRange(1, MOST_SHARDS), help="How many, at most.")
+@click.option("--save", is_flag=True, help="Write the plan of ETL_RUN_ID to the ledger, for ETL_PLAN=run.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on a terminal too.")
-def plan(shards: int, as_json: bool) -> None:
+def plan(shards: int, save: bool, as_json: bool) -> None:
     """Balance the tables of TABLES into shards, by what the last nights took; print the fan-out's input."""
-    settings = _settings(*DATABASES, "tables")
+    settings = _settings(*DATABASES, "tables", *(["run_id"] if save else []))
+    from etl import planned as saved
     from etl.plan import plan as do_plan
 
     planned = _await(do_plan(settings, shards))
+    if save:
+        _await(saved.save(settings, planned.tables))
     if as_json or not sys.stdout.isatty():
         _print_json(planned.as_json())
     else:
@@ -113,7 +117,7 @@ def plan(shards: int, as_json: bool) -> None:
 @etl.command()
 def snapshot() -> None:
     """Hold one snapshot of the source open for ETL_RUN_ID, until all tables of TABLES are staged."""
-    settings = _settings(*DATABASES, "tables", "run_id")
+    settings = _settings(*DATABASES, "plan", "run_id")
     from etl.holder import hold
 
     _await(hold(settings))

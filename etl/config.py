@@ -37,6 +37,7 @@ _NAMES: dict[str, tuple[str, str | None]] = {
     "tables": ("TABLES", "tables"),
     "run_id": ("ETL_RUN_ID", None),
     "jobs": ("ETL_JOBS", "jobs"),
+    "plan": ("ETL_PLAN", None),
     "publish": ("ETL_PUBLISH", "publish"),
     "deadline": ("ETL_PUBLISH_DEADLINE", "publish_deadline"),
     "blockers": ("ETL_PUBLISH_BLOCKERS", "publish_blockers"),
@@ -69,7 +70,8 @@ def load(
 ) -> tuple[Settings, list[str]]:
     """Gives the settings of a command, and warnings about variables that begin like ours and are none.
 
-    Takes the environment; what the command ``needs`` of operational, reporting, tables, run_id; the reader of the
+    Takes the environment; what the command ``needs`` of operational, reporting, tables, run_id, and of plan (the tables
+    of TABLES or, where ETL_PLAN is run, those that the ledger has for ETL_RUN_ID); the reader of the
     Parameter Store; what makes tokens for ``auth = iam``; and what was ``given`` on the command line, by setting.
     Raises ConfigurationError with every problem, each of which names the setting and where its value came from.
     """
@@ -77,6 +79,8 @@ def load(
     parameters = read_parameters(path) if path else {}
     values = _from_store(path or "", parameters) | _from_environment(environment)
     values |= {name: Value(text, f"{name.upper()} on the command line") for name, text in (given or {}).items()}
+    if "plan" in needs:
+        needs = {*needs, "run_id" if "plan" in values and values["plan"].text == "run" else "tables"}
     problems: list[str] = []
     fields: dict[str, Any] = {
         name: value
@@ -92,6 +96,8 @@ def load(
     names = [*_NAMES.values(), (PARAMETER_PATH, None)]
     slips, warnings = strange_variables(environment, names)
     problems += [*slips, *strange_parameters(path or "", parameters, names)]
+    if fields.get("plan") == "run" and "plan" in needs and "tables" in values and not values["tables"].from_store:
+        warnings.append("TABLES is not read, because ETL_PLAN is run; take one of the two out")
     if problems or settings is None:
         raise ConfigurationError(problems)
     return settings, warnings
@@ -100,6 +106,7 @@ def load(
 _PLAIN = (
     "run_id",
     "jobs",
+    "plan",
     "publish",
     "deadline",
     "blockers",

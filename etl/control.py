@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from etl import book, catalog, choice, guard, staging
-from etl.errors import EXPECTED
+from etl import book, catalog, choice, guard, planned, staging
+from etl.errors import EXPECTED, ConfigurationError
 from etl.options import Options
 from etl.postgres import Source, Target, close_source, connect_source, connect_target
 from etl.selection import Relation
@@ -52,7 +52,9 @@ async def prepare(settings: Settings, control: Target, source: Source) -> list[R
     Raises ConfigurationError for unknown tables and for one database given twice, TableLocked otherwise.
     """
     await guard.refuse_same_database(source, control, settings.source, settings.target)
-    chosen = await choice.choose(source, settings.options, settings.selection)
+    _refuse_parts(settings)
+    selection = await planned.selection(settings, control, settings.shard)
+    chosen = await choice.choose(source, settings.options, selection)
     # A column that is not there is told before anything is touched; a shard looks beside the holder's locks.
     if settings.options != Options() and settings.snapshot == "own":
         settings.options.apply(await catalog.tables(source, chosen))
@@ -65,3 +67,12 @@ async def prepare(settings: Settings, control: Target, source: Source) -> list[R
     await guard.clear(control, settings.run_id, live)
     await staging.create_schemas(control, {relation.schema for relation in live})
     return chosen
+
+
+def _refuse_parts(settings: Settings) -> None:
+    """Raises ConfigurationError where a shard of a plan would copy from an instant of its own."""
+    if settings.plan == "run" and settings.shard is not None and settings.snapshot == "own":
+        raise ConfigurationError(
+            f"ETL_PLAN is 'run' and ETL_SHARD {settings.shard}, but ETL_SNAPSHOT is 'own'; set it to run: the shards of"
+            " a run copy from the one snapshot that `etl snapshot` holds"
+        )

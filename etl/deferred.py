@@ -53,7 +53,8 @@ async def _staged(target: Target, run_id: str) -> dict[Relation, Relation]:
     if run is None:
         raise PublishFailed(f"run {run_id} is not in the ledger; `etl history` lists the runs there are")
     loads = await ledger.loads_of(target, [run_id])
-    for status, why in (("failed", "failed"), ("loading", "not staged, and perhaps never will be")):
+    unstaged = "not staged, and perhaps never will be"
+    for status, why in (("failed", "failed"), ("loading", unstaged), (ledger.PLANNED, unstaged)):
         if names := [load["table_name"] for load in loads if load["status"] == status]:
             raise PublishFailed(f"run {run_id} cannot be published: {', '.join(names)} {why}; start a new run")
     staged = [load for load in loads if load["status"] == "staged"]

@@ -107,17 +107,23 @@ def _fault(fault: Any) -> str:
 
 @_handler(PlanEvent)
 def plan(event: PlanEvent, _context: Context) -> dict[str, Any]:
-    """Gives the shards, planned or written by hand, as ``etl plan`` prints them, and the tables of all of them."""
+    """Plans shards, or takes those written by hand, and saves the plan in the ledger, where the containers find it.
+
+    The answer has how many tables there are, not their names: it travels through the state machine.
+    """
+    from etl import planned as saved
     from etl.plan import given
     from etl.plan import plan as do_plan
 
     run_id = {"run_id": event.run_id}
     if isinstance(event.shards, int):
-        planned = asyncio.run(do_plan(entry.settings(os.environ, [*DATABASES, "tables"], run_id), event.shards))
+        settings = entry.settings(os.environ, [*DATABASES, "tables"], run_id)
+        planned = asyncio.run(do_plan(settings, event.shards))
     else:
         settings = entry.settings(os.environ, DATABASES, run_id)
         planned = asyncio.run(given(settings, _selections(event.shards)))
-    return planned.as_json() | {"all_tables": planned.all_tables}
+    asyncio.run(saved.save(settings, planned.tables))
+    return planned.in_brief()
 
 
 def _selections(shards: Sequence[str | list[str]]) -> list[Selection]:

@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 import structlog
 
-from etl import book, catalog, choice, control, disclosure, guard, inplace, ledger, snapshot
+from etl import book, catalog, choice, control, disclosure, guard, inplace, ledger, planned, snapshot
 from etl.errors import EXPECTED, RunEnded, SnapshotLost, one_line
 from etl.policy import Policy
 from etl.postgres import Target, close_source, connect_source
@@ -70,7 +70,7 @@ async def _live(settings: Settings, target: Target) -> Mapping[Relation, Relatio
     source = await connect_source(settings.source, guard.application(settings.run_id))
     try:
         await guard.refuse_same_database(source, target, settings.source, settings.target)
-        chosen = await choice.choose(source, settings.options, settings.selection)
+        chosen = await choice.choose(source, settings.options, await planned.selection(settings, target, None))
         if await book.is_current(target):
             await disclosure.foresee(source, target, chosen, settings.options)
         return settings.options.live_names(chosen)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -24,8 +24,14 @@ from etl.query import target_query
 from etl.record import Load
 from etl.selection import Relation
 
-UNPUBLISHED = ("loading", "staged")
+PLANNED = "planned"
+"""The status of a load that a plan has given to a shard, and that no process has begun."""
+
+UNPUBLISHED = (PLANNED, "loading", "staged")
 """The statuses of a load that is under way; the others are published and failed."""
+
+BEGUN_WITHIN = timedelta(days=1)
+"""How long a run that is planned may take to begin; the state machine ends its execution earlier."""
 
 UNDER_WAY = "running"
 """The status of a run that has not ended; the others are published, failed and interrupted."""
@@ -91,25 +97,39 @@ def _state() -> bytes:
 
 
 async def plan(
-    target: Target, run_id: str, tables: Mapping[Relation, Relation], shard: int | None = None, *, anew: bool = True
+    target: Target,
+    run_id: str,
+    tables: Mapping[Relation, Relation],
+    shard: int | None = None,
+    *,
+    status: str = "loading",
+    anew: bool = True,
 ) -> None:
     """Writes which tables a run, or a shard of it, is to load: until they are staged, nobody may publish the run.
 
-    Takes the source's tables by the live ones; what this run knows of them is forgotten where they begin ``anew``.
+    Takes the source's tables by the live ones; what this run knows of them is forgotten where they begin ``anew``, and
+    stays otherwise, but that they are planned.
     """
     names = ("run_id", "table_name", "schema_name", "relation_name", "shard", "status", "started_at")
     statement = insert(loads).values({name: sa.bindparam(name) for name in names})
     fresh = {name: statement.excluded[name] for name in (*names[4:], "error", "finished_at", "published_at")}
+    is_planned = loads.c.status == sa.literal_column(f"'{PLANNED}'")  # the only parameters are the rows'
+    begun = {name: statement.excluded[name] for name in ("status", "started_at")}
     key = ["run_id", "table_name"]
     text, _ = compiled(
         statement.on_conflict_do_update(index_elements=key, set_=fresh)
         if anew
-        else statement.on_conflict_do_nothing(index_elements=key)
+        else statement.on_conflict_do_update(index_elements=key, set_=begun, where=is_planned)
     )
     number = None if shard is None else str(shard)
-    rows = [(run_id, str(table), live.schema, live.name, number, "loading", _now()) for live, table in tables.items()]
+    rows = [(run_id, str(table), live.schema, live.name, number, status, _now()) for live, table in tables.items()]
     async with target.cursor() as cursor:
         await cursor.executemany(text, [dict(zip(names, row, strict=True)) for row in rows])
+
+
+async def forget_plan(target: Target, run_id: str) -> None:
+    """Deletes the loads of a run that no process has begun."""
+    await execute(target, sa.delete(loads).where(loads.c.run_id == run_id, loads.c.status == PLANNED))
 
 
 async def took_snapshot(target: Target, run_id: str, snapshot_id: str, at: datetime) -> None:
@@ -254,9 +274,16 @@ async def close_run(target: Target, run_id: str, status: str, error: str | None 
 
 
 async def running(target: Target) -> list[dict[str, Any]]:
-    """Gives the runs that have not ended, as far as the ledger knows; not those that wait for ``etl publish``."""
-    loading = sa.exists().where(loads.c.run_id == runs.c.run_id, loads.c.status == "loading")
-    unfinished = sa.or_(runs.c.publish != "defer", loading)
+    """Gives the runs that have not ended, as far as the ledger knows.
+
+    Not those that wait for ``etl publish``, nor those that are planned and may still begin: no session has their locks.
+    """
+
+    def has(status: str) -> sa.ColumnElement[bool]:
+        return sa.exists().where(loads.c.run_id == runs.c.run_id, loads.c.status == status)
+
+    never_began = sa.and_(has(PLANNED), runs.c.started_at < _now() - BEGUN_WITHIN)
+    unfinished = sa.or_(runs.c.publish != "defer", has("loading"), never_began)
     return await fetch(target, sa.select(runs).where(runs.c.status == "running", unfinished))
 
 

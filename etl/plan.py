@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ from etl import book, catalog, choice, disclosure, guard, ledger
 from etl.balance import Item, balance
 from etl.errors import ConfigurationError
 from etl.postgres import Source, close_source, connect_source, connect_target
-from etl.selection import Relation, Selection
+from etl.selection import Relation, Selection, tables_text
 from etl.settings import Settings
 
 # What a table is taken to need that no night has loaded yet. Only the proportions matter where others have been loaded:
@@ -47,9 +46,9 @@ class Plan:
     shards: tuple[Shard, ...]
 
     @property
-    def all_tables(self) -> str:
-        """All the tables of the run, as TABLES takes them."""
-        return tables_text([table for shard in self.shards for table in shard.tables])
+    def tables(self) -> dict[int, tuple[str, ...]]:
+        """The tables' labels, by the number of the shard."""
+        return {shard.number: shard.tables for shard in self.shards}
 
     @property
     def imbalance(self) -> float:
@@ -57,8 +56,16 @@ class Plan:
         mean = sum(shard.seconds for shard in self.shards) / len(self.shards)
         return max(shard.seconds for shard in self.shards) / mean - 1 if mean else 0.0
 
+    def in_brief(self) -> dict[str, Any]:
+        """The plan without the tables' names, whose size does not grow with them: numbers of tables, and seconds."""
+        shards = [
+            {"shard": shard.number, "tables": len(shard.tables), "expected_seconds": round(shard.expected, 1)}
+            for shard in self.shards
+        ]
+        return {"run_id": self.run_id, "tables": sum(len(shard.tables) for shard in self.shards), "shards": shards}
+
     def as_json(self) -> dict[str, Any]:
-        """Gives the fan-out's input."""
+        """The plan as ``etl plan`` prints it, with the tables as TABLES takes them."""
         return {
             "run_id": self.run_id,
             "shards": [
@@ -66,11 +73,6 @@ class Plan:
                 for shard in self.shards
             ],
         }
-
-
-def tables_text(tables: Sequence[str]) -> str:
-    """Gives tables' labels as TABLES takes them: a JSON array, whose elements are exact names."""
-    return json.dumps(list(tables), ensure_ascii=False, separators=(",", ":"))
 
 
 async def plan(settings: Settings, most: int) -> Plan:

@@ -140,6 +140,11 @@ class Selection:
         return [unknown(pattern, relations, "TABLES") for pattern in self.patterns if not finds(pattern)]
 
 
+def tables_text(tables: Sequence[str]) -> str:
+    """Gives tables' labels as TABLES takes them: a JSON array, whose elements are exact names."""
+    return json.dumps(list(tables), ensure_ascii=False, separators=(",", ":"))
+
+
 def named(text: str) -> Relation:
     """Gives the relation that a label names; raises ValueError where it is no one relation's name."""
     patterns = Selection.parse(text).patterns

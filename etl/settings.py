@@ -97,6 +97,7 @@ class Settings(BaseModel):
     tables: Selection | None = None
     run_id: Annotated[str, BeforeValidator(check_run_id)] = Field(default_factory=new_run_id)
     jobs: Annotated[int, BeforeValidator(_jobs)] = 4
+    plan: Annotated[Literal["own", "run"], _choice("own", "run")] = "own"
     publish: Annotated[Literal["run", "table", "defer"], _choice("run", "table", "defer")] = "run"
     snapshot: Annotated[Literal["own", "run"], _choice("own", "run")] = "own"
     snapshot_max_age: Annotated[float, BeforeValidator(_max_age)] = 6 * 3600.0

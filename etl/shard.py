@@ -68,7 +68,8 @@ def _refuse_unplanned(
     settings: Settings, live: Mapping[Relation, Relation], loads: Mapping[Relation, Mapping[str, Any]]
 ) -> None:
     """Refuses tables that the holder has not locked, and a publish of some of the run's tables."""
-    if strange := [str(source) for table, source in live.items() if table not in loads]:
+    locked = {table for table, load in loads.items() if load["status"] != ledger.PLANNED}
+    if strange := [str(source) for table, source in live.items() if table not in locked]:
         raise ConfigurationError(
             f"TABLES: {', '.join(strange)}: not among the tables of run {settings.run_id}, whose snapshot is held"
             " without a lock on it; give `etl snapshot` the tables of all shards"

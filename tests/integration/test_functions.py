@@ -57,17 +57,30 @@ def plan(settings: Mapping[str, str]) -> Iterator[Function]:
         yield running
 
 
-def test_plan_gives_what_the_map_and_the_holder_take(plan: Function, etl: Etl, tables: Databases) -> None:
-    """As ``etl plan`` prints it, and all tables beside; a second event in the same process is answered anew."""
+def saved(tables: Databases, run_id: str) -> dict[str, list[str]]:
+    """The plan of a run in the ledger: the tables' names by shard."""
+    rows = tables.reporting.rows(
+        "SELECT shard, array_agg(table_name ORDER BY table_name) FROM etl.loads"
+        f" WHERE run_id = '{run_id}' AND status = 'planned' GROUP BY shard"
+    )
+    return dict(rows)
+
+
+def test_plan_answers_in_brief_and_the_ledger_has_the_tables(plan: Function, etl: Etl, tables: Databases) -> None:
+    """Shards as ``etl plan`` prints them, with numbers for names; asked again, it plans anew; events do not mix."""
     first = plan.invoke({"run_id": "tonight", "shards": 2})
     printed = json.loads(etl("plan", "--shards", "2", TABLES="*", ETL_RUN_ID="tonight").stdout)
-    every = json.loads(first.pop("all_tables"))
-    assert first == printed
-    assert sorted(every) == ["public.days", "public.items", "public.orders"]
-    assert sorted(every) == sorted(name for one in first["shards"] for name in json.loads(one["tables"]))
+    counted = [one | {"tables": len(json.loads(one["tables"]))} for one in printed["shards"]]
+    assert first == printed | {"tables": 3, "shards": counted}
+    names = {str(one["shard"]): sorted(json.loads(one["tables"])) for one in printed["shards"]}
+    assert saved(tables, "tonight") == names
+    assert tables.reporting.rows("SELECT run_id, status, publish FROM etl.runs") == [("tonight", "running", "defer")]
     tables.operational.execute("CREATE TABLE more (id int)")
     second = plan.invoke({"run_id": "tomorrow", "shards": 9})
-    assert (second["run_id"], len(second["shards"])) == ("tomorrow", 4)
+    assert (second["run_id"], second["tables"], len(second["shards"])) == ("tomorrow", 4, 4)
+    assert saved(tables, "tonight") == names
+    assert plan.invoke({"run_id": "tonight", "shards": 1})["shards"] == [first["shards"][0] | {"tables": 4}]
+    assert list(saved(tables, "tonight")) == ["0"]
 
 
 def test_a_variable_that_is_nearly_a_setting_is_refused(settings: Mapping[str, str]) -> None:
@@ -83,14 +96,11 @@ def test_a_variable_that_is_nearly_a_setting_is_refused(settings: Mapping[str, s
 @pytest.mark.parametrize(
     "shards", [[["orders"], ["items", "days"]], ["orders", "*,!orders"], [["orders"], "items,days"]]
 )
-def test_plan_takes_shards_that_were_written_by_hand(plan: Function, shards: list[Any]) -> None:
+def test_plan_takes_shards_that_were_written_by_hand(plan: Function, tables: Databases, shards: list[Any]) -> None:
     """Lists of names, and texts such as TABLES has; the names become exact ones."""
     planned = plan.invoke({"run_id": "tonight", "shards": shards})
-    assert [sorted(json.loads(one["tables"])) for one in planned["shards"]] == [
-        ["public.orders"],
-        ["public.days", "public.items"],
-    ]
-    assert sorted(json.loads(planned["all_tables"])) == ["public.days", "public.items", "public.orders"]
+    assert [one["tables"] for one in planned["shards"]] == [1, 2]
+    assert saved(tables, "tonight") == {"0": ["public.orders"], "1": ["public.days", "public.items"]}
 
 
 BAD = {
