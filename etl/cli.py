@@ -16,6 +16,7 @@ import click
 import structlog
 
 from etl import __version__, entry, log
+from etl.balance import MOST_SHARDS
 from etl.errors import EXPECTED, CheckFailed, ConfigurationError, EtlError, TablesDiffer, one_line
 from etl.settings import Settings
 
@@ -23,7 +24,6 @@ T = TypeVar("T")
 
 PROGRAM = "etl"
 DATABASES = ("operational", "reporting")
-MOST_SHARDS = 1000
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 

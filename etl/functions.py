@@ -17,6 +17,7 @@ from typing import Annotated, Any, Protocol, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from etl import entry
+from etl.balance import MOST_SHARDS
 from etl.errors import EXPECTED, ConfigurationError, EtlError, LoadFailed, one_line
 from etl.selection import Selection
 from etl.settings import check_run_id
@@ -51,7 +52,8 @@ class PlanEvent(RunEvent):
     """Asks for a number of shards, or names the tables of each."""
 
     shards: (
-        Annotated[int, Field(ge=1, le=1000)] | Annotated[list[str | list[str]], Field(min_length=1, max_length=1000)]
+        Annotated[int, Field(ge=1, le=MOST_SHARDS)]
+        | Annotated[list[str | list[str]], Field(min_length=1, max_length=MOST_SHARDS)]
     )
 
 

@@ -1,0 +1,108 @@
+"""AWS's limits, which moto does not have: what a night passes on stays below them, however many tables it copies.
+
+The definition's own expressions render the texts, for the most tables, shards and characters that there may be.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from etl.balance import MOST_SHARDS
+from etl.plan import Plan, Shard
+from statemachine.definition import COMPUTE, inner_machines, nightly, tasks
+from tests.asl import request, value
+from tests.machine import NAMES
+
+TABLES = 10_000
+RUN_ID = "n" * 80
+"""The longest name of an execution (Step Functions Developer Guide, "Service quotas")."""
+
+OVERRIDES = {"batch": 8192, "ecs": 8192}
+"""Characters of a container's overrides, its JSON with them.
+
+ECS: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html ("A total of 8192 characters are allowed
+for overrides"). Batch starts the job by ECS, and fails it with "Container Overrides length must be at most 8192".
+"""
+
+REQUEST = {"batch": 30 * 1024, "ecs": 64 * 1024, "codebuild": 64 * 1024}
+"""Bytes of a whole request: Batch says "Job size must be less than 30 KiB" (SubmitJob); of the others no limit that is
+smaller than these is documented."""
+
+STATE = 256 * 1024
+"""Bytes of the input or output of a state, of a variable, and of a task's result
+(https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html)."""
+
+EVENTS = 25_000
+"""Events in the history of an execution (the same page)."""
+
+JOB_NAME = 128
+"""Characters of a job's name (https://docs.aws.amazon.com/batch/latest/APIReference/API_SubmitJob.html)."""
+
+MACHINES = {kind: json.loads(nightly(kind, NAMES)) for kind in COMPUTE}
+
+
+def states(machine: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every state of a machine, by its name, those in branches and Maps too."""
+    for name, state in machine["States"].items():
+        yield name, state
+        for inner in inner_machines(state):
+            yield from states(inner)
+
+
+def a_plan() -> Plan:
+    """The largest plan that there may be: its tables' names are as long as PostgreSQL lets them be."""
+    names = [f"{'s' * 63}.{number:063}" for number in range(TABLES)]
+    shards = [Shard(number, tuple(names[number::MOST_SHARDS]), 123456.789, 123456.789) for number in range(MOST_SHARDS)]
+    return Plan(RUN_ID, tuple(shards))
+
+
+def job(kind: str, state: str, passed_on: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables that a Pass state assigns for the job that the next one starts."""
+    values = {"run_id": RUN_ID, "plan": a_plan().in_brief(), "states": {"input": passed_on}}
+    assigned: dict[str, Any] = value(dict(states(MACHINES[kind]))[state]["Assign"], values)
+    return assigned
+
+
+def asked(kind: str, state: str, task: str) -> dict[str, Any]:
+    """What the service is asked for by a task, as its API has it."""
+    variables = job(kind, state, a_plan().in_brief()["shards"][-1])
+    return request(kind, value(tasks(MACHINES[kind]["States"])[task]["Arguments"], variables))
+
+
+@pytest.mark.parametrize(("state", "task"), [("SnapshotJob", "Snapshot"), ("ShardJob", "Shard")])
+@pytest.mark.parametrize("kind", COMPUTE)
+def test_what_a_container_is_told_does_not_grow_with_the_tables(kind: str, state: str, task: str) -> None:
+    """A run's id and a shard's number, a tenth of what the services take; no table's name is in it."""
+    sent = asked(kind, state, task)
+    overrides = sent.get("containerOverrides") or sent.get("overrides") or sent["environmentVariablesOverride"]
+    assert len(json.dumps(overrides)) < OVERRIDES.get(kind, 8192) / 10
+    assert len(json.dumps(sent).encode()) < REQUEST[kind] / 10
+    assert len(sent.get("jobName", "")) <= JOB_NAME
+    assert "s" * 63 not in json.dumps(sent)
+
+
+def test_what_plan_answers_does_not_grow_with_the_tables() -> None:
+    """It stays in a variable until the night ends, and each shard's part of it is an item's input."""
+    brief = a_plan().in_brief()
+    assert brief["tables"] == TABLES
+    assert len(json.dumps(brief).encode()) < STATE / 5
+
+
+@pytest.mark.parametrize("kind", COMPUTE)
+def test_the_history_has_room_for_every_shard_and_every_try(kind: str) -> None:
+    """The most shards, each of which needs every try that its state has, and then fails."""
+    inside = [state for state in states(MACHINES[kind]) if state[0] == "Shards"]
+    ((_, shards),) = inside
+    each = 2 + sum(events(state) for _, state in states(shards["ItemProcessor"]))
+    outside = sum(events(state) for _, state in states(MACHINES[kind]))
+    assert outside + MOST_SHARDS * each < EVENTS
+
+
+def events(state: Mapping[str, Any]) -> int:
+    """The events of a state that is entered once (API reference, HistoryEvent): each try of a task has up to four."""
+    tries = 1 + sum(retrier["MaxAttempts"] for retrier in state.get("Retry", []))
+    return 2 + (4 * tries if state["Type"] == "Task" else 0)
