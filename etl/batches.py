@@ -30,13 +30,13 @@ from etl import (
     types,
     watermark,
 )
-from etl.catalog import Table
 from etl.errors import ConfigurationError, LoadFailed
 from etl.postgres import Source, Target, close_source, connect_source, connect_target, create_schemas
 from etl.query import text
 from etl.selection import Relation, named
 from etl.settings import Settings
 from etl.snapshot import Snapshot
+from etl.table import Table
 from etl.transaction import at_once
 
 INTEGERS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}

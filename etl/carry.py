@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from etl import live
-from etl.catalog import Table
 from etl.live import Garment, Object
 from etl.postgres import Target
+from etl.table import Table
 
 
 async def obstacles(

@@ -8,13 +8,13 @@ from datetime import UTC
 from typing import Any, TypeVar
 
 from etl import book, carry, catalog, choice, disclosure, encoding, guard, inplace, live, proof, staging, trust
-from etl.catalog import Table
 from etl.errors import EtlError
 from etl.pair import LOCK_TIMEOUT
 from etl.postgres import Source, Target, close_source, connect_source, connect_target
 from etl.query import source_query, target_query
 from etl.selection import Relation
 from etl.settings import Settings
+from etl.table import Table
 
 _C = TypeVar("_C")
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from etl.catalog import Column, PageRange, Table
 from etl.postgres import Source, Target
 from etl.query import text
+from etl.table import Column, PageRange, Table
 
 _OF_BYTES = "pg_catalog.hash_array_extended(ARRAY[pg_catalog.record_send(ROW({}))], 0)"
 _OF_TEXT = 'pg_catalog.hashtextextended(ROW({})::pg_catalog.text COLLATE pg_catalog."C", 0)'

@@ -26,12 +26,12 @@ from rich.progress import Progress as Bars
 from rich.table import Table as Grid
 from rich.text import Text
 
-from etl.catalog import Table
 from etl.check import Finding
 from etl.log import printable
 from etl.plan import Plan
 from etl.progress import Progress
 from etl.record import Finished
+from etl.table import Table
 from etl.verify import Comparison
 
 _WIDE = 200

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from etl import catalog
-from etl.catalog import Table
 from etl.errors import ConfigurationError
 from etl.options import Options
 from etl.postgres import Source, Target
 from etl.query import target_query
 from etl.selection import Relation
+from etl.table import Table
 
 Masked = Mapping[Relation, frozenset[str]]
 

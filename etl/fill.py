@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 from etl import checksum, encoding, staging, stream, trust
-from etl.catalog import PageRange, Table
 from etl.checksum import Checksum
 from etl.errors import ChecksumDiffers, RowsDiffer
 from etl.pair import Pair
 from etl.postgres import Source, Target
 from etl.snapshot import Snapshot
 from etl.stream import Streamed
+from etl.table import PageRange, Table
 from etl.transaction import BEGIN, COMMIT, at_once, begun
 
 Advance = Callable[[int], None]

@@ -12,7 +12,6 @@ import structlog
 from psycopg import AsyncCursor, sql
 
 from etl import additions, indexes, ledger, live, staging
-from etl.catalog import Index, Table
 from etl.clock import Began
 from etl.errors import IndexUnbuildable, LoadFailed
 from etl.fill import Filled
@@ -20,6 +19,7 @@ from etl.pair import LOCK_TIMEOUT, Pair
 from etl.postgres import Target
 from etl.record import Load
 from etl.shape import TableOptions
+from etl.table import Index, Table
 from etl.transaction import BEGIN, at_once, begun
 
 log = structlog.get_logger()

@@ -8,10 +8,10 @@ from contextlib import nullcontext
 import psycopg
 from psycopg import sql
 
-from etl.catalog import Constraint, Index, Statistics, Table
 from etl.errors import IndexUnbuildable, one_line, sqlstate
 from etl.postgres import Target
 from etl.staging import name_of, staging_name
+from etl.table import Constraint, Index, Statistics, Table
 
 
 async def build_one(target: Target, table: Table, index: Index) -> None:

@@ -13,11 +13,11 @@ from typing import Any
 from psycopg import AsyncCursor, sql
 
 from etl import drift
-from etl.catalog import Column
 from etl.drift import Drift
 from etl.postgres import Target
 from etl.query import bound, prepared, target_query
 from etl.selection import Relation, label
+from etl.table import Column
 
 _KINDS = {
     "p": "a partitioned table",

@@ -25,7 +25,6 @@ import structlog
 from psycopg import sql
 
 from etl import fill, staging
-from etl.catalog import PageRange, Table
 from etl.clock import Began
 from etl.errors import Unclassified
 from etl.fill import Filled, RangeFill
@@ -38,6 +37,7 @@ from etl.retry import retried
 from etl.schedule import Schedule
 from etl.selection import Relation
 from etl.snapshot import Snapshot
+from etl.table import PageRange, Table
 from etl.tasks import together
 
 T = TypeVar("T")

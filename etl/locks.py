@@ -16,12 +16,12 @@ import asyncpg
 from psycopg import sql
 
 from etl import catalog, proof
-from etl.catalog import Table
 from etl.errors import ConfigurationError, EtlError, LoadFailed, one_line
 from etl.options import Options
 from etl.postgres import Source
 from etl.query import source_query, text
 from etl.selection import Relation
+from etl.table import Table
 
 LOCK_TIMEOUT = "60s"
 """How long the holder waits for a table that is being altered; longer, and it would hold up others."""

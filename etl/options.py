@@ -15,10 +15,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from etl.catalog import Table
 from etl.errors import ConfigurationError
 from etl.selection import Pattern, Relation, Selection, label, unknown
 from etl.shape import Name, TableOptions, faults, shaped
+from etl.table import Table
 
 DEFAULTS = "defaults"
 

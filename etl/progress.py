@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from etl.catalog import Table
+from etl.table import Table
 
 
 class Progress:

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 import asyncpg
 from psycopg import sql
 
-from etl.catalog import Table
 from etl.errors import ConfigurationError, LoadFailed, is_transient, one_line
 from etl.postgres import Source
 from etl.query import text
+from etl.table import Table
 
 LOCK_TIMEOUT = "60s"
 """How long a table that somebody is altering is waited for, where this run does not hold its lock yet."""

@@ -16,7 +16,6 @@ import structlog
 
 from etl import control, guard, inplace, ledger, live, memory, shard, snapshot, staging, stream, survey
 from etl import publish as publishing
-from etl.catalog import Table
 from etl.clock import Began
 from etl.errors import EXPECTED, ConnectionFailed, RunEnded, RunFailed, SnapshotLost, one_line
 from etl.load import Loader
@@ -30,6 +29,7 @@ from etl.schedule import Schedule
 from etl.selection import Relation
 from etl.settings import Settings
 from etl.snapshot import Snapshot
+from etl.table import Table
 from etl.tasks import together
 
 SNAPSHOTS = 3

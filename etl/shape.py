@@ -9,10 +9,10 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from etl import mask as masks
-from etl.catalog import Column, Constraint, Index, Statistics, Table
 from etl.mask import Mask
-from etl.ranges import Split
 from etl.selection import MAX_NAME_BYTES, Relation, Selection
+from etl.split import Split
+from etl.table import Column, Constraint, Index, Statistics, Table
 
 _OURS = ("pg_", "etl_staging")  # schemas that are PostgreSQL's, or this tool's own
 

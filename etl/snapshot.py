@@ -20,11 +20,11 @@ import asyncpg
 from asyncpg.transaction import Transaction
 
 from etl import locks
-from etl.catalog import PageRange, Table
 from etl.errors import EtlError, LoadFailed, SnapshotLost, one_line
 from etl.options import Options
 from etl.postgres import Source, close_source, connect_source
 from etl.selection import Relation
+from etl.table import PageRange, Table
 from etl.url import DatabaseUrl
 
 TAKE_SECONDS = 60.0

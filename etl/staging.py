@@ -18,11 +18,11 @@ from psycopg import AsyncCursor, sql
 from psycopg.pq import TransactionStatus
 
 from etl import postgres
-from etl.catalog import Column, Table
 from etl.errors import ConnectionFailed
 from etl.postgres import SCHEMA_LOCK, Target
 from etl.query import target_query
 from etl.selection import MAX_NAME_BYTES, Relation
+from etl.table import Column, Table
 
 PREFIX = "etl_staging_"
 

@@ -13,9 +13,9 @@ import psycopg
 from psycopg import sql
 
 from etl import encoding
-from etl.catalog import PageRange, Table
 from etl.postgres import Source, Target
 from etl.query import text
+from etl.table import PageRange, Table
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """mallopt's names, from glibc's malloc.h."""

@@ -8,13 +8,13 @@ from contextlib import nullcontext
 import structlog
 
 from etl import catalog, disclosure, guard, live, locks, ranges, trust, types
-from etl.catalog import Table
 from etl.errors import EtlError
 from etl.postgres import Target, close_source, connect_source
-from etl.ranges import Split
 from etl.selection import Relation
 from etl.settings import Settings
 from etl.snapshot import Snapshot
+from etl.split import Split
+from etl.table import Table
 
 log = structlog.get_logger()
 

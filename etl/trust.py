@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from etl.catalog import Table
 from etl.errors import ConfigurationError, LoadFailed
 from etl.postgres import Source, Target
 from etl.query import source_query, target_query
 from etl.selection import Relation
+from etl.table import Table
 
 
 @dataclass(frozen=True, slots=True)

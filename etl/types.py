@@ -8,11 +8,11 @@ from typing import Any
 
 from psycopg import sql
 
-from etl.catalog import Table
 from etl.errors import TypesDiffer
 from etl.postgres import SCHEMA_LOCK, Source, Target, create_schemas
 from etl.query import source_query, target_query
 from etl.selection import label
+from etl.table import Table
 
 
 @dataclass(frozen=True, slots=True)

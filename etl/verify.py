@@ -11,13 +11,13 @@ import psycopg
 from psycopg import sql
 
 from etl import catalog, checksum, choice, encoding, guard, snapshot
-from etl.catalog import Table
 from etl.checksum import Checksum
 from etl.errors import one_line
 from etl.pair import Pair
 from etl.postgres import close_source, connect_source
 from etl.settings import Settings
 from etl.snapshot import Snapshot
+from etl.table import Table
 
 
 @dataclass(frozen=True, slots=True)

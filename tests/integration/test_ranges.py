@@ -13,8 +13,8 @@ from psycopg.rows import TupleRow
 
 from demo.embedded import FAST, Server, wheel_bin
 from etl import staging
-from etl.catalog import Table
 from etl.postgres import connect_target
+from etl.table import Table
 from etl.url import DatabaseUrl
 from tests.harness import Database, Databases, Done, Etl
 from tests.mirror import assert_same

@@ -20,10 +20,10 @@ import pytest
 
 from demo.embedded import Server
 from etl import locks, snapshot
-from etl.catalog import Table
 from etl.errors import EXPECTED, LoadFailed
 from etl.options import Options
 from etl.selection import Relation
+from etl.table import Table
 from etl.url import DatabaseUrl
 from tests.harness import Database, Databases, Done, Etl
 from tests.lambda_runtime import function

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from etl import choice
-from etl.catalog import Column, Constraint, Index, Table
 from etl.errors import ConfigurationError
 from etl.options import Options
 from etl.selection import Relation
+from etl.table import Column, Constraint, Index, Table
 
 TABLE = Table(
     "sales",

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.catalog import PageRange, Part, Table
 from etl.postgres import Source
-from etl.ranges import FROM_BYTES, MOST_RANGES, RANGE_BYTES, Split, cut, cut_all
+from etl.ranges import cut, cut_all
+from etl.split import FROM_BYTES, MOST_RANGES, RANGE_BYTES, Split
+from etl.table import PageRange, Part, Table
 
 PAGE = 8192
 
