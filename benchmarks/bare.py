@@ -13,9 +13,9 @@ import time
 
 from psycopg import sql
 
-from etl import catalog, stream
-from etl.postgres import close_source, connect_source, connect_target
-from etl.url import DatabaseUrl
+from etl.sessions.postgres import close_source, connect_source, connect_target
+from etl.sessions.url import DatabaseUrl
+from etl.source import catalog, stream
 
 
 async def main(source_url: str, target_url: str, name: str, memory: str = "kept") -> None:

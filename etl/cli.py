@@ -15,10 +15,11 @@ from typing import Any, NoReturn, TypeVar
 import click
 import structlog
 
-from etl import __version__, entry, log
-from etl.balance import MOST_SHARDS
-from etl.errors import EXPECTED, CheckFailed, ConfigurationError, EtlError, TablesDiffer, one_line
-from etl.settings import Settings
+from etl import __version__, entry
+from etl.commands.balance import MOST_SHARDS
+from etl.logs import log
+from etl.model.errors import EXPECTED, CheckFailed, ConfigurationError, EtlError, TablesDiffer, one_line
+from etl.settings.settings import Settings
 
 T = TypeVar("T")
 
@@ -53,16 +54,18 @@ def etl(debug: bool) -> None:
 def run() -> None:
     """Copy the tables of TABLES, all or none."""
     settings = _settings(*DATABASES, "plan")
-    from etl.run import run as do_run  # here and below: a command imports what it needs, so that it starts at once
+    from etl.commands.run import (
+        run as do_run,  # here and below: a command imports what it needs, so that it starts at once
+    )
 
     if settings.log_format == "console" and sys.stdout.isatty():
-        from etl.console import TerminalProgress, print_finished
+        from etl.report.console import TerminalProgress, print_finished
 
         with TerminalProgress() as progress:
             finished = _await(do_run(settings, progress))
         print_finished(finished)
     else:
-        from etl.progress import Progress
+        from etl.loads.progress import Progress
 
         _await(do_run(settings, Progress()))
 
@@ -72,7 +75,7 @@ def run() -> None:
 def publish(run_id: str | None) -> None:
     """Make live what RUN_ID (or ETL_RUN_ID) staged with ETL_PUBLISH=defer."""
     settings = _settings("reporting", "run_id", given={"run_id": run_id})
-    from etl.deferred import publish_run
+    from etl.commands.deferred import publish_run
 
     _await(publish_run(settings))
 
@@ -83,7 +86,7 @@ def publish(run_id: str | None) -> None:
 def abort(run_id: str | None, error: str) -> None:
     """End RUN_ID (or ETL_RUN_ID) as failed and drop what it staged; live tables stay as they are."""
     settings = _settings("reporting", "run_id", given={"run_id": run_id})
-    from etl.abort import abort as do_abort
+    from etl.commands.abort import abort as do_abort
 
     aborted = _await(do_abort(settings, error))
     if aborted.status is None:
@@ -100,8 +103,8 @@ def abort(run_id: str | None, error: str) -> None:
 def plan(shards: int, save: bool, as_json: bool) -> None:
     """Balance the tables of TABLES into shards, by what the last nights took; print the fan-out's input."""
     settings = _settings(*DATABASES, "tables", *(["run_id"] if save else []))
-    from etl import planned as saved
-    from etl.plan import plan as do_plan
+    from etl.commands import planned as saved
+    from etl.commands.plan import plan as do_plan
 
     planned = _await(do_plan(settings, shards))
     if save:
@@ -109,7 +112,7 @@ def plan(shards: int, save: bool, as_json: bool) -> None:
     if as_json or not sys.stdout.isatty():
         _print_json(planned.as_json())
     else:
-        from etl.console import print_plan
+        from etl.report.console import print_plan
 
         print_plan(planned)
 
@@ -118,7 +121,7 @@ def plan(shards: int, save: bool, as_json: bool) -> None:
 def snapshot() -> None:
     """Hold one snapshot of the source open for ETL_RUN_ID, until all tables of TABLES are staged."""
     settings = _settings(*DATABASES, "plan", "run_id")
-    from etl.holder import hold
+    from etl.commands.holder import hold
 
     _await(hold(settings))
 
@@ -128,7 +131,7 @@ def snapshot() -> None:
 def verify(as_json: bool) -> None:
     """Compare every table of TABLES on both sides, rows and checksums; exit 1 where they differ."""
     settings = _settings(*DATABASES, "tables")
-    from etl.verify import verify as do_verify
+    from etl.commands.verify import verify as do_verify
 
     comparisons = _await(do_verify(settings))
     if as_json:
@@ -144,7 +147,7 @@ def verify(as_json: bool) -> None:
             ]
         )
     else:
-        from etl.console import print_comparisons
+        from etl.report.console import print_comparisons
 
         print_comparisons(comparisons)
     if differing := [f"{one.table} ({one.difference})" for one in comparisons if one.difference]:
@@ -155,8 +158,8 @@ def verify(as_json: bool) -> None:
 def check() -> None:
     """Say what a run would do and what stands in its way; change nothing."""
     settings = _settings(*DATABASES, "tables")
-    from etl.check import check as do_check
-    from etl.console import print_findings
+    from etl.commands.check import check as do_check
+    from etl.report.console import print_findings
 
     findings = _await(do_check(settings))
     print_findings(findings)
@@ -173,7 +176,7 @@ def check() -> None:
 def history(run_id: str | None, limit: int, as_json: bool) -> None:
     """Show the last runs and their loads, or those of RUN_ID."""
     settings = _settings("reporting")
-    from etl.history import history as do_history
+    from etl.commands.history import history as do_history
 
     runs = _await(do_history(settings, limit, run_id))
     if run_id is not None and not runs:
@@ -181,7 +184,7 @@ def history(run_id: str | None, limit: int, as_json: bool) -> None:
     if as_json:
         _print_json(runs)
     else:
-        from etl.console import print_history
+        from etl.report.console import print_history
 
         print_history(runs)
 

@@ -7,8 +7,9 @@ from functools import partial
 
 import structlog
 
-from etl import config, log
-from etl.settings import Settings
+from etl.logs import log
+from etl.settings import config
+from etl.settings.settings import Settings
 
 _secrets: list[str] = []
 
@@ -38,12 +39,12 @@ def redact(text: str) -> str:
 
 
 def _read_parameters(environment: Mapping[str, str], path: str) -> dict[str, str]:
-    from etl.aws import read_parameters  # boto3 costs half a second of start-up where it is not needed
+    from etl.settings.aws import read_parameters  # boto3 costs half a second of start-up where it is not needed
 
     return read_parameters(path, environment.get("AWS_REGION") or None)  # boto3 itself reads AWS_DEFAULT_REGION only
 
 
 def _mint_token(environment: Mapping[str, str], host: str, port: int, user: str) -> str:
-    from etl.aws import mint_token
+    from etl.settings.aws import mint_token
 
     return mint_token(host, port, user, environment.get("AWS_REGION") or None)

@@ -17,10 +17,10 @@ from typing import Annotated, Any, Protocol, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from etl import entry
-from etl.balance import MOST_SHARDS
-from etl.errors import EXPECTED, ConfigurationError, EtlError, LoadFailed, one_line
-from etl.selection import Selection
-from etl.settings import check_run_id
+from etl.commands.balance import MOST_SHARDS
+from etl.model.errors import EXPECTED, ConfigurationError, EtlError, LoadFailed, one_line
+from etl.model.selection import Selection
+from etl.settings.settings import check_run_id
 
 DATABASES = ("operational", "reporting")
 
@@ -113,9 +113,9 @@ def plan(event: PlanEvent, _context: Context) -> dict[str, Any]:
 
     The answer has how many tables there are, not their names: it travels through the state machine.
     """
-    from etl import planned as saved
-    from etl.plan import given
-    from etl.plan import plan as do_plan
+    from etl.commands import planned as saved
+    from etl.commands.plan import given
+    from etl.commands.plan import plan as do_plan
 
     run_id = {"run_id": event.run_id}
     if isinstance(event.shards, int):
@@ -144,7 +144,7 @@ def _selections(shards: Sequence[str | list[str]]) -> list[Selection]:
 @_handler(RunEvent)
 def publish(event: RunEvent, _context: Context) -> dict[str, Any]:
     """Publishes a run; asked again, it says again that it has."""
-    from etl.deferred import publish_run
+    from etl.commands.deferred import publish_run
 
     settings = entry.settings(os.environ, ["reporting", "run_id"], {"run_id": event.run_id})
     done = asyncio.run(publish_run(settings, once=True))
@@ -160,7 +160,7 @@ def publish(event: RunEvent, _context: Context) -> dict[str, Any]:
 @_handler(AbortEvent)
 def abort(event: AbortEvent, _context: Context) -> dict[str, Any]:
     """Ends a run as failed, whether the ledger knows of it or not; a published one stays so."""
-    from etl.abort import abort as do_abort
+    from etl.commands.abort import abort as do_abort
 
     settings = entry.settings(os.environ, ["reporting", "run_id"], {"run_id": event.run_id})
     aborted = asyncio.run(do_abort(settings, event.error or "aborted", marks_unknown=True))
@@ -170,7 +170,7 @@ def abort(event: AbortEvent, _context: Context) -> dict[str, Any]:
 @_handler(RunEvent)
 def report(event: RunEvent, _context: Context) -> dict[str, Any]:
     """Tells what became of a run."""
-    from etl.report import report as do_report
+    from etl.commands.report import report as do_report
 
     settings = entry.settings(os.environ, ["reporting", "run_id"], {"run_id": event.run_id})
     return asyncio.run(do_report(settings))
@@ -179,7 +179,7 @@ def report(event: RunEvent, _context: Context) -> dict[str, Any]:
 @_handler(BatchEvent)
 def copy_batch(event: BatchEvent, context: Context) -> dict[str, Any]:
     """Copies a table's next batch, in the time that is left."""
-    from etl.batches import copy_batch as do_copy
+    from etl.loads.batches import copy_batch as do_copy
 
     settings = entry.settings(os.environ, DATABASES)
     left = context.get_remaining_time_in_millis() / 1000 - MARGIN

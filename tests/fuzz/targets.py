@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from etl import config, functions, log
-from etl.errors import ConfigurationError, one_line
+from etl import functions
+from etl.logs import log
+from etl.model.errors import ConfigurationError, one_line
+from etl.settings import config
 from statemachine.notifier.links import Console
 from statemachine.notifier.message import message
 from statemachine.notifier.outcome import FailedTable, Outcome, Slow, from_event, from_machine

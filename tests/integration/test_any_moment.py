@@ -17,13 +17,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from etl import book, guard, retry
-from etl import publish as publishing
-from etl.errors import EtlError
-from etl.policy import Policy
-from etl.postgres import Target, connect_target
-from etl.selection import Relation
-from etl.url import DatabaseUrl
+from etl.ledger import book
+from etl.model.errors import EtlError
+from etl.model.selection import Relation
+from etl.publish import publish as publishing
+from etl.publish.policy import Policy
+from etl.sessions import retry
+from etl.sessions.postgres import Target, connect_target
+from etl.sessions.url import DatabaseUrl
+from etl.target import guard
 from tests.harness import Database, Databases
 from tests.situations import until
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from etl import book, ledger
-from etl.postgres import connect_target
-from etl.selection import Relation
-from etl.url import DatabaseUrl
+from etl.ledger import book, ledger
+from etl.model.selection import Relation
+from etl.sessions.postgres import connect_target
+from etl.sessions.url import DatabaseUrl
 from tests.harness import Databases, Etl
 
 

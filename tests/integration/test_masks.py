@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from demo.embedded import FAST, Server
-from etl import mask
+from etl.model import mask
 from tests.harness import Database, Databases, Done, Etl
 from tests.relay import Relay, relay
 

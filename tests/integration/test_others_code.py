@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from etl import additions
-from etl.errors import CannotCarry
-from etl.postgres import connect_target
-from etl.selection import Relation
-from etl.url import DatabaseUrl
+from etl.model.errors import CannotCarry
+from etl.model.selection import Relation
+from etl.sessions.postgres import connect_target
+from etl.sessions.url import DatabaseUrl
+from etl.target import additions
 from tests.harness import Database, Databases, Done, Etl
 from tests.integration.test_roles import make
 from tests.integration.test_trust import ALICE

@@ -10,13 +10,13 @@ from functools import partial
 
 import pytest
 
-from etl import guard
-from etl import publish as publishing
-from etl.errors import PublishBlocked
-from etl.policy import Policy
-from etl.postgres import connect_target
-from etl.selection import Relation
-from etl.url import DatabaseUrl
+from etl.model.errors import PublishBlocked
+from etl.model.selection import Relation
+from etl.publish import publish as publishing
+from etl.publish.policy import Policy
+from etl.sessions.postgres import connect_target
+from etl.sessions.url import DatabaseUrl
+from etl.target import guard
 from tests.harness import Database, Databases, Done, Etl
 from tests.situations import ended, ledger, live, reading, until, waiting
 

@@ -12,10 +12,10 @@ import pytest
 from psycopg.rows import TupleRow
 
 from demo.embedded import FAST, Server, wheel_bin
-from etl import staging
-from etl.postgres import connect_target
-from etl.table import Table
-from etl.url import DatabaseUrl
+from etl.model.table import Table
+from etl.sessions.postgres import connect_target
+from etl.sessions.url import DatabaseUrl
+from etl.target import staging
 from tests.harness import Database, Databases, Done, Etl
 from tests.mirror import assert_same
 from tests.situations import ended, gate_closed, kill, make_gate, until, waiting

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from etl import live
-from etl.postgres import connect_target
-from etl.selection import Relation
-from etl.url import DatabaseUrl
+from etl.model.selection import Relation
+from etl.sessions.postgres import connect_target
+from etl.sessions.url import DatabaseUrl
+from etl.target import live
 from tests.harness import Databases, Etl
 from tests.relay import relay
 

@@ -19,12 +19,12 @@ import psycopg
 import pytest
 
 from demo.embedded import Server
-from etl import locks, snapshot
-from etl.errors import EXPECTED, LoadFailed
-from etl.options import Options
-from etl.selection import Relation
-from etl.table import Table
-from etl.url import DatabaseUrl
+from etl.model.errors import EXPECTED, LoadFailed
+from etl.model.selection import Relation
+from etl.model.table import Table
+from etl.sessions.url import DatabaseUrl
+from etl.settings.options import Options
+from etl.source import locks, snapshot
 from tests.harness import Database, Databases, Done, Etl
 from tests.lambda_runtime import function
 from tests.situations import ended, kill_holder, locked, until, waiting

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from demo.embedded import FAST, Server, wheel_bin
-from etl import trust
-from etl.postgres import connect_target
-from etl.trust import ForeignCode
-from etl.url import DatabaseUrl
+from etl.sessions.postgres import connect_target
+from etl.sessions.url import DatabaseUrl
+from etl.target import trust
+from etl.target.trust import ForeignCode
 from tests.harness import Database, Databases, Etl
 from tests.lambda_runtime import FunctionError, function
 

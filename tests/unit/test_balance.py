@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.balance import Item, balance
+from etl.commands.balance import Item, balance
 
 seconds = st.one_of(st.integers(0, 1000).map(float), st.floats(0, 1e5))
 previous = st.one_of(st.none(), st.integers(-1, 12))

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from etl import config
-from etl.errors import ConfigurationError
-from etl.selection import Selection
-from etl.settings import Settings, new_run_id
+from etl.model.errors import ConfigurationError
+from etl.model.selection import Selection
+from etl.settings import config
+from etl.settings.settings import Settings, new_run_id
 
 ALL = ("operational", "reporting", "tables")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.drift import Drift, Named, between
+from etl.model.drift import Drift, Named, between
 
 OLD = [("id", "int"), ("note", "text"), ("at", "date")]
 

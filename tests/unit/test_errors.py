@@ -6,7 +6,7 @@ import asyncpg
 import psycopg
 import pytest
 
-from etl import errors
+from etl.model import errors
 
 
 def test_every_error_has_an_exit_status() -> None:

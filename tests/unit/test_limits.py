@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from etl.balance import MOST_SHARDS
-from etl.plan import Plan, Shard
+from etl.commands.balance import MOST_SHARDS
+from etl.commands.plan import Plan, Shard
 from statemachine.definition import COMPUTE, inner_machines, nightly, tasks
 from tests.asl import request, value
 from tests.machine import NAMES

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import sql
 
-from etl import live
-from etl.live import Garment, Object
+from etl.target import live
+from etl.target.live import Garment, Object
 
 TABLE = Object(
     oid=1,

@@ -11,7 +11,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl import log
+from etl.logs import log
 
 
 @pytest.fixture(autouse=True)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl import mask
-from etl.mask import IPAD, OPAD, Mask
+from etl.model import mask
+from etl.model.mask import IPAD, OPAD, Mask
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from etl.memory import share
+from etl.target.memory import share
 
 MB, GB = 1 << 10, 1 << 20
 
@@ -31,7 +31,7 @@ def test_each_build_takes_its_share(total: int | None, own: int, buffers: int, j
 
 PIECES = """
 import resource
-from etl.stream import keep_buffers
+from etl.source.stream import keep_buffers
 {keep}
 held = [bytes(200_000) for _ in range(4)]
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

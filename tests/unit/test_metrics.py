@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import structlog
 
-from etl import log
-from etl.metrics import LONGEST, Metrics, dimensions, namespace
+from etl.logs import log
+from etl.logs.metrics import LONGEST, Metrics, dimensions, namespace
 
 
 @pytest.fixture(autouse=True)

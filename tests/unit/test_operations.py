@@ -15,7 +15,7 @@ LETTERS = 10
 
 def messages() -> Iterator[tuple[str, str]]:
     """Gives where each message of an error stands in the source, and its text with … in place of what varies."""
-    for file in sorted((ROOT / "etl").glob("*.py")):
+    for file in sorted((ROOT / "etl").rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             said = template(told(node))
             if said is not None and len(re.findall("[a-z]", said)) > LETTERS:
@@ -70,7 +70,7 @@ def test_each_error_message_has_an_entry_in_the_runbook() -> None:
 
 def test_each_entry_of_the_runbook_is_a_message() -> None:
     """What is no longer said, or was never, is not documented."""
-    code = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "etl").glob("*.py"))
+    code = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "etl").rglob("*.py"))
     code = re.sub(r'"\s*\n\s*f?"', "", code)  # messages of more than one line
     stale = []
     for entry in entries():

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from etl import choice
-from etl.errors import ConfigurationError
-from etl.options import Options
-from etl.selection import Relation
-from etl.table import Column, Constraint, Index, Table
+from etl.model.errors import ConfigurationError
+from etl.model.selection import Relation
+from etl.model.table import Column, Constraint, Index, Table
+from etl.settings.options import Options
+from etl.source import choice
 
 TABLE = Table(
     "sales",
@@ -173,7 +173,7 @@ def test_a_group_may_be_of_any_two_tables(other: str) -> None:
 
 def test_one_place_asks_which_relations_the_source_has() -> None:
     """So that no command can forget to look for sections and names of which it has none."""
-    modules = Path(choice.__file__).parent.glob("*.py")
+    modules = Path(choice.__file__).parents[1].rglob("*.py")
     asking = [module.name for module in modules if "catalog.relations(" in module.read_text(encoding="utf-8")]
     assert asking == ["choice.py"]
 

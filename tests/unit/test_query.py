@@ -35,6 +35,6 @@ def statements(file: Path) -> Iterator[str]:
 
 def test_sql_within_python_is_ascii() -> None:
     """As the files are."""
-    found = [text for file in sorted((ROOT / "etl").glob("*.py")) for text in statements(file)]
+    found = [text for file in sorted((ROOT / "etl").rglob("*.py")) for text in statements(file)]
     assert len(found) > 50
     assert [text for text in found if not text.isascii()] == []

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.postgres import Source
-from etl.ranges import cut, cut_all
-from etl.split import FROM_BYTES, MOST_RANGES, RANGE_BYTES, Split
-from etl.table import PageRange, Part, Table
+from etl.model.split import FROM_BYTES, MOST_RANGES, RANGE_BYTES, Split
+from etl.model.table import PageRange, Part, Table
+from etl.sessions.postgres import Source
+from etl.source.ranges import cut, cut_all
 
 PAGE = 8192
 

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from etl.pair import Pair
-from etl.schedule import Schedule
-from etl.tasks import together
-from etl.url import DatabaseUrl
+from etl.loads.schedule import Schedule
+from etl.sessions.pair import Pair
+from etl.sessions.tasks import together
+from etl.sessions.url import DatabaseUrl
 
 URL = DatabaseUrl.parse("postgresql://u@h/d", {})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from etl.staging import PREFIX, schema_of
+from etl.target.staging import PREFIX, schema_of
 
 SCHEMAS = st.text("aé☃", min_size=1, max_size=63).filter(lambda name: len(name.encode()) <= 63)
 

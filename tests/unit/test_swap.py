@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 from psycopg import sql
 
-from etl import live, swap
-from etl.errors import CannotCarry
-from etl.selection import Relation
-from etl.views import Staged
+from etl.model.errors import CannotCarry
+from etl.model.selection import Relation
+from etl.publish import swap
+from etl.target import live
+from etl.target.views import Staged
 from tests.unit.test_live import GARMENT, TABLE, view
 
 STAGED = replace(TABLE, oid=9, schema="etl_staging_public", statistics=("s",), grantees=(None,))

@@ -7,8 +7,8 @@ from itertools import count
 
 import pytest
 
-from etl import aws
-from etl.url import DatabaseUrl, UrlError
+from etl.sessions.url import DatabaseUrl, UrlError
+from etl.settings import aws
 from tests.rds import SECRET_KEY, refusal
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl import types
-from etl.errors import TypesDiffer
-from etl.types import UserType
+from etl.model.errors import TypesDiffer
+from etl.target import types
+from etl.target.types import UserType
 
 ENUM = UserType(
     schema="public",

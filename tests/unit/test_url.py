@@ -10,7 +10,7 @@ from asyncpg import connect_utils
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.url import DatabaseUrl, UrlError
+from etl.sessions.url import DatabaseUrl, UrlError
 
 PASSWORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
 

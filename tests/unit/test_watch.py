@@ -7,8 +7,8 @@ from itertools import chain, repeat
 
 import pytest
 
-from etl.url import CONNECT_TIMEOUT, KEEPALIVES
-from etl.watch import Answer, Silence, Watch, answered, dead
+from etl.sessions.url import CONNECT_TIMEOUT, KEEPALIVES
+from etl.sessions.watch import Answer, Silence, Watch, answered, dead
 
 WORKS, WAITS, GONE, SILENT, UNKNOWN = Answer.WORKS, Answer.WAITS, Answer.GONE, Answer.SILENT, Answer.UNKNOWN
 

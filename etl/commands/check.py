@@ -1,0 +1,194 @@
+"""A preflight: what a run would do, table by table, and what stands in its way. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC
+from typing import Any, TypeVar
+
+from etl.ledger import book
+from etl.model.errors import EtlError
+from etl.model.selection import Relation
+from etl.model.table import Table
+from etl.publish import inplace
+from etl.sessions import encoding
+from etl.sessions.pair import LOCK_TIMEOUT
+from etl.sessions.postgres import Source, Target, close_source, connect_source, connect_target
+from etl.sessions.query import source_query, target_query
+from etl.settings.settings import Settings
+from etl.source import catalog, choice, proof
+from etl.target import carry, disclosure, guard, live, staging, trust
+
+_C = TypeVar("_C")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the preflight; ``obstacle`` says that a run would fail for it."""
+
+    subject: str
+    text: str
+    obstacle: bool = False
+
+
+async def check(settings: Settings) -> list[Finding]:
+    """Looks at both sides; gives what was found, the databases first and then the tables.
+
+    Raises ConfigurationError where TABLES or the options name what is not there.
+    """
+    findings: list[Finding] = []
+    source = await _connected(connect_source(settings.source, guard.application("check")), "source", findings)
+    target = await _connected(
+        connect_target(settings.target, guard.application("check"), lock_timeout=LOCK_TIMEOUT), "target", findings
+    )
+    findings = [replace(one, text=settings.redact(one.text)) for one in findings]
+    try:
+        if source is not None and target is not None:
+            findings += await _both(settings, source, target)
+        return findings
+    finally:
+        if source is not None:
+            await close_source(source)
+        if target is not None:
+            await target.close()
+
+
+async def _connected(connecting: Awaitable[_C], side: str, findings: list[Finding]) -> _C | None:
+    try:
+        return await connecting
+    except EtlError as error:
+        findings.append(Finding(side, str(error), obstacle=True))
+        return None
+
+
+async def _both(settings: Settings, source: Source, target: Target) -> list[Finding]:
+    await guard.refuse_same_database(source, target, settings.source, settings.target)
+    versions = await source.fetchval("SHOW server_version"), target.info.parameter_status("server_version")
+    encodings = encoding.of_source(source), encoding.of_target(target)
+    findings = [
+        Finding("source", f"{settings.source}, PostgreSQL {versions[0]}{_encoded(encodings[0])}"),
+        Finding("target", f"{settings.target}, PostgreSQL {versions[1]}{_encoded(encodings[1])}"),
+    ]
+    chosen = await choice.choose(source, settings.options, settings.selection)
+    readable = {
+        row["oid"]: dict(row)
+        for row in await source.fetch(source_query("source_privileges"), [relation.oid for relation in chosen])
+    }
+    tables = settings.options.apply(await catalog.tables(source, chosen))
+    if has_ledger := await book.is_current(target):
+        await disclosure.refuse(target, tables, settings.options)
+    await proof.prove(source, tables)
+    await trust.refuse_named(source, target, tables)
+    findings += await _target(target, tables)
+    await staging.refuse_foreign(target, {table.live.schema for table in tables})
+    await guard.refuse_planted(target, [table.live for table in tables], has_ledger=has_ledger)
+    objects = await live.objects(target, [table.live for table in tables])
+    in_place = [table for table in tables if settings.options.of(table).publish == "in-place"]
+    obstacles = await carry.obstacles(target, tables, objects, in_place)
+    is_kept = encoding.kept(source, target) is not None
+    refused = await inplace.problems(target, [table.live for table in in_place])
+    problems = {table: [*obstacles[table], *refused.get(table.live, [])] for table in tables}
+    findings += [_table(table, readable[table.oid], objects, problems[table], is_kept) for table in tables]
+    if has_ledger and settings.shard is None and settings.snapshot == "own":  # a shard's TABLES are some of the run's
+        findings += await _left_behind(target, {table.live for table in tables})
+    return findings
+
+
+async def _left_behind(target: Target, live_tables: Collection[Relation]) -> list[Finding]:
+    """Names the live tables that runs have published, and that no table of TABLES arrives as any more."""
+    cursor = await target.execute(target_query("published"))
+    rows = [(Relation(row["schema"], row["name"]), row["published_at"]) for row in await cursor.fetchall()]
+    return [
+        Finding(
+            str(relation),
+            f"is left behind: last published at {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC, and no table of TABLES arrives"
+            " as it now; drop it if nobody needs it",
+        )
+        for relation, at in rows
+        if relation not in live_tables
+    ]
+
+
+def _encoded(name: str | None) -> str:
+    return f", encoding {name}" if name not in {None, encoding.UTF8} else ""
+
+
+async def _target(target: Target, tables: Sequence[Table]) -> list[Finding]:
+    schemas = sorted({table.live.schema for table in tables})
+    own = [name(schema) for name in (staging.schema_of, staging.aside_of) for schema in schemas]
+    wanted = {"schemas": schemas * 2, "staging": own}
+    cursor = await target.execute(target_query("target_privileges"), wanted)
+    rows = await cursor.fetchall()
+    lacking = [Finding("target", text, obstacle=True) for text in dict.fromkeys(_lacking(rows))]
+    cursor = await target.execute("SELECT pubname FROM pg_catalog.pg_publication WHERE puballtables ORDER BY 1")
+    return lacking + [
+        Finding(
+            "target",
+            f"publication {row['pubname']} is FOR ALL TABLES: its subscribers get the schemas etl and etl_staging_…,"
+            " too, and no rows of a swap; publish the tables by name, and in place",
+        )
+        for row in await cursor.fetchall()
+    ]
+
+
+def _lacking(rows: Iterable[dict[str, Any]]) -> Iterable[str]:
+    for row in rows:
+        if row["read_only"]:
+            yield "is read-only; point ETL_REPORTING_URL at the primary"
+        missing = [
+            name
+            for name, there in (
+                ("etl", row["ledger_exists"]),
+                (row["staging"], row["staging_exists"]),
+                (row["schema"], row["schema_exists"]),
+            )
+            if not there
+        ]
+        if missing and not row["may_create_schema"]:
+            yield f"lacks schema {', '.join(missing)}, and the role may not create it; GRANT CREATE ON DATABASE to it"
+        if row["schema_exists"] and not row["may_create_table"]:
+            yield f"does not let the role create tables in {row['schema']}; GRANT CREATE ON SCHEMA to it"
+        if row["staging_exists"] and not row["may_stage"]:
+            yield f"does not let the role create tables in {row['staging']}; GRANT CREATE ON SCHEMA to it"
+
+
+def _table(
+    table: Table, readable: dict[str, Any], objects: Sequence[live.Object], obstacles: Sequence[str], is_kept: bool
+) -> Finding:
+    current = next((one for one in objects if one.is_live and one.relation == table.live), None)
+    problems = [*_unreadable(readable), *_unclassified(table), *obstacles]
+    if problems:
+        return Finding(str(table), "; ".join(problems), obstacle=True)
+    views = [_view(one) for one in carry.with_views(current, objects) if not one.is_live]
+    parts = [
+        f"{'replaces the live table' if current else 'is loaded for the first time'}{_renamed(table)}",
+        f"about {table.rows:,} rows, {table.bytes / 1e6:,.1f} MB, {len(table.columns)} columns",
+        f"{len(table.indexes) + len(table.constraints)} indexes and constraints",
+        f"{'binary' if table.is_binary and not is_kept else 'text'} COPY",
+    ]
+    parts += [f"masks {', '.join(table.masked)}"] if table.masked else []
+    return Finding(str(table), "; ".join(parts + ([f"puts back {', '.join(views)}"] if views else [])))
+
+
+def _view(view: live.Object) -> str:
+    """Names a view, and why a materialized one is filled while its readers wait."""
+    return f"{view} (filled within the publish, for {', '.join(view.unproven)})" if view.unproven else str(view)
+
+
+def _renamed(table: Table) -> str:
+    return f" {table.renamed}" if table.renamed else ""
+
+
+def _unclassified(table: Table) -> Iterable[str]:
+    if table.unclassified:
+        yield f"on_new_column is fail; name {', '.join(table.unclassified)} in columns, exclude or mask"
+
+
+def _unreadable(readable: dict[str, Any]) -> Iterable[str]:
+    if not readable["may_use_schema"]:
+        yield "the source's role may not use its schema; GRANT USAGE ON SCHEMA to it"
+    elif not readable["may_select"]:
+        yield "the source's role may not read it; GRANT SELECT to it"
+    if readable["row_security"]:
+        yield "row security hides rows from the source's role; give it BYPASSRLS"

@@ -1,0 +1,212 @@
+"""``etl snapshot``: holds one snapshot of the source open until all tables of a run are staged from it.
+
+One run = one snapshot. So there is one holder a run, and one that starts again takes another snapshot only as long as
+nothing is staged from the first; after that the run has failed, because whoever staged those tables has ended and
+would not do them again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import asyncpg
+import structlog
+
+from etl.commands import control, planned
+from etl.ledger import book, ledger
+from etl.model.errors import EXPECTED, RunEnded, SnapshotLost, one_line
+from etl.model.selection import Relation
+from etl.publish import inplace
+from etl.publish.policy import Policy
+from etl.sessions.postgres import Target, close_source, connect_source
+from etl.sessions.query import source_query
+from etl.sessions.retry import retried
+from etl.settings.settings import Settings
+from etl.source import catalog, choice, snapshot
+from etl.source.snapshot import Snapshot
+from etl.target import disclosure, guard
+
+PAUSE = 1.0
+"""Seconds between two looks at the ledger and at the source's session."""
+
+ANSWER_SECONDS = 60.0
+"""How long the source's session may take to answer before it is taken for lost."""
+
+RELEASE_SECONDS = 1.5
+"""How long the look at the vacuum horizon may take; a snapshot is not held for the sake of a figure."""
+
+log = structlog.get_logger()
+
+
+async def hold(settings: Settings) -> None:
+    """Holds the run's snapshot until its tables are staged, or the run has ended in the ledger.
+
+    Raises SnapshotLost when the source's session is lost or the greatest age has come, RunEnded when the run was given
+    up, TableLocked when another process holds a snapshot for it; the ledger then says that the run has failed.
+    """
+    session = await control.connect(settings)
+    holding = _Holding(settings, session)
+    try:
+        await guard.lock_snapshot(session, settings.run_id)
+        live = await _live(settings, session)
+        await book.prepare(session)
+        await ledger.join_run(session, settings.run_id, "defer")
+        await ledger.must_run(session, settings.run_id)
+        try:
+            await inplace.refuse(session, Policy.of(settings, live).in_place)
+            await holding.whole(live)
+        except asyncio.CancelledError:
+            await holding.give_up("interrupted", "the process that held the snapshot was stopped by a signal")
+            raise
+        except BaseException as error:
+            await holding.give_up("failed", one_line(error))
+            raise
+    finally:
+        await holding.control.close()
+
+
+async def _live(settings: Settings, target: Target) -> Mapping[Relation, Relation]:
+    """Finds the run's tables in the source; gives the source's tables by the live ones."""
+    source = await connect_source(settings.source, guard.application(settings.run_id))
+    try:
+        await guard.refuse_same_database(source, target, settings.source, settings.target)
+        chosen = await choice.choose(source, settings.options, await planned.selection(settings, target, None))
+        if await book.is_current(target):
+            await disclosure.foresee(source, target, chosen, settings.options)
+        return settings.options.live_names(chosen)
+    finally:
+        await close_source(source)
+
+
+@dataclass(slots=True)
+class _Holding:
+    """A snapshot being held; the control session holds the lock that says so."""
+
+    settings: Settings
+    control: Target
+    began: float = field(default_factory=perf_counter)
+
+    async def whole(self, live: Mapping[Relation, Relation]) -> None:
+        """Takes the snapshot unless all is staged, lets the shards know, and waits for them."""
+        if await self._is_staged(live):
+            log.info("snapshot.not_needed", tables=len(live))
+            return
+        settings, application = self.settings, guard.application(self.settings.run_id)
+        chosen = list(live.values())
+        held = await snapshot.take(settings.source, application, chosen, settings.options)
+        self.began = perf_counter()
+        reason = "failed"
+        try:
+            assert held.holder is not None
+            self.settings.options.apply(await catalog.tables(held.holder, chosen))  # no shard begins what cannot be
+            async with self.control.transaction():
+                await ledger.must_run(self.control, self.settings.run_id)
+                await ledger.plan(self.control, self.settings.run_id, live, anew=False)
+                await ledger.took_snapshot(self.control, self.settings.run_id, held.id, held.at)
+            log.info("snapshot.held", snapshot_id=held.id, snapshot_at=held.at.isoformat(), tables=len(live))
+            reason = await self._until_staged(held)
+        finally:
+            await self._release(held, reason)
+
+    async def _is_staged(self, live: Mapping[Relation, Relation]) -> bool:
+        """Tells whether all tables are staged from an earlier holder's snapshot; raises SnapshotLost if some are."""
+        run_id = self.settings.run_id
+        row = await ledger.run_of(self.control, run_id)
+        if row is None or row["snapshot_id"] is None:
+            return False
+        loads = await ledger.loads_of(self.control, [run_id])
+        staged = [ledger.live_of(load) for load in loads if load["status"] in {"staged", "published"}]
+        if not staged:
+            return False
+        if {Relation(table.schema, table.name) for table in live} <= set(staged):
+            return True
+        raise SnapshotLost(
+            f"run {run_id} has {len(staged)} of {len(live)} tables staged from snapshot {row['snapshot_id']}, whose"
+            " holder is gone; another snapshot would show another instant; start a new run"
+        )
+
+    async def _until_staged(self, held: Snapshot) -> str:
+        """Waits until no table of the run is left to load; gives the reason for which the snapshot can go."""
+        run_id, most = self.settings.run_id, self.settings.snapshot_max_age
+        while True:
+            found = await self._progress()
+            if found is None:
+                raise RunEnded(f"run {run_id} is no longer in the ledger; somebody has deleted it")
+            if found["status"] == "published" or found["unstaged"] == 0:
+                return "published" if found["status"] == "published" else "staged"
+            if found["status"] != ledger.UNDER_WAY:
+                raise RunEnded(f"run {run_id} is {found['status']}: {found['error']}; its snapshot was let go")
+            if perf_counter() - self.began > most:
+                raise SnapshotLost(
+                    f"the snapshot of run {run_id} was held for {most:g} s, and {found['unstaged']} tables are not"
+                    " staged yet; raise ETL_SNAPSHOT_MAX_AGE or look for what keeps them, and start a new run"
+                )
+            await self._must_hold(held)
+            await asyncio.sleep(PAUSE)
+
+    async def _progress(self) -> dict[str, Any] | None:
+        """Asks the ledger how far the run is, on a new session where the old one is lost."""
+
+        async def ask() -> dict[str, Any] | None:
+            await self._reconnect()
+            return await ledger.progress(self.control, self.settings.run_id)
+
+        def say(attempt: int, error: str) -> None:
+            log.warning("snapshot.ledger_lost", attempt=attempt, error=error)
+
+        return await retried(ask, self.control.close, say)
+
+    async def _reconnect(self) -> None:
+        if self.control.closed or self.control.broken:
+            self.control = await control.connect(self.settings)
+            await guard.lock_snapshot(self.control, self.settings.run_id)
+
+    async def _must_hold(self, held: Snapshot) -> None:
+        """Raises SnapshotLost when the session that holds the snapshot is gone."""
+        assert held.holder is not None
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await held.holder.execute("SELECT")
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise SnapshotLost(
+                f"the source ended the session that held the snapshot of run {self.settings.run_id}: {one_line(error)};"
+                " on a replica, set hot_standby_feedback = on; start a new run"
+            ) from error
+
+    async def _release(self, held: Snapshot, reason: str) -> None:
+        """Lets the snapshot go, and says for how long, and by how much, vacuum had to wait for it."""
+        transactions = await self._held_back(held)
+        await held.release()
+        seconds = round(perf_counter() - self.began, 3)
+        log.info("snapshot.released", reason=reason, seconds=seconds, horizon_transactions=transactions)
+
+    async def _held_back(self, held: Snapshot) -> int | None:
+        """Gives by how many transactions the source's vacuum horizon lies back; None where nobody can tell any more.
+
+        Asked in another session: within a transaction, age() counts up to the transaction's own begin.
+        """
+        assert held.holder is not None
+        try:
+            async with asyncio.timeout(RELEASE_SECONDS):
+                source = await connect_source(self.settings.source, guard.application(self.settings.run_id))
+                try:
+                    found: int | None = await source.fetchval(source_query("held_back"), held.holder.get_server_pid())
+                    return found
+                finally:
+                    await close_source(source)
+        except (*EXPECTED, TimeoutError):
+            return None
+
+    async def give_up(self, status: str, reason: str) -> None:
+        """Tells the ledger, so that the shards fail clearly, on a new session where the old one is lost."""
+        try:
+            async with asyncio.timeout(control.CLEARING_SECONDS[status]):
+                if not await control.lives(self.control):
+                    self.control = await control.connect(self.settings)
+                await ledger.close_run(self.control, self.settings.run_id, status, self.settings.redact(reason))
+        except (*EXPECTED, TimeoutError) as error:
+            log.error("run.uncleared", error=f"{one_line(error)}; `etl abort` ends the run")

@@ -1,0 +1,184 @@
+"""``etl plan``: which tables go into which shard, by what the last nights took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from etl.commands.balance import Item, balance
+from etl.ledger import book, ledger
+from etl.model.errors import ConfigurationError
+from etl.model.selection import Relation, Selection, tables_text
+from etl.sessions.postgres import Source, close_source, connect_source, connect_target
+from etl.settings.settings import Settings
+from etl.source import catalog, choice
+from etl.target import disclosure, guard
+
+# What a table is taken to need that no night has loaded yet. Only the proportions matter where others have been loaded:
+# their seconds tell how fast these servers are.
+A_TABLE = 0.1
+"""Seconds that any load takes: its round trips."""
+BYTES_A_SECOND = 50e6
+"""Bytes of heap and TOAST that are copied in a second."""
+AN_INDEX = 0.2
+"""What an index takes, as a part of what copying the rows takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """What one container is given: the tables, and the seconds that they take, one after another and in all."""
+
+    number: int
+    tables: tuple[str, ...]
+    seconds: float
+    expected: float
+
+    @property
+    def text(self) -> str:
+        """The tables as TABLES takes them, names of any characters among them."""
+        return tables_text(self.tables)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run's shards."""
+
+    run_id: str
+    shards: tuple[Shard, ...]
+
+    @property
+    def tables(self) -> dict[int, tuple[str, ...]]:
+        """The tables' labels, by the number of the shard."""
+        return {shard.number: shard.tables for shard in self.shards}
+
+    @property
+    def imbalance(self) -> float:
+        """How much longer the longest shard is than the mean, as a part of the mean."""
+        mean = sum(shard.seconds for shard in self.shards) / len(self.shards)
+        return max(shard.seconds for shard in self.shards) / mean - 1 if mean else 0.0
+
+    def in_brief(self) -> dict[str, Any]:
+        """The plan without the tables' names, whose size does not grow with them: numbers of tables, and seconds."""
+        shards = [
+            {"shard": shard.number, "tables": len(shard.tables), "expected_seconds": round(shard.expected, 1)}
+            for shard in self.shards
+        ]
+        return {"run_id": self.run_id, "tables": sum(len(shard.tables) for shard in self.shards), "shards": shards}
+
+    def as_json(self) -> dict[str, Any]:
+        """The plan as ``etl plan`` prints it, with the tables as TABLES takes them."""
+        return {
+            "run_id": self.run_id,
+            "shards": [
+                {"shard": shard.number, "tables": shard.text, "expected_seconds": round(shard.expected, 1)}
+                for shard in self.shards
+            ],
+        }
+
+
+async def plan(settings: Settings, most: int) -> Plan:
+    """Balances the tables of TABLES into at most ``most`` shards.
+
+    Changes nothing in the source, and nothing in the target but an older ledger's columns.
+    """
+    seen = await _look(settings, settings.selection)
+    dealt = balance(_items(settings, seen), most)
+    return _plan(settings, seen, [[table for item in items for table in item.tables] for items in dealt])
+
+
+async def given(settings: Settings, shards: Sequence[Selection]) -> Plan:
+    """Makes a plan of shards that were written by hand.
+
+    Raises ConfigurationError for unknown tables, and for one that two shards would load.
+    """
+    seen = await _look(
+        settings, Selection(tuple(pattern for shard in shards for pattern in shard.patterns if not pattern.excludes))
+    )
+    lists = [[str(relation) for relation in shard.resolve(seen.relations)] for shard in shards]
+    found: dict[str, int] = {}
+    for number, tables in enumerate(lists):
+        for table in tables:
+            if table in found:
+                raise ConfigurationError(f"shards {found[table]} and {number} both have {table}; take it out of one")
+            found[table] = number
+    return _plan(settings, seen, lists)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What both databases say: the source's relations, those chosen, each one's seconds and the shard it was in."""
+
+    relations: Sequence[Relation]
+    chosen: Sequence[Relation]
+    seconds: Mapping[str, float]
+    shard: Mapping[str, int]
+
+
+async def _look(settings: Settings, selection: Selection) -> _Seen:
+    source = await connect_source(settings.source, guard.application(settings.run_id))
+    try:
+        relations = await choice.relations(source, settings.options, selection)
+        chosen = selection.resolve(relations)
+        settings.options.live_names(chosen)
+        sizes = await catalog.sizes(source, chosen)
+        last = await _last(settings, source, chosen)
+    finally:
+        await close_source(source)
+    weights = {str(relation): _weight(*sizes.get(relation.oid, (0, 0))) for relation in chosen}
+    known = {table: load["seconds"] for table, load in last.items() if load["seconds"]}
+    speed = sum(known.values()) / sum(weights[table] for table in known) if known else 1.0
+    seconds = {table: known.get(table, weight * speed) for table, weight in weights.items()}
+    shard = {table: int(load["shard"]) for table, load in last.items() if (load["shard"] or "").isdecimal()}
+    return _Seen(relations, chosen, seconds, shard)
+
+
+async def _last(settings: Settings, source: Source, chosen: Sequence[Relation]) -> dict[str, dict[str, Any]]:
+    """Gives each table's last published load, as far as there is one.
+
+    Raises ConfigurationError where a column was masked in it that would now arrive in clear.
+    """
+    target = await connect_target(settings.target, guard.application(settings.run_id))
+    try:
+        if not await book.exists(target):
+            return {}
+        await book.prepare(target)
+        await disclosure.foresee(source, target, chosen, settings.options)
+        recent = await ledger.recent(target, [str(relation) for relation in chosen], 1)
+        return {table: loads[0] for table, loads in recent.items()}
+    finally:
+        await target.close()
+
+
+def _weight(size: int, indexes: int) -> float:
+    return A_TABLE + size / BYTES_A_SECOND * (1 + AN_INDEX * indexes)
+
+
+def _items(settings: Settings, seen: _Seen) -> list[Item]:
+    """Gives the tables as what cannot be parted: one by one, or those that the options bind together."""
+    bound: dict[str, list[str]] = {}
+    for relation in seen.chosen:
+        together = settings.options.of(relation).together
+        # a table's label has a dot outside of quotes, so no name of the options is taken for one by accident
+        bound.setdefault(f"together {together}" if together else str(relation), []).append(str(relation))
+    return [_item(tables, seen) for tables in bound.values()]
+
+
+def _item(tables: Sequence[str], seen: _Seen) -> Item:
+    shares: dict[int, float] = {}
+    for table in tables:
+        if table in seen.shard:
+            shares[seen.shard[table]] = shares.get(seen.shard[table], 0.0) + seen.seconds[table]
+    shard = max(shares, key=lambda number: shares[number]) if shares else None
+    return Item(tuple(tables), sum(seen.seconds[table] for table in tables), shard)
+
+
+def _plan(settings: Settings, seen: _Seen, shards: Sequence[Sequence[str]]) -> Plan:
+    return Plan(
+        settings.run_id, tuple(_shard(number, tables, seen, settings.jobs) for number, tables in enumerate(shards))
+    )
+
+
+def _shard(number: int, tables: Sequence[str], seen: _Seen, jobs: int) -> Shard:
+    each = [seen.seconds[table] for table in tables]
+    return Shard(number, tuple(tables), sum(each), max(*each, sum(each) / jobs))

@@ -1,0 +1,62 @@
+"""A run's plan in the ledger: the tables of each shard, which the containers of the run find there.
+
+No list of tables has to pass through the state machine, or through a container's overrides, which take 8,192 characters
+on AWS Batch and ECS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from etl.ledger import book, ledger
+from etl.model.errors import ConfigurationError
+from etl.model.selection import Selection, named, tables_text
+from etl.sessions.postgres import Target, connect_target
+from etl.settings.settings import Settings
+from etl.target import guard
+
+
+async def save(settings: Settings, shards: Mapping[int, Sequence[str]]) -> None:
+    """Writes the plan of the run into the ledger, in place of the one that is there.
+
+    Takes the tables' labels by the shard's number. Raises RunEnded where the run has ended, ConfigurationError where
+    one of its processes has begun.
+    """
+    run_id = settings.run_id
+    target = await connect_target(settings.target, guard.application(run_id), synchronous_commit="on")
+    try:
+        await book.prepare(target)
+        async with target.transaction():
+            await ledger.join_run(target, run_id, "defer")
+            await ledger.must_run(target, run_id)
+            await ledger.forget_plan(target, run_id)
+            if await ledger.loads_of(target, [run_id]):
+                raise ConfigurationError(f"run {run_id} has begun; save a plan before that, or name another run")
+            for number, tables in shards.items():
+                live = settings.options.live_names([named(table) for table in tables])
+                await ledger.plan(target, run_id, live, number, status=ledger.PLANNED)
+    finally:
+        await target.close()
+
+
+async def selection(settings: Settings, target: Target, shard: int | None) -> Selection:
+    """The tables that a process of a run is given: those of TABLES or, where ETL_PLAN is run, of its shard in the plan.
+
+    Without a shard they are the tables of all shards. Raises ConfigurationError where the plan does not have them.
+    """
+    if settings.plan == "own":
+        return settings.selection
+    run_id = settings.run_id
+    loads = await ledger.loads_of(target, [run_id]) if await book.exists(target) else []
+    if not loads:
+        raise ConfigurationError(
+            f"ETL_PLAN is 'run', but the ledger has no plan of run {run_id}; write one with `etl plan --save`, or set"
+            " TABLES and leave ETL_PLAN at own"
+        )
+    tables = [load["table_name"] for load in loads if shard is None or load["shard"] == str(shard)]
+    if not tables:
+        raise ConfigurationError(
+            f"ETL_SHARD is {shard}, but the plan of run {run_id} has no table for it, only for shard"
+            f" {', '.join(sorted({load['shard'] or 'none' for load in loads}))}"
+        )
+    return Selection.parse(tables_text(tables))

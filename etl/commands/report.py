@@ -1,0 +1,99 @@
+"""What became of a run, for who tells people: figures, the slowest tables beside their usual time, what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from statistics import median
+from typing import Any
+
+from etl.ledger import book, ledger
+from etl.sessions.postgres import Target, connect_target
+from etl.settings.settings import Settings
+from etl.target import guard
+
+SLOWEST = 10
+"""How many of the slowest tables are told."""
+
+NIGHTS = 10
+"""Over how many published loads of a table the median is taken."""
+
+MOST_FAILED = 100
+"""How many failed tables are told; ``failed_count`` counts all. A state machine carries 256 KB from state to state."""
+
+LONGEST_ERROR = 500
+"""Characters of an error that are told."""
+
+
+async def report(settings: Settings) -> dict[str, Any]:
+    """Gives what the ledger says of a run.
+
+    One that never got there has failed; nothing else is known of it.
+    """
+    target = await connect_target(settings.target, guard.application(settings.run_id))
+    try:
+        if not await book.exists(target):
+            return _report(settings.run_id, {}, [], [])
+        await book.prepare(target)
+        run = await ledger.run_of(target, settings.run_id)
+        loads = await ledger.loads_of(target, [settings.run_id])
+        return _report(settings.run_id, run or {}, loads, await _slowest(target, settings.run_id, loads))
+    finally:
+        await target.close()
+
+
+async def _slowest(target: Target, run_id: str, loads: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    done = [load for load in loads if load["status"] in {"staged", "published"}]
+    slow = sorted(done, key=_seconds, reverse=True)[:SLOWEST]
+    before = await ledger.recent(target, [load["table_name"] for load in slow], NIGHTS, run_id)
+    return [
+        {
+            "table": load["table_name"],
+            "seconds": round(_seconds(load), 3),
+            "median_seconds": _median(before.get(load["table_name"], [])),
+            "rows": load["rows"],
+        }
+        for load in slow
+    ]
+
+
+def _median(loads: Sequence[Mapping[str, Any]]) -> float | None:
+    seconds = [load["seconds"] for load in loads if load["seconds"] is not None]
+    return round(median(seconds), 3) if seconds else None
+
+
+def _report(
+    run_id: str, run: Mapping[str, Any], loads: Sequence[Mapping[str, Any]], slowest: list[dict[str, Any]]
+) -> dict[str, Any]:
+    # What was given up because the run failed is not why it failed.
+    failed = [load for load in loads if load["status"] == "failed" and load["error"] != run.get("error")]
+    return {
+        "run_id": run_id,
+        "status": run.get("status", "failed"),
+        "snapshot_at": _iso(run.get("snapshot_at")),
+        "started_at": _iso(run.get("started_at")),
+        "finished_at": _iso(run.get("finished_at")),
+        "seconds": round(_seconds(run), 3) if run.get("finished_at") else None,
+        "tables": len(loads),
+        "rows": sum(load["rows"] or 0 for load in loads),
+        "bytes": sum(load["bytes"] or 0 for load in loads),
+        "slowest": slowest,
+        "failed": [
+            {"table": load["table_name"], "error": _cut(load["error"] or "failed")} for load in failed[:MOST_FAILED]
+        ],
+        "failed_count": len(failed),
+        "error": _cut(run.get("error") or "") or (None if run else "the run never got as far as the ledger"),
+    }
+
+
+def _seconds(row: Mapping[str, Any]) -> float:
+    started, finished = row["started_at"], row["finished_at"]
+    return float((finished - started).total_seconds()) if started and finished else 0.0
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
+
+
+def _cut(error: str) -> str:
+    return error if len(error) <= LONGEST_ERROR else f"{error[: LONGEST_ERROR - 1]}…"

@@ -1,0 +1,91 @@
+"""Compares the live tables with the source's, row counts and checksums, computed in the servers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+import asyncpg
+import psycopg
+from psycopg import sql
+
+from etl.model.errors import one_line
+from etl.model.table import Table
+from etl.sessions import encoding
+from etl.sessions.pair import Pair
+from etl.sessions.postgres import close_source, connect_source
+from etl.settings.settings import Settings
+from etl.source import catalog, checksum, choice, snapshot
+from etl.source.checksum import Checksum
+from etl.source.snapshot import Snapshot
+from etl.target import guard
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One table on both sides; ``difference`` says what differs, or is None."""
+
+    table: str
+    source: Checksum | None
+    target: Checksum | None
+    difference: str | None
+
+
+async def verify(settings: Settings) -> list[Comparison]:
+    """Compares every table of TABLES; gives the comparisons by table name.
+
+    The source is read in one snapshot, so tables that are written to meanwhile still differ from last
+    night's copy, but never from each other. Raises EtlError where a side cannot be read at all.
+    """
+    application = guard.application(settings.run_id)
+    source = await connect_source(settings.source, application)
+    try:
+        chosen = await choice.choose(source, settings.options, settings.selection)
+    finally:
+        await close_source(source)
+    held = await snapshot.take(settings.source, application, chosen, settings.options)
+    try:
+        assert held.holder is not None
+        queue = deque(settings.options.apply(await catalog.tables(held.holder, chosen)))
+        found: list[Comparison] = []
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(settings.jobs, len(queue))):
+                group.create_task(_worker(settings, held, queue, found))
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    finally:
+        await held.release()
+    return sorted(found, key=lambda comparison: comparison.table)
+
+
+async def _worker(settings: Settings, held: Snapshot, queue: deque[Table], found: list[Comparison]) -> None:
+    pair = Pair(settings.source, settings.target, guard.application(settings.run_id))
+    try:
+        while queue:
+            found.append(await _compare(settings, held, pair, queue.popleft()))
+    finally:
+        await pair.close()
+
+
+async def _compare(settings: Settings, held: Snapshot, pair: Pair, table: Table) -> Comparison:
+    try:
+        reader, writer = await pair.both()
+        kept = encoding.kept(reader, writer)
+        name = sql.Identifier(table.live.schema, table.live.name)
+        async with held.reading(reader, table) as source:
+            there, here = await asyncio.gather(
+                checksum.of_source(source, table, kept), checksum.of_target(writer, table, name, kept)
+            )
+    except (psycopg.Error, asyncpg.PostgresError) as error:
+        await pair.close()
+        return Comparison(str(table), None, None, settings.redact(one_line(error)))
+    return Comparison(str(table), there, here, _difference(there, here))
+
+
+def _difference(source: Checksum, target: Checksum) -> str | None:
+    if source.rows != target.rows:
+        return f"{source.rows} rows in the source, {target.rows} in the target"
+    if source.sum != target.sum:
+        return f"{source.rows} rows on both sides, but not the same: checksums {source.sum:x} and {target.sum:x}"
+    return None

@@ -1,0 +1,152 @@
+"""What a load does once a table's rows are in: the indexes of a big one side by side, and then the finish."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg import AsyncCursor, sql
+
+from etl.ledger import ledger
+from etl.loads.fill import Filled
+from etl.model.clock import Began
+from etl.model.errors import IndexUnbuildable, LoadFailed
+from etl.model.record import Load
+from etl.model.shape import TableOptions
+from etl.model.table import Index, Table
+from etl.sessions.pair import LOCK_TIMEOUT, Pair
+from etl.sessions.postgres import Target
+from etl.sessions.transaction import BEGIN, at_once, begun
+from etl.target import additions, indexes, live, staging
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What was done before the finish: the indexes, those that could not be built (with the reason), the seconds."""
+
+    names: frozenset[str] = frozenset()
+    skipped: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+async def build_index(table: Table, index: Index, options: TableOptions, pair: Pair) -> str | None:
+    """Builds one index of a table whose rows are committed; gives why it could not, where the options let it be."""
+    try:
+        await indexes.build_one(await pair.writer(), table, index)
+        return None
+    except IndexUnbuildable as error:
+        if options.unbuildable_indexes != "skip":
+            raise
+        return indexes.reason_of(error)
+
+
+async def is_staged(writer: Target, run_id: str, table: Table, oid: int) -> bool:
+    """Tells whether a try whose end nobody heard of has staged a table; waits until that try's session is gone."""
+    async with writer.transaction():
+        await staging.lock(writer, table)
+        return await ledger.is_staged(writer, run_id, table.live, oid)
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """What makes a filled staging table ready, and writes that it is staged, in one transaction.
+
+    Takes what the source ``carried`` into the live table the last time: what is on it besides, the reporting side has
+    added. Statements that need no answer share a round trip, which is what a tiny table costs over a network.
+    ``tries`` holds the loads that were to be recorded, of which the last may have been committed unheard.
+    """
+
+    run_id: str
+    snapshot_id: str
+    table: Table
+    writer: Target
+    options: TableOptions
+    carried: frozenset[str]
+    began: Began
+    filled: Filled
+    built: Built
+    tries: list[Load]
+
+    async def whole(self) -> Load:
+        """Does it all; gives the load as the ledger has it."""
+        try:
+            if self.options.unbuildable_indexes == "skip":
+                return await self._transaction(self._build)  # each index needs its savepoint's answer
+            return await self._transaction(self._build_at_once)
+        except psycopg.errors.LockNotAvailable as error:
+            raise LoadFailed(
+                f"the live table {self.table.live} was locked for over {LOCK_TIMEOUT}; run again when it is free"
+            ) from error
+        except (IndexUnbuildable, psycopg.Error) as error:
+            if isinstance(error, psycopg.Error) and not indexes.is_unbuildable(error):
+                raise
+            return await self._transaction(self._build)  # one by one tells which index it was
+
+    async def _transaction(self, build: Callable[[], Awaitable[AsyncCursor[dict[str, Any]]]]) -> Load:
+        start = perf_counter()
+        async with begun(self.writer):
+            hanging = await build()
+            await self._add(await live.extras_of(hanging))
+            indexed = perf_counter()
+            state = await at_once(self.writer, [staging.analyze(self.table), self._ask_state()])
+            load = self._load(self.built.seconds + indexed - start, perf_counter() - indexed)
+            self.tries.append(load)
+            await ledger.stage(self.writer, self.run_id, load, state)
+        return load
+
+    async def _build_at_once(self) -> AsyncCursor[dict[str, Any]]:
+        """Begins; makes the source's indexes, constraints and comments; asks what hangs on the live table."""
+        build = indexes.statements(self.table, self.built.names)
+        return await at_once(self.writer, [BEGIN, *build, *staging.comments(self.table), self._ask_extras()])
+
+    async def _build(self) -> AsyncCursor[dict[str, Any]]:
+        """Does the same, one index after the other, without those that cannot be built where the options let them."""
+        await self.writer.execute(BEGIN)
+        skips, left = self.options.unbuildable_indexes == "skip", self.table.without(self.built.skipped)
+        skipped = await indexes.build(self.writer, left, self.built.names, skips=skips)
+        for name, reason in (self.built.skipped | skipped).items():
+            log.warning("index.skipped", table=str(self.table), index=name, error=reason)
+        return await at_once(self.writer, [*staging.comments(left.without(skipped)), self._ask_extras()])
+
+    def _ask_extras(self) -> sql.Composed:
+        return live.ask_extras(self.table.live, staging.schema_of(self.table.live.schema))
+
+    def _ask_state(self) -> sql.Composable:
+        return ledger.ask_state(self.writer, self.run_id)
+
+    async def _add(self, extras: live.Extras) -> None:
+        """Makes what the reporting side added, as far as the options want it; a table that stays has it already.
+
+        What the source has brought again, or did not bring again because it is gone there, is no addition.
+        """
+        if self.options.publish == "in-place":
+            return
+        known = {*self.table.carried, *self.carried}
+        found = additions.of(extras, known, bare=self.options.is_bare)
+        await additions.make(self.writer, self.table.live, found)
+
+    def _load(self, index_seconds: float, analyze_seconds: float) -> Load:
+        return Load(
+            table_name=str(self.table),
+            schema_name=self.table.live.schema,
+            relation_name=self.table.live.name,
+            status="staged",
+            started_at=self.began.at,
+            finished_at=self.began.now(),
+            rows=self.filled.rows,
+            bytes=self.filled.bytes,
+            copy_seconds=round(self.filled.seconds, 3),
+            index_seconds=round(index_seconds, 3),
+            analyze_seconds=round(analyze_seconds, 3),
+            carried=self.table.carried,
+            masked=(*self.table.masked, *self.table.withheld),
+            staging_oid=self.filled.oid,
+            newest_xid=self.filled.newest_xid,
+            snapshot_id=self.snapshot_id,
+        )

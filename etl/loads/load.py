@@ -1,0 +1,183 @@
+"""One table's journey within a run, from the source's rows to a staging table that is ready to be published.
+
+This is the file to read first. The steps of a load, each of which can be tried again by itself:
+
+1. *fill*: the staging table is made, and the rows stream into it, read inside the run's snapshot: in one stream, or,
+   where the table is big, in page ranges side by side (``fill.py``).
+2. *index*: the indexes of a big table, each on a session of its own. A small table skips this step.
+3. *finish*: what is left of indexes, constraints, comments, statistics, and the ledger's row that says "staged", in
+   one transaction, so that the ledger never says so of a table that is not.
+
+The source is done with after *fill*: its vacuum does not wait for our indexes. Each piece of work takes a pair of
+connections from the schedule, of which there are ``ETL_JOBS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from time import perf_counter
+from typing import TypeVar
+
+import structlog
+from psycopg import sql
+
+from etl.loads import fill
+from etl.loads.fill import Filled, RangeFill
+from etl.loads.finish import Built, Finish, build_index, is_staged
+from etl.loads.progress import Progress
+from etl.loads.schedule import Schedule
+from etl.model.clock import Began
+from etl.model.errors import Unclassified
+from etl.model.record import Load
+from etl.model.selection import Relation
+from etl.model.table import PageRange, Table
+from etl.sessions.pair import Pair
+from etl.sessions.retry import retried
+from etl.sessions.tasks import together
+from etl.settings.options import Options
+from etl.source.snapshot import Snapshot
+from etl.target import staging
+
+T = TypeVar("T")
+
+BIG = 256 << 20
+"""Bytes from which on a table's indexes are built side by side: a second's work or more each, for two round trips."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """What all loads of a run share.
+
+    Its id, its snapshot, how to verify, the options, who is told of the progress, the schedule that says whose turn it
+    is, what each live table was ``carried`` from the source the last time, and the ``owners`` of those that are not
+    etl's role's; ``began`` is each table's first turn.
+    """
+
+    run_id: str
+    snapshot: Snapshot
+    verify: str
+    options: Options
+    progress: Progress
+    schedule: Schedule
+    carried: Mapping[Relation, frozenset[str]]
+    owners: Mapping[Relation, str]
+    began: dict[str, Began] = field(default_factory=dict)
+    tries: dict[str, list[Load]] = field(default_factory=dict)
+
+    async def load(self, table: Table) -> Load:
+        """Stages one table; gives the load as the ledger has it.
+
+        Raises LoadFailed, SnapshotLost, or the databases' own errors once trying again does not help.
+        """
+        is_big = bool(table.ranges) or table.bytes >= BIG
+        # a small table keeps its pair from the first row to the last; a big one takes another for each piece of work
+        async with nullcontext() if is_big else self.schedule.turn(table.bytes) as pair:
+            filled = await self._fill(table, pair)
+            built = await self._index(table) if is_big else Built()
+            load = await self._work(table, lambda pair: self._finish(table, pair, filled, built), pair)
+        self.progress.finished(table)
+        _say(table, load)
+        return load
+
+    async def _fill(self, table: Table, pair: Pair | None) -> Filled:
+        verify = self.options.of(table).verify or self.verify
+        try:
+            _refuse_unclassified(table)
+            if table.ranges:
+                return await self._fill_ranges(table, verify)
+            return await self._work(
+                table, lambda pair: fill.whole(self.snapshot, table, pair, verify, self._advance(table)), pair
+            )
+        finally:
+            await self.snapshot.table_read()
+
+    async def _fill_ranges(self, table: Table, verify: str) -> Filled:
+        began = perf_counter()
+        oid = await self._work(table, lambda pair: fill.make(table, pair))
+        ranges = [RangeFill(self.snapshot, table, oid, one, verify, self._advance(table)) for one in table.ranges]
+        parts = await together(self._work(table, one.copy, within=one.range) for one in ranges)
+        filled = fill.joined(parts, perf_counter() - began)
+        if filled.source is not None:
+            await self._work(table, lambda pair: fill.compare_staged(table, pair, filled))
+        return filled
+
+    async def _index(self, table: Table) -> Built:
+        """Builds a big table's indexes side by side, those of its keys first."""
+        began, options = perf_counter(), self.options.of(table)
+        names = [index.name for index in table.separable_indexes]
+        builds = [partial(build_index, table, index, options) for index in table.separable_indexes]
+        reasons = await together(self._work(table, build) for build in builds)
+        skipped = {name: reason for name, reason in zip(names, reasons, strict=True) if reason is not None}
+        return Built(frozenset(names) - skipped.keys(), skipped, perf_counter() - began)
+
+    async def _finish(self, table: Table, pair: Pair, filled: Filled, built: Built) -> Load:
+        writer, again = await pair.writer(), str(table) in self.tries
+        tries = self.tries.setdefault(str(table), [])
+        if again and await is_staged(writer, self.run_id, table, filled.oid):
+            return tries[-1]  # it was committed, and the connection lost before we were told
+        if owner := self._owner(table):
+            # indexes and statistics that were added on the live table are built, and analyzed, with its owner's rights
+            await staging.give(writer, sql.SQL("TABLE"), staging.staging_name(table), owner)
+        finishing = Finish(
+            self.run_id,
+            self.snapshot.id,
+            table,
+            writer,
+            options=self.options.of(table),
+            carried=self.carried[table.live],
+            began=self.began[str(table)],
+            filled=filled,
+            built=built,
+            tries=tries,
+        )
+        return await finishing.whole()
+
+    def _owner(self, table: Table) -> str | None:
+        """Gives the role that is to own the staging table; None for this session's own."""
+        return self.owners.get(table.live) if self.options.of(table).publish != "in-place" else None
+
+    async def _work(
+        self,
+        table: Table,
+        step: Callable[[Pair], Awaitable[T]],
+        pair: Pair | None = None,
+        within: PageRange | None = None,
+    ) -> T:
+        """Does a step when it is its turn (or on the pair given), again on new connections where that may help."""
+        async with nullcontext(pair) if pair else self.schedule.turn(table.bytes) as own:
+            self.began.setdefault(str(table), Began())
+            self.progress.started(table)
+
+            async def clear() -> None:
+                if within is None:  # a range counts for itself
+                    self.progress.restarted(table)
+                await own.close()
+
+            def say(attempt: int, error: str) -> None:
+                what = {"range": str(within)} if within else {}
+                log.warning("table.retried", table=str(table), attempt=attempt, error=error, **what)
+
+            return await retried(lambda: step(own), clear, say)
+
+    def _advance(self, table: Table) -> Callable[[int], None]:
+        return lambda size: self.progress.advanced(table, size)
+
+
+def _refuse_unclassified(table: Table) -> None:
+    if table.unclassified:
+        raise Unclassified(
+            f"on_new_column is fail, and the options do not say what to do with {', '.join(table.unclassified)};"
+            " name it in columns, exclude or mask"
+        )
+
+
+def _say(table: Table, load: Load) -> None:
+    steps = ("rows", "bytes", "copy_seconds", "index_seconds", "analyze_seconds")
+    fields = {step: getattr(load, step) for step in steps}
+    fields["ranges"] = max(1, len(table.ranges))
+    log.info("table.loaded", table=load.table_name, seconds=round(load.seconds, 3), **fields)

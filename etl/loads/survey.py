@@ -1,0 +1,55 @@
+"""What a run is to load: its tables, as the source's catalog has them and the options want them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+import structlog
+
+from etl.model.errors import EtlError
+from etl.model.selection import Relation
+from etl.model.split import Split
+from etl.model.table import Table
+from etl.sessions.postgres import Target, close_source, connect_source
+from etl.settings.settings import Settings
+from etl.source import catalog, locks, ranges
+from etl.source.snapshot import Snapshot
+from etl.target import disclosure, guard, live, trust, types
+
+log = structlog.get_logger()
+
+
+async def survey(settings: Settings, control: Target, held: Snapshot, wanted: Sequence[Relation]) -> list[Table]:
+    """Describes the source's tables that are wanted, the largest first, and makes the target fit for their types.
+
+    The catalog is read while the tables are locked: by the snapshot's holder, or, where that is another process, by
+    this one. Raises EtlError for a table that is gone, for what its options or its types make impossible, and for a
+    column that was masked and would arrive in clear.
+    """
+    options = settings.options
+    source = held.holder or await connect_source(settings.source, guard.application(settings.run_id))
+    try:
+        async with nullcontext() if held.holder else locks.sharing(source, wanted):
+            tables = options.apply(await catalog.tables(source, wanted))
+            tables = await disclosure.refuse(control, tables, options)
+            if not held.holder:  # it has locked and planned all this itself
+                await locks.share_read(source, tables, held.id)
+            await trust.refuse_named(source, control, tables)
+            await types.ensure(source, control, tables)
+            if settings.publish != "table":  # its publishes would wait for the loads that go on, see horizon
+                tables = await ranges.cut_all(source, tables, lambda table: options.of(table).split or Split())
+    finally:
+        if source is not held.holder:
+            await close_source(source)
+    if gone := {str(relation) for relation in wanted} - {str(table) for table in tables}:
+        raise EtlError(f"{', '.join(sorted(gone))} was dropped in the source while the run began; run again")
+    return sorted(tables, key=lambda table: table.bytes, reverse=True)
+
+
+async def say_drifted(control: Target, tables: Sequence[Table]) -> None:
+    """Logs how the tables' columns differ from those of the live tables that they will replace."""
+    drifted = await live.drifted(control, {table.live: table.columns for table in tables})
+    for table in tables:
+        if table.live in drifted:
+            log.info("table.drifted", table=str(table), changes=str(drifted[table.live]))

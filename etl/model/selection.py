@@ -1,0 +1,236 @@
+"""Which tables ``TABLES`` names: its grammar, and the match against what the source has. Pure policy.
+
+Grammar: elements separated by commas, or a JSON array of elements. An element is ``table`` (in ``public``) or
+``schema.table``; ``*`` in an unquoted part matches any characters; a leading ``!`` excludes; a part in
+double quotes is taken as it is (``""`` for a quote within), for names with dots, commas, ``*`` or spaces at
+their ends. Names are written as the catalog has them: ``Orders`` is not ``orders``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
+
+from etl.model.errors import ConfigurationError
+
+MAX_NAME_BYTES = 63
+"""PostgreSQL's limit on a name (NAMEDATALEN - 1)."""
+
+_ALWAYS = frozenset("rp")  # what a glob may match: tables and partitioned tables
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table or view of the source, by name; ``kind`` is pg_class.relkind, ``oid`` its number there."""
+
+    schema: str
+    name: str
+    kind: str = "r"
+    is_partition: bool = False
+    oid: int = 0
+
+    def __str__(self) -> str:
+        return label(self.schema, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of an element: a name, or a pattern in which ``*`` matches any characters."""
+
+    text: str
+    quoted: bool = False
+
+    @property
+    def is_glob(self) -> bool:
+        """Whether this part is a pattern."""
+        return "*" in self.text and not self.quoted
+
+    def matches(self, name: str) -> bool:
+        """Tells whether this part names ``name``."""
+        if not self.is_glob:
+            return self.text == name
+        pattern = ".*".join(re.escape(piece) for piece in self.text.split("*"))
+        return re.fullmatch(pattern, name, re.DOTALL) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """One element of ``TABLES``."""
+
+    schema: Part
+    name: Part
+    excludes: bool
+    text: str
+
+    @property
+    def is_glob(self) -> bool:
+        """Whether this element may match more than one table."""
+        return self.schema.is_glob or self.name.is_glob
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """The schema and the name of the one table that this element may match, where it is no pattern."""
+        return self.schema.text, self.name.text
+
+    def matches(self, relation: Relation) -> bool:
+        """Tells whether this element names ``relation``."""
+        return self.schema.matches(relation.schema) and self.name.matches(relation.name)
+
+    def finds(self, relations: Iterable[Relation]) -> list[Relation]:
+        """Gives what this element stands for: a glob takes tables only, never views or partitions."""
+        found = (relation for relation in relations if self.matches(relation))
+        if self.excludes or not self.is_glob:
+            return list(found)
+        return [relation for relation in found if relation.kind in _ALWAYS and not relation.is_partition]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """``TABLES``, read."""
+
+    patterns: tuple[Pattern, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Selection:
+        """Reads ``TABLES``; raises ValueError with one line that names the element at fault."""
+        elements = _elements(text)
+        patterns = tuple(_pattern(element) for element in elements)
+        if not any(not pattern.excludes for pattern in patterns):
+            raise ValueError("names no table; write names such as orders,sales.invoice or a pattern such as *")
+        return cls(patterns)
+
+    def resolve(self, relations: Sequence[Relation]) -> list[Relation]:
+        """Gives the relations chosen, each once, in the order in which they were named.
+
+        Raises ConfigurationError for each element that names nothing.
+        """
+        by_name = {(relation.schema, relation.name): [relation] for relation in relations}
+
+        def find(pattern: Pattern) -> list[Relation]:
+            # one look for one name: a shard may name hundreds of tables out of thousands
+            return pattern.finds(relations if pattern.is_glob else by_name.get(pattern.names, []))
+
+        if unknown := self.unknown(relations):
+            raise ConfigurationError(unknown)
+        excluded = {relation for pattern in self.patterns if pattern.excludes for relation in find(pattern)}
+        chosen = {
+            relation: None
+            for pattern in self.patterns
+            if not pattern.excludes
+            for relation in find(pattern)
+            if relation not in excluded
+        }
+        if not chosen:
+            raise ConfigurationError("TABLES excludes every table that it names; remove a ! element")
+        return list(chosen)
+
+    def unknown(self, relations: Sequence[Relation]) -> list[str]:
+        """Says in one line each which elements name nothing; an exclusion's glob may."""
+        names = {(relation.schema, relation.name) for relation in relations}
+
+        def finds(pattern: Pattern) -> bool:
+            if pattern.is_glob:
+                return pattern.excludes or bool(pattern.finds(relations))
+            return pattern.names in names
+
+        return [unknown(pattern, relations, "TABLES") for pattern in self.patterns if not finds(pattern)]
+
+
+def tables_text(tables: Sequence[str]) -> str:
+    """Gives tables' labels as TABLES takes them: a JSON array, whose elements are exact names."""
+    return json.dumps(list(tables), ensure_ascii=False, separators=(",", ":"))
+
+
+def named(text: str) -> Relation:
+    """Gives the relation that a label names; raises ValueError where it is no one relation's name."""
+    patterns = Selection.parse(text).patterns
+    if len(patterns) != 1 or patterns[0].excludes or patterns[0].is_glob:
+        raise ValueError(f"{text!r} is no table's name")
+    return Relation(patterns[0].schema.text, patterns[0].name.text)
+
+
+@lru_cache(maxsize=1 << 16)
+def label(schema: str, name: str) -> str:
+    """Gives a table's name for people, logs and the ledger: ``schema.table``, quoted where it must be."""
+    return ".".join(
+        f'"{part.replace(chr(34), chr(34) * 2)}"' if _needs_quotes(part) else part for part in (schema, name)
+    )
+
+
+def _needs_quotes(part: str) -> bool:
+    return part != part.strip() or any(character in part for character in '.,*"![') or not part.isprintable()
+
+
+def _elements(text: str) -> list[str]:
+    if not text.lstrip().startswith("["):
+        return [element for element in _split(text, ",") if element.strip()]
+    try:
+        elements = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"starts as a JSON array but is none ({error.msg}, line {error.lineno}, column {error.colno});"
+            ' write ["orders", "sales.invoice"]'
+        ) from None
+    except RecursionError:
+        raise ValueError('is a JSON array of arrays; write ["orders", "sales.invoice"]') from None
+    if not all(isinstance(element, str) for element in elements):
+        raise ValueError('is a JSON array with something that is no string; write ["orders", "sales.invoice"]')
+    return list(elements)
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """Splits at a separator that stands outside double quotes."""
+    if text.count('"') % 2:
+        raise ValueError(f'has an unpaired double quote in {text.strip()!r}; write "" for a quote within a name')
+    return re.findall(rf'(?:^|(?<={re.escape(separator)}))((?:"[^"]*"|[^"{re.escape(separator)}])*)', text)
+
+
+def _pattern(element: str) -> Pattern:
+    text = element.strip()
+    excludes = text.startswith("!")
+    parts = [_part(part, element) for part in _split(text.removeprefix("!"), ".")]
+    if len(parts) > 2:
+        raise ValueError(
+            f"has {element.strip()!r}, of {len(parts)} parts; write schema.table, and quote a dot in a name"
+        )
+    schema, name = parts if len(parts) == 2 else (Part("public"), parts[0])
+    return Pattern(schema, name, excludes, text)
+
+
+def _part(text: str, element: str) -> Part:
+    part = text.strip()
+    quoted = part.startswith('"') and part.endswith('"') and len(part) > 1
+    if quoted:
+        part = part[1:-1].replace('""', '"')
+    elif '"' in part:
+        raise ValueError(f"has {element.strip()!r}, quoted in part; quote the whole name, and double a quote within")
+    if not part:
+        raise ValueError(f"has {element.strip()!r}, in which a name is empty; write table or schema.table")
+    if "\0" in part or not _is_text(part):
+        raise ValueError(f"has {element.strip()!r}, with a zero byte or one that is not UTF-8, which no name has")
+    if len(part.encode()) > MAX_NAME_BYTES:
+        raise ValueError(f"has {element.strip()!r}, a name of over {MAX_NAME_BYTES} bytes, which no table can have")
+    return Part(part, quoted)
+
+
+def _is_text(part: str) -> bool:
+    """Tells whether this is Unicode: bytes of the environment that are not UTF-8 arrive as lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in part)
+
+
+def unknown(pattern: Pattern, relations: Sequence[Relation], where: str) -> str:
+    """Says that an element, or the options' section of that name, names nothing; with the nearest name there is."""
+    if pattern.is_glob:
+        return f"{where}: {pattern.text!r} matches no table of the source that its role may see; mend it or remove it"
+    named = label(*pattern.names)
+    by_label = {str(relation): relation for relation in relations}
+    elsewhere = [text for text, relation in by_label.items() if relation.name == pattern.name.text]
+    nearest = elsewhere or get_close_matches(named, by_label, n=1)
+    remedy = (
+        f"did you mean {nearest[0]}?" if nearest else "the source's role may not see it, or it is in another schema"
+    )
+    return f"{where}: {named} is not in the source; {remedy}"

@@ -1,0 +1,41 @@
+"""Who is in a publish's way: the sessions and prepared transactions that hold a lock on what it replaces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from etl.model.selection import Relation
+from etl.sessions.postgres import Target
+from etl.sessions.query import target_query
+
+log = structlog.get_logger()
+
+
+async def described(target: Target, tables: Sequence[Relation]) -> list[str]:
+    """Says who holds a lock on the live tables, the longest query first."""
+    names = {"schemas": [table.schema for table in tables], "names": [table.name for table in tables]}
+    cursor = await target.execute(target_query("blockers"), names)
+    return [f"{_name(row)} on {row['table']}{_since(row['query_start'])}" for row in await cursor.fetchall()]
+
+
+def _name(blocker: Mapping[str, Any]) -> str:
+    if blocker["pid"] is None:
+        return f"prepared transaction {blocker['prepared']} ({blocker['user']}; COMMIT or ROLLBACK PREPARED ends it)"
+    return f"pid {blocker['pid']} ({blocker['user']}, {blocker['application'] or 'no application name'})"
+
+
+def _since(query_start: datetime | None) -> str:
+    """Says since when; nothing where a role that is not a member of pg_read_all_stats is not told."""
+    return f" since {query_start:%Y-%m-%d %H:%M:%S %Z}" if query_start else ""
+
+
+async def end(target: Target, tables: Sequence[Relation]) -> None:
+    """Ends the sessions that hold a lock on the live tables; needs pg_signal_backend, or the same role."""
+    names = {"schemas": [table.schema for table in tables], "names": [table.name for table in tables]}
+    cursor = await target.execute(target_query("end_blockers"), names)
+    for row in await cursor.fetchall():
+        log.warning("publish.ended_blocker", pid=row["pid"], user=row["user"], application=row["application"])

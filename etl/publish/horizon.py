@@ -1,0 +1,89 @@
+"""Rows that several sessions wrote are not frozen: here they become visible to every snapshot, before the publish.
+
+A transaction in REPEATABLE READ whose snapshot is older than such rows would find today's table with none of them. So
+the publish waits until no snapshot is older, and then has VACUUM freeze them: the WAL of that holds a replica's readers
+to the same, and no vacuum debt is left to the live table. How far VACUUM came, which knows of every snapshot, replicas'
+and prepared transactions' too, is what tells: ``pg_class.relfrozenxid``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from time import monotonic
+
+import structlog
+from psycopg import sql
+
+from etl.model.errors import PublishBlocked
+from etl.model.selection import Relation
+from etl.sessions.postgres import Target
+from etl.sessions.query import target_query
+from etl.target import staging
+
+PAUSE = 0.5
+"""Seconds between two looks at the snapshots."""
+
+SAY_EVERY = 30.0
+"""Seconds between two lines in the log about who is in the way."""
+
+log = structlog.get_logger()
+
+
+async def wait(target: Target, xids: Mapping[Relation, int], deadline: float) -> None:
+    """Freezes the staging tables of the live tables given, when no snapshot is older than what wrote their rows.
+
+    Takes an idle session, and for each table the newest transaction that wrote into it. Raises PublishBlocked, naming
+    the sessions whose snapshots are older, after ``deadline`` seconds.
+    """
+    ends, said = monotonic() + deadline, 0.0
+    while unfrozen := await _unfrozen(target, xids):
+        newest = max(xids.values())
+        if not (holders := await _holders(target, newest)):
+            for table in unfrozen:
+                await target.execute(sql.SQL("VACUUM (FREEZE) {}").format(staging.name_of(table)))
+            if not (unfrozen := await _unfrozen(target, xids)):
+                return
+            holders = ["a snapshot that began meanwhile"]
+        if monotonic() >= ends:
+            raise PublishBlocked(
+                f"for {deadline:g} s a snapshot was older than the rows of {', '.join(map(str, unfrozen))}, held by"
+                f" {', '.join(holders)}; end it, or load these tables in one stream (split = false in their options)"
+            )
+        if monotonic() - said > SAY_EVERY:
+            log.info("publish.blocked", attempt=0, blocked_ms=0.0, blockers=holders)
+            said = monotonic()
+        await asyncio.sleep(PAUSE)
+
+
+async def end_holders(target: Target, xids: Mapping[Relation, int]) -> None:
+    """Ends the sessions whose snapshots are older; needs pg_signal_backend, or the same role."""
+    if not await _unfrozen(target, xids):
+        return
+    cursor = await target.execute(target_query("old_snapshots"), {"xid": max(xids.values())})
+    for row in await cursor.fetchall():
+        if row["pid"] is not None:
+            await target.execute("SELECT pg_catalog.pg_terminate_backend(%s)", [row["pid"]])
+            log.warning("publish.ended_blocker", pid=row["pid"], who=row["who"])
+
+
+async def _unfrozen(target: Target, xids: Mapping[Relation, int]) -> list[Relation]:
+    if not xids:
+        return []
+    staged = {staging.staging_name(table): table for table in xids}
+    wanted = {
+        "schemas": [name.schema for name in staged],
+        "names": [name.name for name in staged],
+        "xids": [str(xid) for xid in xids.values()],
+    }
+    cursor = await target.execute(target_query("unfrozen"), wanted)
+    return [staged[Relation(row["schema"], row["name"])] for row in await cursor.fetchall()]
+
+
+async def _holders(target: Target, xid: int) -> list[str]:
+    """Says who has a snapshot that is older than what a transaction wrote, the oldest first."""
+    cursor = await target.execute(target_query("old_snapshots"), {"xid": xid})
+    return [
+        row["who"] + (f" since {row['since']:%Y-%m-%d %H:%M:%S %Z}" if row["since"] else "")
+        for row in await cursor.fetchall()
+    ]

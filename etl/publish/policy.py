@@ -1,0 +1,33 @@
+"""How a run's tables are to be published. Pure policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from etl.model.selection import Relation
+from etl.settings.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How to publish: which tables in place, how long to try, and whether to end who is in the way by then.
+
+    ``bare`` are the tables that get no index of the reporting side's; ``hashed`` are those in place whose rows are
+    compared by their checksum, too.
+    """
+
+    in_place: frozenset[Relation] = frozenset()
+    bare: frozenset[Relation] = frozenset()
+    hashed: frozenset[Relation] = frozenset()
+    deadline: float = 600.0
+    ends_blockers: bool = False
+
+    @classmethod
+    def of(cls, settings: Settings, tables: Mapping[Relation, Relation]) -> Policy:
+        """Gives what the settings and the tables' options say; takes the source's tables by their live ones."""
+        options = {live: settings.options.of(table) for live, table in tables.items()}
+        in_place = frozenset(live for live, own in options.items() if own.publish == "in-place")
+        bare = frozenset(live for live, own in options.items() if own.is_bare)
+        hashed = frozenset(live for live in in_place if (options[live].verify or settings.verify) == "checksum")
+        return cls(in_place, bare, hashed, settings.deadline, settings.blockers == "end")

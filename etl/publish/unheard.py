@@ -1,0 +1,53 @@
+"""A publish whose session was lost at the commit: the server is asked what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from etl.ledger import ledger
+from etl.model.errors import ConnectionFailed, EtlError, PublishFailed, PublishUnheard, TableLocked
+from etl.model.selection import Relation
+from etl.sessions.postgres import Target
+from etl.sessions.retry import persistently
+from etl.target import guard, staging
+
+SETTLED = 30.0
+"""Seconds to find out what became of a commit: a server that crashed comes up again."""
+
+log = structlog.get_logger()
+
+
+async def settle(
+    reconnect: Callable[[], Awaitable[Target]],
+    run_id: str,
+    tables: Sequence[Relation],
+    swapped: Sequence[Relation],
+    lost: PublishUnheard,
+) -> None:
+    """Asks over a new session whether a publish was committed, and clears up after it if so.
+
+    Takes its tables, and those of them that were ``swapped``. Raises PublishFailed if it was not, PublishUnheard where
+    that cannot be told.
+    """
+    try:
+        target = await persistently(reconnect, lambda error: isinstance(error, ConnectionFailed), SETTLED)
+    except EtlError as error:
+        raise PublishUnheard(
+            f"the connection was lost in the middle of the publish, and whether it was committed cannot be told:"
+            f" {error}; `etl history` tells, and the live tables are of one night in any case"
+        ) from lost
+    try:
+        # the lost session's locks are free once its transaction has ended, one way or the other
+        await persistently(
+            lambda: guard.lock(target, run_id, tables), lambda error: isinstance(error, TableLocked), SETTLED
+        )
+        loads = await ledger.loads_of(target, [run_id])
+        live_now = {ledger.live_of(load) for load in loads if load["status"] == "published"}
+        if not {Relation(table.schema, table.name) for table in tables} <= live_now:
+            raise PublishFailed(str(lost)) from lost
+        log.warning("publish.reconnected", error=str(lost.__cause__))
+        await staging.drop_aside(target, swapped)
+    finally:
+        await target.close()

@@ -1,0 +1,214 @@
+"""What a person at a terminal sees: progress, tables, colours. Rich draws it; nothing here decides anything.
+
+Printed to a file or a pipe the same tables come without colours, and nothing is cut off at 80 columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape as escape_markup
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.progress import Progress as Bars
+from rich.table import Table as Grid
+from rich.text import Text
+
+from etl.commands.check import Finding
+from etl.commands.plan import Plan
+from etl.commands.verify import Comparison
+from etl.loads.progress import Progress
+from etl.logs.log import printable
+from etl.model.record import Finished
+from etl.model.table import Table
+
+_WIDE = 200
+"""Columns where no terminal says how many there are."""
+
+
+_FIRST = 3
+"""How many of a shard's tables are named."""
+
+
+class _RowsColumn(ProgressColumn):
+    """How many rows have gone through, as far as the catalog can tell; nothing where it cannot."""
+
+    def render(self, task: Task) -> Text:
+        rows = task.fields["rows"]
+        return Text(f"{rows:,.0f} rows" if rows else "", justify="right", no_wrap=True)
+
+
+class TerminalProgress(Progress):
+    """Draws a bar for each load, and one for the run, from the catalog's estimates of rows and bytes."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(None), _RowsColumn(), DownloadColumn())
+        self._bars = Bars(*columns, TransferSpeedColumn(), TimeRemainingColumn(compact=True), transient=True)
+        self._of_table: dict[str, TaskID] = {}
+        self._of_run = TaskID(0)
+
+    def __enter__(self) -> TerminalProgress:
+        self._bars.__enter__()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._bars.__exit__(*exception)
+
+    def planned(self, tables: list[Table]) -> None:
+        """Draws the run's bar, again from the start where the run had to take another snapshot."""
+        for bar in self._bars.task_ids:
+            self._bars.remove_task(bar)
+        self._of_table.clear()
+        self._of_run = self._bars.add_task(f"[bold]{_count(tables)}", total=sum(map(_size, tables)), rows=0)
+
+    def started(self, table: Table) -> None:
+        """Draws a table's bar."""
+        if str(table) not in self._of_table:
+            self._of_table[str(table)] = self._bars.add_task(escape(str(table)), total=_size(table), rows=0)
+
+    def advanced(self, table: Table, size: int) -> None:
+        """Moves a table's bar and the run's."""
+        self._move(table, size, table.rows * size / _size(table))
+
+    def restarted(self, table: Table) -> None:
+        """Takes a table's bar back to its start, and the run's by as much."""
+        bar = self._task(self._of_table[str(table)])
+        self._move(table, -bar.completed, -bar.fields["rows"])
+
+    def finished(self, table: Table) -> None:
+        """Takes a table's bar away, and moves the run's on by all that the estimate was too high."""
+        bar = self._task(self._of_table[str(table)])
+        self._move(table, _size(table) - bar.completed, table.rows - bar.fields["rows"])
+        self._bars.remove_task(self._of_table.pop(str(table)))
+
+    def _move(self, table: Table, size: float, rows: float) -> None:
+        for bar in (self._of_table[str(table)], self._of_run):
+            self._bars.update(bar, advance=size, rows=self._task(bar).fields["rows"] + rows)
+
+    def _task(self, bar: TaskID) -> Task:
+        return next(task for task in self._bars.tasks if task.id == bar)
+
+
+def escape(text: str) -> str:
+    """Gives ``text`` as rich prints it literally: neither its markup nor its escape sequences take effect."""
+    return escape_markup(printable(text))
+
+
+def _count(tables: Sequence[object]) -> str:
+    return f"{len(tables)} table{'s' if len(tables) != 1 else ''}"
+
+
+def _size(table: Table) -> int:
+    return max(table.bytes, 1)
+
+
+def print_finished(finished: Finished) -> None:
+    """Prints a run's closing table."""
+    console = _console()
+    console.print(f"\nrun {finished.run_id}: {finished.status} in {finished.seconds:.1f} s", style="bold")
+    # The loads were noted when they were staged; since then they went the run's way.
+    loads = [asdict(load) | {"status": finished.status} for load in finished.loads]
+    _print_loads(console, loads, finished.seconds)
+
+
+def print_history(runs: Sequence[dict[str, Any]]) -> None:
+    """Prints runs, newest first, with their loads."""
+    console = _console()
+    if not runs:
+        console.print("no runs yet")
+    for run in runs:
+        seconds = _seconds(run)
+        took = f", took {seconds:.1f} s" if run["finished_at"] else ""
+        began = f"{run['started_at']:%Y-%m-%d %H:%M:%S %Z}"
+        console.print(f"\nrun {run['run_id']}: {run['status']}, began {began}{took}", style="bold", markup=False)
+        if run["error"]:
+            console.print(printable(run["error"]), style="red", markup=False)
+        _print_loads(console, run["loads"], seconds)
+
+
+def print_plan(plan: Plan) -> None:
+    """Prints the shards, with what they are expected to take, and how far they are from equal."""
+    grid = _grid(">shard", ">tables", ">expected s", "longest first")
+    for shard in plan.shards:
+        first = ", ".join(shard.tables[:_FIRST]) + (" …" if len(shard.tables) > _FIRST else "")
+        grid.add_row(str(shard.number), str(len(shard.tables)), f"{shard.expected:.1f}", escape(first))
+    console = _console()
+    console.print(grid)
+    console.print(f"the longest shard is {plan.imbalance:.0%} longer than the mean", markup=False)
+
+
+def print_comparisons(comparisons: Iterable[Comparison]) -> None:
+    """Prints what ``etl verify`` found."""
+    grid = _grid("table", ">rows", ">checksum", "source = target")
+    for one in comparisons:
+        rows, checksum = (f"{one.source.rows:,}", f"{one.source.sum:x}") if one.source else ("", "")
+        grid.add_row(escape(one.table), rows, checksum, escape(one.difference or "same"))
+    _console().print(grid)
+
+
+def print_findings(findings: Iterable[Finding]) -> None:
+    """Prints what ``etl check`` found, one line each."""
+    for one in findings:
+        print(printable(f"{'not ready' if one.obstacle else 'ok':9}  {one.subject}: {one.text}"))
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, _WIDE)
+    return console
+
+
+def _print_loads(console: Console, loads: Sequence[dict[str, Any]], seconds: float) -> None:
+    """Prints a table of loads with their sums, and below it the errors, which would not fit in."""
+    if not loads:
+        return
+    # Where all went well, a column that says so of each is only in the way.
+    shows_status = any(load["status"] != "published" for load in loads)
+    status = ["status"] if shows_status else []
+    grid = _grid("table", *status, ">rows", ">MB", ">copy s", ">index s", ">seconds", ">rows/s")
+    for load in loads:
+        named = [escape(load["table_name"]), *([load["status"]] if shows_status else [])]
+        steps = ["" if load[step] is None else f"{load[step]:.2f}" for step in ("copy_seconds", "index_seconds")]
+        grid.add_row(*named, *_figures(load["rows"] or 0, load["bytes"] or 0, steps, _seconds(load)))
+    grid.add_section()
+    rows, size = (sum(load[what] or 0 for load in loads) for what in ("rows", "bytes"))
+    total = [_count(loads), *([""] if shows_status else [])]
+    grid.add_row(*total, *_figures(rows, size, ["", ""], seconds), style="bold")
+    console.print(grid)
+    for load in loads:
+        if load["error"]:
+            console.print(printable(f"{load['table_name']}: {load['error']}"), style="red", markup=False)
+
+
+def _figures(rows: int, size: int, steps: Sequence[str], seconds: float) -> list[str]:
+    speed = f"{rows / seconds:,.0f}" if seconds else ""
+    return [f"{rows:,}", f"{size / 1e6:,.1f}", *steps, f"{seconds:.2f}" if seconds else "", speed]
+
+
+def _seconds(row: dict[str, Any]) -> float:
+    started, finished = row["started_at"], row["finished_at"]
+    return float((finished - started).total_seconds()) if started and finished else 0.0
+
+
+def _grid(*columns: str) -> Grid:
+    """Makes a table of these columns; ``>`` stands before those of numbers, which are never cut."""
+    grid = Grid(box=box.SIMPLE_HEAD)
+    for column in columns:
+        if column.startswith(">"):
+            grid.add_column(column[1:], justify="right", no_wrap=True)
+        else:
+            grid.add_column(column, overflow="fold")
+    return grid

@@ -1,0 +1,103 @@
+"""Parameter Store and tokens for databases: the only place that knows boto3, imported only where one is asked for."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+import boto3
+from botocore import exceptions as aws
+from botocore.config import Config
+
+from etl.model.errors import ConfigurationError, ConnectionFailed, EtlError, one_line
+
+# A container that cannot reach the service should say so within half a minute, not after boto3's default
+# of 60 s a try; standard mode retries throttling with jittered backoff.
+_CONFIG = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4})
+
+_REMEDIES = {
+    "AccessDeniedException": "allow ssm:GetParametersByPath on the path and kms:Decrypt on its SecureStrings' key",
+    "ExpiredTokenException": "the credentials have expired; renew them",
+    "UnrecognizedClientException": "the credentials are not valid in this region; check them and AWS_REGION",
+    "InvalidSignatureException": "the credentials are wrong; check the secret key",
+    "InvalidKeyId": "the key that encrypted a SecureString is gone or disabled",
+}
+
+
+_TRANSIENT = {"ThrottlingException", "TooManyUpdates", "InternalServerError", "ServiceUnavailable"}
+_UNREACHABLE = (aws.ConnectionError, aws.HTTPClientError, aws.CredentialRetrievalError)
+
+
+def read_parameters(path: str, region: str | None = None) -> dict[str, str]:
+    """Reads all parameters under a path, decrypted, however many pages they are.
+
+    Takes the region, where the SDK's own configuration shall not say. Gives values by name relative to the
+    path. Raises ConfigurationError where there are none, where
+    credentials, region or rights are missing; ConnectionFailed where the service does not answer.
+    """
+    try:
+        pages = boto3.client("ssm", region_name=region, config=_CONFIG).get_paginator("get_parameters_by_path")
+        found = {
+            parameter["Name"].removeprefix(f"{path}/"): parameter["Value"]
+            for page in pages.paginate(Path=path, Recursive=True, WithDecryption=True)
+            for parameter in page["Parameters"]
+        }
+    except (aws.ClientError, aws.BotoCoreError, ValueError, OSError) as error:
+        raise _explained(path, error) from error
+    if not found:
+        raise ConfigurationError(
+            f"ETL_PARAMETER_PATH {path}: no parameters there; check the path, the account and AWS_REGION"
+        )
+    return found
+
+
+def mint_token(host: str, port: int, user: str, region: str | None = None) -> str:
+    """Makes a password for a database of RDS that takes IAM's word; it is good for 15 minutes, and signed here.
+
+    The region is the host's own where its name says it. Raises ConfigurationError where credentials or region are
+    missing, ConnectionFailed where the credentials' own service does not answer.
+    """
+    named = _RDS_HOST.search(host)
+    try:
+        client = _rds(named[1] if named else region)
+        token: str = client.generate_db_auth_token(DBHostname=host, Port=port, DBUsername=user)
+    except _UNREACHABLE as error:
+        raise ConnectionFailed(f"no token for {user} at {host}: {one_line(error)}; try again later") from error
+    except (aws.BotoCoreError, ValueError) as error:
+        remedy = "give the task a role that may rds-db:connect, and set AWS_REGION"
+        raise ConfigurationError(f"no token for {user} at {host}: {one_line(error)}; {remedy}") from error
+    return token
+
+
+_RDS_HOST = re.compile(r"\.([a-z]{2}(?:-[a-z]+)+-\d)\.rds\.amazonaws\.com(?:\.cn)?$")
+
+
+@cache
+def _rds(region: str | None) -> Any:
+    return boto3.client("rds", region_name=region, config=_CONFIG)
+
+
+def _explained(path: str, error: Exception) -> EtlError:
+    if isinstance(error, aws.ClientError):
+        return _refused(path, error)
+    if isinstance(error, _UNREACHABLE):
+        reason = one_line(error)
+        return ConnectionFailed(f"Parameter Store cannot be reached for {path}: {reason}; check network and endpoint")
+    if isinstance(error, aws.NoCredentialsError | aws.PartialCredentialsError):
+        remedy = "give the task a role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        return ConfigurationError(f"ETL_PARAMETER_PATH {path}: no AWS credentials; {remedy}")
+    if isinstance(error, aws.NoRegionError):
+        return ConfigurationError(f"ETL_PARAMETER_PATH {path}: no AWS region; set AWS_REGION")
+    # What is left is wrong settings of the SDK: a profile, a region or an endpoint that cannot be (botocore
+    # raises ValueError for the last).
+    return ConfigurationError(f"ETL_PARAMETER_PATH {path}: {one_line(error)}; check the AWS_… variables")
+
+
+def _refused(path: str, error: aws.ClientError) -> EtlError:
+    code = error.response["Error"]["Code"]
+    message = " ".join(error.response["Error"].get("Message", "").split()).rstrip(".")
+    if code in _TRANSIENT or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
+        return ConnectionFailed(f"Parameter Store refused {path} again and again: {code}: {message}; try again later")
+    remedy = _REMEDIES.get(code, "check the path and the role's rights")
+    return ConfigurationError(f"ETL_PARAMETER_PATH {path}: {code}: {message}; {remedy}")

@@ -1,0 +1,175 @@
+"""What one table needs beside the default: the options file, read and applied. Pure policy.
+
+TOML: a ``[defaults]`` section and sections named like elements of TABLES, ``["sales.invoice"]`` or
+``["audit.*"]``. Of the sections that match a table, a later one wins, key by key; masks, column by column, so
+that a table's own masks never take away a mask that holds for all. docs/options.md tells the user.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+
+from etl.model.errors import ConfigurationError
+from etl.model.selection import Pattern, Relation, Selection, label, unknown
+from etl.model.shape import Name, TableOptions, faults, shaped
+from etl.model.table import Table
+
+DEFAULTS = "defaults"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """All sections of an options file, in its order."""
+
+    defaults: TableOptions = TableOptions()
+    sections: tuple[tuple[Pattern, TableOptions], ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Options:
+        """Reads TOML; raises ValueError with one line that names all that is wrong."""
+        try:
+            document = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"is not TOML: {error}") from None
+        problems: list[str] = []
+        sections = [(name, _section(name, body, problems)) for name, body in document.items()]
+        patterns = [(_pattern(name, problems), options) for name, options in sections if name != DEFAULTS]
+        defaults = next((options for name, options in sections if name == DEFAULTS), TableOptions())
+        options = cls(defaults, tuple(patterns))
+        problems += [*_contradictions(sections), *_alone(options)]
+        problems += options.clashes(_exact(pattern for pattern, own in patterns if own.rename))
+        if problems:
+            raise ValueError("; ".join(problems))
+        return options
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether any mask is computed with ETL_MASK_KEY."""
+        said = (self.defaults, *(options for _, options in self.sections))
+        return any(mask.needs_key for options in said for mask in (options.mask or {}).values())
+
+    def of(self, table: Table | Relation) -> TableOptions:
+        """Gives the options that hold for one table."""
+        found = self.defaults
+        for pattern, options in self.sections:
+            if pattern.matches(Relation(table.schema, table.name)):
+                found = options.over(found)
+        return found
+
+    def live(self, relation: Relation) -> Relation:
+        """Gives the name of a source table's live table."""
+        rename = self.of(relation).rename or Name(None, None)
+        return rename.of(relation)
+
+    def live_names(self, relations: Sequence[Relation]) -> dict[Relation, Relation]:
+        """Gives the live tables' names, and the source table of each.
+
+        Raises ConfigurationError naming those that two tables would share.
+        """
+        if problems := self.clashes(relations):
+            raise ConfigurationError(problems)
+        return {self.live(relation): relation for relation in relations}
+
+    def clashes(self, relations: Iterable[Relation]) -> list[str]:
+        """Names the tables that would arrive under one name, one line each."""
+        sources: dict[Relation, list[str]] = {}
+        for relation in relations:
+            sources.setdefault(self.live(relation), []).append(str(relation))
+        return [
+            f"{' and '.join(same)} would both arrive as {live}; rename one of them"
+            for live, same in sources.items()
+            if len(same) > 1
+        ]
+
+    def named_clashes(self, selection: Selection) -> list[str]:
+        """Names the clashes among the tables that TABLES names one by one, which need no look at the source."""
+        return self.clashes(_exact(pattern for pattern in selection.patterns if not pattern.excludes))
+
+    def unknown(self, relations: Sequence[Relation]) -> list[str]:
+        """Says in one line each which sections are for no relation of the source: what they say would do nothing."""
+        names = {(relation.schema, relation.name) for relation in relations}
+
+        def finds(pattern: Pattern) -> bool:
+            return any(map(pattern.matches, relations)) if pattern.is_glob else pattern.names in names
+
+        return [_unknown(pattern, relations) for pattern, _ in self.sections if not finds(pattern)]
+
+    def apply(self, tables: Sequence[Table]) -> list[Table]:
+        """Gives the tables as their options have them.
+
+        Raises ConfigurationError naming every column that a table does not have, or that a mask does not go with.
+        """
+        problems = [problem for table in tables for problem in faults(table, self.of(table))]
+        if problems:
+            raise ConfigurationError(problems)
+        return [shaped(table, self.of(table)) for table in tables]
+
+
+def _exact(patterns: Iterable[Pattern]) -> list[Relation]:
+    """Gives the tables that patterns name one by one, each once."""
+    exact = (pattern for pattern in patterns if not pattern.is_glob)
+    return list(dict.fromkeys(Relation(pattern.schema.text, pattern.name.text) for pattern in exact))
+
+
+def _contradictions(sections: Iterable[tuple[str, TableOptions]]) -> Iterator[str]:
+    """Says which columns one section both takes and leaves out; two sections may, and the later one means it."""
+    for name, options in sections:
+        for column in sorted({*(options.columns or [])} & {*(options.exclude or [])}):
+            yield f"[{name}] columns and exclude both name {column!r}; take it out of one of them"
+
+
+def _alone(options: Options) -> Iterator[str]:
+    """Says which groups are of one table only; how many tables a pattern stands for, only the source knows."""
+    alone: dict[str, tuple[str, str]] = {}
+    several = {options.defaults.together}
+    for pattern, own in options.sections:
+        if own.together and (pattern.is_glob or alone.setdefault(own.together, pattern.names) != pattern.names):
+            several.add(own.together)
+    for group, names in alone.items():
+        if group not in several:
+            yield f"together names {group!r} for {label(*names)} alone; a group is of two tables or more"
+
+
+def _unknown(pattern: Pattern, relations: Sequence[Relation]) -> str:
+    where = f"options: [{pattern.text}]"
+    if get_close_matches(pattern.text, [DEFAULTS], cutoff=0.85):
+        return f"{where} is for no table of the source; did you mean [{DEFAULTS}]?"
+    return unknown(pattern, relations, where)
+
+
+def _section(name: str, body: object, problems: list[str]) -> TableOptions:
+    if not isinstance(body, dict):
+        problems.append(f"{name!r} stands outside a section; put it under [defaults] or a table's section")
+        return TableOptions()
+    try:
+        return TableOptions.model_validate(body)
+    except ValidationError as error:
+        problems += dict.fromkeys(_fault(name, fault) for fault in error.errors())
+        return TableOptions()
+
+
+def _fault(section: str, fault: Any) -> str:
+    """Says in one line what is wrong with one key of a section."""
+    key = ".".join(str(part) for part in fault["loc"][:2] if isinstance(part, str))
+    if fault["type"] == "value_error":
+        return f"[{section}] {key} {fault['msg'].removeprefix('Value error, ')}"
+    if fault["type"] != "extra_forbidden":
+        return f"[{section}] {key} is wrong: {fault['msg']}"
+    if isinstance(fault["input"], dict):
+        return f'[{section}.{key}] is TOML for a section within a section; write ["{section}.{key}"]'
+    return f"[{section}] {key} is unknown; the options are {', '.join(TableOptions.model_fields)}"
+
+
+def _pattern(name: str, problems: list[str]) -> Pattern:
+    try:
+        (pattern,) = Selection.parse(name).patterns
+        return pattern
+    except ValueError:
+        problems.append(f'[{name}] is no table\'s name or pattern; write ["sales.invoice"] or ["audit.*"]')
+        return Selection.parse("*").patterns[0]

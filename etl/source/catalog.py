@@ -1,0 +1,55 @@
+"""What the source says of its tables, read inside the snapshot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from etl.model.selection import Relation
+from etl.model.table import Column, Constraint, Index, Part, Statistics, Table
+from etl.sessions.postgres import Source
+from etl.sessions.query import source_query
+
+
+async def relations(source: Source) -> list[Relation]:
+    """Lists every table and view of the source by name, except PostgreSQL's and this tool's own."""
+    return [Relation(**dict(row)) for row in await source.fetch(source_query("relations"))]
+
+
+SIZE_LOCK_TIMEOUT = "60s"
+"""How long a table is waited for that somebody is altering: its size can only be read beside them."""
+
+
+async def sizes(source: Source, chosen: Sequence[Relation]) -> dict[int, tuple[int, int]]:
+    """Gives the bytes (heap + TOAST) and the number of indexes of the relations chosen, by oid."""
+    async with source.transaction():
+        await source.execute(f"SET LOCAL lock_timeout = '{SIZE_LOCK_TIMEOUT}'")
+        rows = await source.fetch(source_query("sizes"), [relation.oid for relation in chosen])
+    return {row["oid"]: (row["bytes"], row["indexes"]) for row in rows}
+
+
+async def tables(source: Source, chosen: Sequence[Relation]) -> list[Table]:
+    """Describes the relations chosen, in their order."""
+    rows = await source.fetch(source_query("tables"), [relation.oid for relation in chosen])
+    described = {row["oid"]: _table(dict(row)) for row in rows}
+    return [described[relation.oid] for relation in chosen if relation.oid in described]
+
+
+async def parts(source: Source, chosen: Sequence[Table]) -> dict[int, list[Part]]:
+    """Gives the tables that hold the rows of those given, by oid of these, the largest first."""
+    found: dict[int, list[Part]] = {table.oid: [] for table in chosen}
+    for row in await source.fetch(source_query("parts"), list(found)):
+        values = dict(row)
+        found[values.pop("root")].append(Part(**values))
+    return found
+
+
+def _table(row: dict[str, Any]) -> Table:
+    kinds = {"columns": Column, "indexes": Index, "constraints": Constraint, "statistics": Statistics}
+    parts = {key: tuple(_part(kind, part) for part in json.loads(row[key])) for key, kind in kinds.items()}
+    return Table(**row | parts | {"storage": tuple(row["storage"])})
+
+
+def _part(kind: Callable[..., Any], part: dict[str, Any]) -> Any:
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in part.items()})

@@ -1,0 +1,79 @@
+"""Page ranges: which tables are cut, and where. Pure policy, but for ``cut_all``, which asks the source.
+
+A range is a ctid slice of the heap: no key, no index and no knowledge of the values is needed, every row has exactly
+one ctid, and inside a snapshot no row moves. The heap is cut evenly; a range's TOAST is taken to be in proportion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import asyncpg
+
+from etl.model.errors import is_transient
+from etl.model.split import Split
+from etl.model.table import PageRange, Part, Table
+from etl.sessions.postgres import Source
+from etl.sessions.query import text
+from etl.source import catalog
+
+OLDEST = 14
+"""The first PostgreSQL with TID range scans; before, each range would read the whole table."""
+
+
+def cut(parts: Sequence[Part], split: Split) -> tuple[PageRange, ...]:
+    """Cuts a table into page ranges; gives none where it is better, or only possible, to read it in one stream.
+
+    A part that is smaller than a range is one by itself; so is a foreign one, whose rows have no ctid.
+    """
+    size = split.size_of(sum(part.bytes for part in parts))
+    if size is None or not all(part.may_cut for part in parts):
+        return ()
+    ranges = tuple(one for part in parts for one in _cut(part, size))
+    return ranges if len(ranges) > 1 else ()
+
+
+def _cut(part: Part, size: int) -> Iterator[PageRange]:
+    if part.kind == "r" and part.bytes == 0:
+        return  # nothing was ever in it
+    count = max(1, min(-(-part.bytes // size), part.pages))
+    bounds = [None, *(part.pages * number // count for number in range(1, count)), None]
+    for first, end in pairwise(bounds):
+        yield PageRange(part, first, end, part.bytes // count)
+
+
+async def cut_all(source: Source, tables: Sequence[Table], split_of: Callable[[Table], Split]) -> list[Table]:
+    """Gives the tables with their page ranges; the catalog is asked only about those that are big enough.
+
+    Views, materialized views (another may be refreshed into their place between two ranges), foreign tables, and
+    sorted tables, whose order one stream keeps, are not cut.
+    """
+    big = [table for table in tables if _may_be_cut(table) and split_of(table).size_of(table.bytes) is not None]
+    if not big or source.get_server_version().major < OLDEST:
+        return list(tables)
+    parts = await catalog.parts(source, big)
+    ranges = {table.oid: cut(parts[table.oid], split_of(table)) for table in big}
+    return [replace(table, ranges=await _provable(source, table, ranges.get(table.oid, ()))) for table in tables]
+
+
+def _may_be_cut(table: Table) -> bool:
+    return table.kind in {"r", "p"} and not table.order_by
+
+
+async def _provable(source: Source, table: Table, ranges: tuple[PageRange, ...]) -> tuple[PageRange, ...]:
+    """Gives the ranges if the table's SQL can be planned on them: options may name the table with its schema."""
+    if not ranges or not table.has_sql:
+        return ranges
+    trial = source.transaction()  # within the snapshot's own, a savepoint
+    await trial.start()
+    try:
+        await source.fetch("EXPLAIN " + text(table.copied(ranges[0])))
+        return ranges
+    except asyncpg.PostgresError as error:
+        if is_transient(error):
+            raise
+        return ()
+    finally:
+        await trial.rollback()

@@ -1,0 +1,125 @@
+"""What the reporting side has added to a live table: indexes, constraints and extended statistics.
+
+A load builds them on its staging table when its rows are in. What is added or dropped on the live table from then until
+the publish, the staging table follows here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+
+from psycopg import sql
+
+from etl.ledger import ledger
+from etl.model.errors import CannotCarry
+from etl.model.selection import Relation
+from etl.sessions.postgres import Target
+from etl.sessions.transaction import at_once
+from etl.target import live, staging, trust
+from etl.target.live import Extras, Object
+
+Additions = dict[tuple[str, str], list[str]]
+"""The statements that make each addition on the staging table, by kind and name."""
+
+
+def of(extras: Extras, known: Collection[str], *, bare: bool) -> Additions:
+    """Gives the additions among what hangs on a table: what is not ``known`` to come from the source.
+
+    A table that its options leave ``bare`` gets no indexes but the source's.
+    """
+    without = {"index", "constraint"} if bare else set()
+    found: Additions = {}
+    for kind, name, statement in extras:
+        if name not in known and kind not in without:
+            found.setdefault((kind, name), []).append(statement)
+    return found
+
+
+async def make(target: Target, table: Relation, additions: Additions) -> None:
+    """Makes additions of a live table on its staging table, in the caller's transaction.
+
+    PostgreSQL runs an index's functions as the table's owner, but a check's as the role that validates it. So a check
+    is first made NOT VALID. It is validated if this session's role may run all that it calls; then what was judged is
+    what runs, whatever becomes of the live table meanwhile. Raises CannotCarry naming code of others.
+    """
+    checks = {name for (kind, name), made in additions.items() if kind == "check" and _is_validated(made[0])}
+    for (kind, name), made in additions.items():
+        unproven = [f"{made[0]} NOT VALID", *made[1:]] if kind == "check" and name in checks else made
+        await staging.add(target, unproven)
+    if checks:
+        await _refuse_foreign(target, table, checks)
+        validate, staged = sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}"), staging.name_of(table)
+        await at_once(target, [validate.format(staged, sql.Identifier(name)) for name in checks])
+
+
+async def _refuse_foreign(target: Target, table: Relation, checks: Collection[str]) -> None:
+    found = await trust.foreign_code_on(target, staging.staging_name(table))
+    ours = [
+        replace(one, what=f"constraint {one.constraint} on table {table}") for one in found if one.constraint in checks
+    ]
+    if ours:
+        raise CannotCarry("; ".join(map(str, ours)))
+
+
+def _is_validated(check: str) -> bool:
+    """Tells whether rows have to pass a check: not where it is NOT VALID, or, since PostgreSQL 18, NOT ENFORCED."""
+    return not check.endswith(("NOT VALID", "NOT ENFORCED"))
+
+
+async def follow(
+    target: Target,
+    run_id: str,
+    tables: Mapping[Relation, bool],
+    found: Iterable[Object],
+    in_staging: Iterable[Object],
+) -> None:
+    """Makes the staging tables have the additions that the live tables have now.
+
+    Takes the live tables, and whether each is left bare; and what ``live.objects`` found of them and of their staging
+    tables.
+    """
+    old = {one.relation: one for one in found if one.is_live}
+    new = {one.relation: one for one in in_staging if one.is_live}
+    brought = await ledger.brought(target, run_id)
+    before = await ledger.carried(target, list(tables))
+    for table, bare in tables.items():
+        name = Relation(table.schema, table.name)
+        current, staged = old.get(name), new.get(staging.staging_name(name))
+        if current is None or staged is None:
+            continue
+        source = brought.get(name, frozenset())
+        known = source | before[table]
+        if _names(current) - known or _names(staged) - source:
+            wanted = of(await _extras(target, name, staged.schema), known, bare=bare)
+            present = of(await _extras(target, staged.relation, staged.schema), source, bare=False)
+            await _change(target, current, staged, present, wanted)
+
+
+def _names(one: Object) -> set[str]:
+    return {*one.indexes, *one.constraints, *one.statistics}
+
+
+async def _extras(target: Target, table: Relation, staging_schema: str) -> Extras:
+    return await live.extras_of(await target.execute(live.ask_extras(table, staging_schema)))
+
+
+async def _change(target: Target, current: Object, staged: Object, present: Additions, wanted: Additions) -> None:
+    gone = [key for key, statements in present.items() if wanted.get(key) != statements]
+    missing = [key for key, statements in wanted.items() if present.get(key) != statements]
+    if not gone and not missing:
+        return
+    if current.owner != staged.owner:
+        await staging.give(target, staged.word, staged.relation, current.owner)
+    async with target.transaction():
+        for kind, name in gone:
+            await target.execute(_drop(staged, kind, name))
+        await make(target, current.relation, {key: wanted[key] for key in missing})
+        await target.execute(sql.SQL("ANALYZE {}").format(staged.identifier))
+
+
+def _drop(staged: Object, kind: str, name: str) -> sql.Composed:
+    words: Mapping[str, str] = {"index": "INDEX", "statistics": "STATISTICS"}
+    if kind in words:
+        return sql.SQL("DROP {} {}").format(sql.SQL(words[kind]), sql.Identifier(staged.schema, name))
+    return sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(staged.identifier, sql.Identifier(name))

@@ -1,0 +1,65 @@
+"""What would be disclosed: columns that were masked when they last arrived, and would now arrive in clear.
+
+The ledger remembers, not the options: a mask is lost with its section, by a narrower pattern, or with the whole file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from etl.model.errors import ConfigurationError
+from etl.model.selection import Relation
+from etl.model.table import Table
+from etl.sessions.postgres import Source, Target
+from etl.sessions.query import target_query
+from etl.settings.options import Options
+from etl.source import catalog
+
+Masked = Mapping[Relation, frozenset[str]]
+
+
+async def refuse(target: Target, tables: Sequence[Table], options: Options) -> list[Table]:
+    """Gives the tables, with what they withhold of the columns that were masked, so that the ledger goes on to know.
+
+    Raises ConfigurationError naming each column that would arrive in clear, and that no ``unmask`` names.
+    """
+    before = await _before(target, {table.relation: table.live for table in tables})
+    if problems := [problem for table in tables for problem in _problems(table, before, options)]:
+        raise ConfigurationError(problems)
+    return [_remembering(table, before, options) if table.relation in before else table for table in tables]
+
+
+async def foresee(source: Source, target: Target, chosen: Sequence[Relation], options: Options) -> None:
+    """Refuses likewise what a run of the relations chosen would refuse; describes only those that had masks."""
+    before = await _before(target, {relation: options.live(relation) for relation in chosen})
+    if had_masks := [relation for relation in chosen if Relation(relation.schema, relation.name) in before]:
+        await refuse(target, options.apply(await catalog.tables(source, had_masks)), options)
+
+
+def _problems(table: Table, before: Masked, options: Options) -> Iterator[str]:
+    clear = {column.name for column in table.columns} - {*table.masked, *(options.of(table).unmask or [])}
+    if shown := sorted(before.get(table.relation, frozenset()) & clear):
+        yield (
+            f"{table}: {', '.join(shown)} arrived masked the last time, and would now arrive in clear; mend the mask,"
+            f" or say in its options that this is meant: unmask = {json.dumps(shown, ensure_ascii=False)}"
+        )
+
+
+def _remembering(table: Table, before: Masked, options: Options) -> Table:
+    arriving = {column.name for column in table.columns}
+    withheld = before[table.relation] - arriving - {*(options.of(table).unmask or [])}
+    return replace(table, withheld=tuple(sorted(withheld)))
+
+
+async def _before(target: Target, live: Mapping[Relation, Relation]) -> Masked:
+    """Gives the columns that were masked when tables last arrived; takes their live tables' names by the source's."""
+    by_label = {str(relation): Relation(relation.schema, relation.name) for relation in live}
+    wanted = {
+        "names": list(by_label),
+        "schemas": [one.schema for one in live.values()],
+        "relations": [one.name for one in live.values()],
+    }
+    cursor = await target.execute(target_query("last_masked"), wanted)
+    return {by_label[row["table_name"]]: frozenset(row["masked"]) for row in await cursor.fetchall()}

@@ -1,0 +1,119 @@
+"""The indexes, constraints and extended statistics that the source's table has, built on its staging table."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import nullcontext
+
+import psycopg
+from psycopg import sql
+
+from etl.model.errors import IndexUnbuildable, one_line, sqlstate
+from etl.model.table import Constraint, Index, Statistics, Table
+from etl.sessions.postgres import Target
+from etl.target.staging import name_of, staging_name
+
+
+async def build_one(target: Target, table: Table, index: Index) -> None:
+    """Builds one index by itself, beside others of the same table; anew, where a lost session has left it.
+
+    Raises IndexUnbuildable when the target's version or extensions cannot build it.
+    """
+    name = sql.Identifier(staging_name(table).schema, index.name)
+    statement = sql.SQL("DROP INDEX IF EXISTS {}; {}").format(name, _create_index(table, index))
+    await _execute(target, index.name, statement)
+
+
+def reason_of(error: IndexUnbuildable) -> str:
+    """Gives what the server said of an index that cannot be built."""
+    return one_line(error.__cause__ or error)
+
+
+async def _execute(target: Target, name: str, statement: sql.Composed) -> None:
+    try:
+        await target.execute(statement)
+    except psycopg.Error as error:
+        if not is_unbuildable(error):
+            raise
+        raise IndexUnbuildable(f"index {name} cannot be built: {one_line(error)}; {_REMEDY}") from error
+
+
+def statements(table: Table, built: Collection[str] = ()) -> list[sql.Composed]:
+    """Gives what builds the indexes, unique ones first, the constraints, in one scan for all checks, the statistics.
+
+    Those named in ``built`` are there already; constraints take theirs.
+    """
+    return [*(statement for _, statement in _index_statements(table, built)), *_without_index(table)]
+
+
+async def build(target: Target, table: Table, built: Collection[str] = (), *, skips: bool = False) -> dict[str, str]:
+    """Executes the ``statements``, one by one.
+
+    What the target's version or extensions cannot build raises IndexUnbuildable, or is left out where the options
+    say so (``skips``): gives the reasons, by name.
+    """
+    skipped: dict[str, str] = {}
+    for name, statement in _index_statements(table, built):
+        try:
+            async with target.transaction() if skips else nullcontext():
+                await _execute(target, name, statement)
+        except IndexUnbuildable as error:
+            if not skips:
+                raise
+            skipped[name] = reason_of(error)
+    for statement in _without_index(table):
+        await target.execute(statement)
+    return skipped
+
+
+# The classes "feature not supported", "invalid schema name", "syntax error or access rule violation" (among them
+# undefined operator classes, access methods, functions, collations) and "undefined file" (an extension's library).
+_UNBUILDABLE = ("0A", "3F", "42", "58P01")
+_BUILDABLE = {"42501", "42P07", "42710"}  # but for a privilege that is missing, or a name that is taken
+
+_REMEDY = 'make the target able to, or set unbuildable_indexes = "skip" in its options'
+
+
+def is_unbuildable(error: psycopg.Error) -> bool:
+    """Tells whether an index, or another, would have to be made possible on the target before it can be built."""
+    state = sqlstate(error) or ""
+    return state.startswith(_UNBUILDABLE) and state not in _BUILDABLE
+
+
+def _index_statements(table: Table, built: Collection[str]) -> Iterator[tuple[str, sql.Composed]]:
+    for index in table.indexes:
+        if index.name not in built:
+            yield index.name, _create_index(table, index)
+    for constraint in table.constraints:
+        if constraint.has_index:
+            definition = constraint.definition_using_index if constraint.name in built else constraint.definition
+            add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}")
+            names = name_of(table), sql.Identifier(constraint.name)
+            yield constraint.name, add.format(*names, sql.SQL(definition))
+
+
+def _without_index(table: Table) -> Iterator[sql.Composed]:
+    checks = [_add_constraint(constraint) for constraint in table.constraints if not constraint.has_index]
+    if checks:
+        yield sql.SQL("ALTER TABLE {} {}").format(name_of(table), sql.SQL(", ").join(checks))
+    for statistics in table.statistics:
+        yield _create_statistics(table, statistics)
+
+
+def _create_index(table: Table, index: Index) -> sql.Composed:
+    return sql.SQL("CREATE {}INDEX {} ON {} {}").format(
+        sql.SQL("UNIQUE " if index.unique else ""),
+        sql.Identifier(index.name),
+        name_of(table),
+        sql.SQL(index.definition),
+    )
+
+
+def _create_statistics(table: Table, statistics: Statistics) -> sql.Composed:
+    name = sql.Identifier(staging_name(table).schema, statistics.name)
+    return sql.SQL("CREATE STATISTICS {} {} FROM {}").format(name, sql.SQL(statistics.definition), name_of(table))
+
+
+def _add_constraint(constraint: Constraint) -> sql.Composed:
+    definition = sql.SQL(constraint.definition)
+    return sql.SQL("ADD CONSTRAINT {} {}").format(sql.Identifier(constraint.name), definition)

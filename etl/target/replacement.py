@@ -1,0 +1,155 @@
+"""A live table whose rows are to be replaced in place: what is known of it, and the statements that do it.
+
+A row that stays may be deleted and come back only where nobody looks on. Who does, a foreign key that refers to the
+table, a trigger or a rule ON DELETE, would take it for gone: the reporting side's rows that refer to it would go too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from etl.model.selection import Relation
+from etl.sessions.postgres import Target
+from etl.sessions.query import target_query
+from etl.target import live, staging
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A live table as ``in_place.sql`` finds it, with the columns that tell its rows apart, if any do.
+
+    ``others`` are what else must be unique (None: columns do not say what), ``onlookers`` see a row deleted,
+    ``meddlers`` may change what arrives.
+    """
+
+    oid: int
+    table: Relation
+    kind: str
+    onlookers: tuple[str, ...]
+    meddlers: tuple[str, ...]
+    key: tuple[str, ...]
+    others: tuple[tuple[str, ...] | None, ...]
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why rows that stay would be deleted where somebody looks on, or None."""
+        if self.key or not self.onlookers:
+            return None
+        return (
+            f"{self.table} is published in place and has no key that tells its rows apart, so each night deletes all of"
+            f" them, and {', '.join(self.onlookers)} would see that; give it a primary key, or drop what looks on"
+        )
+
+    @property
+    def staged(self) -> sql.Identifier:
+        """The staging table."""
+        return sql.Identifier(staging.schema_of(self.table.schema), self.table.name)
+
+    @property
+    def rows(self) -> sql.Composed:
+        """The live table, with ONLY where its children's rows are not its own: all but a partitioned table."""
+        name = sql.Identifier(self.table.schema, self.table.name)
+        return sql.SQL("{}{}").format(sql.SQL("" if self.kind == "p" else "ONLY "), name)
+
+    def statements(self, columns: Sequence[str], staged: sql.Composable) -> list[sql.Composed]:
+        """Gives the statements that make the live rows those of ``staged``; the last one puts in what is missing.
+
+        Within one UPDATE, two rows cannot swap what is unique beside the key (``others``). Where nobody looks on, a row
+        whose new values another one still has is deleted, and comes back with the missing ones; where columns cannot
+        tell (None), all rows that differ go that way. Where somebody does, the UPDATE has to fail.
+        """
+        if not self.key:
+            return self._composed([_DELETE_ALL, _INSERT_ALL], columns, staged)
+        if self.onlookers:
+            return self._composed([_DELETE_GONE, _UPDATE_DIFFERING, _INSERT_MISSING], columns, staged)
+        if None in self.others:
+            return self._composed([_DELETE_DIFFERING, _INSERT_MISSING], columns, staged)
+        in_the_way = [
+            self._composed([_DELETE_IN_THE_WAY], columns, staged, same_other=_same(other, "other"))
+            for other in self.others
+            if other
+        ]
+        gone, *rest = self._composed([_DELETE_GONE, _UPDATE_DIFFERING, _INSERT_MISSING], columns, staged)
+        return [gone, *(statement for (statement,) in in_the_way), *rest]
+
+    def count_missing(self) -> sql.Composed:
+        """Gives the statement that counts the staged rows that the live table has not."""
+        (statement,) = self._composed([_COUNT_MISSING], (), self.staged)
+        return statement
+
+    def _composed(
+        self, texts: Iterable[str], columns: Sequence[str], staged: sql.Composable, **more: sql.Composable
+    ) -> list[sql.Composed]:
+        parts = {
+            "rows": self.rows,
+            "live": sql.Identifier(self.table.schema, self.table.name),
+            "staged": staged,
+            "columns": _list(columns),
+            "old": _list(columns, "l"),
+            "new": _list(columns, "s"),
+            "same_key": _same(self.key, "l"),
+            "other_key": _same(self.key, "other"),
+        }
+        return [sql.SQL(text).format(**parts | more) for text in texts]
+
+
+async def read(target: Target, tables: Iterable[Relation]) -> list[Replacement]:
+    """Reads the live tables given, as far as they are there and hold rows of their own."""
+    chosen = list(tables)
+    names = {"schemas": [table.schema for table in chosen], "names": [table.name for table in chosen]}
+    cursor = await target.execute(target_query("in_place"), names)
+    found = []
+    for row in await cursor.fetchall():
+        table = Relation(row["schema"], row["name"])
+        key = await live.key(target, table)
+        others = await live.other_keys(target, table, key)
+        said = tuple(row["onlookers"]), tuple(row["meddlers"])
+        unique = tuple(None if other is None else tuple(other) for other in others)
+        found.append(Replacement(row["oid"], table, row["kind"], *said, tuple(key), unique))
+    return found
+
+
+_DELETE_ALL = "DELETE FROM {rows}"
+
+_INSERT_ALL = "INSERT INTO {live} ({columns}) SELECT {columns} FROM {staged}"
+
+_DELETE_GONE = "DELETE FROM {rows} AS l WHERE NOT EXISTS (SELECT FROM {staged} AS s WHERE {same_key})"
+
+# record_image_eq compares the bytes, for every type: 1.0 is not 1.00, and json has no other comparison
+_DELETE_DIFFERING = (
+    "DELETE FROM {rows} AS l WHERE NOT EXISTS"
+    " (SELECT FROM {staged} AS s WHERE {same_key} AND pg_catalog.record_image_eq(ROW({old}), ROW({new})))"
+)
+
+_DELETE_IN_THE_WAY = (
+    "DELETE FROM {rows} AS l USING {staged} AS s, {rows} AS other"
+    " WHERE {same_key} AND {same_other} AND NOT ({other_key})"
+)
+
+_UPDATE_DIFFERING = (
+    "UPDATE {rows} AS l SET ({columns}) = ROW({new}) FROM {staged} AS s"
+    " WHERE {same_key} AND pg_catalog.record_image_ne(ROW({old}), ROW({new}))"
+)
+
+_INSERT_MISSING = (
+    "INSERT INTO {live} ({columns}) SELECT {new} FROM {staged} AS s"
+    " WHERE NOT EXISTS (SELECT FROM {rows} AS l WHERE {same_key})"
+)
+
+_COUNT_MISSING = (
+    "SELECT pg_catalog.count(*) AS missing FROM {staged} AS s"
+    " WHERE NOT EXISTS (SELECT FROM {rows} AS l WHERE {same_key})"
+)
+
+
+def _same(columns: Sequence[str], of: str) -> sql.Composed:
+    return sql.SQL(" AND ").join(
+        sql.SQL("{} = {}").format(sql.Identifier(of, column), sql.Identifier("s", column)) for column in columns
+    )
+
+
+def _list(columns: Sequence[str], of: str | None = None) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(of, column) if of else sql.Identifier(column) for column in columns)

@@ -1,0 +1,300 @@
+"""Staging tables: where a load's rows wait, out of every reader's sight, until the publish.
+
+Each live schema has a staging schema of its own, so tables, indexes and constraints have their final names
+already. Staging schemas are never granted to anyone, and stay when they are empty.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg import AsyncCursor, sql
+from psycopg.pq import TransactionStatus
+
+from etl.model.errors import ConnectionFailed
+from etl.model.selection import MAX_NAME_BYTES, Relation
+from etl.model.table import Column, Table
+from etl.sessions import postgres
+from etl.sessions.postgres import SCHEMA_LOCK, Target
+from etl.sessions.query import target_query
+
+PREFIX = "etl_staging_"
+
+ENDING_SECONDS = 30.0
+"""How long the server may take to end the transaction of a lost session."""
+
+DROPPED_AT_ONCE = 100
+"""Tables of one DROP: each takes a lock for itself, its TOAST table, and every index of both."""
+
+ASIDE_PREFIX = "etl_stagingold_"
+
+log = structlog.get_logger()
+
+
+def schema_of(live_schema: str) -> str:
+    """Gives the staging schema of a live schema; a name too long for the prefix is shortened with a hash."""
+    return _prefixed(PREFIX, live_schema)
+
+
+def aside_of(live_schema: str) -> str:
+    """Gives the schema where a publish puts a live schema's old tables, to drop them when nobody waits for it."""
+    return _prefixed(ASIDE_PREFIX, live_schema)
+
+
+def _prefixed(prefix: str, live_schema: str) -> str:
+    name = prefix + live_schema
+    if len(name.encode()) <= MAX_NAME_BYTES:
+        return name
+    digest = hashlib.sha256(live_schema.encode()).hexdigest()[:16]
+    room = MAX_NAME_BYTES - len(prefix) - len(digest) - 1
+    return f"{prefix}{live_schema.encode()[:room].decode(errors='ignore')}_{digest}"
+
+
+def name_of(table: Table | Relation) -> sql.Identifier:
+    """Gives a table's staging name, quoted; a Relation is taken for a live table's name."""
+    staged = staging_name(table)
+    return sql.Identifier(staged.schema, staged.name)
+
+
+def staging_name(table: Table | Relation) -> Relation:
+    """Gives a table's staging name; a Relation is taken for a live table's name."""
+    live = table.live if isinstance(table, Table) else table
+    return Relation(schema_of(live.schema), live.name)
+
+
+def aside_name(table: Relation) -> Relation:
+    """Gives the name under which a live table is put aside."""
+    return Relation(aside_of(table.schema), table.name)
+
+
+def schemas(live_schemas: Iterable[str]) -> list[str]:
+    """Gives the staging schemas of live ones, and those for their old tables."""
+    return [name(schema) for schema in live_schemas for name in (schema_of, aside_of)]
+
+
+async def refuse_foreign(target: Target, live_schemas: Iterable[str]) -> None:
+    """Raises ConfigurationError where a staging schema, or one for old tables, is somebody else's."""
+    await postgres.refuse_foreign_schemas(target, schemas(live_schemas))
+
+
+async def create_schemas(target: Target, live_schemas: Iterable[str]) -> None:
+    """Makes the staging schemas that are missing, and those for old tables.
+
+    Raises ConfigurationError where one is somebody else's.
+    """
+    await postgres.create_schemas(target, schemas(live_schemas), own=True)
+
+
+def creation(table: Table) -> list[sql.Composed]:
+    """Gives the statements that make an empty staging table, in place of any that was left behind.
+
+    The answer to the last is for ``oid_of``.
+    """
+    columns = sql.SQL(", ").join(_column(column) for column in table.columns)
+    create_table = sql.SQL("CREATE {kind}TABLE {name} ({columns}){storage}").format(
+        name=name_of(table),
+        kind=sql.SQL("UNLOGGED " if table.unlogged else ""),
+        columns=columns,
+        storage=_storage(table.storage),
+    )
+    drop_left = sql.SQL("DROP TABLE IF EXISTS {}").format(name_of(table))
+    # Set before the rows come: they are stored and compressed as their column says at that time.
+    settings = _column_settings(table)
+    made = sql.SQL("SELECT {}::pg_catalog.regclass::oid AS oid").format(sql.Literal(name_of(table).as_string(None)))
+    return [drop_left, create_table, *settings, made]
+
+
+async def oid_of(created: AsyncCursor[dict[str, Any]]) -> int:
+    """Gives the oid of a staging table that was made just now: it tells the table from any that takes its place."""
+    row = await created.fetchone()
+    assert row is not None
+    return int(row["oid"])
+
+
+def _column(column: Column) -> sql.Composed:
+    # Types and collations are the source's own format_type() and quote_ident(), so they are SQL already.
+    collation = f" COLLATE {column.collation}" if column.collation else ""
+    definition = sql.Identifier(column.name) + sql.SQL(f" {column.type}{collation}")
+    if column.not_null and column.not_null_name:
+        definition += sql.SQL(" CONSTRAINT {}").format(sql.Identifier(column.not_null_name))
+    return definition + sql.SQL(" NOT NULL" if column.not_null else "")
+
+
+def _column_settings(table: Table) -> Iterator[sql.Composed]:
+    for column in table.columns:
+        settings = {"STORAGE": column.storage, "COMPRESSION": column.compression, "STATISTICS": column.statistics}
+        for name, value in settings.items():
+            if value is not None:
+                alter = sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET {} {}")
+                words = sql.SQL(name), sql.SQL(str(value))
+                yield alter.format(name_of(table), sql.Identifier(column.name), *words)
+
+
+def _storage(parameters: Sequence[str]) -> sql.Composable:
+    return sql.SQL(f" WITH ({', '.join(parameters)})" if parameters else "")
+
+
+async def begin_range(target: Target) -> int:
+    """Makes the caller's transaction one that writes a page range; gives its id.
+
+    Its commit is synchronous, because the other ranges' rows, and the finish, are not in it: were it lost in a crash
+    while later transactions are not, the table would be short of it and nobody would know.
+    """
+    await target.execute(b"SET LOCAL synchronous_commit = on")
+    cursor = await target.execute(b"SELECT pg_catalog.pg_current_xact_id()::text::bigint AS xid")
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row["xid"])
+
+
+async def arrived(target: Target, table: Table, xid: int) -> int:
+    """Counts the staged rows that a transaction wrote whose session was lost, once it has ended.
+
+    A commit whose answer was lost has happened, or not; only what stands in the table tells.
+    """
+    async with asyncio.timeout(ENDING_SECONDS):
+        while not await _has_ended(target, xid):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    count = sql.SQL("SELECT count(*) AS rows FROM {} WHERE xmin::text = {}")
+    cursor = await target.execute(count.format(name_of(table), sql.Literal(str(xid % 2**32))))
+    row = await cursor.fetchone()
+    return int(row["rows"]) if row else 0
+
+
+async def _has_ended(target: Target, xid: int) -> bool:
+    cursor = await target.execute(target_query("end_transaction"), {"xid": xid})
+    row = await cursor.fetchone()
+    return row is not None and bool(row["ended"])
+
+
+def comments(table: Table) -> list[sql.Composed]:
+    """Gives the statements that put the source's comments on the staging table, its columns, indexes, constraints."""
+    name, schema = name_of(table), staging_name(table).schema
+    texts = [(sql.SQL("TABLE ") + name, table.comment)]
+    texts += [
+        (sql.SQL("COLUMN {}.{}").format(name, sql.Identifier(column.name)), column.comment) for column in table.columns
+    ]
+    texts += [(sql.SQL("INDEX ") + sql.Identifier(schema, index.name), index.comment) for index in table.indexes]
+    texts += [
+        (sql.SQL("STATISTICS ") + sql.Identifier(schema, statistics.name), statistics.comment)
+        for statistics in table.statistics
+    ]
+    texts += [
+        (sql.SQL("CONSTRAINT {} ON {}").format(sql.Identifier(constraint.name), name), constraint.comment)
+        for constraint in table.constraints
+    ]
+    comment = sql.SQL("COMMENT ON {} IS {}")
+    return [comment.format(what, sql.Literal(text)) for what, text in texts if text is not None]
+
+
+async def add(target: Target, statements: Sequence[str]) -> None:
+    """Executes statements that the catalog has composed for a staging table."""
+    if statements:
+        await target.execute(sql.SQL("; ").join(sql.SQL(statement) for statement in statements))
+
+
+def analyze(table: Table) -> sql.Composed:
+    """Gives the statement that gathers the planner's statistics, so that readers' first queries are planned well."""
+    return sql.SQL("ANALYZE {}").format(name_of(table))
+
+
+async def give(target: Target, word: sql.SQL, staged: Relation, owner: str) -> None:
+    """Makes a role the owner of a table or view in staging, where the role may make things for as long as that takes.
+
+    PostgreSQL wants CREATE on the schema of an owner to be. The lock is for two that come at once.
+    """
+    schema, name, role = (
+        sql.Identifier(staged.schema),
+        sql.Identifier(staged.schema, staged.name),
+        sql.Identifier(owner),
+    )
+    statements = [
+        sql.SQL(SCHEMA_LOCK.decode()),
+        sql.SQL("GRANT CREATE ON SCHEMA {} TO {}").format(schema, role),
+        sql.SQL("ALTER {} {} OWNER TO {}").format(word, name, role),
+        sql.SQL("REVOKE CREATE ON SCHEMA {} FROM {}").format(schema, role),
+    ]
+    async with target.transaction():
+        await target.execute(sql.SQL("; ").join(statements))
+
+
+async def lock(target: Target, table: Table) -> None:
+    """Waits until nobody else changes a staging table, and keeps it so for the caller's transaction.
+
+    Raises ConnectionFailed where it is gone: its rows were committed asynchronously, and the server has crashed since.
+    """
+    try:
+        await target.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(name_of(table)))
+    except psycopg.errors.UndefinedTable as error:
+        raise ConnectionFailed(f"the reporting database has lost the rows staged of {table}; run again") from error
+
+
+async def drop(target: Target, tables: Iterable[Table | Relation]) -> None:
+    """Drops the staging tables of the tables given, as far as they are there."""
+    await drop_staged(target, map(staging_name, tables))
+
+
+async def drop_staged(target: Target, staged: Iterable[Relation]) -> list[str]:
+    """Drops tables of our own schemas, as far as they are there, with our own views on them, and nothing else.
+
+    What somebody else has made depend on one keeps it where it is: logs, and gives, why.
+    """
+    kept: list[str] = []
+    names = list(staged)
+    for start in range(0, len(names), DROPPED_AT_ONCE):
+        some = names[start : start + DROPPED_AT_ONCE]
+        try:
+            async with _undone(target):
+                await target.execute(_dropping(some))
+        except psycopg.errors.DependentObjectsStillExist:
+            await drop_views(target, some)
+            kept += [reason for one in some if (reason := await _drop_alone(target, one))]
+    return kept
+
+
+async def _drop_alone(target: Target, staged: Relation) -> str | None:
+    try:
+        async with _undone(target):
+            await target.execute(_dropping([staged]))
+        return None
+    except psycopg.errors.DependentObjectsStillExist as error:
+        # not the server's hint, which is to drop the others, too
+        reason = f"{staged} cannot be dropped: {' and '.join((error.diag.message_detail or '').splitlines())}"
+        log.warning("table.kept", table=str(staged), error=reason)
+        return f"{reason}; drop that, or change it to the live table"
+
+
+def _undone(target: Target) -> AbstractAsyncContextManager[object]:
+    """Gives what undoes one statement that fails, and nothing else: a savepoint, where a transaction is open."""
+    return nullcontext() if target.info.transaction_status == TransactionStatus.IDLE else target.transaction()
+
+
+def _dropping(tables: Iterable[Relation]) -> sql.Composed:
+    names = (sql.Identifier(table.schema, table.name) for table in tables)
+    return sql.SQL("DROP TABLE IF EXISTS {}").format(sql.SQL(", ").join(names))
+
+
+async def drop_views(target: Target, staged: Iterable[Relation]) -> None:
+    """Drops the views of our own schemas that rest on tables there."""
+    chosen = list(staged)
+    names = {"schemas": [table.schema for table in chosen], "names": [table.name for table in chosen]}
+    cursor = await target.execute(target_query("staging_views"), names)
+    if statements := [row["statement"] for row in await cursor.fetchall()]:
+        await add(target, statements)
+
+
+async def drop_aside(target: Target, tables: Iterable[Relation]) -> list[str]:
+    """Drops the old tables that a publish has put aside, and the views on them; gives why some stay."""
+    return await drop_staged(target, map(aside_name, tables))
+
+
+async def tables(target: Target) -> list[Relation]:
+    """Lists the tables in what look like staging schemas, by staging schema, name and oid."""
+    cursor = await target.execute(target_query("staging_tables"))
+    return [Relation(row["schema"], row["name"], oid=row["oid"]) for row in await cursor.fetchall()]

@@ -1,0 +1,98 @@
+"""Other people's code that a statement on a live table would call, and that would run as etl's role.
+
+A trigger, a rule, a constraint or an index calls its functions as whoever writes to the table; SET ROLE is no boundary,
+because what is called may RESET ROLE. So a function is trusted that belongs to etl's own role or to a superuser, and no
+other: whoever owns a function may put another body into it at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from etl.model.errors import ConfigurationError, LoadFailed
+from etl.model.selection import Relation
+from etl.model.table import Table
+from etl.sessions.postgres import Source, Target
+from etl.sessions.query import source_query, target_query
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignCode:
+    """A function of somebody else that ``what``, on the table of this oid, calls; as ``foreign_code.sql`` finds it.
+
+    ``constraint`` is the name of what calls it, where that is one; ``role`` is etl's, as which it would run.
+    """
+
+    oid: int
+    kind: str
+    what: str
+    constraint: str | None
+    function: str
+    owner: str
+    role: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what} calls {self.function}, which belongs to {self.owner} and would run as {self.role}; give the"
+            f" function to {self.role}, or drop what calls it"
+        )
+
+
+async def foreign_code(target: Target, oids: Collection[int]) -> list[ForeignCode]:
+    """Reads what belongs to others and would run as this session's user when rows of the tables are written."""
+    cursor = await target.execute(target_query("foreign_code"), {"oids": list(oids)})
+    return [ForeignCode(**row) for row in await cursor.fetchall()]
+
+
+async def foreign_code_on(target: Target, table: Relation) -> list[ForeignCode]:
+    """Reads the same of one table, by name."""
+    name = sql.Identifier(table.schema, table.name).as_string(target)
+    cursor = await target.execute("SELECT %s::pg_catalog.regclass::pg_catalog.oid AS oid", [name])
+    row = await cursor.fetchone()
+    assert row is not None
+    return await foreign_code(target, [row["oid"]])
+
+
+async def refuse_types(target: Target, table: Table, oid: int) -> None:
+    """Raises LoadFailed where writing rows into a table's staging table, of this oid, would call code of others.
+
+    Or could: a type's owner may add a constraint or a cast while the rows come in. Asked only where types are not
+    PostgreSQL's own.
+    """
+    if not any(column.user_type for column in table.columns):
+        return
+    cursor = await target.execute(target_query("foreign_types"), {"oid": oid})
+    found = [
+        f"type {row['type']} in the target belongs to {row['owner']}, whose constraints and casts would run as"
+        f" {row['role']}; hand it over: ALTER TYPE {row['type']} OWNER TO {row['role']}"
+        for row in await cursor.fetchall()
+    ]
+    found += [str(code) for code in await foreign_code(target, [oid]) if code.kind == "column"]
+    if found:
+        raise LoadFailed("; ".join(found))
+
+
+async def refuse_named(source: Source, target: Target, tables: Sequence[Table]) -> None:
+    """Raises ConfigurationError where the source's indexes and checks name functions that are somebody's in the target.
+
+    A function of that name there need not be the source's: anybody who may make functions may have made it.
+    """
+    named = {table.oid: str(table) for table in tables if table.indexes or table.constraints or table.statistics}
+    rows = await source.fetch(source_query("named_code"), list(named)) if named else []
+    if not rows:
+        return
+    wanted = {f"{key}s": list({row[key] for row in rows if row[key]}) for key in ("function", "operator")}
+    cursor = await target.execute(target_query("code_owners"), wanted)
+    owners = {row["name"]: row for row in await cursor.fetchall()}
+    calls = [(row, owners[name]) for row in rows if (name := row["function"] or row["operator"]) in owners]
+    if calls:
+        raise ConfigurationError(
+            [
+                f"{named[row['oid']]}: {row['what']} of the source calls {owner['function']}, which belongs to"
+                f" {owner['owner']} in the target and would run as {owner['role']}; give it to {owner['role']} there"
+                for row, owner in calls
+            ]
+        )

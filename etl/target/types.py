@@ -1,0 +1,140 @@
+"""User-defined types, and extensions: what the target lacks is made before the loads; what differs is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql
+
+from etl.model.errors import TypesDiffer
+from etl.model.selection import label
+from etl.model.table import Table
+from etl.sessions.postgres import SCHEMA_LOCK, Source, Target, create_schemas
+from etl.sessions.query import source_query, target_query
+
+
+@dataclass(frozen=True, slots=True)
+class UserType:
+    """A type that is not PostgreSQL's own: the statement that makes it, or the extension that brings it.
+
+    ``kind`` is pg_type.typtype; ``labels`` are an enum's, in order; ``is_row_type`` says that it is a table's.
+    """
+
+    schema: str
+    name: str
+    kind: str
+    extension: str | None
+    extension_schema: str | None
+    is_row_type: bool
+    labels: tuple[str, ...]
+    statement: str | None
+
+    def __str__(self) -> str:
+        return label(self.schema, self.name)
+
+
+async def ensure(source: Source, target: Target, tables: Sequence[Table]) -> None:
+    """Makes the target have every type that the tables' columns need, as the source has it.
+
+    Missing types are made in dependency order, extensions too; an enum that has grown at the source grows.
+    Raises TypesDiffer naming every type that is there and different.
+    """
+    await _ensure_extensions(source, target, tables)
+    names = sorted({column.user_type for table in tables for column in table.columns if column.user_type})
+    if not names:
+        return
+    schemas, type_names = [schema for schema, _ in names], [name for _, name in names]
+    wanted = [_type(dict(row)) for row in await source.fetch(source_query("types"), schemas, type_names)]
+    there = await _of_target(target, wanted)
+    statements = list(_statements(wanted, there))
+    if not statements:
+        return
+    await create_schemas(
+        target, {one.schema for one in wanted} | {one.extension_schema or one.schema for one in wanted}
+    )
+    async with target.transaction():
+        await target.execute(SCHEMA_LOCK)
+        for statement in _statements(wanted, await _of_target(target, wanted)):
+            await target.execute(statement)
+
+
+async def _ensure_extensions(source: Source, target: Target, tables: Sequence[Table]) -> None:
+    """Makes the extensions that indexes, constraints and statistics need, as far as they can be had in the target.
+
+    Where one cannot, it is the index that cannot be built: staging says so, or leaves it out as the options have it.
+    """
+    oids = [table.oid for table in tables if table.indexes or table.constraints or table.statistics]
+    wanted = {row["name"]: row["schema"] for row in await source.fetch(source_query("extensions"), oids)}
+    if not wanted:
+        return
+    available = b"SELECT name::text FROM pg_catalog.pg_available_extensions WHERE installed_version IS NULL"
+    names = {row["name"] for row in await (await target.execute(available)).fetchall()}
+    missing = {name: schema for name, schema in wanted.items() if name in names}
+    if missing:
+        await create_schemas(target, missing.values())
+        async with target.transaction():
+            await target.execute(SCHEMA_LOCK)
+            for name, schema in missing.items():
+                await target.execute(_extension(name, schema))
+
+
+async def _of_target(target: Target, wanted: Sequence[UserType]) -> dict[tuple[str, str], UserType]:
+    names = {"schemas": [one.schema for one in wanted], "names": [one.name for one in wanted]}
+    cursor = await target.execute(target_query("types"), names)
+    return {(row["schema"], row["name"]): _type(row) for row in await cursor.fetchall()}
+
+
+def _type(row: dict[str, Any]) -> UserType:
+    return UserType(**row | {"labels": tuple(row["labels"])})
+
+
+def _statements(wanted: Sequence[UserType], there: dict[tuple[str, str], UserType]) -> Iterator[sql.Composed]:
+    """Gives what has to be done; raises TypesDiffer where nothing can be."""
+    problems: list[str] = []
+    extensions = dict.fromkeys((one.extension, one.extension_schema) for one in wanted if one.extension)
+    lacking = {one.extension for one in wanted if (one.schema, one.name) not in there}
+    statements = [_extension(name, schema) for name, schema in extensions if name in lacking and name and schema]
+    for one in wanted:
+        current = there.get((one.schema, one.name))
+        if one.extension:
+            continue
+        if current is None:
+            if one.is_row_type or one.statement is None:
+                problems.append(f"type {one} is a table's row type or a base type, which cannot be made in the target")
+            else:
+                statements.append(sql.Composed([sql.SQL(one.statement)]))
+        elif one.statement != current.statement:
+            if (grown := _grown(one, current)) is None:
+                problems.append(f"type {one} differs: the source has {one.statement}, the target {current.statement}")
+            else:
+                statements += grown
+    if problems:
+        raise TypesDiffer("; ".join(problems))
+    yield from statements
+
+
+def _extension(name: str, schema: str) -> sql.Composed:
+    create = sql.SQL("CREATE EXTENSION IF NOT EXISTS {} SCHEMA {}")
+    return create.format(sql.Identifier(name), sql.Identifier(schema))
+
+
+def _grown(wanted: UserType, current: UserType) -> list[sql.Composed] | None:
+    """Gives the statements that let an enum grow, or None where more than new labels is different."""
+    if wanted.kind != "e" or current.kind != "e":
+        return None
+    kept = [text for text in wanted.labels if text in current.labels]
+    if kept != list(current.labels):
+        return None
+    name = sql.Identifier(wanted.schema, wanted.name)
+    statements = []
+    for position, text in enumerate(wanted.labels):
+        if text not in current.labels:
+            add = sql.SQL("ALTER TYPE {} ADD VALUE IF NOT EXISTS {}").format(name, sql.Literal(text))
+            if position:
+                add += sql.SQL(" AFTER {}").format(sql.Literal(wanted.labels[position - 1]))
+            elif current.labels:
+                add += sql.SQL(" BEFORE {}").format(sql.Literal(current.labels[0]))
+            statements.append(add)
+    return statements
