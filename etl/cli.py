@@ -10,6 +10,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Coroutine, Mapping
+from dataclasses import asdict
 from typing import Any, NoReturn, TypeVar
 
 import click
@@ -187,6 +188,19 @@ def history(run_id: str | None, limit: int, as_json: bool) -> None:
         from etl.report.console import print_history
 
         print_history(runs)
+
+
+@etl.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def settings(as_json: bool) -> None:
+    """Show every setting, its value, and where that comes from; secrets are starred."""
+    shown = entry.found(os.environ, (), on_terminal=sys.stdout.isatty()).shown()
+    if as_json:
+        _print_json([asdict(one) for one in shown])
+    else:
+        from etl.report.console import print_settings
+
+        print_settings(shown)
 
 
 def main() -> NoReturn:

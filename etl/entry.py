@@ -22,15 +22,27 @@ def settings(
     on_terminal: bool = False,
 ) -> Settings:
     """Gives a command's settings, as ``config.load`` finds them; from here on the log hides their secrets."""
+    return found(environment, needs, given, on_terminal=on_terminal).settings
+
+
+def found(
+    environment: Mapping[str, str],
+    needs: Collection[str],
+    given: Mapping[str, str] | None = None,
+    *,
+    on_terminal: bool = False,
+) -> config.Found:
+    """The same, with where each of them comes from."""
     read = partial(_read_parameters, environment)
     mint = partial(_mint_token, environment)
-    found, warnings = config.load(environment, needs, read, mint_token=mint, given=given, on_terminal=on_terminal)
-    _secrets[:] = found.secrets
-    log.configure(found.log_format, found.log_level, found.secrets, found.table_metrics)
-    log.bind(run_id=found.run_id, **({} if found.shard is None else {"shard": found.shard}))
-    for warning in warnings:
+    loaded = config.load(environment, needs, read, mint_token=mint, given=given, on_terminal=on_terminal)
+    settings = loaded.settings
+    _secrets[:] = settings.secrets
+    log.configure(settings.log_format, settings.log_level, settings.secrets, settings.table_metrics)
+    log.bind(run_id=settings.run_id, **({} if settings.shard is None else {"shard": settings.shard}))
+    for warning in loaded.warnings:
         structlog.get_logger().warning("setting.unknown", error=warning)
-    return found
+    return loaded
 
 
 def redact(text: str) -> str:

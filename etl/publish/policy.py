@@ -30,4 +30,4 @@ class Policy:
         in_place = frozenset(live for live, own in options.items() if own.publish == "in-place")
         bare = frozenset(live for live, own in options.items() if own.is_bare)
         hashed = frozenset(live for live in in_place if (options[live].verify or settings.verify) == "checksum")
-        return cls(in_place, bare, hashed, settings.deadline, settings.blockers == "end")
+        return cls(in_place, bare, hashed, settings.publish_deadline, settings.publish_blockers == "end")

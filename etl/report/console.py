@@ -33,6 +33,7 @@ from etl.loads.progress import Progress
 from etl.logs.log import printable
 from etl.model.record import Finished
 from etl.model.table import Table
+from etl.settings.config import Shown
 
 _WIDE = 200
 """Columns where no terminal says how many there are."""
@@ -155,6 +156,14 @@ def print_comparisons(comparisons: Iterable[Comparison]) -> None:
     for one in comparisons:
         rows, checksum = (f"{one.source.rows:,}", f"{one.source.sum:x}") if one.source else ("", "")
         grid.add_row(escape(one.table), rows, checksum, escape(one.difference or "same"))
+    _console().print(grid)
+
+
+def print_settings(shown: Iterable[Shown]) -> None:
+    """Prints every setting, what it is, and where that comes from."""
+    grid = _grid("setting", "value", "from")
+    for one in shown:
+        grid.add_row(escape(one.setting), escape(one.value or ""), escape(one.source))
     _console().print(grid)
 
 

@@ -13,11 +13,19 @@ from pydantic import ValidationError
 from etl.model.errors import ConfigurationError
 from etl.model.selection import Selection
 from etl.sessions.url import PARTS, DatabaseUrl, MintToken, UrlError
+from etl.settings.declared import Setting
 from etl.settings.options import Options
-from etl.settings.settings import Settings
+from etl.settings.settings import Settings, declared
 from etl.settings.spelling import strange_parameters, strange_variables
 
 PARAMETER_PATH = "ETL_PARAMETER_PATH"
+
+_PATH = Setting(
+    PARAMETER_PATH,
+    None,
+    "The path of the parameters in AWS Parameter Store, such as `/nightly-etl/prod`; read recursively, and decrypted.",
+    "the environment alone",
+)
 
 ReadParameters = Callable[[str], Mapping[str, str]]
 """Reads all parameters under a path: names relative to it, and their decrypted values."""
@@ -32,31 +40,40 @@ class Value:
     from_store: bool = False
 
 
-# setting -> its environment variable, and its parameter under ETL_PARAMETER_PATH (None: environment only)
-_NAMES: dict[str, tuple[str, str | None]] = {
-    "tables": ("TABLES", "tables"),
-    "run_id": ("ETL_RUN_ID", None),
-    "jobs": ("ETL_JOBS", "jobs"),
-    "plan": ("ETL_PLAN", None),
-    "publish": ("ETL_PUBLISH", "publish"),
-    "deadline": ("ETL_PUBLISH_DEADLINE", "publish_deadline"),
-    "blockers": ("ETL_PUBLISH_BLOCKERS", "publish_blockers"),
-    "snapshot": ("ETL_SNAPSHOT", None),
-    "snapshot_max_age": ("ETL_SNAPSHOT_MAX_AGE", "snapshot_max_age"),
-    "shard": ("ETL_SHARD", None),
-    "verify": ("ETL_VERIFY", "verify"),
-    "index_memory": ("ETL_INDEX_MEMORY", "index_memory"),
-    "options": ("ETL_OPTIONS_FILE", "options"),
-    "mask_key": ("ETL_MASK_KEY", "mask_key"),
-    "metrics_namespace": ("ETL_METRICS_NAMESPACE", "metrics_namespace"),
-    "metrics_dimensions": ("ETL_METRICS_DIMENSIONS", "metrics_dimensions"),
-    "log_format": ("ETL_LOG_FORMAT", None),
-    "log_level": ("ETL_LOG_LEVEL", None),
-} | {
-    f"{side}/{part}": (f"ETL_{side}_{part}".upper(), f"{side}/{part}")
-    for side in ("operational", "reporting")
-    for part in ("url", *PARTS, "auth")
-}
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A command's settings; warnings about variables that begin like ours and are none; what was given, by setting."""
+
+    settings: Settings
+    warnings: tuple[str, ...]
+    given: Mapping[str, Value]
+
+    def shown(self) -> list[Shown]:
+        """Every setting, in the order of the reference."""
+        return [self._shown(name, one) for name, one in DECLARED.items()]
+
+    def _shown(self, name: str, one: Setting) -> Shown:
+        value = self.given.get(name)
+        if value is None:
+            return Shown(one.variable, one.default or None, "default")
+        text = "***" if one.secret else self.settings.redact(value.text)
+        return Shown(one.variable, text, value.where if value.from_store else "environment")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A setting, its value (None: there is none; a secret is starred), and where that comes from."""
+
+    setting: str
+    value: str | None
+    source: str
+
+
+DECLARED = {"path": _PATH} | declared()
+"""Every setting, by its name in ``Found.given``."""
+
+_PLAIN = [name for name in DECLARED if name in Settings.model_fields and name not in {"tables", "options"}]
+"""The settings whose text is their validator's business alone."""
 
 
 def load(
@@ -67,8 +84,8 @@ def load(
     mint_token: MintToken | None = None,
     given: Mapping[str, str] | None = None,
     on_terminal: bool = False,
-) -> tuple[Settings, list[str]]:
-    """Gives the settings of a command, and warnings about variables that begin like ours and are none.
+) -> Found:
+    """Gives the settings of a command.
 
     Takes the environment; what the command ``needs`` of operational, reporting, tables, run_id, and of plan (the tables
     of TABLES or, where ETL_PLAN is run, those that the ledger has for ETL_RUN_ID); the reader of the
@@ -93,51 +110,33 @@ def load(
     problems += [_missing(name) for name in ("tables", "run_id") if name in needs and name not in values]
     problems += _contradictions(fields, values, needs)
     settings = _validated(fields, values, problems)
-    names = [*_NAMES.values(), (PARAMETER_PATH, None)]
+    names = [(one.variable, one.parameter) for one in DECLARED.values()]
     slips, warnings = strange_variables(environment, names)
     problems += [*slips, *strange_parameters(path or "", parameters, names)]
     if fields.get("plan") == "run" and "plan" in needs and "tables" in values and not values["tables"].from_store:
         warnings.append("TABLES is not read, because ETL_PLAN is run; take one of the two out")
     if problems or settings is None:
         raise ConfigurationError(problems)
-    return settings, warnings
-
-
-_PLAIN = (
-    "run_id",
-    "jobs",
-    "plan",
-    "publish",
-    "deadline",
-    "blockers",
-    "snapshot",
-    "snapshot_max_age",
-    "shard",
-    "verify",
-    "index_memory",
-    "mask_key",
-    "metrics_namespace",
-    "metrics_dimensions",
-    "log_format",
-    "log_level",
-)
+    if path:
+        values["path"] = Value(path, PARAMETER_PATH)
+    return Found(settings, tuple(warnings), values)
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Value]:
     # An empty variable is what compose files and task definitions make of one that is not set; an empty
     # TABLES, though, is somebody's list gone missing.
     return {
-        setting: Value(_clean(setting, environment[variable]), variable)
-        for setting, (variable, _) in _NAMES.items()
-        if variable in environment and (environment[variable] or setting == "tables")
+        setting: Value(_clean(setting, environment[one.variable]), one.variable)
+        for setting, one in DECLARED.items()
+        if one.variable in environment and (environment[one.variable] or setting == "tables")
     }
 
 
 def _from_store(path: str, parameters: Mapping[str, str]) -> dict[str, Value]:
     return {
-        setting: Value(_clean(setting, parameters[name]), f"{path}/{name}", from_store=True)
-        for setting, (_, name) in _NAMES.items()
-        if name is not None and name in parameters
+        setting: Value(_clean(setting, parameters[one.parameter]), f"{path}/{one.parameter}", from_store=True)
+        for setting, one in DECLARED.items()
+        if one.parameter is not None and one.parameter in parameters
     }
 
 
@@ -217,7 +216,7 @@ def _options(values: Mapping[str, Value], problems: list[str]) -> dict[str, Any]
     value = values.get("options")
     if value is None:
         return {}
-    if value.where == _NAMES["options"][0]:
+    if value.where == DECLARED["options"].variable:
         try:
             value = Value(Path(value.text).read_text(encoding="utf-8"), f"{value.where} ({value.text})")
         except (OSError, UnicodeDecodeError) as error:
@@ -239,9 +238,9 @@ def _contradictions(fields: Mapping[str, Any], values: Mapping[str, Value], need
 
 
 def _missing(setting: str) -> str:
-    variable, parameter = _NAMES[setting]
-    or_else = f", or the parameter {parameter} under {PARAMETER_PATH}" if parameter else ""
-    return f"{variable} is not set; set it{or_else or ' (publish and abort take it on the command line, too)'}"
+    one = DECLARED[setting]
+    or_else = f", or the parameter {one.parameter} under {PARAMETER_PATH}" if one.parameter else ""
+    return f"{one.variable} is not set; set it{or_else or ' (publish and abort take it on the command line, too)'}"
 
 
 def _validated(fields: dict[str, Any], values: Mapping[str, Value], problems: list[str]) -> Settings | None:

@@ -10,11 +10,13 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_serializer
+from pydantic.fields import FieldInfo
 
 from etl.logs import log, metrics
 from etl.model import mask
 from etl.model.selection import Selection
-from etl.sessions.url import DatabaseUrl
+from etl.sessions.url import PARTS, DatabaseUrl
+from etl.settings.declared import Setting
 from etl.settings.options import Options
 
 MAX_JOBS = 64
@@ -95,25 +97,159 @@ class Settings(BaseModel):
 
     operational: DatabaseUrl | None = None
     reporting: DatabaseUrl | None = None
-    tables: Selection | None = None
-    run_id: Annotated[str, BeforeValidator(check_run_id)] = Field(default_factory=new_run_id)
-    jobs: Annotated[int, BeforeValidator(_jobs)] = 4
-    plan: Annotated[Literal["own", "run"], _choice("own", "run")] = "own"
-    publish: Annotated[Literal["run", "table", "defer"], _choice("run", "table", "defer")] = "run"
-    snapshot: Annotated[Literal["own", "run"], _choice("own", "run")] = "own"
-    snapshot_max_age: Annotated[float, BeforeValidator(_max_age)] = 6 * 3600.0
-    shard: Annotated[int, BeforeValidator(_shard)] | None = None
-    verify: Annotated[Literal["rows", "checksum", "none"], _choice("rows", "checksum", "none")] = "rows"
-    deadline: Annotated[float, BeforeValidator(_deadline)] = 600.0
-    blockers: Annotated[Literal["wait", "end"], _choice("wait", "end")] = "wait"
-    index_memory: Annotated[int, BeforeValidator(_index_memory)] | None = None
+    tables: Annotated[
+        Selection | None,
+        Setting(
+            "TABLES",
+            "tables",
+            "The tables to copy: `orders,sales.invoice,audit.*,!audit.tmp_*`. Bare names are in `public`, `*` matches"
+            ' any characters, `!` excludes, `"quoted.names"` are taken as they are. Or a JSON array.',
+        ),
+    ] = None
+    run_id: Annotated[
+        str,
+        BeforeValidator(check_run_id),
+        Setting(
+            "ETL_RUN_ID",
+            None,
+            "The run's id, the same for all containers of a run. `etl snapshot` and `ETL_SNAPSHOT=run` need it.",
+            "made of the time",
+        ),
+    ] = Field(default_factory=new_run_id)
+    jobs: Annotated[
+        int,
+        BeforeValidator(_jobs),
+        Setting("ETL_JOBS", "jobs", "Tables, page ranges and index builds in flight at once, 1 to 64."),
+    ] = 4
+    index_memory: Annotated[
+        int | None,
+        BeforeValidator(_index_memory),
+        Setting(
+            "ETL_INDEX_MEMORY",
+            "index_memory",
+            "Memory on the target of all index builds in flight together, such as `2GB`.",
+            "an eighth of its `shared_buffers`, but 64 MB for each build",
+        ),
+    ] = None
     """kB, for all index builds that go on at once."""
-    options: Options = Options()
-    mask_key: Annotated[SecretStr, BeforeValidator(_mask_key)] | None = None
-    metrics_namespace: Annotated[str, BeforeValidator(metrics.namespace)] | None = None
-    metrics_dimensions: Annotated[dict[str, str | None], BeforeValidator(_dimensions)] = {"table": None}
-    log_format: Annotated[Literal["json", "console"], _choice(*log.FORMATS)] = "json"
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], _choice(*log.LEVELS)] = "info"
+    plan: Annotated[
+        Literal["own", "run"],
+        _choice("own", "run"),
+        Setting(
+            "ETL_PLAN",
+            None,
+            "Which tables this process is given: `own`, those of `TABLES`; `run`, those that `etl plan --save` wrote"
+            " into the ledger for this run: of the shard `ETL_SHARD`, or of all shards.",
+        ),
+    ] = "own"
+    publish: Annotated[
+        Literal["run", "table", "defer"],
+        _choice("run", "table", "defer"),
+        Setting(
+            "ETL_PUBLISH",
+            "publish",
+            "When tables become live: `run`, all at once at the end; `table`, each when it is ready; `defer`, when"
+            " `etl publish` is called.",
+        ),
+    ] = "run"
+    publish_deadline: Annotated[
+        float,
+        BeforeValidator(_deadline),
+        Setting(
+            "ETL_PUBLISH_DEADLINE",
+            "publish_deadline",
+            "Seconds for which a publish goes on giving way to readers.",
+        ),
+    ] = 600.0
+    publish_blockers: Annotated[
+        Literal["wait", "end"],
+        _choice("wait", "end"),
+        Setting(
+            "ETL_PUBLISH_BLOCKERS",
+            "publish_blockers",
+            "What to do with sessions that still block the publish at the deadline: `wait` for them no longer, and fail"
+            " the run; or `end` them.",
+        ),
+    ] = "wait"
+    snapshot: Annotated[
+        Literal["own", "run"],
+        _choice("own", "run"),
+        Setting(
+            "ETL_SNAPSHOT",
+            None,
+            "`own`: this process takes the snapshot; `run`: it waits in the ledger for the one that `etl snapshot`"
+            " holds for this run.",
+        ),
+    ] = "own"
+    snapshot_max_age: Annotated[
+        float,
+        BeforeValidator(_max_age),
+        Setting(
+            "ETL_SNAPSHOT_MAX_AGE",
+            "snapshot_max_age",
+            "Seconds for which `etl snapshot` holds a snapshot at most.",
+        ),
+    ] = 6 * 3600.0
+    shard: Annotated[
+        int | None,
+        BeforeValidator(_shard),
+        Setting("ETL_SHARD", None, "This container's number, for the plan, the ledger and the log."),
+    ] = None
+    verify: Annotated[
+        Literal["rows", "checksum", "none"],
+        _choice("rows", "checksum", "none"),
+        Setting(
+            "ETL_VERIFY",
+            "verify",
+            "How a load is compared with its table before the publish: `rows`, their number; `checksum`, the hashes of"
+            " both sides too; `none`.",
+        ),
+    ] = "rows"
+    options: Annotated[
+        Options,
+        Setting(
+            "ETL_OPTIONS_FILE",
+            "options",
+            "A TOML file, in Parameter Store the text itself: what one table needs beside the defaults (columns,"
+            " filter, name, order, indexes, masks …), see [options.md](options.md).",
+            "no options",
+        ),
+    ] = Options()
+    mask_key: Annotated[
+        SecretStr | None,
+        BeforeValidator(_mask_key),
+        Setting("ETL_MASK_KEY", "mask_key", "The key of masks that need one, 16 characters or more.", secret=True),
+    ] = None
+    metrics_namespace: Annotated[
+        str | None,
+        BeforeValidator(metrics.namespace),
+        Setting(
+            "ETL_METRICS_NAMESPACE",
+            "metrics_namespace",
+            "CloudWatch namespace of the metrics that each table's log line carries (embedded metric format).",
+            "no metrics",
+        ),
+    ] = None
+    metrics_dimensions: Annotated[
+        dict[str, str | None],
+        BeforeValidator(_dimensions),
+        Setting(
+            "ETL_METRICS_DIMENSIONS",
+            "metrics_dimensions",
+            "Dimensions of these metrics: `table`, and `name=value` for what is the same on every line.",
+            "table",
+        ),
+    ] = {"table": None}
+    log_format: Annotated[
+        Literal["json", "console"],
+        _choice(*log.FORMATS),
+        Setting("ETL_LOG_FORMAT", None, "`json` or `console`.", "json; on a terminal console"),
+    ] = "json"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        _choice(*log.LEVELS),
+        Setting("ETL_LOG_LEVEL", None, "`debug`, `info`, `warning` or `error`."),
+    ] = "info"
 
     @field_serializer("operational", "reporting")
     def _without_password(self, url: DatabaseUrl | None) -> str | None:
@@ -162,3 +298,40 @@ class Settings(BaseModel):
     def redact(self, text: str) -> str:
         """Gives ``text`` without the secrets."""
         return log.redact(text, self.secrets)
+
+
+SIDES = ("operational", "reporting")
+"""The two databases, as settings name them."""
+
+_AUTH = (
+    "How sessions sign in: `password`; or `iam`, with a token for each connection that the task's role signs for RDS or"
+    " Aurora, which needs `sslmode=require` or better."
+)
+
+
+def declared() -> dict[str, Setting]:
+    """Every setting's declaration, by the name of its field; those of the two databases by ``side/part``."""
+    sides = {f"{side}/{part}": _of_database(side, part) for side in SIDES for part in ("url", *PARTS, "auth")}
+    fields = {name: _declaration(field) for name, field in Settings.model_fields.items() if name not in SIDES}
+    return fields | sides
+
+
+def _of_database(side: str, part: str) -> Setting:
+    names = f"ETL_{side}_{part}".upper(), f"{side}/{part}"
+    match part:
+        case "url":
+            return Setting(*names, f"The {side} database, as a libpq URL with all its options.")
+        case "auth":
+            return Setting(*names, _AUTH, "password")
+    text = f"The part `{part}` of the URL; it counts over the one that stands there."
+    return Setting(*names, text, secret=part == "password")
+
+
+def _declaration(field: FieldInfo) -> Setting:
+    (one,) = (found for found in field.metadata if isinstance(found, Setting))
+    match field.default:
+        case float() as number:
+            return replace(one, default=one.default or f"{number:g}")
+        case str() | int() as default:
+            return replace(one, default=one.default or str(default))
+    return one

@@ -123,7 +123,8 @@ SEEDS: Mapping[str, tuple[str, ...]] = {
 def _settings(variables: Mapping[str, str], stored: Mapping[str, str] | None = None) -> None:
     environment = _RIGHT | dict(variables) | ({"ETL_PARAMETER_PATH": "/shop"} if stored is not None else {})
     try:
-        settings, warnings = config.load(environment, NEEDS, lambda _: stored or {})
+        found = config.load(environment, NEEDS, lambda _: stored or {})
+        settings, warnings = found.settings, found.warnings
     except ConfigurationError as error:
         _clear(error)
     else:

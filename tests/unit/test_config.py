@@ -10,7 +10,7 @@ import pytest
 from etl.model.errors import ConfigurationError
 from etl.model.selection import Selection
 from etl.settings import config
-from etl.settings.settings import Settings, new_run_id
+from etl.settings.settings import Settings, declared, new_run_id
 
 ALL = ("operational", "reporting", "tables")
 
@@ -34,7 +34,8 @@ def loaded(
         assert store is not None
         return store
 
-    return config.load(environment, needs, read, given=given)
+    found = config.load(environment, needs, read, given=given)
+    return found.settings, list(found.warnings)
 
 
 def problems(environment: Mapping[str, str], store: Mapping[str, str] | None = None) -> tuple[str, ...]:
@@ -198,7 +199,7 @@ def test_other_variables_that_begin_like_ours_are_warned_of() -> None:
 
 def test_no_setting_is_taken_for_a_slip_of_another() -> None:
     """All of them at once are no problem, nor is what stands beside them in the store."""
-    rest = {variable: "" for variable, _ in config._NAMES.values() if variable not in MINIMUM}
+    rest = {variable: "" for variable in (one.variable for one in declared().values()) if variable not in MINIMUM}
     assert loaded(MINIMUM | rest)[1] == []
     beside = {"slack/webhook": "x", "operational/arn": "x", "a/b": "x", "backup": "x"}
     assert loaded(MINIMUM | {"ETL_PARAMETER_PATH": "/etl"}, beside)[1] == []
@@ -286,3 +287,30 @@ def test_tables_that_would_arrive_as_one_are_told_before_the_first_connection() 
     assert problems(environment, {"options": '["old.*"]\nrename = "public.*"'}) == (
         "/etl/options: public.orders and old.orders would both arrive as public.orders; rename one of them",
     )
+
+
+def test_a_setting_is_declared_once() -> None:
+    """A field without a declaration would be ignored whatever its variable says; two may not share a name."""
+    named = [one.variable for one in declared().values()]
+    parameters = [one.parameter for one in declared().values() if one.parameter]
+    assert len(set(named)) == len(named)
+    assert len(set(parameters)) == len(parameters)
+    assert set(Settings.model_fields) <= {name.partition("/")[0] for name in declared()}
+    for name, one in declared().items():
+        if one.parameter and "/" not in name:
+            assert name == one.parameter, "the field and the parameter agree"
+
+
+def test_what_was_given_is_shown_with_its_place() -> None:
+    """The environment counts over the store; the store's own place is named; what nobody gave is the default."""
+    found = config.load(
+        MINIMUM | {"ETL_PARAMETER_PATH": "/etl/prod", "ETL_VERIFY": "none"},
+        (),
+        lambda _path: {"jobs": "8", "verify": "checksum", "mask_key": "0123456789abcdef"},
+    )
+    shown = {one.setting: (one.value, one.source) for one in found.shown()}
+    assert shown["ETL_VERIFY"] == ("none", "environment")
+    assert shown["ETL_JOBS"] == ("8", "/etl/prod/jobs")
+    assert shown["ETL_MASK_KEY"] == ("***", "/etl/prod/mask_key")
+    assert shown["ETL_PARAMETER_PATH"] == ("/etl/prod", "environment")
+    assert shown["ETL_PUBLISH"] == ("run", "default")
