@@ -62,8 +62,7 @@ async def prepare(settings: Settings, control: Target, source: Source) -> list[R
     if settings.options != Options() and settings.snapshot == "own":
         settings.options.apply(await catalog.tables(source, chosen))
     live = list(settings.options.live_names(chosen))
-    if settings.publish != "table":
-        await guard.refuse_too_many_locks(control, len(live))
+    await guard.refuse_too_many_locks(control, len(live))
     await guard.lock(control, settings.run_id, live)
     await book.prepare(control)
     await guard.refuse_planted(control, live)

@@ -28,7 +28,6 @@ from etl.model.table import Table
 from etl.publish import inplace
 from etl.publish import publish as publishing
 from etl.publish.policy import Policy
-from etl.publish.publish import Published
 from etl.sessions.pair import Pair
 from etl.sessions.postgres import Source, Target, close_source
 from etl.sessions.tasks import together
@@ -157,14 +156,14 @@ class _Run:
             except SnapshotLost as error:
                 if self.is_shard:
                     raise await shard.lost(self.control, self.settings.run_id, held.id) from error
-                if attempt == SNAPSHOTS or self.settings.publish == "table":
+                if attempt == SNAPSHOTS:
                     raise
                 log.warning("snapshot.lost", attempt=attempt, error=one_line(error))
             finally:
                 await held.release()
         if failed := [load.table_name for load in self.loads if load.status == "failed"]:
-            rest = "the others were published" if self.settings.publish == "table" else "nothing was published"
-            raise RunFailed(f"{len(failed)} of {len(self.loads)} tables failed ({', '.join(failed)}); {rest}")
+            names = ", ".join(failed)
+            raise RunFailed(f"{len(failed)} of {len(self.loads)} tables failed ({names}); nothing was published")
 
     async def _snapshot(self) -> Snapshot:
         settings, run_id = self.settings, self.settings.run_id
@@ -219,9 +218,6 @@ class _Run:
         """Loads one table; a failure is recorded and said, so that the others show theirs in the same night."""
         try:
             load = await loader.load(table)
-            if self.settings.publish == "table":
-                async with self.turn:
-                    await self._make_live({table.live: table.relation}, closes_run=False)
         except (SnapshotLost, ConnectionFailed, RunEnded):
             raise  # no other table would fare better
         except EXPECTED as error:
@@ -237,19 +233,10 @@ class _Run:
         """Publishes what was staged, as ETL_PUBLISH says; gives the run's status."""
         if self.settings.publish == "defer":
             return "staged"
-        if self.settings.publish == "table":
-            await ledger.close_run(self.control, self.settings.run_id, "published")
-        else:
-            publishing.say(await self._make_live(self.live))
-        return "published"
-
-    async def _make_live(self, tables: dict[Relation, Relation], *, closes_run: bool = True) -> Published:
-        """Publishes tables that are staged; takes the source's by the live ones."""
-        settings, policy = self.settings, Policy.of(self.settings, tables)
+        settings, policy = self.settings, Policy.of(self.settings, self.live)
         reconnect = partial(control.connect, settings)
-        return await publishing.publish(
-            self.control, settings.run_id, list(tables), policy, reconnect, closes_run=closes_run
-        )
+        publishing.say(await publishing.publish(self.control, settings.run_id, list(self.live), policy, reconnect))
+        return "published"
 
     async def _give_up(self, status: str, reason: str) -> None:
         """Drops what was staged and closes the run in the ledger, on a new session where the old one is lost."""

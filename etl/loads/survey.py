@@ -37,8 +37,7 @@ async def survey(settings: Settings, control: Target, held: Snapshot, wanted: Se
                 await locks.share_read(source, tables, held.id)
             await trust.refuse_named(source, control, tables)
             await types.ensure(source, control, tables)
-            if settings.publish != "table":  # its publishes would wait for the loads that go on, see horizon
-                tables = await ranges.cut_all(source, tables, lambda table: options.of(table).split or Split())
+            tables = await ranges.cut_all(source, tables, lambda table: options.of(table).split or Split())
     finally:
         if source is not held.holder:
             await close_source(source)

@@ -52,7 +52,6 @@ class Attempts:
     tables: Sequence[Relation]
     policy: Policy
     in_place: Sequence[Relation]
-    closes_run: bool
     staged: views.Staged | None = None
     locked: Sequence[Relation] = ()
     replaced: Mapping[Relation, int] = field(default_factory=dict)
@@ -214,8 +213,7 @@ class Attempts:
                 await self._check_staging(self.swapped)
                 swap = await prepare(self.target, self.swapped, self.staged)
                 await ledger.published(self.target, self.run_id, self.swapped, self.replaced)
-                if self.closes_run:
-                    await ledger.close_run(self.target, self.run_id, "published")
+                await ledger.close_run(self.target, self.run_id, "published")
                 began = perf_counter()
                 if self.unfilled.before or self.unfilled.after:
                     await self.target.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'".encode())

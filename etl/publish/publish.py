@@ -44,19 +44,17 @@ async def publish(
     tables: Sequence[Relation],
     policy: Policy,
     reconnect: Callable[[], Awaitable[Target]],
-    *,
-    closes_run: bool = True,
 ) -> Published:
-    """Makes staged tables live, all of them or none.
+    """Makes a run's staged tables live, all of them or none.
 
-    Takes an idle session on the target, and how to open another, to ask what became of the commit if this one is lost;
-    ``closes_run`` says that the run is whole with these tables. Raises CannotCarry before anything is touched when
+    Takes an idle session on the target, and how to open another, to ask whether the commit was done if this one is
+    lost. Raises CannotCarry before anything is touched when
     something hangs on a live table that could not be put back, PublishBlocked when readers hold the tables until the
     deadline, PublishFailed for the rest.
     """
     began = perf_counter()
     ordered = sorted(tables, key=lambda table: (table.schema, table.name))
-    publishing = Attempts(target, run_id, ordered, policy, await _in_place(target, policy), closes_run)
+    publishing = Attempts(target, run_id, ordered, policy, await _in_place(target, policy))
     try:
         await publishing.until(policy.deadline)
     except PublishBlocked:

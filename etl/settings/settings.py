@@ -143,13 +143,12 @@ class Settings(BaseModel):
         ),
     ] = "own"
     publish: Annotated[
-        Literal["run", "table", "defer"],
-        _choice("run", "table", "defer"),
+        Literal["run", "defer"],
+        _choice("run", "defer"),
         Setting(
             "ETL_PUBLISH",
             "publish",
-            "When tables become live: `run`, all at once at the end; `table`, each when it is ready; `defer`, when"
-            " `etl publish` is called.",
+            "When the run's tables become live: `run`, at its end; `defer`, when `etl publish` is called.",
         ),
     ] = "run"
     publish_deadline: Annotated[
@@ -162,15 +161,14 @@ class Settings(BaseModel):
         ),
     ] = 600.0
     publish_blockers: Annotated[
-        Literal["wait", "end"],
-        _choice("wait", "end"),
+        Literal["fail", "end"],
+        _choice("fail", "end"),
         Setting(
             "ETL_PUBLISH_BLOCKERS",
             "publish_blockers",
-            "What to do with sessions that still block the publish at the deadline: `wait` for them no longer, and fail"
-            " the run; or `end` them.",
+            "What to do with sessions that still block the publish at the deadline: `fail` the run, or `end` them.",
         ),
-    ] = "wait"
+    ] = "fail"
     snapshot: Annotated[
         Literal["own", "run"],
         _choice("own", "run"),

@@ -113,8 +113,7 @@ async def refuse_too_many_locks(target: Target, tables: int) -> None:
         enough = -(-needed // row["sessions"])
         raise ConfigurationError(
             f"the publish of {tables:,} tables at once takes up to {needed:,} locks, and the target has room for"
-            f" {row['room']:,}; set its max_locks_per_transaction from {row['setting']} to {enough} or more, or"
-            " ETL_PUBLISH to table"
+            f" {row['room']:,}; set its max_locks_per_transaction from {row['setting']} to {enough} or more"
         )
 
 

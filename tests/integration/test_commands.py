@@ -101,24 +101,6 @@ def test_abort_refuses_a_published_run(tables: Databases, etl: Etl) -> None:
     assert ledger(tables.reporting) == ("published", None)
 
 
-def test_tables_published_one_by_one_do_not_wait_for_one_that_fails(tables: Databases, etl: Etl) -> None:
-    """ETL_PUBLISH=table: the others are live, the one that failed is as it was, exit 1, the ledger tells them apart."""
-    assert etl("run").status == 0
-    before = dict(live(tables.reporting))
-    tables.operational.execute(ITEMS_CANNOT_BE_LOADED)
-    done = etl("run", ETL_PUBLISH="table", ETL_RUN_ID="tonight")
-    assert done.status == 1
-    assert "1 of 2 tables failed (public.items); the others were published" in done.stderr
-    after = dict(live(tables.reporting))
-    assert (after["items"] == before["items"], after["orders"] == before["orders"]) == (True, False)
-    assert tables.reporting.rows("SELECT table_name, status FROM etl.loads WHERE run_id = 'tonight' ORDER BY 1") == [
-        ("public.items", "failed"),
-        ("public.orders", "published"),
-    ]
-    assert ledger(tables.reporting)[0] == "failed"
-    assert tables.staging_tables() == []
-
-
 def test_verify_names_the_tables_that_differ(tables: Databases, etl: Etl) -> None:
     """Exit 0 when all are the same; 1, with the tables and how they differ, when they are not."""
     assert etl("run").status == 0

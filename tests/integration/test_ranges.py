@@ -186,12 +186,6 @@ def test_what_has_no_pages_of_its_own_comes_in_one_stream(databases: Databases, 
     assert_same(databases.operational, databases.reporting, ["seen", "kept"])
 
 
-def test_tables_that_are_published_one_by_one_come_in_one_stream(databases: Databases, split: Etl) -> None:
-    """ETL_PUBLISH=table: each publish would wait for the loads that still go on."""
-    databases.operational.execute(ITEMS)
-    assert ranges(split("run", TABLES="items", ETL_PUBLISH="table")) == {"public.items": 1}
-
-
 def test_a_partition_that_the_role_may_not_read_itself_comes_through_its_parent(
     databases: Databases, split: Etl
 ) -> None:
