@@ -1,7 +1,7 @@
 """Connections: asyncpg reads the source, psycopg does everything on the target.
 
 asyncpg hands out a COPY's bytes in the pieces in which they arrive; libpq hands out one row a call, which
-costs three to four times the client's CPU (ARCHITECTURE.md, "The stream").
+costs three to four times the client's CPU (benchmarks/NOTES.md, "The stream").
 """
 
 from __future__ import annotations

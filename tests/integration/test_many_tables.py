@@ -39,5 +39,3 @@ def test_more_tables_than_the_target_has_locks_for_are_refused_before_anything_i
         done = etl("run", TABLES="t*,!t1")
         assert (done.status, done.stderr) == (0, "")
     assert not [event for event in done.events if event["event"] == "publish.uncleared"]
-    done = etl("run", TABLES="t*", ETL_PUBLISH="table")
-    assert (done.status, done.stderr) == (0, "")
