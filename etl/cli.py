@@ -20,6 +20,7 @@ from etl import __version__, entry
 from etl.commands.balance import MOST_SHARDS
 from etl.logs import log
 from etl.model.errors import EXPECTED, CheckFailed, ConfigurationError, EtlError, TablesDiffer, one_line
+from etl.model.status import RunStatus
 from etl.settings.settings import Settings
 
 T = TypeVar("T")
@@ -92,7 +93,7 @@ def abort(run_id: str | None, error: str) -> None:
     aborted = _await(do_abort(settings, error))
     if aborted.status is None:
         raise EtlError(f"run {aborted.run_id} is not in the ledger; `etl history` lists the runs there are")
-    if aborted.status == "published":
+    if aborted.status == RunStatus.PUBLISHED:
         raise EtlError(f"run {aborted.run_id} is published already; there is nothing to give up")
     structlog.get_logger().info("run.aborted", tables=len(aborted.dropped))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from etl.ledger import book, ledger
 from etl.model.selection import Relation
+from etl.model.status import RunStatus
 from etl.sessions.postgres import Target, connect_target
 from etl.settings.settings import Settings
 from etl.target import guard, staging
@@ -39,9 +40,9 @@ async def abort(settings: Settings, reason: str = "aborted", *, marks_unknown: b
         await book.prepare(control)
         if marks_unknown:
             await ledger.join_run(control, run_id, "defer")
-        await ledger.close_run(control, run_id, "failed", reason)
+        await ledger.close_run(control, run_id, RunStatus.FAILED, reason)
         run = await ledger.run_of(control, run_id)
-        if run is None or run["status"] == "published":
+        if run is None or run["status"] == RunStatus.PUBLISHED:
             return Aborted(run_id, run["status"] if run else None)
         loads = await ledger.loads_of(control, [run_id])
         under_way = [ledger.live_of(load) for load in loads if load["status"] in ledger.UNPUBLISHED]

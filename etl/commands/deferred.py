@@ -8,6 +8,7 @@ from etl.commands import control
 from etl.ledger import book, ledger
 from etl.model.errors import PublishFailed, RunEnded
 from etl.model.selection import Relation, named
+from etl.model.status import LoadStatus, RunStatus
 from etl.publish.policy import Policy
 from etl.publish.publish import Published, publish, say
 from etl.sessions.postgres import Target
@@ -46,7 +47,7 @@ async def publish_run(settings: Settings, *, once: bool = False) -> Published:
 async def _published(target: Target, run_id: str) -> int:
     """Gives how many tables a run has published; 0 where it is not published."""
     run = await ledger.run_of(target, run_id) if await book.exists(target) else None
-    return int(run["tables"]) if run and run["status"] == "published" else 0
+    return int(run["tables"]) if run and run["status"] == RunStatus.PUBLISHED else 0
 
 
 async def _staged(target: Target, run_id: str) -> dict[Relation, Relation]:
@@ -56,11 +57,11 @@ async def _staged(target: Target, run_id: str) -> dict[Relation, Relation]:
         raise PublishFailed(f"run {run_id} is not in the ledger; `etl history` lists the runs there are")
     loads = await ledger.loads_of(target, [run_id])
     unstaged = "not staged, and perhaps never will be"
-    for status, why in (("failed", "failed"), ("loading", unstaged), (ledger.PLANNED, unstaged)):
+    for status, why in ((LoadStatus.FAILED, "failed"), (LoadStatus.LOADING, unstaged), (LoadStatus.PLANNED, unstaged)):
         if names := [load["table_name"] for load in loads if load["status"] == status]:
             raise PublishFailed(f"run {run_id} cannot be published: {', '.join(names)} {why}; start a new run")
-    staged = [load for load in loads if load["status"] == "staged"]
-    if not staged or run["status"] != ledger.UNDER_WAY:
+    staged = [load for load in loads if load["status"] == LoadStatus.STAGED]
+    if not staged or run["status"] != RunStatus.RUNNING:
         rest = f" ({run['error']}) and cannot be published; start a new run" if staged else ""
         raise PublishFailed(f"run {run_id} is {run['status']}{rest or ' and has nothing staged to publish'}")
     if other := [load["table_name"] for load in staged if load["snapshot_id"] != run["snapshot_id"]]:

@@ -20,6 +20,7 @@ from etl.commands import control, planned
 from etl.ledger import book, ledger
 from etl.model.errors import EXPECTED, RunEnded, SnapshotLost, one_line
 from etl.model.selection import Relation
+from etl.model.status import LoadStatus, RunStatus
 from etl.publish import inplace
 from etl.publish.policy import Policy
 from etl.sessions.postgres import Target, close_source, connect_source
@@ -60,10 +61,10 @@ async def hold(settings: Settings) -> None:
             await inplace.refuse(session, Policy.of(settings, live).in_place)
             await holding.whole(live)
         except asyncio.CancelledError:
-            await holding.give_up("interrupted", "the process that held the snapshot was stopped by a signal")
+            await holding.give_up(RunStatus.INTERRUPTED, "the process that held the snapshot was stopped by a signal")
             raise
         except BaseException as error:
-            await holding.give_up("failed", one_line(error))
+            await holding.give_up(RunStatus.FAILED, one_line(error))
             raise
     finally:
         await holding.control.close()
@@ -119,7 +120,7 @@ class _Holding:
         if row is None or row["snapshot_id"] is None:
             return False
         loads = await ledger.loads_of(self.control, [run_id])
-        staged = [ledger.live_of(load) for load in loads if load["status"] in {"staged", "published"}]
+        staged = [ledger.live_of(load) for load in loads if load["status"] in {LoadStatus.STAGED, LoadStatus.PUBLISHED}]
         if not staged:
             return False
         if {Relation(table.schema, table.name) for table in live} <= set(staged):
@@ -136,9 +137,9 @@ class _Holding:
             found = await self._progress()
             if found is None:
                 raise RunEnded(f"run {run_id} is no longer in the ledger; somebody has deleted it")
-            if found["status"] == "published" or found["unstaged"] == 0:
-                return "published" if found["status"] == "published" else "staged"
-            if found["status"] != ledger.UNDER_WAY:
+            if found["status"] == RunStatus.PUBLISHED or found["unstaged"] == 0:
+                return "published" if found["status"] == RunStatus.PUBLISHED else "staged"
+            if found["status"] != RunStatus.RUNNING:
                 raise RunEnded(f"run {run_id} is {found['status']}: {found['error']}; its snapshot was let go")
             if perf_counter() - self.began > most:
                 raise SnapshotLost(
@@ -201,7 +202,7 @@ class _Holding:
         except (*EXPECTED, TimeoutError):
             return None
 
-    async def give_up(self, status: str, reason: str) -> None:
+    async def give_up(self, status: RunStatus, reason: str) -> None:
         """Tells the ledger, so that the shards fail clearly, on a new session where the old one is lost."""
         try:
             async with asyncio.timeout(control.CLEARING_SECONDS[status]):

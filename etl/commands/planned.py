@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from etl.ledger import book, ledger
 from etl.model.errors import ConfigurationError
 from etl.model.selection import Selection, named, tables_text
+from etl.model.status import LoadStatus
 from etl.sessions.postgres import Target, connect_target
 from etl.settings.settings import Settings
 from etl.target import guard
@@ -34,7 +35,7 @@ async def save(settings: Settings, shards: Mapping[int, Sequence[str]]) -> None:
                 raise ConfigurationError(f"run {run_id} has begun; save a plan before that, or name another run")
             for number, tables in shards.items():
                 live = settings.options.live_names([named(table) for table in tables])
-                await ledger.plan(target, run_id, live, number, status=ledger.PLANNED)
+                await ledger.plan(target, run_id, live, number, status=LoadStatus.PLANNED)
     finally:
         await target.close()
 

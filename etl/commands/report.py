@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from etl.ledger import book, ledger
+from etl.model.status import LoadStatus, RunStatus
 from etl.sessions.postgres import Target, connect_target
 from etl.settings.settings import Settings
 from etl.target import guard
@@ -43,7 +44,7 @@ async def report(settings: Settings) -> dict[str, Any]:
 
 
 async def _slowest(target: Target, run_id: str, loads: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    done = [load for load in loads if load["status"] in {"staged", "published"}]
+    done = [load for load in loads if load["status"] in {LoadStatus.STAGED, LoadStatus.PUBLISHED}]
     slow = sorted(done, key=_seconds, reverse=True)[:SLOWEST]
     before = await ledger.recent(target, [load["table_name"] for load in slow], NIGHTS, run_id)
     return [
@@ -66,10 +67,10 @@ def _report(
     run_id: str, run: Mapping[str, Any], loads: Sequence[Mapping[str, Any]], slowest: list[dict[str, Any]]
 ) -> dict[str, Any]:
     # What was given up because the run failed is not why it failed.
-    failed = [load for load in loads if load["status"] == "failed" and load["error"] != run.get("error")]
+    failed = [load for load in loads if load["status"] == LoadStatus.FAILED and load["error"] != run.get("error")]
     return {
         "run_id": run_id,
-        "status": run.get("status", "failed"),
+        "status": run.get("status", RunStatus.FAILED),
         "snapshot_at": _iso(run.get("snapshot_at")),
         "started_at": _iso(run.get("started_at")),
         "finished_at": _iso(run.get("finished_at")),

@@ -24,6 +24,7 @@ from etl.model.clock import Began
 from etl.model.errors import EXPECTED, ConnectionFailed, RunEnded, RunFailed, SnapshotLost, one_line
 from etl.model.record import Finished, Load
 from etl.model.selection import Relation
+from etl.model.status import LoadStatus, RunStatus
 from etl.model.table import Table
 from etl.publish import inplace
 from etl.publish import publish as publishing
@@ -71,7 +72,7 @@ def _not_begun(settings: Settings) -> Iterator[None]:
         yield
     except EXPECTED as error:
         reason = settings.redact(one_line(error))
-        _say(Finished(settings.run_id, "failed", (), perf_counter() - began), 0, reason)
+        _say(Finished(settings.run_id, RunStatus.FAILED, (), perf_counter() - began), 0, reason)
         raise
 
 
@@ -129,10 +130,10 @@ class _Run:
             await self._stage()
             return self._finished(await self._publish())
         except asyncio.CancelledError:
-            await self._give_up("interrupted", "stopped by a signal")
+            await self._give_up(RunStatus.INTERRUPTED, "stopped by a signal")
             raise
         except BaseException as error:
-            await self._give_up("failed", one_line(error))
+            await self._give_up(RunStatus.FAILED, one_line(error))
             raise
 
     async def _open(self) -> None:
@@ -161,7 +162,7 @@ class _Run:
                 log.warning("snapshot.lost", attempt=attempt, error=one_line(error))
             finally:
                 await held.release()
-        if failed := [load.table_name for load in self.loads if load.status == "failed"]:
+        if failed := [load.table_name for load in self.loads if load.status == LoadStatus.FAILED]:
             names = ", ".join(failed)
             raise RunFailed(f"{len(failed)} of {len(self.loads)} tables failed ({names}); nothing was published")
 
@@ -229,16 +230,16 @@ class _Run:
                 await ledger.record(self.control, self.settings.run_id, load)
         self.loads.append(load)
 
-    async def _publish(self) -> str:
+    async def _publish(self) -> RunStatus | LoadStatus:
         """Publishes what was staged, as ETL_PUBLISH says; gives the run's status."""
         if self.settings.publish == "defer":
-            return "staged"
+            return LoadStatus.STAGED
         settings, policy = self.settings, Policy.of(self.settings, self.live)
         reconnect = partial(control.connect, settings)
         publishing.say(await publishing.publish(self.control, settings.run_id, list(self.live), policy, reconnect))
-        return "published"
+        return RunStatus.PUBLISHED
 
-    async def _give_up(self, status: str, reason: str) -> None:
+    async def _give_up(self, status: RunStatus, reason: str) -> None:
         """Drops what was staged and closes the run in the ledger, on a new session where the old one is lost."""
         settings, reason = self.settings, self.settings.redact(reason)
         self._finished(status, reason)
@@ -270,7 +271,7 @@ class _Run:
         kept = await ledger.staging_oids(self.control, self.settings.run_id)
         return [table for table in self.live if table not in kept]
 
-    def _finished(self, status: str, error: str | None = None) -> Finished:
+    def _finished(self, status: RunStatus | LoadStatus, error: str | None = None) -> Finished:
         finished = Finished(self.settings.run_id, status, tuple(self.loads), perf_counter() - self.began)
         _say(finished, len(self.chosen), error)
         return finished

@@ -17,6 +17,7 @@ import structlog
 from etl.ledger import ledger
 from etl.model.errors import ConfigurationError, SnapshotLost
 from etl.model.selection import Relation
+from etl.model.status import LoadStatus, RunStatus
 from etl.sessions.postgres import Target
 from etl.settings.settings import Settings
 from etl.target import guard, staging
@@ -54,7 +55,7 @@ async def join(control: Target, settings: Settings, live: Mapping[Relation, Rela
     staged = {
         table
         for table in live
-        if (load := loads[table])["status"] == "staged"
+        if (load := loads[table])["status"] == LoadStatus.STAGED
         and load["snapshot_id"] == snapshot_id
         and load["staging_oid"] in there
     }
@@ -69,7 +70,7 @@ def _refuse_unplanned(
     settings: Settings, live: Mapping[Relation, Relation], loads: Mapping[Relation, Mapping[str, Any]]
 ) -> None:
     """Refuses tables that the holder has not locked, and a publish of some of the run's tables."""
-    locked = {table for table, load in loads.items() if load["status"] != ledger.PLANNED}
+    locked = {table for table, load in loads.items() if load["status"] != LoadStatus.PLANNED}
     if strange := [str(source) for table, source in live.items() if table not in locked]:
         raise ConfigurationError(
             f"TABLES: {', '.join(strange)}: not among the tables of run {settings.run_id}, whose snapshot is held"
@@ -115,5 +116,5 @@ async def lost(control: Target, run_id: str, snapshot_id: str) -> SnapshotLost:
         f"the source's snapshot {snapshot_id} is gone: the process that held it for run {run_id} has ended (killed, or"
         " the source failed over); start a new run"
     )
-    await ledger.close_run(control, run_id, "failed", reason)
+    await ledger.close_run(control, run_id, RunStatus.FAILED, reason)
     return SnapshotLost(reason)

@@ -20,21 +20,16 @@ from etl.ledger.book import compiled, execute, fetch, loads, runs
 from etl.model.errors import RunEnded
 from etl.model.record import Load
 from etl.model.selection import Relation
+from etl.model.status import LoadStatus, RunStatus
 from etl.sessions import encoding
 from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
 
-PLANNED = "planned"
-"""The status of a load that a plan has given to a shard, and that no process has begun."""
-
-UNPUBLISHED = (PLANNED, "loading", "staged")
+UNPUBLISHED = (LoadStatus.PLANNED, LoadStatus.LOADING, LoadStatus.STAGED)
 """The statuses of a load that is under way; the others are published and failed."""
 
 BEGUN_WITHIN = timedelta(days=1)
 """How long a run that is planned may take to begin; the state machine ends its execution earlier."""
-
-UNDER_WAY = "running"
-"""The status of a run that has not ended; the others are published, failed and interrupted."""
 
 
 def live_of(load: Mapping[str, Any]) -> Relation:
@@ -61,14 +56,14 @@ async def latest_runs(target: Target, limit: int) -> list[dict[str, Any]]:
 
 async def open_run(target: Target, run_id: str, publish: str) -> None:
     """Writes that a run has begun, or that another of its shards, or a new try, has joined it."""
-    fresh = {"status": "running", "publish": publish, "finished_at": None, "error": None}
+    fresh = {"status": RunStatus.RUNNING, "publish": publish, "finished_at": None, "error": None}
     statement = insert(runs).values(run_id=run_id, started_at=_now(), **fresh)
     await execute(target, statement.on_conflict_do_update(index_elements=["run_id"], set_=fresh))
 
 
 async def join_run(target: Target, run_id: str, publish: str) -> None:
     """Writes that a run has begun, unless that is known already; what became of it since, stays."""
-    statement = insert(runs).values(run_id=run_id, started_at=_now(), status=UNDER_WAY, publish=publish)
+    statement = insert(runs).values(run_id=run_id, started_at=_now(), status=RunStatus.RUNNING, publish=publish)
     await execute(target, statement.on_conflict_do_nothing(index_elements=["run_id"]))
 
 
@@ -84,7 +79,7 @@ def _must_run(run_id: str, snapshot_id: str | None, found: Sequence[dict[str, An
     if not found:
         raise RunEnded(f"run {run_id} is no longer in the ledger; somebody has deleted it")
     status, error, current = found[0].values()
-    if status != UNDER_WAY:
+    if status != RunStatus.RUNNING:
         raise RunEnded(f"run {run_id} is {status} already{f' ({error})' if error else ''}; start a new run")
     if snapshot_id is not None and current != snapshot_id:
         raise RunEnded(f"run {run_id} has another snapshot by now, {current} instead of {snapshot_id}; start a new run")
@@ -102,7 +97,7 @@ async def plan(
     tables: Mapping[Relation, Relation],
     shard: int | None = None,
     *,
-    status: str = "loading",
+    status: LoadStatus = LoadStatus.LOADING,
     anew: bool = True,
 ) -> None:
     """Writes which tables a run, or a shard of it, is to load: until they are staged, nobody may publish the run.
@@ -113,7 +108,7 @@ async def plan(
     names = ("run_id", "table_name", "schema_name", "relation_name", "shard", "status", "started_at")
     statement = insert(loads).values({name: sa.bindparam(name) for name in names})
     fresh = {name: statement.excluded[name] for name in (*names[4:], "error", "finished_at", "published_at")}
-    is_planned = loads.c.status == sa.literal_column(f"'{PLANNED}'")  # the only parameters are the rows'
+    is_planned = loads.c.status == sa.literal_column(f"'{LoadStatus.PLANNED}'")  # the only parameters are the rows'
     begun = {name: statement.excluded[name] for name in ("status", "started_at")}
     key = ["run_id", "table_name"]
     text, _ = compiled(
@@ -129,7 +124,7 @@ async def plan(
 
 async def forget_plan(target: Target, run_id: str) -> None:
     """Deletes the loads of a run that no process has begun."""
-    await execute(target, sa.delete(loads).where(loads.c.run_id == run_id, loads.c.status == PLANNED))
+    await execute(target, sa.delete(loads).where(loads.c.run_id == run_id, loads.c.status == LoadStatus.PLANNED))
 
 
 async def took_snapshot(target: Target, run_id: str, snapshot_id: str, at: datetime) -> None:
@@ -183,7 +178,7 @@ def _record() -> bytes:
 
 async def staging_oids(target: Target, run_id: str) -> dict[Relation, int]:
     """Gives the oid of each staging table that a run has filled, by the live table's name."""
-    statement = sa.select(loads).where(loads.c.run_id == run_id, loads.c.status == "staged")
+    statement = sa.select(loads).where(loads.c.run_id == run_id, loads.c.status == LoadStatus.STAGED)
     return {live_of(row): row["staging_oid"] for row in await fetch(target, statement)}
 
 
@@ -202,7 +197,7 @@ async def carried(target: Target, live: Sequence[Relation]) -> dict[Relation, fr
     """Gives, by live table, the names of the indexes and constraints that its last published load brought."""
     statement = (
         sa.select(loads.c.schema_name, loads.c.relation_name, loads.c.carried)
-        .where(loads.c.status == "published")
+        .where(loads.c.status == LoadStatus.PUBLISHED)
         .order_by(loads.c.schema_name, loads.c.relation_name, loads.c.published_at.desc())
         .distinct(loads.c.schema_name, loads.c.relation_name)
     )
@@ -233,7 +228,7 @@ async def published(target: Target, run_id: str, swapped: Iterable[Relation], re
 
     Takes the live tables that are swapped, and the oids of those whose rows were replaced in place.
     """
-    whose, done = loads.c.run_id == run_id, {"status": "published", "published_at": _now()}
+    whose, done = loads.c.run_id == run_id, {"status": LoadStatus.PUBLISHED, "published_at": _now()}
     swap = sa.update(loads).where(whose, _arrive_as(swapped))
     await execute(target, swap.values(**done, live_oid=loads.c.staging_oid))
     for table, oid in replaced.items():
@@ -252,10 +247,10 @@ async def supersede(target: Target, run_id: str, live: Iterable[Relation]) -> No
 
 async def _fail(target: Target, whose: sa.ColumnElement[bool], live: Iterable[Relation], error: str) -> None:
     failing = sa.update(loads).where(whose, loads.c.status.in_(UNPUBLISHED), _arrive_as(live))
-    await execute(target, failing.values(status="failed", error=encoding.spelt(target, error)))
+    await execute(target, failing.values(status=LoadStatus.FAILED, error=encoding.spelt(target, error)))
 
 
-async def close_run(target: Target, run_id: str, status: str, error: str | None = None) -> None:
+async def close_run(target: Target, run_id: str, status: RunStatus, error: str | None = None) -> None:
     """Writes how a run ended, with the sums over its loads.
 
     How it ended first, stays: a connection may break after the commit of a publish, and what a shard says that was
@@ -267,7 +262,7 @@ async def close_run(target: Target, run_id: str, status: str, error: str | None 
         "rows": sa.select(sa.func.sum(loads.c.rows)).where(own).scalar_subquery(),
         "bytes": sa.select(sa.func.sum(loads.c.bytes)).where(own).scalar_subquery(),
     }
-    open_ones = (UNDER_WAY, "interrupted") if status == "failed" else (UNDER_WAY,)
+    open_ones = [RunStatus.RUNNING, *([RunStatus.INTERRUPTED] if status == RunStatus.FAILED else [])]
     statement = sa.update(runs).where(runs.c.run_id == run_id, runs.c.status.in_(open_ones))
     error = error and encoding.spelt(target, error)
     await execute(target, statement.values(status=status, finished_at=_now(), error=error, **sums))
@@ -279,12 +274,12 @@ async def running(target: Target) -> list[dict[str, Any]]:
     Not those that wait for ``etl publish``, nor those that are planned and may still begin: no session has their locks.
     """
 
-    def has(status: str) -> sa.ColumnElement[bool]:
+    def has(status: LoadStatus) -> sa.ColumnElement[bool]:
         return sa.exists().where(loads.c.run_id == runs.c.run_id, loads.c.status == status)
 
-    never_began = sa.and_(has(PLANNED), runs.c.started_at < _now() - BEGUN_WITHIN)
-    unfinished = sa.or_(runs.c.publish != "defer", has("loading"), never_began)
-    return await fetch(target, sa.select(runs).where(runs.c.status == "running", unfinished))
+    never_began = sa.and_(has(LoadStatus.PLANNED), runs.c.started_at < _now() - BEGUN_WITHIN)
+    unfinished = sa.or_(runs.c.publish != "defer", has(LoadStatus.LOADING), never_began)
+    return await fetch(target, sa.select(runs).where(runs.c.status == RunStatus.RUNNING, unfinished))
 
 
 async def deferred(target: Target) -> set[Relation]:
@@ -292,7 +287,7 @@ async def deferred(target: Target) -> set[Relation]:
     statement = (
         sa.select(loads.c.schema_name, loads.c.relation_name)
         .join(runs, runs.c.run_id == loads.c.run_id)
-        .where(loads.c.status == "staged", runs.c.status == "running", runs.c.publish == "defer")
+        .where(loads.c.status == LoadStatus.STAGED, runs.c.status == RunStatus.RUNNING, runs.c.publish == "defer")
     )
     return {live_of(row) for row in await fetch(target, statement)}
 

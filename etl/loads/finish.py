@@ -17,6 +17,7 @@ from etl.model.clock import Began
 from etl.model.errors import IndexUnbuildable, LoadFailed
 from etl.model.record import Load
 from etl.model.shape import TableOptions
+from etl.model.status import LoadStatus
 from etl.model.table import Index, Table
 from etl.sessions.pair import LOCK_TIMEOUT, Pair
 from etl.sessions.postgres import Target
@@ -136,7 +137,7 @@ class Finish:
             table_name=str(self.table),
             schema_name=self.table.live.schema,
             relation_name=self.table.live.name,
-            status="staged",
+            status=LoadStatus.STAGED,
             started_at=self.began.at,
             finished_at=self.began.now(),
             rows=self.filled.rows,

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from etl.model.clock import Began
 from etl.model.selection import Relation
+from etl.model.status import LoadStatus, RunStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Load:
     table_name: str
     schema_name: str
     relation_name: str
-    status: str
+    status: LoadStatus
     started_at: datetime
     finished_at: datetime
     rows: int | None = None
@@ -42,7 +43,7 @@ class Load:
     @classmethod
     def failed(cls, table_name: str, live: Relation, began: Began, error: str) -> Load:
         """Gives a load that failed just now."""
-        return cls(table_name, live.schema, live.name, "failed", began.at, began.now(), error=error)
+        return cls(table_name, live.schema, live.name, LoadStatus.FAILED, began.at, began.now(), error=error)
 
     @property
     def seconds(self) -> float:
@@ -52,10 +53,10 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How a run ended: its ledger status (or ``staged`` where the publish is deferred), loads and seconds."""
+    """How a run ended: its ledger status, or that its loads are staged where the publish is deferred; and its loads."""
 
     run_id: str
-    status: str
+    status: RunStatus | LoadStatus
     loads: tuple[Load, ...]
     seconds: float
 

@@ -19,6 +19,7 @@ from psycopg import sql
 from etl.ledger import ledger
 from etl.model.errors import CannotCarry, LiveChanged, PublishBlocked, PublishFailed, PublishUnheard, one_line, sqlstate
 from etl.model.selection import Relation
+from etl.model.status import RunStatus
 from etl.publish import blockers, horizon, inplace
 from etl.publish.inplace import Unfilled
 from etl.publish.policy import Policy
@@ -213,7 +214,7 @@ class Attempts:
                 await self._check_staging(self.swapped)
                 swap = await prepare(self.target, self.swapped, self.staged)
                 await ledger.published(self.target, self.run_id, self.swapped, self.replaced)
-                await ledger.close_run(self.target, self.run_id, "published")
+                await ledger.close_run(self.target, self.run_id, RunStatus.PUBLISHED)
                 began = perf_counter()
                 if self.unfilled.before or self.unfilled.after:
                     await self.target.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'".encode())

@@ -9,6 +9,7 @@ import structlog
 from etl.ledger import ledger
 from etl.model.errors import ConnectionFailed, EtlError, PublishFailed, PublishUnheard, TableLocked
 from etl.model.selection import Relation
+from etl.model.status import LoadStatus
 from etl.sessions.postgres import Target
 from etl.sessions.retry import persistently
 from etl.target import guard, staging
@@ -44,7 +45,7 @@ async def settle(
             lambda: guard.lock(target, run_id, tables), lambda error: isinstance(error, TableLocked), SETTLED
         )
         loads = await ledger.loads_of(target, [run_id])
-        live_now = {ledger.live_of(load) for load in loads if load["status"] == "published"}
+        live_now = {ledger.live_of(load) for load in loads if load["status"] == LoadStatus.PUBLISHED}
         if not {Relation(table.schema, table.name) for table in tables} <= live_now:
             raise PublishFailed(str(lost)) from lost
         log.warning("publish.reconnected", error=str(lost.__cause__))

@@ -32,6 +32,7 @@ from etl.commands.verify import Comparison
 from etl.loads.progress import Progress
 from etl.logs.log import printable
 from etl.model.record import Finished
+from etl.model.status import LoadStatus
 from etl.model.table import Table
 from etl.settings.config import Shown
 
@@ -185,7 +186,7 @@ def _print_loads(console: Console, loads: Sequence[dict[str, Any]], seconds: flo
     if not loads:
         return
     # Where all went well, a column that says so of each is only in the way.
-    shows_status = any(load["status"] != "published" for load in loads)
+    shows_status = any(load["status"] != LoadStatus.PUBLISHED for load in loads)
     status = ["status"] if shows_status else []
     grid = _grid("table", *status, ">rows", ">MB", ">copy s", ">index s", ">seconds", ">rows/s")
     for load in loads:

@@ -12,6 +12,7 @@ import structlog
 from etl.ledger import ledger
 from etl.model.errors import ConfigurationError, TableLocked
 from etl.model.selection import Relation, label
+from etl.model.status import RunStatus
 from etl.sessions.postgres import Source, Target, refuse_foreign
 from etl.sessions.query import target_query
 from etl.sessions.url import DatabaseUrl
@@ -157,7 +158,7 @@ async def clear(control: Target, run_id: str, chosen: Sequence[Relation]) -> Non
     for dead in await _dead_runs(control, run_id):
         tables = [ledger.live_of(load) for load in await ledger.loads_of(control, [dead])]
         await ledger.not_published(control, dead, "never published; its run was killed", tables)
-        await ledger.close_run(control, dead, "interrupted", f"killed; run {run_id} cleared up after it")
+        await ledger.close_run(control, dead, RunStatus.INTERRUPTED, f"killed; run {run_id} cleared up after it")
         log.warning("run.cleared", dead_run_id=dead)
     others = await ledger.known(control) - {Relation(one.schema, one.name) for one in chosen}
     there = {(table.schema, table.name) for table in await staging.tables(control)}
