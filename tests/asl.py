@@ -75,7 +75,24 @@ def value(text: Any, values: Values) -> Any:
     if match is None:
         return text
     declared = "".join(f"${name}:={json.dumps(each)};" for name, each in values.items())
-    return jsonata.Jsonata(f"({declared}{match[1]})").evaluate(None)
+    return evaluated(f"({declared}{match[1]})")
+
+
+def evaluated(expression: str) -> Any:
+    """Gives the value of a JSONata expression, None for nothing. Raises jsonata.JException.
+
+    ``$parse`` is Step Functions' own, and strict: what is no JSON is an error there, and stops the machine.
+    """
+    prepared = jsonata.Jsonata(expression)
+    prepared.register_lambda("parse", _parsed)
+    return prepared.evaluate(None)
+
+
+def _parsed(text: str | None) -> Any:
+    try:
+        return None if text is None else json.loads(text)
+    except ValueError as error:
+        raise jsonata.JException(f"$parse: {error}", 0) from error
 
 
 def _tasks(machine: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
