@@ -56,7 +56,7 @@ def nightly(compute: str, names: Mapping[str, str]) -> str:
 
 
 def _expression(name: str, parts: Mapping[str, str]) -> str:
-    """Gives a JSONata expression that is too long for one line of JSON, as a value in JSON; ``parts`` are put into it."""
+    """Gives, as a value in JSON, a JSONata expression that is too long for a line of it; ``parts`` are put into it."""
     text = (FOLDER / f"{name}.jsonata").read_text()
     text = _PLACEHOLDER.sub(lambda match: parts[match[1]], text)
     return json.dumps(f"{{% {' '.join(text.split())} %}}")
