@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.stepfunctions.parser.asl.jsonata.jsonata import extract_jsonata_variable_references
 
 from statemachine import picture
 from statemachine.definition import COMPUTE, DEFAULTS, FOLDER, NameMissing, batches, main, nightly, tasks
@@ -48,6 +49,15 @@ Change = Callable[[dict[str, Any]], object]
 def test_aws_would_take_every_tasks_arguments(kind: str) -> None:
     """Each is an operation that we mean to call, with parameters of its model; each has timeout, retries and catch."""
     assert problems(json.loads(DEFINITIONS[kind]), VALUES) == []
+
+
+@pytest.mark.parametrize("kind", DEFINITIONS)
+def test_no_expression_asks_for_an_input(kind: str) -> None:
+    """Step Functions evaluates without one: $ and $$ stand for nothing, and moto refuses them."""
+    expressions = re.findall(r"\{%.*?%\}", DEFINITIONS[kind])
+    assert len(expressions) > 4
+    for expression in expressions:
+        extract_jsonata_variable_references(json.loads(f'"{expression}"'))
 
 
 def broken(kind: str, task: str, change: Change) -> list[str]:
