@@ -84,7 +84,7 @@ def _iso(moment: datetime) -> str:
 
 def _twice(name: str) -> str:
     """Gives a name as the console has it in a path: encoded twice, with $ for %."""
-    return quote(quote(name, safe=""), safe="").replace("%", "$")
+    return quote(quote(name, safe="", errors="replace"), safe="").replace("%", "$")
 
 
 def _plain(name: str) -> str:

@@ -386,6 +386,14 @@ def test_half_a_character_is_kept_for_the_console() -> None:
     assert jsurl({"a": "\ud83d"}) == "~(a~'**d83d)"
 
 
+def test_a_log_stream_is_linked_as_the_console_has_it() -> None:
+    """Encoded twice, with $ for %; half a character does not matter."""
+    assert CONSOLE.stream_link("etl/default/0f9d").endswith(
+        "#logsV2:log-groups/log-group/$252Fnightly-etl$252Fprod/log-events/etl$252Fdefault$252F0f9d"
+    )
+    assert CONSOLE.stream_link("\ud83d").endswith("/$253F")
+
+
 def _read(text: str) -> Any:
     """Reads JSURL (github.com/Sage/jsurl), which the console uses: ``~'`` a string, ``~(`` an object or a list."""
     value, rest = _read_value(text)
