@@ -9,7 +9,7 @@ RUN := $(UV) run --no-sync
 
 IMAGE ?= nightly-etl
 
-.PHONY: help setup demo test coverage test-faults test-crashes test-load test-roles fuzz test-infra check-infra deploy check bench bench-full image sbom audit zips picture format clean
+.PHONY: help setup demo test coverage test-faults test-crashes test-load test-roles fuzz test-infra check-infra deploy check bench bench-full image sbom audit zips picture messages format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -60,6 +60,7 @@ check: setup ## Lint, types, import rules, formatting
 	$(RUN) mypy
 	$(RUN) lint-imports
 	$(RUN) python -m statemachine.picture --check
+	$(RUN) python -m tests.causes --check
 	$(RUN) zizmor --offline --quiet .github
 
 bench: setup ## Measure a tenth of the rows beside its peers, in minutes (ARGS="--only a": one piece of work)
@@ -77,6 +78,9 @@ zips: setup ## Build the zips of the state machine's Lambdas, in dist/
 
 picture: setup ## Draw the state machine into README.md, from its definition
 	@$(RUN) python -m statemachine.picture
+
+messages: setup ## Write Slack's messages into docs/slack-messages.md, from the examples of the tests
+	@$(RUN) python -m tests.causes
 
 sbom: setup ## Write what the image is made of, from the lock (CycloneDX)
 	$(UV) export --frozen --no-dev --no-emit-project --format cyclonedx1.5 --output-file sbom.cdx.json

@@ -76,6 +76,9 @@ module "notifier" {
   environment = {
     SLACK_PARAMETER_PATH = module.slack.path
     LOG_GROUP            = local.job_log_group
+    DEPLOYMENT           = var.name
+    STARTER              = "${var.name}-starter"
+    RUNBOOK_URL          = var.runbook_url
   }
 
   statements = concat(module.slack.read_statements, local.put_aside_statements, [

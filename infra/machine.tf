@@ -33,10 +33,11 @@ locals {
     { for fargate in module.fargate : "TaskDefinition" => fargate.task_definition_arn },
     { for codebuild in module.codebuild : "Project" => codebuild.project_name },
     {
-      Container      = "etl"
-      Subnets        = join(",", var.subnet_ids)
-      SecurityGroups = join(",", local.security_group_ids)
-      AssignPublicIp = var.assign_public_ip ? "ENABLED" : "DISABLED"
+      Container       = "etl"
+      LogStreamPrefix = "etl"
+      Subnets         = join(",", var.subnet_ids)
+      SecurityGroups  = join(",", local.security_group_ids)
+      AssignPublicIp  = var.assign_public_ip ? "ENABLED" : "DISABLED"
     },
   )
 
@@ -50,14 +51,24 @@ locals {
     { for key, value in { CapacityProviderStrategy = [{ CapacityProvider = "{% $command = 'snapshot' ? 'FARGATE' : 'FARGATE_SPOT' %}", Weight = 1 }] } : key => value if local.on_spot },
   )
 
-  template_names = merge(local.names, {
-    ComputeResource  = local.fragment.Resource
-    ComputeArguments = "ComputeArguments" # stands in quotes; what takes the place of both is an object
-  })
-  definition = replace(
-    templatefile("${local.definitions}/nightly.asl.json", local.template_names),
-    "\"ComputeArguments\"",
-    jsonencode(local.arguments),
+  # Expressions that are too long for one line of JSON.
+  expressions = {
+    ComputeReason     = templatefile("${local.definitions}/compute/reason.jsonata", local.fragment.Reason)
+    ShardsFailedCause = templatefile("${local.definitions}/shards-failed.jsonata", {})
+  }
+
+  # Each stands in quotes; what takes the place of both is a value in JSON.
+  in_quotes = merge(
+    { ComputeArguments = jsonencode(local.arguments) },
+    { for name, text in local.expressions : name => jsonencode("{% ${replace(trimspace(text), "/\\s+/", " ")} %}") },
+  )
+  template_names = merge(local.names, { for name, value in local.in_quotes : name => name }, { ComputeResource = local.fragment.Resource })
+  template       = templatefile("${local.definitions}/nightly.asl.json", local.template_names)
+  definition = replace(replace(replace(
+    local.template,
+    "\"ComputeArguments\"", local.in_quotes.ComputeArguments),
+    "\"ComputeReason\"", local.in_quotes.ComputeReason),
+    "\"ShardsFailedCause\"", local.in_quotes.ShardsFailedCause,
   )
 }
 

@@ -478,6 +478,17 @@ variable "emails" {
   }
 }
 
+variable "runbook_url" {
+  description = "Address of docs/operations.md, for the links in Slack's messages; empty: the messages name its sections without a link."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(https?://[^[:space:]#|<>]+)?$", var.runbook_url))
+    error_message = "runbook_url must be an http:// or https:// URL without # and what follows it, or empty."
+  }
+}
+
 variable "never_started_hours" {
   description = "Hours without a start after which the dead man's switch goes off; 26 for a nightly job."
   type        = number

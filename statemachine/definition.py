@@ -28,12 +28,15 @@ DEFAULTS = {
     "BatchRows": "20000",
     "AssignPublicIp": "DISABLED",
     "Container": "etl",
+    "LogStreamPrefix": "etl",
 }
 """What placeholders stand for where the deployment says nothing; the others have no default."""
 
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 _RESOURCE = "${ComputeResource}"
 _ARGUMENTS = '"${ComputeArguments}"'  # with its quotes: what takes its place is an object
+_REASON = '"${ComputeReason}"'
+_SHARDS_FAILED = '"${ShardsFailedCause}"'
 
 
 class NameMissing(ValueError):
@@ -48,7 +51,15 @@ def nightly(compute: str, names: Mapping[str, str]) -> str:
     fragment = json.loads((FOLDER / "compute" / f"{compute}.json").read_text())
     text = (FOLDER / "nightly.asl.json").read_text()
     text = text.replace(_ARGUMENTS, json.dumps(fragment["Arguments"])).replace(_RESOURCE, fragment["Resource"])
-    return filled(text, names)
+    text = text.replace(_REASON, _expression("compute/reason", fragment["Reason"]))
+    return filled(text.replace(_SHARDS_FAILED, _expression("shards-failed", {})), names)
+
+
+def _expression(name: str, parts: Mapping[str, str]) -> str:
+    """Gives, as a value in JSON, a JSONata expression that is too long for a line of it; ``parts`` are put into it."""
+    text = (FOLDER / f"{name}.jsonata").read_text()
+    text = _PLACEHOLDER.sub(lambda match: parts[match[1]], text)
+    return json.dumps(f"{{% {' '.join(text.split())} %}}")
 
 
 def batches(names: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import IO, Any, Protocol
 
+from tests.described import DESCRIBED
 from tests.harness import Done, environment_of
 
 GRACE = 30
@@ -123,14 +124,8 @@ class Job:
     @property
     def described(self) -> dict[str, Any]:
         """What the service says of the job when it has ended."""
-        ended = "FAILED" if self.status else "SUCCEEDED"
-        container = {"Name": "etl", "ExitCode": self.status}
-        answers: dict[str, dict[str, Any]] = {
-            "batch": {"JobId": self.id, "Status": ended, "Container": {"ExitCode": self.status}},
-            "ecs": {"TaskArn": self.id, "LastStatus": "STOPPED", "Containers": [container]},
-            "codebuild": {"Build": {"Id": self.id, "BuildStatus": ended}},
-        }
-        return answers[self.service]
+        tables = self.variables.get("TABLES", "")
+        return DESCRIBED[self.service](job_id=self.id, exit_status=self.status, tables=tables)
 
 
 @dataclass(slots=True)

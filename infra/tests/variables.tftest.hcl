@@ -42,6 +42,7 @@ run "bad_values_first" {
     zip_architecture            = "riscv"
     topic_arn                   = "alerts"
     emails                      = ["nobody"]
+    runbook_url                 = "docs/operations.md"
     never_started_hours         = 169
     slow_minutes                = 0
     metrics_namespace           = "AWS/Mine"
@@ -74,6 +75,7 @@ run "bad_values_first" {
     var.zip_architecture,
     var.topic_arn,
     var.emails,
+    var.runbook_url,
     var.never_started_hours,
     var.slow_minutes,
     var.metrics_namespace,
