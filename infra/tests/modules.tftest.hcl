@@ -36,6 +36,7 @@ run "settings_bad_values_first" {
     secrets           = { "operational url" = "x" }
     plain             = { "operational/url" = "x" }
     kms_key_arn       = "alias/etl"
+    kms_key_alias     = "nightly-etl"
     kms_deletion_days = 1
   }
 
@@ -44,6 +45,7 @@ run "settings_bad_values_first" {
     var.secrets,
     var.plain,
     var.kms_key_arn,
+    var.kms_key_alias,
     var.kms_deletion_days,
   ]
 }

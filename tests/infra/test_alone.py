@@ -13,6 +13,7 @@ from moto.events.models import EventPattern
 
 from tests import asl
 from tests.infra.deployment import ACCOUNT, IMAGE, Deployment, deployment, given, network
+from tests.infra.implied import implied
 from tests.infra.policies import Call, allowed
 from tests.infra.terraform import installed, workspace
 
@@ -45,18 +46,16 @@ def _applied(source: Path, example: str, *wanted: str, **values: Any) -> Iterato
 def test_a_scheduled_task_needs_no_state_machine(source: Path) -> None:
     """The schedule may run the task that it names, with its roles; what fails, or never starts, reaches the topic."""
     with _applied(source, "minimal", "subnet_ids", "security_group_ids") as made:
-        name = "nightly-etl-minimal"
+        name, role = "nightly-etl-minimal", "nightly-etl-minimal-schedule"
         target = made.client("scheduler").get_schedule(Name=name)["Target"]
-        task = made.client("ecs").describe_task_definition(taskDefinition=target["EcsParameters"]["TaskDefinitionArn"])
-        roles = [task["taskDefinition"][key] for key in ("taskRoleArn", "executionRoleArn")]
-        to_tasks = {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
-        calls = [
-            Call("", "ecs:RunTask", target["EcsParameters"]["TaskDefinitionArn"], {"ecs:cluster": target["Arn"]}),
-            *(Call("", "iam:PassRole", role, to_tasks) for role in roles),
-            Call("", "sqs:SendMessage", target["DeadLetterConfig"]["Arn"]),
-        ]
-        statements = made.roles()[f"{name}-schedule"]
-        assert [str(call) for call in calls if not allowed(call, statements)] == []
+        asked = target["EcsParameters"]
+        # What Scheduler makes of the target's parameters is RunTask's request.
+        request = {"propagateTags": asked.get("PropagateTags", "NONE")}
+        run = Call(role, "ecs:RunTask", asked["TaskDefinitionArn"], {"ecs:cluster": target["Arn"]}, request)
+        calls = [run, Call(role, "sqs:SendMessage", target["DeadLetterConfig"]["Arn"])]
+        roles = made.roles()
+        refused = [str(call) for call in [*calls, *implied([run], made.client)] if not allowed(call, roles[call.role])]
+        assert refused == []
 
         pattern = EventPattern.load(made.client("events").describe_rule(Name=f"{name}-task-failed")["EventPattern"])
         matched = {case: pattern.matches_event(event) for case, event in _events(target).items()}
@@ -117,10 +116,14 @@ def test_a_job_waits_for_another(source: Path) -> None:
         }
         assert requests["Verify"]["dependsOn"] == [{"jobId": "job-1"}]
         assert requests["Verify"]["containerOverrides"]["command"] == ["verify"]
-        statements = made.roles()["nightly-etl-chain"]
-        for request in requests.values():
-            for resource in (request["jobQueue"], request["jobDefinition"]):
-                assert allowed(Call("", "batch:SubmitJob", resource), statements)
+        calls = [
+            Call("nightly-etl-chain", "batch:SubmitJob", resource, request=request)
+            for request in requests.values()
+            for resource in (request["jobQueue"], request["jobDefinition"])
+        ]
+        roles = made.roles()
+        refused = [str(call) for call in [*calls, *implied(calls, made.client)] if not allowed(call, roles[call.role])]
+        assert refused == []
 
 
 def test_subnets_without_nat_have_what_the_job_needs(source: Path) -> None:

@@ -159,6 +159,15 @@ locals {
       Resource  = [aws_iam_role.job.arn, aws_iam_role.execution.arn]
       Condition = { StringEquals = { "iam:PassedToService" = "ecs-tasks.amazonaws.com" } }
     },
+    # The task's tags come from its definition (PropagateTags), and RunTask with tags asks for the right to tag:
+    # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/supported-iam-actions-tagging.html
+    {
+      Sid       = "TagTheTask"
+      Effect    = "Allow"
+      Action    = ["ecs:TagResource"]
+      Resource  = ["arn:${local.partition}:ecs:${local.region}:${local.account}:task/${local.cluster_name}/*"]
+      Condition = { StringEquals = { "ecs:CreateAction" = "RunTask" } }
+    },
   ]
 
   # ---- what the state machine needs to run a task and wait for it (.sync)

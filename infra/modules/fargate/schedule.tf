@@ -90,14 +90,6 @@ resource "aws_iam_role_policy" "schedule" {
         Action   = ["sqs:SendMessage"]
         Resource = [aws_sqs_queue.undelivered[0].arn]
       },
-      # The task's tags come from its definition; RunTask asks for the right to tag.
-      {
-        Sid       = "TagTheTask"
-        Effect    = "Allow"
-        Action    = ["ecs:TagResource"]
-        Resource  = ["arn:${local.partition}:ecs:${local.region}:${local.account}:task/${local.cluster_name}/*"]
-        Condition = { StringEquals = { "ecs:CreateAction" = "RunTask" } }
-      },
     ])
   })
 }
