@@ -127,12 +127,26 @@ def test_a_job_waits_for_another(source: Path) -> None:
 
 
 def test_subnets_without_nat_have_what_the_job_needs(source: Path) -> None:
-    """An endpoint each for settings, key, image, logs and roles; the job's group lets it reach nothing else."""
+    """An endpoint each for settings, image and logs, for the whole VPC; the job's group lets it reach nothing else."""
     wanted = ("vpc_id", "subnet_ids", "databases", "route_table_ids")
     with _applied(source, "private-subnets", *wanted) as made:
         there = made.client("ec2").describe_vpc_endpoints()["VpcEndpoints"]
         services = {one["ServiceName"].removeprefix("com.amazonaws.eu-central-1.") for one in there}
-        assert services == {"ssm", "kms", "ecr.api", "ecr.dkr", "logs", "sts", "s3"}
+        assert services == {"ssm", "ecr.api", "ecr.dkr", "logs", "s3"}
         groups = made.client("ec2").describe_security_groups()["SecurityGroups"]
         (job,) = (one for one in groups if one["GroupName"].startswith("nightly-etl-job-"))
         assert not [one for rule in job["IpPermissionsEgress"] for one in rule["IpRanges"]]
+        # Private DNS sends the whole VPC to the endpoints: https://docs.aws.amazon.com/vpc/latest/privatelink/
+        (group,) = (one for one in groups if one["GroupName"].startswith("nightly-etl-endpoints-"))
+        let_in = {one["CidrIp"] for rule in group["IpPermissions"] for one in rule["IpRanges"] if rule["ToPort"] == 443}
+        (vpc,) = (one for one in made.client("ec2").describe_vpcs()["Vpcs"] if one["VpcId"] == group["VpcId"])
+        assert let_in == {vpc["CidrBlock"]}
+        # Batch's hosts need three more, and an endpoint that is there is not made again.
+        variables = json.loads((made.terraform.folder / "test.auto.tfvars.json").read_text())
+        given(made, **variables, compute="batch", platform="ec2", given_endpoints={"ssm": "sg-0a"})
+        changes = made.terraform.changes()
+        interface = "aws_vpc_endpoint.interface"
+        assert {change.strip() for change in changes if interface in change} == {
+            f'delete {interface}["ssm"]',
+            *(f'create {interface}["{name}"]' for name in ("ecs", "ecs-agent", "ecs-telemetry")),
+        }

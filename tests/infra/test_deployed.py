@@ -100,7 +100,7 @@ def test_an_example_applies_runs_tells_and_goes(
         terraform = made.terraform.init()
         if compute == "fargate":
             name = "nightly-etl-staging"
-            given(made, environments={"staging": network(made) | variables | {"image": IMAGE, "scheduled": True}})
+            given(made, image=IMAGE, environments={"staging": network(made) | variables | {"scheduled": True}})
         else:
             name = str(variables["name"])
             given(made, **network(made), **variables, image=IMAGE)
