@@ -120,7 +120,6 @@ module "batch" {
   vcpu                 = var.batch.vcpu
   memory_mb            = var.batch.memory_mb
   ephemeral_storage_gb = var.batch.ephemeral_storage_gb
-  attempts             = var.batch.attempts
   timeout_seconds      = var.load_timeout_seconds
   architecture         = var.architecture
   assign_public_ip     = var.assign_public_ip
@@ -133,6 +132,12 @@ module "batch" {
   log_kms_key_arn      = local.log_key
   permissions_boundary = var.permissions_boundary
   tags                 = var.tags
+
+  create_job_role       = var.create_job_role
+  job_role_arn          = var.job_role_arn
+  volumes               = var.volumes
+  container_secrets     = var.container_secrets
+  container_secret_keys = var.container_secret_keys
 }
 
 module "fargate" {
@@ -159,6 +164,12 @@ module "fargate" {
   log_kms_key_arn             = local.log_key
   permissions_boundary        = var.permissions_boundary
   tags                        = var.tags
+
+  create_job_role       = var.create_job_role
+  job_role_arn          = var.job_role_arn
+  volumes               = var.volumes
+  container_secrets     = var.container_secrets
+  container_secret_keys = var.container_secret_keys
 }
 
 module "codebuild" {

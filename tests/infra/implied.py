@@ -111,8 +111,11 @@ def _task_definition(call: Call, client: Client) -> dict[str, Any]:
 
 
 def _start_of_a_container(role: str, container: dict[str, Any], like: str) -> Iterator[Call]:
-    """The agent pulls the image and the log driver writes, both as the execution role."""
+    """The agent pulls the image and reads secrets, the log driver writes, all as the execution role."""
     yield from _pull(_name(role), container["image"])
+    for secret in container.get("secrets", []):
+        action = "ssm:GetParameters" if ":ssm:" in secret["valueFrom"] else "secretsmanager:GetSecretValue"
+        yield Call(_name(role), action, ":".join(secret["valueFrom"].split(":")[:7]))
     options = container.get("logConfiguration", {}).get("options", {})
     if "awslogs-group" in options:
         yield from _log(_name(role), options["awslogs-group"], like)

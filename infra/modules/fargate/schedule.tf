@@ -2,6 +2,9 @@
 
 locals {
   scheduled = var.schedule != null
+
+  # Each time zone, with the hours that its clocks leave out when they are put forward (zones.py).
+  zones = jsondecode(file("${path.module}/../../zones.json"))
 }
 
 resource "aws_scheduler_schedule" "this" {
