@@ -9,6 +9,11 @@ locals {
 
   definitions = coalesce(var.definitions_path, "${path.module}/../statemachine")
 
+  # As deployed; a start by hand may say otherwise. An inline Map runs 40 at once at most:
+  # https://docs.aws.amazon.com/step-functions/latest/dg/state-map-inline.html
+  shards_planned = try(tonumber(var.shards), length(var.shards), 1)
+  shards_at_once = min(local.shards_planned, var.max_concurrency == 0 ? 40 : var.max_concurrency)
+
   names = {
     Partition = local.partition
     # JSONata within a JSON string: its texts are in single quotes.

@@ -43,6 +43,11 @@ output "job_role_arn" {
   value       = local.job_role_arn
 }
 
+output "job_statements" {
+  description = "IAM statements for what the copy itself does, for a role of yours."
+  value       = local.job_statements
+}
+
 output "security_group_ids" {
   description = "The job's security groups; a database's group must let them in."
   value       = local.security_group_ids

@@ -44,6 +44,16 @@ run "batch" {
   }
 
   assert {
+    condition     = jsondecode(aws_cloudwatch_event_rule.blocked[0].event_pattern)["detail-type"] == ["Batch Job Queue Blocked"] && aws_cloudwatch_event_target.blocked[0].arn == aws_sns_topic.this[0].arn
+    error_message = "The topic must hear of a blocked queue."
+  }
+
+  assert {
+    condition     = strcontains(aws_cloudwatch_dashboard.this.dashboard_body, "MatchedEvents")
+    error_message = "The dashboard must show blocked queues."
+  }
+
+  assert {
     condition     = jsondecode(aws_scheduler_schedule.nightly.target[0].input).time == "<aws.scheduler.scheduled-time>"
     error_message = "The schedule must tell the starter for when it was scheduled, unescaped."
   }
@@ -86,6 +96,14 @@ run "fargate" {
       statement.Condition.StringEquals["iam:PassedToService"] == "ecs-tasks.amazonaws.com" if contains(statement.Action, "iam:PassRole")
     ])
     error_message = "Roles are passed to tasks only."
+  }
+
+  assert {
+    condition = [
+      for statement in jsondecode(aws_iam_role_policy.machine.policy).Statement :
+      statement.Condition.StringEquals["ecs:CreateAction"] if contains(statement.Action, "ecs:TagResource")
+    ] == ["RunTask"]
+    error_message = "RunTask puts the definition's tags on the task, and the machine may tag nothing else."
   }
 
   assert {
@@ -195,7 +213,7 @@ run "fargate_alone" {
 }
 
 run "with_what_the_same_plan_makes" {
-  command = plan
+  command = apply
 
   module {
     source = "./tests/given"
@@ -208,5 +226,127 @@ run "with_what_the_same_plan_makes" {
   assert {
     condition     = module.nightly_etl.dashboard_name == "nightly-etl"
     error_message = "A database's group, a key, a topic and a cluster may come from the same plan."
+  }
+}
+
+run "batch_with_a_container_of_yours" {
+  command = apply
+
+  module {
+    source = "./modules/batch"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    statements         = []
+    security_group_ids = ["sg-0a1b2c3d"]
+
+    create_job_role = false
+    job_role_arn    = "arn:aws:iam::123456789012:role/etl"
+
+    volumes = {
+      certificates = { path = "/rds", read_only = true, efs = { file_system_id = "fs-0a1b2c3d" } }
+      scratch      = { path = "/tmp" }
+    }
+
+    container_secrets = {
+      AGENT_KEY = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:agent-AbCdEf:key::"
+      AGENT_URL = "arn:aws:ssm:eu-central-1:123456789012:parameter/agent/url"
+    }
+
+    container_secret_keys = ["arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"]
+  }
+
+  assert {
+    condition     = length(aws_iam_role.job) == 0 && output.job_role_arn == var.job_role_arn && jsondecode(aws_batch_job_definition.this.container_properties).jobRoleArn == var.job_role_arn
+    error_message = "A given role takes the place of the one made."
+  }
+
+  assert {
+    condition = jsondecode(aws_batch_job_definition.this.container_properties).mountPoints == [
+      { containerPath = "/rds", readOnly = true, sourceVolume = "certificates" },
+      { containerPath = "/tmp", readOnly = false, sourceVolume = "scratch" },
+    ]
+    error_message = "The job's own container has the mounts."
+  }
+
+  assert {
+    condition     = [for one in jsondecode(aws_batch_job_definition.this.container_properties).secrets : one.name] == ["AGENT_KEY", "AGENT_URL"] && jsondecode(aws_batch_job_definition.this.container_properties).readonlyRootFilesystem
+    error_message = "The job's own container has the secrets."
+  }
+
+  assert {
+    condition     = jsondecode(aws_batch_job_definition.this.container_properties).volumes[0].efsVolumeConfiguration.transitEncryption == "ENABLED" && keys(jsondecode(aws_batch_job_definition.this.container_properties).volumes[1]) == ["name"]
+    error_message = "A volume is on EFS where a file system is named, encrypted on its way."
+  }
+
+  assert {
+    condition = { for statement in jsondecode(aws_iam_role_policy.execution.policy).Statement : statement.Sid => statement.Resource if statement.Sid != "WriteJobLogs" } == {
+      ReadContainerSecrets    = ["arn:aws:secretsmanager:eu-central-1:123456789012:secret:agent-AbCdEf"]
+      ReadContainerParameters = ["arn:aws:ssm:eu-central-1:123456789012:parameter/agent/url"]
+      DecryptContainerSecrets = ["arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"]
+    }
+    error_message = "The execution role reads what the container is given, and nothing else."
+  }
+}
+
+run "fargate_with_a_container_of_yours" {
+  command = apply
+
+  module {
+    source = "./modules/fargate"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    statements         = []
+    security_group_ids = ["sg-0a1b2c3d"]
+
+    create_job_role = false
+    job_role_arn    = "arn:aws:iam::123456789012:role/etl"
+
+    volumes = {
+      certificates = { path = "/rds", read_only = true, efs = { file_system_id = "fs-0a1b2c3d" } }
+      scratch      = { path = "/tmp" }
+    }
+
+    container_secrets = {
+      AGENT_KEY = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:agent-AbCdEf:key::"
+      AGENT_URL = "arn:aws:ssm:eu-central-1:123456789012:parameter/agent/url"
+    }
+
+    container_secret_keys = ["arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"]
+  }
+
+  assert {
+    condition     = length(aws_iam_role.job) == 0 && output.job_role_arn == var.job_role_arn && aws_ecs_task_definition.this.task_role_arn == var.job_role_arn
+    error_message = "A given role takes the place of the one made."
+  }
+
+  assert {
+    condition = jsondecode(aws_ecs_task_definition.this.container_definitions)[0].mountPoints == [
+      { containerPath = "/rds", readOnly = true, sourceVolume = "certificates" },
+      { containerPath = "/tmp", readOnly = false, sourceVolume = "scratch" },
+    ]
+    error_message = "The job's own container has the mounts."
+  }
+
+  assert {
+    condition     = [for one in jsondecode(aws_ecs_task_definition.this.container_definitions)[0].secrets : one.name] == ["AGENT_KEY", "AGENT_URL"] && jsondecode(aws_ecs_task_definition.this.container_definitions)[0].readonlyRootFilesystem
+    error_message = "The job's own container has the secrets."
+  }
+
+  assert {
+    condition     = { for one in aws_ecs_task_definition.this.volume : one.name => length(one.efs_volume_configuration) } == { certificates = 1, scratch = 0 }
+    error_message = "A volume is on EFS where a file system is named, encrypted on its way."
+  }
+
+  assert {
+    condition = { for statement in jsondecode(aws_iam_role_policy.execution.policy).Statement : statement.Sid => statement.Resource if statement.Sid != "WriteJobLogs" } == {
+      ReadContainerSecrets    = ["arn:aws:secretsmanager:eu-central-1:123456789012:secret:agent-AbCdEf"]
+      ReadContainerParameters = ["arn:aws:ssm:eu-central-1:123456789012:parameter/agent/url"]
+      DecryptContainerSecrets = ["arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"]
+    }
+    error_message = "The execution role reads what the container is given, and nothing else."
   }
 }

@@ -78,11 +78,27 @@ def test_the_registry_s_conventions_hold(folder: Path) -> None:
     assert [name for one in outputs for name, body in one.items() if not body.get("description")] == []
 
 
+@pytest.mark.parametrize("example", EXAMPLES, ids=_named)
+def test_make_deploy_has_what_it_asks_an_example_for(example: Path) -> None:
+    """infra/deploy gives the image as a variable, makes a module called image first, and reads repository_url."""
+    assert "default" not in _variables(example)["image"]
+    outputs = hcl2.loads((example / "outputs.tf").read_text())["output"]
+    assert "repository_url" in {name.strip('"') for one in outputs for name in one}
+    modules = {name.strip('"') for one in hcl2.loads((example / "main.tf").read_text())["module"] for name in one}
+    assert modules & {"image", "nightly_etl"}
+
+
 def test_the_generated_tables_are_not_stale() -> None:
     """python infra/reference.py writes what stands in the READMEs."""
     done = subprocess.run(
         [sys.executable, INFRA / "reference.py", "--check"], capture_output=True, text=True, check=False
     )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_time_zones_are_not_stale() -> None:
+    """python infra/zones.py writes what tzdata says, of the version that uv.lock names."""
+    done = subprocess.run([sys.executable, INFRA / "zones.py", "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -115,10 +131,13 @@ def _explained(lines: list[str], number: int) -> bool:
 
 
 def test_an_example_plans_against_aws_as_moto_has_it(module: Terraform) -> None:
-    """Over real HTTP, with what the example asks of its user and nothing else."""
+    """Over real HTTP, with what the example asks of its user; two databases may be behind one group, at two ports."""
     with deployment(module.folder / "examples" / "complete") as made:
         made.terraform.init()
-        given(made, **network(made), image=IMAGE, tables="orders")
+        there = network(made)
+        (shop,) = there["databases"].values()
+        there["databases"] = {"operational": shop, "reporting": shop | {"port": 5433}}
+        given(made, **there, image=IMAGE, tables="orders")
         changes = made.terraform.changes()
     assert all(change.startswith("create ") for change in changes)
     kinds = Counter(change.rpartition(".module.")[2].split(".")[-2] for change in changes)

@@ -11,6 +11,8 @@ locals {
   partition = data.aws_partition.this.partition
   fargate   = var.platform == "fargate"
 
+  job_role_arn = var.create_job_role ? aws_iam_role.job[0].arn : var.job_role_arn
+
   # In the order in which the queue asks them.
   kinds = merge(
     var.spot ? { spot = { order = 1, type = local.fargate ? "FARGATE_SPOT" : "SPOT" } } : {},
@@ -135,7 +137,7 @@ resource "aws_batch_job_definition" "this" {
     {
       image                  = var.image
       command                = var.command
-      jobRoleArn             = aws_iam_role.job.arn
+      jobRoleArn             = local.job_role_arn
       executionRoleArn       = aws_iam_role.execution.arn
       readonlyRootFilesystem = true
       environment            = [for name in sort(keys(var.environment)) : { name = name, value = var.environment[name] }]
@@ -163,6 +165,17 @@ resource "aws_batch_job_definition" "this" {
         cpuArchitecture       = upper(var.architecture)
       }
     } : key => value if local.fargate },
+    { for key, value in {
+      secrets     = [for name in sort(keys(var.container_secrets)) : { name = name, valueFrom = var.container_secrets[name] }]
+      mountPoints = [for name, volume in var.volumes : { sourceVolume = name, containerPath = volume.path, readOnly = volume.read_only }]
+      volumes = [for name, volume in var.volumes : merge({ name = name }, {
+        for key, value in { efsVolumeConfiguration = {
+          fileSystemId        = try(volume.efs.file_system_id, null)
+          transitEncryption   = "ENABLED"
+          authorizationConfig = { accessPointId = try(volume.efs.access_point_id, null), iam = "ENABLED" }
+        } } : key => value if volume.efs != null
+      })]
+    } : key => value if length(value) > 0 },
   ))
 }
 
@@ -177,6 +190,8 @@ resource "aws_cloudwatch_log_group" "this" {
 # ---- the job's roles
 
 resource "aws_iam_role" "job" {
+  count = var.create_job_role ? 1 : 0
+
   name                 = "${var.name}-job"
   description          = "What the copy itself may do"
   permissions_boundary = var.permissions_boundary
@@ -185,8 +200,10 @@ resource "aws_iam_role" "job" {
 }
 
 resource "aws_iam_role_policy" "job" {
+  count = var.create_job_role ? 1 : 0
+
   name   = "job"
-  role   = aws_iam_role.job.id
+  role   = aws_iam_role.job[0].id
   policy = jsonencode({ Version = "2012-10-17", Statement = var.statements })
 }
 
@@ -201,7 +218,7 @@ resource "aws_iam_role" "execution" {
 resource "aws_iam_role_policy" "execution" {
   name   = "execution"
   role   = aws_iam_role.execution.id
-  policy = jsonencode({ Version = "2012-10-17", Statement = concat(local.log_statements, var.pull_statements) })
+  policy = jsonencode({ Version = "2012-10-17", Statement = concat(local.log_statements, local.secret_statements, var.pull_statements) })
 }
 
 locals {
@@ -221,6 +238,44 @@ locals {
       },
     ]
   })
+
+  # ARNs of keys within a secret (…:password::) are of the secret.
+  secret_arns = {
+    for service in ["secretsmanager", "ssm"] : service => distinct([
+      for arn in values(var.container_secrets) : join(":", slice(split(":", arn), 0, min(7, length(split(":", arn))))) if split(":", arn)[2] == service
+    ])
+  }
+
+  # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html
+  secret_statements = concat(
+    [for statement in [
+      # ECS reads the container's secrets before it starts.
+      {
+        Sid      = "ReadContainerSecrets"
+        Effect   = "Allow"
+        Action   = ["secretsmanager:GetSecretValue"]
+        Resource = local.secret_arns.secretsmanager
+      },
+    ] : statement if length(local.secret_arns.secretsmanager) > 0],
+    [for statement in [
+      # And its parameters.
+      {
+        Sid      = "ReadContainerParameters"
+        Effect   = "Allow"
+        Action   = ["ssm:GetParameters"]
+        Resource = local.secret_arns.ssm
+      },
+    ] : statement if length(local.secret_arns.ssm) > 0],
+    [for statement in [
+      # And decrypts them.
+      {
+        Sid      = "DecryptContainerSecrets"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt"]
+        Resource = var.container_secret_keys
+      },
+    ] : statement if length(var.container_secret_keys) > 0],
+  )
 
   log_statements = [
     # The container's output, in the job's log group.
