@@ -8,6 +8,11 @@ export UV_COMPILE_BYTECODE := 1
 RUN := $(UV) run --no-sync
 
 IMAGE ?= nightly-etl
+# linux/amd64 or linux/arm64; nothing is this machine's own.
+PLATFORM ?=
+# One manifest and no index, which is what BuildKit's attestations make of it and Lambda refuses; the classic builder knows
+# neither. What the image is made of is `make sbom`, its commit is a label.
+ONE_MANIFEST := $(shell docker buildx version >/dev/null 2>&1 && echo --provenance=false --sbom=false)
 
 .PHONY: help setup demo test test-faults test-crashes test-load test-roles fuzz test-infra check-infra deploy check bench bench-full image sbom audit zips picture format clean
 
@@ -65,8 +70,8 @@ bench: setup ## Measure a tenth of the rows beside its peers, in minutes (ARGS="
 bench-full: setup ## Measure all of it, in hours, on a quiet machine; goes on where it was stopped
 	$(RUN) python -m benchmarks --full $(ARGS)
 
-image: ## Build the container image
-	docker build --build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
+image: ## Build the container image (PLATFORM=linux/arm64)
+	docker build $(if $(PLATFORM),--platform $(PLATFORM)) $(ONE_MANIFEST) --build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
 		--build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) --tag $(IMAGE) .
 
 zips: setup ## Build the zips of the state machine's Lambdas, in dist/

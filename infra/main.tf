@@ -118,6 +118,7 @@ module "batch" {
   memory_mb            = var.batch.memory_mb
   ephemeral_storage_gb = var.batch.ephemeral_storage_gb
   attempts             = var.batch.attempts
+  runnable_minutes     = var.batch.runnable_minutes
   timeout_seconds      = var.load_timeout_seconds
   architecture         = var.architecture
   assign_public_ip     = var.assign_public_ip

@@ -30,7 +30,7 @@ variable "image" {
 }
 
 variable "architecture" {
-  description = "The image's architecture: x86_64 or arm64."
+  description = "The image's architecture, for which `make deploy` builds it and on which all of it runs: x86_64, or arm64 (Graviton), which costs a fifth less."
   type        = string
   default     = "x86_64"
 
@@ -259,11 +259,12 @@ variable "batch" {
     platform             = optional(string, "fargate")
     spot                 = optional(bool, true)
     max_vcpus            = optional(number, 16)
-    instance_types       = optional(list(string), ["optimal"])
+    instance_types       = optional(list(string))
     vcpu                 = optional(number, 1)
     memory_mb            = optional(number, 2048)
     ephemeral_storage_gb = optional(number, 21)
     attempts             = optional(number, 3)
+    runnable_minutes     = optional(number, 30)
   })
   default = {}
 }
@@ -296,7 +297,7 @@ variable "codebuild" {
       version   = optional(string)
       buildspec = optional(string, "buildspec.yml")
     }))
-    standard_image    = optional(string, "aws/codebuild/amazonlinux-x86_64-standard:5.0")
+    standard_image    = optional(string)
     compute_type      = optional(string, "BUILD_GENERAL1_SMALL")
     concurrent_builds = optional(number)
   })

@@ -133,6 +133,7 @@ run "batch_bad_values_first" {
     ephemeral_storage_gb = 20
     attempts             = 11
     timeout_seconds      = 59
+    runnable_minutes     = 9
   }
 
   expect_failures = [
@@ -142,6 +143,7 @@ run "batch_bad_values_first" {
     var.ephemeral_storage_gb,
     var.attempts,
     var.timeout_seconds,
+    var.runnable_minutes,
   ]
 }
 
@@ -159,10 +161,12 @@ run "batch_bad_values_second" {
     subnet_ids         = ["subnet-0a"]
     security_group_ids = ["sg-0a"]
     memory_mb          = 9000
+    instance_types     = ["m5", "m7g"]
   }
 
   expect_failures = [
     var.memory_mb,
+    var.instance_types,
   ]
 }
 
@@ -294,5 +298,28 @@ run "codebuild_bad_values_first" {
     var.compute_type,
     var.architecture,
     var.timeout_minutes,
+  ]
+}
+
+run "codebuild_bad_values_second" {
+  command = plan
+
+  module {
+    source = "./modules/codebuild"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    image              = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/nightly-etl@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    statements         = []
+    subnet_ids         = ["subnet-0a"]
+    security_group_ids = ["sg-0a"]
+    vpc_id             = "vpc-0a"
+    architecture       = "arm64"
+    standard_image     = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
+  }
+
+  expect_failures = [
+    var.standard_image,
   ]
 }
