@@ -14,7 +14,7 @@ PLATFORM ?=
 # neither. What the image is made of is `make sbom`, its commit is a label.
 ONE_MANIFEST := $(shell docker buildx version >/dev/null 2>&1 && echo --provenance=false --sbom=false)
 
-.PHONY: help setup demo test test-faults test-crashes test-load test-roles fuzz test-infra check-infra deploy check bench bench-full image sbom audit zips picture format clean
+.PHONY: help setup demo test test-faults test-crashes test-load test-roles fuzz test-infra check-infra deploy check bench bench-full image sbom audit zips definitions module picture format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -62,6 +62,7 @@ check: setup ## Lint, types, import rules, formatting
 	$(RUN) mypy
 	$(RUN) lint-imports
 	$(RUN) python -m statemachine.picture --check
+	$(RUN) python -m statemachine.shipped --check
 	$(RUN) zizmor --offline --quiet .github
 
 bench: setup ## Measure a tenth of the rows beside its peers, in minutes (ARGS="--only a": one piece of work)
@@ -76,6 +77,13 @@ image: ## Build the container image (PLATFORM=linux/arm64)
 
 zips: setup ## Build the zips of the state machine's Lambdas, in dist/
 	@$(RUN) python -m statemachine.zips dist
+
+definitions: setup ## Copy the state machine's definitions into the Terraform module, from statemachine/
+	@$(RUN) python -m statemachine.shipped
+
+module: ## Pack the Terraform module as it is committed, in dist/
+	mkdir -p dist
+	git archive --format=zip --output=dist/module.zip HEAD:infra
 
 picture: setup ## Draw the state machine into README.md, from its definition
 	@$(RUN) python -m statemachine.picture

@@ -47,6 +47,26 @@ run "batch" {
     condition     = jsondecode(aws_scheduler_schedule.nightly.target[0].input).time == "<aws.scheduler.scheduled-time>"
     error_message = "The schedule must tell the starter for when it was scheduled, unescaped."
   }
+
+  assert {
+    condition     = aws_scheduler_schedule.deadline[0].schedule_expression == aws_scheduler_schedule.nightly.schedule_expression && jsondecode(aws_scheduler_schedule.deadline[0].target[0].input).time == "<aws.scheduler.scheduled-time>"
+    error_message = "The deadline's watch begins with each night, and is told for when that was scheduled."
+  }
+
+  assert {
+    condition     = strcontains(aws_sfn_state_machine.deadline[0].definition, "+ 180 * 60000") && !strcontains(aws_sfn_state_machine.deadline[0].definition, "$${")
+    error_message = "The deadline is published_by_minutes after the schedule."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.never_started[0].treat_missing_data == "missing" && length(aws_cloudwatch_metric_alarm.never_started[0].insufficient_data_actions) == 1
+    error_message = "The dead man's switch must be silent at the first apply, and go off when the data ends."
+  }
+
+  assert {
+    condition     = alltrue([for alarm in [aws_cloudwatch_metric_alarm.failed, aws_cloudwatch_metric_alarm.slow, aws_cloudwatch_metric_alarm.undelivered, aws_cloudwatch_metric_alarm.not_published[0]] : alarm.treat_missing_data == "notBreaching"])
+    error_message = "A new deployment has no data; no alarm may go to ALARM for that."
+  }
 }
 
 run "fargate" {
@@ -91,6 +111,19 @@ run "fargate" {
   assert {
     condition     = strcontains(aws_iam_role_policy.machine.policy, "stateMachine:dbt")
     error_message = "The machine must be allowed to start what comes after the publish."
+  }
+}
+
+run "without_a_schedule" {
+  command = plan
+
+  variables {
+    schedule = { enabled = false }
+  }
+
+  assert {
+    condition     = length(aws_sfn_state_machine.deadline) == 0 && length(aws_scheduler_schedule.deadline) == 0 && length(aws_cloudwatch_metric_alarm.not_published) == 0
+    error_message = "A night that is not scheduled has no deadline."
   }
 }
 

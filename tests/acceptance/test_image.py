@@ -135,7 +135,7 @@ def test_an_image_of_another_architecture_is_refused(engine: docker.DockerClient
 
 def _checked(name: str, architecture: str) -> tuple[int, str]:
     """Gives infra/check-image's exit status, and what it says of an image."""
-    command = [ROOT / "infra" / "check-image", name, architecture]
+    command = [str(ROOT / "infra" / "check-image"), name, architecture]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.returncode, done.stderr
 

@@ -207,7 +207,7 @@ def test_deploy_says_what_is_missing(tmp_path: Path) -> None:
 
 def test_an_architecture_that_there_is_not_is_refused() -> None:
     """check-image says which there are."""
-    command = [ROOT / "infra" / "check-image", "image", "riscv"]
+    command = [str(ROOT / "infra" / "check-image"), "image", "riscv"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         2,
