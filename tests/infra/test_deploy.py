@@ -139,6 +139,8 @@ def test_deploy_pushes_what_it_applies(deploying: Deploying) -> None:
     """The repository comes first; the task runs what this repository has under the tag, not another one's digest."""
     done = deploying.run(engine=ENGINE)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    (task,) = deploying.tasks
+    assert task["containerDefinitions"][0]["image"] == f"{deploying.repository}@{DIGEST}"  # type: ignore[index]
     tagged = done.stdout.partition(f"{deploying.repository}:")[2].split()[0]
     calls = [" ".join(call.split()[:3]) for call in deploying.calls if "buildx" not in call]
     assert calls[:3] == ["docker build --platform", "docker inspect --format", "docker inspect --format"]
@@ -146,8 +148,6 @@ def test_deploy_pushes_what_it_applies(deploying: Deploying) -> None:
     assert calls[5:] == [f"docker push {deploying.repository}:{tagged}", "aws ecr describe-images"]
     (build,) = (call for call in deploying.calls if call.startswith("docker build "))
     assert "--platform linux/amd64 --provenance=false --sbom=false " in build
-    (task,) = deploying.tasks
-    assert task["containerDefinitions"][0]["image"] == f"{deploying.repository}@{DIGEST}"  # type: ignore[index]
 
 
 def test_graviton_is_one_word(deploying: Deploying) -> None:
