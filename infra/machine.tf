@@ -1,13 +1,15 @@
-# The state machines: one definition from statemachine/, with the fragment of the compute kind put into it by Terraform's
+# The state machines: one definition, with the fragment of the compute kind put into it by Terraform's
 # own functions.
 
 locals {
   # By name, so that the functions and the machine's role may know it before the machine exists.
-  machine_arn = "arn:${local.partition}:states:${local.region}:${local.account}:stateMachine:${var.name}"
+  machine_arn  = "arn:${local.partition}:states:${local.region}:${local.account}:stateMachine:${var.name}"
+  deadline_arn = "${local.machine_arn}-deadline"
+  machine_arns = [local.machine_arn, "${local.machine_arn}-batches", local.deadline_arn]
 
   transform_arn = var.transform_state_machine_arn == null ? "" : var.transform_state_machine_arn
 
-  definitions = coalesce(var.definitions_path, "${path.module}/../statemachine")
+  definitions = coalesce(var.definitions_path, "${path.module}/definitions")
 
   # As deployed; a start by hand may say otherwise. An inline Map runs 40 at once at most:
   # https://docs.aws.amazon.com/step-functions/latest/dg/state-map-inline.html

@@ -120,6 +120,7 @@ module "batch" {
   vcpu                 = var.batch.vcpu
   memory_mb            = var.batch.memory_mb
   ephemeral_storage_gb = var.batch.ephemeral_storage_gb
+  runnable_minutes     = var.batch.runnable_minutes
   timeout_seconds      = var.load_timeout_seconds
   architecture         = var.architecture
   assign_public_ip     = var.assign_public_ip

@@ -3,6 +3,12 @@ output "repository_url" {
   value       = one([for made in module.image : made.repository_url])
 }
 
+output "architecture" {
+  description = "What `make deploy` builds the image for."
+  value       = var.architecture
+  depends_on  = [module.image] # with the repository, so that `apply -target` of it gives this, too
+}
+
 output "state_machine_arn" {
   description = "The nightly state machine."
   value       = aws_sfn_state_machine.nightly.arn

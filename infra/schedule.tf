@@ -70,6 +70,13 @@ resource "aws_iam_role_policy" "schedule" {
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
+      # Begins to watch the night's deadline.
+      {
+        Sid      = "WatchTheDeadline"
+        Effect   = "Allow"
+        Action   = ["states:StartExecution"]
+        Resource = [local.deadline_arn]
+      },
       # Calls the starter.
       {
         Sid      = "CallTheStarter"

@@ -30,7 +30,7 @@ variable "image" {
 }
 
 variable "architecture" {
-  description = "The image's architecture: x86_64 or arm64."
+  description = "The image's architecture, for which `make deploy` builds it and on which all of it runs: x86_64, or arm64 (Graviton), which costs a fifth less."
   type        = string
   default     = "x86_64"
 
@@ -285,10 +285,11 @@ variable "batch" {
     platform             = optional(string, "fargate")
     spot                 = optional(bool, true)
     max_vcpus            = optional(number, 16)
-    instance_types       = optional(list(string), ["optimal"])
+    instance_types       = optional(list(string))
     vcpu                 = optional(number, 1)
     memory_mb            = optional(number, 2048)
     ephemeral_storage_gb = optional(number, 21)
+    runnable_minutes     = optional(number, 30)
   })
   default = {}
 
@@ -405,7 +406,7 @@ variable "codebuild" {
       version   = optional(string)
       buildspec = optional(string, "buildspec.yml")
     }))
-    standard_image    = optional(string, "aws/codebuild/amazonlinux-x86_64-standard:5.0")
+    standard_image    = optional(string)
     compute_type      = optional(string, "BUILD_GENERAL1_SMALL")
     concurrent_builds = optional(number)
   })
@@ -521,7 +522,7 @@ variable "transform_state_machine_arn" {
 }
 
 variable "definitions_path" {
-  description = "Folder of the state machines' definitions; null for statemachine/ beside this module, where the repository has it."
+  description = "Folder of the state machines' definitions and the saved queries; null for the module's own, definitions/."
   type        = string
   default     = null
 }
@@ -614,13 +615,24 @@ variable "runbook_url" {
 }
 
 variable "never_started_hours" {
-  description = "Hours without a start after which the dead man's switch goes off; 26 for a nightly job."
+  description = "Hours without a start after which the dead man's switch goes off, once there was one; 26 for a nightly job."
   type        = number
   default     = 26
 
   validation {
     condition     = var.never_started_hours >= 1 && var.never_started_hours <= 168 && floor(var.never_started_hours) == var.never_started_hours
     error_message = "never_started_hours must be a whole number from 1 to 168, which is as far as an alarm looks back."
+  }
+}
+
+variable "published_by_minutes" {
+  description = "The deadline: minutes after the schedule by which a run is to be published. Who hears otherwise: Slack, and the topic by the alarm not-published."
+  type        = number
+  default     = 180
+
+  validation {
+    condition     = var.published_by_minutes > var.schedule.flexible_minutes && var.published_by_minutes <= 1440 && floor(var.published_by_minutes) == var.published_by_minutes
+    error_message = "published_by_minutes must be a whole number up to 1440, and more than schedule.flexible_minutes: a run may begin that much later."
   }
 }
 

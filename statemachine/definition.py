@@ -26,6 +26,7 @@ DEFAULTS = {
     "LoadTimeoutSeconds": "21600",
     "TransformStateMachine": "",
     "BatchRows": "20000",
+    "PublishedByMinutes": "180",
     "AssignPublicIp": "DISABLED",
     "Container": "etl",
     "LogStreamPrefix": "etl",
@@ -65,6 +66,11 @@ def _expression(name: str, parts: Mapping[str, str]) -> str:
 def batches(names: Mapping[str, str]) -> str:
     """Gives the definition that drives a Lambda through one big table. Raises NameMissing."""
     return filled((FOLDER / "batches.asl.json").read_text(), names)
+
+
+def deadline(names: Mapping[str, str]) -> str:
+    """Gives the definition that looks at each night's deadline whether it is published. Raises NameMissing."""
+    return filled((FOLDER / "deadline.asl.json").read_text(), names)
 
 
 def filled(text: str, names: Mapping[str, str]) -> str:

@@ -57,6 +57,26 @@ run "batch" {
     condition     = jsondecode(aws_scheduler_schedule.nightly.target[0].input).time == "<aws.scheduler.scheduled-time>"
     error_message = "The schedule must tell the starter for when it was scheduled, unescaped."
   }
+
+  assert {
+    condition     = aws_scheduler_schedule.deadline[0].schedule_expression == aws_scheduler_schedule.nightly.schedule_expression && jsondecode(aws_scheduler_schedule.deadline[0].target[0].input).time == "<aws.scheduler.scheduled-time>"
+    error_message = "The deadline's watch begins with each night, and is told for when that was scheduled."
+  }
+
+  assert {
+    condition     = strcontains(aws_sfn_state_machine.deadline[0].definition, "+ 180 * 60000") && !strcontains(aws_sfn_state_machine.deadline[0].definition, "$${")
+    error_message = "The deadline is published_by_minutes after the schedule."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.never_started[0].treat_missing_data == "missing" && length(aws_cloudwatch_metric_alarm.never_started[0].insufficient_data_actions) == 1
+    error_message = "The dead man's switch must be silent at the first apply, and go off when the data ends."
+  }
+
+  assert {
+    condition     = alltrue([for alarm in [aws_cloudwatch_metric_alarm.failed, aws_cloudwatch_metric_alarm.slow, aws_cloudwatch_metric_alarm.undelivered, aws_cloudwatch_metric_alarm.not_published[0]] : alarm.treat_missing_data == "notBreaching"])
+    error_message = "A new deployment has no data; no alarm may go to ALARM for that."
+  }
 }
 
 run "fargate" {
@@ -109,6 +129,19 @@ run "fargate" {
   assert {
     condition     = strcontains(aws_iam_role_policy.machine.policy, "stateMachine:dbt")
     error_message = "The machine must be allowed to start what comes after the publish."
+  }
+}
+
+run "without_a_schedule" {
+  command = plan
+
+  variables {
+    schedule = { enabled = false }
+  }
+
+  assert {
+    condition     = length(aws_sfn_state_machine.deadline) == 0 && length(aws_scheduler_schedule.deadline) == 0 && length(aws_cloudwatch_metric_alarm.not_published) == 0
+    error_message = "A night that is not scheduled has no deadline."
   }
 }
 
@@ -176,6 +209,11 @@ run "batch_on_ec2" {
   }
 
   assert {
+    condition     = alltrue([for made in aws_batch_compute_environment.this : join(",", made.compute_resources[0].instance_type) == "optimal"])
+    error_message = "For x86_64 Batch chooses among its families for it."
+  }
+
+  assert {
     condition     = aws_launch_template.host[0].metadata_options[0].http_tokens == "required"
     error_message = "Hosts take signed requests for metadata only."
   }
@@ -183,6 +221,146 @@ run "batch_on_ec2" {
   assert {
     condition     = [for order in aws_batch_job_queue.this.compute_environment_order : order.order] == [2, 1] || [for order in aws_batch_job_queue.this.compute_environment_order : order.order] == [1, 2]
     error_message = "Both environments are in the one queue, each with its place."
+  }
+}
+
+run "batch_on_graviton_s_instances" {
+  command = plan
+
+  module {
+    source = "./modules/batch"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    statements         = []
+    security_group_ids = ["sg-0a1b2c3d"]
+    platform           = "ec2"
+    architecture       = "arm64"
+  }
+
+  assert {
+    condition     = alltrue([for made in aws_batch_compute_environment.this : join(",", made.compute_resources[0].instance_type) == "default_arm64"])
+    error_message = "An image for arm64 starts on Graviton alone."
+  }
+}
+
+run "batch_on_graviton_s_families" {
+  command = plan
+
+  module {
+    source = "./modules/batch"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    statements         = []
+    security_group_ids = ["sg-0a1b2c3d"]
+    platform           = "ec2"
+    architecture       = "arm64"
+    instance_types     = ["m7g", "c6gn.large", "r8gd", "a1", "t4g.small"]
+  }
+
+  assert {
+    condition     = length(aws_batch_compute_environment.this["spot"].compute_resources[0].instance_type) == 5
+    error_message = "Families of Graviton may be named."
+  }
+}
+
+run "batch_on_graviton" {
+  command = apply
+
+  module {
+    source = "./modules/batch"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    statements         = []
+    security_group_ids = ["sg-0a1b2c3d"]
+    architecture       = "arm64"
+    runnable_minutes   = 20
+  }
+
+  assert {
+    condition     = jsondecode(aws_batch_job_definition.this.container_properties).runtimePlatform == { operatingSystemFamily = "LINUX", cpuArchitecture = "ARM64" }
+    error_message = "Fargate must be asked for Graviton, or it starts an x86_64 host."
+  }
+
+  assert {
+    condition = alltrue([for queue in [aws_batch_job_queue.this, aws_batch_job_queue.steady] :
+      { for action in queue.job_state_time_limit_action : action.reason => "${action.action} ${action.state} ${action.max_time_seconds}" } == {
+        "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"           = "CANCEL RUNNABLE 1200"
+        "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE" = "CANCEL RUNNABLE 1200"
+        "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT"         = "CANCEL RUNNABLE 1200"
+      }
+    ])
+    error_message = "On both queues Batch must give up a job that it cannot place, whatever the reason."
+  }
+
+  assert {
+    condition     = { for key, value in jsondecode(aws_batch_job_definition.this.container_properties).logConfiguration.options : key => value if !startswith(key, "awslogs-") } == { mode = "non-blocking", max-buffer-size = "10m" }
+    error_message = "The log driver's mode is said, and not left to the account's default."
+  }
+}
+
+run "fargate_on_graviton" {
+  command = plan
+
+  module {
+    source = "./modules/fargate"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    statements         = []
+    security_group_ids = ["sg-0a1b2c3d"]
+    architecture       = "arm64"
+  }
+
+  assert {
+    condition     = aws_ecs_task_definition.this.runtime_platform[0].cpu_architecture == "ARM64"
+    error_message = "Fargate must be asked for Graviton, or it starts an x86_64 host."
+  }
+}
+
+run "codebuild_on_graviton" {
+  command = plan
+
+  module {
+    source = "./modules/codebuild"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    statements         = []
+    security_group_ids = ["sg-0a1b2c3d"]
+    architecture       = "arm64"
+    source_code        = { type = "GITHUB", location = "https://github.com/example/nightly-etl.git", version = "main" }
+  }
+
+  assert {
+    condition     = one(aws_codebuild_project.this.environment).type == "ARM_CONTAINER" && one(aws_codebuild_project.this.environment).image == "aws/codebuild/amazonlinux-aarch64-standard:3.0"
+    error_message = "A build on Graviton needs the environment's type and an image for it."
+  }
+}
+
+run "function_on_graviton" {
+  command = plan
+
+  module {
+    source = "./modules/function"
+  }
+
+  variables {
+    name         = "nightly-etl-plan"
+    description  = "Plans"
+    architecture = "arm64"
+  }
+
+  assert {
+    condition     = aws_lambda_function.this.architectures == tolist(["arm64"])
+    error_message = "Lambda must be asked for Graviton."
   }
 }
 
@@ -204,6 +382,11 @@ run "fargate_alone" {
   assert {
     condition     = aws_scheduler_schedule.this[0].target[0].arn == "arn:aws:ecs:eu-central-1:123456789012:cluster/mock"
     error_message = "The schedule runs the task in the cluster."
+  }
+
+  assert {
+    condition     = { for key, value in jsondecode(aws_ecs_task_definition.this.container_definitions)[0].logConfiguration.options : key => value if !startswith(key, "awslogs-") } == { mode = "non-blocking", max-buffer-size = "10m" }
+    error_message = "The log driver's mode is said, and not left to the account's default."
   }
 
   assert {

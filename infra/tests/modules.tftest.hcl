@@ -452,3 +452,26 @@ run "fargate_bad_container_second" {
     var.container_secrets,
   ]
 }
+
+run "codebuild_bad_values_second" {
+  command = plan
+
+  module {
+    source = "./modules/codebuild"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    image              = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/nightly-etl@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    statements         = []
+    subnet_ids         = ["subnet-0a"]
+    security_group_ids = ["sg-0a"]
+    vpc_id             = "vpc-0a"
+    architecture       = "arm64"
+    standard_image     = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
+  }
+
+  expect_failures = [
+    var.standard_image,
+  ]
+}

@@ -173,11 +173,13 @@ run "bad_values_sixth" {
   command = plan
 
   variables {
-    security_group_ids = ["default"]
+    security_group_ids   = ["default"]
+    published_by_minutes = 15
   }
 
   expect_failures = [
     var.security_group_ids,
+    var.published_by_minutes,
   ]
 }
 

@@ -68,8 +68,8 @@ class Recorder:
             self.add(role, "ssm:GetParametersByPath", _arn("ssm", f"parameter{asked['Path']}"))
             if asked.get("WithDecryption"):
                 self.add(role, "kms:Decrypt", f"{asked['Path']}/*")  # completed by Deployment.calls
-        elif (service, target) == ("states", "StartExecution"):
-            self.add(role, "states:StartExecution", asked["stateMachineArn"])
+        elif (service, target) in {("states", "StartExecution"), ("states", "ListExecutions")}:
+            self.add(role, f"states:{target}", asked["stateMachineArn"])
         elif (service, target) == ("states", "DescribeExecution"):
             self.add(role, "states:DescribeExecution", asked["executionArn"])
         else:  # allowed by nothing, which is how a test hears of it

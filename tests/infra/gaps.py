@@ -12,12 +12,13 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from moto.batch.models import BatchBackend
+from moto.batch.models import BatchBackend, JobQueue
+from moto.batch.responses import BatchResponse
 from moto.codebuild import responses as codebuild
 from moto.core.config import default_user_config
 from moto.core.responses import ActionResult
@@ -43,6 +44,9 @@ def filled() -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(patch.dict(default_user_config, _CONFIGURATION))
         stack.enter_context(patch.object(BatchBackend, "create_compute_environment", _with_service_role))
+        for name in ("createjobqueue", "updatejobqueue"):
+            stack.enter_context(patch.object(BatchResponse, name, _with_its_limits(getattr(BatchResponse, name))))
+        stack.enter_context(patch.object(JobQueue, "describe", _described_with_its_limits))
         stack.enter_context(patch.object(SecurityGroupRule, "__init__", _make_rule_whole))
         stack.enter_context(patch.object(SecurityGroupRule, "description", property(_description)))
         stack.enter_context(patch.object(SimpleSystemManagerBackend, "put_parameter", _with_the_key_that_is_said))
@@ -72,6 +76,26 @@ def _service_role(self: Any) -> str:
     made = next((role for role in iam.get_roles() if role.name == _SERVICE_ROLE), None)
     arn: str = (made or iam.create_service_linked_role("batch.amazonaws.com", "", "")).arn
     return arn
+
+
+_LIMITS = "jobStateTimeLimitActions"
+_describe_queue = JobQueue.describe
+
+
+def _with_its_limits(original: Callable[[Any], str]) -> Callable[[Any], str]:
+    """Keeps what a queue does with jobs that are stuck; moto forgets it."""
+
+    def call(self: Any) -> str:
+        answer = original(self)
+        queue = self.batch_backend.get_job_queue(json.loads(answer)["jobQueueName"])
+        queue.limits = self._get_param(_LIMITS) or getattr(queue, "limits", [])
+        return answer
+
+    return call
+
+
+def _described_with_its_limits(self: Any) -> dict[str, Any]:
+    return _describe_queue(self) | {_LIMITS: getattr(self, "limits", [])}
 
 
 _make_rule = SecurityGroupRule.__init__

@@ -108,10 +108,9 @@ def installed() -> None:
 
 
 def workspace(folder: Path) -> Path:
-    """Copies what a deployment needs into a folder: the module, the definitions and the zips. Gives the module's."""
+    """Copies what a deployment needs into a folder: the module and the zips. Gives the module's."""
     leave = shutil.ignore_patterns(".terraform", "*.tfstate*", "__pycache__", ".terraform.lock.hcl")
     shutil.copytree(INFRA, folder / "infra", ignore=leave)
-    shutil.copytree(ROOT / "statemachine", folder / "statemachine", ignore=leave)
     for name in zips.LAMBDAS:
         zips.build(name, folder / "dist")
     return folder / "infra"

@@ -109,6 +109,7 @@ def test_an_example_applies_runs_tells_and_goes(
         assert terraform.changes() == []
 
         made.run_what_was_deployed(name)
+        _a_night_that_never_began_is_told(made, name, served)
         ended = _started(made, name, "2026-11-22T01:15:00Z")
         assert ended.status == "SUCCEEDED", (
             ended.states,
@@ -119,6 +120,8 @@ def test_an_example_applies_runs_tells_and_goes(
         assert databases.reporting.value("SELECT count(*) FROM items") == 100
         (post,) = served.posts
         assert "2026-11-22" in json.dumps(post)
+        assert _at_the_deadline(made, name, "published").status == "SUCCEEDED"
+        assert len(served.posts) == 1
 
         _a_failure_is_told_once(made, name, databases, served)
         assert _not_allowed(made) == []
@@ -142,6 +145,36 @@ def _set_and_unseen(made: Deployment, databases: Databases, served: Slack) -> No
         Name=next(name for name in names if name.endswith("webhook_url")), WithDecryption=True
     )
     assert kept["Parameter"]["Value"] == served.webhook
+
+
+def _at_the_deadline(made: Deployment, name: str, execution: str) -> Ended:
+    """Starts the deadline's machine as its schedule does, for a night long ago; what succeeded since then counts."""
+    schedule = made.client("scheduler").get_schedule(Name=f"{name}-deadline")
+    night = made.client("scheduler").get_schedule(Name=name)
+    assert [schedule[key] for key in ("ScheduleExpression", "ScheduleExpressionTimezone")] == [
+        night[key] for key in ("ScheduleExpression", "ScheduleExpressionTimezone")
+    ]
+    target = schedule["Target"]
+    assert allowed(Call("", "states:StartExecution", target["Arn"]), made.roles()[f"{name}-schedule"])
+    given = json.loads(target["Input"].replace(TIME, "2020-01-01T01:15:00Z"))
+    return made.aws.ended(made.aws.start(target["Arn"], execution, **given))
+
+
+def _a_night_that_never_began_is_told(made: Deployment, name: str, served: Slack) -> None:
+    """The deadline's machine asks the starter and has the notifier tell; its alarm sees that it failed."""
+    ended = _at_the_deadline(made, name, "never")
+    assert ended.status == "FAILED"
+    (post,) = served.posts
+    assert "No run of 2020-01-01 was started." in json.dumps(post)
+    statements = made.roles()[f"{name}-deadline"]
+    called = [arn for arn in made.functions if arn.endswith(("-starter", "-notifier"))]
+    assert [arn for arn in called if not allowed(Call("", "lambda:InvokeFunction", arn), statements)] == []
+    alarms = made.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    (alarm,) = (one for one in alarms if one["AlarmName"] == f"{name}-not-published")
+    assert alarm["Dimensions"] == [{"Name": "StateMachineArn", "Value": ended.event["detail"]["stateMachineArn"]}]
+    assert _matches(made, f"{name}-failed", ended.event), "were Slack not told, the notifier would hear of it"
+    assert not _matches(made, f"{name}-stopped", ended.event)
+    served.posts.clear()
 
 
 def _a_failure_is_told_once(made: Deployment, name: str, databases: Databases, served: Slack) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 import hcl2
 import pytest
 
+from statemachine.zips import LAMBDAS
 from tests.acceptance.checkout import ROOT
 from tests.infra.deployment import IMAGE, deployment, given, network
-from tests.infra.terraform import INFRA, Terraform, installed
+from tests.infra.terraform import INFRA, Terraform, installed, workspace
 
 pytestmark = pytest.mark.xdist_group("terraform")
 
@@ -141,6 +142,19 @@ def test_an_example_plans_against_aws_as_moto_has_it(module: Terraform) -> None:
         changes = made.terraform.changes()
     assert all(change.startswith("create ") for change in changes)
     kinds = Counter(change.rpartition(".module.")[2].split(".")[-2] for change in changes)
-    assert kinds["aws_sfn_state_machine"] == 2
+    assert kinds["aws_sfn_state_machine"] == 3
     assert kinds["aws_batch_compute_environment"] == 2
     assert kinds["aws_lambda_function"] == 7
+
+
+def test_the_module_needs_nothing_beside_itself(tmp_path: Path) -> None:
+    """As an archive or a registry gives it: infra/ alone in a folder, the zips of the release elsewhere."""
+    installed()
+    archive = workspace(tmp_path / "clone").rename(tmp_path / "module")
+    with deployment(archive) as made:
+        made.terraform.init()
+        zips = {f"{name}_zip": str(tmp_path / "clone" / "dist" / f"{name}.zip") for name in LAMBDAS}
+        given(made, **network(made), image=IMAGE, **zips)
+        changes = made.terraform.changes()
+    assert sum(".aws_sfn_state_machine." in f".{change.partition(' ')[2]}" for change in changes) == 3
+    assert sum("aws_cloudwatch_query_definition" in change for change in changes) == 6

@@ -15,7 +15,7 @@ import pytest
 from moto.stepfunctions.parser.asl.jsonata.jsonata import extract_jsonata_variable_references
 
 from statemachine import picture
-from statemachine.definition import COMPUTE, DEFAULTS, FOLDER, NameMissing, batches, main, nightly, tasks
+from statemachine.definition import COMPUTE, DEFAULTS, FOLDER, NameMissing, batches, deadline, main, nightly, tasks
 from tests.asl import problems
 from tests.machine import NAMES
 
@@ -33,12 +33,22 @@ VALUES = {
     "published": False,
     "states": {
         "context": {"Execution": {"Id": "arn:aws:states:eu-central-1:123456789012:execution:n:1", "Name": "1"}},
-        "input": {"table": "public.events", "limit": 1000, "last_id": None},
+        "input": {"table": "public.events", "limit": 1000, "last_id": None, "time": "2026-11-22T00:15:00Z"},
+    },
+    "night": {
+        "run_id": "2026-11-22",
+        "execution": None,
+        "published": False,
+        "why": "No run of 2026-11-22 was started.",
     },
 }
 """The variables of a run in its middle."""
 
-DEFINITIONS = {**{kind: nightly(kind, NAMES) for kind in COMPUTE}, "batches": batches(NAMES)}
+DEFINITIONS = {
+    **{kind: nightly(kind, NAMES) for kind in COMPUTE},
+    "batches": batches(NAMES),
+    "deadline": deadline(NAMES),
+}
 
 _STATES = "arn:aws:states:::"
 
@@ -87,6 +97,7 @@ def broken(kind: str, task: str, change: Change) -> list[str]:
         ("batch", "Publish", lambda task: task.pop("Catch"), "no Catch"),
         ("batch", "Publish", lambda task: task["Retry"][0].pop("JitterStrategy"), "without full jitter"),
         ("batch", "Transform", lambda task: task["Arguments"].pop("StateMachineArn"), "stateMachineArn"),
+        ("deadline", "TellSlack", lambda task: task.pop("Catch"), "no Catch"),
         ("batches", "CopyBatch", lambda task: task["Retry"][0].pop("MaxDelaySeconds"), "without MaxDelaySeconds"),
     ],
 )  # fmt: skip

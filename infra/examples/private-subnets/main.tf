@@ -87,14 +87,15 @@ resource "aws_vpc_endpoint" "s3" {
 module "nightly_etl" {
   source = "../.."
 
-  name       = var.name
-  image      = var.image
-  vpc_id     = var.vpc_id
-  subnet_ids = var.subnet_ids
-  databases  = var.databases
-  compute    = var.compute
-  batch      = { platform = var.platform }
-  settings   = { tables = var.tables }
+  name         = var.name
+  image        = var.image
+  architecture = var.architecture
+  vpc_id       = var.vpc_id
+  subnet_ids   = var.subnet_ids
+  databases    = var.databases
+  compute      = var.compute
+  batch        = { platform = var.platform }
+  settings     = { tables = var.tables }
 
   https_cidrs           = []
   https_security_groups = merge({ endpoints = aws_security_group.endpoints.id }, { for group in distinct(values(var.given_endpoints)) : group => group })

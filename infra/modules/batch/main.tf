@@ -18,6 +18,18 @@ locals {
     var.spot ? { spot = { order = 1, type = local.fargate ? "FARGATE_SPOT" : "SPOT" } } : {},
     { on-demand = { order = 2, type = local.fargate ? "FARGATE" : "EC2" } },
   )
+
+  # Batch's own choice of families: optimal is for x86_64 alone.
+  # https://docs.aws.amazon.com/batch/latest/userguide/instance-type-compute-table.html
+  instance_types = coalesce(var.instance_types, [var.architecture == "arm64" ? "default_arm64" : "optimal"])
+
+  # A job that Batch cannot place stays RUNNABLE for ever, and its timeout counts from its start. These are the reasons
+  # on which Batch can act. https://docs.aws.amazon.com/batch/latest/userguide/job_stuck_in_runnable.html
+  stuck_reasons = [
+    "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY",
+    "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE",
+    "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",
+  ]
 }
 
 resource "aws_batch_compute_environment" "this" {
@@ -34,7 +46,7 @@ resource "aws_batch_compute_environment" "this" {
     subnets             = var.subnet_ids
     security_group_ids  = var.security_group_ids
     min_vcpus           = local.fargate ? null : 0
-    instance_type       = local.fargate ? null : var.instance_types
+    instance_type       = local.fargate ? null : local.instance_types
     instance_role       = local.fargate ? null : aws_iam_instance_profile.host[0].arn
     allocation_strategy = local.fargate ? null : (each.key == "spot" ? "SPOT_PRICE_CAPACITY_OPTIMIZED" : "BEST_FIT_PROGRESSIVE")
     tags                = local.fargate ? null : var.tags
@@ -74,6 +86,17 @@ resource "aws_batch_job_queue" "this" {
       compute_environment = aws_batch_compute_environment.this[compute_environment_order.key].arn
     }
   }
+
+  dynamic "job_state_time_limit_action" {
+    for_each = local.stuck_reasons
+
+    content {
+      state            = "RUNNABLE"
+      reason           = job_state_time_limit_action.value
+      max_time_seconds = var.runnable_minutes * 60
+      action           = "CANCEL"
+    }
+  }
 }
 
 # For what must not be interrupted, the holder of a run's snapshot: on-demand alone, and before what the other queue wants
@@ -87,6 +110,17 @@ resource "aws_batch_job_queue" "steady" {
   compute_environment_order {
     order               = 1
     compute_environment = aws_batch_compute_environment.this["on-demand"].arn
+  }
+
+  dynamic "job_state_time_limit_action" {
+    for_each = local.stuck_reasons
+
+    content {
+      state            = "RUNNABLE"
+      reason           = job_state_time_limit_action.value
+      max_time_seconds = var.runnable_minutes * 60
+      action           = "CANCEL"
+    }
   }
 }
 
@@ -153,6 +187,12 @@ resource "aws_batch_job_definition" "this" {
           awslogs-group         = aws_cloudwatch_log_group.this.name
           awslogs-region        = local.region
           awslogs-stream-prefix = "etl"
+
+          # Said, because ECS's default changed in 2025, and an account may have another. A copy does not stand still, and
+          # lose its snapshot, while CloudWatch Logs does not answer: 10 MB hold tens of thousands of lines, and the ledger
+          # has the outcome. https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_LogConfiguration.html
+          mode            = "non-blocking"
+          max-buffer-size = "10m"
         }
       }
     },

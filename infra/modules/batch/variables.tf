@@ -150,9 +150,15 @@ variable "max_vcpus" {
 }
 
 variable "instance_types" {
-  description = "Instance types or families, for ec2."
+  description = "Instance types or families, for ec2; null for Batch's own choice for the architecture."
   type        = list(string)
-  default     = ["optimal"]
+  default     = null
+
+  # Graviton's families have a g after their generation: m7g, c6gn, r8gd, t4g.
+  validation {
+    condition     = var.instance_types == null || alltrue([for one in coalesce(var.instance_types, []) : (var.architecture == "arm64") == can(regex("^(default_arm64$|a1|[a-z]+[0-9]+g[a-z]*(\\.|$))", one))])
+    error_message = "instance_types must be of the architecture: optimal, default_x86_64, m7i … for x86_64; default_arm64, m7g … for arm64."
+  }
 }
 
 variable "command" {
@@ -231,4 +237,15 @@ variable "assign_public_ip" {
   description = "Whether Fargate containers get a public address: in public subnets without NAT or endpoints."
   type        = bool
   default     = false
+}
+
+variable "runnable_minutes" {
+  description = "Minutes after which Batch cancels a job that it cannot place: no capacity, or more wanted than an environment may have."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = var.runnable_minutes >= 10 && var.runnable_minutes <= 1440 && floor(var.runnable_minutes) == var.runnable_minutes
+    error_message = "runnable_minutes must be a whole number from 10 to 1440, which is what Batch takes."
+  }
 }

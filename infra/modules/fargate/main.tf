@@ -38,6 +38,12 @@ locals {
         awslogs-group         = aws_cloudwatch_log_group.this.name
         awslogs-region        = local.region
         awslogs-stream-prefix = "etl"
+
+        # Said, because ECS's default changed in 2025, and an account may have another. A copy does not stand still, and
+        # lose its snapshot, while CloudWatch Logs does not answer: 10 MB hold tens of thousands of lines, and the ledger
+        # has the outcome. https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_LogConfiguration.html
+        mode            = "non-blocking"
+        max-buffer-size = "10m"
       }
     }
   }
