@@ -242,6 +242,23 @@ _FAILURES: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
         {"state": "Publish", "error": "ConnectionFailed", "cause": "the reporting database cannot be reached"},
         {"status": "unknown", "error": "The ledger could not be read: ConnectionFailed: the reporting database …"},
     ),
+    "A run that is under way at its deadline": (
+        {
+            "state": "Deadline",
+            "error": "NightlyEtl.NotPublished",
+            "cause": f"Run {RUN} is RUNNING; it began at {RUN} 02:00 UTC. It was to be published 180 minutes after its"
+            " schedule.",
+        },
+        dict.fromkeys(["rows", "bytes", "tables", "snapshot_at", "finished_at", "seconds"]) | {"status": "late"},
+    ),
+    "A run that was never started": (
+        {
+            "state": "Deadline",
+            "error": "NightlyEtl.NotPublished",
+            "cause": f"No run of {RUN} was started. It was to be published 180 minutes after its schedule.",
+        },
+        dict.fromkeys(["rows", "bytes", "tables", "snapshot_at", "finished_at", "seconds"]) | {"status": "late"},
+    ),
     "A transform that failed": (
         {"state": "Transform", "error": "States.TaskFailed", "cause": "dbt test: 2 of 40 failed"},
         {"status": "published", "error": None},

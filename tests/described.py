@@ -8,6 +8,7 @@ The shapes are JobDetail (https://docs.aws.amazon.com/batch/latest/APIReference/
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 _REGION = "arn:aws:{}:eu-central-1:123456789012:{}"
@@ -148,6 +149,16 @@ def codebuild(
 
 DESCRIBED: dict[str, Callable[..., Described]] = {"batch": batch, "codebuild": codebuild, "ecs": ecs}
 """By the service; each takes ``job_id``, ``exit_status`` and ``tables``."""
+
+_PULL = "CannotPullContainerError: pull image manifest has been retried 1 time(s)"
+NEVER_BEGAN: dict[str, Callable[..., Described]] = {
+    "batch": partial(batch, status_reason=_PULL),
+    "codebuild": partial(
+        codebuild, phase="PROVISIONING", status_code="BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE", message=_PULL
+    ),
+    "ecs": partial(ecs, stop_code="TaskFailedToStart", stopped_reason=_PULL),
+}
+"""Of a job whose container never ran, so that there is no exit status; each takes ``job_id`` and ``tables``."""
 
 SHAPES: Sequence[tuple[str, str]] = (("batch", "JobDetail"), ("ecs", "Task"), ("codebuild", "Build"))
 """The service, and the shape of what describes a job of it in botocore's model."""

@@ -6,8 +6,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .job import FailedJob
-from .outcome import NOT_TOLD, Failure, Outcome
-from .remedy import COPY, EXECUTION, FUNCTION, HOLDER, NO_SLACK, SETTINGS, TRANSFORM, UNKNOWN, Remedy, remedy_of
+from .outcome import LATE_STATUS, NOT_TOLD, Failure, Outcome
+from .remedy import (
+    COPY,
+    EXECUTION,
+    FUNCTION,
+    HOLDER,
+    LATE,
+    NEVER_BEGAN,
+    NO_SLACK,
+    SETTINGS,
+    TRANSFORM,
+    UNKNOWN,
+    Remedy,
+    remedy_of,
+)
 
 MOST_CAUSES = 3
 """How many ways in which jobs failed are told; the others are counted."""
@@ -35,6 +48,8 @@ def causes(outcome: Outcome) -> list[Cause]:
         return [Cause("The run failed.", outcome.ledger_error, FUNCTION)]
     if failure.jobs:
         return list(_of_jobs(failure, _beside(outcome, failure) if outcome.status != "unknown" else ""))
+    if outcome.status == LATE_STATUS:
+        return [_of_deadline(failure)]
     remedy = TRANSFORM if failure.state == "Transform" else FUNCTION
     return [Cause(f"{failure.state} failed with {failure.error}.", failure.cause, remedy)]
 
@@ -61,6 +76,11 @@ def _of_jobs(failure: Failure, ledger: str) -> Iterator[Cause]:
     for job in failure.jobs[:MOST_CAUSES]:
         remedy = remedy_of(job)
         yield Cause(remedy.what, job.said or (ledger if remedy in _OWN_WORDS else ""), remedy, job)
+
+
+def _of_deadline(failure: Failure) -> Cause:
+    remedy = NEVER_BEGAN if failure.cause.startswith("No run of ") else LATE
+    return Cause(remedy.what, failure.cause, remedy)
 
 
 def _of_execution(outcome: Outcome, failure: Failure | None) -> Cause:

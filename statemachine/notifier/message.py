@@ -9,8 +9,8 @@ from typing import Any
 from .cause import Cause, causes, ledger_says
 from .deployment import Deployment
 from .links import Console
-from .outcome import FailedTable, Outcome, Slow
-from .remedy import NO_SLACK, TRANSFORM
+from .outcome import LATE_STATUS, FailedTable, Outcome, Slow
+from .remedy import LATE, NO_SLACK, TRANSFORM
 from .text import MOST_FIELD, MOST_HEADER, MOST_TEXT, change, code, duration, escaped, lines_within, quoted, size
 
 MOST_ERROR = 300
@@ -36,6 +36,8 @@ def headline(outcome: Outcome, deployment: Deployment) -> str:
         return f"❌ {name} {outcome.end}"
     if outcome.status == "published":
         return f"⚠️ {name} is published, but what came after it failed"
+    if outcome.status == LATE_STATUS:
+        return f"⏰ {name} is not published at its deadline"
     return f"❌ {name} failed: nothing is published" if outcome.status != "unknown" else f"❌ {name} failed"
 
 
@@ -86,7 +88,7 @@ def _log(stream: str, console: Console) -> str:
 def _what_to_do(outcome: Outcome, found: Sequence[Cause], deployment: Deployment) -> str:
     remedies = list(dict.fromkeys(cause.remedy for cause in found))
     lines = [f"• {remedy.todo} {_runbook(remedy.section, deployment)}" for remedy in remedies]
-    if outcome.status != "published" and not {NO_SLACK, TRANSFORM} & set(remedies):
+    if outcome.status != "published" and not {LATE, NO_SLACK, TRANSFORM} & set(remedies):
         when = "Then" if outcome.status != "unknown" else "Unless `etl history` says that all is well,"
         again = deployment.rerun(outcome.run_id)
         lines.append(
@@ -106,7 +108,7 @@ def readers(outcome: Outcome) -> str:
     """Says what the live tables hold now."""
     if outcome.status == "published":
         return f"Readers see the tables of this run{_as_of(outcome.snapshot_at)}."
-    if outcome.end or outcome.status == "unknown":
+    if outcome.end or outcome.status in {"unknown", LATE_STATUS}:
         return "Nobody could ask the ledger what readers see; `etl history` does."
     if outcome.last is None:
         return "No run was published yet, so there is nothing that readers could see."

@@ -12,6 +12,9 @@ from .job import FailedJob
 TOLD = "NightlyEtl.Failed"
 """The error of executions that failed after they told Slack so: the machine's state ``Failed``, and none before it."""
 
+LATE_STATUS = "late"
+"""The status of a run that is not published at its deadline, as the deadline's machine sends it: the run may go on."""
+
 NOT_TOLD = "NightlyEtl.NotTold"
 """The error of executions whose run Slack could not be told of, published or not."""
 

@@ -93,6 +93,17 @@ TRANSFORM = Remedy(
     "Mend it, and start its state machine again with the same input. The copy need not be done again.",
     "What came after the publish failed",
 )
+LATE = Remedy(
+    "The run is not published at its deadline.",
+    "Look at the execution, and at `etl history`: a container may wait for a host, a table for a lock, the publish for"
+    " readers. The run goes on; stop the execution to give it up.",
+    "A night is late",
+)
+NEVER_BEGAN = Remedy(
+    "No run was started.",
+    "Look at the schedule, and at the queue of what could not be delivered.",
+    "A night is late",
+)
 EXECUTION = Remedy(
     "",
     "Ask `etl history` what became of the run.",

@@ -18,7 +18,7 @@ from policy_sentry.querying.actions import get_action_data, get_actions_that_sup
 
 from tests.harness import Databases
 from tests.infra.deployment import IMAGE, Deployment, deployment, given, network
-from tests.infra.policies import actions, allowed, many
+from tests.infra.policies import Call, actions, allowed, many
 from tests.infra.terraform import installed, workspace
 from tests.slack import Slack, slack
 from tests.stepfunctions import Ended

@@ -118,8 +118,8 @@ def test_what_a_task_overrides_is_the_same_whoever_runs_it() -> None:
     assert machines[0] == machines[1] == machines[2]
 
 
-def test_a_failed_shard_is_tried_once_more_and_a_snapshot_never() -> None:
-    """But both wait for capacity."""
+def test_a_failed_shard_is_tried_once_more_and_a_snapshot_is_not() -> None:
+    """But both wait for capacity; that a holder that never began is started again, test_paths.py shows."""
     found = tasks(json.loads(DEFINITIONS["batch"])["States"])
     *services, failed = found["Shard"]["Retry"]
     assert (failed["ErrorEquals"], failed["MaxAttempts"]) == (["States.TaskFailed"], 1)
