@@ -214,7 +214,8 @@ def test_a_shard_that_fails_twice_fails_the_night_after_its_siblings(world: Worl
     assert world.events("publish") == []
     failure = world.events("notifier")[0]["failure"]
     assert failure["error"] == "NightlyEtl.ShardsFailed"
-    assert failure["cause"] == "1 of 2 shards failed: shard 0 with States.TaskFailed"
+    said = "shard 0 with States.TaskFailed, exit status 1: Essential container in task exited"
+    assert failure["cause"] == f"1 of 2 shards failed: {said}"
 
 
 def test_a_snapshot_that_is_lost_is_not_taken_again(world: World) -> None:
