@@ -35,7 +35,7 @@ def _applied(source: Path, example: str, *wanted: str, **values: Any) -> Iterato
         there = network(made)
         there["security_group_ids"] = [there["databases"]["shop"]["security_group_id"]]
         there["route_table_ids"] = [made.client("ec2").describe_route_tables()["RouteTables"][0]["RouteTableId"]]
-        given(made, image=IMAGE, tables="orders", **{name: there[name] for name in wanted}, **values)
+        given(made, **{"image": IMAGE, "tables": "orders"} | {name: there[name] for name in wanted} | values)
         terraform("apply", "-no-color", "-auto-approve", "-input=false")
         assert terraform.changes() == []
         yield made
@@ -45,7 +45,8 @@ def _applied(source: Path, example: str, *wanted: str, **values: Any) -> Iterato
 
 def test_a_scheduled_task_needs_no_state_machine(source: Path) -> None:
     """The schedule may run the task that it names, with its roles; what fails, or never starts, reaches the topic."""
-    with _applied(source, "minimal", "subnet_ids", "security_group_ids") as made:
+    image = IMAGE.replace("/nightly-etl@", "/nightly-etl-minimal@")  # from the example's own repository
+    with _applied(source, "minimal", "subnet_ids", "security_group_ids", image=image) as made:
         name, role = "nightly-etl-minimal", "nightly-etl-minimal-schedule"
         target = made.client("scheduler").get_schedule(Name=name)["Target"]
         asked = target["EcsParameters"]
