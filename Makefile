@@ -8,8 +8,13 @@ export UV_COMPILE_BYTECODE := 1
 RUN := $(UV) run --no-sync
 
 IMAGE ?= nightly-etl
+# linux/amd64 or linux/arm64; nothing is this machine's own.
+PLATFORM ?=
+# One manifest and no index, which is what BuildKit's attestations make of it and Lambda refuses; the classic builder knows
+# neither. What the image is made of is `make sbom`, its commit is a label.
+ONE_MANIFEST := $(shell docker buildx version >/dev/null 2>&1 && echo --provenance=false --sbom=false)
 
-.PHONY: help setup demo test coverage test-faults test-crashes test-load test-roles fuzz test-infra check-infra deploy check bench bench-full image reference sbom audit zips picture format clean
+.PHONY: help setup demo test coverage test-faults test-crashes test-load test-roles fuzz test-infra check-infra deploy check bench bench-full image reference sbom audit zips definitions module picture messages format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -61,6 +66,8 @@ check: setup ## Lint, types, import rules, formatting
 	$(RUN) lint-imports
 	$(RUN) python -m statemachine.picture --check
 	$(RUN) python -m docs.reference --check
+	$(RUN) python -m tests.causes --check
+	$(RUN) python -m statemachine.shipped --check
 	$(RUN) zizmor --offline --quiet .github
 
 bench: setup ## Measure a tenth of the rows beside its peers, in minutes (ARGS="--only a": one piece of work)
@@ -69,18 +76,28 @@ bench: setup ## Measure a tenth of the rows beside its peers, in minutes (ARGS="
 bench-full: setup ## Measure all of it, in hours, on a quiet machine; goes on where it was stopped
 	$(RUN) python -m benchmarks --full $(ARGS)
 
-image: ## Build the container image
-	docker build --build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
+image: ## Build the container image (PLATFORM=linux/arm64)
+	docker build $(if $(PLATFORM),--platform $(PLATFORM)) $(ONE_MANIFEST) --build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
 		--build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) --tag $(IMAGE) .
 
 zips: setup ## Build the zips of the state machine's Lambdas, in dist/
 	@$(RUN) python -m statemachine.zips dist
+
+definitions: setup ## Copy the state machine's definitions into the Terraform module, from statemachine/
+	@$(RUN) python -m statemachine.shipped
+
+module: ## Pack the Terraform module as it is committed, in dist/
+	mkdir -p dist
+	git archive --format=zip --output=dist/module.zip HEAD:infra
 
 picture: setup ## Draw the state machine into README.md, from its definition
 	@$(RUN) python -m statemachine.picture
 
 reference: setup ## Write docs/reference.md from the settings' declarations
 	@$(RUN) python -m docs.reference
+
+messages: setup ## Write Slack's messages into docs/slack-messages.md, from the examples of the tests
+	@$(RUN) python -m tests.causes
 
 sbom: setup ## Write what the image is made of, from the lock (CycloneDX)
 	$(UV) export --frozen --no-dev --no-emit-project --format cyclonedx1.5 --output-file sbom.cdx.json

@@ -34,7 +34,30 @@ resource "aws_cloudwatch_metric_alarm" "failed" {
   }
 }
 
-# The dead man's switch: no run began for so many hours. An hour without data is an hour without a run.
+# A run that hangs, or never began, has no metric that says so: the deadline's machine looks, and fails.
+resource "aws_cloudwatch_metric_alarm" "not_published" {
+  count = var.schedule.enabled ? 1 : 0
+
+  alarm_name          = "${var.name}-not-published"
+  alarm_description   = "No run was published ${var.published_by_minutes} minutes after its schedule: it hangs, failed, or never began. The newest execution of ${var.name}-deadline says which. See docs/operations.md, \"A night failed\"."
+  namespace           = "AWS/States"
+  metric_name         = "ExecutionsFailed"
+  dimensions          = { StateMachineArn = aws_sfn_state_machine.deadline[0].arn }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [local.topic_arn]
+  tags                = var.tags
+}
+
+# The dead man's switch: no run began for so many hours. Step Functions sends nothing for an hour without a run, so the
+# switch goes off when there is no data: from OK to INSUFFICIENT_DATA. A new alarm is in INSUFFICIENT_DATA, and an alarm acts
+# on a change alone: at the first apply it is silent, whereas with "breaching" it went to ALARM before anybody had
+# confirmed the mail, and stayed there. That the first night never began, says the deadline.
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
 resource "aws_cloudwatch_metric_alarm" "never_started" {
   count = var.schedule.enabled ? 1 : 0
 
@@ -49,10 +72,11 @@ resource "aws_cloudwatch_metric_alarm" "never_started" {
   datapoints_to_alarm = var.never_started_hours
   comparison_operator = "LessThanThreshold"
   threshold           = 1
-  treat_missing_data  = "breaching"
+  treat_missing_data  = "missing"
   alarm_actions       = [local.topic_arn]
-  ok_actions          = [local.topic_arn]
   tags                = var.tags
+
+  insufficient_data_actions = [local.topic_arn]
 }
 
 resource "aws_cloudwatch_metric_alarm" "slow" {

@@ -32,7 +32,18 @@ locals {
     { title = "Failed loads of each table", view = "timeSeries", metrics = [[{ expression = local.search.failures, id = "failures" }]] },
   ] : widget if local.metrics_on]
 
-  metric_widgets = concat(local.run_widgets, local.table_widgets)
+  # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
+  queue_widgets = [for rule in aws_cloudwatch_event_rule.blocked :
+    {
+      title   = "Jobs that could not start, and blocked a queue"
+      view    = "timeSeries"
+      stat    = "Sum"
+      period  = 3600
+      metrics = [["AWS/Events", "MatchedEvents", "RuleName", rule.name]]
+    }
+  ]
+
+  metric_widgets = concat(local.run_widgets, local.queue_widgets, local.table_widgets)
 
   widgets = concat(
     [for index, widget in local.metric_widgets : {

@@ -7,7 +7,7 @@ locals {
     detail-type = ["Step Functions Execution Status Change"]
     detail = {
       status          = ["FAILED", "TIMED_OUT", "ABORTED"]
-      stateMachineArn = [local.machine_arn, "${local.machine_arn}-batches"]
+      stateMachineArn = local.machine_arns
     }
   }
 

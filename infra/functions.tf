@@ -2,7 +2,7 @@
 # databases; two are small zips outside it: the notifier, which speaks to Slack, and the starter.
 
 locals {
-  # name => seconds, MB. The state machine waits no longer than Lambda does (statemachine/nightly.asl.json).
+  # name => seconds, MB. The state machine waits no longer than Lambda does (definitions/nightly.asl.json).
   image_functions = {
     plan       = { seconds = 840, memory = 512, about = "Divides the tables into shards" }
     publish    = { seconds = 900, memory = 512, about = "Makes live what the shards staged" }
@@ -76,6 +76,9 @@ module "notifier" {
   environment = {
     SLACK_PARAMETER_PATH = module.slack.path
     LOG_GROUP            = local.job_log_group
+    DEPLOYMENT           = var.name
+    STARTER              = "${var.name}-starter"
+    RUNBOOK_URL          = var.runbook_url
   }
 
   statements = concat(module.slack.read_statements, local.put_aside_statements, [
@@ -84,7 +87,7 @@ module "notifier" {
       Sid      = "DescribeExecutions"
       Effect   = "Allow"
       Action   = ["states:DescribeExecution"]
-      Resource = [for machine in [local.machine_arn, "${local.machine_arn}-batches"] : "${replace(machine, ":stateMachine:", ":execution:")}:*"]
+      Resource = [for machine in local.machine_arns : "${replace(machine, ":stateMachine:", ":execution:")}:*"]
     },
   ])
 }
@@ -110,6 +113,13 @@ module "starter" {
       Sid      = "StartTheRun"
       Effect   = "Allow"
       Action   = ["states:StartExecution"]
+      Resource = [local.machine_arn]
+    },
+    # Looks at the deadline whether a night is published.
+    {
+      Sid      = "LookAtTheRuns"
+      Effect   = "Allow"
+      Action   = ["states:ListExecutions"]
       Resource = [local.machine_arn]
     },
   ]

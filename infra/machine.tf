@@ -1,13 +1,20 @@
-# The state machines: one definition from statemachine/, with the fragment of the compute kind put into it by Terraform's
+# The state machines: one definition, with the fragment of the compute kind put into it by Terraform's
 # own functions.
 
 locals {
   # By name, so that the functions and the machine's role may know it before the machine exists.
-  machine_arn = "arn:${local.partition}:states:${local.region}:${local.account}:stateMachine:${var.name}"
+  machine_arn  = "arn:${local.partition}:states:${local.region}:${local.account}:stateMachine:${var.name}"
+  deadline_arn = "${local.machine_arn}-deadline"
+  machine_arns = [local.machine_arn, "${local.machine_arn}-batches", local.deadline_arn]
 
   transform_arn = var.transform_state_machine_arn == null ? "" : var.transform_state_machine_arn
 
-  definitions = coalesce(var.definitions_path, "${path.module}/../statemachine")
+  definitions = coalesce(var.definitions_path, "${path.module}/definitions")
+
+  # As deployed; a start by hand may say otherwise. An inline Map runs 40 at once at most:
+  # https://docs.aws.amazon.com/step-functions/latest/dg/state-map-inline.html
+  shards_planned = try(tonumber(var.shards), length(var.shards), 1)
+  shards_at_once = min(local.shards_planned, var.max_concurrency == 0 ? 40 : var.max_concurrency)
 
   names = {
     Partition = local.partition
@@ -33,10 +40,11 @@ locals {
     { for fargate in module.fargate : "TaskDefinition" => fargate.task_definition_arn },
     { for codebuild in module.codebuild : "Project" => codebuild.project_name },
     {
-      Container      = "etl"
-      Subnets        = join(",", var.subnet_ids)
-      SecurityGroups = join(",", local.security_group_ids)
-      AssignPublicIp = var.assign_public_ip ? "ENABLED" : "DISABLED"
+      Container       = "etl"
+      LogStreamPrefix = "etl"
+      Subnets         = join(",", var.subnet_ids)
+      SecurityGroups  = join(",", local.security_group_ids)
+      AssignPublicIp  = var.assign_public_ip ? "ENABLED" : "DISABLED"
     },
   )
 
@@ -50,14 +58,24 @@ locals {
     { for key, value in { CapacityProviderStrategy = [{ CapacityProvider = "{% $command = 'snapshot' ? 'FARGATE' : 'FARGATE_SPOT' %}", Weight = 1 }] } : key => value if local.on_spot },
   )
 
-  template_names = merge(local.names, {
-    ComputeResource  = local.fragment.Resource
-    ComputeArguments = "ComputeArguments" # stands in quotes; what takes the place of both is an object
-  })
-  definition = replace(
-    templatefile("${local.definitions}/nightly.asl.json", local.template_names),
-    "\"ComputeArguments\"",
-    jsonencode(local.arguments),
+  # Expressions that are too long for one line of JSON.
+  expressions = {
+    ComputeReason     = templatefile("${local.definitions}/compute/reason.jsonata", local.fragment.Reason)
+    ShardsFailedCause = templatefile("${local.definitions}/shards-failed.jsonata", {})
+  }
+
+  # Each stands in quotes; what takes the place of both is a value in JSON.
+  in_quotes = merge(
+    { ComputeArguments = jsonencode(local.arguments) },
+    { for name, text in local.expressions : name => jsonencode("{% ${replace(trimspace(text), "/\\s+/", " ")} %}") },
+  )
+  template_names = merge(local.names, { for name, value in local.in_quotes : name => name }, { ComputeResource = local.fragment.Resource })
+  template       = templatefile("${local.definitions}/nightly.asl.json", local.template_names)
+  definition = replace(replace(replace(
+    local.template,
+    "\"ComputeArguments\"", local.in_quotes.ComputeArguments),
+    "\"ComputeReason\"", local.in_quotes.ComputeReason),
+    "\"ShardsFailedCause\"", local.in_quotes.ShardsFailedCause,
   )
 }
 

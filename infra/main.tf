@@ -62,6 +62,7 @@ module "slack" {
   secrets        = var.slack_secrets
   create_kms_key = false
   kms_key_arn    = module.settings.kms_key_arn
+  kms_key_alias  = module.settings.kms_key_alias
   tags           = var.tags
 }
 
@@ -76,13 +77,15 @@ locals {
     },
   ] : statement if length(var.rds_db_users) > 0])
 
-  repository_arns = concat(
-    [for made in module.image : made.repository_arn],
-    var.create_repository ? [] : [
-      for parts in [regexall("^([0-9]{12})\\.dkr\\.ecr\\.([a-z0-9-]+)\\.[^/]+/([^@:]+)", var.image)] :
-      "arn:${local.partition}:ecr:${parts[0][1]}:${parts[0][0]}:repository/${parts[0][2]}" if length(parts) > 0
+  # The repository made here, and the image's own, which is another one where a deployment takes over the image of
+  # another: staging's, say. By name, so that a plan knows how many there are.
+  repository_arns = distinct(concat(
+    [for name in [var.name] : "arn:${local.partition}:ecr:${local.region}:${local.account}:repository/${name}" if var.create_repository],
+    [
+      for parts in regexall("^([0-9]{12})\\.dkr\\.ecr\\.([a-z0-9-]+)\\.[^/]+/([^@:]+)", var.image) :
+      "arn:${local.partition}:ecr:${parts[1]}:${parts[0]}:repository/${parts[2]}"
     ],
-  )
+  ))
 
   pull_statements = [for statement in [
     # A token for the registry; the API takes no resource.
@@ -117,7 +120,7 @@ module "batch" {
   vcpu                 = var.batch.vcpu
   memory_mb            = var.batch.memory_mb
   ephemeral_storage_gb = var.batch.ephemeral_storage_gb
-  attempts             = var.batch.attempts
+  runnable_minutes     = var.batch.runnable_minutes
   timeout_seconds      = var.load_timeout_seconds
   architecture         = var.architecture
   assign_public_ip     = var.assign_public_ip
@@ -130,6 +133,12 @@ module "batch" {
   log_kms_key_arn      = local.log_key
   permissions_boundary = var.permissions_boundary
   tags                 = var.tags
+
+  create_job_role       = var.create_job_role
+  job_role_arn          = var.job_role_arn
+  volumes               = var.volumes
+  container_secrets     = var.container_secrets
+  container_secret_keys = var.container_secret_keys
 }
 
 module "fargate" {
@@ -156,6 +165,12 @@ module "fargate" {
   log_kms_key_arn             = local.log_key
   permissions_boundary        = var.permissions_boundary
   tags                        = var.tags
+
+  create_job_role       = var.create_job_role
+  job_role_arn          = var.job_role_arn
+  volumes               = var.volumes
+  container_secrets     = var.container_secrets
+  container_secret_keys = var.container_secret_keys
 }
 
 module "codebuild" {

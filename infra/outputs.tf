@@ -3,6 +3,12 @@ output "repository_url" {
   value       = one([for made in module.image : made.repository_url])
 }
 
+output "architecture" {
+  description = "What `make deploy` builds the image for."
+  value       = var.architecture
+  depends_on  = [module.image] # with the repository, so that `apply -target` of it gives this, too
+}
+
 output "state_machine_arn" {
   description = "The nightly state machine."
   value       = aws_sfn_state_machine.nightly.arn
@@ -41,6 +47,11 @@ output "topic_arn" {
 output "job_role_arn" {
   description = "The role of the copy itself."
   value       = local.job_role_arn
+}
+
+output "job_statements" {
+  description = "IAM statements for what the copy itself does, for a role of yours."
+  value       = local.job_statements
 }
 
 output "security_group_ids" {

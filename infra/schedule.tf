@@ -1,5 +1,16 @@
 # Every night: schedule -> starter -> the run of that date. The starter makes it one run a date, however often it is called.
 
+locals {
+  # Each time zone, with the hours that its clocks leave out when they are put forward (zones.py).
+  zones = jsondecode(file("${path.module}/zones.json"))
+
+  once_a_day = [
+    "^cron\\([0-9]{1,2} [0-9]{1,2} [^ ]+ [^ ]+ [^ ]+ [^ ]+\\)$",
+    "^rate\\([1-9][0-9]* days?\\)$",
+    "^at\\([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\)$",
+  ]
+}
+
 resource "aws_scheduler_schedule" "nightly" {
   # checkov:skip=CKV_AWS_297: what it holds is a time of day, and names; Scheduler encrypts it with its own key
   name                         = var.name
@@ -59,6 +70,13 @@ resource "aws_iam_role_policy" "schedule" {
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
+      # Begins to watch the night's deadline.
+      {
+        Sid      = "WatchTheDeadline"
+        Effect   = "Allow"
+        Action   = ["states:StartExecution"]
+        Resource = [local.deadline_arn]
+      },
       # Calls the starter.
       {
         Sid      = "CallTheStarter"
@@ -97,7 +115,7 @@ resource "aws_sqs_queue_policy" "undelivered" {
         Principal = { Service = "events.amazonaws.com" }
         Action    = "sqs:SendMessage"
         Resource  = aws_sqs_queue.undelivered.arn
-        Condition = { ArnEquals = { "aws:SourceArn" = [aws_cloudwatch_event_rule.failed.arn, aws_cloudwatch_event_rule.stopped.arn] } }
+        Condition = { ArnEquals = { "aws:SourceArn" = concat([aws_cloudwatch_event_rule.failed.arn, aws_cloudwatch_event_rule.stopped.arn], aws_cloudwatch_event_rule.blocked[*].arn) } }
       },
     ]
   })

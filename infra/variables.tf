@@ -30,7 +30,7 @@ variable "image" {
 }
 
 variable "architecture" {
-  description = "The image's architecture: x86_64 or arm64."
+  description = "The image's architecture, for which `make deploy` builds it and on which all of it runs: x86_64, or arm64 (Graviton), which costs a fifth less."
   type        = string
   default     = "x86_64"
 
@@ -138,6 +138,17 @@ variable "databases" {
     error_message = "cidr of each of databases must be one, such as 10.0.12.0/24."
   }
 
+  # EC2 refuses a rule that is there already, and takes a CIDR for its network (10.0.0.7/24 for 10.0.0.0/24):
+  # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AuthorizeSecurityGroupEgress.html
+  validation {
+    condition = length(distinct([
+      for database in values(var.databases) : join(" ", [
+        coalesce(database.security_group_id, try(cidrsubnet(database.cidr, 0, 0), database.cidr), "none"), database.port,
+      ])
+    ])) == length(var.databases)
+    error_message = "two of databases have the same security group or CIDR, and the same port: name them once, for one rule lets the job reach both."
+  }
+
   validation {
     condition     = length(var.databases) > 0 || length(var.security_group_ids) > 0
     error_message = "databases must name the databases, or security_group_ids the groups that reach them; with neither, the job reaches nothing."
@@ -153,18 +164,33 @@ variable "https_cidrs" {
     condition     = alltrue([for cidr in var.https_cidrs : can(cidrhost(cidr, 0))])
     error_message = "https_cidrs must be CIDRs, such as 0.0.0.0/0."
   }
+
+  validation {
+    condition     = length(distinct([for cidr in var.https_cidrs : try(cidrsubnet(cidr, 0, 0), cidr)])) == length(var.https_cidrs)
+    error_message = "https_cidrs must name each network once."
+  }
 }
 
 variable "https_security_groups" {
   description = "Security groups of the VPC's interface endpoints, by a name of yours."
   type        = map(string)
   default     = {}
+
+  validation {
+    condition     = length(distinct(values(var.https_security_groups))) == length(var.https_security_groups)
+    error_message = "https_security_groups must name each group once."
+  }
 }
 
 variable "https_prefix_lists" {
   description = "Prefix lists of the VPC's gateway endpoints (S3), by a name of yours."
   type        = map(string)
   default     = {}
+
+  validation {
+    condition     = length(distinct(values(var.https_prefix_lists))) == length(var.https_prefix_lists)
+    error_message = "https_prefix_lists must name each list once."
+  }
 }
 
 # ---- what it copies
@@ -259,13 +285,20 @@ variable "batch" {
     platform             = optional(string, "fargate")
     spot                 = optional(bool, true)
     max_vcpus            = optional(number, 16)
-    instance_types       = optional(list(string), ["optimal"])
+    instance_types       = optional(list(string))
     vcpu                 = optional(number, 1)
     memory_mb            = optional(number, 2048)
     ephemeral_storage_gb = optional(number, 21)
-    attempts             = optional(number, 3)
+    runnable_minutes     = optional(number, 30)
   })
   default = {}
+
+  # The holder ends when the shards are done, and the shards wait for the holder's snapshot: shards that have taken all
+  # there is would wait for ever. Spot may have nothing, and then on-demand has them all.
+  validation {
+    condition     = var.compute != "batch" || var.batch.max_vcpus >= (1 + local.shards_at_once) * var.batch.vcpu
+    error_message = "batch.max_vcpus is ${var.batch.max_vcpus}, and must be ${(1 + local.shards_at_once) * var.batch.vcpu} or more: the holder of the snapshot and ${local.shards_at_once} shards run at once, with ${var.batch.vcpu} vCPU each. Give more, or fewer shards, or a max_concurrency."
+  }
 }
 
 variable "fargate" {
@@ -279,6 +312,83 @@ variable "fargate" {
     ephemeral_storage_gb = optional(number, 21)
   })
   default = {}
+}
+
+variable "create_job_role" {
+  description = "Whether to make the role of the copy itself. The functions have roles of their own in any case."
+  type        = bool
+  default     = true
+}
+
+variable "job_role_arn" {
+  description = "Role of the copy itself, where none is made. ecs-tasks.amazonaws.com must be allowed to assume it, and it needs the output job_statements."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.job_role_arn == null || can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/", var.job_role_arn))
+    error_message = "job_role_arn must be a role's ARN."
+  }
+
+  validation {
+    condition     = var.create_job_role == (var.job_role_arn == null)
+    error_message = "job_role_arn goes with create_job_role = false, and that with it."
+  }
+
+  validation {
+    condition     = var.job_role_arn == null || var.compute != "codebuild"
+    error_message = "job_role_arn goes with compute = batch or fargate: a build's role also makes its network interface, and is made here."
+  }
+}
+
+variable "volumes" {
+  description = "Volumes of the job's container by name: where each is mounted, whether it may be written to, and the EFS file system; without one, space of the container's own."
+  type = map(object({
+    path      = string
+    read_only = optional(bool, false)
+    efs = optional(object({
+      file_system_id  = string
+      access_point_id = optional(string)
+    }))
+  }))
+  default = {}
+
+  validation {
+    condition     = alltrue([for name, volume in var.volumes : can(regex("^[A-Za-z0-9_-]{1,255}$", name)) && startswith(volume.path, "/")])
+    error_message = "volumes must be named by letters, digits, _ and -, and each path begin with /."
+  }
+
+  validation {
+    condition     = length(var.volumes) == 0 || var.compute != "codebuild"
+    error_message = "volumes go with compute = batch or fargate."
+  }
+}
+
+variable "container_secrets" {
+  description = "Environment variables of the job's container that ECS reads when it starts: name to the ARN of a secret of Secrets Manager or of a parameter. The functions do not have them: the copy's own secrets belong into `secrets`."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for arn in values(var.container_secrets) : can(regex("^arn:[a-z-]+:(secretsmanager:[a-z0-9-]+:[0-9]{12}:secret|ssm:[a-z0-9-]+:[0-9]{12}:parameter)", arn))])
+    error_message = "container_secrets must be ARNs of secrets or of parameters."
+  }
+
+  validation {
+    condition     = length(setintersection(keys(var.container_secrets), keys(local.environment))) == 0
+    error_message = "container_secrets and environment have a name in common, which ECS refuses: take it out of one."
+  }
+
+  validation {
+    condition     = length(var.container_secrets) == 0 || var.compute != "codebuild"
+    error_message = "container_secrets go with compute = batch or fargate."
+  }
+}
+
+variable "container_secret_keys" {
+  description = "KMS keys that encrypt those secrets, where they are not AWS's own."
+  type        = list(string)
+  default     = []
 }
 
 variable "extra_container_definitions" {
@@ -296,11 +406,16 @@ variable "codebuild" {
       version   = optional(string)
       buildspec = optional(string, "buildspec.yml")
     }))
-    standard_image    = optional(string, "aws/codebuild/amazonlinux-x86_64-standard:5.0")
+    standard_image    = optional(string)
     compute_type      = optional(string, "BUILD_GENERAL1_SMALL")
     concurrent_builds = optional(number)
   })
   default = {}
+
+  validation {
+    condition     = var.compute != "codebuild" || try(var.codebuild.concurrent_builds >= 1 + local.shards_at_once, var.codebuild.concurrent_builds == null)
+    error_message = "codebuild.concurrent_builds must be ${1 + local.shards_at_once} or more: the holder of the snapshot and ${local.shards_at_once} shards run at once, and wait for each other. Give more, or fewer shards, or a max_concurrency."
+  }
 }
 
 variable "codebuild_source_statements" {
@@ -312,7 +427,7 @@ variable "codebuild_source_statements" {
 # ---- when and how
 
 variable "schedule" {
-  description = "When it runs: Scheduler's expression, time zone, how many minutes it may begin later, and whether it does."
+  description = "When it runs, once a day at most: Scheduler's expression, time zone, how many minutes it may begin later, and whether it does. Not in an hour that the zone's clocks leave out in spring."
   type = object({
     expression       = optional(string, "cron(15 1 * * ? *)")
     timezone         = optional(string, "UTC")
@@ -322,13 +437,23 @@ variable "schedule" {
   default = {}
 
   validation {
-    condition     = can(regex("^(cron|rate|at)\\(.+\\)$", var.schedule.expression))
-    error_message = "schedule.expression must be Scheduler's, such as cron(15 1 * * ? *) or rate(1 day)."
+    condition     = anytrue([for form in local.once_a_day : can(regex(form, var.schedule.expression))])
+    error_message = "schedule.expression must be Scheduler's and start once a day at most, for the starter makes one run a date: cron(15 1 * * ? *), with one number for the minute and one for the hour; rate(1 day); or at(2026-11-22T01:15:00)."
   }
 
   validation {
-    condition     = can(regex("^[A-Za-z_]+(/[A-Za-z0-9_+-]+)*$", var.schedule.timezone))
-    error_message = "schedule.timezone must be a zone's name, such as Europe/Berlin or UTC."
+    condition     = contains(keys(local.zones), var.schedule.timezone)
+    error_message = "schedule.timezone must be a zone's name in the time zone database, such as Europe/Berlin or UTC (infra/zones.json has them all)."
+  }
+
+  # https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#daylist-savings-time
+  validation {
+    condition = !contains(lookup(local.zones, var.schedule.timezone, []), tonumber(try(
+      regex("^cron\\([0-9]+ ([0-9]+) ", var.schedule.expression)[0],
+      regex("^at\\([0-9-]+T([0-9]+):", var.schedule.expression)[0],
+      -1,
+    )))
+    error_message = "schedule.expression is in an hour that the clocks of schedule.timezone leave out when they are put forward, and Scheduler skips that night: take an hour other than ${join(" and ", lookup(local.zones, var.schedule.timezone, []))}, or UTC."
   }
 
   validation {
@@ -397,7 +522,7 @@ variable "transform_state_machine_arn" {
 }
 
 variable "definitions_path" {
-  description = "Folder of the state machines' definitions; null for statemachine/ beside this module, where the repository has it."
+  description = "Folder of the state machines' definitions and the saved queries; null for the module's own, definitions/."
   type        = string
   default     = null
 }
@@ -478,14 +603,36 @@ variable "emails" {
   }
 }
 
+variable "runbook_url" {
+  description = "Address of docs/operations.md, for the links in Slack's messages; empty: the messages name its sections without a link."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(https?://[^[:space:]#|<>]+)?$", var.runbook_url))
+    error_message = "runbook_url must be an http:// or https:// URL without # and what follows it, or empty."
+  }
+}
+
 variable "never_started_hours" {
-  description = "Hours without a start after which the dead man's switch goes off; 26 for a nightly job."
+  description = "Hours without a start after which the dead man's switch goes off, once there was one; 26 for a nightly job."
   type        = number
   default     = 26
 
   validation {
     condition     = var.never_started_hours >= 1 && var.never_started_hours <= 168 && floor(var.never_started_hours) == var.never_started_hours
     error_message = "never_started_hours must be a whole number from 1 to 168, which is as far as an alarm looks back."
+  }
+}
+
+variable "published_by_minutes" {
+  description = "The deadline: minutes after the schedule by which a run is to be published. Who hears otherwise: Slack, and the topic by the alarm not-published."
+  type        = number
+  default     = 180
+
+  validation {
+    condition     = var.published_by_minutes > var.schedule.flexible_minutes && var.published_by_minutes <= 1440 && floor(var.published_by_minutes) == var.published_by_minutes
+    error_message = "published_by_minutes must be a whole number up to 1440, and more than schedule.flexible_minutes: a run may begin that much later."
   }
 }
 

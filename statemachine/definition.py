@@ -26,14 +26,18 @@ DEFAULTS = {
     "LoadTimeoutSeconds": "21600",
     "TransformStateMachine": "",
     "BatchRows": "20000",
+    "PublishedByMinutes": "180",
     "AssignPublicIp": "DISABLED",
     "Container": "etl",
+    "LogStreamPrefix": "etl",
 }
 """What placeholders stand for where the deployment says nothing; the others have no default."""
 
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 _RESOURCE = "${ComputeResource}"
 _ARGUMENTS = '"${ComputeArguments}"'  # with its quotes: what takes its place is an object
+_REASON = '"${ComputeReason}"'
+_SHARDS_FAILED = '"${ShardsFailedCause}"'
 
 
 class NameMissing(ValueError):
@@ -48,12 +52,25 @@ def nightly(compute: str, names: Mapping[str, str]) -> str:
     fragment = json.loads((FOLDER / "compute" / f"{compute}.json").read_text())
     text = (FOLDER / "nightly.asl.json").read_text()
     text = text.replace(_ARGUMENTS, json.dumps(fragment["Arguments"])).replace(_RESOURCE, fragment["Resource"])
-    return filled(text, names)
+    text = text.replace(_REASON, _expression("compute/reason", fragment["Reason"]))
+    return filled(text.replace(_SHARDS_FAILED, _expression("shards-failed", {})), names)
+
+
+def _expression(name: str, parts: Mapping[str, str]) -> str:
+    """Gives, as a value in JSON, a JSONata expression that is too long for a line of it; ``parts`` are put into it."""
+    text = (FOLDER / f"{name}.jsonata").read_text()
+    text = _PLACEHOLDER.sub(lambda match: parts[match[1]], text)
+    return json.dumps(f"{{% {' '.join(text.split())} %}}")
 
 
 def batches(names: Mapping[str, str]) -> str:
     """Gives the definition that drives a Lambda through one big table. Raises NameMissing."""
     return filled((FOLDER / "batches.asl.json").read_text(), names)
+
+
+def deadline(names: Mapping[str, str]) -> str:
+    """Gives the definition that looks at each night's deadline whether it is published. Raises NameMissing."""
+    return filled((FOLDER / "deadline.asl.json").read_text(), names)
 
 
 def filled(text: str, names: Mapping[str, str]) -> str:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import botocore.session
 import jsonata
 from botocore.model import ListShape, Shape, StructureShape
 from botocore.validate import ParamValidator
+from jsonata.utils import Utils
 
 APIS = {"batch": "SubmitJob", "codebuild": "StartBuild", "ecs": "RunTask"}
 """The operation of each service that runs containers."""
@@ -74,8 +75,38 @@ def value(text: Any, values: Values) -> Any:
     match = _EXPRESSION.match(text) if isinstance(text, str) else None
     if match is None:
         return text
-    declared = "".join(f"${name}:={json.dumps(each)};" for name, each in values.items())
-    return jsonata.Jsonata(f"({declared}{match[1]})").evaluate(None)
+    return evaluated(match[1], values)
+
+
+def evaluated(expression: str, values: Values | None = None) -> Any:
+    """Gives the value of a JSONata expression with these variables, None for nothing. Raises jsonata.JException.
+
+    ``$parse`` is Step Functions' own, and strict: what is no JSON is an error there, and stops the machine.
+    """
+    return _prepared(expression).evaluate(None, {name: _nulls(each) for name, each in (values or {}).items()})
+
+
+@lru_cache(maxsize=100)
+def _prepared(expression: str) -> jsonata.Jsonata:
+    prepared = jsonata.Jsonata(expression)
+    prepared.register_lambda("parse", _parsed)
+    return prepared
+
+
+def _nulls(given: Any) -> Any:
+    """Gives a value with null where None stands, which to jsonata is nothing at all."""
+    if isinstance(given, Mapping):
+        return {name: _nulls(each) for name, each in given.items()}
+    if isinstance(given, list):
+        return list(map(_nulls, given))
+    return Utils.NULL_VALUE if given is None else given
+
+
+def _parsed(text: str | None) -> Any:
+    try:
+        return None if text is None else json.loads(text)
+    except ValueError as error:
+        raise jsonata.JException(f"$parse: {error}", 0) from error
 
 
 def _tasks(machine: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -11,7 +11,12 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import IO, Any, Protocol
 
+from tests import described
+from tests.described import DESCRIBED
 from tests.harness import Done, environment_of
+
+NEVER_BEGAN = 512
+"""The status of a job whose container was never run; no process ends with it."""
 
 GRACE = 30
 """Seconds between SIGTERM and SIGKILL, as Batch and ECS have them by default."""
@@ -123,14 +128,10 @@ class Job:
     @property
     def described(self) -> dict[str, Any]:
         """What the service says of the job when it has ended."""
-        ended = "FAILED" if self.status else "SUCCEEDED"
-        container = {"Name": "etl", "ExitCode": self.status}
-        answers: dict[str, dict[str, Any]] = {
-            "batch": {"JobId": self.id, "Status": ended, "Container": {"ExitCode": self.status}},
-            "ecs": {"TaskArn": self.id, "LastStatus": "STOPPED", "Containers": [container]},
-            "codebuild": {"Build": {"Id": self.id, "BuildStatus": ended}},
-        }
-        return answers[self.service]
+        tables = self.variables.get("TABLES", "")
+        if self.status == NEVER_BEGAN:
+            return described.NEVER_BEGAN[self.service](job_id=self.id, tables=tables)
+        return DESCRIBED[self.service](job_id=self.id, exit_status=self.status, tables=tables)
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ NAMES = {
     "ReportFunction": "report",
     "NotifierFunction": "notifier",
     "CopyBatchFunction": "copy-batch",
+    "StarterFunction": "starter",
     "JobQueue": "nightly-etl",
     "JobDefinition": "nightly-etl:3",
     "Cluster": "nightly-etl",

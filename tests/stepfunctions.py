@@ -29,6 +29,7 @@ from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import StatesErrorNameType
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.common.string import string_expression
+from moto.stepfunctions.parser.asl.component.intrinsic.jsonata import _DECLARATION_PARSE
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import state_task_factory
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.lambda_eval_utils import LambdaFunctionErrorException
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.resource import ResourceCondition
@@ -50,7 +51,7 @@ from moto.stepfunctions.parser.asl.jsonata import validations
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from demo.embedded import free_port
-from tests import cloud
+from tests import asl, cloud
 from tests.asl import APIS, parameter_names, request
 from tests.jobs import Jobs
 from tests.lambda_runtime import FunctionError
@@ -189,9 +190,9 @@ def _unless_stopped(set_error: Callable[[Environment, Any], None]) -> Callable[[
 
 
 def evaluated(expression: str) -> Any:
-    """Gives the value of a JSONata expression, None for nothing."""
+    """Gives the value of a JSONata expression, None for nothing; its ``$parse`` is strict, which moto's is not."""
     try:
-        return jsonata.Jsonata(expression).evaluate(None)
+        return asl.evaluated(expression.replace(_DECLARATION_PARSE, ""))
     except jsonata.JException as error:
         raise moto_jsonata.JSONataException("States.QueryEvaluationError", str(error)) from error
 

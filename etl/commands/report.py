@@ -1,4 +1,4 @@
-"""What became of a run, for who tells people: figures, the slowest tables beside their usual time, what failed."""
+"""What became of a run, for who tells people: figures, the slowest tables, what failed, what readers see now."""
 
 from __future__ import annotations
 
@@ -34,11 +34,13 @@ async def report(settings: Settings) -> dict[str, Any]:
     target = await connect_target(settings.target, guard.application(settings.run_id))
     try:
         if not await book.exists(target):
-            return _report(settings.run_id, {}, [], [])
+            return _report(settings.run_id, {}, [], [], None)
         await book.prepare(target)
         run = await ledger.run_of(target, settings.run_id)
         loads = await ledger.loads_of(target, [settings.run_id])
-        return _report(settings.run_id, run or {}, loads, await _slowest(target, settings.run_id, loads))
+        slowest = await _slowest(target, settings.run_id, loads)
+        published = await ledger.latest_runs(target, 1, "published")
+        return _report(settings.run_id, run or {}, loads, slowest, published[0] if published else None)
     finally:
         await target.close()
 
@@ -64,7 +66,11 @@ def _median(loads: Sequence[Mapping[str, Any]]) -> float | None:
 
 
 def _report(
-    run_id: str, run: Mapping[str, Any], loads: Sequence[Mapping[str, Any]], slowest: list[dict[str, Any]]
+    run_id: str,
+    run: Mapping[str, Any],
+    loads: Sequence[Mapping[str, Any]],
+    slowest: list[dict[str, Any]],
+    last: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     # What was given up because the run failed is not why it failed.
     failed = [load for load in loads if load["status"] == LoadStatus.FAILED and load["error"] != run.get("error")]
@@ -83,6 +89,7 @@ def _report(
             {"table": load["table_name"], "error": _cut(load["error"] or "failed")} for load in failed[:MOST_FAILED]
         ],
         "failed_count": len(failed),
+        "last_published": last and {"run_id": last["run_id"], "snapshot_at": _iso(last["snapshot_at"])},
         "error": _cut(run.get("error") or "") or (None if run else "the run never got as far as the ledger"),
     }
 

@@ -49,9 +49,10 @@ async def loads_of(target: Target, run_ids: Sequence[str]) -> list[dict[str, Any
     return await fetch(target, statement)
 
 
-async def latest_runs(target: Target, limit: int) -> list[dict[str, Any]]:
-    """Gives the newest runs, newest first."""
-    return await fetch(target, sa.select(runs).order_by(runs.c.started_at.desc(), runs.c.run_id).limit(limit))
+async def latest_runs(target: Target, limit: int, status: str | None = None) -> list[dict[str, Any]]:
+    """Gives the newest runs, newest first: all of them, or those of a status."""
+    newest = sa.select(runs).order_by(runs.c.started_at.desc(), runs.c.run_id).limit(limit)
+    return await fetch(target, newest if status is None else newest.where(runs.c.status == status))
 
 
 async def open_run(target: Target, run_id: str, publish: str) -> None:

@@ -44,8 +44,38 @@ run "batch" {
   }
 
   assert {
+    condition     = jsondecode(aws_cloudwatch_event_rule.blocked[0].event_pattern)["detail-type"] == ["Batch Job Queue Blocked"] && aws_cloudwatch_event_target.blocked[0].arn == aws_sns_topic.this[0].arn
+    error_message = "The topic must hear of a blocked queue."
+  }
+
+  assert {
+    condition     = strcontains(aws_cloudwatch_dashboard.this.dashboard_body, "MatchedEvents")
+    error_message = "The dashboard must show blocked queues."
+  }
+
+  assert {
     condition     = jsondecode(aws_scheduler_schedule.nightly.target[0].input).time == "<aws.scheduler.scheduled-time>"
     error_message = "The schedule must tell the starter for when it was scheduled, unescaped."
+  }
+
+  assert {
+    condition     = aws_scheduler_schedule.deadline[0].schedule_expression == aws_scheduler_schedule.nightly.schedule_expression && jsondecode(aws_scheduler_schedule.deadline[0].target[0].input).time == "<aws.scheduler.scheduled-time>"
+    error_message = "The deadline's watch begins with each night, and is told for when that was scheduled."
+  }
+
+  assert {
+    condition     = strcontains(aws_sfn_state_machine.deadline[0].definition, "+ 180 * 60000") && !strcontains(aws_sfn_state_machine.deadline[0].definition, "$${")
+    error_message = "The deadline is published_by_minutes after the schedule."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.never_started[0].treat_missing_data == "missing" && length(aws_cloudwatch_metric_alarm.never_started[0].insufficient_data_actions) == 1
+    error_message = "The dead man's switch must be silent at the first apply, and go off when the data ends."
+  }
+
+  assert {
+    condition     = alltrue([for alarm in [aws_cloudwatch_metric_alarm.failed, aws_cloudwatch_metric_alarm.slow, aws_cloudwatch_metric_alarm.undelivered, aws_cloudwatch_metric_alarm.not_published[0]] : alarm.treat_missing_data == "notBreaching"])
+    error_message = "A new deployment has no data; no alarm may go to ALARM for that."
   }
 }
 
@@ -89,8 +119,29 @@ run "fargate" {
   }
 
   assert {
+    condition = [
+      for statement in jsondecode(aws_iam_role_policy.machine.policy).Statement :
+      statement.Condition.StringEquals["ecs:CreateAction"] if contains(statement.Action, "ecs:TagResource")
+    ] == ["RunTask"]
+    error_message = "RunTask puts the definition's tags on the task, and the machine may tag nothing else."
+  }
+
+  assert {
     condition     = strcontains(aws_iam_role_policy.machine.policy, "stateMachine:dbt")
     error_message = "The machine must be allowed to start what comes after the publish."
+  }
+}
+
+run "without_a_schedule" {
+  command = plan
+
+  variables {
+    schedule = { enabled = false }
+  }
+
+  assert {
+    condition     = length(aws_sfn_state_machine.deadline) == 0 && length(aws_scheduler_schedule.deadline) == 0 && length(aws_cloudwatch_metric_alarm.not_published) == 0
+    error_message = "A night that is not scheduled has no deadline."
   }
 }
 
@@ -158,6 +209,11 @@ run "batch_on_ec2" {
   }
 
   assert {
+    condition     = alltrue([for made in aws_batch_compute_environment.this : join(",", made.compute_resources[0].instance_type) == "optimal"])
+    error_message = "For x86_64 Batch chooses among its families for it."
+  }
+
+  assert {
     condition     = aws_launch_template.host[0].metadata_options[0].http_tokens == "required"
     error_message = "Hosts take signed requests for metadata only."
   }
@@ -165,6 +221,146 @@ run "batch_on_ec2" {
   assert {
     condition     = [for order in aws_batch_job_queue.this.compute_environment_order : order.order] == [2, 1] || [for order in aws_batch_job_queue.this.compute_environment_order : order.order] == [1, 2]
     error_message = "Both environments are in the one queue, each with its place."
+  }
+}
+
+run "batch_on_graviton_s_instances" {
+  command = plan
+
+  module {
+    source = "./modules/batch"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    statements         = []
+    security_group_ids = ["sg-0a1b2c3d"]
+    platform           = "ec2"
+    architecture       = "arm64"
+  }
+
+  assert {
+    condition     = alltrue([for made in aws_batch_compute_environment.this : join(",", made.compute_resources[0].instance_type) == "default_arm64"])
+    error_message = "An image for arm64 starts on Graviton alone."
+  }
+}
+
+run "batch_on_graviton_s_families" {
+  command = plan
+
+  module {
+    source = "./modules/batch"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    statements         = []
+    security_group_ids = ["sg-0a1b2c3d"]
+    platform           = "ec2"
+    architecture       = "arm64"
+    instance_types     = ["m7g", "c6gn.large", "r8gd", "a1", "t4g.small"]
+  }
+
+  assert {
+    condition     = length(aws_batch_compute_environment.this["spot"].compute_resources[0].instance_type) == 5
+    error_message = "Families of Graviton may be named."
+  }
+}
+
+run "batch_on_graviton" {
+  command = apply
+
+  module {
+    source = "./modules/batch"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    statements         = []
+    security_group_ids = ["sg-0a1b2c3d"]
+    architecture       = "arm64"
+    runnable_minutes   = 20
+  }
+
+  assert {
+    condition     = jsondecode(aws_batch_job_definition.this.container_properties).runtimePlatform == { operatingSystemFamily = "LINUX", cpuArchitecture = "ARM64" }
+    error_message = "Fargate must be asked for Graviton, or it starts an x86_64 host."
+  }
+
+  assert {
+    condition = alltrue([for queue in [aws_batch_job_queue.this, aws_batch_job_queue.steady] :
+      { for action in queue.job_state_time_limit_action : action.reason => "${action.action} ${action.state} ${action.max_time_seconds}" } == {
+        "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"           = "CANCEL RUNNABLE 1200"
+        "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE" = "CANCEL RUNNABLE 1200"
+        "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT"         = "CANCEL RUNNABLE 1200"
+      }
+    ])
+    error_message = "On both queues Batch must give up a job that it cannot place, whatever the reason."
+  }
+
+  assert {
+    condition     = { for key, value in jsondecode(aws_batch_job_definition.this.container_properties).logConfiguration.options : key => value if !startswith(key, "awslogs-") } == { mode = "non-blocking", max-buffer-size = "10m" }
+    error_message = "The log driver's mode is said, and not left to the account's default."
+  }
+}
+
+run "fargate_on_graviton" {
+  command = plan
+
+  module {
+    source = "./modules/fargate"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    statements         = []
+    security_group_ids = ["sg-0a1b2c3d"]
+    architecture       = "arm64"
+  }
+
+  assert {
+    condition     = aws_ecs_task_definition.this.runtime_platform[0].cpu_architecture == "ARM64"
+    error_message = "Fargate must be asked for Graviton, or it starts an x86_64 host."
+  }
+}
+
+run "codebuild_on_graviton" {
+  command = plan
+
+  module {
+    source = "./modules/codebuild"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    statements         = []
+    security_group_ids = ["sg-0a1b2c3d"]
+    architecture       = "arm64"
+    source_code        = { type = "GITHUB", location = "https://github.com/example/nightly-etl.git", version = "main" }
+  }
+
+  assert {
+    condition     = one(aws_codebuild_project.this.environment).type == "ARM_CONTAINER" && one(aws_codebuild_project.this.environment).image == "aws/codebuild/amazonlinux-aarch64-standard:3.0"
+    error_message = "A build on Graviton needs the environment's type and an image for it."
+  }
+}
+
+run "function_on_graviton" {
+  command = plan
+
+  module {
+    source = "./modules/function"
+  }
+
+  variables {
+    name         = "nightly-etl-plan"
+    description  = "Plans"
+    architecture = "arm64"
+  }
+
+  assert {
+    condition     = aws_lambda_function.this.architectures == tolist(["arm64"])
+    error_message = "Lambda must be asked for Graviton."
   }
 }
 
@@ -189,13 +385,18 @@ run "fargate_alone" {
   }
 
   assert {
+    condition     = { for key, value in jsondecode(aws_ecs_task_definition.this.container_definitions)[0].logConfiguration.options : key => value if !startswith(key, "awslogs-") } == { mode = "non-blocking", max-buffer-size = "10m" }
+    error_message = "The log driver's mode is said, and not left to the account's default."
+  }
+
+  assert {
     condition     = jsondecode(aws_cloudwatch_event_rule.failed[0].event_pattern).detail["$or"][1].stopCode[0] == "TaskFailedToStart"
     error_message = "Tasks that never started are failures too."
   }
 }
 
 run "with_what_the_same_plan_makes" {
-  command = plan
+  command = apply
 
   module {
     source = "./tests/given"
@@ -208,5 +409,127 @@ run "with_what_the_same_plan_makes" {
   assert {
     condition     = module.nightly_etl.dashboard_name == "nightly-etl"
     error_message = "A database's group, a key, a topic and a cluster may come from the same plan."
+  }
+}
+
+run "batch_with_a_container_of_yours" {
+  command = apply
+
+  module {
+    source = "./modules/batch"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    statements         = []
+    security_group_ids = ["sg-0a1b2c3d"]
+
+    create_job_role = false
+    job_role_arn    = "arn:aws:iam::123456789012:role/etl"
+
+    volumes = {
+      certificates = { path = "/rds", read_only = true, efs = { file_system_id = "fs-0a1b2c3d" } }
+      scratch      = { path = "/tmp" }
+    }
+
+    container_secrets = {
+      AGENT_KEY = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:agent-AbCdEf:key::"
+      AGENT_URL = "arn:aws:ssm:eu-central-1:123456789012:parameter/agent/url"
+    }
+
+    container_secret_keys = ["arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"]
+  }
+
+  assert {
+    condition     = length(aws_iam_role.job) == 0 && output.job_role_arn == var.job_role_arn && jsondecode(aws_batch_job_definition.this.container_properties).jobRoleArn == var.job_role_arn
+    error_message = "A given role takes the place of the one made."
+  }
+
+  assert {
+    condition = jsondecode(aws_batch_job_definition.this.container_properties).mountPoints == [
+      { containerPath = "/rds", readOnly = true, sourceVolume = "certificates" },
+      { containerPath = "/tmp", readOnly = false, sourceVolume = "scratch" },
+    ]
+    error_message = "The job's own container has the mounts."
+  }
+
+  assert {
+    condition     = [for one in jsondecode(aws_batch_job_definition.this.container_properties).secrets : one.name] == ["AGENT_KEY", "AGENT_URL"] && jsondecode(aws_batch_job_definition.this.container_properties).readonlyRootFilesystem
+    error_message = "The job's own container has the secrets."
+  }
+
+  assert {
+    condition     = jsondecode(aws_batch_job_definition.this.container_properties).volumes[0].efsVolumeConfiguration.transitEncryption == "ENABLED" && keys(jsondecode(aws_batch_job_definition.this.container_properties).volumes[1]) == ["name"]
+    error_message = "A volume is on EFS where a file system is named, encrypted on its way."
+  }
+
+  assert {
+    condition = { for statement in jsondecode(aws_iam_role_policy.execution.policy).Statement : statement.Sid => statement.Resource if statement.Sid != "WriteJobLogs" } == {
+      ReadContainerSecrets    = ["arn:aws:secretsmanager:eu-central-1:123456789012:secret:agent-AbCdEf"]
+      ReadContainerParameters = ["arn:aws:ssm:eu-central-1:123456789012:parameter/agent/url"]
+      DecryptContainerSecrets = ["arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"]
+    }
+    error_message = "The execution role reads what the container is given, and nothing else."
+  }
+}
+
+run "fargate_with_a_container_of_yours" {
+  command = apply
+
+  module {
+    source = "./modules/fargate"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    statements         = []
+    security_group_ids = ["sg-0a1b2c3d"]
+
+    create_job_role = false
+    job_role_arn    = "arn:aws:iam::123456789012:role/etl"
+
+    volumes = {
+      certificates = { path = "/rds", read_only = true, efs = { file_system_id = "fs-0a1b2c3d" } }
+      scratch      = { path = "/tmp" }
+    }
+
+    container_secrets = {
+      AGENT_KEY = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:agent-AbCdEf:key::"
+      AGENT_URL = "arn:aws:ssm:eu-central-1:123456789012:parameter/agent/url"
+    }
+
+    container_secret_keys = ["arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"]
+  }
+
+  assert {
+    condition     = length(aws_iam_role.job) == 0 && output.job_role_arn == var.job_role_arn && aws_ecs_task_definition.this.task_role_arn == var.job_role_arn
+    error_message = "A given role takes the place of the one made."
+  }
+
+  assert {
+    condition = jsondecode(aws_ecs_task_definition.this.container_definitions)[0].mountPoints == [
+      { containerPath = "/rds", readOnly = true, sourceVolume = "certificates" },
+      { containerPath = "/tmp", readOnly = false, sourceVolume = "scratch" },
+    ]
+    error_message = "The job's own container has the mounts."
+  }
+
+  assert {
+    condition     = [for one in jsondecode(aws_ecs_task_definition.this.container_definitions)[0].secrets : one.name] == ["AGENT_KEY", "AGENT_URL"] && jsondecode(aws_ecs_task_definition.this.container_definitions)[0].readonlyRootFilesystem
+    error_message = "The job's own container has the secrets."
+  }
+
+  assert {
+    condition     = { for one in aws_ecs_task_definition.this.volume : one.name => length(one.efs_volume_configuration) } == { certificates = 1, scratch = 0 }
+    error_message = "A volume is on EFS where a file system is named, encrypted on its way."
+  }
+
+  assert {
+    condition = { for statement in jsondecode(aws_iam_role_policy.execution.policy).Statement : statement.Sid => statement.Resource if statement.Sid != "WriteJobLogs" } == {
+      ReadContainerSecrets    = ["arn:aws:secretsmanager:eu-central-1:123456789012:secret:agent-AbCdEf"]
+      ReadContainerParameters = ["arn:aws:ssm:eu-central-1:123456789012:parameter/agent/url"]
+      DecryptContainerSecrets = ["arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"]
+    }
+    error_message = "The execution role reads what the container is given, and nothing else."
   }
 }

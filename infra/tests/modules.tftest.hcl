@@ -2,6 +2,16 @@
 
 mock_provider "aws" {
   source = "./tests/mocks"
+
+  # Known in a plan, so that the check of the secrets' keys is: in a test an unknown one is an error.
+  mock_resource "aws_kms_key" {
+    override_during = plan
+    defaults = {
+      arn    = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
+      id     = "00000000-0000-0000-0000-000000000000"
+      key_id = "00000000-0000-0000-0000-000000000000"
+    }
+  }
 }
 
 
@@ -36,6 +46,7 @@ run "settings_bad_values_first" {
     secrets           = { "operational url" = "x" }
     plain             = { "operational/url" = "x" }
     kms_key_arn       = "alias/etl"
+    kms_key_alias     = "nightly-etl"
     kms_deletion_days = 1
   }
 
@@ -44,6 +55,7 @@ run "settings_bad_values_first" {
     var.secrets,
     var.plain,
     var.kms_key_arn,
+    var.kms_key_alias,
     var.kms_deletion_days,
   ]
 }
@@ -269,6 +281,50 @@ run "fargate_bad_values_third" {
   ]
 }
 
+run "fargate_bad_values_fourth" {
+  command = plan
+
+  module {
+    source = "./modules/fargate"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    image              = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/nightly-etl@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    statements         = []
+    subnet_ids         = ["subnet-0a"]
+    security_group_ids = ["sg-0a"]
+    schedule           = { expression = "cron(15 2,12 * * ? *)", timezone = "Europe/Berlin" }
+    topic_arn          = "arn:aws:sns:eu-central-1:123456789012:t"
+  }
+
+  expect_failures = [
+    var.schedule,
+  ]
+}
+
+run "fargate_bad_values_fifth" {
+  command = plan
+
+  module {
+    source = "./modules/fargate"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    image              = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/nightly-etl@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    statements         = []
+    subnet_ids         = ["subnet-0a"]
+    security_group_ids = ["sg-0a"]
+    schedule           = { expression = "rate(1 day)", timezone = "+01:00" }
+    topic_arn          = "arn:aws:sns:eu-central-1:123456789012:t"
+  }
+
+  expect_failures = [
+    var.schedule,
+  ]
+}
+
 run "codebuild_bad_values_first" {
   command = plan
 
@@ -294,5 +350,128 @@ run "codebuild_bad_values_first" {
     var.compute_type,
     var.architecture,
     var.timeout_minutes,
+  ]
+}
+
+run "batch_bad_container" {
+  command = plan
+
+  module {
+    source = "./modules/batch"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    image              = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/nightly-etl@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    statements         = []
+    subnet_ids         = ["subnet-0a"]
+    security_group_ids = ["sg-0a"]
+    create_job_role    = false
+    job_role_arn       = "etl"
+    volumes            = { certificates = { path = "rds" } }
+    container_secrets  = { AGENT_KEY = "secret" }
+  }
+
+  expect_failures = [
+    var.job_role_arn,
+    var.volumes,
+    var.container_secrets,
+  ]
+}
+
+run "batch_bad_container_second" {
+  command = plan
+
+  module {
+    source = "./modules/batch"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    image              = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/nightly-etl@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    statements         = []
+    subnet_ids         = ["subnet-0a"]
+    security_group_ids = ["sg-0a"]
+    job_role_arn       = "arn:aws:iam::123456789012:role/etl"
+    environment        = { AGENT_KEY = "x" }
+    container_secrets  = { AGENT_KEY = "arn:aws:ssm:eu-central-1:123456789012:parameter/agent" }
+  }
+
+  expect_failures = [
+    var.job_role_arn,
+    var.container_secrets,
+  ]
+}
+
+run "fargate_bad_container" {
+  command = plan
+
+  module {
+    source = "./modules/fargate"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    image              = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/nightly-etl@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    statements         = []
+    subnet_ids         = ["subnet-0a"]
+    security_group_ids = ["sg-0a"]
+    create_job_role    = false
+    job_role_arn       = "etl"
+    volumes            = { certificates = { path = "rds" } }
+    container_secrets  = { AGENT_KEY = "secret" }
+  }
+
+  expect_failures = [
+    var.job_role_arn,
+    var.volumes,
+    var.container_secrets,
+  ]
+}
+
+run "fargate_bad_container_second" {
+  command = plan
+
+  module {
+    source = "./modules/fargate"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    image              = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/nightly-etl@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    statements         = []
+    subnet_ids         = ["subnet-0a"]
+    security_group_ids = ["sg-0a"]
+    job_role_arn       = "arn:aws:iam::123456789012:role/etl"
+    environment        = { AGENT_KEY = "x" }
+    container_secrets  = { AGENT_KEY = "arn:aws:ssm:eu-central-1:123456789012:parameter/agent" }
+  }
+
+  expect_failures = [
+    var.job_role_arn,
+    var.container_secrets,
+  ]
+}
+
+run "codebuild_bad_values_second" {
+  command = plan
+
+  module {
+    source = "./modules/codebuild"
+  }
+
+  variables {
+    name               = "nightly-etl"
+    image              = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/nightly-etl@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    statements         = []
+    subnet_ids         = ["subnet-0a"]
+    security_group_ids = ["sg-0a"]
+    vpc_id             = "vpc-0a"
+    architecture       = "arm64"
+    standard_image     = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
+  }
+
+  expect_failures = [
+    var.standard_image,
   ]
 }

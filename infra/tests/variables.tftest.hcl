@@ -2,6 +2,16 @@
 
 mock_provider "aws" {
   source = "./tests/mocks"
+
+  # Known in a plan, so that the check of the secrets' keys is: in a test an unknown one is an error.
+  mock_resource "aws_kms_key" {
+    override_during = plan
+    defaults = {
+      arn    = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
+      id     = "00000000-0000-0000-0000-000000000000"
+      key_id = "00000000-0000-0000-0000-000000000000"
+    }
+  }
 }
 
 variables {
@@ -42,6 +52,7 @@ run "bad_values_first" {
     zip_architecture            = "riscv"
     topic_arn                   = "alerts"
     emails                      = ["nobody"]
+    runbook_url                 = "docs/operations.md"
     never_started_hours         = 169
     slow_minutes                = 0
     metrics_namespace           = "AWS/Mine"
@@ -74,6 +85,7 @@ run "bad_values_first" {
     var.zip_architecture,
     var.topic_arn,
     var.emails,
+    var.runbook_url,
     var.never_started_hours,
     var.slow_minutes,
     var.metrics_namespace,
@@ -115,6 +127,7 @@ run "bad_values_third" {
   command = plan
 
   variables {
+    https_cidrs    = ["10.0.0.0/8", "10.0.0.1/8"]
     databases      = { shop = { cidr = "10.0.0.0/24", security_group_id = "sg-0a" } }
     parameter_path = "/aws/etl"
     schedule       = { flexible_minutes = 1441 }
@@ -122,6 +135,7 @@ run "bad_values_third" {
   }
 
   expect_failures = [
+    var.https_cidrs,
     var.databases,
     var.parameter_path,
     var.schedule,
@@ -159,10 +173,133 @@ run "bad_values_sixth" {
   command = plan
 
   variables {
-    security_group_ids = ["default"]
+    security_group_ids   = ["default"]
+    published_by_minutes = 15
   }
 
   expect_failures = [
     var.security_group_ids,
+    var.published_by_minutes,
+  ]
+}
+
+run "two_databases_behind_one_group" {
+  command = plan
+
+  variables {
+    databases             = { operational = { security_group_id = "sg-0a" }, reporting = { security_group_id = "sg-0a" } }
+    https_security_groups = { ssm = "sg-0b", kms = "sg-0b" }
+    https_prefix_lists    = { s3 = "pl-0a", again = "pl-0a" }
+    schedule              = { expression = "rate(1 hour)" }
+  }
+
+  expect_failures = [
+    var.databases,
+    var.https_security_groups,
+    var.https_prefix_lists,
+    var.schedule,
+  ]
+}
+
+run "two_databases_in_one_network" {
+  command = plan
+
+  variables {
+    databases = { operational = { cidr = "10.0.0.7/24" }, reporting = { cidr = "10.0.0.8/24" } }
+    schedule  = { timezone = "Europe/Atlantis" }
+    batch     = { max_vcpus = 4 }
+  }
+
+  expect_failures = [
+    var.databases,
+    var.schedule,
+    var.batch,
+  ]
+}
+
+run "two_databases_at_two_ports" {
+  command = plan
+
+  variables {
+    databases       = { operational = { security_group_id = "sg-0a" }, reporting = { security_group_id = "sg-0a", port = 5433 } }
+    schedule        = { expression = "cron(30 3 * * ? *)", timezone = "Europe/Berlin" }
+    batch           = { max_vcpus = 3 }
+    max_concurrency = 2
+  }
+}
+
+run "an_hour_that_is_left_out" {
+  command = plan
+
+  variables {
+    schedule  = { expression = "cron(15 1 * * ? *)", timezone = "Europe/London" }
+    compute   = "codebuild"
+    codebuild = { concurrent_builds = 4 }
+  }
+
+  expect_failures = [
+    var.schedule,
+    var.codebuild,
+  ]
+}
+
+run "many_starts_a_day" {
+  command = plan
+
+  variables {
+    schedule = { expression = "cron(0 1,13 * * ? *)" }
+  }
+
+  expect_failures = [
+    var.schedule,
+  ]
+}
+
+run "a_container_that_cannot_be" {
+  command = plan
+
+  variables {
+    create_job_role   = false
+    job_role_arn      = "etl"
+    volumes           = { certificates = { path = "rds" } }
+    container_secrets = { AGENT_KEY = "secret" }
+  }
+
+  expect_failures = [
+    var.job_role_arn,
+    var.volumes,
+    var.container_secrets,
+  ]
+}
+
+run "a_build_has_no_container_of_ours" {
+  command = plan
+
+  variables {
+    compute           = "codebuild"
+    create_job_role   = false
+    job_role_arn      = "arn:aws:iam::123456789012:role/etl"
+    volumes           = { certificates = { path = "/rds" } }
+    container_secrets = { AGENT_KEY = "arn:aws:ssm:eu-central-1:123456789012:parameter/agent" }
+  }
+
+  expect_failures = [
+    var.job_role_arn,
+    var.volumes,
+    var.container_secrets,
+  ]
+}
+
+run "a_variable_that_is_a_secret_too" {
+  command = plan
+
+  variables {
+    job_role_arn      = "arn:aws:iam::123456789012:role/etl"
+    container_secrets = { ETL_LOG_FORMAT = "arn:aws:ssm:eu-central-1:123456789012:parameter/format" }
+  }
+
+  expect_failures = [
+    var.job_role_arn,
+    var.container_secrets,
   ]
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 import boto3
 
+from .deployment import Deployment
 from .links import Console
 from .message import message
 from .outcome import TOLD, Outcome, from_event, from_machine, is_event
@@ -28,7 +29,7 @@ def handler(event: Mapping[str, Any], context: object) -> dict[str, bool]:
     if outcome is None:
         return {"told": False}
     console = Console.of(outcome.execution, os.environ.get("LOG_GROUP", ""))
-    _post(message(outcome, console))
+    _post(message(outcome, console, Deployment.of(os.environ)))
     return {"told": True}
 
 

@@ -39,6 +39,11 @@ class Console:
         detail: dict[str, Value] = {**_range(start, end), "editorString": query(run_id), "source": [self.log_group]}
         return f"{self._page('cloudwatch')}#logsV2:logs-insights$3FqueryDetail$3D{jsurl(detail)}"
 
+    def stream_link(self, stream: str) -> str:
+        """Gives the URL of a container's log stream."""
+        group, stream = (_twice(name) for name in (self.log_group, stream))
+        return f"{self._page('cloudwatch')}#logsV2:log-groups/log-group/{group}/log-events/{stream}"
+
     def _page(self, service: str) -> str:
         host = _HOSTS.get(self.partition, "console.aws.amazon.com")
         return f"https://{self.region}.{host}/{service}/home?region={self.region}"
@@ -75,6 +80,11 @@ def _range(start: datetime | None, end: datetime | None) -> dict[str, Value]:
 
 def _iso(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def _twice(name: str) -> str:
+    """Gives a name as the console has it in a path: encoded twice, with $ for %."""
+    return quote(quote(name, safe="", errors="replace"), safe="").replace("%", "$")
 
 
 def _plain(name: str) -> str:

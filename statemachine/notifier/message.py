@@ -1,44 +1,34 @@
-"""The message: Block Kit from an outcome, pure."""
+"""The message: Block Kit from an outcome, pure. Of a failure: why, once; what to do; what readers see; the figures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from .cause import Cause, causes, ledger_says
+from .deployment import Deployment
 from .links import Console
-from .outcome import FailedTable, Outcome, Slow
+from .outcome import LATE_STATUS, FailedTable, Outcome, Slow
+from .remedy import LATE, NO_SLACK, TRANSFORM
+from .text import MOST_FIELD, MOST_HEADER, MOST_TEXT, change, code, duration, escaped, lines_within, quoted, size
 
-# Slack's limits (docs.slack.dev/reference/block-kit/blocks): 50 blocks, 3000 characters a text, 2000 a field,
-# 150 a header. A message that is over one of them is refused as a whole.
-MOST_TEXT = 3000
-MOST_FIELD = 2000
-MOST_HEADER = 150
-MOST_LINES = 20
 MOST_ERROR = 300
+_MOST_NOTE = MOST_TEXT // 6
+_MOST_URL = 1000
 
-_MINUTE, _HOUR = 60, 3600
-_SAME = 0.05  # a change that is smaller is the night's noise
 
-
-def message(outcome: Outcome, console: Console) -> dict[str, Any]:
+def message(outcome: Outcome, console: Console, deployment: Deployment) -> dict[str, Any]:
     """Gives the blocks, and the plain text for notifications and screen readers."""
-    title = headline(outcome)
-    blocks = [
-        _header(title),
-        *_facts(outcome),
-        *_section("*What failed*\n" + quoted(outcome.why) if outcome.why else ""),
-        *_section(escaped(outcome.note, MOST_TEXT // 6)),
-        *_section(_list("Failed tables", [_failed(failed) for failed in outcome.failed], outcome.failed_count)),
-        *_section(_list("Slowest tables", [_slow(slow) for slow in outcome.slowest], len(outcome.slowest))),
-        _context(_links(outcome, console)),
-    ]
+    title = headline(outcome, deployment)
+    told = _of_success(outcome) if outcome.well else _of_failure(outcome, console, deployment)
+    blocks = [_header(title), *told, _context(_links(outcome, console))]
     return {"text": escaped(_plain(outcome, title), MOST_TEXT), "blocks": blocks}
 
 
-def headline(outcome: Outcome) -> str:
+def headline(outcome: Outcome, deployment: Deployment) -> str:
     """Says in one line how a run ended."""
-    name = f"nightly-etl {outcome.run_id}"
+    name = f"{deployment.name} {outcome.run_id}"
     if outcome.well:
         counted = f": {outcome.tables:,} tables" if outcome.tables is not None else ""
         return f"✅ {name} is published{counted}"
@@ -46,78 +36,103 @@ def headline(outcome: Outcome) -> str:
         return f"❌ {name} {outcome.end}"
     if outcome.status == "published":
         return f"⚠️ {name} is published, but what came after it failed"
+    if outcome.status == LATE_STATUS:
+        return f"⏰ {name} is not published at its deadline"
     return f"❌ {name} failed: nothing is published" if outcome.status != "unknown" else f"❌ {name} failed"
 
 
-def escaped(text: str, most: int) -> str:
-    """Gives text that Slack shows as it is: no mention, no link, no markup of its own; cut to ``most`` characters."""
-    cut = text if len(text) <= most else f"{text[: most - 1]}…"
-    return cut.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def _of_success(outcome: Outcome) -> Iterator[dict[str, Any]]:
+    saw = outcome.failure.line if outcome.failure else ""
+    note = f"It is published, though the state machine saw this: {saw}" if saw else outcome.ledger_error
+    yield _facts(outcome)
+    yield from _section(escaped(note, _MOST_NOTE))
+    yield from _section(_list("Slowest tables", [_slow(slow) for slow in outcome.slowest], len(outcome.slowest)))
 
 
-def code(text: str, most: int = 200) -> str:
-    """Gives text as code, in which Slack reads no markup; what would end the code is replaced."""
-    return f"`{escaped(' '.join(text.split()).replace('`', 'ˋ'), most)}`"
+def _of_failure(outcome: Outcome, console: Console, deployment: Deployment) -> Iterator[dict[str, Any]]:
+    found = causes(outcome)
+    for cause in found:
+        yield from _section(_cause(cause, outcome, console))
+        yield from _section(quoted(cause.said) if cause.said.strip() else "")
+    told = sum(cause.job.count for cause in found if cause.job)
+    left = outcome.failure.failed - told if outcome.failure else 0
+    yield from _section(f"{left:,} more shards failed otherwise." if left > 0 else "")
+    yield from _section(escaped(ledger_says(outcome, found), _MOST_NOTE))
+    held = not any(cause.job and cause.job.holder for cause in found)
+    title = "Failed tables" if held else "Tables that failed when the snapshot was gone"
+    yield from _section(_list(title, [_failed(failed) for failed in outcome.failed], outcome.failed_count))
+    yield from _section(_what_to_do(outcome, found, deployment))
+    yield from _section(f"*What readers see now*\n{escaped(readers(outcome), _MOST_NOTE)}")
+    yield _facts(outcome)
 
 
-def quoted(text: str) -> str:
-    """Gives an error as a block of code, its first lines."""
-    lines = [line for line in text.replace("`", "ˋ").splitlines() if line.strip()][:10]
-    return f"```{escaped(chr(10).join(lines), MOST_TEXT // 6)}```"
+def _cause(cause: Cause, outcome: Outcome, console: Console) -> str:
+    said, job = f"*{escaped(cause.what, _MOST_NOTE)}*", cause.job
+    if job is None:
+        return said
+    whose = job.whose(outcome.failure.of if outcome.failure else None)
+    facts = [f"exit status {job.exit}" if job.exit is not None else code(job.error)]
+    if job.log:
+        facts.append(_log(job.log, console))
+    elif job.id:
+        facts.append(f"job {code(job.id, 150)}")
+    first = "" if job.count == 1 else " (of the first)"
+    return f"{said}\n{whose}: {', '.join(facts)}{first if len(facts) > 1 else ''}"
 
 
-def duration(seconds: float) -> str:
-    """Gives seconds as people say them."""
-    if seconds < _MINUTE:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    whole = round(seconds)
-    if whole < _HOUR:
-        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
-    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
+def _log(stream: str, console: Console) -> str:
+    url = console.stream_link(stream) if console.log_group else ""
+    return _link(url, "its log") if 0 < len(url) <= _MOST_URL else f"log stream {code(stream, 150)}"
 
 
-def size(number: int) -> str:
-    """Gives bytes with a decimal prefix."""
-    amount = float(number)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 999.5:
-            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 99.5 else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:,.1f} TB"
+def _what_to_do(outcome: Outcome, found: Sequence[Cause], deployment: Deployment) -> str:
+    remedies = list(dict.fromkeys(cause.remedy for cause in found))
+    lines = [f"• {remedy.todo} {_runbook(remedy.section, deployment)}" for remedy in remedies]
+    if outcome.status != "published" and not {LATE, NO_SLACK, TRANSFORM} & set(remedies):
+        when = "Then" if outcome.status != "unknown" else "Unless `etl history` says that all is well,"
+        again = deployment.rerun(outcome.run_id)
+        lines.append(
+            f"{when} run the night again:\n```{escaped(again, _MOST_NOTE)}```"
+            if again
+            else f"{when} start another execution, under a name of its own."
+        )
+    return "*What to do*\n" + "\n".join(lines)
 
 
-def change(seconds: float, median: float | None) -> str:
-    """Says how a duration compares with the median of the last runs."""
-    if not median:
-        return "no run before"
-    by = seconds / median - 1
-    return "as usual" if abs(by) < _SAME else f"{by:+,.0%}".replace("%", " %")
+def _runbook(section: str, deployment: Deployment) -> str:
+    url = deployment.runbook_link(section)
+    return _link(url, f"Runbook: {section}") if url else f"(docs/operations.md, “{section}”)"
 
 
-def lines_within(lines: Sequence[str], count: int, most: int) -> str:
-    """Gives as many lines as fit, and how many more there are of ``count``."""
-    kept: list[str] = []
-    room = most - len("… and 1,000,000 more")
-    for line in lines[:MOST_LINES]:
-        if len(line) + 1 > room:
-            break
-        kept.append(line)
-        room -= len(line) + 1
-    left = count - len(kept)
-    return "\n".join([*kept, *([f"… and {left:,} more"] if left else [])])
+def readers(outcome: Outcome) -> str:
+    """Says what the live tables hold now."""
+    if outcome.status == "published":
+        return f"Readers see the tables of this run{_as_of(outcome.snapshot_at)}."
+    if outcome.end or outcome.status in {"unknown", LATE_STATUS}:
+        return "Nobody could ask the ledger what readers see; `etl history` does."
+    if outcome.last is None:
+        return "No run was published yet, so there is nothing that readers could see."
+    return f"Readers see what they saw before: run {outcome.last.run_id}{_as_of(outcome.last.snapshot_at)}."
 
 
-def _facts(outcome: Outcome) -> list[dict[str, Any]]:
+def _as_of(moment: datetime | None) -> str:
+    return f", as of {_moment(moment)}" if moment else ""
+
+
+def _facts(outcome: Outcome) -> dict[str, Any]:
+    published = outcome.status == "published"
+    arrived = "" if published else " copied, not published"
+    rows, copied = (figure if published or figure else None for figure in (outcome.rows, outcome.bytes))
     facts: Mapping[str, str | None] = {
         "Run": code(outcome.run_id),
         "Snapshot": _moment(outcome.snapshot_at),
         "Duration": duration(outcome.seconds) if outcome.seconds is not None else None,
-        "Rows": f"{outcome.rows:,}" if outcome.rows is not None else None,
-        "Data": size(outcome.bytes) if outcome.bytes is not None else None,
+        f"Rows{arrived}": f"{rows:,}" if rows is not None else None,
+        f"Data{arrived}": size(copied) if copied is not None else None,
         "Ended": _moment(outcome.finished_at),
     }
     fields = [_text(f"*{name}*\n{fact}"[:MOST_FIELD]) for name, fact in facts.items() if fact is not None]
-    return [{"type": "section", "fields": fields}]
+    return {"type": "section", "fields": fields}
 
 
 def _slow(slow: Slow) -> str:
@@ -126,8 +141,11 @@ def _slow(slow: Slow) -> str:
 
 
 def _failed(failed: FailedTable) -> str:
-    first = next((line for line in failed.error.splitlines() if line.strip()), "no error was recorded")
-    return f"• {code(failed.table)} {escaped(first, MOST_ERROR)}"
+    return f"• {code(failed.table)} {escaped(_first_line(failed), MOST_ERROR)}"
+
+
+def _first_line(failed: FailedTable) -> str:
+    return next((line for line in failed.error.splitlines() if line.strip()), "no error was recorded")
 
 
 def _list(title: str, lines: Sequence[str], count: int) -> str:
@@ -148,14 +166,16 @@ def _link(url: str, text: str) -> str:
 
 
 def _plain(outcome: Outcome, title: str) -> str:
-    said = [title]
-    if outcome.rows is not None and outcome.seconds is not None:
-        said.append(f"{outcome.rows:,} rows in {duration(outcome.seconds)}")
-    if outcome.failed:
-        said.append(f"{outcome.failed_count:,} tables failed")
-    if outcome.why:
-        said.append(outcome.why.splitlines()[0])
-    return ". ".join(said)
+    if outcome.well:
+        figures = outcome.rows is not None and outcome.seconds is not None
+        return f"{title}. {outcome.rows:,} rows in {duration(outcome.seconds or 0)}" if figures else title
+    first, *_ = causes(outcome)
+    why = " ".join(first.said.split())[:MOST_ERROR]
+    said = [f"{title}.", first.what, f"{why.removesuffix('.')}." if why else ""]
+    for table in outcome.failed[:1]:
+        others = outcome.failed_count - 1
+        said.append(f"Failed: {table.table}: {_first_line(table)}{f', and {others:,} more' if others else ''}.")
+    return " ".join([*filter(None, said), readers(outcome)])
 
 
 def _moment(moment: datetime | None) -> str | None:

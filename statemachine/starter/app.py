@@ -1,4 +1,4 @@
-"""The Lambda: one execution a day, under the name of the run's date."""
+"""The Lambda: one execution a day, under the name of the run's date; and how the executions of a day are."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import boto3
 from botocore.exceptions import ClientError
+
+from .night import night_of, runs_of
 
 _PASSED_ON = ("shards", "max_concurrency")
 _KNOWN = {"run_date", "rerun", *_PASSED_ON}
@@ -38,10 +40,18 @@ def handler(event: Mapping[str, Any] | None, context: object) -> dict[str, Any]:
 
     Takes any of ``run_date`` (by default today, in the zone TIMEZONE), ``rerun`` (a suffix for another run of one
     day), ``shards`` and ``max_concurrency``; or the event of an EventBridge schedule. Raises BadInput.
+
+    With ``look``, the moment for which a night was scheduled, it starts nothing: it gives whether that night is
+    published, and why not (``statemachine.starter.night``).
     """
     del context
-    start = start_of(event or {}, datetime.now(UTC), ZoneInfo(os.environ.get("TIMEZONE", "UTC")))
-    return {"name": start.name, "started": _start(os.environ["STATE_MACHINE_ARN"], start)}
+    machine, zone = os.environ["STATE_MACHINE_ARN"], ZoneInfo(os.environ.get("TIMEZONE", "UTC"))
+    if isinstance(event, Mapping) and "look" in event:
+        scheduled = _moment("look", event["look"])
+        runs = runs_of(boto3.client("stepfunctions"), machine)
+        return asdict(night_of(_date(None, scheduled, zone), scheduled, runs))
+    start = start_of(event or {}, datetime.now(UTC), zone)
+    return {"name": start.name, "started": _start(machine, start)}
 
 
 def start_of(event: object, now: datetime, zone: ZoneInfo) -> Start:
@@ -50,7 +60,7 @@ def start_of(event: object, now: datetime, zone: ZoneInfo) -> Start:
         raise BadInput('the event: give an object: {"run_date": "2026-11-22"}, or {}')
     scheduled = event.get("detail-type") == "Scheduled Event"
     given = {} if scheduled else dict(event)
-    moment = _scheduled(event.get("time")) if scheduled else now
+    moment = _moment("time", event.get("time")) if scheduled else now
     if unknown := sorted(set(given) - _KNOWN):
         raise BadInput(f"{unknown[0]}: not known; give any of {', '.join(sorted(_KNOWN))}")
     run_date = _date(given.get("run_date"), moment, zone)
@@ -64,11 +74,12 @@ def start_of(event: object, now: datetime, zone: ZoneInfo) -> Start:
     return Start(name, {"run_date": run_date, **passed_on})
 
 
-def _scheduled(text: object) -> datetime:
+def _moment(name: str, text: object) -> datetime:
     if isinstance(text, str):
         with suppress(ValueError):
-            return datetime.fromisoformat(text)
-    raise BadInput(f"time: {text!r} is no moment; EventBridge gives one as 2026-11-22T01:00:00Z")
+            moment = datetime.fromisoformat(text)
+            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    raise BadInput(f"{name}: {text!r} is no moment; EventBridge gives one as 2026-11-22T01:00:00Z")
 
 
 def _date(text: object, moment: datetime, zone: ZoneInfo) -> str:

@@ -1,13 +1,18 @@
-"""What the image is made of."""
+"""What the image is made of, and whether AWS could start it."""
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import subprocess
+import tarfile
+from pathlib import Path
 
 import docker
 import pytest
 
+from tests.acceptance.checkout import ROOT, checkout
 from tests.acceptance.containers import Image
 
 pytestmark = pytest.mark.xdist_group("image")  # one worker, so one build
@@ -107,6 +112,46 @@ def test_every_module_is_compiled(image: Image) -> None:
         "print([str(p) for p in site.glob('*.py') if not pathlib.Path(u.cache_from_source(str(p))).exists()])"
     )
     assert image.run("-c", script, entrypoint="/opt/etl/bin/python").stdout.strip() == "[]"
+
+
+def test_make_image_makes_one_that_lambda_takes(image: Image, engine: docker.DockerClient, tmp_path: Path) -> None:
+    """Built as `make deploy` builds it, for this engine's own architecture: of that one, and no index."""
+    assert image.id, "the layers are there already"
+    architecture = engine.version()["Arch"]
+    command = ["make", "image", "IMAGE=nightly-etl:one", f"PLATFORM=linux/{architecture}"]
+    built = subprocess.run(command, cwd=checkout(tmp_path), capture_output=True, text=True, check=False, timeout=600)
+    assert built.returncode == 0, built.stderr[-2000:]
+    assert _checked("nightly-etl:one", {"amd64": "x86_64"}.get(architecture, architecture)) == (0, "")
+
+
+def test_an_image_of_another_architecture_is_refused(engine: docker.DockerClient) -> None:
+    """Docker's classic builder ignores --platform without a message; what the engine then has is looked at."""
+    for built, wanted in (("arm64", "x86_64"), ("amd64", "arm64")):
+        engine.images.load(_empty_image(f"nightly-etl:{built}", built))
+        status, said = _checked(f"nightly-etl:{built}", wanted)
+        assert (status, len(said.splitlines())) == (1, 1)
+        assert f"nightly-etl:{built} is built for {built}, but the module's architecture is {wanted}" in said
+
+
+def _checked(name: str, architecture: str) -> tuple[int, str]:
+    """Gives infra/check-image's exit status, and what it says of an image."""
+    command = [str(ROOT / "infra" / "check-image"), name, architecture]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr
+
+
+def _empty_image(name: str, architecture: str) -> bytes:
+    """Gives an image without a file, as `docker save` would."""
+    config = {"architecture": architecture, "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}, "config": {}}
+    manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": []}]
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for file, content in {"config.json": config, "manifest.json": manifest}.items():
+            text = json.dumps(content).encode()
+            entry = tarfile.TarInfo(file)
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text))
+    return packed.getvalue()
 
 
 def _found_in(image: Image, text: str) -> list[str]:

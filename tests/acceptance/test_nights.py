@@ -122,7 +122,9 @@ def test_a_shard_that_fails_fails_the_night_and_not_its_sibling(nights: Nights, 
     assert nights.told("bad-shard") == "❌ nightly-etl bad-shard failed: nothing is published"
     said = nights.slack.text_of("bad-shard")
     assert "`trouble.bad` division by zero" in said
-    assert "1 of 2 shards failed" in said
+    assert "*The copy failed.*\\nShard 1 of 2: exit status 1" in said
+    assert "copied, not published" in said
+    assert said.count("division by zero") == 2, "once in the blocks, and once in the notification"
     nights.tell(ended)
     assert len(nights.slack.of_run("bad-shard")) == 1, "it was told already"
 
@@ -161,7 +163,10 @@ def test_a_holder_that_is_killed_fails_the_night(nights: Nights, both: Databases
     nights.stopped("killed-holder")
     assert before(both) == was
     assert nights.told("killed-holder") == "❌ nightly-etl killed-holder failed: nothing is published"
-    assert "NightlyEtl.SnapshotFailed" in nights.slack.text_of("killed-holder")
+    said = nights.slack.text_of("killed-holder")
+    assert "The container that holds the snapshot: exit status 137" in said
+    assert "shards failed" not in said, "what the shards say is a consequence"
+    assert "Readers see what they saw before: run killed-shard, as of " in said
 
 
 def test_a_publish_that_readers_block_gives_up(nights: Nights, both: Databases) -> None:

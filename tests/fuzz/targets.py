@@ -14,9 +14,10 @@ from etl import functions
 from etl.logs import log
 from etl.model.errors import ConfigurationError, one_line
 from etl.settings import config
+from statemachine.notifier.deployment import Deployment
 from statemachine.notifier.links import Console
 from statemachine.notifier.message import message
-from statemachine.notifier.outcome import FailedTable, Outcome, Slow, from_event, from_machine
+from statemachine.notifier.outcome import FailedTable, Failure, Outcome, Slow, from_event, from_machine
 from statemachine.starter.app import BadInput, start_of
 
 SECRET = "c4n4ry-s3cr3t"  # must not be shown
@@ -81,15 +82,16 @@ def slack(text: str) -> None:
         execution=EXECUTION,
         status="failed",
         well=False,
-        why=text,
-        note=text,
+        failure=Failure(text, text, text),
+        ledger_error=text,
         failed=(FailedTable(text, text),),
         failed_count=1,
         slowest=(Slow(text, 1.0, 2.0, 3),),
     )
     _slack_shows(outcome)
     machine = {"outcome": "failure", "run_id": text, "execution": EXECUTION}
-    failure = {"state": text, "error": text, "cause": text}
+    job = {"error": text, "reason": text, "code": text, "log": text, "id": text, "shards": [1]}
+    failure = {"state": text, "error": text, "cause": text, "jobs": [job, {**job, "log": ""}]}
     _slack_shows(from_machine(machine | {"failure": failure, "report": {"error": text}}))
     _slack_shows(from_event({"name": text, "executionArn": EXECUTION, "status": "FAILED", "error": text}))
 
@@ -147,7 +149,7 @@ def _json(text: str) -> Any:
 
 
 def _slack_shows(outcome: Outcome) -> None:
-    posted = message(outcome, Console.of(EXECUTION, "/nightly-etl"))
+    posted = message(outcome, Console.of(EXECUTION, "/nightly-etl"), Deployment(starter="nightly-etl-starter"))
     for block in posted["blocks"]:
         parts = [block.get("text"), *block.get("fields", []), *block.get("elements", [])]
         for part in cast("list[dict[str, str]]", [each for each in parts if each]):

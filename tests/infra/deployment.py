@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shlex
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -25,8 +26,9 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from tests import cloud
 from tests.harness import Databases
 from tests.infra import gaps
+from tests.infra.implied import implied, sync
 from tests.infra.policies import Call, Statement
-from tests.infra.terraform import Terraform, written
+from tests.infra.terraform import INFRA, Terraform, written
 from tests.jobs import Job, Jobs, Local
 from tests.lambda_runtime import function
 from tests.slack import Slack
@@ -35,14 +37,6 @@ from tests.stepfunctions import Functions, StepFunctions, interpreter
 ACCOUNT = "123456789012"
 IMAGE = f"{ACCOUNT}.dkr.ecr.{cloud.REGION}.amazonaws.com/nightly-etl@sha256:{'0123456789abcdef' * 4}"
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/\d{8}/[^/]+/([^/]+)/aws4_request")
-
-# The rules that Step Functions makes for .sync, and what it asks while it waits (Developer Guide, "IAM policies for
-# integrated services").
-_RULES = {
-    "batch": "StepFunctionsGetEventsForBatchJobsRule",
-    "ecs": "StepFunctionsGetEventsForECSTaskRule",
-    "codebuild": "StepFunctionsGetEventForCodeBuildStartBuildRule",
-}
 
 
 def _arn(service: str, rest: str) -> str:
@@ -55,10 +49,12 @@ class Recorder:
 
     calls: list[Call] = field(default_factory=list)
 
-    def add(self, role: str, action: str, *resources: str, **context: str) -> None:
+    def add(
+        self, role: str, action: str, *resources: str, request: Mapping[str, Any] | None = None, **context: str
+    ) -> None:
         """Notes a call; one that touches several resources needs to be allowed on each."""
         renamed = {key.replace("__", ":"): value for key, value in context.items()}
-        self.calls += [Call(role, action, resource, renamed) for resource in resources or ("*",)]
+        self.calls += [Call(role, action, resource, renamed, request or {}) for resource in resources or ("*",)]
 
     def http(self, environ: Mapping[str, Any], body: bytes) -> None:
         """Notes a request that came over HTTP, signed with a role's name."""
@@ -72,8 +68,8 @@ class Recorder:
             self.add(role, "ssm:GetParametersByPath", _arn("ssm", f"parameter{asked['Path']}"))
             if asked.get("WithDecryption"):
                 self.add(role, "kms:Decrypt", f"{asked['Path']}/*")  # completed by Deployment.calls
-        elif (service, target) == ("states", "StartExecution"):
-            self.add(role, "states:StartExecution", asked["stateMachineArn"])
+        elif (service, target) in {("states", "StartExecution"), ("states", "ListExecutions")}:
+            self.add(role, f"states:{target}", asked["stateMachineArn"])
         elif (service, target) == ("states", "DescribeExecution"):
             self.add(role, "states:DescribeExecution", asked["executionArn"])
         else:  # allowed by nothing, which is how a test hears of it
@@ -86,30 +82,24 @@ class _Jobs(Jobs):
 
     recorder: Recorder = field(default_factory=Recorder)
     role: str = ""
-    task_roles: tuple[str, ...] = ()
     requests: list[dict[str, Any]] = field(default_factory=list)
 
     def submit(self, service: str, request: Mapping[str, Any]) -> Job:
         """Notes what Step Functions asks of the services, and starts the job."""
         self.requests.append(dict(request))
         note = self.recorder.add
-        for action in ("events:PutRule", "events:PutTargets", "events:DescribeRule"):
-            note(self.role, action, _arn("events", f"rule/{_RULES[service]}"))
         if service == "batch":
-            note(self.role, "batch:SubmitJob", request["jobDefinition"], request["jobQueue"])
+            note(self.role, "batch:SubmitJob", request["jobDefinition"], request["jobQueue"], request=request)
             note(self.role, "batch:DescribeJobs")
+            job = _arn("batch", "job/0123456789abcdef")
         elif service == "ecs":
-            note(self.role, "ecs:RunTask", request["taskDefinition"], ecs__cluster=request["cluster"])
-            note(self.role, "iam:PassRole", *self.task_roles, iam__PassedToService="ecs-tasks.amazonaws.com")
-            note(self.role, "ecs:DescribeTasks", self._task(request))
+            note(self.role, "ecs:RunTask", request["taskDefinition"], request=request, ecs__cluster=request["cluster"])
+            job = _arn("ecs", f"task/{request['cluster'].rpartition('/')[2]}/0123456789abcdef")
         else:
-            project = _arn("codebuild", f"project/{request['projectName']}")
-            note(self.role, "codebuild:StartBuild", project)
-            note(self.role, "codebuild:BatchGetBuilds", project)
+            job = _arn("codebuild", f"project/{request['projectName']}")
+            note(self.role, "codebuild:StartBuild", job, request=request)
+        self.recorder.calls += sync(self.role, service, job)
         return Jobs.submit(self, service, request)
-
-    def _task(self, request: Mapping[str, Any]) -> str:
-        return _arn("ecs", f"task/{request['cluster'].rpartition('/')[2]}/0123456789abcdef")
 
 
 @dataclass(slots=True)
@@ -142,7 +132,7 @@ class Deployment:
         calls = []
         for call in self.recorder.calls:
             calls += self._decryptions(call) if call.action == "kms:Decrypt" else [call]
-        return calls
+        return calls + implied(calls, self.client)
 
     def _decryptions(self, call: Call) -> list[Call]:
         """Parameter Store decrypts each SecureString in the reader's name, and says of which it is."""
@@ -156,11 +146,18 @@ class Deployment:
             Call(
                 call.role,
                 "kms:Decrypt",
-                keys[name],
+                self._key(keys[name]),
                 via | {"kms:EncryptionContext:PARAMETER_ARN": _arn("ssm", f"parameter{name}")},
             )
             for name in names
         ]
+
+    def _key(self, name: str) -> str:
+        """Gives the ARN of the key behind a name: IAM policies are written on keys, and nothing here makes aws/ssm."""
+        if name == "alias/aws/ssm":
+            return _arn("kms", "key/of-parameter-store")
+        arn: str = self.client("kms").describe_key(KeyId=name)["KeyMetadata"]["Arn"]
+        return arn
 
     def set_secrets(self, names: list[str], databases: Databases, slack: Slack) -> None:
         """Sets the secrets by hand, as infra/README.md says."""
@@ -171,7 +168,7 @@ class Deployment:
         }
         for name in names:
             (value,) = (text for end, text in values.items() if name.endswith(f"/{end}"))
-            self.client("ssm").put_parameter(Name=name, Value=value, Type="SecureString", Overwrite=True)
+            self.client("ssm").put_parameter(**put_parameter(name, value))
 
     def run_what_was_deployed(self, name: str) -> None:
         """Lets the functions and the containers of the deployment of this name run from here on."""
@@ -181,7 +178,6 @@ class Deployment:
                 if made["FunctionName"].startswith(f"{name}-"):
                     self.functions[made["FunctionArn"]] = self._function(made)
         self.jobs.role = f"{name}-machine"
-        self.jobs.task_roles = tuple(f"arn:aws:iam::{ACCOUNT}:role/{name}-{kind}" for kind in ("job", "execution"))
         self.jobs.variables.clear()
         self.jobs.variables.update(self._job_variables(name) | self._as_role(f"{name}-job"))
 
@@ -227,6 +223,22 @@ class Deployment:
             return {one["name"]: one["value"] for one in containers[0]["environment"]}
         (project,) = self.client("codebuild").batch_get_projects(names=[name])["projects"]
         return {one["name"]: one["value"] for one in project["environment"]["environmentVariables"]}
+
+
+def put_parameter(name: str, value: str) -> dict[str, Any]:
+    """Gives PutParameter's arguments, as infra/README.md says the command for this secret."""
+    text = (INFRA / "README.md").read_text().replace("\\\n", " ")
+    deployment, _, end = name.removeprefix("/").partition("/")
+    told = [shlex.split(line) for line in re.findall(r"^ +\$ +aws ssm (put-parameter .*)", text, re.MULTILINE)]
+    (words,) = (words for words in told if words[words.index("--name") + 1].endswith(f"/{end}"))
+    key = words[words.index("--key-id") + 1] if "--key-id" in words else None
+    return {
+        "Name": name,
+        "Value": value,
+        "Type": words[words.index("--type") + 1],
+        "Overwrite": "--overwrite" in words,
+        **({"KeyId": key.replace("nightly-etl", deployment.removesuffix("-slack"))} if key else {}),
+    }
 
 
 @contextmanager

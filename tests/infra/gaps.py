@@ -2,7 +2,7 @@
 
 Batch without a service role (AWS takes its service-linked one), a state machine's validation and versions, Logs
 Insights' query definitions, and CodeBuild projects without a source. moto forgets some of what it is told, too, which a
-second plan would take for a change.
+second plan would take for a change; and it remembers a secret's key, which Parameter Store does not.
 """
 
 from __future__ import annotations
@@ -12,18 +12,20 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from moto.batch.models import BatchBackend
+from moto.batch.models import BatchBackend, JobQueue
+from moto.batch.responses import BatchResponse
 from moto.codebuild import responses as codebuild
 from moto.core.config import default_user_config
 from moto.core.responses import ActionResult
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.iam.models import iam_backends
 from moto.logs.responses import LogsResponse
+from moto.ssm.models import SimpleSystemManagerBackend
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.responses import StepFunctionResponse
 
@@ -42,8 +44,12 @@ def filled() -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(patch.dict(default_user_config, _CONFIGURATION))
         stack.enter_context(patch.object(BatchBackend, "create_compute_environment", _with_service_role))
+        for name in ("createjobqueue", "updatejobqueue"):
+            stack.enter_context(patch.object(BatchResponse, name, _with_its_limits(getattr(BatchResponse, name))))
+        stack.enter_context(patch.object(JobQueue, "describe", _described_with_its_limits))
         stack.enter_context(patch.object(SecurityGroupRule, "__init__", _make_rule_whole))
         stack.enter_context(patch.object(SecurityGroupRule, "description", property(_description)))
+        stack.enter_context(patch.object(SimpleSystemManagerBackend, "put_parameter", _with_the_key_that_is_said))
         stack.enter_context(patch.object(codebuild, "_validate_required_params_source", _no_source_is_a_source))
         stack.enter_context(patch.object(codebuild.CodeBuildResponse, "create_project", _with_its_limit))
         for name, function in {
@@ -72,6 +78,26 @@ def _service_role(self: Any) -> str:
     return arn
 
 
+_LIMITS = "jobStateTimeLimitActions"
+_describe_queue = JobQueue.describe
+
+
+def _with_its_limits(original: Callable[[Any], str]) -> Callable[[Any], str]:
+    """Keeps what a queue does with jobs that are stuck; moto forgets it."""
+
+    def call(self: Any) -> str:
+        answer = original(self)
+        queue = self.batch_backend.get_job_queue(json.loads(answer)["jobQueueName"])
+        queue.limits = self._get_param(_LIMITS) or getattr(queue, "limits", [])
+        return answer
+
+    return call
+
+
+def _described_with_its_limits(self: Any) -> dict[str, Any]:
+    return _describe_queue(self) | {_LIMITS: getattr(self, "limits", [])}
+
+
 _make_rule = SecurityGroupRule.__init__
 
 
@@ -85,6 +111,23 @@ def _description(rule: Any) -> Any:
     """Gives a rule's description, wherever it was put: moto looks for it in CIDRs alone."""
     places = (rule.ip_range, rule.source_group, rule.prefix_list)
     return next((place["Description"] for place in places if place.get("Description")), None)
+
+
+_put_parameter = SimpleSystemManagerBackend.put_parameter
+
+
+def _with_the_key_that_is_said(self: Any, *arguments: Any, **named: Any) -> Any:
+    """Encrypts with the account's default key where a request names none, whatever encrypted the version before.
+
+    https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html, KeyId.
+    """
+    bound = inspect.signature(_put_parameter).bind(self, *arguments, **named)
+    given = bound.arguments
+    before = self._parameters[given["name"]]
+    kind = given["parameter_type"] or (before[-1].parameter_type if before else None)
+    if kind == "SecureString":
+        given["keyid"] = given["keyid"] or "alias/aws/ssm"
+    return _put_parameter(*bound.args, **bound.kwargs)
 
 
 _validate_source = codebuild._validate_required_params_source

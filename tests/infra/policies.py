@@ -16,12 +16,13 @@ Statement = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of an API: who, what, on what, and what else AWS knows of it."""
+    """One call of an API: who, what, on what, what else AWS knows of it, and the request where another call follows."""
 
     role: str
     action: str
     resource: str = "*"
     context: Mapping[str, str] = field(default_factory=dict, hash=False)
+    request: Mapping[str, Any] = field(default_factory=dict, hash=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.role}: {self.action} on {self.resource} {dict(self.context) or ''}".rstrip()

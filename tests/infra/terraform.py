@@ -16,6 +16,7 @@ import pytest
 from statemachine import zips
 from tests.acceptance.checkout import ROOT
 from tests.harness import Done
+from tests.infra.unique import duplicates
 
 INFRA = ROOT / "infra"
 SECONDS = 900
@@ -81,10 +82,11 @@ class Terraform:
         return {name: one["value"] for name, one in said.items()}
 
     def changes(self, *arguments: str) -> list[str]:
-        """Plans, and names what would change."""
+        """Plans, and names what would change; nothing of it may be there twice where AWS takes it once."""
         done = self.run("plan", "-no-color", "-input=false", "-detailed-exitcode", "-out=plan", *arguments)
         assert done.status in {0, 2}, done.stdout + done.stderr
         said = json.loads(self("show", "-json", "plan").stdout)
+        assert not (twice := duplicates(said)), "\n".join(twice)
         found = [_change(one) for one in said.get("resource_changes", [])]
         return [change for change in found if change]
 
@@ -106,10 +108,9 @@ def installed() -> None:
 
 
 def workspace(folder: Path) -> Path:
-    """Copies what a deployment needs into a folder: the module, the definitions and the zips. Gives the module's."""
+    """Copies what a deployment needs into a folder: the module and the zips. Gives the module's."""
     leave = shutil.ignore_patterns(".terraform", "*.tfstate*", "__pycache__", ".terraform.lock.hcl")
     shutil.copytree(INFRA, folder / "infra", ignore=leave)
-    shutil.copytree(ROOT / "statemachine", folder / "statemachine", ignore=leave)
     for name in zips.LAMBDAS:
         zips.build(name, folder / "dist")
     return folder / "infra"

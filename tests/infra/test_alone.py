@@ -13,6 +13,7 @@ from moto.events.models import EventPattern
 
 from tests import asl
 from tests.infra.deployment import ACCOUNT, IMAGE, Deployment, deployment, given, network
+from tests.infra.implied import implied
 from tests.infra.policies import Call, allowed
 from tests.infra.terraform import installed, workspace
 
@@ -34,7 +35,7 @@ def _applied(source: Path, example: str, *wanted: str, **values: Any) -> Iterato
         there = network(made)
         there["security_group_ids"] = [there["databases"]["shop"]["security_group_id"]]
         there["route_table_ids"] = [made.client("ec2").describe_route_tables()["RouteTables"][0]["RouteTableId"]]
-        given(made, image=IMAGE, tables="orders", **{name: there[name] for name in wanted}, **values)
+        given(made, **{"image": IMAGE, "tables": "orders"} | {name: there[name] for name in wanted} | values)
         terraform("apply", "-no-color", "-auto-approve", "-input=false")
         assert terraform.changes() == []
         yield made
@@ -44,19 +45,18 @@ def _applied(source: Path, example: str, *wanted: str, **values: Any) -> Iterato
 
 def test_a_scheduled_task_needs_no_state_machine(source: Path) -> None:
     """The schedule may run the task that it names, with its roles; what fails, or never starts, reaches the topic."""
-    with _applied(source, "minimal", "subnet_ids", "security_group_ids") as made:
-        name = "nightly-etl-minimal"
+    image = IMAGE.replace("/nightly-etl@", "/nightly-etl-minimal@")  # from the example's own repository
+    with _applied(source, "minimal", "subnet_ids", "security_group_ids", image=image) as made:
+        name, role = "nightly-etl-minimal", "nightly-etl-minimal-schedule"
         target = made.client("scheduler").get_schedule(Name=name)["Target"]
-        task = made.client("ecs").describe_task_definition(taskDefinition=target["EcsParameters"]["TaskDefinitionArn"])
-        roles = [task["taskDefinition"][key] for key in ("taskRoleArn", "executionRoleArn")]
-        to_tasks = {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
-        calls = [
-            Call("", "ecs:RunTask", target["EcsParameters"]["TaskDefinitionArn"], {"ecs:cluster": target["Arn"]}),
-            *(Call("", "iam:PassRole", role, to_tasks) for role in roles),
-            Call("", "sqs:SendMessage", target["DeadLetterConfig"]["Arn"]),
-        ]
-        statements = made.roles()[f"{name}-schedule"]
-        assert [str(call) for call in calls if not allowed(call, statements)] == []
+        asked = target["EcsParameters"]
+        # What Scheduler makes of the target's parameters is RunTask's request.
+        request = {"propagateTags": asked.get("PropagateTags", "NONE")}
+        run = Call(role, "ecs:RunTask", asked["TaskDefinitionArn"], {"ecs:cluster": target["Arn"]}, request)
+        calls = [run, Call(role, "sqs:SendMessage", target["DeadLetterConfig"]["Arn"])]
+        roles = made.roles()
+        refused = [str(call) for call in [*calls, *implied([run], made.client)] if not allowed(call, roles[call.role])]
+        assert refused == []
 
         pattern = EventPattern.load(made.client("events").describe_rule(Name=f"{name}-task-failed")["EventPattern"])
         matched = {case: pattern.matches_event(event) for case, event in _events(target).items()}
@@ -117,19 +117,37 @@ def test_a_job_waits_for_another(source: Path) -> None:
         }
         assert requests["Verify"]["dependsOn"] == [{"jobId": "job-1"}]
         assert requests["Verify"]["containerOverrides"]["command"] == ["verify"]
-        statements = made.roles()["nightly-etl-chain"]
-        for request in requests.values():
-            for resource in (request["jobQueue"], request["jobDefinition"]):
-                assert allowed(Call("", "batch:SubmitJob", resource), statements)
+        calls = [
+            Call("nightly-etl-chain", "batch:SubmitJob", resource, request=request)
+            for request in requests.values()
+            for resource in (request["jobQueue"], request["jobDefinition"])
+        ]
+        roles = made.roles()
+        refused = [str(call) for call in [*calls, *implied(calls, made.client)] if not allowed(call, roles[call.role])]
+        assert refused == []
 
 
 def test_subnets_without_nat_have_what_the_job_needs(source: Path) -> None:
-    """An endpoint each for settings, key, image, logs and roles; the job's group lets it reach nothing else."""
+    """An endpoint each for settings, image and logs, for the whole VPC; the job's group lets it reach nothing else."""
     wanted = ("vpc_id", "subnet_ids", "databases", "route_table_ids")
     with _applied(source, "private-subnets", *wanted) as made:
         there = made.client("ec2").describe_vpc_endpoints()["VpcEndpoints"]
         services = {one["ServiceName"].removeprefix("com.amazonaws.eu-central-1.") for one in there}
-        assert services == {"ssm", "kms", "ecr.api", "ecr.dkr", "logs", "sts", "s3"}
+        assert services == {"ssm", "ecr.api", "ecr.dkr", "logs", "s3"}
         groups = made.client("ec2").describe_security_groups()["SecurityGroups"]
         (job,) = (one for one in groups if one["GroupName"].startswith("nightly-etl-job-"))
         assert not [one for rule in job["IpPermissionsEgress"] for one in rule["IpRanges"]]
+        # Private DNS sends the whole VPC to the endpoints: https://docs.aws.amazon.com/vpc/latest/privatelink/
+        (group,) = (one for one in groups if one["GroupName"].startswith("nightly-etl-endpoints-"))
+        let_in = {one["CidrIp"] for rule in group["IpPermissions"] for one in rule["IpRanges"] if rule["ToPort"] == 443}
+        (vpc,) = (one for one in made.client("ec2").describe_vpcs()["Vpcs"] if one["VpcId"] == group["VpcId"])
+        assert let_in == {vpc["CidrBlock"]}
+        # Batch's hosts need three more, and an endpoint that is there is not made again.
+        variables = json.loads((made.terraform.folder / "test.auto.tfvars.json").read_text())
+        given(made, **variables, compute="batch", platform="ec2", given_endpoints={"ssm": "sg-0a"})
+        changes = made.terraform.changes()
+        interface = "aws_vpc_endpoint.interface"
+        assert {change.strip() for change in changes if interface in change} == {
+            f'delete {interface}["ssm"]',
+            *(f'create {interface}["{name}"]' for name in ("ecs", "ecs-agent", "ecs-telemetry")),
+        }

@@ -12,9 +12,10 @@ from typing import Any
 import hcl2
 import pytest
 
+from statemachine.zips import LAMBDAS
 from tests.acceptance.checkout import ROOT
 from tests.infra.deployment import IMAGE, deployment, given, network
-from tests.infra.terraform import INFRA, Terraform, installed
+from tests.infra.terraform import INFRA, Terraform, installed, workspace
 
 pytestmark = pytest.mark.xdist_group("terraform")
 
@@ -78,11 +79,27 @@ def test_the_registry_s_conventions_hold(folder: Path) -> None:
     assert [name for one in outputs for name, body in one.items() if not body.get("description")] == []
 
 
+@pytest.mark.parametrize("example", EXAMPLES, ids=_named)
+def test_make_deploy_has_what_it_asks_an_example_for(example: Path) -> None:
+    """infra/deploy gives the image as a variable, makes a module called image first, and reads repository_url."""
+    assert "default" not in _variables(example)["image"]
+    outputs = hcl2.loads((example / "outputs.tf").read_text())["output"]
+    assert "repository_url" in {name.strip('"') for one in outputs for name in one}
+    modules = {name.strip('"') for one in hcl2.loads((example / "main.tf").read_text())["module"] for name in one}
+    assert modules & {"image", "nightly_etl"}
+
+
 def test_the_generated_tables_are_not_stale() -> None:
     """python infra/reference.py writes what stands in the READMEs."""
     done = subprocess.run(
         [sys.executable, INFRA / "reference.py", "--check"], capture_output=True, text=True, check=False
     )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_time_zones_are_not_stale() -> None:
+    """python infra/zones.py writes what tzdata says, of the version that uv.lock names."""
+    done = subprocess.run([sys.executable, INFRA / "zones.py", "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -115,13 +132,29 @@ def _explained(lines: list[str], number: int) -> bool:
 
 
 def test_an_example_plans_against_aws_as_moto_has_it(module: Terraform) -> None:
-    """Over real HTTP, with what the example asks of its user and nothing else."""
+    """Over real HTTP, with what the example asks of its user; two databases may be behind one group, at two ports."""
     with deployment(module.folder / "examples" / "complete") as made:
         made.terraform.init()
-        given(made, **network(made), image=IMAGE, tables="orders")
+        there = network(made)
+        (shop,) = there["databases"].values()
+        there["databases"] = {"operational": shop, "reporting": shop | {"port": 5433}}
+        given(made, **there, image=IMAGE, tables="orders")
         changes = made.terraform.changes()
     assert all(change.startswith("create ") for change in changes)
     kinds = Counter(change.rpartition(".module.")[2].split(".")[-2] for change in changes)
-    assert kinds["aws_sfn_state_machine"] == 2
+    assert kinds["aws_sfn_state_machine"] == 3
     assert kinds["aws_batch_compute_environment"] == 2
     assert kinds["aws_lambda_function"] == 7
+
+
+def test_the_module_needs_nothing_beside_itself(tmp_path: Path) -> None:
+    """As an archive or a registry gives it: infra/ alone in a folder, the zips of the release elsewhere."""
+    installed()
+    archive = workspace(tmp_path / "clone").rename(tmp_path / "module")
+    with deployment(archive) as made:
+        made.terraform.init()
+        zips = {f"{name}_zip": str(tmp_path / "clone" / "dist" / f"{name}.zip") for name in LAMBDAS}
+        given(made, **network(made), image=IMAGE, **zips)
+        changes = made.terraform.changes()
+    assert sum(".aws_sfn_state_machine." in f".{change.partition(' ')[2]}" for change in changes) == 3
+    assert sum("aws_cloudwatch_query_definition" in change for change in changes) == 6

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -168,6 +169,7 @@ def test_a_run_is_published_and_reported(tables: Databases, etl: Etl, settings: 
     assert told["bytes"] > 500_000
     assert told["started_at"] < told["snapshot_at"] < told["finished_at"]
     assert told["seconds"] > 0
+    assert told["last_published"] == {"run_id": "tonight", "snapshot_at": told["snapshot_at"]}
     assert {one["table"] for one in told["slowest"]} == {"public.orders", "public.items", "public.days"}
     assert [one["median_seconds"] for one in told["slowest"]] == [15.0] * 3
     assert [one["seconds"] for one in told["slowest"]] == sorted(
@@ -190,6 +192,20 @@ def test_a_run_that_failed_is_reported_with_what_failed(
     (failed,) = told["failed"]
     assert (failed["table"], "odd" in failed["error"]) == ("public.items", True)
     assert told["error"].startswith("1 of 3 tables failed (public.items)")
+    assert told["last_published"] is None
+
+
+def test_a_report_says_which_run_readers_see(tables: Databases, etl: Etl, settings: Mapping[str, str]) -> None:
+    """The one that was published last, whichever run is asked about; not those that failed or are not published yet."""
+    for night in ("saturday", "sunday"):
+        assert etl("run", TABLES="*", ETL_RUN_ID=night).status == 0
+    assert etl("run", TABLES="*", ETL_RUN_ID="tonight", ETL_PUBLISH="defer").status == 0
+    seen = "SELECT snapshot_at FROM etl.runs WHERE run_id = 'sunday'"
+    with function("etl.functions.report", settings) as report:
+        for run_id in ("tonight", "saturday", "never"):
+            told = report.invoke({"run_id": run_id})["last_published"]
+            assert told["run_id"] == "sunday"
+            assert datetime.fromisoformat(told["snapshot_at"]) == tables.reporting.value(seen)
 
 
 def test_a_run_that_never_got_into_the_ledger_is_aborted_and_reported(

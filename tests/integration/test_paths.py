@@ -15,12 +15,12 @@ import pytest
 
 from statemachine.definition import batches, nightly
 from tests.harness import Done
-from tests.jobs import Jobs
+from tests.jobs import NEVER_BEGAN, Jobs
 from tests.lambda_runtime import FunctionError
 from tests.machine import NAMES
 from tests.stepfunctions import Ended, Functions, StepFunctions, interpreter
 
-SHARDS = [{"shard": 0, "tables": '["public.orders"]'}, {"shard": 1, "tables": '["public.\\"odd\\"", "public.items"]'}]
+SHARDS = [{"shard": 0, "tables": 1, "expected_seconds": 1.5}, {"shard": 1, "tables": 2, "expected_seconds": 0.5}]
 
 _names = (f"night-{number}" for number in count())
 
@@ -89,7 +89,7 @@ class World:
         self.asked.clear()
         self.statuses.clear()
         self.jobs.submitted.clear()
-        self.says("plan", lambda event: {"run_id": event["run_id"], "shards": SHARDS, "all_tables": "orders,items"})
+        self.says("plan", lambda event: {"run_id": event["run_id"], "tables": 3, "shards": SHARDS})
         self.says("publish", lambda event: {"run_id": event["run_id"], "tables": 3})
         self.says("abort", lambda event: {"run_id": event["run_id"]})
         self.says("report", lambda event: {"run_id": event["run_id"], "status": "published", "tables": 3})
@@ -132,16 +132,16 @@ def world(one_world: World) -> World:
 
 @pytest.mark.parametrize("compute", ["batch", "ecs", "codebuild"])
 def test_a_good_night_publishes_once_and_tells_once(world: World, compute: str) -> None:
-    """Each job gets its command, its tables with their quotes, and what makes it a shard."""
+    """Each job gets its command, the run's id, and its number; its tables are in the ledger."""
     ended = world.night(compute)
     assert (ended.status, world.told) == ("SUCCEEDED", ("success", "published", None))
     assert [name for name, _ in world.asked] == ["plan", "publish", "report", "notifier"]
-    assert world.jobs.holder(ended.name).variables == {"ETL_RUN_ID": ended.name, "TABLES": "orders,items"}
+    assert world.jobs.holder(ended.name).variables == {"ETL_RUN_ID": ended.name, "ETL_PLAN": "run"}
     (job,) = world.jobs.shard(ended.name, "1")
     assert job.command == "run"
     assert job.variables == {
         "ETL_RUN_ID": ended.name,
-        "TABLES": '["public.\\"odd\\"", "public.items"]',
+        "ETL_PLAN": "run",
         "ETL_SHARD": "1",
         "ETL_SNAPSHOT": "run",
         "ETL_PUBLISH": "defer",
@@ -158,13 +158,13 @@ def test_the_input_goes_before_what_is_deployed(world: World) -> None:
 
 def test_one_shard_is_a_list_of_one(world: World) -> None:
     """JSONata likes to make one thing of a list of one thing."""
-    world.says("plan", lambda _: {"shards": SHARDS[:1], "all_tables": "orders"})
+    world.says("plan", lambda _: {"tables": 1, "shards": SHARDS[:1]})
     ended = world.night()
     assert ended.status == "SUCCEEDED"
     assert len(world.jobs.submitted) == 2
 
 
-@pytest.mark.parametrize("answer", [None, {}, {"shards": [], "all_tables": ""}])
+@pytest.mark.parametrize("answer", [None, {}, {"tables": 0, "shards": []}])
 def test_a_plan_of_nothing_is_a_failure(world: World, answer: Any) -> None:
     """No job is started, and the message says why."""
     world.says("plan", lambda _: answer)
@@ -214,7 +214,8 @@ def test_a_shard_that_fails_twice_fails_the_night_after_its_siblings(world: Worl
     assert world.events("publish") == []
     failure = world.events("notifier")[0]["failure"]
     assert failure["error"] == "NightlyEtl.ShardsFailed"
-    assert failure["cause"] == "1 of 2 shards failed: shard 0 with States.TaskFailed"
+    said = "shard 0 with States.TaskFailed, exit status 1: Essential container in task exited"
+    assert failure["cause"] == f"1 of 2 shards failed: {said}"
 
 
 def test_a_snapshot_that_is_lost_is_not_taken_again(world: World) -> None:
@@ -225,6 +226,25 @@ def test_a_snapshot_that_is_lost_is_not_taken_again(world: World) -> None:
     assert world.told == ("failure", "failed", "Load")
     assert "NightlyEtl.SnapshotFailed" in (ended.cause or "")
     assert world.jobs.holder(ended.name).status == 1
+
+
+@pytest.mark.parametrize("compute", ["batch", "ecs", "codebuild"])
+def test_a_holder_that_never_began_is_started_once_more(world: World, compute: str) -> None:
+    """No exit status: no snapshot was taken, so another one is no second instant."""
+    world.statuses[None] = [NEVER_BEGAN, 0]
+    ended = world.night(compute)
+    assert (ended.status, world.told) == ("SUCCEEDED", ("success", "published", None))
+    assert [job.command for job in world.jobs.of_run(ended.name)].count("snapshot") == 2
+
+
+def test_a_holder_that_never_begins_fails_the_night(world: World) -> None:
+    """It is started twice, not more, and the reason of the service is told."""
+    world.statuses[None] = [NEVER_BEGAN, NEVER_BEGAN, 0]
+    world.fails()
+    ended = world.night()
+    assert world.told == ("failure", "failed", "Load")
+    assert [job.command for job in world.jobs.of_run(ended.name)].count("snapshot") == 2
+    assert "exit status" not in world.events("notifier")[0]["failure"]["cause"]
 
 
 def test_a_publish_that_gives_up_is_not_asked_again(world: World) -> None:

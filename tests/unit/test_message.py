@@ -6,17 +6,23 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from statemachine.notifier.deployment import Deployment
+from statemachine.notifier.job import FailedJob, numbers
 from statemachine.notifier.links import Console, jsurl, query
-from statemachine.notifier.message import MOST_LINES, MOST_TEXT, change, duration, message, size
-from statemachine.notifier.outcome import FailedTable, Outcome, Slow, from_event, from_machine
+from statemachine.notifier.message import message
+from statemachine.notifier.outcome import FailedTable, Failure, Outcome, Published, Slow, from_event, from_machine
+from statemachine.notifier.text import MOST_LINES, MOST_TEXT, change, duration, size
+from statemachine.starter.app import start_of
 
 EXECUTION = "arn:aws:states:eu-central-1:123456789012:execution:nightly-etl:2026-11-22"
 CONSOLE = Console.of(EXECUTION, "/nightly-etl/prod")
+DEPLOYMENT = Deployment(starter="nightly-etl-starter")
 
 PUBLISHED = Outcome(
     run_id="2026-11-22",
@@ -36,9 +42,9 @@ PUBLISHED = Outcome(
         Slow("a.b", 2, None, 1),
     ),
 )
-FAILED = replace(
-    PUBLISHED, status="failed", well=False, why="Load: NightlyEtl.ShardsFailed: 1 of 5 shards failed", slowest=()
-)
+COPY_FAILED = FailedJob("States.TaskFailed", exit=1, shards=(1,))
+LOAD = Failure("Load", "NightlyEtl.ShardsFailed", "1 of 5 shards failed", (COPY_FAILED,), failed=1, of=5)
+FAILED = replace(PUBLISHED, status="failed", well=False, failure=LOAD, slowest=())
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=400)
 
@@ -54,7 +60,7 @@ def texts(posted: dict[str, Any]) -> list[str]:
 
 def everything(outcome: Outcome) -> str:
     """Gives all that a reader sees of a message."""
-    return "\n".join(texts(message(outcome, CONSOLE)))
+    return "\n".join(texts(message(outcome, CONSOLE, DEPLOYMENT)))
 
 
 def test_success_says_how_much_how_long_and_as_of_when() -> None:
@@ -83,7 +89,7 @@ def test_failure_says_what_failed_and_that_nothing_is_published() -> None:
     tables = (FailedTable("public.bad", "division by zero\nCONTEXT: row 3, secret"),)
     said = everything(replace(FAILED, failed=tables, failed_count=1))
     assert said.startswith("❌ nightly-etl 2026-11-22 failed: nothing is published")
-    assert "1 of 5 shards failed" in said
+    assert "*The copy failed.*\nShard 1 of 5: exit status 1" in said
     assert "• `public.bad` division by zero" in said
     assert "secret" not in said
 
@@ -99,7 +105,8 @@ def test_a_failed_transform_does_not_pass_for_an_unpublished_night() -> None:
     }
     said = everything(from_machine(event))
     assert "is published, but what came after it failed" in said
-    assert "The tables are published" in said
+    assert "Readers see the tables of this run" in said
+    assert "run the night again" not in said
 
 
 def test_a_publish_whose_answer_was_lost_is_told_as_published() -> None:
@@ -128,8 +135,10 @@ def test_an_execution_that_timed_out_claims_nothing_of_the_tables() -> None:
 def test_mentions_links_and_markup_are_shown_not_obeyed() -> None:
     """A table's name or an error can call nobody and link nowhere, in the blocks or the fallback."""
     bad = "<!channel> <@U123> <https://evil|click> *bold* `code` & _it_"
-    outcome = replace(FAILED, why=bad, note=bad, failed=(FailedTable(bad, bad),), failed_count=1)
-    posted = message(outcome, CONSOLE)
+    job = FailedJob(bad, bad, code=bad, log=bad, id=bad, shards=(1,))
+    failure = Failure(bad, bad, bad, (job, replace(job, log="")), failed=2)
+    outcome = replace(FAILED, failure=failure, ledger_error=bad, failed=(FailedTable(bad, bad),), failed_count=1)
+    posted = message(outcome, CONSOLE, DEPLOYMENT)
     said = json.dumps(posted)
     assert "<!channel>" not in said
     assert "<@U123>" not in said
@@ -153,33 +162,39 @@ def test_long_lists_are_cut_with_a_count() -> None:
 def test_the_longest_texts_keep_within_slacks_limits() -> None:
     """Sixty tables whose names and errors are nothing but characters that five stand for."""
     names = ["&" * 500] * 60
+    long = FailedJob(
+        "&" * 900, "&" * 9000, 1, "&" * 900, "&" * 900, "&" * 900, shards=tuple(range(0, 999, 2)), count=999
+    )
     outcome = replace(
         FAILED,
         run_id="&" * 80,
-        why="&" * 9000,
-        note="&" * 9000,
+        failure=Failure("&" * 90, "&" * 900, "&" * 9000, (long, replace(long, holder=True, log="")), failed=99),
+        ledger_error="&" * 9000,
+        last=Published("&" * 80, None),
         failed=tuple(FailedTable(name, "&" * 9000) for name in names),
         failed_count=60,
         slowest=tuple(Slow(name, 1e6, 1e-6, 10**15) for name in names),
     )
-    posted = message(outcome, CONSOLE)
+    posted = message(outcome, CONSOLE, DEPLOYMENT)
     assert all(len(text) <= MOST_TEXT for text in texts(posted))
     assert all(len(each["text"]) <= 2000 for block in posted["blocks"] for each in block.get("fields", []))
     assert "… and 59 more" in everything(outcome)
 
 
-@given(why=TEXTS, note=TEXTS, names=st.lists(TEXTS, max_size=60), error=TEXTS)
-def test_no_message_is_over_slacks_limits(why: str, note: str, names: list[str], error: str) -> None:
+@given(why=TEXTS, note=TEXTS, names=st.lists(TEXTS, max_size=60), error=TEXTS, exit_status=st.none() | st.integers())
+def test_no_message_is_over_slacks_limits(
+    why: str, note: str, names: list[str], error: str, exit_status: int | None
+) -> None:
     """Whatever the texts are: 50 blocks, 3000 characters a text, 2000 a field, 150 a header, none of them empty."""
     outcome = replace(
         FAILED,
-        why=why * 20,
-        note=note * 20,
+        failure=Failure("Load", error, why * 20, tuple(FailedJob(error, why, exit_status, log=name) for name in names)),
+        ledger_error=note * 20,
         failed=tuple(FailedTable(name, error * 5) for name in names),
         failed_count=len(names),
         slowest=tuple(Slow(name, 1e6, 1e-6, 10**15) for name in names),
     )
-    posted = message(outcome, CONSOLE)
+    posted = message(outcome, CONSOLE, DEPLOYMENT)
     assert len(posted["blocks"]) <= 50
     assert all(1 <= len(text) <= MOST_TEXT for text in texts(posted))
     assert all(len(each["text"]) <= 2000 for block in posted["blocks"] for each in block.get("fields", []))
@@ -189,11 +204,98 @@ def test_no_message_is_over_slacks_limits(why: str, note: str, names: list[str],
 
 def test_a_long_fallback_is_cut() -> None:
     """The plain text says the outcome, and goes on no longer than a notification can."""
-    posted = message(replace(FAILED, why="x" * 10_000), CONSOLE)
+    outcome = replace(FAILED, failed=(FailedTable("x" * 10_000, "boom"),), failed_count=1)
+    posted = message(outcome, CONSOLE, DEPLOYMENT)
     assert posted["text"].startswith(
-        "❌ nightly-etl 2026-11-22 failed: nothing is published. 12,345,678 rows in 12 min 4 s"
+        "❌ nightly-etl 2026-11-22 failed: nothing is published. The copy failed. Failed: xxx"
     )
     assert len(posted["text"]) == MOST_TEXT
+
+
+def test_rows_that_did_not_arrive_do_not_read_as_if_they_had() -> None:
+    """A night that published nothing copied its rows for nothing; where it copied none there is nothing to tell."""
+    said = everything(FAILED)
+    assert "*Rows copied, not published*\n12,345,678" in said
+    assert "*Data copied, not published*\n1.2 GB" in said
+    assert "*Rows*" not in said
+    assert "rows" not in message(FAILED, CONSOLE, DEPLOYMENT)["text"]
+    assert "copied, not published" not in everything(replace(FAILED, rows=0, bytes=0))
+
+
+def test_the_cause_is_told_first_and_once() -> None:
+    """What the machine saw, and what Abort wrote of it into the ledger, are not told again as a note."""
+    cause = "the live tables were in use for 600 s"
+    failure = Failure("Publish", "PublishBlocked", cause)
+    outcome = replace(FAILED, failure=failure, ledger_error=f"Publish: PublishBlocked: {cause}")
+    _, first, quote, *_ = texts(message(outcome, CONSOLE, DEPLOYMENT))
+    assert (first, quote) == ("*Publish failed with PublishBlocked.*", f"```{cause}```")
+    assert everything(outcome).count(cause) == 1
+
+
+def test_what_the_ledger_knows_beside_is_told_and_a_consequence_is_not() -> None:
+    """The holder's own words are why it failed; what the ledger has of one whose host is gone was led to by that."""
+    own = replace(COPY_FAILED, holder=True, shards=())
+    outcome = replace(FAILED, failure=replace(LOAD, jobs=(own,)), ledger_error="the source ended the session")
+    assert "```the source ended the session```" in everything(outcome)
+    gone = replace(own, exit=None, reason="Host EC2 (instance i-0a) terminated.")
+    assert "ended the session" not in everything(replace(outcome, failure=replace(LOAD, jobs=(gone,))))
+
+
+def test_what_readers_see_is_told() -> None:
+    """The run before, this one, none, or that nobody could ask."""
+    last = Published("2026-11-21", datetime(2026, 11, 21, 2, 0, 3, tzinfo=UTC))
+    assert "Readers see what they saw before: run 2026-11-21, as of 2026-11-21 02:00:03 UTC." in everything(
+        replace(FAILED, last=last)
+    )
+    assert "Readers see the tables of this run, as of 2026-11-22 01:00:02 UTC." in everything(
+        replace(FAILED, status="published")
+    )
+    assert "No run was published yet" in everything(FAILED)
+    assert "Nobody could ask the ledger" in everything(replace(FAILED, status="unknown"))
+
+
+@pytest.mark.parametrize(
+    ("run_id", "rerun"),
+    [("2026-11-22", 2), ("2026-11-22-2", 3), ("2026-11-22-19", 20), ("2026-11-22-fixed", None), ("by-hand", None)],
+)
+def test_a_run_is_started_again_under_the_next_number(run_id: str, rerun: int | None) -> None:
+    """Ready to paste; a run that is not named after its date has no next number."""
+    command = DEPLOYMENT.rerun(run_id)
+    if rerun is None:
+        assert command is None
+        assert "start another execution, under a name of its own" in everything(replace(FAILED, run_id=run_id))
+    else:
+        event = f'{{"run_date": "2026-11-22", "rerun": {rerun}}}'
+        assert command == (
+            "aws lambda invoke --function-name nightly-etl-starter --cli-binary-format raw-in-base64-out"
+            f" --payload '{event}' /dev/stdout"
+        )
+        assert Deployment().rerun(run_id) == event
+        assert command in everything(replace(FAILED, run_id=run_id))
+
+
+def test_the_command_is_one_that_the_starter_takes() -> None:
+    """Its payload starts the run that it says."""
+    event = Deployment().rerun("2026-11-22-2")
+    assert event is not None
+    assert start_of(json.loads(event), datetime.now(UTC), ZoneInfo("UTC")).name == "2026-11-22-3"
+
+
+def test_the_deployment_is_named_and_its_runbook_linked() -> None:
+    """As its environment says; where it says nothing, the section's name has to do."""
+    said = {"DEPLOYMENT": "prod", "RUNBOOK_URL": "https://wiki.example.com/runbook"}
+    posted = message(FAILED, CONSOLE, Deployment.of(said))
+    assert posted["text"].startswith("❌ prod 2026-11-22 failed: nothing is published")
+    assert "<https://wiki.example.com/runbook#a-copy-failed|Runbook: A copy failed>" in "\n".join(texts(posted))
+    assert "(docs/operations.md, “A copy failed”)" in everything(FAILED)
+    assert Deployment.of({"DEPLOYMENT": ""}) == Deployment()
+
+
+def test_shards_are_named_by_ranges() -> None:
+    """The first ranges, and how many shards more."""
+    assert numbers([3, 0, 1, 2], 4) == "0–3"
+    assert numbers([*range(32), 40], 41) == "0–31, 40 and 8 more"
+    assert numbers(range(0, 40, 2), 20) == "0, 2, 4, 6, 8, 10 and 14 more"
 
 
 @pytest.mark.parametrize(
@@ -242,7 +344,7 @@ def test_a_change_is_told_only_when_it_is_one() -> None:
 
 def test_links_lead_to_the_execution_and_to_the_runs_lines() -> None:
     """The execution's ARN whole; the query, its log group and its time range as the console encodes them."""
-    *_, context = texts(message(PUBLISHED, CONSOLE))
+    *_, context = texts(message(PUBLISHED, CONSOLE, DEPLOYMENT))
     execution, logs = context.split(" · ")
     assert execution == (
         "<https://eu-central-1.console.aws.amazon.com/states/home?region=eu-central-1"
@@ -269,7 +371,7 @@ def test_a_link_is_in_the_console_of_its_partition() -> None:
 
 def test_without_a_log_group_there_is_no_link_to_one() -> None:
     """Nothing is linked that leads nowhere."""
-    *_, context = texts(message(PUBLISHED, Console.of(EXECUTION, "")))
+    *_, context = texts(message(PUBLISHED, Console.of(EXECUTION, ""), DEPLOYMENT))
     assert "Logs Insights" not in context
 
 
@@ -282,6 +384,14 @@ def test_what_the_console_reads_is_what_was_meant(detail: dict[str, Any]) -> Non
 def test_half_a_character_is_kept_for_the_console() -> None:
     """JSON may hold one half of a pair, cut by whoever wrote the error."""
     assert jsurl({"a": "\ud83d"}) == "~(a~'**d83d)"
+
+
+def test_a_log_stream_is_linked_as_the_console_has_it() -> None:
+    """Encoded twice, with $ for %; half a character does not matter."""
+    assert CONSOLE.stream_link("etl/default/0f9d").endswith(
+        "#logsV2:log-groups/log-group/$252Fnightly-etl$252Fprod/log-events/etl$252Fdefault$252F0f9d"
+    )
+    assert CONSOLE.stream_link("\ud83d").endswith("/$253F")
 
 
 def _read(text: str) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from statemachine.starter.app import BadInput, Start, start_of
+from statemachine.starter.app import BadInput, Start, handler, start_of
+from statemachine.starter.night import Night, Run, night_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
 LATE = datetime(2026, 11, 21, 23, 30, tzinfo=UTC)  # half past midnight in Berlin, the next day
@@ -70,3 +71,74 @@ def test_bad_input_is_one_line_that_names_the_field(event: object, field: str) -
     with pytest.raises(BadInput, match=f"^{field}: ") as caught:
         start_of(event, LATE, BERLIN)
     assert "\n" not in str(caught.value)
+
+
+SCHEDULED = datetime(2026, 11, 21, 23, 15, tzinfo=UTC)  # a quarter past midnight in Berlin, of the 22nd
+
+
+def _run(name: str, status: str, minutes: int = 1) -> Run:
+    """Gives a run that began so many minutes after the schedule."""
+    return Run(name, f"arn:{name}", status, SCHEDULED + timedelta(minutes=minutes))
+
+
+NIGHTS = {
+    "published": ([_run("2026-11-22", "SUCCEEDED")], "2026-11-22", True),
+    "goes on": ([_run("2026-11-22", "RUNNING")], "2026-11-22", False),
+    "failed": ([_run("2026-11-22", "FAILED")], "2026-11-22", False),
+    "published by a rerun": (
+        [_run("2026-11-22-2", "SUCCEEDED", 90), _run("2026-11-22", "FAILED")],
+        "2026-11-22-2",
+        True,
+    ),
+    "published, and run again": (
+        [_run("2026-11-22-2", "RUNNING", 90), _run("2026-11-22", "SUCCEEDED")],
+        "2026-11-22",
+        True,
+    ),
+    "the rerun hangs, too": (
+        [_run("2026-11-22-2", "RUNNING", 90), _run("2026-11-22", "ABORTED")],
+        "2026-11-22-2",
+        False,
+    ),
+    "published by hand in the afternoon, so that the schedule found it there": (
+        [_run("2026-11-22", "SUCCEEDED", -600)],
+        "2026-11-22",
+        True,
+    ),
+    "started in the console, under a name of its own": ([_run("by-hand", "SUCCEEDED", 30)], "by-hand", True),
+    "only the night before": ([_run("2026-11-21", "SUCCEEDED", -1440)], "2026-11-22", False),
+    "the night before succeeded late, before this one was due": (
+        [_run("2026-11-21-2", "SUCCEEDED", -60)],
+        "2026-11-22",
+        False,
+    ),
+    "a day whose name begins alike": ([_run("2026-11-220", "SUCCEEDED", -1440)], "2026-11-22", False),
+    "never started": ([], "2026-11-22", False),
+}
+
+
+@pytest.mark.parametrize("case", NIGHTS)
+def test_a_night_is_published_when_a_run_of_its_date_or_since_is(case: str) -> None:
+    """Reruns count, and so do runs by hand; what another night published does not."""
+    runs, run_id, published = NIGHTS[case]
+    night = night_of("2026-11-22", SCHEDULED, runs)
+    assert (night.run_id, night.published) == (run_id, published)
+
+
+def test_why_a_night_is_not_published_is_one_sentence() -> None:
+    """With the run that matters, how it is, and since when."""
+    assert night_of("2026-11-22", SCHEDULED, []) == Night(
+        "2026-11-22", None, False, "No run of 2026-11-22 was started."
+    )
+    runs = [_run("2026-11-22-2", "RUNNING", 90), _run("2026-11-22", "FAILED")]
+    assert night_of("2026-11-22", SCHEDULED, runs).why == (
+        "Run 2026-11-22-2, the last of 2 runs, is RUNNING; it began at 2026-11-22 00:45 UTC."
+    )
+
+
+def test_a_look_at_no_moment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one line that names the field; nobody is asked."""
+    monkeypatch.setenv("STATE_MACHINE_ARN", "arn:aws:states:eu-central-1:123456789012:stateMachine:nightly-etl")
+    for moment in ("soon", None, 5):
+        with pytest.raises(BadInput, match=r"^look: .* is no moment"):
+            handler({"look": moment}, None)

@@ -1,5 +1,11 @@
 # Two jobs on one queue: the copy, and `etl verify`, which Batch starts when the copy has succeeded.
 
+module "image" {
+  source = "../../modules/image"
+
+  name = var.name
+}
+
 module "settings" {
   source = "../../modules/settings"
 
@@ -22,6 +28,23 @@ module "batch" {
   environment        = { ETL_PARAMETER_PATH = module.settings.path, ETL_LOG_FORMAT = "json" }
   statements         = module.settings.read_statements
   log_kms_key_arn    = module.settings.kms_key_arn
+
+  pull_statements = [
+    # A token for the registry; the API takes no resource.
+    {
+      Sid      = "SignInToRegistry"
+      Effect   = "Allow"
+      Action   = ["ecr:GetAuthorizationToken"]
+      Resource = ["*"]
+    },
+    # The job's image, from its repository.
+    {
+      Sid      = "PullTheImage"
+      Effect   = "Allow"
+      Action   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+      Resource = [module.image.repository_arn]
+    },
+  ]
 }
 
 resource "aws_sfn_state_machine" "chain" {

@@ -1,3 +1,8 @@
+output "repository_url" {
+  description = "Where the image goes."
+  value       = module.image.repository_url
+}
+
 output "state_machine_arn" {
   description = "Start it to submit both jobs."
   value       = aws_sfn_state_machine.chain.arn

@@ -3,11 +3,12 @@
 module "nightly_etl" {
   source = "../.."
 
-  name       = var.name
-  image      = var.image
-  vpc_id     = var.vpc_id
-  subnet_ids = var.subnet_ids
-  databases  = var.databases
+  name         = var.name
+  image        = var.image
+  architecture = var.architecture
+  vpc_id       = var.vpc_id
+  subnet_ids   = var.subnet_ids
+  databases    = var.databases
 
   compute = "codebuild"
   codebuild = {

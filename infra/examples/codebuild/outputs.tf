@@ -3,6 +3,11 @@ output "repository_url" {
   value       = module.nightly_etl.repository_url
 }
 
+output "architecture" {
+  description = "What the image is to be built for."
+  value       = module.nightly_etl.architecture
+}
+
 output "secrets_to_set" {
   description = "What is still to be set by hand."
   value       = module.nightly_etl.secrets_to_set

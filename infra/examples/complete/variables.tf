@@ -15,6 +15,12 @@ variable "image" {
   type        = string
 }
 
+variable "architecture" {
+  description = "What the image is built for, and runs on: x86_64, or arm64, which costs a fifth less."
+  type        = string
+  default     = "x86_64"
+}
+
 variable "vpc_id" {
   description = "VPC of the job and its databases."
   type        = string

@@ -25,6 +25,7 @@ module "task" {
 
   name               = var.name
   image              = var.image
+  architecture       = var.architecture
   vcpu               = 1
   memory_mb          = 2048
   subnet_ids         = var.subnet_ids

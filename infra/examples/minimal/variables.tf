@@ -15,6 +15,12 @@ variable "image" {
   type        = string
 }
 
+variable "architecture" {
+  description = "What the image is built for, and runs on: x86_64, or arm64, which costs a fifth less."
+  type        = string
+  default     = "x86_64"
+}
+
 variable "subnet_ids" {
   description = "Private subnets, with NAT."
   type        = list(string)

@@ -1,3 +1,8 @@
+output "repository_url" {
+  description = "Where the image goes."
+  value       = module.image.repository_url
+}
+
 output "state_machine_arns" {
   description = "The nightly state machine of each environment."
   value       = { for name, made in module.nightly_etl : name => made.state_machine_arn }

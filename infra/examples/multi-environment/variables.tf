@@ -4,10 +4,15 @@ variable "region" {
   default     = "eu-central-1"
 }
 
+variable "image" {
+  description = "The job's image, by digest; `make deploy` says it."
+  type        = string
+}
+
 variable "environments" {
-  description = "What differs from environment to environment, by its name."
+  description = "What differs from environment to environment, by its name; image is for one that stays with another image."
   type = map(object({
-    image      = string
+    image      = optional(string)
     vpc_id     = string
     subnet_ids = list(string)
     databases  = map(object({ security_group_id = string, port = optional(number, 5432) }))

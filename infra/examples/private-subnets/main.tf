@@ -2,23 +2,45 @@
 
 data "aws_region" "this" {}
 
+data "aws_vpc" "this" {
+  id = var.vpc_id
+}
+
+# S3's addresses, whoever made the VPC's endpoint for it.
+data "aws_ec2_managed_prefix_list" "s3" {
+  name = "com.amazonaws.${local.region}.s3"
+}
+
 locals {
   region = data.aws_region.this.id
 
-  # What each is for; on CodeBuild add codebuild, with the transform or the batches nothing more.
-  interfaces = {
-    ssm       = "settings"
-    kms       = "the settings' key, where something asks KMS itself"
-    "ecr.api" = "the image: where its layers are"
-    "ecr.dkr" = "the image: its manifest"
-    logs      = "log lines"
-    sts       = "the roles of tasks that ask for them"
-  }
+  # What each is for, by what runs the containers. The functions in the VPC need ssm; Lambda fetches their image, and
+  # takes their lines, itself.
+  # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/vpc-endpoints.html
+  # https://docs.aws.amazon.com/batch/latest/userguide/vpc-endpoint-considerations.html
+  # https://docs.aws.amazon.com/codebuild/latest/userguide/use-vpc-endpoints-with-codebuild.html
+  needed = merge(
+    {
+      ssm       = "settings; Parameter Store decrypts them itself"
+      "ecr.api" = "the image: where its layers are"
+      "ecr.dkr" = "the image: its manifest"
+      logs      = "log lines"
+    },
+    { for name, use in {
+      ecs           = "hosts: their cluster"
+      ecs-agent     = "hosts: what they are to run"
+      ecs-telemetry = "hosts: how they are"
+    } : name => use if var.compute == "batch" && var.platform == "ec2" },
+    { for name, use in { codebuild = "builds" } : name => use if var.compute == "codebuild" },
+  )
+
+  # A VPC takes one endpoint with private DNS a service; those that are there are named by given_endpoints.
+  made = { for name, use in local.needed : name => use if !contains(keys(var.given_endpoints), name) }
 }
 
 resource "aws_security_group" "endpoints" {
   name_prefix = "${var.name}-endpoints-"
-  description = "AWS APIs inside the VPC, for the nightly copy"
+  description = "AWS APIs inside the VPC"
   vpc_id      = var.vpc_id
 
   lifecycle {
@@ -26,17 +48,21 @@ resource "aws_security_group" "endpoints" {
   }
 }
 
+# Private DNS sends every machine of the VPC to these endpoints, not the job alone: who is not let in loses the API.
+# https://docs.aws.amazon.com/vpc/latest/privatelink/create-interface-endpoint.html
 resource "aws_vpc_security_group_ingress_rule" "endpoints" {
-  security_group_id            = aws_security_group.endpoints.id
-  description                  = "The nightly copy"
-  ip_protocol                  = "tcp"
-  from_port                    = 443
-  to_port                      = 443
-  referenced_security_group_id = module.nightly_etl.security_group_ids[0]
+  for_each = toset(data.aws_vpc.this.cidr_block_associations[*].cidr_block)
+
+  security_group_id = aws_security_group.endpoints.id
+  description       = "The VPC"
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+  cidr_ipv4         = each.value
 }
 
 resource "aws_vpc_endpoint" "interface" {
-  for_each = local.interfaces
+  for_each = local.made
 
   vpc_id              = var.vpc_id
   service_name        = "com.amazonaws.${local.region}.${each.key}"
@@ -49,6 +75,8 @@ resource "aws_vpc_endpoint" "interface" {
 
 # The image's layers are in S3.
 resource "aws_vpc_endpoint" "s3" {
+  count = var.make_s3_endpoint ? 1 : 0
+
   vpc_id            = var.vpc_id
   service_name      = "com.amazonaws.${local.region}.s3"
   vpc_endpoint_type = "Gateway"
@@ -59,17 +87,19 @@ resource "aws_vpc_endpoint" "s3" {
 module "nightly_etl" {
   source = "../.."
 
-  name       = var.name
-  image      = var.image
-  vpc_id     = var.vpc_id
-  subnet_ids = var.subnet_ids
-  databases  = var.databases
-  compute    = "fargate"
-  settings   = { tables = var.tables }
+  name         = var.name
+  image        = var.image
+  architecture = var.architecture
+  vpc_id       = var.vpc_id
+  subnet_ids   = var.subnet_ids
+  databases    = var.databases
+  compute      = var.compute
+  batch        = { platform = var.platform }
+  settings     = { tables = var.tables }
 
   https_cidrs           = []
-  https_security_groups = { endpoints = aws_security_group.endpoints.id }
-  https_prefix_lists    = { s3 = aws_vpc_endpoint.s3.prefix_list_id }
+  https_security_groups = merge({ endpoints = aws_security_group.endpoints.id }, { for group in distinct(values(var.given_endpoints)) : group => group })
+  https_prefix_lists    = { s3 = data.aws_ec2_managed_prefix_list.s3.id }
 
   notifier_zip = "${path.module}/../../../dist/notifier.zip"
   starter_zip  = "${path.module}/../../../dist/starter.zip"

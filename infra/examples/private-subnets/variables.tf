@@ -15,6 +15,12 @@ variable "image" {
   type        = string
 }
 
+variable "architecture" {
+  description = "What the image is built for, and runs on: x86_64, or arm64, which costs a fifth less."
+  type        = string
+  default     = "x86_64"
+}
+
 variable "vpc_id" {
   description = "VPC of the job and its databases."
   type        = string
@@ -28,6 +34,31 @@ variable "subnet_ids" {
 variable "route_table_ids" {
   description = "Route tables of those subnets, for S3."
   type        = list(string)
+  default     = []
+}
+
+variable "given_endpoints" {
+  description = "Interface endpoints that the VPC has already, by service (ssm, ecr.api, …), each with its security group, which must let the VPC in."
+  type        = map(string)
+  default     = {}
+}
+
+variable "make_s3_endpoint" {
+  description = "Whether to make the gateway endpoint for S3; false where the route tables have one."
+  type        = bool
+  default     = true
+}
+
+variable "compute" {
+  description = "What runs the containers: batch, fargate or codebuild."
+  type        = string
+  default     = "fargate"
+}
+
+variable "platform" {
+  description = "With compute = batch: fargate or ec2, whose hosts need three endpoints more."
+  type        = string
+  default     = "fargate"
 }
 
 variable "databases" {

@@ -11,11 +11,25 @@ locals {
   partition = data.aws_partition.this.partition
   fargate   = var.platform == "fargate"
 
+  job_role_arn = var.create_job_role ? aws_iam_role.job[0].arn : var.job_role_arn
+
   # In the order in which the queue asks them.
   kinds = merge(
     var.spot ? { spot = { order = 1, type = local.fargate ? "FARGATE_SPOT" : "SPOT" } } : {},
     { on-demand = { order = 2, type = local.fargate ? "FARGATE" : "EC2" } },
   )
+
+  # Batch's own choice of families: optimal is for x86_64 alone.
+  # https://docs.aws.amazon.com/batch/latest/userguide/instance-type-compute-table.html
+  instance_types = coalesce(var.instance_types, [var.architecture == "arm64" ? "default_arm64" : "optimal"])
+
+  # A job that Batch cannot place stays RUNNABLE for ever, and its timeout counts from its start. These are the reasons
+  # on which Batch can act. https://docs.aws.amazon.com/batch/latest/userguide/job_stuck_in_runnable.html
+  stuck_reasons = [
+    "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY",
+    "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE",
+    "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",
+  ]
 }
 
 resource "aws_batch_compute_environment" "this" {
@@ -32,7 +46,7 @@ resource "aws_batch_compute_environment" "this" {
     subnets             = var.subnet_ids
     security_group_ids  = var.security_group_ids
     min_vcpus           = local.fargate ? null : 0
-    instance_type       = local.fargate ? null : var.instance_types
+    instance_type       = local.fargate ? null : local.instance_types
     instance_role       = local.fargate ? null : aws_iam_instance_profile.host[0].arn
     allocation_strategy = local.fargate ? null : (each.key == "spot" ? "SPOT_PRICE_CAPACITY_OPTIMIZED" : "BEST_FIT_PROGRESSIVE")
     tags                = local.fargate ? null : var.tags
@@ -72,6 +86,17 @@ resource "aws_batch_job_queue" "this" {
       compute_environment = aws_batch_compute_environment.this[compute_environment_order.key].arn
     }
   }
+
+  dynamic "job_state_time_limit_action" {
+    for_each = local.stuck_reasons
+
+    content {
+      state            = "RUNNABLE"
+      reason           = job_state_time_limit_action.value
+      max_time_seconds = var.runnable_minutes * 60
+      action           = "CANCEL"
+    }
+  }
 }
 
 # For what must not be interrupted, the holder of a run's snapshot: on-demand alone, and before what the other queue wants
@@ -85,6 +110,17 @@ resource "aws_batch_job_queue" "steady" {
   compute_environment_order {
     order               = 1
     compute_environment = aws_batch_compute_environment.this["on-demand"].arn
+  }
+
+  dynamic "job_state_time_limit_action" {
+    for_each = local.stuck_reasons
+
+    content {
+      state            = "RUNNABLE"
+      reason           = job_state_time_limit_action.value
+      max_time_seconds = var.runnable_minutes * 60
+      action           = "CANCEL"
+    }
   }
 }
 
@@ -135,7 +171,7 @@ resource "aws_batch_job_definition" "this" {
     {
       image                  = var.image
       command                = var.command
-      jobRoleArn             = aws_iam_role.job.arn
+      jobRoleArn             = local.job_role_arn
       executionRoleArn       = aws_iam_role.execution.arn
       readonlyRootFilesystem = true
       environment            = [for name in sort(keys(var.environment)) : { name = name, value = var.environment[name] }]
@@ -151,6 +187,12 @@ resource "aws_batch_job_definition" "this" {
           awslogs-group         = aws_cloudwatch_log_group.this.name
           awslogs-region        = local.region
           awslogs-stream-prefix = "etl"
+
+          # Said, because ECS's default changed in 2025, and an account may have another. A copy does not stand still, and
+          # lose its snapshot, while CloudWatch Logs does not answer: 10 MB hold tens of thousands of lines, and the ledger
+          # has the outcome. https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_LogConfiguration.html
+          mode            = "non-blocking"
+          max-buffer-size = "10m"
         }
       }
     },
@@ -163,6 +205,17 @@ resource "aws_batch_job_definition" "this" {
         cpuArchitecture       = upper(var.architecture)
       }
     } : key => value if local.fargate },
+    { for key, value in {
+      secrets     = [for name in sort(keys(var.container_secrets)) : { name = name, valueFrom = var.container_secrets[name] }]
+      mountPoints = [for name, volume in var.volumes : { sourceVolume = name, containerPath = volume.path, readOnly = volume.read_only }]
+      volumes = [for name, volume in var.volumes : merge({ name = name }, {
+        for key, value in { efsVolumeConfiguration = {
+          fileSystemId        = try(volume.efs.file_system_id, null)
+          transitEncryption   = "ENABLED"
+          authorizationConfig = { accessPointId = try(volume.efs.access_point_id, null), iam = "ENABLED" }
+        } } : key => value if volume.efs != null
+      })]
+    } : key => value if length(value) > 0 },
   ))
 }
 
@@ -177,6 +230,8 @@ resource "aws_cloudwatch_log_group" "this" {
 # ---- the job's roles
 
 resource "aws_iam_role" "job" {
+  count = var.create_job_role ? 1 : 0
+
   name                 = "${var.name}-job"
   description          = "What the copy itself may do"
   permissions_boundary = var.permissions_boundary
@@ -185,8 +240,10 @@ resource "aws_iam_role" "job" {
 }
 
 resource "aws_iam_role_policy" "job" {
+  count = var.create_job_role ? 1 : 0
+
   name   = "job"
-  role   = aws_iam_role.job.id
+  role   = aws_iam_role.job[0].id
   policy = jsonencode({ Version = "2012-10-17", Statement = var.statements })
 }
 
@@ -201,7 +258,7 @@ resource "aws_iam_role" "execution" {
 resource "aws_iam_role_policy" "execution" {
   name   = "execution"
   role   = aws_iam_role.execution.id
-  policy = jsonencode({ Version = "2012-10-17", Statement = concat(local.log_statements, var.pull_statements) })
+  policy = jsonencode({ Version = "2012-10-17", Statement = concat(local.log_statements, local.secret_statements, var.pull_statements) })
 }
 
 locals {
@@ -221,6 +278,44 @@ locals {
       },
     ]
   })
+
+  # ARNs of keys within a secret (…:password::) are of the secret.
+  secret_arns = {
+    for service in ["secretsmanager", "ssm"] : service => distinct([
+      for arn in values(var.container_secrets) : join(":", slice(split(":", arn), 0, min(7, length(split(":", arn))))) if split(":", arn)[2] == service
+    ])
+  }
+
+  # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html
+  secret_statements = concat(
+    [for statement in [
+      # ECS reads the container's secrets before it starts.
+      {
+        Sid      = "ReadContainerSecrets"
+        Effect   = "Allow"
+        Action   = ["secretsmanager:GetSecretValue"]
+        Resource = local.secret_arns.secretsmanager
+      },
+    ] : statement if length(local.secret_arns.secretsmanager) > 0],
+    [for statement in [
+      # And its parameters.
+      {
+        Sid      = "ReadContainerParameters"
+        Effect   = "Allow"
+        Action   = ["ssm:GetParameters"]
+        Resource = local.secret_arns.ssm
+      },
+    ] : statement if length(local.secret_arns.ssm) > 0],
+    [for statement in [
+      # And decrypts them.
+      {
+        Sid      = "DecryptContainerSecrets"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt"]
+        Resource = var.container_secret_keys
+      },
+    ] : statement if length(var.container_secret_keys) > 0],
+  )
 
   log_statements = [
     # The container's output, in the job's log group.

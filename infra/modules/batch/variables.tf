@@ -59,6 +59,68 @@ variable "tags" {
   default     = {}
 }
 
+variable "create_job_role" {
+  description = "Whether to make the role of the copy itself."
+  type        = bool
+  default     = true
+}
+
+variable "job_role_arn" {
+  description = "Role of the copy itself, where none is made. ecs-tasks.amazonaws.com must be allowed to assume it, and it needs `statements`."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.job_role_arn == null || can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/", var.job_role_arn))
+    error_message = "job_role_arn must be a role's ARN."
+  }
+
+  validation {
+    condition     = var.create_job_role == (var.job_role_arn == null)
+    error_message = "job_role_arn goes with create_job_role = false, and that with it."
+  }
+}
+
+variable "volumes" {
+  description = "Volumes of the job's container by name: where each is mounted, whether it may be written to, and the EFS file system; without one, space of the container's own."
+  type = map(object({
+    path      = string
+    read_only = optional(bool, false)
+    efs = optional(object({
+      file_system_id  = string
+      access_point_id = optional(string)
+    }))
+  }))
+  default = {}
+
+  validation {
+    condition     = alltrue([for name, volume in var.volumes : can(regex("^[A-Za-z0-9_-]{1,255}$", name)) && startswith(volume.path, "/")])
+    error_message = "volumes must be named by letters, digits, _ and -, and each path begin with /."
+  }
+}
+
+variable "container_secrets" {
+  description = "Environment variables of the job's container that ECS reads when it starts: name to the ARN of a secret of Secrets Manager or of a parameter."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for arn in values(var.container_secrets) : can(regex("^arn:[a-z-]+:(secretsmanager:[a-z0-9-]+:[0-9]{12}:secret|ssm:[a-z0-9-]+:[0-9]{12}:parameter)", arn))])
+    error_message = "container_secrets must be ARNs of secrets or of parameters."
+  }
+
+  validation {
+    condition     = length(setintersection(keys(var.container_secrets), keys(var.environment))) == 0
+    error_message = "container_secrets and environment have a name in common, which ECS refuses: take it out of one."
+  }
+}
+
+variable "container_secret_keys" {
+  description = "KMS keys that encrypt those secrets, where they are not AWS's own."
+  type        = list(string)
+  default     = []
+}
+
 variable "platform" {
   description = "What the environments are made of: fargate or ec2."
   type        = string
@@ -77,7 +139,7 @@ variable "spot" {
 }
 
 variable "max_vcpus" {
-  description = "vCPUs of each environment at most: how many containers run at once."
+  description = "vCPUs of each environment at most: how many containers run at once. In a fan-out it takes the holder of the snapshot and all shards that run at once."
   type        = number
   default     = 16
 
@@ -88,9 +150,15 @@ variable "max_vcpus" {
 }
 
 variable "instance_types" {
-  description = "Instance types or families, for ec2."
+  description = "Instance types or families, for ec2; null for Batch's own choice for the architecture."
   type        = list(string)
-  default     = ["optimal"]
+  default     = null
+
+  # Graviton's families have a g after their generation: m7g, c6gn, r8gd, t4g.
+  validation {
+    condition     = var.instance_types == null || alltrue([for one in coalesce(var.instance_types, []) : (var.architecture == "arm64") == can(regex("^(default_arm64$|a1|[a-z]+[0-9]+g[a-z]*(\\.|$))", one))])
+    error_message = "instance_types must be of the architecture: optimal, default_x86_64, m7i … for x86_64; default_arm64, m7g … for arm64."
+  }
 }
 
 variable "command" {
@@ -144,7 +212,7 @@ variable "ephemeral_storage_gb" {
 }
 
 variable "attempts" {
-  description = "How often a job is tried when a host or capacity fails; exit statuses 1 and 2 are never tried again."
+  description = "How often a job is tried when a host or capacity fails, where whoever submits it says nothing of it (the nightly machine says once, and tries a shard again itself); exit statuses 1 and 2 are never tried again."
   type        = number
   default     = 3
 
@@ -169,4 +237,15 @@ variable "assign_public_ip" {
   description = "Whether Fargate containers get a public address: in public subnets without NAT or endpoints."
   type        = bool
   default     = false
+}
+
+variable "runnable_minutes" {
+  description = "Minutes after which Batch cancels a job that it cannot place: no capacity, or more wanted than an environment may have."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = var.runnable_minutes >= 10 && var.runnable_minutes <= 1440 && floor(var.runnable_minutes) == var.runnable_minutes
+    error_message = "runnable_minutes must be a whole number from 10 to 1440, which is what Batch takes."
+  }
 }

@@ -5,11 +5,13 @@ data "aws_partition" "this" {}
 data "aws_region" "this" {}
 
 locals {
-  account     = data.aws_caller_identity.this.account_id
-  region      = data.aws_region.this.id # 5.x and 6.x of the provider have different names for it
-  partition   = data.aws_partition.this.partition
-  from_image  = var.source_code == null
-  project_arn = "arn:${local.partition}:codebuild:${local.region}:${local.account}:project/${var.name}"
+  account    = data.aws_caller_identity.this.account_id
+  region     = data.aws_region.this.id # 5.x and 6.x of the provider have different names for it
+  partition  = data.aws_partition.this.partition
+  from_image = var.source_code == null
+  # https://docs.aws.amazon.com/codebuild/latest/userguide/ec2-compute-images.html
+  standard_image = coalesce(var.standard_image, "aws/codebuild/amazonlinux-${var.architecture == "arm64" ? "aarch64-standard:3.0" : "x86_64-standard:5.0"}")
+  project_arn    = "arn:${local.partition}:codebuild:${local.region}:${local.account}:project/${var.name}"
 }
 
 resource "aws_codebuild_project" "this" {
@@ -30,7 +32,7 @@ resource "aws_codebuild_project" "this" {
   environment {
     type                        = var.architecture == "arm64" ? "ARM_CONTAINER" : "LINUX_CONTAINER"
     compute_type                = var.compute_type
-    image                       = local.from_image ? var.image : var.standard_image
+    image                       = local.from_image ? var.image : local.standard_image
     image_pull_credentials_type = local.from_image ? "SERVICE_ROLE" : "CODEBUILD"
     privileged_mode             = false
 

@@ -87,9 +87,14 @@ variable "source_statements" {
 }
 
 variable "standard_image" {
-  description = "CodeBuild's image for a build from the repository; it must have the Python that buildspec.yml asks for."
+  description = "CodeBuild's image for a build from the repository; it must have the Python that buildspec.yml asks for. null for the standard one of the architecture."
   type        = string
-  default     = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
+  default     = null
+
+  validation {
+    condition     = var.standard_image == null || (var.architecture == "arm64") == can(regex("aarch64", coalesce(var.standard_image, "none")))
+    error_message = "standard_image must be of the architecture: one with aarch64 in its name for arm64, and none such for x86_64."
+  }
 }
 
 variable "command" {

@@ -15,7 +15,14 @@ locals {
   family_arn   = "arn:${local.partition}:ecs:${local.region}:${local.account}:task-definition/${var.name}"
   provider     = var.spot ? "FARGATE_SPOT" : "FARGATE"
 
-  container = {
+  job_role_arn = var.create_job_role ? aws_iam_role.job[0].arn : var.job_role_arn
+
+  container = merge(local.own_container, { for key, value in {
+    secrets     = [for name in sort(keys(var.container_secrets)) : { name = name, valueFrom = var.container_secrets[name] }]
+    mountPoints = [for name, volume in var.volumes : { sourceVolume = name, containerPath = volume.path, readOnly = volume.read_only }]
+  } : key => value if length(value) > 0 })
+
+  own_container = {
     name                   = "etl"
     image                  = var.image
     command                = var.command
@@ -31,6 +38,12 @@ locals {
         awslogs-group         = aws_cloudwatch_log_group.this.name
         awslogs-region        = local.region
         awslogs-stream-prefix = "etl"
+
+        # Said, because ECS's default changed in 2025, and an account may have another. A copy does not stand still, and
+        # lose its snapshot, while CloudWatch Logs does not answer: 10 MB hold tens of thousands of lines, and the ledger
+        # has the outcome. https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_LogConfiguration.html
+        mode            = "non-blocking"
+        max-buffer-size = "10m"
       }
     }
   }
@@ -61,7 +74,7 @@ resource "aws_ecs_task_definition" "this" {
   network_mode             = "awsvpc"
   cpu                      = var.vcpu * 1024
   memory                   = var.memory_mb
-  task_role_arn            = aws_iam_role.job.arn
+  task_role_arn            = local.job_role_arn
   execution_role_arn       = aws_iam_role.execution.arn
   container_definitions    = jsonencode(concat([local.container], var.extra_container_definitions))
   tags                     = var.tags
@@ -73,6 +86,28 @@ resource "aws_ecs_task_definition" "this" {
 
   ephemeral_storage {
     size_in_gib = var.ephemeral_storage_gb
+  }
+
+  dynamic "volume" {
+    for_each = var.volumes
+
+    content {
+      name = volume.key
+
+      dynamic "efs_volume_configuration" {
+        for_each = volume.value.efs == null ? [] : [volume.value.efs]
+
+        content {
+          file_system_id     = efs_volume_configuration.value.file_system_id
+          transit_encryption = "ENABLED"
+
+          authorization_config {
+            access_point_id = efs_volume_configuration.value.access_point_id
+            iam             = "ENABLED"
+          }
+        }
+      }
+    }
   }
 }
 
@@ -87,6 +122,8 @@ resource "aws_cloudwatch_log_group" "this" {
 # ---- the job's roles
 
 resource "aws_iam_role" "job" {
+  count = var.create_job_role ? 1 : 0
+
   name                 = "${var.name}-job"
   description          = "What the copy itself may do"
   permissions_boundary = var.permissions_boundary
@@ -95,8 +132,10 @@ resource "aws_iam_role" "job" {
 }
 
 resource "aws_iam_role_policy" "job" {
+  count = var.create_job_role ? 1 : 0
+
   name   = "job"
-  role   = aws_iam_role.job.id
+  role   = aws_iam_role.job[0].id
   policy = jsonencode({ Version = "2012-10-17", Statement = var.statements })
 }
 
@@ -111,7 +150,7 @@ resource "aws_iam_role" "execution" {
 resource "aws_iam_role_policy" "execution" {
   name   = "execution"
   role   = aws_iam_role.execution.id
-  policy = jsonencode({ Version = "2012-10-17", Statement = concat(local.log_statements, var.pull_statements) })
+  policy = jsonencode({ Version = "2012-10-17", Statement = concat(local.log_statements, local.secret_statements, var.pull_statements) })
 }
 
 locals {
@@ -131,6 +170,44 @@ locals {
       },
     ]
   })
+
+  # ARNs of keys within a secret (…:password::) are of the secret.
+  secret_arns = {
+    for service in ["secretsmanager", "ssm"] : service => distinct([
+      for arn in values(var.container_secrets) : join(":", slice(split(":", arn), 0, min(7, length(split(":", arn))))) if split(":", arn)[2] == service
+    ])
+  }
+
+  # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html
+  secret_statements = concat(
+    [for statement in [
+      # ECS reads the container's secrets before it starts.
+      {
+        Sid      = "ReadContainerSecrets"
+        Effect   = "Allow"
+        Action   = ["secretsmanager:GetSecretValue"]
+        Resource = local.secret_arns.secretsmanager
+      },
+    ] : statement if length(local.secret_arns.secretsmanager) > 0],
+    [for statement in [
+      # And its parameters.
+      {
+        Sid      = "ReadContainerParameters"
+        Effect   = "Allow"
+        Action   = ["ssm:GetParameters"]
+        Resource = local.secret_arns.ssm
+      },
+    ] : statement if length(local.secret_arns.ssm) > 0],
+    [for statement in [
+      # And decrypts them.
+      {
+        Sid      = "DecryptContainerSecrets"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt"]
+        Resource = var.container_secret_keys
+      },
+    ] : statement if length(var.container_secret_keys) > 0],
+  )
 
   log_statements = [
     # The container's output, in the job's log group.
@@ -156,8 +233,17 @@ locals {
       Sid       = "PassTheTasksRoles"
       Effect    = "Allow"
       Action    = ["iam:PassRole"]
-      Resource  = [aws_iam_role.job.arn, aws_iam_role.execution.arn]
+      Resource  = [local.job_role_arn, aws_iam_role.execution.arn]
       Condition = { StringEquals = { "iam:PassedToService" = "ecs-tasks.amazonaws.com" } }
+    },
+    # The task's tags come from its definition (PropagateTags), and RunTask with tags asks for the right to tag:
+    # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/supported-iam-actions-tagging.html
+    {
+      Sid       = "TagTheTask"
+      Effect    = "Allow"
+      Action    = ["ecs:TagResource"]
+      Resource  = ["arn:${local.partition}:ecs:${local.region}:${local.account}:task/${local.cluster_name}/*"]
+      Condition = { StringEquals = { "ecs:CreateAction" = "RunTask" } }
     },
   ]
 

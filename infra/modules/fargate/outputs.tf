@@ -14,8 +14,8 @@ output "capacity_provider" {
 }
 
 output "job_role_arn" {
-  description = "ARN of the role of the copy itself."
-  value       = aws_iam_role.job.arn
+  description = "ARN of the role of the copy itself, made or given."
+  value       = local.job_role_arn
 }
 
 output "log_group_name" {

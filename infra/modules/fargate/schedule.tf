@@ -2,6 +2,9 @@
 
 locals {
   scheduled = var.schedule != null
+
+  # Each time zone, with the hours that its clocks leave out when they are put forward (zones.py).
+  zones = jsondecode(file("${path.module}/../../zones.json"))
 }
 
 resource "aws_scheduler_schedule" "this" {
@@ -89,14 +92,6 @@ resource "aws_iam_role_policy" "schedule" {
         Effect   = "Allow"
         Action   = ["sqs:SendMessage"]
         Resource = [aws_sqs_queue.undelivered[0].arn]
-      },
-      # The task's tags come from its definition; RunTask asks for the right to tag.
-      {
-        Sid       = "TagTheTask"
-        Effect    = "Allow"
-        Action    = ["ecs:TagResource"]
-        Resource  = ["arn:${local.partition}:ecs:${local.region}:${local.account}:task/${local.cluster_name}/*"]
-        Condition = { StringEquals = { "ecs:CreateAction" = "RunTask" } }
       },
     ])
   })

@@ -59,6 +59,68 @@ variable "tags" {
   default     = {}
 }
 
+variable "create_job_role" {
+  description = "Whether to make the role of the copy itself."
+  type        = bool
+  default     = true
+}
+
+variable "job_role_arn" {
+  description = "Role of the copy itself, where none is made. ecs-tasks.amazonaws.com must be allowed to assume it, and it needs `statements`."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.job_role_arn == null || can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/", var.job_role_arn))
+    error_message = "job_role_arn must be a role's ARN."
+  }
+
+  validation {
+    condition     = var.create_job_role == (var.job_role_arn == null)
+    error_message = "job_role_arn goes with create_job_role = false, and that with it."
+  }
+}
+
+variable "volumes" {
+  description = "Volumes of the job's container by name: where each is mounted, whether it may be written to, and the EFS file system; without one, space of the container's own."
+  type = map(object({
+    path      = string
+    read_only = optional(bool, false)
+    efs = optional(object({
+      file_system_id  = string
+      access_point_id = optional(string)
+    }))
+  }))
+  default = {}
+
+  validation {
+    condition     = alltrue([for name, volume in var.volumes : can(regex("^[A-Za-z0-9_-]{1,255}$", name)) && startswith(volume.path, "/")])
+    error_message = "volumes must be named by letters, digits, _ and -, and each path begin with /."
+  }
+}
+
+variable "container_secrets" {
+  description = "Environment variables of the job's container that ECS reads when it starts: name to the ARN of a secret of Secrets Manager or of a parameter."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for arn in values(var.container_secrets) : can(regex("^arn:[a-z-]+:(secretsmanager:[a-z0-9-]+:[0-9]{12}:secret|ssm:[a-z0-9-]+:[0-9]{12}:parameter)", arn))])
+    error_message = "container_secrets must be ARNs of secrets or of parameters."
+  }
+
+  validation {
+    condition     = length(setintersection(keys(var.container_secrets), keys(var.environment))) == 0
+    error_message = "container_secrets and environment have a name in common, which ECS refuses: take it out of one."
+  }
+}
+
+variable "container_secret_keys" {
+  description = "KMS keys that encrypt those secrets, where they are not AWS's own."
+  type        = list(string)
+  default     = []
+}
+
 variable "create_cluster" {
   description = "Whether to make a cluster."
   type        = bool
@@ -155,7 +217,7 @@ variable "assign_public_ip" {
 }
 
 variable "schedule" {
-  description = "When the task runs by itself, without a state machine; null for not at all."
+  description = "When the task runs by itself, without a state machine; null for not at all. Not in an hour that the zone's clocks leave out in spring."
   type = object({
     expression       = string
     timezone         = optional(string, "UTC")
@@ -172,6 +234,24 @@ variable "schedule" {
   validation {
     condition     = var.schedule == null || try(var.schedule.flexible_minutes >= 0 && var.schedule.flexible_minutes <= 1440, false)
     error_message = "schedule.flexible_minutes must be from 0 to 1440."
+  }
+
+  validation {
+    condition     = var.schedule == null || contains(keys(local.zones), try(var.schedule.timezone, "none"))
+    error_message = "schedule.timezone must be a zone's name in the time zone database, such as Europe/Berlin or UTC (infra/zones.json has them all)."
+  }
+
+  # The hours that the expression names one by one; a range or a step is in other hours too.
+  # https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#daylist-savings-time
+  validation {
+    condition = var.schedule == null || !anytrue([
+      for hour in try(
+        split(",", regex("^cron\\([^ ]+ ([0-9,]+) ", var.schedule.expression)[0]),
+        regex("^at\\([0-9-]+T([0-9]+):", var.schedule.expression),
+        [],
+      ) : contains(try(local.zones[var.schedule.timezone], []), tonumber(hour))
+    ])
+    error_message = "schedule.expression is in an hour that the clocks of schedule.timezone leave out when they are put forward, and Scheduler skips that night: take an hour other than ${join(" and ", try(local.zones[var.schedule.timezone], []))}, or UTC."
   }
 }
 

@@ -9,6 +9,13 @@ locals {
   account   = data.aws_caller_identity.this.account_id
   region    = data.aws_region.this.id # 5.x and 6.x of the provider have different names for it
   partition = data.aws_partition.this.partition
+
+  # Parameter Store says a key's name as it was told it.
+  key_alias = var.create_kms_key ? aws_kms_alias.this[0].name : var.kms_key_alias
+  key_names = concat([local.key_arn, element(split("/", local.key_arn), 1)], local.key_alias == null ? [] : [
+    local.key_alias,
+    "arn:${local.partition}:kms:${local.region}:${local.account}:${local.key_alias}",
+  ])
 }
 
 resource "aws_kms_key" "this" {
@@ -74,12 +81,31 @@ resource "aws_ssm_parameter" "secret" {
   for_each = var.secrets
 
   name             = "${var.path}/${each.key}"
-  description      = "${each.value} Set it with: aws ssm put-parameter --overwrite --type SecureString --name ${var.path}/${each.key} --value …"
+  description      = "${each.value} Set it with: aws ssm put-parameter --overwrite --type SecureString --key-id ${local.key_arn} --name ${var.path}/${each.key} --value …"
   type             = "SecureString"
   key_id           = local.key_arn
   value_wo         = "not-set-yet"
   value_wo_version = 1
   tags             = var.tags
+
+  lifecycle {
+    # PutParameter changes each of these with the value alone, and Terraform has no value to send: it would send an empty
+    # one, which is refused. Whoever sets the value by hand says them: the key above all.
+    ignore_changes = [description, key_id, tier]
+  }
+}
+
+# A value that was set without --key-id is encrypted with the account's own key for Parameter Store, and one that was set
+# before the deployment had another key, with that; the job may decrypt with neither.
+check "keys_of_secrets" {
+  assert {
+    condition = alltrue([for secret in aws_ssm_parameter.secret : contains(local.key_names, secret.key_id)])
+    error_message = join(" ", concat(
+      ["Not encrypted with the deployment's key, so that the job cannot read it:"],
+      [for secret in aws_ssm_parameter.secret : "${secret.name} (${secret.key_id})." if !contains(local.key_names, secret.key_id)],
+      ["Set it again, with --key-id ${local.key_arn}."],
+    ))
+  }
 }
 
 resource "aws_ssm_parameter" "plain" {

@@ -8,6 +8,11 @@ output "kms_key_arn" {
   value       = local.key_arn
 }
 
+output "kms_key_alias" {
+  description = "The key's alias, null where it has none."
+  value       = local.key_alias
+}
+
 output "secret_names" {
   description = "The SecureStrings that someone has to set."
   value       = sort([for parameter in aws_ssm_parameter.secret : parameter.name])

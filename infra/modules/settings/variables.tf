@@ -61,6 +61,17 @@ variable "kms_key_arn" {
   }
 }
 
+variable "kms_key_alias" {
+  description = "Alias of kms_key_arn, alias/…, by which secrets may be set too; null where it has none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.kms_key_alias == null || can(regex("^alias/[A-Za-z0-9/_-]+$", var.kms_key_alias))
+    error_message = "kms_key_alias must look like alias/nightly-etl."
+  }
+}
+
 variable "kms_deletion_days" {
   description = "Days between the destruction of a key made here and its end; 7 to 30."
   type        = number

@@ -1,0 +1,91 @@
+"""Why a run failed, as a message tells it: each cause once, the first ones in full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from .job import FailedJob
+from .outcome import LATE_STATUS, NOT_TOLD, Failure, Outcome
+from .remedy import (
+    COPY,
+    EXECUTION,
+    FUNCTION,
+    HOLDER,
+    LATE,
+    NEVER_BEGAN,
+    NO_SLACK,
+    SETTINGS,
+    TRANSFORM,
+    UNKNOWN,
+    Remedy,
+    remedy_of,
+)
+
+MOST_CAUSES = 3
+"""How many ways in which jobs failed are told; the others are counted."""
+
+_OWN_WORDS = (COPY, HOLDER, SETTINGS, UNKNOWN)
+"""What a container may have told the ledger before it ended; of the others the ledger only knows the consequence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One cause: what happened, in a sentence; what was said of it; the job, where it is one; and the remedy."""
+
+    what: str
+    said: str
+    remedy: Remedy
+    job: FailedJob | None = None
+
+
+def causes(outcome: Outcome) -> list[Cause]:
+    """Finds why a run failed, the first cause first."""
+    failure = outcome.failure
+    if outcome.end:
+        return [_of_execution(outcome, failure)]
+    if failure is None:
+        return [Cause("The run failed.", outcome.ledger_error, FUNCTION)]
+    if failure.jobs:
+        return list(_of_jobs(failure, _beside(outcome, failure) if outcome.status != "unknown" else ""))
+    if outcome.status == LATE_STATUS:
+        return [_of_deadline(failure)]
+    remedy = TRANSFORM if failure.state == "Transform" else FUNCTION
+    return [Cause(f"{failure.state} failed with {failure.error}.", failure.cause, remedy)]
+
+
+def ledger_says(outcome: Outcome, told: Sequence[Cause]) -> str:
+    """Gives what the ledger says beside the causes that are told."""
+    if outcome.failure is None or outcome.end:
+        return ""
+    said = _beside(outcome, outcome.failure)
+    if said in [cause.said for cause in told]:
+        return ""
+    return f"The ledger says: {said}" if said and outcome.status != "unknown" else said
+
+
+def _beside(outcome: Outcome, failure: Failure) -> str:
+    """Gives the ledger's error; nothing where it repeats the machine's, or knows only what that led to."""
+    said = " ".join(outcome.ledger_error.split())
+    repeats = bool(said) and " ".join(failure.line.split()).startswith(said.removesuffix("…"))
+    consequence = bool(failure.jobs) and all(remedy_of(job) not in _OWN_WORDS for job in failure.jobs)
+    return "" if repeats or (consequence and outcome.status != "unknown") else said
+
+
+def _of_jobs(failure: Failure, ledger: str) -> Iterator[Cause]:
+    for job in failure.jobs[:MOST_CAUSES]:
+        remedy = remedy_of(job)
+        yield Cause(remedy.what, job.said or (ledger if remedy in _OWN_WORDS else ""), remedy, job)
+
+
+def _of_deadline(failure: Failure) -> Cause:
+    remedy = NEVER_BEGAN if failure.cause.startswith("No run of ") else LATE
+    return Cause(remedy.what, failure.cause, remedy)
+
+
+def _of_execution(outcome: Outcome, failure: Failure | None) -> Cause:
+    what = {"timed out": "The execution took longer than it may.", "was aborted": "Somebody stopped the execution."}
+    if failure is None:
+        return Cause(what.get(outcome.end, "The execution failed."), "", EXECUTION)
+    remedy = NO_SLACK if failure.error == NOT_TOLD else EXECUTION
+    return Cause(f"The execution {outcome.end} with {failure.error}.", failure.cause, remedy)

@@ -1,0 +1,44 @@
+"""The deployment that a message is about: its name, what starts its runs, and where its runbook is."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .remedy import anchor
+
+_OF_A_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:-(\d{1,9}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A deployment: ``starter`` is the function that starts a run, ``runbook`` the address of docs/operations.md."""
+
+    name: str = "nightly-etl"
+    starter: str = ""
+    runbook: str = ""
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Deployment:
+        """Reads DEPLOYMENT, STARTER and RUNBOOK_URL; what is not set, or empty, is not known."""
+        names = {"name": "DEPLOYMENT", "starter": "STARTER", "runbook": "RUNBOOK_URL"}
+        return cls(**{field: environment[name] for field, name in names.items() if environment.get(name)})
+
+    def runbook_link(self, section: str) -> str | None:
+        """Gives the URL of a section of the runbook; None where nobody has said where the runbook is."""
+        return f"{self.runbook}#{anchor(section)}" if self.runbook else None
+
+    def rerun(self, run_id: str) -> str | None:
+        """Gives what starts the run again, ready to paste; None for a run that is not named after its date."""
+        found = _OF_A_DATE.fullmatch(run_id)
+        if found is None:
+            return None
+        event = json.dumps({"run_date": found[1], "rerun": int(found[2] or 1) + 1})
+        if not self.starter:
+            return event
+        return (
+            f"aws lambda invoke --function-name {self.starter} --cli-binary-format raw-in-base64-out"
+            f" --payload '{event}' /dev/stdout"
+        )

@@ -1,0 +1,51 @@
+"""The module's copies of the definitions: the same bytes, nothing missing, nothing left over."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from statemachine import shipped
+from statemachine.definition import FOLDER
+
+
+def test_the_module_ships_what_the_folder_holds() -> None:
+    """`make definitions` wrote it."""
+    assert shipped.stale(shipped.TARGET) == []
+
+
+def test_all_that_terraform_reads_is_shipped() -> None:
+    """Every file that infra/ names under its definitions is among the copies."""
+    text = "\n".join(file.read_text() for file in shipped.TARGET.parent.glob("*.tf"))
+    read = set(re.findall(r"\$\{local\.definitions\}/([\w./]*)", text))
+    assert read == {"nightly.asl.json", "batches.asl.json", "deadline.asl.json", "compute/", "queries", "queries/"}
+    assert {name.partition("/")[0] for name in shipped.originals()} == {name.partition("/")[0] for name in read}
+
+
+def test_a_copy_that_differs_is_found_and_mended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One that is missing, one that was changed, and one whose original is gone."""
+    shipped.ship(tmp_path)
+    (tmp_path / "nightly.asl.json").unlink()
+    (tmp_path / "compute" / "ecs.json").write_text("{}")
+    (tmp_path / "queries" / "gone.logs").write_text("fields @message")
+    wrong = ["compute/ecs.json", "nightly.asl.json", "queries/gone.logs"]
+    assert shipped.stale(tmp_path) == wrong
+    assert shipped.ship(tmp_path) == wrong
+    assert shipped.stale(tmp_path) == []
+    assert (tmp_path / "nightly.asl.json").read_bytes() == (FOLDER / "nightly.asl.json").read_bytes()
+    assert shipped.main(check=True) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_the_check_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """In a line a copy, and with status 1."""
+    shipped.ship(tmp_path)
+    (tmp_path / "batches.asl.json").write_text("{}")
+    monkeypatch.setattr(shipped, "TARGET", tmp_path)
+    assert shipped.main(check=True) == 1
+    said = capsys.readouterr().out
+    assert said == "infra/definitions/batches.asl.json is not what statemachine/ has; run `make definitions`\n"
