@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from statistics import median
 from typing import Any
@@ -20,7 +21,11 @@ NIGHTS = 10
 """Over how many published loads of a table the median is taken."""
 
 MOST_FAILED = 100
-"""How many failed tables are told; ``failed_count`` counts all. A state machine carries 256 KB from state to state."""
+"""How many failed tables are told; ``failed_count`` counts all."""
+
+FAILED_ROOM = 100_000
+"""Characters of JSON that they may take together: a state machine carries 256 KiB from state to state, and Lambda
+writes a character that is not ASCII with up to twelve (tests/unit/test_limits.py)."""
 
 LONGEST_ERROR = 500
 """Characters of an error that are told."""
@@ -85,13 +90,22 @@ def _report(
         "rows": sum(load["rows"] or 0 for load in loads),
         "bytes": sum(load["bytes"] or 0 for load in loads),
         "slowest": slowest,
-        "failed": [
-            {"table": load["table_name"], "error": _cut(load["error"] or "failed")} for load in failed[:MOST_FAILED]
-        ],
+        "failed": list(_within_room(failed[:MOST_FAILED])),
         "failed_count": len(failed),
         "last_published": last and {"run_id": last["run_id"], "snapshot_at": _iso(last["snapshot_at"])},
         "error": _cut(run.get("error") or "") or (None if run else "the run never got as far as the ledger"),
     }
+
+
+def _within_room(failed: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
+    """As many of the failed tables, with their errors, as there is room for."""
+    room = FAILED_ROOM
+    for load in failed:
+        told = {"table": load["table_name"], "error": _cut(load["error"] or "failed")}
+        room -= len(json.dumps(told))
+        if room < 0:
+            return
+        yield told
 
 
 def _seconds(row: Mapping[str, Any]) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from etl.commands import report
 from etl.commands.balance import MOST_SHARDS
 from etl.commands.plan import Plan, Shard
 from statemachine.definition import COMPUTE, inner_machines, nightly, tasks
@@ -90,6 +91,18 @@ def test_what_plan_answers_does_not_grow_with_the_tables() -> None:
     brief = a_plan().in_brief()
     assert brief["tables"] == TABLES
     assert len(json.dumps(brief).encode()) < STATE / 5
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "🙈", '"'])
+def test_what_report_tells_leaves_room_for_the_rest(letter: str) -> None:
+    """The most failed tables, with long names and errors, as Lambda writes them: each letter with one to twelve."""
+    name = letter * (63 // len(letter.encode()))
+    load = {"status": "failed", "error": letter * 5000, "rows": None, "bytes": None}
+    loads = [load | {"table_name": f"{name}.{number}{name}"} for number in range(TABLES)]
+    slowest = [{"table": f"{name}.{name}", "seconds": 1.5, "median_seconds": 1.5, "rows": 10**9}] * report.SLOWEST
+    told = report._report(RUN_ID, {"status": "failed", "error": letter * 4000}, loads, slowest, None)
+    assert len(json.dumps(told)) < STATE / 2
+    assert (len(told["failed"]) > 10, told["failed_count"]) == (True, TABLES)
 
 
 @pytest.mark.parametrize("kind", COMPUTE)
