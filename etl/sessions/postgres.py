@@ -95,11 +95,8 @@ _LZ4 = (
 
 # Wrong for certain, however often it is tried: the password, the role, the database.
 _MISCONFIGURED = {"28P01", "28000", "3D000"}
-_SAYS_MISCONFIGURED = (
-    r"(password|PAM) authentication failed|no password supplied|no pg_hba\.conf entry",
-    r'(role|database|certificate file) ".*" does not exist',
-    r'invalid .* value: ".*"|definition of service ".*" not found',
-)
+_LIBPQ_SAYS = r'no password supplied|certificate file ".*" does not exist|invalid .* value: ".*"|definition of service'
+"""What libpq itself says of arguments that cannot work, before it asks a server; it speaks English."""
 
 
 async def connect_source(url: DatabaseUrl, application: str) -> Source:
@@ -151,8 +148,24 @@ async def connect_target(url: DatabaseUrl, application: str, memory: int | None 
         if connection is not None:
             await connection.close()
         if isinstance(error, OSError | psycopg.Error):
-            raise _unreachable("reporting", url, error) from error
+            raise _unreachable("reporting", url, await _with_state(url, error)) from error
         raise
+
+
+async def _with_state(url: DatabaseUrl, error: Exception) -> Exception:
+    """An error of libpq's, or that of asyncpg for the same session: libpq keeps the SQLSTATE of a refusal to itself.
+
+    The text alone does not tell a wrong password from a server that starts up: it is in the server's language.
+    """
+    refused = isinstance(error, psycopg.OperationalError) and not isinstance(error, psycopg.errors.ConnectionTimeout)
+    if refused and sqlstate(error) is None:
+        try:
+            (await open_source(url.asyncpg())).terminate()
+        except asyncpg.PostgresError as refusal:
+            return refusal
+        except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+            return error
+    return error
 
 
 def _settings(version: int, url: DatabaseUrl) -> dict[str, str]:
@@ -175,9 +188,8 @@ def _unreachable(side: str, url: DatabaseUrl, error: Exception) -> Exception:
 
 
 def _says_misconfigured(error: Exception) -> bool:
-    # libpq gives no SQLSTATE for an error during connection, only the server's text or its own.
     if isinstance(error, psycopg.OperationalError):
-        return any(re.search(pattern, str(error)) for pattern in _SAYS_MISCONFIGURED)
+        return re.search(_LIBPQ_SAYS, str(error)) is not None
     return isinstance(error, asyncpg.ClientConfigurationError)
 
 
