@@ -13,7 +13,7 @@ from statemachine.definition import FOLDER
 
 TARGET = FOLDER.parent / "infra" / "definitions"
 
-_PATTERNS = ("*.asl.json", "compute/*.json", "queries/*.logs")
+_PATTERNS = ("*.asl.json", "*.jsonata", "compute/*.json", "compute/*.jsonata", "queries/*.logs")
 
 
 def originals() -> dict[str, bytes]:

@@ -145,6 +145,7 @@ run "batch_bad_values_first" {
     ephemeral_storage_gb = 20
     attempts             = 11
     timeout_seconds      = 59
+    runnable_minutes     = 9
   }
 
   expect_failures = [
@@ -154,6 +155,7 @@ run "batch_bad_values_first" {
     var.ephemeral_storage_gb,
     var.attempts,
     var.timeout_seconds,
+    var.runnable_minutes,
   ]
 }
 
@@ -171,10 +173,12 @@ run "batch_bad_values_second" {
     subnet_ids         = ["subnet-0a"]
     security_group_ids = ["sg-0a"]
     memory_mb          = 9000
+    instance_types     = ["m5", "m7g"]
   }
 
   expect_failures = [
     var.memory_mb,
+    var.instance_types,
   ]
 }
 

@@ -84,8 +84,8 @@ def test_a_night_that_hangs_is_told_at_its_deadline(world: World) -> None:
     assert (ended.status, ended.error) == ("FAILED", "NightlyEtl.Failed")
     (post,) = world.told.posts
     text = json.dumps(post)
-    assert "nightly-etl 2024-11-22 failed: nothing is published" in text
-    assert "NightlyEtl.NotPublished: Run 2024-11-22 is RUNNING; it began at " in text
+    assert "nightly-etl 2024-11-22 is not published at its deadline" in text
+    assert "Run 2024-11-22 is RUNNING; it began at " in text
     assert "published 180 minutes after its schedule" in text
     assert ":execution:hangs:2024-11-22" in text
 
