@@ -12,6 +12,7 @@ resource "aws_sfn_state_machine" "deadline" {
     Partition          = local.partition
     StarterFunction    = module.starter.arn
     NotifierFunction   = module.notifier.arn
+    ReportFunction     = module.image_function["report"].arn
     PublishedByMinutes = tostring(var.published_by_minutes)
   })))
 
@@ -97,12 +98,12 @@ resource "aws_iam_role_policy" "deadline" {
     Version = "2012-10-17"
     Statement = concat(
       [
-        # Asks the starter how the night is, and has the notifier tell.
+        # Asks the starter and the ledger how the night is, and has the notifier tell.
         {
-          Sid      = "InvokeStarterAndNotifier"
+          Sid      = "InvokeStarterReportAndNotifier"
           Effect   = "Allow"
           Action   = ["lambda:InvokeFunction"]
-          Resource = [module.starter.arn, module.notifier.arn]
+          Resource = [module.starter.arn, module.image_function["report"].arn, module.notifier.arn]
         },
       ],
       # Its log and its traces, as the nightly machine's.

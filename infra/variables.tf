@@ -429,7 +429,7 @@ variable "codebuild_source_statements" {
 variable "schedule" {
   description = "When it runs, once a day at most: Scheduler's expression, time zone, how many minutes it may begin later, and whether it does. Not in an hour that the zone's clocks leave out in spring."
   type = object({
-    expression       = optional(string, "cron(15 1 * * ? *)")
+    expression       = optional(string, "cron(15 4 * * ? *)")
     timezone         = optional(string, "UTC")
     flexible_minutes = optional(number, 15)
     enabled          = optional(bool, true)
@@ -438,7 +438,7 @@ variable "schedule" {
 
   validation {
     condition     = anytrue([for form in local.once_a_day : can(regex(form, var.schedule.expression))])
-    error_message = "schedule.expression must be Scheduler's and start once a day at most, for the starter makes one run a date: cron(15 1 * * ? *), with one number for the minute and one for the hour; rate(1 day); or at(2026-11-22T01:15:00)."
+    error_message = "schedule.expression must be Scheduler's and start once a day at most, for the starter makes one run a date: cron(15 4 * * ? *), with one number for the minute and one for the hour; rate(1 day); or at(2026-11-22T04:15:00)."
   }
 
   validation {
@@ -469,11 +469,11 @@ variable "shards" {
 
   validation {
     condition = try(
-      tonumber(var.shards) >= 1 && floor(tonumber(var.shards)) == tonumber(var.shards),
-      length(var.shards) > 0 && alltrue([for shard in var.shards : length(shard) > 0 && alltrue([for table in shard : can(regex("^[^\"'\\\\$%]+$", table))])]),
+      tonumber(var.shards) >= 1 && tonumber(var.shards) <= 500 && floor(tonumber(var.shards)) == tonumber(var.shards),
+      length(var.shards) > 0 && length(var.shards) <= 500 && alltrue([for shard in var.shards : length(shard) > 0 && alltrue([for table in shard : can(regex("^[^\"'\\\\$%]+$", table))])]),
       false,
     )
-    error_message = "shards must be a whole number from 1 on, or a list of lists of table names without quotes, backslashes, $ or %."
+    error_message = "shards must be a whole number from 1 to 500, or a list of at most 500 lists of table names without quotes, backslashes, $ or %."
   }
 }
 
@@ -494,8 +494,8 @@ variable "load_timeout_seconds" {
   default     = 21600
 
   validation {
-    condition     = var.load_timeout_seconds >= 300 && var.load_timeout_seconds <= 86400 && floor(var.load_timeout_seconds) == var.load_timeout_seconds
-    error_message = "load_timeout_seconds must be a whole number from 300 to 86400."
+    condition     = var.load_timeout_seconds >= 300 && var.load_timeout_seconds <= 79200 && floor(var.load_timeout_seconds) == var.load_timeout_seconds
+    error_message = "load_timeout_seconds must be a whole number from 300 to 79200: the execution has 82800 for all of its states."
   }
 }
 
@@ -609,8 +609,8 @@ variable "runbook_url" {
   default     = ""
 
   validation {
-    condition     = can(regex("^(https?://[^[:space:]#|<>]+)?$", var.runbook_url))
-    error_message = "runbook_url must be an http:// or https:// URL without # and what follows it, or empty."
+    condition     = can(regex("^(https?://[^[:space:]#|<>]+)?$", var.runbook_url)) && length(var.runbook_url) <= 200
+    error_message = "runbook_url must be an http:// or https:// URL of 200 characters at most, without # and what follows it, or empty."
   }
 }
 
@@ -622,6 +622,11 @@ variable "never_started_hours" {
   validation {
     condition     = var.never_started_hours >= 1 && var.never_started_hours <= 168 && floor(var.never_started_hours) == var.never_started_hours
     error_message = "never_started_hours must be a whole number from 1 to 168, which is as far as an alarm looks back."
+  }
+
+  validation {
+    condition     = var.never_started_hours > 26 || can(regex("^(cron\\([0-9]+ [0-9]+ (\\* \\* \\?|\\? \\* \\*) \\*\\)|rate\\(1 day\\)|at\\(.*\\))$", var.schedule.expression)) || !var.schedule.enabled
+    error_message = "never_started_hours must be more than 26 where schedule.expression leaves out days, or its alarm rings for them: the hours of the longest gap between two starts, and two more."
   }
 }
 

@@ -251,6 +251,15 @@ _FAILURES: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
         },
         dict.fromkeys(["rows", "bytes", "tables", "snapshot_at", "finished_at", "seconds"]) | {"status": "late"},
     ),
+    "A run that failed before its deadline": (
+        {
+            "state": "Deadline",
+            "error": "NightlyEtl.NotPublished",
+            "cause": f"Run {RUN} is FAILED; it began at {RUN} 02:00 UTC. It was to be published 180 minutes after its"
+            " schedule.",
+        },
+        dict.fromkeys(["rows", "bytes", "tables", "snapshot_at", "finished_at", "seconds"]) | {"status": "late"},
+    ),
     "A run that was never started": (
         {
             "state": "Deadline",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from etl.commands import planned
-from etl.ledger import book
+from etl.ledger import book, ledger
 from etl.model.errors import EXPECTED, ConfigurationError
 from etl.model.selection import Relation
 from etl.model.status import RunStatus
@@ -65,12 +65,20 @@ async def prepare(settings: Settings, control: Target, source: Source) -> list[R
         settings.options.apply(await catalog.tables(source, chosen))
     live = list(settings.options.live_names(chosen))
     await guard.refuse_too_many_locks(control, len(live))
+    if settings.snapshot == "run":  # before it clears up: a shard of a run that has ended takes no table from another
+        await _refuse_ended(settings, control)
     await guard.lock(control, settings.run_id, live)
     await book.prepare(control)
     await guard.refuse_planted(control, live)
     await guard.clear(control, settings.run_id, live)
     await staging.create_schemas(control, {relation.schema for relation in live})
     return chosen
+
+
+async def _refuse_ended(settings: Settings, control: Target) -> None:
+    """Raises RunEnded where the ledger knows the run, and it has ended; the holder may not have written it yet."""
+    if await book.exists(control) and await ledger.run_of(control, settings.run_id):
+        await ledger.must_run(control, settings.run_id)
 
 
 def _refuse_parts(settings: Settings) -> None:

@@ -7,6 +7,7 @@ on AWS Batch and ECS.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from etl.ledger import book, ledger
 from etl.model.errors import ConfigurationError
@@ -48,7 +49,7 @@ async def selection(settings: Settings, target: Target, shard: int | None) -> Se
     if settings.plan == "own":
         return settings.selection
     run_id = settings.run_id
-    loads = await ledger.loads_of(target, [run_id]) if await book.exists(target) else []
+    loads = await ledger.loads_of(target, [run_id]) if await book.is_current(target) else []
     if not loads:
         raise ConfigurationError(
             f"ETL_PLAN is 'run', but the ledger has no plan of run {run_id}; write one with `etl plan --save`, or set"
@@ -60,4 +61,4 @@ async def selection(settings: Settings, target: Target, shard: int | None) -> Se
             f"ETL_SHARD is {shard}, but the plan of run {run_id} has no table for it, only for shard"
             f" {', '.join(sorted({load['shard'] or 'none' for load in loads}))}"
         )
-    return Selection.parse(tables_text(tables))
+    return replace(Selection.parse(tables_text(tables)), origin=f"the plan of run {run_id}")

@@ -273,13 +273,14 @@ async def running(target: Target) -> list[dict[str, Any]]:
     """Gives the runs that have not ended, as far as the ledger knows.
 
     Not those that wait for ``etl publish``, nor those that are planned and may still begin: no session has their locks.
+    A day after its start a run that has nothing staged waits for neither.
     """
 
     def has(status: LoadStatus) -> sa.ColumnElement[bool]:
         return sa.exists().where(loads.c.run_id == runs.c.run_id, loads.c.status == status)
 
-    never_began = sa.and_(has(LoadStatus.PLANNED), runs.c.started_at < _now() - BEGUN_WITHIN)
-    unfinished = sa.or_(runs.c.publish != "defer", has(LoadStatus.LOADING), never_began)
+    given_up = sa.and_(sa.not_(has(LoadStatus.STAGED)), runs.c.started_at < _now() - BEGUN_WITHIN)
+    unfinished = sa.or_(runs.c.publish != "defer", has(LoadStatus.LOADING), given_up)
     return await fetch(target, sa.select(runs).where(runs.c.status == RunStatus.RUNNING, unfinished))
 
 

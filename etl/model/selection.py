@@ -93,6 +93,8 @@ class Selection:
     """``TABLES``, read."""
 
     patterns: tuple[Pattern, ...]
+    origin: str = "TABLES"
+    """Where it is written, for the messages."""
 
     @classmethod
     def parse(cls, text: str) -> Selection:
@@ -137,7 +139,7 @@ class Selection:
                 return pattern.excludes or bool(pattern.finds(relations))
             return pattern.names in names
 
-        return [unknown(pattern, relations, "TABLES") for pattern in self.patterns if not finds(pattern)]
+        return [unknown(pattern, relations, self.origin) for pattern in self.patterns if not finds(pattern)]
 
 
 def tables_text(tables: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from .remedy import (
     FUNCTION,
     HOLDER,
     LATE,
+    LATE_ENDED,
     NEVER_BEGAN,
     NO_SLACK,
     SETTINGS,
@@ -79,7 +80,8 @@ def _of_jobs(failure: Failure, ledger: str) -> Iterator[Cause]:
 
 
 def _of_deadline(failure: Failure) -> Cause:
-    remedy = NEVER_BEGAN if failure.cause.startswith("No run of ") else LATE
+    remedy = LATE if " is RUNNING; " in failure.cause else LATE_ENDED
+    remedy = NEVER_BEGAN if failure.cause.startswith("No run of ") else remedy
     return Cause(remedy.what, failure.cause, remedy)
 
 

@@ -99,6 +99,11 @@ LATE = Remedy(
     " readers. The run goes on; stop the execution to give it up.",
     "A night is late",
 )
+LATE_ENDED = Remedy(
+    "The night's last run has ended, and its tables are not published.",
+    "Mend what the message of that run says.",
+    "A night is late",
+)
 NEVER_BEGAN = Remedy(
     "No run was started.",
     "Look at the schedule, and at the queue of what could not be delivered.",

@@ -20,7 +20,12 @@ from tests.stepfunctions import Ended, Functions, StepFunctions, interpreter
 
 pytestmark = pytest.mark.xdist_group("deadline")  # one worker, so its fixtures are made once
 
-NAMES = {"StarterFunction": "starter", "NotifierFunction": "notifier", "PublishedByMinutes": "180"}
+NAMES = {
+    "StarterFunction": "starter",
+    "NotifierFunction": "notifier",
+    "ReportFunction": "report",
+    "PublishedByMinutes": "180",
+}
 SCHEDULED = "2024-11-21T23:15:00Z"  # a quarter past midnight in Berlin, of the 22nd: the deadline is over
 STATE = '{"StartAt": "S", "QueryLanguage": "JSONata", "States": {"S": {"Type": %s}}}'
 ENDS = {"SUCCEEDED": '"Succeed"', "FAILED": '"Fail"', "RUNNING": '"Wait", "Seconds": 600, "End": true'}
@@ -35,6 +40,11 @@ class World:
 
     def __init__(self, aws: StepFunctions, told: Slack, functions: Functions, folders: Path) -> None:
         self.aws, self.told, self._functions, self._folders = aws, told, functions, folders
+        self.ledger_says("running")
+
+    def ledger_says(self, status: str) -> None:
+        """Sets what the ledger says of every run."""
+        self._functions["report"] = lambda event: {"run_id": event["run_id"], "status": status}
 
     def night(self, name: str, *runs: tuple[str, str]) -> Ended:
         """Runs what a night ran, each run with its end, and then the deadline's machine."""
@@ -75,6 +85,31 @@ def test_a_published_night_is_nobody_s_alarm(world: World) -> None:
     assert world.night("published", ("2024-11-22", "SUCCEEDED")).status == "SUCCEEDED"
     assert world.night("rerun", ("2024-11-22", "FAILED"), ("2024-11-22-2", "SUCCEEDED")).status == "SUCCEEDED"
     assert world.told.posts == []
+
+
+@pytest.mark.parametrize("end", ["RUNNING", "FAILED"])
+def test_a_night_whose_transform_is_late_is_published_all_the_same(world: World, end: str) -> None:
+    """The execution goes on, or failed after the publish; the ledger knows."""
+    world.told.posts.clear()
+    world.ledger_says("published")
+    try:
+        assert world.night(f"transform-{end}", ("2024-11-22", end)).status == "SUCCEEDED"
+    finally:
+        world.ledger_says("running")
+    assert world.told.posts == []
+
+
+def test_a_night_that_failed_is_told_what_to_do(world: World) -> None:
+    """It does not go on, so that nobody is told to stop it; the command that runs it again is there."""
+    world.told.posts.clear()
+    world.ledger_says("failed")
+    try:
+        assert world.night("failed", ("2024-11-22", "FAILED")).status == "FAILED"
+    finally:
+        world.ledger_says("running")
+    (post,) = world.told.posts
+    assert "has ended, and its tables are not published" in json.dumps(post)
+    assert '\\"rerun\\": 2' in json.dumps(post)
 
 
 def test_a_night_that_hangs_is_told_at_its_deadline(world: World) -> None:

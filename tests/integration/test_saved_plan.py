@@ -169,3 +169,40 @@ def test_an_abort_ends_what_was_planned(tables: Databases, etl: Etl) -> None:
     assert (ledger(tables.reporting, "tonight"), statuses(tables)) == (("failed", "no capacity"), {"failed"})
     late = etl("snapshot", **RUN)
     assert (late.status, "run tonight is failed already (no capacity); start a new run" in late.stderr) == (1, True)
+
+
+def test_a_late_shard_of_an_ended_run_takes_nothing_from_tonights(tables: Databases, etl: Etl) -> None:
+    """A failed night, its rerun, and a container of the first that was still starting: it ends, and touches nothing."""
+    succeeded(save(etl, "orders,items", run_id="old"))
+    succeeded(etl("abort", "old"))
+    succeeded(save(etl, "orders,items"))
+    late = {"ETL_RUN_ID": "old", "ETL_SNAPSHOT": "run", "ETL_PUBLISH": "defer", "ETL_SHARD": "0"}
+    for given in ({"ETL_PLAN": "run"}, {"TABLES": "orders,items"}):
+        done = etl("run", **late, **given)
+        assert (done.status, "run old is failed already" in done.stderr) == (1, True)
+        assert statuses(tables) == {"planned"}
+    with holding(etl, tables) as holder:
+        for number in ("0", "1"):
+            succeeded(etl("run", **SHARD, ETL_SHARD=number))
+        assert etl("run", **late, ETL_PLAN="run").status == 1
+        assert statuses(tables) == {"staged"}
+        succeeded(ended(holder))
+    succeeded(etl("publish", "tonight"))
+
+
+def test_a_planned_run_whose_tables_another_run_took_is_cleared_up_too(tables: Databases, etl: Etl) -> None:
+    """Nothing of it is planned any more, and nothing staged: after a day it is no longer running."""
+    succeeded(save(etl, "orders"))
+    succeeded(etl("run", TABLES="orders", ETL_RUN_ID="beside"))
+    assert (ledger(tables.reporting, "tonight")[0], statuses(tables)) == ("running", {"failed"})
+    tables.reporting.execute("UPDATE etl.runs SET started_at = now() - interval '25 hours' WHERE run_id = 'tonight'")
+    succeeded(etl("run", TABLES="orders", ETL_RUN_ID="next"))
+    assert ledger(tables.reporting, "tonight")[0] == "interrupted"
+
+
+def test_a_table_that_is_gone_since_the_plan_is_told_as_the_plans(tables: Databases, etl: Etl) -> None:
+    """TABLES is not set, so that is not where to look."""
+    succeeded(save(etl, "orders,items"))
+    tables.operational.execute("DROP TABLE items")
+    done = etl("snapshot", **RUN)
+    assert (done.status, "the plan of run tonight: public.items is not in the source" in done.stderr) == (2, True)

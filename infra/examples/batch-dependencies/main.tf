@@ -25,6 +25,7 @@ module "batch" {
   image              = var.image
   subnet_ids         = var.subnet_ids
   security_group_ids = var.security_group_ids
+  architecture       = var.architecture
   environment        = { ETL_PARAMETER_PATH = module.settings.path, ETL_LOG_FORMAT = "json" }
   statements         = module.settings.read_statements
   log_kms_key_arn    = module.settings.kms_key_arn

@@ -12,3 +12,8 @@ output "secrets_to_set" {
   description = "What is still to be set by hand."
   value       = module.settings.secret_names
 }
+
+output "architecture" {
+  description = "What the image is to be built for."
+  value       = var.architecture
+}

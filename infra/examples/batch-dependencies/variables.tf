@@ -29,3 +29,9 @@ variable "tables" {
   description = "The tables to copy, as TABLES has them."
   type        = string
 }
+
+variable "architecture" {
+  description = "What the image is built for, and runs on: x86_64, or arm64, which costs a fifth less."
+  type        = string
+  default     = "x86_64"
+}

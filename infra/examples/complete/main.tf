@@ -19,7 +19,7 @@ module "nightly_etl" {
   }
 
   schedule = {
-    expression       = "cron(15 1 * * ? *)"
+    expression       = "cron(15 4 * * ? *)"
     timezone         = "Europe/Berlin"
     flexible_minutes = 15
   }

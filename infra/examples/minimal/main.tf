@@ -36,7 +36,7 @@ module "task" {
   topic_arn          = aws_sns_topic.failures.arn
 
   schedule = {
-    expression       = "cron(15 1 * * ? *)"
+    expression       = "cron(15 4 * * ? *)"
     timezone         = "Europe/Berlin"
     flexible_minutes = 15
   }

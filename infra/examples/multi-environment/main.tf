@@ -13,6 +13,7 @@ module "nightly_etl" {
 
   name              = "nightly-etl-${each.key}"
   image             = coalesce(each.value.image, var.image)
+  architecture      = var.architecture
   create_repository = false
   vpc_id            = each.value.vpc_id
   subnet_ids        = each.value.subnet_ids

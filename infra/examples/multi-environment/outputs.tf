@@ -17,3 +17,8 @@ output "starter_function_names" {
   description = "Call it to run an environment's job now."
   value       = { for name, made in module.nightly_etl : name => made.starter_function_name }
 }
+
+output "architecture" {
+  description = "What the image is to be built for."
+  value       = var.architecture
+}

@@ -22,3 +22,9 @@ variable "environments" {
     scheduled  = optional(bool, false)
   }))
 }
+
+variable "architecture" {
+  description = "What the image is built for, and runs on: x86_64, or arm64, which costs a fifth less."
+  type        = string
+  default     = "x86_64"
+}

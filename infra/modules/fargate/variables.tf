@@ -228,7 +228,7 @@ variable "schedule" {
 
   validation {
     condition     = var.schedule == null || can(regex("^(cron|rate|at)\\(.+\\)$", var.schedule.expression))
-    error_message = "schedule.expression must be Scheduler's, such as cron(15 1 * * ? *)."
+    error_message = "schedule.expression must be Scheduler's, such as cron(15 4 * * ? *)."
   }
 
   validation {
