@@ -25,8 +25,8 @@ from etl.target import guard, staging
 SNAPSHOT_WAIT = 3900.0
 """Seconds that a shard waits for the run's snapshot: longer than a service looks for a host for the holder, twice.
 
-Batch gives up after 30 minutes by default (infra/modules/batch); then the reason that it has is told, and not the wait of
-the shards. A run that ends meanwhile ends the wait.
+Batch gives up after 30 minutes by default (infra/modules/batch); then its reason is told, and not the wait of the
+shards. A run that ends meanwhile ends the wait.
 """
 
 PAUSE = 0.5

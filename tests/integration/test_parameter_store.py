@@ -43,12 +43,12 @@ def urls(databases: Databases) -> dict[str, str]:
 def test_all_settings_may_come_from_the_store(databases: Databases, store: str, path: str) -> None:
     """SecureStrings arrive decrypted, and so does the options' text; nothing but the path is said."""
     options = '[orders]\nexclude = ["note"]\n'
-    stored = {"tables": "*", "jobs": "1", "verify": "checksum", "publish": "table", "options": options}
+    stored = {"tables": "*", "jobs": "1", "verify": "checksum", "publish": "defer", "options": options}
     cloud.put(store, path, urls(databases) | stored)
     done = started(store, path, "run")
     assert (done.status, done.stderr) == (0, "")
     begun = done.event("run.started")
-    assert (begun["tables"], begun["jobs"], begun["publish"]) == (2, 1, "table")
+    assert (begun["tables"], begun["jobs"], begun["publish"]) == (2, 1, "defer")
     assert databases.reporting.rows("SELECT * FROM orders") == [(1,)]
 
 
