@@ -49,6 +49,7 @@ def test_all_settings_may_come_from_the_store(databases: Databases, store: str, 
     assert (done.status, done.stderr) == (0, "")
     begun = done.event("run.started")
     assert (begun["tables"], begun["jobs"], begun["publish"]) == (2, 1, "defer")
+    assert started(store, path, "publish", begun["run_id"]).status == 0
     assert databases.reporting.rows("SELECT * FROM orders") == [(1,)]
 
 
