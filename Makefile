@@ -9,7 +9,7 @@ RUN := $(UV) run --no-sync
 
 IMAGE ?= nightly-etl
 
-.PHONY: help setup demo test coverage test-faults test-crashes test-load test-roles fuzz test-infra check-infra deploy check bench bench-full image reference sbom audit zips picture format clean
+.PHONY: help setup demo test coverage test-faults test-crashes test-load test-roles fuzz test-infra check-infra deploy check bench bench-full image reference sbom audit dist zips picture format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -69,9 +69,14 @@ bench: setup ## Measure a tenth of the rows beside its peers, in minutes (ARGS="
 bench-full: setup ## Measure all of it, in hours, on a quiet machine; goes on where it was stopped
 	$(RUN) python -m benchmarks --full $(ARGS)
 
-image: ## Build the container image
-	docker build --build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
+image: $(filter .uv/bin/uv,$(UV)) ## Build the container image
+	docker build --build-arg VERSION=$$($(UV) version --short) \
 		--build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) --tag $(IMAGE) .
+
+dist: zips ## Build what a release has, in dist/: the wheel, its sources, the zips, and their checksums
+	rm -f dist/nightly_etl-*
+	$(UV) build --quiet --no-create-gitignore --out-dir dist
+	cd dist && sha256sum nightly_etl-* notifier.zip starter.zip | tee SHA256SUMS
 
 zips: setup ## Build the zips of the state machine's Lambdas, in dist/
 	@$(RUN) python -m statemachine.zips dist
