@@ -9,7 +9,7 @@ RUN := $(UV) run --no-sync
 
 IMAGE ?= nightly-etl
 
-.PHONY: help setup demo test coverage test-faults test-crashes test-load test-roles fuzz test-infra check-infra deploy check bench bench-full image reference sbom audit dist zips picture format clean
+.PHONY: help setup demo test coverage test-faults test-crashes test-load test-roles fuzz test-infra check-infra deploy check bench bench-full image reference sbom audit dist notes zips picture format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -77,6 +77,12 @@ dist: zips ## Build what a release has, in dist/: the wheel, its sources, the zi
 	rm -f dist/nightly_etl-*
 	$(UV) build --quiet --no-create-gitignore --out-dir dist
 	cd dist && sha256sum nightly_etl-* notifier.zip starter.zip | tee SHA256SUMS
+
+notes: $(filter .uv/bin/uv,$(UV)) ## Print what CHANGELOG.md says of this version (TAG=v0.1.0: fail where that is not its tag)
+	@version=$$($(UV) version --short) && \
+	if [[ $${TAG:=v$$version} != v$$version ]]; then echo "notes: the tag is $$TAG, but pyproject.toml says $$version" >&2; exit 1; fi && \
+	awk -v version="$$version" '/^## / {on = $$2 == version; found += on; next} on; END {exit !found}' CHANGELOG.md || \
+	{ echo "notes: CHANGELOG.md has no heading '## $$version'" >&2; exit 1; }
 
 zips: setup ## Build the zips of the state machine's Lambdas, in dist/
 	@$(RUN) python -m statemachine.zips dist

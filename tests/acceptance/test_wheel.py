@@ -50,8 +50,8 @@ def slim(engine: docker.DockerClient, wheel: Path, tmp_path_factory: pytest.Temp
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The ``etl`` of a fresh environment outside the checkout, with what the wheel asks for and no lock."""
     folder = tmp_path_factory.mktemp("installed")
-    for command in (["venv", "--python", sys.executable, folder], ["pip", "install", "--python", folder, wheel]):
-        subprocess.run([UV, *command, "--quiet"], cwd=folder.parent, check=True, timeout=300)
+    for command in (f"venv --python {sys.executable} {folder}", f"pip install --python {folder} {wheel}"):
+        subprocess.run([UV, *command.split(), "--quiet"], cwd=folder.parent, check=True, timeout=300)
     return folder / "bin" / "etl"
 
 
