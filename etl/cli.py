@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 import structlog
 
-from etl import __version__, entry
+from etl import entry
 from etl.commands.balance import MOST_SHARDS
 from etl.logs import log
 from etl.model.errors import EXPECTED, CheckFailed, ConfigurationError, EtlError, TablesDiffer, one_line
@@ -42,7 +42,7 @@ class Interrupted(BaseException):
 
 
 @click.group(context_settings=_HELP)
-@click.version_option(__version__, prog_name="nightly-etl")
+@click.version_option(package_name="nightly-etl", prog_name="nightly-etl")  # looked up if asked for
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def etl(debug: bool) -> None:
     """Copies tables of an operational PostgreSQL to a reporting PostgreSQL: one snapshot, one publish.

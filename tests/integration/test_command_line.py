@@ -10,6 +10,7 @@ import pytest
 
 from etl import __version__
 from tests import cloud
+from tests.acceptance.checkout import project_version
 from tests.harness import Databases, Etl
 
 COMMANDS = ("run", "publish", "abort", "verify", "check", "history")
@@ -32,10 +33,11 @@ def test_help_lists_all_commands_and_the_exit_statuses() -> None:
         assert word in done.stdout
 
 
-def test_the_version_is_the_package_s() -> None:
-    """One line, exit status 0."""
+def test_the_version_is_that_of_pyproject_toml() -> None:
+    """One line, exit status 0; the package says the same."""
     done = Etl()("--version")
-    assert (done.status, done.stdout, done.stderr) == (0, f"nightly-etl, version {__version__}\n", "")
+    assert (done.status, done.stdout, done.stderr) == (0, f"nightly-etl, version {project_version()}\n", "")
+    assert __version__ == project_version()
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])

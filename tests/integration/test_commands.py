@@ -133,8 +133,8 @@ def test_check_says_what_a_run_would_do_and_changes_nothing(tables: Databases, e
     assert (done.status, done.stderr) == (0, "")
     assert (dump(tables.operational), dump(tables.reporting)) == before
     lines = {line.split()[1].rstrip(":"): line for line in done.stdout.splitlines()}
-    assert "PostgreSQL 18" in lines["source"]
-    assert "PostgreSQL 18" in lines["target"]
+    for side, database in (("source", tables.operational), ("target", tables.reporting)):
+        assert f"PostgreSQL {database.value('SHOW server_version')}" in lines[side]
     assert "replaces the live table" in lines["public.orders"]
     assert "puts back public.sums" in lines["public.orders"]
     assert "is loaded for the first time" in lines["public.items"]

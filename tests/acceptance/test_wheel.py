@@ -1,0 +1,125 @@
+"""The wheel as its users install it: by pip, where there is nothing but Python."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+from testcontainers.core.image import DockerImage
+
+from tests.acceptance.checkout import ROOT, checkout, project_version
+from tests.acceptance.containers import Image, Sides
+from tests.harness import Databases, environment_of
+
+pytestmark = pytest.mark.xdist_group("image")  # the image is one of those compared here
+
+UV = shutil.which("uv") or ROOT / ".uv" / "bin" / "uv"
+BASE = "python:3.13-slim"
+DOCKERFILE = f"FROM {BASE}\nCOPY *.whl /\nRUN pip install --no-cache-dir --root-user-action ignore /*.whl\n"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a clone."""
+    folder = checkout(tmp_path_factory.mktemp("clone"))
+    subprocess.run([UV, "build", "--quiet", "--out-dir", folder / "dist"], cwd=folder, check=True, timeout=300)
+    (built,) = (folder / "dist").glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def slim(engine: docker.DockerClient, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+    """A bare Python image in which somebody has installed the wheel."""
+    assert engine is not None
+    folder = tmp_path_factory.mktemp("slim")
+    shutil.copy(wheel, folder)
+    (folder / "Dockerfile").write_text(DOCKERFILE)
+    with DockerImage(folder, {"timeout": 600}, "nightly-etl:wheel", rm=True) as built:
+        model = built.get_wrapped_image()
+        assert model.id is not None
+        yield Image(model.id, model, project_version(), planted="")
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ``etl`` of a fresh environment outside the checkout, with what the wheel asks for and no lock."""
+    folder = tmp_path_factory.mktemp("installed")
+    for command in (f"venv --python {sys.executable} {folder}", f"pip install --python {folder} {wheel}"):
+        subprocess.run([UV, *command.split(), "--quiet"], cwd=folder.parent, check=True, timeout=300)
+    return folder / "bin" / "etl"
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    """Its modules, its SQL and the mark that it is typed; no test, no demo, no infrastructure."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    folders = {name.split("/")[0] for name in names}
+    assert folders == {"etl", f"nightly_etl-{project_version()}.dist-info"}
+    assert "etl/py.typed" in names
+    package = ROOT / "etl"
+    sources = {f"etl/{file.relative_to(package)}" for kind in ("*.py", "*.sql") for file in package.rglob(kind)}
+    assert sources <= names
+
+
+def test_the_wheel_works_in_a_bare_python_image(slim: Image) -> None:
+    """``pip install`` is all that it takes."""
+    version, usage = slim.run("etl", "--version"), slim.run("etl", "--help")
+    assert (version.status, version.stdout) == (0, f"nightly-etl, version {project_version()}\n"), version.stderr
+    assert (usage.status, usage.stdout.startswith("Usage: etl ")) == (0, True), usage.stderr
+
+
+def test_the_wheel_copies_a_table_from_a_bare_python_image(slim: Image, sides: Sides) -> None:
+    """With the drivers that pip has brought, and the SQL that is in the wheel."""
+    sides.operational.rows("CREATE TABLE orders AS SELECT 1 AS id")
+    done = slim.run("etl", "run", network=sides.network, TABLES="orders", **sides.environment)
+    assert (done.status, done.stderr) == (0, "")
+    assert sides.reporting.rows("SELECT id FROM orders") == [(1,)]
+
+
+def test_the_wheel_works_in_a_fresh_environment(installed: Path, databases: Databases, tmp_path: Path) -> None:
+    """Outside of any checkout: it says its version, and copies a table."""
+    databases.operational.execute("CREATE TABLE orders AS SELECT 1 AS id")
+    assert _output(installed, tmp_path, "--version") == f"nightly-etl, version {project_version()}\n"
+    _output(installed, tmp_path, "run", TABLES="orders", **databases.environment)
+    assert databases.reporting.rows("SELECT id FROM orders") == [(1,)]
+
+
+def test_wheel_image_and_command_name_one_version(wheel: Path, image: Image) -> None:
+    """The wheel's name, the image's label, and ``etl --version`` in the image: pyproject.toml's."""
+    label = image.config["Labels"]["org.opencontainers.image.version"]
+    command = image.run("--version").stdout.split()[-1]
+    assert {wheel.name.split("-")[1], label, command} == {project_version()}
+
+
+def test_an_image_cannot_be_labelled_with_another_version(image: Image, tmp_path: Path) -> None:
+    """The build refuses what pyproject.toml does not say, an empty version too, and names the remedy."""
+    assert image is not None  # its layers are there, so that these builds take seconds
+    for wrong in ("9.9.9", ""):
+        build = DockerImage(checkout(tmp_path), None, "nightly-etl:wrong", buildargs={"VERSION": wrong}, rm=True)
+        with pytest.raises(docker.errors.BuildError) as caught:
+            build.build()
+        lines = "".join(str(line.get("stream", "")) for line in caught.value.build_log)
+        assert f"VERSION is '{wrong}', pyproject.toml says {project_version()}; build with 'make image'" in lines
+
+
+def _output(program: Path, folder: Path, *arguments: str, **variables: str) -> str:
+    """Runs an installed ``etl`` in a folder, with nothing of this environment on its path."""
+    environment = {name: value for name, value in environment_of(variables).items() if not name.startswith("PYTHON")}
+    done = subprocess.run(
+        [program, *arguments],
+        cwd=folder,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
