@@ -160,7 +160,7 @@ def test_no_cause_stops_the_machine(service: str, cause: str) -> None:
     """Plain text, and text that only looks like JSON, is told as it is."""
     job = job_of(service, cause)
     assert len(json.dumps(job)) < 2500
-    if cause.strip().isalnum() and cause.isascii():
+    if cause.strip(" \t\r\n").isalnum() and cause.isascii():  # what JSONata trims, and no more
         assert job == {"reason": " ".join(cause.split())}
 
 
