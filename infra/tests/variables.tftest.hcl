@@ -303,3 +303,38 @@ run "a_variable_that_is_a_secret_too" {
     var.container_secrets,
   ]
 }
+
+run "a_week_s_end_without_a_night" {
+  command = plan
+
+  variables {
+    schedule = { expression = "cron(15 4 ? * MON-FRI *)" }
+    shards   = 501
+  }
+
+  expect_failures = [
+    var.never_started_hours,
+    var.shards,
+  ]
+}
+
+run "a_minute_that_there_is_not" {
+  command = plan
+
+  variables {
+    schedule = { expression = "cron(75 4 * * ? *)" }
+  }
+
+  expect_failures = [
+    var.schedule,
+  ]
+}
+
+run "every_other_night" {
+  command = plan
+
+  variables {
+    schedule            = { expression = "cron(15 4 ? * MON,WED,FRI *)" }
+    never_started_hours = 74
+  }
+}

@@ -27,7 +27,6 @@ from etl.sessions.postgres import Target, connect_target
 from etl.sessions.url import DatabaseUrl
 from etl.target import guard
 from tests.harness import Database, Databases
-from tests.situations import until
 
 pytestmark = pytest.mark.superuser("gives what is live to other roles")
 
@@ -239,9 +238,15 @@ CHANGES = {
 """What somebody does, and what is true afterwards."""
 
 
-async def _until(condition: Callable[[], object], what: str) -> None:
-    """Waits in a thread, so that the publish goes on meanwhile."""
-    await asyncio.to_thread(until, condition, what)
+SECONDS, PAUSE = 30.0, 0.02
+"""How long is waited for what a change or the publish is to do, and between two looks."""
+
+
+async def _until(condition: Callable[[], object]) -> None:
+    """Polls while the publish goes on; a test that ends meanwhile cancels it, which it could not do with a thread."""
+    async with asyncio.timeout(SECONDS):
+        while not condition():  # noqa: ASYNC110 - a server tells nobody that a session waits
+            await asyncio.sleep(PAUSE)
 
 
 @dataclass(slots=True)
@@ -268,7 +273,7 @@ class Moment:
             self.making = asyncio.create_task(self._make())
             pid = self.session.info.backend_pid
             making = self.making
-            await _until(lambda: making.done() or self._waits(pid), "the change is made, or waits for the publish")
+            await _until(lambda: making.done() or self._waits(pid))
         self.statements += 1
 
     async def _make(self) -> None:
@@ -283,7 +288,7 @@ class Moment:
             self.refused = error
 
     async def _commit_when_waited_for(self) -> None:
-        await _until(lambda: self._waits(self.publisher) or self.statements < 0, "the publish waits, or ends")
+        await _until(lambda: self._waits(self.publisher) or self.statements < 0)
         await self.end()
 
     async def end(self) -> None:

@@ -85,7 +85,7 @@ def test_shards_that_start_before_and_after_the_holder_copy_what_it_holds(
             late = succeeded(shard("run", TABLES="items", ETL_SHARD="1"))
             first = succeeded(ended(early))
             held = succeeded(ended(holder))
-    assert first.event("snapshot.awaited")["seconds"] == 300
+    assert first.event("snapshot.awaited")["seconds"] == 3900
     assert {event["shard"] for event in late.events} == {1}
     released = held.event("snapshot.released")
     assert (released["reason"], released["seconds"] > 0) == ("staged", True)

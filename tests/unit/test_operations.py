@@ -39,7 +39,7 @@ def told(node: ast.AST) -> ast.expr | None:
 def is_made(call: ast.Call) -> bool:
     """Tells whether an error is made here, of a class, and not by a function, whose arguments are none of the text."""
     name = ast.unparse(call.func).rpartition(".")[2]
-    return bool(call.args) and name[:1].isupper()
+    return bool(call.args) and name[:1].isupper() and name != "AttributeError"  # which Python itself asks for
 
 
 def template(node: ast.expr | None) -> str | None:
