@@ -53,7 +53,6 @@ run "bad_values_first" {
     topic_arn                   = "alerts"
     emails                      = ["nobody"]
     runbook_url                 = "docs/operations.md"
-    never_started_hours         = 169
     slow_minutes                = 0
     metrics_namespace           = "AWS/Mine"
     metrics_dimensions          = { table = "x" }
@@ -86,7 +85,6 @@ run "bad_values_first" {
     var.topic_arn,
     var.emails,
     var.runbook_url,
-    var.never_started_hours,
     var.slow_minutes,
     var.metrics_namespace,
     var.metrics_dimensions,
@@ -337,4 +335,17 @@ run "every_other_night" {
     schedule            = { expression = "cron(15 4 ? * MON,WED,FRI *)" }
     never_started_hours = 74
   }
+}
+
+# By itself: a validation that looks at the schedule, too, is not made where the schedule is refused.
+run "more_hours_than_an_alarm_looks_back" {
+  command = plan
+
+  variables {
+    never_started_hours = 169
+  }
+
+  expect_failures = [
+    var.never_started_hours,
+  ]
 }
