@@ -19,7 +19,7 @@ from psycopg.errors import ExclusionViolation, LockNotAvailable, UniqueViolation
 
 from etl.model import drift
 from etl.model.errors import CannotCarry, CannotReplace, PublishFailed, one_line
-from etl.model.selection import Relation, label
+from etl.model.name import TargetName, label
 from etl.sessions.postgres import Target
 from etl.source import checksum
 from etl.target import live, replacement, staging, trust
@@ -37,7 +37,7 @@ _NOT_LONG = sql.SQL("SET LOCAL lock_timeout = '2s'")
 """Long enough for who is about to commit: what cannot be planned for now is told by the publish."""
 
 
-async def problems(target: Target, tables: Collection[Relation]) -> dict[Relation, list[str]]:
+async def problems(target: Target, tables: Collection[TargetName]) -> dict[TargetName, list[str]]:
     """Says why the rows of live tables cannot be replaced in place, as far as these are there; changes nothing.
 
     Where nothing else does, the server says so of the very statements, as it plans them with the live table's own rows:
@@ -51,13 +51,13 @@ async def problems(target: Target, tables: Collection[Relation]) -> dict[Relatio
     return said
 
 
-async def refuse(target: Target, tables: Collection[Relation]) -> None:
+async def refuse(target: Target, tables: Collection[TargetName]) -> None:
     """Raises CannotReplace naming all that ``problems`` finds."""
     if said := [problem for own in (await problems(target, tables)).values() for problem in own]:
         raise CannotReplace("; ".join(said))
 
 
-async def replace(target: Target, tables: Sequence[Relation], hashed: Collection[Relation]) -> None:
+async def replace(target: Target, tables: Sequence[TargetName], hashed: Collection[TargetName]) -> None:
     """Makes live tables hold the rows of their staging tables, in the caller's transaction, and drops the latter.
 
     Their rows are compared afterwards: by number; those of ``hashed`` tables, and all where something hangs on one that
@@ -111,13 +111,13 @@ async def fill(target: Target, views: Sequence[Object], staged: Staged | None = 
     """Fills materialized views, in the order given: in staging where they are ``staged`` there, else where they are."""
     ready = {view.oid for view in staged.ready} if staged else set()
     for view in views:
-        name = staging.staging_name(view.relation) if view.oid in ready else view.relation
+        name = view.full_name.staging if view.oid in ready else view.full_name
         how = sql.SQL("CONCURRENTLY " if view.refreshes_concurrently and view.oid not in ready else "")
         statement = sql.SQL("REFRESH MATERIALIZED VIEW {}{}")
-        await target.execute(statement.format(how, sql.Identifier(name.schema, name.name)))
+        await target.execute(statement.format(how, name.identifier))
 
 
-async def _lock(target: Target, table: Relation) -> None:
+async def _lock(target: Target, table: TargetName) -> None:
     """Lets one writer at a time in; readers are not concerned. Nor can anything be hung on the table from here on."""
     (found,) = [one for one in await live.objects(target, [table]) if one.is_live]
     if found.obstacle_in_place:
@@ -159,8 +159,7 @@ async def _missing(target: Target, one: Replacement) -> int:
 
 async def _replace(target: Target, one: Replacement, missing: int | None) -> None:
     """Replaces one table's rows; ``missing`` is how many have to be put in, where somebody sees one deleted."""
-    staged = Relation(staging.schema_of(one.table.schema), one.table.name)
-    old, new = await live.columns(target, one.table), await live.columns(target, staged)
+    old, new = await live.columns(target, one.table), await live.columns(target, one.table.staging)
     if sorted(old) != sorted(new):
         raise CannotCarry(f"{one.table} is published in place, and its columns have changed: {drift.between(old, new)}")
     *others, last = one.statements([column for column, _ in new], one.staged)

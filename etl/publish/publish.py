@@ -15,7 +15,7 @@ import psycopg
 import structlog
 
 from etl.model.errors import PublishBlocked, PublishUnheard
-from etl.model.selection import Relation
+from etl.model.name import TargetName
 from etl.publish import blockers, horizon, unheard
 from etl.publish.attempts import Attempts
 from etl.publish.policy import Policy
@@ -41,7 +41,7 @@ class Published:
 async def publish(
     target: Target,
     run_id: str,
-    tables: Sequence[Relation],
+    tables: Sequence[TargetName],
     policy: Policy,
     reconnect: Callable[[], Awaitable[Target]],
 ) -> Published:
@@ -53,7 +53,7 @@ async def publish(
     deadline, PublishFailed for the rest.
     """
     began = perf_counter()
-    ordered = sorted(tables, key=lambda table: (table.schema, table.name))
+    ordered = sorted(tables)
     publishing = Attempts(target, run_id, ordered, policy, await _in_place(target, policy))
     try:
         await publishing.until(policy.deadline)
@@ -82,6 +82,6 @@ def say(done: Published) -> None:
     )
 
 
-async def _in_place(target: Target, policy: Policy) -> list[Relation]:
+async def _in_place(target: Target, policy: Policy) -> list[TargetName]:
     """Gives the tables to publish in place that are there already; the others are new, and moved in."""
     return sorted([table for table in policy.in_place if await live.columns(target, table)], key=str)

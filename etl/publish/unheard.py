@@ -8,7 +8,7 @@ import structlog
 
 from etl.ledger import ledger
 from etl.model.errors import ConnectionFailed, EtlError, PublishFailed, PublishUnheard, TableLocked
-from etl.model.selection import Relation
+from etl.model.name import TargetName
 from etl.model.status import LoadStatus
 from etl.sessions.postgres import Target
 from etl.sessions.retry import persistently
@@ -23,8 +23,8 @@ log = structlog.get_logger()
 async def settle(
     reconnect: Callable[[], Awaitable[Target]],
     run_id: str,
-    tables: Sequence[Relation],
-    swapped: Sequence[Relation],
+    tables: Sequence[TargetName],
+    swapped: Sequence[TargetName],
     lost: PublishUnheard,
 ) -> None:
     """Asks over a new session whether a publish was committed, and clears up after it if so.
@@ -46,7 +46,7 @@ async def settle(
         )
         loads = await ledger.loads_of(target, [run_id])
         live_now = {ledger.live_of(load) for load in loads if load["status"] == LoadStatus.PUBLISHED}
-        if not {Relation(table.schema, table.name) for table in tables} <= live_now:
+        if not set(tables) <= live_now:
             raise PublishFailed(str(lost)) from lost
         log.warning("publish.reconnected", error=str(lost.__cause__))
         await staging.drop_aside(target, swapped)

@@ -17,7 +17,7 @@ async def obstacles(
 
     Takes the live objects ``found`` under the tables' live names, and the tables to publish in place.
     """
-    there = {one.relation: one for one in found if one.is_live}
+    there = {one.full_name: one for one in found if one.is_live}
     worn = await live.garments(target, found)
     problems: dict[Table, list[str]] = {table: [] for table in tables}
     for table in tables:

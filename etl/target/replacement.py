@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from etl.model.selection import Relation
+from etl.model.name import TargetName, arrays
 from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
-from etl.target import live, staging
+from etl.target import live
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Replacement:
     """
 
     oid: int
-    table: Relation
+    table: TargetName
     kind: str
     onlookers: tuple[str, ...]
     meddlers: tuple[str, ...]
@@ -46,12 +46,12 @@ class Replacement:
     @property
     def staged(self) -> sql.Identifier:
         """The staging table."""
-        return sql.Identifier(staging.schema_of(self.table.schema), self.table.name)
+        return self.table.staging.identifier
 
     @property
     def rows(self) -> sql.Composed:
         """The live table, with ONLY where its children's rows are not its own: all but a partitioned table."""
-        name = sql.Identifier(self.table.schema, self.table.name)
+        name = self.table.identifier
         return sql.SQL("{}{}").format(sql.SQL("" if self.kind == "p" else "ONLY "), name)
 
     def statements(self, columns: Sequence[str], staged: sql.Composable) -> list[sql.Composed]:
@@ -85,7 +85,7 @@ class Replacement:
     ) -> list[sql.Composed]:
         parts = {
             "rows": self.rows,
-            "live": sql.Identifier(self.table.schema, self.table.name),
+            "live": self.table.identifier,
             "staged": staged,
             "columns": _list(columns),
             "old": _list(columns, "l"),
@@ -96,14 +96,12 @@ class Replacement:
         return [sql.SQL(text).format(**parts | more) for text in texts]
 
 
-async def read(target: Target, tables: Iterable[Relation]) -> list[Replacement]:
+async def read(target: Target, tables: Iterable[TargetName]) -> list[Replacement]:
     """Reads the live tables given, as far as they are there and hold rows of their own."""
-    chosen = list(tables)
-    names = {"schemas": [table.schema for table in chosen], "names": [table.name for table in chosen]}
-    cursor = await target.execute(target_query("in_place"), names)
+    cursor = await target.execute(target_query("in_place"), arrays(tables))
     found = []
     for row in await cursor.fetchall():
-        table = Relation(row["schema"], row["name"])
+        table = TargetName(row["schema"], row["name"])
         key = await live.key(target, table)
         others = await live.other_keys(target, table, key)
         said = tuple(row["onlookers"]), tuple(row["meddlers"])

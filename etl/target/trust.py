@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from psycopg import sql
-
 from etl.model.errors import ConfigurationError, LoadFailed
-from etl.model.selection import Relation
+from etl.model.name import TargetName
 from etl.model.table import Table
 from etl.sessions.postgres import Source, Target
 from etl.sessions.query import source_query, target_query
@@ -47,9 +45,9 @@ async def foreign_code(target: Target, oids: Collection[int]) -> list[ForeignCod
     return [ForeignCode(**row) for row in await cursor.fetchall()]
 
 
-async def foreign_code_on(target: Target, table: Relation) -> list[ForeignCode]:
+async def foreign_code_on(target: Target, table: TargetName) -> list[ForeignCode]:
     """Reads the same of one table, by name."""
-    name = sql.Identifier(table.schema, table.name).as_string(target)
+    name = table.identifier.as_string(target)
     cursor = await target.execute("SELECT %s::pg_catalog.regclass::pg_catalog.oid AS oid", [name])
     row = await cursor.fetchone()
     assert row is not None

@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import sql
 
 from etl.model.errors import TypesDiffer
-from etl.model.selection import label
+from etl.model.name import label
 from etl.model.table import Table
 from etl.sessions.postgres import SCHEMA_LOCK, Source, Target, create_schemas
 from etl.sessions.query import source_query, target_query

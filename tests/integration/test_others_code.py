@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from etl.model.errors import CannotCarry
-from etl.model.selection import Relation
+from etl.model.name import TargetName
 from etl.sessions.postgres import connect_target
 from etl.sessions.url import DatabaseUrl
 from etl.target import additions
@@ -198,7 +198,7 @@ async def test_a_check_is_judged_as_it_is_made_and_not_as_the_live_table_has_it(
     try:
         with pytest.raises(CannotCarry, match=r"^constraint fine on table public\.items calls alice\.is_fine"):
             async with target.transaction():
-                await additions.make(target, Relation("public", "items"), {("check", "fine"): [check]})
+                await additions.make(target, TargetName("public", "items"), {("check", "fine"): [check]})
         assert whom(reporting) == set()
     finally:
         await target.close()

@@ -12,6 +12,7 @@ import pytest
 from psycopg.rows import TupleRow
 
 from demo.embedded import FAST, Server, wheel_bin
+from etl.model.name import Relation, TargetName
 from etl.model.table import Table
 from etl.sessions.postgres import connect_target
 from etl.sessions.url import DatabaseUrl
@@ -359,7 +360,7 @@ def test_a_deferred_publish_waits_for_old_snapshots_too(night: Databases, split:
 async def test_a_commit_whose_answer_was_lost_is_told_by_the_rows_that_stand_there(databases: Databases) -> None:
     """Committed, rolled back, or open in a session that is lost to us, which is ended: none is counted twice."""
     target = await connect_target(DatabaseUrl.parse(databases.reporting.url, {}), "test")
-    table = Table("public", "items")
+    table = Table(Relation("public", "items"), TargetName("public", "items"))
     databases.reporting.execute("CREATE SCHEMA etl_staging_public; CREATE TABLE etl_staging_public.items (i int)")
     found = {}
     with databases.reporting.connect() as lost:

@@ -20,7 +20,7 @@ import pytest
 
 from demo.embedded import Server
 from etl.model.errors import EXPECTED, LoadFailed
-from etl.model.selection import Relation
+from etl.model.name import Relation
 from etl.model.table import Table
 from etl.sessions.url import DatabaseUrl
 from etl.settings.options import Options

@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 
 from etl.model.errors import CannotCarry
-from etl.model.selection import Relation
+from etl.model.name import TargetName
 from etl.publish import swap
 from etl.target import live
 from etl.target.views import Staged
@@ -40,7 +40,7 @@ def test_a_new_table_comes_bare_unless_it_is_the_first(is_first: bool) -> None:
         'ALTER STATISTICS "etl_staging_public"."s" SET SCHEMA "public"',
     ]
     bared = [] if is_first else ['REVOKE ALL ON "public"."orders" FROM PUBLIC']
-    assert text(swap._move(Relation("public", "orders"), STAGED, is_first=is_first)) == moved + bared
+    assert text(swap._move(TargetName("public", "orders"), STAGED, is_first=is_first)) == moved + bared
 
 
 def test_views_are_locked_before_the_tables_as_their_readers_do() -> None:
@@ -48,7 +48,7 @@ def test_views_are_locked_before_the_tables_as_their_readers_do() -> None:
     views = [view(2, 1), replace(view(3, 2), kind="m")]
     tables = (TABLE, replace(TABLE, name="items"))
     staged = Staged("12 345", tables, tuple(views), (), ())
-    first, locks, last, look = text(swap._locks([one.relation for one in tables], staged))
+    first, locks, last, look = text(swap._locks([one.full_name for one in tables], staged))
     assert first == "SET LOCAL lock_timeout = '100ms'; SET LOCAL statement_timeout = '500ms'"
     assert locks.startswith(
         'DO \'BEGIN BEGIN ALTER MATERIALIZED VIEW "public"."v3" OWNER TO "boss";'
@@ -56,7 +56,7 @@ def test_views_are_locked_before_the_tables_as_their_readers_do() -> None:
         ' LOCK TABLE "public"."orders", "public"."items" IN ACCESS EXCLUSIVE MODE; EXCEPTION WHEN undefined_table THEN'
     )
     looked = (
-        live.inventory_query([*tables, *views], [one.relation for one in tables]).as_string(None).replace("'", "''")
+        live.inventory_query([*tables, *views], [one.full_name for one in tables]).as_string(None).replace("'", "''")
     )
     assert f"IF ({looked}) IS DISTINCT FROM ''12 345'' THEN RAISE EXCEPTION USING ERRCODE = ''ETL01''" in look
     assert last == "SET LOCAL statement_timeout = 0"
@@ -81,7 +81,7 @@ def test_a_grant_is_made_by_its_grantor() -> None:
 def test_each_new_table_wears_its_own_and_a_late_view_all_that_it_had() -> None:
     """In the order found; what is in the way is raised for all tables at once."""
     late = view(2, 1)
-    new = {Relation("etl_staging_public", "orders"): replace(STAGED, columns=("id",))}
+    new = {TargetName("etl_staging_public", "orders"): replace(STAGED, columns=("id",))}
     mine, theirs, gone = (
         replace(GARMENT, statement="mine"),
         replace(GARMENT, oid=2, columns=("note",), statement="theirs"),
