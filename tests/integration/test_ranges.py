@@ -9,14 +9,16 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from demo.embedded import FAST, Server, wheel_bin
 from psycopg.rows import TupleRow
 
-from demo.embedded import FAST, Server, wheel_bin
 from etl.model.name import Relation, TargetName
 from etl.model.table import Table
 from etl.sessions.postgres import connect_target
 from etl.sessions.url import DatabaseUrl
 from etl.target import staging
+from servers.postgres import FAST, Server
+from servers.programs import wheel_bin
 from tests.harness import Database, Databases, Done, Etl
 from tests.mirror import assert_same
 from tests.situations import ended, gate_closed, kill, make_gate, until, waiting

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from demo.embedded import FAST, Server, wheel_bin
 from etl.sessions.postgres import connect_target
 from etl.sessions.url import DatabaseUrl
 from etl.target import trust
 from etl.target.trust import ForeignCode
+from servers.postgres import FAST, Server
+from servers.programs import wheel_bin
 from tests.harness import Database, Databases, Etl
 from tests.lambda_runtime import FunctionError, function
 
