@@ -5,6 +5,8 @@ nothing is staged from the first; after that the run has failed, because whoever
 would not do them again.
 """
 
+# docs/decisions.md, "Processes meet in the ledger"
+
 from __future__ import annotations
 
 import asyncio

@@ -4,6 +4,8 @@ Statements of SQLAlchemy Core, executed on the session that does the work (``boo
 the work that it records.
 """
 
+# docs/decisions.md, "Processes meet in the ledger"
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence

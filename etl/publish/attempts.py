@@ -4,6 +4,8 @@ Staging the views, freezing rows and replacing those in place come first and may
 swap, takes the locks and does it, or gives way (``swap.py``).
 """
 
+# docs/decisions.md, "The catalog is read again under the locks"
+
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -6,6 +6,8 @@ to the same, and no vacuum debt is left to the live table. How far VACUUM came, 
 and prepared transactions' too, is what tells: ``pg_class.relfrozenxid``.
 """
 
+# docs/decisions.md, "Page ranges arrive unfrozen"
+
 from __future__ import annotations
 
 import asyncio

@@ -4,8 +4,10 @@ Everything is read and composed before the first lock is asked for, and sent as 
 before it executes any of it: locks, a second look, moves, and what the new ones wear. The second look is as wide as the
 first: under the locks, the inventory of the live tables, of the views on them and of all that hangs on either must be
 the one from which the message was composed. The old tables and views are only put aside, into a schema of their own: to
-drop them takes more than twice as long (docs/decisions.md), and nobody has to wait for that.
+drop them takes more than twice as long, and nobody has to wait for that.
 """
+
+# docs/decisions.md, "Old tables are put aside, not dropped"
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """A publish whose session was lost at the commit: the server is asked what became of it."""
 
+# docs/decisions.md, "A session that does not answer is asked about"
+
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence

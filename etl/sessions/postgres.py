@@ -4,6 +4,8 @@ asyncpg hands out a COPY's bytes in the pieces in which they arrive; libpq hands
 costs three to four times the client's CPU (benchmarks/NOTES.md, "The stream").
 """
 
+# docs/decisions.md, "asyncpg reads, psycopg writes"
+
 from __future__ import annotations
 
 import asyncio

@@ -5,6 +5,8 @@ that are named, and that the role may read. EXPLAIN of a SELECT takes all that t
 it fixes its transaction's snapshot first. ``snapshot.take`` needs both.
 """
 
+# docs/decisions.md, "Tables are locked before the snapshot"
+
 from __future__ import annotations
 
 import asyncio

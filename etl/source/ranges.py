@@ -4,6 +4,8 @@ A range is a ctid slice of the heap: no key, no index and no knowledge of the va
 one ctid, and inside a snapshot no row moves. The heap is cut evenly; a range's TOAST is taken to be in proportion.
 """
 
+# docs/decisions.md, "Page ranges arrive unfrozen"
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence

@@ -7,6 +7,8 @@ after the snapshot would arrive empty. Readers, one a load, join the snapshot; e
 reads.
 """
 
+# docs/decisions.md, "Tables are locked before the snapshot"
+
 from __future__ import annotations
 
 import asyncio

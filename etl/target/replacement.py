@@ -4,6 +4,8 @@ A row that stays may be deleted and come back only where nobody looks on. Who do
 table, a trigger or a rule ON DELETE, would take it for gone: the reporting side's rows that refer to it would go too.
 """
 
+# docs/decisions.md, "In place, a row that stays is never deleted"
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence

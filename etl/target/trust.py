@@ -5,6 +5,8 @@ because what is called may RESET ROLE. So a function is trusted that belongs to 
 other: whoever owns a function may put another body into it at any time.
 """
 
+# docs/decisions.md, "Code of other roles runs as its owner or not at all"
+
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence

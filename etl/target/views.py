@@ -14,6 +14,8 @@ A view belongs to its owner before it is filled, indexed or analyzed, so that it
 rights, restricted, as they do in the owner's own REFRESH; and it reads in staging what its owner may read at home.
 """
 
+# docs/decisions.md, "Views are made before the publish"
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
