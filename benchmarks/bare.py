@@ -13,6 +13,7 @@ import time
 
 from psycopg import sql
 
+from etl.sessions import protocol
 from etl.sessions.postgres import close_source, connect_source, connect_target
 from etl.sessions.url import DatabaseUrl
 from etl.settings.options import Options
@@ -21,6 +22,7 @@ from etl.source import catalog, stream
 
 async def main(source_url: str, target_url: str, name: str, memory: str = "kept") -> None:
     """Copies one table of the schema public; prints the stream's seconds, CPU seconds and page faults."""
+    protocol.exchange()  # as the entry points do
     if memory == "kept":
         stream.keep_buffers()
     source = await connect_source(DatabaseUrl.parse(source_url, {}), "bench")

@@ -17,7 +17,8 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql.ddl import ExecutableDDLElement
 
 from etl.model.errors import ConfigurationError
-from etl.sessions.postgres import SCHEMA_LOCK, Target, refuse_foreign
+from etl.sessions.advisory import schema_lock
+from etl.sessions.postgres import Target, refuse_foreign
 from etl.sessions.query import target_query
 
 SCHEMA = "etl"
@@ -97,7 +98,7 @@ async def prepare(target: Target) -> None:
     if not any(_missing(parts)):
         return
     async with target.transaction():
-        await target.execute(SCHEMA_LOCK)
+        await target.execute(schema_lock())
         await target.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}".encode())
         for table in _tables:
             await execute(target, CreateTable(table, if_not_exists=True))

@@ -18,6 +18,7 @@ import psycopg
 from psycopg import sql
 
 from etl.model.errors import ConfigurationError, ConnectionFailed, one_line, sqlstate
+from etl.sessions.advisory import schema_lock
 from etl.sessions.query import prepare, source_query, target_query
 from etl.sessions.session import open_source, open_target, watch_source, watch_target
 from etl.sessions.url import DatabaseUrl
@@ -221,13 +222,9 @@ async def create_schemas(target: Target, names: Iterable[str], *, own: bool = Fa
     if missing := set(wanted) - there.keys():
         create = [sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(name)) for name in sorted(missing)]
         async with target.transaction():
-            await target.execute(SCHEMA_LOCK)
+            await target.execute(schema_lock())
             await target.execute(sql.SQL("; ").join(create))
             await create_schemas(target, wanted, own=own)  # somebody else may have been faster
-
-
-SCHEMA_LOCK = b"SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('nightly-etl schemas', 0))"
-"""Taken by whoever makes this tool's schemas and ledger, so that first runs may begin together."""
 
 
 async def refuse_foreign_schemas(target: Target, names: Sequence[str]) -> Mapping[str, object]:

@@ -13,6 +13,7 @@ from etl.ledger import ledger
 from etl.model.errors import ConfigurationError, TableLocked
 from etl.model.name import TargetName, arrays, label
 from etl.model.status import RunStatus
+from etl.sessions import advisory
 from etl.sessions.postgres import Source, Target, refuse_foreign
 from etl.sessions.query import target_query
 from etl.sessions.url import DatabaseUrl
@@ -58,29 +59,23 @@ async def lock(control: Target, run_id: str, chosen: Sequence[TargetName]) -> No
     Sessions of the same run are waited for a while: those of a shard that was killed may take a moment to end. Raises
     TableLocked, naming the run that has a table.
     """
-    await control.execute(target_query("lock_run"), {"run_id": run_id})
+    await advisory.share(control, advisory.of_runs([run_id]))
     by_lock = {table.staging: table for table in chosen}
     wanted = list(by_lock)
     deadline = monotonic() + SAME_RUN_SECONDS
-    while True:
-        cursor = await control.execute(target_query("lock_tables"), arrays(wanted))
-        taken = [row for row in await cursor.fetchall() if not row["locked"]]
-        if not taken:
-            return
-        first = taken[0]
-        cursor = await control.execute(target_query("lock_holder"), {"schema": first["schema"], "name": first["name"]})
-        holder = await cursor.fetchone()
-        ours = holder is None or holder["application_name"] == application(run_id)[:63]
+    while taken := [one for one in await advisory.take(control, advisory.of_tables(wanted)) if not one.is_got]:
+        holder = await advisory.holder(control, taken[0])
+        ours = holder is None or holder.application == application(run_id)[:63]
         if not ours or monotonic() > deadline:
-            break
-        wanted = [TargetName(row["schema"], row["name"]) for row in taken]
+            raise _locked(by_lock[taken[0].table], len(taken) - 1, holder)
+        wanted = [one.table for one in taken]
         await asyncio.sleep(PAUSE)
-    table = by_lock[TargetName(first["schema"], first["name"])]
-    who = (
-        f"{holder['application_name'].replace('nightly-etl', 'run')}, pid {holder['pid']}" if holder else "another run"
-    )
-    more = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
-    raise TableLocked(f"{table}{more} is being loaded by {who}; wait for it to end, or stop it")
+
+
+def _locked(table: TargetName, others: int, holder: advisory.Holder | None) -> TableLocked:
+    who = f"{holder.application.replace('nightly-etl', 'run')}, pid {holder.pid}" if holder else "another run"
+    more = f" (and {others} more)" if others else ""
+    return TableLocked(f"{table}{more} is being loaded by {who}; wait for it to end, or stop it")
 
 
 async def lock_snapshot(control: Target, run_id: str) -> None:
@@ -88,18 +83,14 @@ async def lock_snapshot(control: Target, run_id: str) -> None:
 
     Raises TableLocked where another process holds a snapshot for the run.
     """
-    await control.execute(target_query("lock_run"), {"run_id": run_id})
-    cursor = await control.execute(target_query("lock_snapshot"), {"run_id": run_id})
-    row = await cursor.fetchone()
-    if row is None or not row["locked"]:
+    await advisory.share(control, advisory.of_runs([run_id]))
+    if not all(one.is_got for one in await advisory.take(control, advisory.of_snapshot(run_id))):
         raise TableLocked(f"another process holds a snapshot for run {run_id}; one run has one snapshot")
 
 
 async def is_snapshot_held(control: Target, run_id: str) -> bool:
     """Tells whether a process holds a run's snapshot."""
-    cursor = await control.execute(target_query("snapshot_held"), {"run_id": run_id})
-    row = await cursor.fetchone()
-    return row is not None and bool(row["held"])
+    return await advisory.is_taken(control, advisory.of_snapshot(run_id))
 
 
 LOCKS_A_TABLE = 3
@@ -133,20 +124,17 @@ async def refuse_planted(target: Target, tables: Sequence[TargetName], *, has_le
 
 async def try_lock(target: Target, relations: Sequence[TargetName]) -> bool:
     """Takes the lock of each relation's place in staging, for as long as this session lasts; all of them, or none."""
-    names = arrays(one.staging for one in relations)
-    cursor = await target.execute(target_query("lock_tables"), names)
-    got = [TargetName(row["schema"], row["name"]) for row in await cursor.fetchall() if row["locked"]]
-    if len(got) < len(relations):
-        await target.execute(target_query("unlock_tables"), arrays(got))
-    return len(got) == len(relations)
+    tried = await advisory.take(target, advisory.of_tables([one.staging for one in relations]))
+    if all(one.is_got for one in tried):
+        return True
+    await advisory.release(target, advisory.of_tables([one.table for one in tried if one.is_got]))
+    return False
 
 
 async def unlock(target: Target, relations: Sequence[TargetName]) -> None:
     """Lets go what ``try_lock`` took."""
-    if not relations:
-        return
-    names = arrays(one.staging for one in relations)
-    await target.execute(target_query("unlock_tables"), names)
+    if relations:
+        await advisory.release(target, advisory.of_tables([one.staging for one in relations]))
 
 
 async def clear(control: Target, run_id: str, chosen: Sequence[TargetName]) -> None:
@@ -179,7 +167,4 @@ async def clear(control: Target, run_id: str, chosen: Sequence[TargetName]) -> N
 async def _dead_runs(control: Target, run_id: str) -> list[str]:
     """Lists the runs that the ledger believes to be running, and whose sessions are gone."""
     believed = [row["run_id"] for row in await ledger.running(control) if row["run_id"] != run_id]
-    if not believed:
-        return []
-    cursor = await control.execute(target_query("dead_runs"), {"run_ids": believed})
-    return [row["run_id"] for row in await cursor.fetchall()]
+    return [run.name for run in await advisory.free(control, advisory.of_runs(believed))] if believed else []

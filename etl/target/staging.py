@@ -21,7 +21,8 @@ from etl.model.errors import ConnectionFailed
 from etl.model.name import OWN_PLACES, TargetName, arrays
 from etl.model.table import Table
 from etl.sessions import postgres
-from etl.sessions.postgres import SCHEMA_LOCK, Target
+from etl.sessions.advisory import schema_lock
+from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
 
 ENDING_SECONDS = 30.0
@@ -173,7 +174,7 @@ async def give(target: Target, word: sql.SQL, staged: TargetName, owner: str) ->
     """
     schema, name, role = sql.Identifier(staged.schema), staged.identifier, sql.Identifier(owner)
     statements = [
-        sql.SQL(SCHEMA_LOCK.decode()),
+        schema_lock(),
         sql.SQL("GRANT CREATE ON SCHEMA {} TO {}").format(schema, role),
         sql.SQL("ALTER {} {} OWNER TO {}").format(word, name, role),
         sql.SQL("REVOKE CREATE ON SCHEMA {} FROM {}").format(schema, role),

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from demo.embedded import FAST, Server, wheel_bin
 from psycopg.rows import TupleRow
 
 from etl.model.name import Relation, TargetName
