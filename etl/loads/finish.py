@@ -129,7 +129,7 @@ class Finish:
         if self.options.publish == "in-place":
             return
         known = {*self.table.carried, *self.carried}
-        found = additions.of(extras, known, bare=self.options.is_bare)
+        found = additions.of(extras, known, without_indexes=self.options.without_target_indexes)
         await additions.make(self.writer, self.table.live, found)
 
     def _load(self, index_seconds: float, analyze_seconds: float) -> Load:

@@ -92,7 +92,7 @@ class TableOptions(BaseModel):
     """What becomes of a column that neither ``columns`` nor ``exclude`` nor ``mask`` names."""
 
     @property
-    def is_bare(self) -> bool:
+    def without_target_indexes(self) -> bool:
         """Whether the table gets no index that the reporting side has added."""
         return self.indexes in {"source", "none"}
 

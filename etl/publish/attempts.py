@@ -146,8 +146,8 @@ class Attempts:
             raise LiveChanged(CHANGES)
         refuse_obstacles(again)
         in_staging = await live.objects(self.target, [staging.staging_name(table) for table in self.swapped])
-        bare = {table: table in self.policy.bare for table in self.swapped}
-        await additions.follow(self.target, self.run_id, bare, again, in_staging)
+        without_indexes = {table: table in self.policy.without_target_indexes for table in self.swapped}
+        await additions.follow(self.target, self.run_id, without_indexes, again, in_staging)
         return await views.stage(self.target, again, in_staging, inventory)
 
     async def _check_staging(self, tables: Sequence[Relation]) -> None:

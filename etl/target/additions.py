@@ -23,12 +23,12 @@ Additions = dict[tuple[str, str], list[str]]
 """The statements that make each addition on the staging table, by kind and name."""
 
 
-def of(extras: Extras, known: Collection[str], *, bare: bool) -> Additions:
+def of(extras: Extras, known: Collection[str], *, without_indexes: bool) -> Additions:
     """Gives the additions among what hangs on a table: what is not ``known`` to come from the source.
 
-    A table that its options leave ``bare`` gets no indexes but the source's.
+    ``without_indexes`` leaves out the reporting side's indexes and keys, as the table's options want it.
     """
-    without = {"index", "constraint"} if bare else set()
+    without = {"index", "constraint"} if without_indexes else set()
     found: Additions = {}
     for kind, name, statement in extras:
         if name not in known and kind not in without:
@@ -76,14 +76,14 @@ async def follow(
 ) -> None:
     """Makes the staging tables have the additions that the live tables have now.
 
-    Takes the live tables, and whether each is left bare; and what ``live.objects`` found of them and of their staging
-    tables.
+    Takes the live tables, and whether each goes without the reporting side's indexes; and what ``live.objects`` found
+    of them and of their staging tables.
     """
     old = {one.relation: one for one in found if one.is_live}
     new = {one.relation: one for one in in_staging if one.is_live}
     brought = await ledger.brought(target, run_id)
     before = await ledger.carried(target, list(tables))
-    for table, bare in tables.items():
+    for table, without_indexes in tables.items():
         name = Relation(table.schema, table.name)
         current, staged = old.get(name), new.get(staging.staging_name(name))
         if current is None or staged is None:
@@ -91,8 +91,8 @@ async def follow(
         source = brought.get(name, frozenset())
         known = source | before[table]
         if _names(current) - known or _names(staged) - source:
-            wanted = of(await _extras(target, name, staged.schema), known, bare=bare)
-            present = of(await _extras(target, staged.relation, staged.schema), source, bare=False)
+            wanted = of(await _extras(target, name, staged.schema), known, without_indexes=without_indexes)
+            present = of(await _extras(target, staged.relation, staged.schema), source, without_indexes=False)
             await _change(target, current, staged, present, wanted)
 
 
