@@ -60,7 +60,7 @@ class Finish:
 
     Takes what the source ``carried`` into the live table the last time: what is on it besides, the reporting side has
     added. Statements that need no answer share a round trip, which is what a tiny table costs over a network.
-    ``tries`` holds the loads that were to be recorded, of which the last may have been committed unheard.
+    ``tries`` holds the loads that were to be recorded; whether the last was committed may be in doubt.
     """
 
     run_id: str

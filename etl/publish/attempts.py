@@ -17,7 +17,7 @@ import structlog
 from psycopg import sql
 
 from etl.ledger import ledger
-from etl.model.errors import CannotCarry, LiveChanged, PublishBlocked, PublishFailed, PublishUnheard, one_line, sqlstate
+from etl.model.errors import CannotCarry, LiveChanged, PublishBlocked, PublishFailed, PublishInDoubt, one_line, sqlstate
 from etl.model.selection import Relation
 from etl.model.status import RunStatus
 from etl.publish import blockers, horizon, inplace
@@ -99,7 +99,7 @@ class Attempts:
             await self._drop_old()
         except psycopg.Error as error:
             reason = f"the publish failed, the live tables are as they were: {one_line(error)}"
-            raise (PublishUnheard if self.is_lost else PublishFailed)(reason) from error
+            raise (PublishInDoubt if self.is_lost else PublishFailed)(reason) from error
         except PublishBlocked:
             self.staged = staged  # views that were staged anew in the transaction went with it
             raise
@@ -132,7 +132,7 @@ class Attempts:
         if self.locked:
             await guard.unlock(self.target, self.locked)
             self.locked = ()
-        await guard.refuse_planted(self.target, self.tables)
+        await guard.refuse_untrusted_tables(self.target, self.tables)
         found = await live.objects(self.target, self.swapped)
         if wanted := [view.relation for view in live.views(found)]:
             if not await guard.try_lock(self.target, wanted):

@@ -48,13 +48,13 @@ async def make(target: Target, table: Relation, additions: Additions) -> None:
         unproven = [f"{made[0]} NOT VALID", *made[1:]] if kind == "check" and name in checks else made
         await staging.add(target, unproven)
     if checks:
-        await _refuse_foreign(target, table, checks)
+        await _refuse_untrusted(target, table, checks)
         validate, staged = sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}"), staging.name_of(table)
         await at_once(target, [validate.format(staged, sql.Identifier(name)) for name in checks])
 
 
-async def _refuse_foreign(target: Target, table: Relation, checks: Collection[str]) -> None:
-    found = await trust.foreign_code_on(target, staging.staging_name(table))
+async def _refuse_untrusted(target: Target, table: Relation, checks: Collection[str]) -> None:
+    found = await trust.untrusted_code_on(target, staging.staging_name(table))
     ours = [
         replace(one, what=f"constraint {one.constraint} on table {table}") for one in found if one.constraint in checks
     ]
