@@ -81,8 +81,8 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
     await proof.prove(source, tables)
     await trust.refuse_named(source, target, tables)
     findings += await _target(target, tables)
-    await staging.refuse_foreign(target, {table.live.schema for table in tables})
-    await guard.refuse_planted(target, [table.live for table in tables], has_ledger=has_ledger)
+    await staging.refuse_untrusted(target, {table.live.schema for table in tables})
+    await guard.refuse_untrusted_tables(target, [table.live for table in tables], has_ledger=has_ledger)
     objects = await live.objects(target, [table.live for table in tables])
     in_place = [table for table in tables if settings.options.of(table.source).publish == "in-place"]
     obstacles = await carry.obstacles(target, tables, objects, in_place)

@@ -86,7 +86,7 @@ async def prepare(settings: Settings, control: Target, source: Source) -> tuple[
         await _refuse_ended(settings, control)
     await guard.lock(control, settings.run_id, live)
     await book.prepare(control)
-    await guard.refuse_planted(control, live)
+    await guard.refuse_untrusted_tables(control, live)
     await guard.clear(control, settings.run_id, live)
     await staging.create_schemas(control, {relation.schema for relation in live})
     return chosen

@@ -144,7 +144,7 @@ async def _copied(held: Snapshot, control: Target, slice_: Table, key: str, limi
     source = held.holder
     assert source is not None
     async with control.transaction():
-        await _refuse_foreign_code(control, slice_.live)
+        await _refuse_untrusted_code(control, slice_.live)
         last, found = await source.fetchrow(text(_extent(slice_, key)), limit) or (None, 0)
         if last is not None:
             await _fill(source, control, _until(slice_, key, last), found)
@@ -154,10 +154,10 @@ async def _copied(held: Snapshot, control: Target, slice_: Table, key: str, limi
     return last, found
 
 
-async def _refuse_foreign_code(control: Target, table: TargetName) -> None:
+async def _refuse_untrusted_code(control: Target, table: TargetName) -> None:
     """Raises LoadFailed where others' code would run as etl's role; from here on, nobody can hang any on the table."""
     await control.execute(sql.SQL("LOCK TABLE {} IN ROW EXCLUSIVE MODE").format(table.identifier))
-    if code := [one for one in await trust.foreign_code_on(control, table) if one.kind not in _NOT_RUN]:
+    if code := [one for one in await trust.untrusted_code_on(control, table) if one.kind not in _NOT_RUN]:
         raise LoadFailed("; ".join(f"{table} is copied in batches, and {one}" for one in code))
 
 

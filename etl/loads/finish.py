@@ -61,7 +61,7 @@ class Finish:
 
     Takes what the source ``carried`` into the live table the last time: what is on it besides, the reporting side has
     added. Statements that need no answer share a round trip, which is what a tiny table costs over a network.
-    ``tries`` holds the loads that were to be recorded, of which the last may have been committed unheard.
+    ``tries`` holds the loads that were to be recorded; whether the last was committed may be in doubt.
     """
 
     run_id: str
@@ -130,7 +130,7 @@ class Finish:
         if self.options.publish == "in-place":
             return
         known = {*self.table.carried, *self.carried}
-        found = additions.of(extras, known, bare=self.options.is_bare)
+        found = additions.of(extras, known, without_indexes=self.options.without_target_indexes)
         await additions.make(self.writer, self.table.live, found)
 
     def _load(self, index_seconds: float, analyze_seconds: float) -> Load:

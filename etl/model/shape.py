@@ -99,7 +99,7 @@ class TableOptions(BaseModel):
         return (self.rename or Rename(None, None)).of(table)
 
     @property
-    def is_bare(self) -> bool:
+    def without_target_indexes(self) -> bool:
         """Whether the table gets no index that the reporting side has added."""
         return self.indexes in {"source", "none"}
 

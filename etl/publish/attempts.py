@@ -19,7 +19,7 @@ import structlog
 from psycopg import sql
 
 from etl.ledger import ledger
-from etl.model.errors import CannotCarry, LiveChanged, PublishBlocked, PublishFailed, PublishUnheard, one_line, sqlstate
+from etl.model.errors import CannotCarry, LiveChanged, PublishBlocked, PublishFailed, PublishInDoubt, one_line, sqlstate
 from etl.model.name import TargetName
 from etl.model.status import RunStatus
 from etl.publish import blockers, horizon, inplace
@@ -101,7 +101,7 @@ class Attempts:
             await self._drop_old()
         except psycopg.Error as error:
             reason = f"the publish failed, the live tables are as they were: {one_line(error)}"
-            raise (PublishUnheard if self.is_lost else PublishFailed)(reason) from error
+            raise (PublishInDoubt if self.is_lost else PublishFailed)(reason) from error
         except PublishBlocked:
             self.staged = staged  # views that were staged anew in the transaction went with it
             raise
@@ -134,7 +134,7 @@ class Attempts:
         if self.locked:
             await guard.unlock(self.target, self.locked)
             self.locked = ()
-        await guard.refuse_planted(self.target, self.tables)
+        await guard.refuse_untrusted_tables(self.target, self.tables)
         found = await live.objects(self.target, self.swapped)
         if wanted := [view.full_name for view in live.views(found)]:
             if not await guard.try_lock(self.target, wanted):
@@ -148,8 +148,8 @@ class Attempts:
             raise LiveChanged(CHANGES)
         refuse_obstacles(again)
         in_staging = await live.objects(self.target, [table.staging for table in self.swapped])
-        bare = {table: table in self.policy.bare for table in self.swapped}
-        await additions.follow(self.target, self.run_id, bare, again, in_staging)
+        without_indexes = {table: table in self.policy.without_target_indexes for table in self.swapped}
+        await additions.follow(self.target, self.run_id, without_indexes, again, in_staging)
         return await views.stage(self.target, again, in_staging, inventory)
 
     async def _check_staging(self, tables: Sequence[TargetName]) -> None:

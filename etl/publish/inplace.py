@@ -70,14 +70,14 @@ async def replace(target: Target, tables: Sequence[TargetName], hashed: Collecti
     found = await replacement.read(target, tables)
     if refused := await _refused(target, found):
         raise CannotReplace("; ".join(refused))
-    missing = {one: await _missing(target, one) for one in found if one.onlookers}
+    missing = {one: await _missing(target, one) for one in found if one.on_delete}
     for one in found:
         await _replace(target, one, missing.get(one))
     if found:
         await target.execute("SET CONSTRAINTS ALL IMMEDIATE")  # triggers that wait for the commit may change rows, too
-    has_meddlers = any(one.meddlers for one in found)  # a trigger may write to another table of the run, too
+    has_side_effects = any(one.side_effects for one in found)  # a trigger may write to another table of the run, too
     for one in found:
-        await _compare(target, one, hashes=has_meddlers or one.table in hashed)
+        await _compare(target, one, hashes=has_side_effects or one.table in hashed)
     await staging.drop(target, tables)
 
 
@@ -129,7 +129,7 @@ async def _lock(target: Target, table: TargetName) -> None:
 
 async def _refused(target: Target, found: Sequence[Replacement]) -> list[str]:
     names = {one.oid: one.table for one in found}
-    code = await trust.foreign_code(target, list(names)) if names else []
+    code = await trust.untrusted_code(target, list(names)) if names else []
     return [
         *(one.obstacle for one in found if one.obstacle),
         *(f"{names[one.oid]} is published in place, and {one}" for one in code if one.kind not in _NOT_RUN),
@@ -169,11 +169,11 @@ async def _replace(target: Target, one: Replacement, missing: int | None) -> Non
         if missing is not None and await _missing(target, one) != missing:
             raise PublishFailed(
                 f"{one.table} is published in place, and rows that stay were deleted with others; look at"
-                f" {', '.join(one.meddlers) or 'what looks on'}"
+                f" {', '.join(one.side_effects) or 'what looks on'}"
             )
         await target.execute(last)
     except (UniqueViolation, ExclusionViolation) as error:
-        if not one.onlookers:
+        if not one.on_delete:
             raise
         raise PublishFailed(_in_the_way(one, error.diag)) from error
 
@@ -183,7 +183,7 @@ def _in_the_way(one: Replacement, found: psycopg.errors.Diagnostic) -> str:
     return (
         f"{one.table} is published in place, and a row cannot take its new values while another one still has them,"
         f" because of {found.constraint_name} on {table}; neither is deleted meanwhile, because"
-        f" {', '.join(one.onlookers)} would see that; make it a DEFERRABLE constraint, or drop it or what looks on"
+        f" {', '.join(one.on_delete)} would see that; make it a DEFERRABLE constraint, or drop it or what looks on"
     )
 
 
@@ -197,5 +197,5 @@ async def _compare(target: Target, one: Replacement, *, hashes: bool) -> None:
     what = number if here.rows != there.rows else "other rows than those staged"
     raise PublishFailed(
         f"{one.table} is published in place, and has {what} afterwards; drop or disable what changes them:"
-        f" {', '.join(one.meddlers) or 'a trigger or a rule of another table'}"
+        f" {', '.join(one.side_effects) or 'a trigger or a rule of another table'}"
     )

@@ -13,12 +13,12 @@ from etl.settings.settings import Settings
 class Policy:
     """How to publish: which tables in place, how long to try, and whether to end who is in the way by then.
 
-    ``bare`` are the tables that get no index of the reporting side's; ``hashed`` are those in place whose rows are
-    compared by their checksum, too.
+    ``without_target_indexes`` are the tables that get no index of the reporting side's; ``hashed`` are those in place
+    whose rows are compared by their checksum, too.
     """
 
     in_place: frozenset[TargetName] = frozenset()
-    bare: frozenset[TargetName] = frozenset()
+    without_target_indexes: frozenset[TargetName] = frozenset()
     hashed: frozenset[TargetName] = frozenset()
     deadline: float = 600.0
     ends_blockers: bool = False
@@ -28,6 +28,8 @@ class Policy:
         """Gives what the settings and the tables' options say."""
         options = {one.live: settings.options.of(one.source) for one in planned}
         in_place = frozenset(live for live, own in options.items() if own.publish == "in-place")
-        bare = frozenset(live for live, own in options.items() if own.is_bare)
+        without_target_indexes = frozenset(live for live, own in options.items() if own.without_target_indexes)
         hashed = frozenset(live for live in in_place if (options[live].verify or settings.verify) == "checksum")
-        return cls(in_place, bare, hashed, settings.publish_deadline, settings.publish_blockers == "end")
+        return cls(
+            in_place, without_target_indexes, hashed, settings.publish_deadline, settings.publish_blockers == "end"
+        )

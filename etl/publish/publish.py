@@ -14,9 +14,9 @@ from time import perf_counter
 import psycopg
 import structlog
 
-from etl.model.errors import PublishBlocked, PublishUnheard
+from etl.model.errors import PublishBlocked, PublishInDoubt
 from etl.model.name import TargetName
-from etl.publish import blockers, horizon, unheard
+from etl.publish import blockers, horizon, in_doubt
 from etl.publish.attempts import Attempts
 from etl.publish.policy import Policy
 from etl.sessions.postgres import Target
@@ -63,8 +63,8 @@ async def publish(
         await horizon.end_holders(target, await publishing.unfrozen())
         await blockers.end(target, publishing.in_use)
         await publishing.until(LAST_TRY)
-    except PublishUnheard as error:
-        await unheard.settle(reconnect, run_id, ordered, publishing.swapped, error)
+    except PublishInDoubt as error:
+        await in_doubt.settle(reconnect, run_id, ordered, publishing.swapped, error)
     finally:
         with suppress(psycopg.Error):  # a session that is gone has let them go
             await guard.unlock(target, publishing.locked)

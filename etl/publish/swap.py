@@ -1,8 +1,8 @@
-"""The swap: live tables go, staging tables take their places, and all that hung on the old hangs on the new.
+"""The swap: staging tables take the live tables' places, and what was attached to the old is reattached to the new.
 
 Everything is read and composed before the first lock is asked for, and sent as one message, which the server parses
-before it executes any of it: locks, a second look, moves, and what the new ones wear. The second look is as wide as the
-first: under the locks, the inventory of the live tables, of the views on them and of all that hangs on either must be
+before it executes any of it: locks, a second look, moves, attachments. The second look is as wide as the
+first: under the locks, the inventory of the live tables, of the views on them and of all attachments of either must be
 the one from which the message was composed. The old tables and views are only put aside, into a schema of their own: to
 drop them takes more than twice as long, and nobody has to wait for that.
 """
@@ -88,12 +88,12 @@ async def prepare(target: Target, tables: Sequence[TargetName], staged: Staged) 
         moves += _move(one, new[one.staging], is_first=one in first)
     moves += [statement for view in staged.late for statement in await _remade(target, view)]
     moves += [sql.SQL(statement) for statement in await live.default_grants(target, list(first))]
-    garments = _dressed(found, new, await live.garments(target, found))
+    attachments = _reattached(found, new, await live.attachments(target, found))
     filled = [statement for view in staged.late for statement in live.refresh(view, view.identifier)]
-    granted = [_worn(garment) for garment in garments if garment.columns and garment.statement.startswith("GRANT ")]
+    granted = [_reattach(one) for one in attachments if one.columns and one.statement.startswith("GRANT ")]
     # Once more on the old one, first: whoever changes such a privilege beside us, which before 18 takes no lock on the
     # table, has to wait for us then, or we for them.
-    statements = [*_locks(tables, staged), *granted, *moves, *(_worn(garment) for garment in garments), *filled]
+    statements = [*_locks(tables, staged), *granted, *moves, *map(_reattach, attachments), *filled]
     return Swap(sql.SQL("; ").join(statements).as_bytes(target))
 
 
@@ -175,36 +175,36 @@ def _move(one: TargetName, staged: live.Object, *, is_first: bool) -> Iterator[s
     """
     yield from _set_schema(staged, one.schema)
     if not is_first:
-        yield from live.undress(staged, one.identifier)
+        yield from live.revoke_grants(staged, one.identifier)
 
 
-def _dressed(
-    found: Sequence[live.Object], new: Mapping[TargetName, live.Object], worn: Sequence[live.Garment]
-) -> list[live.Garment]:
-    """Gives what can be put on the new tables and views, in the order in which it must be.
+def _reattached(
+    found: Sequence[live.Object], new: Mapping[TargetName, live.Object], attached: Sequence[live.Attachment]
+) -> list[live.Attachment]:
+    """The attachments that the new tables and views can take, in the order in which they are reattached.
 
-    Raises CannotCarry naming what uses a column that is gone.
+    Raises CannotCarry naming those that are orphaned: they use a column that the new table does not have.
     """
-    fitting = set[live.Garment]()
-    misfits = list[str]()
-    worn_by = dict[int, list[live.Garment]]()
-    for garment in worn:
-        worn_by.setdefault(garment.oid, []).append(garment)
+    reattached = set[live.Attachment]()
+    orphaned = list[str]()
+    by_object = dict[int, list[live.Attachment]]()
+    for attachment in attached:
+        by_object.setdefault(attachment.oid, []).append(attachment)
     for one in found:
         staged = new.get(one.full_name.staging, one)  # a late view is not in staging; it is made as it was
-        own = worn_by.get(one.oid, [])
-        misfits += live.misfits(own, staged.columns)
-        fitting |= set(live.dress(own, staged, is_table=one.is_live))
-    if misfits:
-        raise CannotCarry("; ".join(misfits))
-    return [garment for garment in worn if garment in fitting]
+        own = by_object.get(one.oid, [])
+        orphaned += live.orphaned(own, staged.columns)
+        reattached |= set(live.reattachable(own, staged, is_table=one.is_live))
+    if orphaned:
+        raise CannotCarry("; ".join(orphaned))
+    return [attachment for attachment in attached if attachment in reattached]
 
 
-def _worn(garment: live.Garment) -> sql.Composable:
-    statement = sql.SQL(garment.statement)
-    if garment.role is None:
+def _reattach(attachment: live.Attachment) -> sql.Composable:
+    statement = sql.SQL(attachment.statement)
+    if attachment.role is None:
         return statement
-    return sql.SQL("SET LOCAL ROLE {}; {}; RESET ROLE").format(sql.Identifier(garment.role), statement)
+    return sql.SQL("SET LOCAL ROLE {}; {}; RESET ROLE").format(sql.Identifier(attachment.role), statement)
 
 
 def _as_one(block: sql.Composable) -> sql.Composed:

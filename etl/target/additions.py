@@ -23,12 +23,12 @@ Additions = dict[tuple[str, str], list[str]]
 """The statements that make each addition on the staging table, by kind and name."""
 
 
-def of(extras: Extras, known: Collection[str], *, bare: bool) -> Additions:
+def of(extras: Extras, known: Collection[str], *, without_indexes: bool) -> Additions:
     """Gives the additions among what hangs on a table: what is not ``known`` to come from the source.
 
-    A table that its options leave ``bare`` gets no indexes but the source's.
+    ``without_indexes`` leaves out the reporting side's indexes and keys, as the table's options want it.
     """
-    without = {"index", "constraint"} if bare else set()
+    without = {"index", "constraint"} if without_indexes else set()
     found: Additions = {}
     for kind, name, statement in extras:
         if name not in known and kind not in without:
@@ -48,13 +48,13 @@ async def make(target: Target, table: TargetName, additions: Additions) -> None:
         unproven = [f"{made[0]} NOT VALID", *made[1:]] if kind == "check" and name in checks else made
         await staging.add(target, unproven)
     if checks:
-        await _refuse_foreign(target, table, checks)
+        await _refuse_untrusted(target, table, checks)
         validate, staged = sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}"), table.staging.identifier
         await at_once(target, [validate.format(staged, sql.Identifier(name)) for name in checks])
 
 
-async def _refuse_foreign(target: Target, table: TargetName, checks: Collection[str]) -> None:
-    found = await trust.foreign_code_on(target, table.staging)
+async def _refuse_untrusted(target: Target, table: TargetName, checks: Collection[str]) -> None:
+    found = await trust.untrusted_code_on(target, table.staging)
     ours = [
         replace(one, what=f"constraint {one.constraint} on table {table}") for one in found if one.constraint in checks
     ]
@@ -76,22 +76,22 @@ async def follow(
 ) -> None:
     """Makes the staging tables have the additions that the live tables have now.
 
-    Takes the live tables, and whether each is left bare; and what ``live.objects`` found of them and of their staging
-    tables.
+    Takes the live tables, and whether each goes without the reporting side's indexes; and what ``live.objects`` found
+    of them and of their staging tables.
     """
     old = {one.full_name: one for one in found if one.is_live}
     new = {one.full_name: one for one in in_staging if one.is_live}
     brought = await ledger.brought(target, run_id)
     before = await ledger.carried(target, list(tables))
-    for table, bare in tables.items():
+    for table, without_indexes in tables.items():
         current, staged = old.get(table), new.get(table.staging)
         if current is None or staged is None:
             continue
         source = brought.get(table, frozenset())
         known = source | before[table]
         if _names(current) - known or _names(staged) - source:
-            wanted = of(await _extras(target, table, staged.schema), known, bare=bare)
-            present = of(await _extras(target, staged.full_name, staged.schema), source, bare=False)
+            wanted = of(await _extras(target, table, staged.schema), known, without_indexes=without_indexes)
+            present = of(await _extras(target, staged.full_name, staged.schema), source, without_indexes=False)
             await _change(target, current, staged, present, wanted)
 
 

@@ -14,7 +14,7 @@ from etl.model.errors import ConfigurationError, TableLocked
 from etl.model.name import TargetName, arrays, label
 from etl.model.status import RunStatus
 from etl.sessions import advisory
-from etl.sessions.postgres import Source, Target, refuse_foreign
+from etl.sessions.postgres import Source, Target, refuse_untrusted
 from etl.sessions.query import target_query
 from etl.sessions.url import DatabaseUrl
 from etl.target import staging
@@ -110,16 +110,16 @@ async def refuse_too_many_locks(target: Target, tables: int) -> None:
         )
 
 
-async def refuse_planted(target: Target, tables: Sequence[TargetName], *, has_ledger: bool = True) -> None:
+async def refuse_untrusted_tables(target: Target, tables: Sequence[TargetName], *, has_ledger: bool = True) -> None:
     """Raises ConfigurationError naming live tables that somebody else has made where a publish is to put its own.
 
     Their constraints, indexes and triggers would come along, and run their owner's code as this session's role. The
     ledger knows the tables that were published; where there is none, none was.
     """
-    cursor = await target.execute(target_query("planted" if has_ledger else "owners"), arrays(tables))
+    cursor = await target.execute(target_query("untrusted_tables" if has_ledger else "owners"), arrays(tables))
     rows = [row for row in await cursor.fetchall() if not row["is_superuser"]]
     found = {f"table {label(row['schema'], row['name'])}": row["owner"] for row in rows}
-    refuse_foreign(found, target.info.user)
+    refuse_untrusted(found, target.info.user)
 
 
 async def try_lock(target: Target, relations: Sequence[TargetName]) -> bool:

@@ -100,8 +100,8 @@ class Object:
 
 
 @dataclass(frozen=True, slots=True)
-class Garment:
-    """One thing that hangs on a table or a view, as the statement that puts it on the next (``dress.sql``).
+class Attachment:
+    """An object attached to a table or a view, as the statement that reattaches it (``attachments.sql``).
 
     ``role`` has to execute it. ``columns`` and ``index`` are what it needs there; ``what`` says what it is, if
     it is something that must not just vanish with a column.
@@ -127,10 +127,10 @@ def _object(row: dict[str, Any]) -> Object:
     return Object(**row | lists | {"reads_columns": tuple((oid, name) for oid, name in row["reads_columns"])})
 
 
-async def garments(target: Target, found: Iterable[Object]) -> list[Garment]:
-    """Reads all that hangs on the objects given, in the order in which it can be put on."""
-    cursor = await target.execute(target_query("dress"), {"oids": [one.oid for one in found]})
-    return [Garment(**row | {"columns": tuple(row["columns"])}) for row in await cursor.fetchall()]
+async def attachments(target: Target, found: Iterable[Object]) -> list[Attachment]:
+    """Reads the attachments of tables and views, in the order in which they can be reattached."""
+    cursor = await target.execute(target_query("attachments"), {"oids": [one.oid for one in found]})
+    return [Attachment(**row | {"columns": tuple(row["columns"])}) for row in await cursor.fetchall()]
 
 
 async def inventory(target: Target, found: Iterable[Object], tables: Iterable[TargetName]) -> str:
@@ -250,34 +250,34 @@ def refresh(view: Object, name: sql.Identifier) -> Iterator[sql.Composable]:
         yield sql.SQL("REFRESH MATERIALIZED VIEW {}").format(name)
 
 
-def undress(new: Object, name: sql.Identifier) -> Iterator[sql.Composable]:
-    """Gives the statements that take back what was granted on a new table or view before it is live."""
+def revoke_grants(new: Object, name: sql.Identifier) -> Iterator[sql.Composable]:
+    """The statements that revoke what default privileges granted on a new table or view before it is live."""
     for grantee in new.grantees:
         role = sql.SQL("PUBLIC") if grantee is None else sql.Identifier(grantee)
         yield sql.SQL("REVOKE ALL ON {} FROM {}").format(name, role)
 
 
-def dress(worn: Iterable[Garment], new: Object, *, is_table: bool) -> Iterator[Garment]:
-    """Gives what can be put on the new one, which has brought its own comments where it is a table.
+def reattachable(attached: Iterable[Attachment], new: Object, *, is_table: bool) -> Iterator[Attachment]:
+    """The attachments that the new table or view can take; a new table has brought its own comments.
 
-    What needs a column or an index that is gone goes with it, as it would if it were dropped in the live table.
+    An attachment that needs a column or an index that the new table lacks is left out, as if that were dropped.
     """
     own = {*new.commented_columns, *([""] if new.has_comment else [])} if is_table else set[str]()
-    for garment in worn:
-        brought = garment.is_comment and "".join(garment.columns) in own
-        if not brought and not _gone(garment, new.columns) and garment.index in (None, *new.indexes):
-            yield garment
+    for attachment in attached:
+        brought = attachment.is_comment and "".join(attachment.columns) in own
+        if not brought and not _gone(attachment, new.columns) and attachment.index in (None, *new.indexes):
+            yield attachment
 
 
-def misfits(worn: Iterable[Garment], columns: Collection[str]) -> list[str]:
-    """Names what hangs on a table, uses a column that the next one has not, and must not just vanish with it."""
+def orphaned(attached: Iterable[Attachment], columns: Collection[str]) -> list[str]:
+    """Names the attachments that use a column that the new table lacks, and that must not vanish with the column."""
     found = [
-        f"{garment.what} uses {', '.join(gone)}, which is no longer there"
-        for garment in worn
-        if garment.what and (gone := _gone(garment, columns))
+        f"{attachment.what} uses {', '.join(gone)}, which is no longer there"
+        for attachment in attached
+        if attachment.what and (gone := _gone(attachment, columns))
     ]
-    return list(dict.fromkeys(found))  # a trigger's comment is a garment of its own
+    return list(dict.fromkeys(found))  # a trigger's comment is an attachment of its own
 
 
-def _gone(garment: Garment, columns: Collection[str]) -> list[str]:
-    return [column for column in garment.columns if column not in columns]
+def _gone(attachment: Attachment, columns: Collection[str]) -> list[str]:
+    return [column for column in attachment.columns if column not in columns]

@@ -39,9 +39,9 @@ def schemas(live_schemas: Iterable[str]) -> list[str]:
     return [place.schema(schema) for schema in live_schemas for place in OWN_PLACES]
 
 
-async def refuse_foreign(target: Target, live_schemas: Iterable[str]) -> None:
+async def refuse_untrusted(target: Target, live_schemas: Iterable[str]) -> None:
     """Raises ConfigurationError where a staging schema, or one for old tables, is somebody else's."""
-    await postgres.refuse_foreign_schemas(target, schemas(live_schemas))
+    await postgres.refuse_untrusted_schemas(target, schemas(live_schemas))
 
 
 async def create_schemas(target: Target, live_schemas: Iterable[str]) -> None:

@@ -25,7 +25,7 @@ RUN_SOURCE_TRIPS = 24
 indexes and checks name."""
 
 RUN_TARGET_TRIPS = 54
-"""But for the load: two sessions; locks, ledger, what earlier runs left and what they masked, what others planted; the
+"""But for the load: two sessions; locks, ledger, what earlier runs left and what they masked, untrusted tables; the
 publish after it, with the inventory of what hangs on the live tables."""
 
 

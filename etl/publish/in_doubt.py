@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from etl.ledger import ledger
-from etl.model.errors import ConnectionFailed, EtlError, PublishFailed, PublishUnheard, TableLocked
+from etl.model.errors import ConnectionFailed, EtlError, PublishFailed, PublishInDoubt, TableLocked
 from etl.model.name import TargetName
 from etl.model.status import LoadStatus
 from etl.sessions.postgres import Target
@@ -27,17 +27,17 @@ async def settle(
     run_id: str,
     tables: Sequence[TargetName],
     swapped: Sequence[TargetName],
-    lost: PublishUnheard,
+    lost: PublishInDoubt,
 ) -> None:
     """Asks over a new session whether a publish was committed, and clears up after it if so.
 
-    Takes its tables, and those of them that were ``swapped``. Raises PublishFailed if it was not, PublishUnheard where
+    Takes its tables, and those of them that were ``swapped``. Raises PublishFailed if it was not, PublishInDoubt where
     that cannot be told.
     """
     try:
         target = await persistently(reconnect, lambda error: isinstance(error, ConnectionFailed), SETTLED)
     except EtlError as error:
-        raise PublishUnheard(
+        raise PublishInDoubt(
             f"the connection was lost in the middle of the publish, and whether it was committed cannot be told:"
             f" {error}; `etl history` tells, and the live tables are of one night in any case"
         ) from lost
