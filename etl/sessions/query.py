@@ -1,8 +1,14 @@
-"""The statements of ``sql/*.sql``, which psql can run, as each driver takes them."""
+"""The queries of ``sql/``, which psql can run, in the form that each driver takes.
+
+A query with several concerns is a folder and a file: each file of ``sql/attachments/`` is a CTE, named like the file,
+of ``sql/attachments.sql``, so that the server answers all of them in one round trip. ``python -m etl.sessions.query
+NAME`` prints such a query as one text, which psql can run.
+"""
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -18,7 +24,18 @@ _VARIABLE = re.compile(r":'(\w+)'")
 
 @cache
 def _file(name: str) -> str:
-    return files("etl").joinpath("sql", f"{name}.sql").read_text(encoding="ascii")
+    """The text of ``sql/<name>.sql``, composed with the files of ``sql/<name>/``, if there are any."""
+    folder = files("etl").joinpath("sql")
+    text = folder.joinpath(f"{name}.sql").read_text(encoding="ascii")
+    if not (parts := folder.joinpath(name)).is_dir():
+        return text
+    bodies = {part.name.removesuffix(".sql"): part.read_text(encoding="ascii") for part in parts.iterdir()}
+    tables = ",\n".join(f"{part} AS (\n{_unended(bodies[part])}\n)" for part in sorted(bodies))
+    return f"WITH {tables}\n{text}"
+
+
+def _unended(statement: str) -> str:
+    return statement.rstrip().removesuffix(";")
 
 
 def _variables(text: str) -> list[str]:
@@ -27,7 +44,7 @@ def _variables(text: str) -> list[str]:
 
 @cache
 def source_query(name: str) -> str:
-    """Gives ``sql/<name>.sql`` for asyncpg: psql's ``:'variables'`` become $1, $2 … in order of appearance."""
+    """``sql/<name>.sql`` for asyncpg: psql's ``:'variables'`` become $1, $2 … in order of appearance."""
     text = _file(name)
     order = _variables(text)
     return _VARIABLE.sub(lambda match: f"${order.index(match[1]) + 1}", text)
@@ -35,30 +52,34 @@ def source_query(name: str) -> str:
 
 @cache
 def target_query(name: str) -> bytes:
-    """Gives ``sql/<name>.sql`` for psycopg: psql's ``:'variables'`` become %(variables)s."""
+    """``sql/<name>.sql`` for psycopg: psql's ``:'variables'`` become %(variables)s."""
     return _VARIABLE.sub(r"%(\1)s", _file(name).replace("%", "%%")).encode()
 
 
 @cache
 def prepare() -> str:
-    """Gives the text by which a session of the target prepares the queries that every load asks."""
+    """The statements with which a session of the target prepares the queries that every load asks."""
     types = {name: ", ".join("text" for _ in _variables(_file(name))) for name in _PREPARED}
     statements = (f"PREPARE {name} ({types[name]}) AS {source_query(name)}" for name in _PREPARED)
     return "; ".join(["DEALLOCATE ALL", *statements])  # a pooler may give us a session that was another run's
 
 
 def prepared(name: str, values: Mapping[str, str]) -> sql.Composed:
-    """Gives the statement that executes ``sql/<name>.sql`` as the session has prepared it."""
+    """The statement that executes ``sql/<name>.sql`` as the session has prepared it."""
     in_order = [sql.Literal(values[variable]) for variable in _variables(_file(name))]
     return sql.SQL("EXECUTE {} ({})").format(sql.Identifier(name), sql.SQL(", ").join(in_order))
 
 
 def bound(name: str, values: Mapping[str, object]) -> sql.Composed:
-    """Gives ``sql/<name>.sql`` with its variables' values in it, to be a part of another statement."""
-    parts = _VARIABLE.split(_file(name).rstrip().removesuffix(";"))  # text and variables in turns
+    """``sql/<name>.sql`` with the values of its variables in place, to be a part of another statement."""
+    parts = _VARIABLE.split(_unended(_file(name)))  # text and variables in turns
     return sql.Composed([sql.Literal(values[part]) if i % 2 else sql.SQL(part) for i, part in enumerate(parts)])
 
 
 def text(composed: sql.Composable) -> str:
-    """Gives SQL composed with psycopg.sql as text, for asyncpg."""
+    """A statement composed with psycopg.sql as text, for asyncpg."""
     return composed.as_string(None)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(_file(sys.argv[1]))

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-FILES = [*sorted((ROOT / "etl" / "sql").glob("*.sql")), *sorted((ROOT / "docs").glob("*.sql"))]
+FILES = [*sorted((ROOT / "etl" / "sql").rglob("*.sql")), *sorted((ROOT / "docs").glob("*.sql"))]
 
 STATEMENT = re.compile(r"\b(SELECT|SET|CREATE|ALTER|DROP|COPY|INSERT|UPDATE|DELETE|LOCK|COMMENT|WHERE|FROM|CAST)\b")
 
