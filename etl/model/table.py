@@ -15,7 +15,7 @@ from etl.model.selection import Relation, label
 class Column:
     """A column: its DDL's parts, whether its binary form may travel, and what it is cast to for the checksum.
 
-    ``tables.sql`` says when and why; ``names_objects`` says that its values hold oids of the source's own objects.
+    ``column_types.sql`` says when and why; ``names_objects``: whether its values hold oids of the source's own objects.
     ``user_type`` is its type's schema and name where that is not PostgreSQL's own; ``expression`` is what the source
     computes in the column's place, or None for the column itself.
     """
