@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 from psycopg import sql
 
@@ -21,17 +22,24 @@ statement of a tiny table but its COPY (benchmarks/NOTES.md, "Tiny tables")."""
 
 _VARIABLE = re.compile(r":'(\w+)'")
 
+_COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
+"""A line of comment. It names variables, too, and a value in its place could end the comment: servers never see it."""
+
 
 @cache
 def _file(name: str) -> str:
     """The text of ``sql/<name>.sql``, composed with the files of ``sql/<name>/``, if there are any."""
     folder = files("etl").joinpath("sql")
-    text = folder.joinpath(f"{name}.sql").read_text(encoding="ascii")
-    if not (parts := folder.joinpath(name)).is_dir():
+    text, concerns = _read(folder.joinpath(f"{name}.sql")), folder.joinpath(name)
+    if not concerns.is_dir():
         return text
-    bodies = {part.name.removesuffix(".sql"): part.read_text(encoding="ascii") for part in parts.iterdir()}
-    tables = ",\n".join(f"{part} AS (\n{_unended(bodies[part])}\n)" for part in sorted(bodies))
+    bodies = {file.name.removesuffix(".sql"): _unended(_read(file)) for file in concerns.iterdir()}
+    tables = ",\n".join(f"{concern} AS (\n{body}\n)" for concern, body in sorted(bodies.items()))
     return f"WITH {tables}\n{text}"
+
+
+def _read(file: Traversable) -> str:
+    return _COMMENT.sub("", file.read_text(encoding="ascii"))
 
 
 def _unended(statement: str) -> str:

@@ -1,4 +1,5 @@
--- Tells which of the runs given have no session any more: nobody holds their lock. Target side.
+-- Those of the runs that have no session any more: no session holds the run's lock. Target side.
+-- :'run_ids': the runs.
 -- Try it: psql -v run_ids='{tonight}' -f dead_runs.sql
 SELECT r.run_id
   FROM unnest(:'run_ids'::text[]) AS r (run_id)

@@ -1,4 +1,5 @@
--- Who holds a table's lock: the application name carries the run's id. Target side.
+-- The session that holds a table's lock; its application name contains the run's id. Target side.
+-- :'schema', :'name': the staging table.
 -- Try it: psql -v schema=etl_staging_public -v name=orders -f lock_holder.sql
 SELECT a.pid, a.application_name
   FROM pg_catalog.pg_locks l

@@ -1,5 +1,5 @@
--- Tries the lock of each table, for as long as this session lasts; tells which it got. Target side.
--- The key is the staging table's name, because that is what two runs must not share.
+-- Tries to take the lock of each table until this session ends, and says of each whether it has the lock. Target side.
+-- :'schemas', :'names': the staging tables, because two runs must not share one.
 -- Try it: psql -v schemas='{etl_staging_public}' -v names='{orders}' -f lock_tables.sql
 SELECT t.schema,
        t.name,
