@@ -25,7 +25,7 @@ STAGES = {
         Stage("open the ledger", "reporting", r"INSERT INTO etl\.runs"),
         Stage("snapshot", "operational", "pg_export_snapshot"),
         Stage("ledger write", "reporting", r"UPDATE etl\.runs SET snapshot_id"),
-        Stage("catalog", "operational", "WITH RECURSIVE chosen", given="pg_export_snapshot"),
+        Stage("catalog", "operational", "WITH column_types AS", given="pg_export_snapshot"),
         Stage("join the snapshot", "operational", "SET TRANSACTION SNAPSHOT"),
         Stage("make the staging table", "reporting", "CREATE TABLE"),
         Stage("COPY out", "operational", r"^COPY \(SELECT", "during"),
