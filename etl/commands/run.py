@@ -254,9 +254,10 @@ class _Run:
                 if is_locked:
                     await staging.drop(self.control, lost)
                     await staging.drop_aside(self.control, lost)  # where the publish was done, and its end was not
-                await ledger.not_published(self.control, settings.run_id, reason, lost)
-                if not self.is_shard:
-                    await ledger.close_run(self.control, settings.run_id, status, reason)
+                async with self.control.transaction():  # the run first: its end is why the others are given up
+                    if not self.is_shard:
+                        await ledger.close_run(self.control, settings.run_id, status, reason)
+                    await ledger.not_published(self.control, settings.run_id, reason, lost)
         except (*EXPECTED, TimeoutError) as error:
             log.error("run.uncleared", error=f"{one_line(error)}; the next run will clear what this one left")
 

@@ -108,7 +108,8 @@ async def plan(
     """
     names = ("run_id", "table_name", "schema_name", "relation_name", "shard", "status", "started_at")
     statement = insert(loads).values({name: sa.bindparam(name) for name in names})
-    fresh = {name: statement.excluded[name] for name in (*names[4:], "error", "finished_at", "published_at")}
+    reset = (*names[4:], "error", "given_up", "finished_at", "published_at")
+    fresh = {name: statement.excluded[name] for name in reset}
     is_planned = loads.c.status == sa.literal_column(f"'{LoadStatus.PLANNED}'")  # the only parameters are the rows'
     begun = {name: statement.excluded[name] for name in ("status", "started_at")}
     key = ["run_id", "table_name"]
@@ -237,7 +238,10 @@ async def published(target: Target, run_id: str, swapped: Iterable[Relation], re
 
 
 async def not_published(target: Target, run_id: str, error: str, live: Iterable[Relation]) -> None:
-    """Writes that what a run had staged, or not yet staged, of the live tables named was given up."""
+    """Writes that what a run had staged, or not yet staged, of the live tables named was given up.
+
+    Where the run has ended by then, that is why.
+    """
     await _fail(target, loads.c.run_id == run_id, live, error)
 
 
@@ -248,7 +252,9 @@ async def supersede(target: Target, run_id: str, live: Iterable[Relation]) -> No
 
 async def _fail(target: Target, whose: sa.ColumnElement[bool], live: Iterable[Relation], error: str) -> None:
     failing = sa.update(loads).where(whose, loads.c.status.in_(UNPUBLISHED), _arrive_as(live))
-    await execute(target, failing.values(status=LoadStatus.FAILED, error=encoding.spelt(target, error)))
+    has_ended = sa.select(runs.c.status != RunStatus.RUNNING).where(runs.c.run_id == loads.c.run_id).scalar_subquery()
+    changes = {"status": LoadStatus.FAILED, "error": encoding.spelt(target, error), "given_up": has_ended}
+    await execute(target, failing.values(changes))
 
 
 async def close_run(target: Target, run_id: str, status: RunStatus, error: str | None = None) -> None:
