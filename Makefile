@@ -14,7 +14,7 @@ PLATFORM ?=
 # neither. What the image is made of is `make sbom`, its commit is a label.
 ONE_MANIFEST := $(shell docker buildx version >/dev/null 2>&1 && echo --provenance=false --sbom=false)
 
-.PHONY: help setup demo test coverage test-faults test-crashes test-load test-roles fuzz test-infra check-infra deploy check bench bench-full image reference sbom audit dist notes zips definitions module picture messages format clean
+.PHONY: help setup demo test coverage test-faults test-crashes test-load test-roles fuzz test-infra check-infra deploy check bench bench-full image reference sbom audit dist notes zips definitions module picture recording messages format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -101,8 +101,11 @@ module: ## Pack the Terraform module as it is committed, in dist/
 	mkdir -p dist
 	git archive --format=zip --output=dist/module.zip HEAD:infra
 
-picture: setup ## Draw the state machine into README.md, from its definition
+picture: setup ## Draw the state machine into docs/state-machine.md, from its definition
 	@$(RUN) python -m statemachine.picture
+
+recording: setup ## Run etl on a terminal and draw what it shows, into docs/recording.svg
+	@$(UV) run --frozen --quiet --with pyte==0.8.2 python -m demo.recording
 
 reference: setup ## Write docs/reference.md from the settings' declarations
 	@$(RUN) python -m docs.reference

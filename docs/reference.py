@@ -1,41 +1,74 @@
-"""Writes docs/reference.md from the settings' declarations: ``python -m docs.reference [--check]``."""
+"""Writes the settings into docs/reference.md, and a few into README.md: ``python -m docs.reference [--check]``."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from etl.settings.config import DECLARED
 
 FILE = Path(__file__).with_suffix(".md")
+README = FILE.parents[1] / "README.md"
 
-HEAD = """# Settings
+FEW = ("TABLES", "ETL_OPERATIONAL_URL", "ETL_REPORTING_URL", "ETL_PARAMETER_PATH", "ETL_JOBS", "ETL_OPTIONS_FILE")
+"""The settings that README.md shows."""
 
-`make reference` writes this page from the declarations in `etl/settings/`. `etl settings` shows the value of each, and
-where it comes from. The environment counts over Parameter Store, and that over the default.
+_BEGIN = "<!-- settings: make reference -->\n"
+_END = "<!-- end of the settings -->"
 
-| environment | Parameter Store, under `ETL_PARAMETER_PATH` | what it is | default |
+_INTRODUCTION = """# Settings
+
+`make reference` writes this page from the declarations in `etl/settings/`. `etl settings` shows the value of each
+setting and where the value comes from. A variable of the environment takes precedence over Parameter Store, and
+Parameter Store over the default.
+
+A variable or parameter whose name is nearly a setting's is refused. For any other variable that begins with `ETL_`, the
+log has a warning (`setting.unknown`).
+
+"""
+
+_COLUMNS = """| environment | Parameter Store, under `ETL_PARAMETER_PATH` | what it is | default |
 |---|---|---|---|
 """
 
 
-def rows() -> Iterator[str]:
-    """The rows of the table, one for each setting."""
-    for one in DECLARED.values():
+def table(variables: Collection[str], folder: str = "") -> str:
+    """A table with a row for each of these settings; links to pages of docs/ begin with ``folder``."""
+    return _COLUMNS + "".join(f"{row}\n" for row in _rows(variables)).replace("](", f"]({folder}")
+
+
+def _rows(variables: Collection[str]) -> Iterator[str]:
+    of_variable = {one.variable: one for one in DECLARED.values()}
+    for one in (of_variable[variable] for variable in variables):
         parameter = f"`{one.parameter}`" if one.parameter else ""
         yield f"| `{one.variable}` | {parameter} | {one.help} | {one.default} |"
 
 
+def page() -> str:
+    """docs/reference.md."""
+    return _INTRODUCTION + table([one.variable for one in DECLARED.values()])
+
+
+def readme() -> str:
+    """README.md with the table between its two marks. Raises ValueError where a mark is missing."""
+    before, begin, rest = README.read_text(encoding="utf-8").partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not (begin and end):
+        raise ValueError(f"README.md has lost the marks {_BEGIN.strip()} and {_END}")
+    return before + begin + table(FEW, "docs/") + end + after
+
+
 def main(check: bool) -> int:
-    """Writes the page, or says whether it is stale; the exit status."""
-    text = HEAD + "\n".join(rows()) + "\n"
-    if not check:
-        FILE.write_text(text, encoding="utf-8")
-    elif not FILE.exists() or FILE.read_text(encoding="utf-8") != text:
-        print("docs/reference.md is stale; run make reference", file=sys.stderr)
-        return 1
-    return 0
+    """Writes both pages, or says which one is stale; the exit status."""
+    stale = 0
+    for file, text in ((FILE, page()), (README, readme())):
+        if not check:
+            file.write_text(text, encoding="utf-8")
+        elif not file.exists() or file.read_text(encoding="utf-8") != text:
+            print(f"{file.name} is stale; run make reference", file=sys.stderr)
+            stale = 1
+    return stale
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The picture of the state machine in README.md, drawn from the definition: ``python -m statemachine.picture``.
+"""Draws the definition as the picture in docs/state-machine.md: ``python -m statemachine.picture``.
 
-With ``--check`` nothing is written, and a picture that no longer fits the definition ends with status 1.
+With ``--check`` it writes nothing, and ends with status 1 where the picture no longer fits the definition.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from statemachine.definition import FOLDER, inner_machines
 
-README = FOLDER.parent / "README.md"
+PAGE = FOLDER.parent / "docs" / "state-machine.md"
 
 _BEGIN = "<!-- picture: make picture -->"
 _END = "<!-- end of the picture -->"
@@ -24,7 +23,7 @@ _BOX = ('["', '"]')
 
 
 def picture(definition: Mapping[str, Any]) -> str:
-    """Gives a definition as a Mermaid flowchart: what is tried is solid, what happens on errors is dotted."""
+    """A definition as a Mermaid flowchart: the arrows after an error are dotted, the others solid."""
     lines = ["flowchart TD", *_machine(definition, ""), "    classDef bad stroke:#c00"]
     bad = [name for name, state in _all(definition["States"]) if state["Type"] == "Fail"]
     return "\n".join([*lines, f"    class {','.join(bad)} bad"])
@@ -71,31 +70,29 @@ def _all(states: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _words(name: str) -> str:
-    """Gives a state's name as one reads it: ``IsAnythingPlanned`` is "Is anything planned"."""
+    """A state's name in words: ``IsAnythingPlanned`` is "Is anything planned"."""
     first, *others = re.findall(r"[A-Z][a-z]+", name)
     return " ".join([first, *(word.lower() for word in others)])
 
 
-def drawn(readme: str, definition: Mapping[str, Any]) -> str:
-    """Gives the README with the definition's picture between its two marks. Raises ValueError without the marks."""
-    before, mark, rest = readme.partition(_BEGIN)
+def drawn(page: str, definition: Mapping[str, Any]) -> str:
+    """The page with the definition's picture between its two marks. Raises ValueError without the marks."""
+    before, mark, rest = page.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not (mark and end):
-        raise ValueError(f"README.md has lost the marks {_BEGIN} and {_END}")
+        raise ValueError(f"docs/state-machine.md has lost the marks {_BEGIN} and {_END}")
     return f"{before}{_BEGIN}\n```mermaid\n{picture(definition)}\n```\n{_END}{after}"
 
 
 def main(check: bool) -> int:
-    """Draws the picture into README.md, or only looks whether it fits; gives the exit status."""
-    old = README.read_text()
+    """Draws the picture into the page, or only looks whether it fits; the exit status."""
+    old = PAGE.read_text()
     new = drawn(old, json.loads((FOLDER / "nightly.asl.json").read_text()))
     if check and new != old:
-        print(
-            "README.md: the picture of the state machine is not the definition's; run `make picture`", file=sys.stderr
-        )
+        print("docs/state-machine.md: the picture is not the definition's; run `make picture`", file=sys.stderr)
         return 1
     if not check:
-        Path(README).write_text(new)
+        PAGE.write_text(new)
     return 0
 
 

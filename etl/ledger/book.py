@@ -18,7 +18,7 @@ from sqlalchemy.sql.ddl import ExecutableDDLElement
 
 from etl.model.errors import ConfigurationError
 from etl.sessions.advisory import schema_lock
-from etl.sessions.postgres import Target, refuse_foreign
+from etl.sessions.postgres import Target, refuse_untrusted
 from etl.sessions.query import target_query
 
 SCHEMA = "etl"
@@ -120,7 +120,7 @@ async def _parts(target: Target) -> set[tuple[str, str]]:
     cursor = await target.execute(target_query("ledger_parts"))
     rows = await cursor.fetchall()
     foreign = {row["part"]: row["owner"] for row in rows if row["owner"] is not None}
-    refuse_foreign(foreign, target.info.user)
+    refuse_untrusted(foreign, target.info.user)
     there = {(row["relation"], row["part"]) for row in rows}
     names = {relation for relation, _ in there}
     for table in _tables:

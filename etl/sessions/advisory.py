@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import psycopg
 from psycopg import sql
 
-from etl.model.selection import Relation
+from etl.model.name import TargetName
 from etl.sessions.query import bound, target_query
 
 Session: TypeAlias = psycopg.AsyncConnection[dict[str, Any]]
@@ -44,10 +44,10 @@ class Tried:
     is_got: bool
 
     @property
-    def relation(self) -> Relation:
+    def table(self) -> TargetName:
         """The table whose lock it is."""
         assert self.schema is not None, "it is a run's lock"
-        return Relation(self.schema, self.name)
+        return TargetName(self.schema, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def of_snapshot(run_id: str) -> Locks:
     return Locks("snapshot", [run_id])
 
 
-def of_tables(staged: Sequence[Relation]) -> Locks:
+def of_tables(staged: Sequence[TargetName]) -> Locks:
     """The locks of staging tables, which no two runs may share."""
     return Locks("table", [table.name for table in staged], [table.schema for table in staged])
 

@@ -6,6 +6,8 @@ sort for an hour before its first row. So whoever has waited for a while asks th
 what the session does. A server that waits for us while we wait for it has lost touch with us; one that works, works.
 """
 
+# docs/decisions.md, "A session that does not answer is asked about"
+
 from __future__ import annotations
 
 import asyncio

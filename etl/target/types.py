@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import sql
 
 from etl.model.errors import TypesDiffer
-from etl.model.selection import label
+from etl.model.name import label
 from etl.model.table import Table
 from etl.sessions.advisory import schema_lock
 from etl.sessions.postgres import Source, Target, create_schemas

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from etl.model.selection import Relation
+from etl.model.name import TargetName
 from etl.sessions import advisory
 from etl.sessions.advisory import Locks
 from etl.sessions.postgres import connect_target
@@ -20,11 +20,11 @@ AS_BEFORE = {
     "run": (advisory.of_runs(["tonight"]), "'nightly-etl run ' || 'tonight'"),
     "snapshot": (advisory.of_snapshot("tonight"), "'nightly-etl snapshot ' || 'tonight'"),
     "table": (
-        advisory.of_tables([Relation("etl_staging_public", "orders")]),
+        advisory.of_tables([TargetName("etl_staging_public", "orders")]),
         "format('nightly-etl table %I.%I', 'etl_staging_public', 'orders')",
     ),
     "hostile table": (
-        advisory.of_tables([Relation(*HOSTILE)]),
+        advisory.of_tables([TargetName(*HOSTILE)]),
         """format('nightly-etl table %I.%I', 'Größe', 'a "quoted" b')""",
     ),
     "schemas": (Locks("schemas", [None]), "'nightly-etl schemas'"),

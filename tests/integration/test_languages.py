@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from demo.embedded import FAST, Server, system_bin
+from servers.postgres import FAST, Server
+from servers.programs import system_bin
 from tests.harness import Database, Databases, Etl
 from tests.situations import ended, gate_closed, kill, kill_control, ledger, make_gated, sessions, until, waiting
 

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from etl.commands.report import report
 from etl.ledger import book, ledger
 from etl.model.clock import Began
+from etl.model.name import Planned, Relation, TargetName
 from etl.model.record import Load
-from etl.model.selection import Relation
 from etl.model.status import RunStatus
 from etl.sessions.postgres import connect_target
 from etl.sessions.url import DatabaseUrl
@@ -62,12 +62,13 @@ def test_a_run_needs_no_right_to_make_schemas_once_they_are_there(databases: Dat
 async def test_the_ledger_is_told_of_ten_thousand_tables_at_once(databases: Databases) -> None:
     """A list of them in one statement is not deeper than the server's stack."""
     target = await connect_target(DatabaseUrl.parse(databases.reporting.url, {}), "test")
-    tables = {Relation("public", f"t{number}"): Relation("public", f"t{number}") for number in range(10_000)}
+    names = [f"t{number}" for number in range(10_000)]
+    tables = [Planned(Relation("public", name), TargetName("public", name)) for name in names]
     try:
         await book.prepare(target)
         await ledger.open_run(target, "tonight", "run")
         await ledger.plan(target, "tonight", tables)
-        await ledger.not_published(target, "tonight", "no", tables)
+        await ledger.not_published(target, "tonight", "no", [one.live for one in tables])
     finally:
         await target.close()
     assert (
@@ -81,11 +82,12 @@ async def test_what_failed_is_told_from_what_was_given_up_by_a_column_and_not_by
     """A load that failed is told, though the run says the same words; what stopped when the run had ended is not."""
     url = DatabaseUrl.parse(databases.reporting.url, {})
     target, run_id = await connect_target(url, "test"), "tonight"
-    bad, stopped = Relation("public", "bad"), Relation("public", "stopped")
+    tables = [Planned(Relation("public", name), TargetName("public", name)) for name in ("bad", "stopped")]
+    bad, stopped = (one.live for one in tables)
     try:
         await book.prepare(target)
         await ledger.open_run(target, run_id, "defer")
-        await ledger.plan(target, run_id, {bad: bad, stopped: stopped})
+        await ledger.plan(target, run_id, tables)
         await ledger.record(target, run_id, Load.failed("public.bad", bad, Began(), "disk full"))
         await ledger.close_run(target, run_id, RunStatus.FAILED, "disk full")
         await ledger.not_published(target, run_id, "run tonight is failed already (disk full)", [bad, stopped])

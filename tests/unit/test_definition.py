@@ -274,9 +274,9 @@ def test_the_picture_is_the_definitions() -> None:
 
 def test_a_stale_picture_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A definition that has another state has another picture."""
-    readme = tmp_path / "README.md"
-    readme.write_text(picture.README.read_text().replace("Publish -.->|on error| Abort", ""))
-    monkeypatch.setattr(picture, "README", readme)
+    page, drawn = tmp_path / "state-machine.md", picture.PAGE.read_text()
+    page.write_text(drawn.replace("Publish -.->|on error| Abort", ""))
+    monkeypatch.setattr(picture, "PAGE", page)
     assert picture.main(check=True) == 1
     assert picture.main(check=False) == 0
-    assert readme.read_text() == (FOLDER.parent / "README.md").read_text()
+    assert page.read_text() == drawn

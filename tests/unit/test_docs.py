@@ -1,0 +1,58 @@
+"""Links within the documentation lead somewhere; decisions and the code that rests on them name each other."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from statemachine.notifier.remedy import anchor
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("docs", "infra", "benchmarks", "etl", "tests", ".github")
+PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))])
+DECISIONS = ROOT / "docs" / "decisions.md"
+CODE = [file for folder in ("etl", "statemachine", "infra") for file in (ROOT / folder).rglob("*.*")]
+
+
+def prose(page: Path) -> str:
+    """A page without its blocks of code."""
+    return re.sub(r"^(`{3,}).*?^\1", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def headings(page: Path) -> list[str]:
+    """The headings of a page."""
+    return re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+
+
+def links(page: Path) -> list[str]:
+    """The targets of a page's links and pictures that are within the project."""
+    found = re.findall(r"\]\(([^)\s]+)\)", prose(page))
+    return [link for link in found if not link.startswith(("https://", "http://", "mailto:"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    """The file is there, and it has the heading after #."""
+    for link in links(page):
+        name, _, wanted = link.partition("#")
+        file = (page.parent / name).resolve() if name else page
+        assert file.exists(), link
+        assert not wanted or wanted in {anchor(heading.replace("`", "")) for heading in headings(file)}, link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_path_of_the_project_that_a_page_names_is_there(page: Path) -> None:
+    """``etl/loads/load.py`` and its like, so that a move of a file changes the pages that name it."""
+    for path in re.findall(
+        r"`((?:etl|tests|statemachine|infra|docs|demo|benchmarks)/[\w./-]+\.(?:py|sql|md|tf|json|svg))`", prose(page)
+    ):
+        assert (ROOT / path).exists(), path
+
+
+def test_code_and_decisions_name_each_other() -> None:
+    """A title that the code names is a heading, and each heading is named by code."""
+    texts = [file.read_text(encoding="utf-8") for file in CODE if file.suffix in {".py", ".sql", ".tf"}]
+    named = {title for text in texts for title in re.findall(r'docs/decisions\.md, "([^"]+)"', text)}
+    assert named == set(headings(DECISIONS)[1:])
