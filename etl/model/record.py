@@ -7,6 +7,7 @@ from datetime import datetime
 
 from etl.model.clock import Began
 from etl.model.name import TargetName
+from etl.model.redaction import Redacted
 from etl.model.status import LoadStatus, RunStatus
 
 
@@ -36,14 +37,14 @@ class Load:
     analyze_seconds: float | None = None
     carried: tuple[str, ...] = ()
     masked: tuple[str, ...] = ()
-    error: str | None = None
+    error: Redacted | None = None
     staging_oid: int | None = None
     snapshot_id: str | None = None
     newest_xid: int | None = None
     given_up: bool = False
 
     @classmethod
-    def failed(cls, table_name: str, live: TargetName, began: Began, error: str) -> Load:
+    def failed(cls, table_name: str, live: TargetName, began: Began, error: Redacted) -> Load:
         """Gives a load that failed just now."""
         return cls(table_name, live.schema, live.name, LoadStatus.FAILED, began.at, began.now(), error=error)
 

@@ -15,10 +15,10 @@ from time import perf_counter
 from typing import TypeVar
 
 import psycopg
-import structlog
 from psycopg import sql
 
 from etl.ledger import ledger
+from etl.logs.log import get_logger
 from etl.model.errors import CannotCarry, LiveChanged, PublishBlocked, PublishFailed, PublishInDoubt, one_line, sqlstate
 from etl.model.name import TargetName
 from etl.model.status import RunStatus
@@ -41,7 +41,7 @@ _READ_WHILE_DROPPED = "XX000"
 _WRITE = sql.SQL("SELECT pg_catalog.pg_logical_emit_message(true, 'nightly-etl', '')")
 """Makes the commit flush: only that of a transaction that has written WAL does, an id alone is not enough."""
 
-log = structlog.get_logger()
+log = get_logger()
 
 T = TypeVar("T")
 
@@ -173,7 +173,7 @@ class Attempts:
         except psycopg.Error as error:
             if self.is_lost:
                 raise  # another session will
-            log.warning("publish.uncleared", error=one_line(error))
+            log.warning("publish.uncleared", error=self.policy.redact(error))
 
     async def _flush(self) -> None:
         """Makes what is staged durable now: the publish's commit, for which readers wait, has the less to write."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import psycopg
-import structlog
 
+from etl.logs.log import get_logger
 from etl.model.errors import PublishBlocked, PublishInDoubt
 from etl.model.name import TargetName
 from etl.publish import blockers, horizon, in_doubt
@@ -25,7 +25,7 @@ from etl.target import guard, live
 LAST_TRY = 5.0
 """Seconds for another try after the sessions in the way were ended."""
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ async def publish(
         await blockers.end(target, publishing.in_use)
         await publishing.until(LAST_TRY)
     except PublishInDoubt as error:
-        await in_doubt.settle(reconnect, run_id, ordered, publishing.swapped, error)
+        await in_doubt.settle(reconnect, run_id, ordered, publishing.swapped, error, redact=policy.redact)
     finally:
         with suppress(psycopg.Error):  # a session that is gone has let them go
             await guard.unlock(target, publishing.locked)

@@ -9,6 +9,7 @@ from etl.ledger import book, ledger
 from etl.model.clock import Began
 from etl.model.name import Planned, Relation, TargetName
 from etl.model.record import Load
+from etl.model.redaction import own_words
 from etl.model.status import RunStatus
 from etl.sessions.postgres import connect_target
 from etl.sessions.url import DatabaseUrl
@@ -68,7 +69,7 @@ async def test_the_ledger_is_told_of_ten_thousand_tables_at_once(databases: Data
         await book.prepare(target)
         await ledger.open_run(target, "tonight", "run")
         await ledger.plan(target, "tonight", tables)
-        await ledger.not_published(target, "tonight", "no", [one.live for one in tables])
+        await ledger.not_published(target, "tonight", own_words("no"), [one.live for one in tables])
     finally:
         await target.close()
     assert (
@@ -83,14 +84,17 @@ async def test_what_failed_is_told_from_what_was_given_up_by_a_column_and_not_by
     url = DatabaseUrl.parse(databases.reporting.url, {})
     target, run_id = await connect_target(url, "test"), "tonight"
     tables = [Planned(Relation("public", name), TargetName("public", name)) for name in ("bad", "stopped")]
+    reason = own_words("disk full")
     bad, stopped = (one.live for one in tables)
     try:
         await book.prepare(target)
         await ledger.open_run(target, run_id, "defer")
         await ledger.plan(target, run_id, tables)
-        await ledger.record(target, run_id, Load.failed("public.bad", bad, Began(), "disk full"))
-        await ledger.close_run(target, run_id, RunStatus.FAILED, "disk full")
-        await ledger.not_published(target, run_id, "run tonight is failed already (disk full)", [bad, stopped])
+        await ledger.record(target, run_id, Load.failed("public.bad", bad, Began(), reason))
+        await ledger.close_run(target, run_id, RunStatus.FAILED, reason)
+        await ledger.not_published(
+            target, run_id, own_words("run tonight is failed already (disk full)"), [bad, stopped]
+        )
     finally:
         await target.close()
     told = await report(Settings(reporting=url, run_id=run_id))
