@@ -247,7 +247,7 @@ def _tell(*lines: str, debug: bool = False) -> None:
     if debug:
         traceback.print_exc()
     for line in lines:
-        print(f"{PROGRAM}: {log.printable(entry.redact(line))}", file=sys.stderr, flush=True)
+        log.tell(entry.redact(line))
 
 
 def _settings(*needs: str, given: Mapping[str, str | None] | None = None) -> Settings:

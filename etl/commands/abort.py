@@ -25,14 +25,14 @@ class Aborted:
     dropped: tuple[str, ...] = ()
 
 
-async def abort(settings: Settings, reason: str = "aborted", *, marks_unknown: bool = False) -> Aborted:
+async def abort(settings: Settings, error: str = "aborted", *, marks_unknown: bool = False) -> Aborted:
     """Says in the ledger that a run has failed, and drops its staging tables.
 
     From then on none of its processes stages or publishes anything: shards drop what they have staged and end, the
     snapshot's holder lets go. A run that is published stays so. One that is not in the ledger is left alone, or is
     ``marked`` there, so that a container of it that starts late finds that it is too late.
     """
-    run_id, reason = settings.run_id, " ".join(settings.redact(reason).split())[:LONGEST]
+    run_id, reason = settings.run_id, settings.redact.cut(error, LONGEST)
     control = await connect_target(settings.target, guard.application(run_id))
     try:
         if not marks_unknown and not await book.exists(control):

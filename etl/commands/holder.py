@@ -16,11 +16,11 @@ from time import perf_counter
 from typing import Any
 
 import asyncpg
-import structlog
 
 from etl.commands import planned as saved
 from etl.commands.control import CLEARING_SECONDS, Control, connect
 from etl.ledger import book, ledger
+from etl.logs.log import get_logger
 from etl.model.errors import EXPECTED, RunEnded, SnapshotLost, one_line
 from etl.model.name import Planned
 from etl.model.status import LoadStatus, RunStatus
@@ -43,7 +43,7 @@ ANSWER_SECONDS = 60.0
 RELEASE_SECONDS = 1.5
 """How long the look at the vacuum horizon may take; a snapshot is not held for the sake of a figure."""
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 async def hold(settings: Settings) -> None:
@@ -168,8 +168,8 @@ class _Holding:
             await self._reconnect()
             return await ledger.progress(self.session, self.settings.run_id)
 
-        def say(attempt: int, error: str) -> None:
-            log.warning("snapshot.ledger_lost", attempt=attempt, error=error)
+        def say(attempt: int, error: BaseException) -> None:
+            log.warning("snapshot.ledger_lost", attempt=attempt, error=self.settings.redact(error))
 
         return await retried(ask, self.session.close, say)
 
@@ -222,4 +222,4 @@ class _Holding:
                     await self.control.reopen()
                 await ledger.close_run(self.session, self.settings.run_id, status, self.settings.redact(reason))
         except (*EXPECTED, TimeoutError) as error:
-            log.error("run.uncleared", error=f"{one_line(error)}; `etl abort` ends the run")
+            log.error("run.uncleared", error=self.settings.redact(f"{one_line(error)}; `etl abort` ends the run"))

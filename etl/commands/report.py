@@ -78,7 +78,7 @@ def _report(
     last: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     # What was given up because the run failed is not why it failed.
-    failed = [load for load in loads if load["status"] == LoadStatus.FAILED and load["error"] != run.get("error")]
+    failed = [load for load in loads if load["status"] == LoadStatus.FAILED and not load["given_up"]]
     return {
         "run_id": run_id,
         "status": run.get("status", RunStatus.FAILED),

@@ -74,6 +74,7 @@ loads = sa.Table(
     sa.Column("newest_xid", sa.BigInteger),
     sa.Column("snapshot_id", sa.Text),
     sa.Column("masked", postgresql.ARRAY(sa.Text)),  # NULL: an older version wrote the row, and nobody knows
+    sa.Column("given_up", sa.Boolean),  # true: stopped because its run had ended, whose error says why
     sa.Index("loads_by_table", "table_name", "published_at"),  # for what the last nights took: recent_loads.sql
     postgresql_with=_room,
 )

@@ -22,6 +22,7 @@ from etl.ledger.book import compiled, execute, fetch, loads, runs
 from etl.model.errors import RunEnded
 from etl.model.name import Planned, TargetName, arrays
 from etl.model.record import Load
+from etl.model.redaction import Redacted, own_words
 from etl.model.status import LoadStatus, RunStatus
 from etl.sessions import encoding
 from etl.sessions.postgres import Target
@@ -110,7 +111,8 @@ async def plan(
     """
     names = ("run_id", "table_name", "schema_name", "relation_name", "shard", "status", "started_at")
     statement = insert(loads).values({name: sa.bindparam(name) for name in names})
-    fresh = {name: statement.excluded[name] for name in (*names[4:], "error", "finished_at", "published_at")}
+    reset = (*names[4:], "error", "given_up", "finished_at", "published_at")
+    fresh = {name: statement.excluded[name] for name in reset}
     is_planned = loads.c.status == sa.literal_column(f"'{LoadStatus.PLANNED}'")  # the only parameters are the rows'
     begun = {name: statement.excluded[name] for name in ("status", "started_at")}
     key = ["run_id", "table_name"]
@@ -238,22 +240,27 @@ async def published(
         await execute(target, sa.update(loads).where(whose, _arrive_as([table])).values(**done, live_oid=oid))
 
 
-async def not_published(target: Target, run_id: str, error: str, live: Iterable[TargetName]) -> None:
-    """Writes that what a run had staged, or not yet staged, of the live tables named was given up."""
+async def not_published(target: Target, run_id: str, error: Redacted, live: Iterable[TargetName]) -> None:
+    """Writes that what a run had staged, or not yet staged, of the live tables named was given up.
+
+    Where the run has ended by then, that is why.
+    """
     await _fail(target, loads.c.run_id == run_id, live, error)
 
 
 async def supersede(target: Target, run_id: str, live: Iterable[TargetName]) -> None:
     """Writes that ``run_id`` took over live tables that another run had staged and never published."""
-    await _fail(target, loads.c.run_id != run_id, live, f"never published; run {run_id} took the table over")
+    await _fail(target, loads.c.run_id != run_id, live, own_words(f"never published; run {run_id} took the table over"))
 
 
-async def _fail(target: Target, whose: sa.ColumnElement[bool], live: Iterable[TargetName], error: str) -> None:
+async def _fail(target: Target, whose: sa.ColumnElement[bool], live: Iterable[TargetName], error: Redacted) -> None:
     failing = sa.update(loads).where(whose, loads.c.status.in_(UNPUBLISHED), _arrive_as(live))
-    await execute(target, failing.values(status=LoadStatus.FAILED, error=encoding.spelt(target, error)))
+    has_ended = sa.select(runs.c.status != RunStatus.RUNNING).where(runs.c.run_id == loads.c.run_id).scalar_subquery()
+    changes = {"status": LoadStatus.FAILED, "error": encoding.spelt(target, error), "given_up": has_ended}
+    await execute(target, failing.values(changes))
 
 
-async def close_run(target: Target, run_id: str, status: RunStatus, error: str | None = None) -> None:
+async def close_run(target: Target, run_id: str, status: RunStatus, error: Redacted | None = None) -> None:
     """Writes how a run ended, with the sums over its loads.
 
     How it ended first, stays: a connection may break after the commit of a publish, and what a shard says that was
@@ -267,8 +274,8 @@ async def close_run(target: Target, run_id: str, status: RunStatus, error: str |
     }
     open_ones = [RunStatus.RUNNING, *([RunStatus.INTERRUPTED] if status == RunStatus.FAILED else [])]
     statement = sa.update(runs).where(runs.c.run_id == run_id, runs.c.status.in_(open_ones))
-    error = error and encoding.spelt(target, error)
-    await execute(target, statement.values(status=status, finished_at=_now(), error=error, **sums))
+    spelt = error and encoding.spelt(target, error)
+    await execute(target, statement.values(status=status, finished_at=_now(), error=spelt, **sums))
 
 
 async def running(target: Target) -> list[dict[str, Any]]:

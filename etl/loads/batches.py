@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import structlog
 from psycopg import sql
 
 from etl.ledger import book, watermark
+from etl.logs.log import get_logger
 from etl.model import drift
 from etl.model.catalog import MaskedColumn
 from etl.model.errors import ConfigurationError, LoadFailed
@@ -36,7 +36,7 @@ _NOT_RUN = {"default", "statistics"}
 
 BATCH = sql.Identifier("pg_temp", "etl_batch")
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import structlog
 from psycopg import sql
 
 from etl.loads import fill
@@ -29,10 +28,12 @@ from etl.loads.fill import Filled, RangeFill
 from etl.loads.finish import Built, Finish, build_index, is_staged
 from etl.loads.progress import Progress
 from etl.loads.schedule import Schedule
+from etl.logs.log import get_logger
 from etl.model.clock import Began
 from etl.model.errors import Unclassified
 from etl.model.name import TargetName
 from etl.model.record import Load
+from etl.model.redaction import Redactor
 from etl.model.table import PageRange, Table
 from etl.sessions.pair import Pair
 from etl.sessions.retry import retried
@@ -46,7 +47,7 @@ T = TypeVar("T")
 BIG = 256 << 20
 """Bytes from which on a table's indexes are built side by side: a second's work or more each, for two round trips."""
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Loader:
     schedule: Schedule
     carried: Mapping[TargetName, frozenset[str]]
     owners: Mapping[TargetName, str]
+    redact: Redactor
     began: dict[str, Began] = field(default_factory=dict)
     tries: dict[str, list[Load]] = field(default_factory=dict)
 
@@ -134,6 +136,7 @@ class Loader:
             filled=filled,
             built=built,
             tries=tries,
+            redact=self.redact,
         )
         return await finishing.whole()
 
@@ -158,9 +161,9 @@ class Loader:
                     self.progress.restarted(table)
                 await own.close()
 
-            def say(attempt: int, error: str) -> None:
-                what = {"range": str(within)} if within else {}
-                log.warning("table.retried", table=str(table), attempt=attempt, error=error, **what)
+            def say(attempt: int, error: BaseException) -> None:
+                what: dict[str, Any] = {"range": str(within)} if within else {}
+                log.warning("table.retried", table=str(table), attempt=attempt, error=self.redact(error), **what)
 
             return await retried(lambda: step(own), clear, say)
 

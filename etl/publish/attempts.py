@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import psycopg
-import structlog
 
 from etl.ledger import ledger
+from etl.logs.log import get_logger
 from etl.model.errors import LiveChanged, PublishBlocked, sqlstate
 from etl.model.name import TargetName
 from etl.model.status import RunStatus
@@ -31,7 +31,7 @@ _BLOCKED = {"55P03", "57014", "40P01"}
 # an object that existed when the query began; and "tuple concurrently updated", of a GRANT at the same time
 _READ_WHILE_DROPPED = "XX000"
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 def is_changing(error: BaseException) -> bool:

@@ -12,10 +12,10 @@ from functools import partial
 from time import perf_counter
 
 import psycopg
-import structlog
 from psycopg import sql
 
 from etl.ledger import ledger
+from etl.logs.log import get_logger
 from etl.model.errors import CannotCarry, PublishFailed, PublishInDoubt, one_line
 from etl.model.name import TargetName
 from etl.publish import attempts, blockers, horizon, in_doubt, inplace, stage
@@ -32,7 +32,7 @@ from etl.target.views import Staged
 _WRITE = sql.SQL("SELECT pg_catalog.pg_logical_emit_message(true, 'nightly-etl', '')")
 """Forces a WAL flush at commit. PostgreSQL flushes only if the transaction wrote WAL; having an xid is not enough."""
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ async def publish(
         async with ViewLocks(target) as locks:
             won = await _published(work, locks)
     except PublishInDoubt as error:
-        await in_doubt.settle(reconnect, run_id, ordered, work.swapped, error)
+        await in_doubt.settle(reconnect, run_id, ordered, work.swapped, error, redact=policy.redact)
         won = None
     attempts_made = next(work.numbers) - 1
     return Published(len(tables), attempts_made, perf_counter() - began, won.blocked_ms if won else 0.0)
@@ -141,7 +141,7 @@ async def _drop_old(done: Attempt) -> None:
     except psycopg.Error as error:
         if work.is_lost:
             raise  # another session will
-        log.warning("publish.uncleared", error=one_line(error))
+        log.warning("publish.uncleared", error=work.policy.redact(error))
 
 
 async def _flush(target: Target) -> None:

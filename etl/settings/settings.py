@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from etl.logs import log, metrics
 from etl.model import mask
+from etl.model.redaction import Redactor
 from etl.model.selection import Selection
 from etl.sessions.url import PARTS, DatabaseUrl
 from etl.settings.declared import Setting
@@ -282,7 +283,12 @@ class Settings(BaseModel):
         return metrics.Metrics(namespace, self.metrics_dimensions) if namespace else None
 
     @property
-    def secrets(self) -> list[str]:
+    def redact(self) -> Redactor:
+        """What takes the secrets out of texts and errors."""
+        return Redactor(self.secrets)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
         """The texts that no log line, error or ledger row may hold, as they are and percent-encoded.
 
         The longest stands first: one that holds another must not be left in part.
@@ -291,11 +297,7 @@ class Settings(BaseModel):
         plain = [secret for url in urls for secret in url.secrets] + list(self._mask_session.values())
         plain += [self.mask_key.get_secret_value()] if self.mask_key else []
         known = {*plain, *(quote(secret, safe="") for secret in plain)}
-        return sorted(known, key=lambda secret: (-len(secret), secret))
-
-    def redact(self, text: str) -> str:
-        """Gives ``text`` without the secrets."""
-        return log.redact(text, self.secrets)
+        return tuple(sorted(known, key=lambda secret: (-len(secret), secret)))
 
 
 SIDES = ("operational", "reporting")

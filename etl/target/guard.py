@@ -7,11 +7,11 @@ import random
 from collections.abc import Sequence
 from time import monotonic
 
-import structlog
-
 from etl.ledger import ledger
+from etl.logs.log import get_logger
 from etl.model.errors import ConfigurationError, TableLocked
 from etl.model.name import TargetName, arrays, label
+from etl.model.redaction import own_words
 from etl.model.status import RunStatus
 from etl.sessions import advisory
 from etl.sessions.postgres import Source, Target, refuse_untrusted
@@ -25,7 +25,7 @@ SAME_RUN_SECONDS = 20.0
 PAUSE = 0.25
 """Seconds between two looks at the locks."""
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 def application(run_id: str) -> str:
@@ -146,8 +146,9 @@ async def clear(control: Target, run_id: str, chosen: Sequence[TargetName]) -> N
     await ledger.supersede(control, run_id, chosen)
     for dead in await _dead_runs(control, run_id):
         tables = [ledger.live_of(load) for load in await ledger.loads_of(control, [dead])]
-        await ledger.not_published(control, dead, "never published; its run was killed", tables)
-        await ledger.close_run(control, dead, RunStatus.INTERRUPTED, f"killed; run {run_id} cleared up after it")
+        await ledger.not_published(control, dead, own_words("never published; its run was killed"), tables)
+        reason = own_words(f"killed; run {run_id} cleared up after it")
+        await ledger.close_run(control, dead, RunStatus.INTERRUPTED, reason)
         log.warning("run.cleared", dead_run_id=dead)
     others = await ledger.known(control) - set(chosen)
     there = (await staging.tables(control)).keys()

@@ -12,13 +12,14 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import psycopg
-import structlog
 from psycopg import AsyncCursor, sql
 from psycopg.pq import TransactionStatus
 
+from etl.logs.log import get_logger
 from etl.model.catalog import Column
 from etl.model.errors import ConnectionFailed
 from etl.model.name import OWN_PLACES, TargetName, arrays
+from etl.model.redaction import own_words
 from etl.model.table import Table
 from etl.sessions import postgres
 from etl.sessions.advisory import schema_lock
@@ -31,7 +32,7 @@ ENDING_SECONDS = 30.0
 DROPPED_AT_ONCE = 100
 """Tables of one DROP: each takes a lock for itself, its TOAST table, and every index of both."""
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 def schemas(live_schemas: Iterable[str]) -> list[str]:
@@ -225,7 +226,7 @@ async def _drop_alone(target: Target, staged: TargetName) -> str | None:
     except psycopg.errors.DependentObjectsStillExist as error:
         # not the server's hint, which is to drop the others, too
         reason = f"{staged} cannot be dropped: {' and '.join((error.diag.message_detail or '').splitlines())}"
-        log.warning("table.kept", table=str(staged), error=reason)
+        log.warning("table.kept", table=str(staged), error=own_words(reason))
         return f"{reason}; drop that, or change it to the live table"
 
 

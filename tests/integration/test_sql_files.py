@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from demo.embedded import Server
 
 import etl.sessions
+from servers.postgres import Server
 from tests.harness import Database, Databases, Etl
 
 pytestmark = pytest.mark.xdist_group("sql_files")  # one worker, so its fixture is made once
