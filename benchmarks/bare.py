@@ -13,19 +13,22 @@ import time
 
 from psycopg import sql
 
+from etl.sessions import protocol
 from etl.sessions.postgres import close_source, connect_source, connect_target
 from etl.sessions.url import DatabaseUrl
+from etl.settings.options import Options
 from etl.source import catalog, stream
 
 
 async def main(source_url: str, target_url: str, name: str, memory: str = "kept") -> None:
     """Copies one table of the schema public; prints the stream's seconds, CPU seconds and page faults."""
+    protocol.exchange()  # as the entry points do
     if memory == "kept":
         stream.keep_buffers()
     source = await connect_source(DatabaseUrl.parse(source_url, {}), "bench")
     target = await connect_target(DatabaseUrl.parse(target_url, {}), "bench")
     relations = [one for one in await catalog.relations(source) if one.schema == "public" and one.name == name]
-    (table,) = await catalog.tables(source, relations)
+    (table,) = Options().apply(await catalog.tables(source, relations))
     into = sql.Identifier("public", name)
     async with target.transaction():
         await target.execute(sql.SQL("TRUNCATE {}").format(into))

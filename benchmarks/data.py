@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from demo.embedded import Server
+from servers.postgres import Server
 
 DATABASE = "bench"
 """The database that is copied, and the one it is copied into, on either server."""

@@ -16,7 +16,7 @@ from subprocess import PIPE, Popen
 
 import trustme
 
-from demo.embedded import Server
+from servers.postgres import Server
 
 IN_FLIGHT = 16 << 20
 """Bytes that may be under way in one direction of one connection, as a TCP window would allow: far more than 20 ms hold

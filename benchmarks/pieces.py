@@ -10,7 +10,7 @@ from statistics import median
 
 from benchmarks.data import LINEITEM
 from benchmarks.rounds import SETTINGS
-from demo.embedded import Server
+from servers.postgres import Server
 
 ROUNDS = 15
 ROWS = 1_000_000

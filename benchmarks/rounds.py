@@ -16,7 +16,8 @@ from benchmarks.peers import PEERS, Peer
 from benchmarks.results import Outcome, Run
 from benchmarks.scenarios import ROUND_TRIP, Case, Scenario, Way
 from benchmarks.tools import Tool, Unavailable, cache_folder
-from demo.embedded import Server, system_bin
+from servers.postgres import Server
+from servers.programs import system_bin
 
 SETTINGS = {
     "fsync": "off",  # the disk is not what is compared

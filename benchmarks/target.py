@@ -18,7 +18,7 @@ import psycopg
 
 from benchmarks.data import LINEITEM
 from benchmarks.rounds import SETTINGS
-from demo.embedded import Server
+from servers.postgres import Server
 
 ROUNDS = 3
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import boto3
 
-from demo.embedded import free_port
+from servers.port import free_port
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from demo import parameters
-from demo.embedded import FAST, Server
+from servers.postgres import FAST, Server
 
 TABLES = "customers,products,orders,order_lines,payments,events"
 PARAMETER_PATH = "/nightly-etl/demo"

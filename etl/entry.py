@@ -1,17 +1,24 @@
-"""What every way into the program does first: the settings are read, the log is set up and knows the secrets."""
+"""What every way into the program does first: it reads the settings, sets up the log, and hides their secrets.
+
+Only here is anything changed that belongs to the whole process: asyncpg's protocol class and the log's configuration.
+Importing ``etl`` changes nothing, so another program may use its modules beside its own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextvars import ContextVar
 from functools import partial
 
 import structlog
 
 from etl.logs import log
+from etl.sessions import protocol
 from etl.settings import config
 from etl.settings.settings import Settings
 
-_secrets: list[str] = []
+_secrets: ContextVar[tuple[str, ...]] = ContextVar("etl_secrets", default=())
+"""The secrets of the settings that this entry has read; each thread and each task may be an entry of its own."""
 
 
 def settings(
@@ -21,7 +28,7 @@ def settings(
     *,
     on_terminal: bool = False,
 ) -> Settings:
-    """Gives a command's settings, as ``config.load`` finds them; from here on the log hides their secrets."""
+    """A command's settings, as ``config.load`` finds them; from here on the log hides their secrets."""
     return found(environment, needs, given, on_terminal=on_terminal).settings
 
 
@@ -37,7 +44,8 @@ def found(
     mint = partial(_mint_token, environment)
     loaded = config.load(environment, needs, read, mint_token=mint, given=given, on_terminal=on_terminal)
     settings = loaded.settings
-    _secrets[:] = settings.secrets
+    _secrets.set(tuple(settings.secrets))
+    protocol.exchange()
     log.configure(settings.log_format, settings.log_level, settings.secrets, settings.table_metrics)
     log.bind(run_id=settings.run_id, **({} if settings.shard is None else {"shard": settings.shard}))
     for warning in loaded.warnings:
@@ -46,8 +54,8 @@ def found(
 
 
 def redact(text: str) -> str:
-    """Gives ``text`` without the secrets of the settings read last."""
-    return log.redact(text, _secrets)
+    """``text`` without the secrets of the settings read last."""
+    return log.redact(text, _secrets.get())
 
 
 def _read_parameters(environment: Mapping[str, str], path: str) -> dict[str, str]:

@@ -12,7 +12,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from demo.embedded import FAST, Server, default_bin
+from servers.postgres import FAST, Server
+from servers.programs import default_bin
 from tests import roles
 from tests.harness import Database, Databases, Etl
 

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import TupleRow
 
-from demo.embedded import Server
+from servers.postgres import Server
 
 TIMEOUT = 120
 """Seconds after which a process that a test started is taken for hung."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from demo.embedded import Server
+from servers.postgres import Server
 
 WANTED = bool(os.environ.get("ETL_TEST_ROLES"))
 

@@ -50,7 +50,7 @@ from moto.stepfunctions.parser.asl.jsonata import jsonata as moto_jsonata
 from moto.stepfunctions.parser.asl.jsonata import validations
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
-from demo.embedded import free_port
+from servers.port import free_port
 from tests import asl, cloud
 from tests.asl import APIS, parameter_names, request
 from tests.jobs import Jobs

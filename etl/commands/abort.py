@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from etl.ledger import book, ledger
-from etl.model.selection import Relation
+from etl.model.name import TargetName
 from etl.model.status import RunStatus
 from etl.sessions.postgres import Target, connect_target
 from etl.settings.settings import Settings
@@ -53,10 +53,10 @@ async def abort(settings: Settings, reason: str = "aborted", *, marks_unknown: b
         await control.close()
 
 
-async def _drop(control: Target, tables: Iterable[Relation]) -> list[Relation]:
+async def _drop(control: Target, tables: Iterable[TargetName]) -> list[TargetName]:
     """Drops the staging tables that nobody has locked; who loads one now finds the run ended, and drops it itself."""
-    there = {(table.schema, table.name) for table in await staging.tables(control)}
-    own = [table for table in tables if (staging.schema_of(table.schema), table.name) in there]
+    there = await staging.tables(control)
+    own = [table for table in tables if table.staging in there]
     free = [table for table in own if await guard.try_lock(control, [table])]
     await staging.drop(control, free)
     return free

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from etl.ledger import book
 from etl.model.errors import EtlError
-from etl.model.selection import Relation
+from etl.model.name import OWN_PLACES, TargetName
 from etl.model.table import Table
 from etl.publish import inplace
 from etl.sessions import encoding
@@ -73,18 +73,18 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
     chosen = await choice.choose(source, settings.options, settings.selection)
     readable = {
         row["oid"]: dict(row)
-        for row in await source.fetch(source_query("source_privileges"), [relation.oid for relation in chosen])
+        for row in await source.fetch(source_query("source_privileges"), [one.source.oid for one in chosen])
     }
-    tables = settings.options.apply(await catalog.tables(source, chosen))
+    tables = settings.options.apply(await catalog.tables(source, [one.source for one in chosen]))
     if has_ledger := await book.is_current(target):
         await disclosure.refuse(target, tables, settings.options)
     await proof.prove(source, tables)
     await trust.refuse_named(source, target, tables)
     findings += await _target(target, tables)
-    await staging.refuse_foreign(target, {table.live.schema for table in tables})
-    await guard.refuse_planted(target, [table.live for table in tables], has_ledger=has_ledger)
+    await staging.refuse_untrusted(target, {table.live.schema for table in tables})
+    await guard.refuse_untrusted_tables(target, [table.live for table in tables], has_ledger=has_ledger)
     objects = await live.objects(target, [table.live for table in tables])
-    in_place = [table for table in tables if settings.options.of(table).publish == "in-place"]
+    in_place = [table for table in tables if settings.options.of(table.source).publish == "in-place"]
     obstacles = await carry.obstacles(target, tables, objects, in_place)
     is_kept = encoding.kept(source, target) is not None
     refused = await inplace.problems(target, [table.live for table in in_place])
@@ -95,10 +95,10 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
     return findings
 
 
-async def _left_behind(target: Target, live_tables: Collection[Relation]) -> list[Finding]:
+async def _left_behind(target: Target, live_tables: Collection[TargetName]) -> list[Finding]:
     """Names the live tables that runs have published, and that no table of TABLES arrives as any more."""
     cursor = await target.execute(target_query("published"))
-    rows = [(Relation(row["schema"], row["name"]), row["published_at"]) for row in await cursor.fetchall()]
+    rows = [(TargetName(row["schema"], row["name"]), row["published_at"]) for row in await cursor.fetchall()]
     return [
         Finding(
             str(relation),
@@ -116,8 +116,8 @@ def _encoded(name: str | None) -> str:
 
 async def _target(target: Target, tables: Sequence[Table]) -> list[Finding]:
     schemas = sorted({table.live.schema for table in tables})
-    own = [name(schema) for name in (staging.schema_of, staging.aside_of) for schema in schemas]
-    wanted = {"schemas": schemas * 2, "staging": own}
+    own = [place.schema(schema) for place in OWN_PLACES for schema in schemas]
+    wanted = {"schemas": schemas * len(OWN_PLACES), "staging": own}
     cursor = await target.execute(target_query("target_privileges"), wanted)
     rows = await cursor.fetchall()
     lacking = [Finding("target", text, obstacle=True) for text in dict.fromkeys(_lacking(rows))]
@@ -156,7 +156,7 @@ def _lacking(rows: Iterable[dict[str, Any]]) -> Iterable[str]:
 def _table(
     table: Table, readable: dict[str, Any], objects: Sequence[live.Object], obstacles: Sequence[str], is_kept: bool
 ) -> Finding:
-    current = next((one for one in objects if one.is_live and one.relation == table.live), None)
+    current = next((one for one in objects if one.is_live and one.full_name == table.live), None)
     problems = [*_unreadable(readable), *_unclassified(table), *obstacles]
     if problems:
         return Finding(str(table), "; ".join(problems), obstacle=True)
@@ -177,7 +177,7 @@ def _view(view: live.Object) -> str:
 
 
 def _renamed(table: Table) -> str:
-    return f" {table.renamed}" if table.renamed else ""
+    return f" {table.live}" if table.is_renamed else ""
 
 
 def _unclassified(table: Table) -> Iterable[str]:

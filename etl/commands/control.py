@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 
 from etl.commands import planned
 from etl.ledger import book, ledger
 from etl.model.errors import EXPECTED, ConfigurationError
-from etl.model.selection import Relation
+from etl.model.name import Planned
 from etl.model.status import RunStatus
 from etl.sessions.postgres import Source, Target, close_source, connect_source, connect_target
 from etl.settings.options import Options
@@ -44,14 +45,30 @@ async def sessions(settings: Settings) -> tuple[Target, Source]:
     return control, source
 
 
-async def lives(control: Target) -> bool:
-    """Tells whether a control session, and so its locks, are still there: it may be dead and not have heard of it."""
-    with suppress(*EXPECTED):
-        await control.execute(b"SELECT")
-    return not (control.closed or control.broken)
+@dataclass(slots=True)
+class Control:
+    """The control session of a process, opened again where it was lost."""
+
+    settings: Settings
+    session: Target
+
+    async def lives(self) -> bool:
+        """Tells whether the session, and so its locks, are still there: it may be dead and not have heard of it."""
+        with suppress(*EXPECTED):
+            await self.session.execute(b"SELECT")
+        return not self.is_lost
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the session is known to be gone."""
+        return self.session.closed or self.session.broken
+
+    async def reopen(self) -> None:
+        """Opens another session; the locks of the old one are gone with it."""
+        self.session = await connect(self.settings)
 
 
-async def prepare(settings: Settings, control: Target, source: Source) -> list[Relation]:
+async def prepare(settings: Settings, control: Target, source: Source) -> tuple[Planned, ...]:
     """Finds the run's tables in the source, and makes sure that nobody else loads them.
 
     Raises ConfigurationError for unknown tables and for one database given twice, TableLocked otherwise.
@@ -62,14 +79,14 @@ async def prepare(settings: Settings, control: Target, source: Source) -> list[R
     chosen = await choice.choose(source, settings.options, selection)
     # A column that is not there is told before anything is touched; a shard looks beside the holder's locks.
     if settings.options != Options() and settings.snapshot == "own":
-        settings.options.apply(await catalog.tables(source, chosen))
-    live = list(settings.options.live_names(chosen))
+        settings.options.apply(await catalog.tables(source, [one.source for one in chosen]))
+    live = [one.live for one in chosen]
     await guard.refuse_too_many_locks(control, len(live))
     if settings.snapshot == "run":  # before it clears up: a shard of a run that has ended takes no table from another
         await _refuse_ended(settings, control)
     await guard.lock(control, settings.run_id, live)
     await book.prepare(control)
-    await guard.refuse_planted(control, live)
+    await guard.refuse_untrusted_tables(control, live)
     await guard.clear(control, settings.run_id, live)
     await staging.create_schemas(control, {relation.schema for relation in live})
     return chosen

@@ -7,7 +7,8 @@ from functools import partial
 from etl.commands import control
 from etl.ledger import book, ledger
 from etl.model.errors import PublishFailed, RunEnded
-from etl.model.selection import Relation, named
+from etl.model.name import Planned
+from etl.model.selection import named
 from etl.model.status import LoadStatus, RunStatus
 from etl.publish.policy import Policy
 from etl.publish.publish import Published, publish, say
@@ -29,14 +30,15 @@ async def publish_run(settings: Settings, *, once: bool = False) -> Published:
             await book.prepare(session)
         if once and (tables := await _published(session, settings.run_id)):
             return Published(tables, 0, 0.0, 0.0)
-        await guard.lock(session, settings.run_id, list(await _staged(session, settings.run_id)))
+        await guard.lock(session, settings.run_id, [one.live for one in await _staged(session, settings.run_id)])
         staged = await _staged(session, settings.run_id)  # again: who had the locks may just have published it
-        await guard.refuse_too_many_locks(session, len(staged))
+        live = [one.live for one in staged]
+        await guard.refuse_too_many_locks(session, len(live))
         policy = Policy.of(settings, staged)
         try:
-            done = await publish(session, settings.run_id, list(staged), policy, partial(control.connect, settings))
+            done = await publish(session, settings.run_id, live, policy, partial(control.connect, settings))
         except RunEnded:  # whoever aborted it could not drop what we had locked
-            await staging.drop(session, staged)
+            await staging.drop(session, live)
             raise
     finally:
         await session.close()
@@ -50,8 +52,8 @@ async def _published(target: Target, run_id: str) -> int:
     return int(run["tables"]) if run and run["status"] == RunStatus.PUBLISHED else 0
 
 
-async def _staged(target: Target, run_id: str) -> dict[Relation, Relation]:
-    """Gives the live tables that a run has staged, and the source's table of each."""
+async def _staged(target: Target, run_id: str) -> list[Planned]:
+    """The tables that a run has staged."""
     run = await ledger.run_of(target, run_id) if await book.exists(target) else None
     if run is None:
         raise PublishFailed(f"run {run_id} is not in the ledger; `etl history` lists the runs there are")
@@ -69,4 +71,4 @@ async def _staged(target: Target, run_id: str) -> dict[Relation, Relation]:
             f"run {run_id} cannot be published: {', '.join(other)} not staged from its snapshot {run['snapshot_id']};"
             " start a new run"
         )
-    return {ledger.live_of(load): named(load["table_name"]) for load in staged}
+    return [Planned(named(load["table_name"]), ledger.live_of(load)) for load in staged]

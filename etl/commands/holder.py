@@ -10,7 +10,7 @@ would not do them again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -18,10 +18,11 @@ from typing import Any
 import asyncpg
 import structlog
 
-from etl.commands import control, planned
+from etl.commands import planned as saved
+from etl.commands.control import CLEARING_SECONDS, Control, connect
 from etl.ledger import book, ledger
 from etl.model.errors import EXPECTED, RunEnded, SnapshotLost, one_line
-from etl.model.selection import Relation
+from etl.model.name import Planned
 from etl.model.status import LoadStatus, RunStatus
 from etl.publish import inplace
 from etl.publish.policy import Policy
@@ -51,17 +52,17 @@ async def hold(settings: Settings) -> None:
     Raises SnapshotLost when the source's session is lost or the greatest age has come, RunEnded when the run was given
     up, TableLocked when another process holds a snapshot for it; the ledger then says that the run has failed.
     """
-    session = await control.connect(settings)
-    holding = _Holding(settings, session)
+    session = await connect(settings)
+    holding = _Holding(Control(settings, session))
     try:
         await guard.lock_snapshot(session, settings.run_id)
-        live = await _live(settings, session)
+        planned = await _planned(settings, session)
         await book.prepare(session)
         await ledger.join_run(session, settings.run_id, "defer")
         await ledger.must_run(session, settings.run_id)
         try:
-            await inplace.refuse(session, Policy.of(settings, live).in_place)
-            await holding.whole(live)
+            await inplace.refuse(session, Policy.of(settings, planned).in_place)
+            await holding.whole(planned)
         except asyncio.CancelledError:
             await holding.give_up(RunStatus.INTERRUPTED, "the process that held the snapshot was stopped by a signal")
             raise
@@ -69,18 +70,18 @@ async def hold(settings: Settings) -> None:
             await holding.give_up(RunStatus.FAILED, one_line(error))
             raise
     finally:
-        await holding.control.close()
+        await holding.session.close()
 
 
-async def _live(settings: Settings, target: Target) -> Mapping[Relation, Relation]:
-    """Finds the run's tables in the source; gives the source's tables by the live ones."""
+async def _planned(settings: Settings, target: Target) -> tuple[Planned, ...]:
+    """Finds the run's tables in the source."""
     source = await connect_source(settings.source, guard.application(settings.run_id))
     try:
         await guard.refuse_same_database(source, target, settings.source, settings.target)
-        chosen = await choice.choose(source, settings.options, await planned.selection(settings, target, None))
+        chosen = await choice.choose(source, settings.options, await saved.selection(settings, target, None))
         if await book.is_current(target):
             await disclosure.foresee(source, target, chosen, settings.options)
-        return settings.options.live_names(chosen)
+        return chosen
     finally:
         await close_source(source)
 
@@ -89,46 +90,55 @@ async def _live(settings: Settings, target: Target) -> Mapping[Relation, Relatio
 class _Holding:
     """A snapshot being held; the control session holds the lock that says so."""
 
-    settings: Settings
-    control: Target
+    control: Control
     began: float = field(default_factory=perf_counter)
 
-    async def whole(self, live: Mapping[Relation, Relation]) -> None:
+    @property
+    def settings(self) -> Settings:
+        """The settings of this process."""
+        return self.control.settings
+
+    @property
+    def session(self) -> Target:
+        """The control session of now."""
+        return self.control.session
+
+    async def whole(self, planned: Sequence[Planned]) -> None:
         """Takes the snapshot unless all is staged, lets the shards know, and waits for them."""
-        if await self._is_staged(live):
-            log.info("snapshot.not_needed", tables=len(live))
+        if await self._is_staged(planned):
+            log.info("snapshot.not_needed", tables=len(planned))
             return
         settings, application = self.settings, guard.application(self.settings.run_id)
-        chosen = list(live.values())
+        chosen = [one.source for one in planned]
         held = await snapshot.take(settings.source, application, chosen, settings.options)
         self.began = perf_counter()
         reason = "failed"
         try:
             assert held.holder is not None
             self.settings.options.apply(await catalog.tables(held.holder, chosen))  # no shard begins what cannot be
-            async with self.control.transaction():
-                await ledger.must_run(self.control, self.settings.run_id)
-                await ledger.plan(self.control, self.settings.run_id, live, anew=False)
-                await ledger.took_snapshot(self.control, self.settings.run_id, held.id, held.at)
-            log.info("snapshot.held", snapshot_id=held.id, snapshot_at=held.at.isoformat(), tables=len(live))
+            async with self.session.transaction():
+                await ledger.must_run(self.session, self.settings.run_id)
+                await ledger.plan(self.session, self.settings.run_id, planned, anew=False)
+                await ledger.took_snapshot(self.session, self.settings.run_id, held.id, held.at)
+            log.info("snapshot.held", snapshot_id=held.id, snapshot_at=held.at.isoformat(), tables=len(planned))
             reason = await self._until_staged(held)
         finally:
             await self._release(held, reason)
 
-    async def _is_staged(self, live: Mapping[Relation, Relation]) -> bool:
+    async def _is_staged(self, planned: Sequence[Planned]) -> bool:
         """Tells whether all tables are staged from an earlier holder's snapshot; raises SnapshotLost if some are."""
         run_id = self.settings.run_id
-        row = await ledger.run_of(self.control, run_id)
+        row = await ledger.run_of(self.session, run_id)
         if row is None or row["snapshot_id"] is None:
             return False
-        loads = await ledger.loads_of(self.control, [run_id])
+        loads = await ledger.loads_of(self.session, [run_id])
         staged = [ledger.live_of(load) for load in loads if load["status"] in {LoadStatus.STAGED, LoadStatus.PUBLISHED}]
         if not staged:
             return False
-        if {Relation(table.schema, table.name) for table in live} <= set(staged):
+        if {one.live for one in planned} <= set(staged):
             return True
         raise SnapshotLost(
-            f"run {run_id} has {len(staged)} of {len(live)} tables staged from snapshot {row['snapshot_id']}, whose"
+            f"run {run_id} has {len(staged)} of {len(planned)} tables staged from snapshot {row['snapshot_id']}, whose"
             " holder is gone; another snapshot would show another instant; start a new run"
         )
 
@@ -156,17 +166,17 @@ class _Holding:
 
         async def ask() -> dict[str, Any] | None:
             await self._reconnect()
-            return await ledger.progress(self.control, self.settings.run_id)
+            return await ledger.progress(self.session, self.settings.run_id)
 
         def say(attempt: int, error: str) -> None:
             log.warning("snapshot.ledger_lost", attempt=attempt, error=error)
 
-        return await retried(ask, self.control.close, say)
+        return await retried(ask, self.session.close, say)
 
     async def _reconnect(self) -> None:
-        if self.control.closed or self.control.broken:
-            self.control = await control.connect(self.settings)
-            await guard.lock_snapshot(self.control, self.settings.run_id)
+        if self.control.is_lost:
+            await self.control.reopen()
+            await guard.lock_snapshot(self.session, self.settings.run_id)
 
     async def _must_hold(self, held: Snapshot) -> None:
         """Raises SnapshotLost when the session that holds the snapshot is gone."""
@@ -207,9 +217,9 @@ class _Holding:
     async def give_up(self, status: RunStatus, reason: str) -> None:
         """Tells the ledger, so that the shards fail clearly, on a new session where the old one is lost."""
         try:
-            async with asyncio.timeout(control.CLEARING_SECONDS[status]):
-                if not await control.lives(self.control):
-                    self.control = await control.connect(self.settings)
-                await ledger.close_run(self.control, self.settings.run_id, status, self.settings.redact(reason))
+            async with asyncio.timeout(CLEARING_SECONDS[status]):
+                if not await self.control.lives():
+                    await self.control.reopen()
+                await ledger.close_run(self.session, self.settings.run_id, status, self.settings.redact(reason))
         except (*EXPECTED, TimeoutError) as error:
             log.error("run.uncleared", error=f"{one_line(error)}; `etl abort` ends the run")

@@ -9,7 +9,8 @@ from typing import Any
 from etl.commands.balance import Item, balance
 from etl.ledger import book, ledger
 from etl.model.errors import ConfigurationError
-from etl.model.selection import Relation, Selection, tables_text
+from etl.model.name import Planned, Relation
+from etl.model.selection import Selection, tables_text
 from etl.sessions.postgres import Source, close_source, connect_source, connect_target
 from etl.settings.settings import Settings
 from etl.source import catalog, choice
@@ -120,9 +121,9 @@ async def _look(settings: Settings, selection: Selection) -> _Seen:
     try:
         relations = await choice.relations(source, settings.options, selection)
         chosen = selection.resolve(relations)
-        settings.options.live_names(chosen)
+        planned = settings.options.planned(chosen)
         sizes = await catalog.sizes(source, chosen)
-        last = await _last(settings, source, chosen)
+        last = await _last(settings, source, planned)
     finally:
         await close_source(source)
     weights = {str(relation): _weight(*sizes.get(relation.oid, (0, 0))) for relation in chosen}
@@ -133,7 +134,7 @@ async def _look(settings: Settings, selection: Selection) -> _Seen:
     return _Seen(relations, chosen, seconds, shard)
 
 
-async def _last(settings: Settings, source: Source, chosen: Sequence[Relation]) -> dict[str, dict[str, Any]]:
+async def _last(settings: Settings, source: Source, chosen: Sequence[Planned]) -> dict[str, dict[str, Any]]:
     """Gives each table's last published load, as far as there is one.
 
     Raises ConfigurationError where a column was masked in it that would now arrive in clear.
@@ -144,7 +145,7 @@ async def _last(settings: Settings, source: Source, chosen: Sequence[Relation]) 
             return {}
         await book.prepare(target)
         await disclosure.foresee(source, target, chosen, settings.options)
-        recent = await ledger.recent(target, [str(relation) for relation in chosen], 1)
+        recent = await ledger.recent(target, [str(one.source) for one in chosen], 1)
         return {table: loads[0] for table, loads in recent.items()}
     finally:
         await target.close()

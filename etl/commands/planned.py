@@ -35,8 +35,8 @@ async def save(settings: Settings, shards: Mapping[int, Sequence[str]]) -> None:
             if await ledger.loads_of(target, [run_id]):
                 raise ConfigurationError(f"run {run_id} has begun; save a plan before that, or name another run")
             for number, tables in shards.items():
-                live = settings.options.live_names([named(table) for table in tables])
-                await ledger.plan(target, run_id, live, number, status=LoadStatus.PLANNED)
+                planned = settings.options.planned(map(named, tables))
+                await ledger.plan(target, run_id, planned, number, status=LoadStatus.PLANNED)
     finally:
         await target.close()
 

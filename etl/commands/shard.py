@@ -7,19 +7,22 @@ holder; a shard that fails says so of its tables only, so that it can be tried a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import structlog
 
+from etl.commands.control import Control
+from etl.commands.share import Held
 from etl.ledger import ledger
-from etl.model.errors import ConfigurationError, SnapshotLost
-from etl.model.selection import Relation
+from etl.model.errors import ConfigurationError, RunEnded, SnapshotLost
+from etl.model.name import Planned, TargetName
 from etl.model.status import LoadStatus, RunStatus
 from etl.sessions.postgres import Target
 from etl.settings.settings import Settings
+from etl.source.snapshot import Snapshot
 from etl.target import guard, staging
 
 SNAPSHOT_WAIT = 3900.0
@@ -36,51 +39,71 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
-    """What a shard finds when it joins its run: the snapshot, and which of its live tables are staged from it."""
+class Shard:
+    """The share of a process that does a shard of a run."""
 
-    snapshot_id: str
-    at: datetime
-    staged: frozenset[Relation]
+    control: Control
+    planned: Sequence[Planned]
+
+    async def begin(self) -> None:
+        """Writes that the run has begun, unless another process has."""
+        settings = self.control.settings
+        await ledger.join_run(self.control.session, settings.run_id, settings.publish)
+
+    async def snapshot(self) -> Held:
+        """Waits for the run's snapshot, and plans the tables that are not staged from it yet.
+
+        Raises SnapshotLost when the snapshot does not come, RunEnded when the run has ended, ConfigurationError for a
+        table that the holder has not locked, and where it would publish the run in part.
+        """
+        session, settings = self.control.session, self.control.settings
+        snapshot_id, at = await _snapshot(session, settings.run_id)
+        loads = {ledger.live_of(load): load for load in await ledger.loads_of(session, [settings.run_id])}
+        _refuse_unplanned(settings, self.planned, loads)
+        staging_oids = set((await staging.tables(session)).values())
+        left = [one for one in self.planned if not _is_staged(loads[one.live], snapshot_id, staging_oids)]
+        for one in sorted(set(self.planned) - set(left), key=lambda one: one.live):
+            rows = loads[one.live]["rows"]
+            log.info("table.skipped", table=str(one.source), rows=rows, snapshot_id=snapshot_id)
+        await ledger.plan(session, settings.run_id, left, settings.shard)
+        return Held(Snapshot(snapshot_id, at, None, len(left)), left)
+
+    async def lost(self, held: Snapshot, error: SnapshotLost, attempt: int) -> None:
+        """Raises: only the holder could take another snapshot. Where it is gone for good, the run has failed."""
+        raise await _lost(self.control.session, self.control.settings.run_id, held.id) from error
+
+    async def useless(self) -> list[TargetName]:
+        """The tables that are not staged, because a shard may be tried again; all of them when the run has ended."""
+        session, run_id = self.control.session, self.control.settings.run_id
+        live = [one.live for one in self.planned]
+        try:
+            await ledger.must_run(session, run_id)
+        except RunEnded:
+            return live
+        staged = await ledger.staging_oids(session, run_id)
+        return [table for table in live if table not in staged]
+
+    async def close(self, status: RunStatus, reason: str) -> None:
+        """Leaves the run open: a shard that failed may be tried again."""
 
 
-async def join(control: Target, settings: Settings, live: Mapping[Relation, Relation]) -> Joined:
-    """Joins the run, waits for its snapshot, and plans the tables that are not staged from it yet.
-
-    Takes the source's tables by the live ones. Raises SnapshotLost when the snapshot does not come, RunEnded when the
-    run has ended, ConfigurationError for a table that the holder has not locked, and where it would publish the run
-    in part.
-    """
-    run_id = settings.run_id
-    snapshot_id, at = await _snapshot(control, run_id)
-    loads = {ledger.live_of(load): load for load in await ledger.loads_of(control, [run_id])}
-    _refuse_unplanned(settings, live, loads)
-    there = {table.oid for table in await staging.tables(control)}
-    staged = {
-        table
-        for table in live
-        if (load := loads[table])["status"] == LoadStatus.STAGED
-        and load["snapshot_id"] == snapshot_id
-        and load["staging_oid"] in there
-    }
-    for table in sorted(staged, key=str):
-        log.info("table.skipped", table=str(live[table]), rows=loads[table]["rows"], snapshot_id=snapshot_id)
-    left = {table: source for table, source in live.items() if table not in staged}
-    await ledger.plan(control, run_id, left, settings.shard)
-    return Joined(snapshot_id, at, frozenset(staged))
+def _is_staged(load: Mapping[str, Any], snapshot_id: str, staging_oids: Collection[int]) -> bool:
+    """Tells whether an earlier try of the shard has staged a table, and its staging table is still there."""
+    is_current = load["status"] == LoadStatus.STAGED and load["snapshot_id"] == snapshot_id
+    return is_current and load["staging_oid"] in staging_oids
 
 
 def _refuse_unplanned(
-    settings: Settings, live: Mapping[Relation, Relation], loads: Mapping[Relation, Mapping[str, Any]]
+    settings: Settings, planned: Sequence[Planned], loads: Mapping[TargetName, Mapping[str, Any]]
 ) -> None:
     """Refuses tables that the holder has not locked, and a publish of some of the run's tables."""
     locked = {table for table, load in loads.items() if load["status"] != LoadStatus.PLANNED}
-    if strange := [str(source) for table, source in live.items() if table not in locked]:
+    if strange := [str(one.source) for one in planned if one.live not in locked]:
         raise ConfigurationError(
             f"TABLES: {', '.join(strange)}: not among the tables of run {settings.run_id}, whose snapshot is held"
             " without a lock on it; give `etl snapshot` the tables of all shards"
         )
-    others = loads.keys() - set(live)
+    others = loads.keys() - {one.live for one in planned}
     if others and settings.publish != "defer":
         raise ConfigurationError(
             f"ETL_PUBLISH is {settings.publish!r}, but run {settings.run_id} has {len(others)} other tables too; set it"
@@ -109,7 +132,7 @@ async def _snapshot(control: Target, run_id: str) -> tuple[str, datetime]:
         ) from None
 
 
-async def lost(control: Target, run_id: str, snapshot_id: str) -> SnapshotLost:
+async def _lost(control: Target, run_id: str, snapshot_id: str) -> SnapshotLost:
     """Tells why the run's snapshot cannot be joined; where it is gone for good, the run has failed."""
     if await guard.is_snapshot_held(control, run_id):
         return SnapshotLost(

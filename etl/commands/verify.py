@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import asyncpg
 import psycopg
-from psycopg import sql
 
 from etl.model.errors import one_line
 from etl.model.table import Table
@@ -41,7 +40,7 @@ async def verify(settings: Settings) -> list[Comparison]:
     application = guard.application(settings.run_id)
     source = await connect_source(settings.source, application)
     try:
-        chosen = await choice.choose(source, settings.options, settings.selection)
+        chosen = [one.source for one in await choice.choose(source, settings.options, settings.selection)]
     finally:
         await close_source(source)
     held = await snapshot.take(settings.source, application, chosen, settings.options)
@@ -72,10 +71,9 @@ async def _compare(settings: Settings, held: Snapshot, pair: Pair, table: Table)
     try:
         reader, writer = await pair.both()
         kept = encoding.kept(reader, writer)
-        name = sql.Identifier(table.live.schema, table.live.name)
         async with held.reading(reader, table) as source:
             there, here = await asyncio.gather(
-                checksum.of_source(source, table, kept), checksum.of_target(writer, table, name, kept)
+                checksum.of_source(source, table, kept), checksum.of_target(writer, table, table.live.identifier, kept)
             )
     except (psycopg.Error, asyncpg.PostgresError) as error:
         await pair.close()

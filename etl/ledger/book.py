@@ -17,7 +17,8 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql.ddl import ExecutableDDLElement
 
 from etl.model.errors import ConfigurationError
-from etl.sessions.postgres import SCHEMA_LOCK, Target, refuse_foreign
+from etl.sessions.advisory import schema_lock
+from etl.sessions.postgres import Target, refuse_untrusted
 from etl.sessions.query import target_query
 
 SCHEMA = "etl"
@@ -97,7 +98,7 @@ async def prepare(target: Target) -> None:
     if not any(_missing(parts)):
         return
     async with target.transaction():
-        await target.execute(SCHEMA_LOCK)
+        await target.execute(schema_lock())
         await target.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}".encode())
         for table in _tables:
             await execute(target, CreateTable(table, if_not_exists=True))
@@ -118,7 +119,7 @@ async def _parts(target: Target) -> set[tuple[str, str]]:
     cursor = await target.execute(target_query("ledger_parts"))
     rows = await cursor.fetchall()
     foreign = {row["part"]: row["owner"] for row in rows if row["owner"] is not None}
-    refuse_foreign(foreign, target.info.user)
+    refuse_untrusted(foreign, target.info.user)
     there = {(row["relation"], row["part"]) for row in rows}
     names = {relation for relation, _ in there}
     for table in _tables:

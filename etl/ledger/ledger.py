@@ -20,8 +20,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from etl.ledger.book import compiled, execute, fetch, loads, runs
 from etl.model.errors import RunEnded
+from etl.model.name import Planned, TargetName, arrays
 from etl.model.record import Load
-from etl.model.selection import Relation
 from etl.model.status import LoadStatus, RunStatus
 from etl.sessions import encoding
 from etl.sessions.postgres import Target
@@ -34,9 +34,9 @@ BEGUN_WITHIN = timedelta(days=1)
 """How long a run that is planned may take to begin; the state machine ends its execution earlier."""
 
 
-def live_of(load: Mapping[str, Any]) -> Relation:
+def live_of(load: Mapping[str, Any]) -> TargetName:
     """Gives the live table of a load's row."""
-    return Relation(load["schema_name"], load["relation_name"])
+    return TargetName(load["schema_name"], load["relation_name"])
 
 
 async def run_of(target: Target, run_id: str) -> dict[str, Any] | None:
@@ -97,7 +97,7 @@ def _state() -> bytes:
 async def plan(
     target: Target,
     run_id: str,
-    tables: Mapping[Relation, Relation],
+    tables: Iterable[Planned],
     shard: int | None = None,
     *,
     status: LoadStatus = LoadStatus.LOADING,
@@ -105,7 +105,7 @@ async def plan(
 ) -> None:
     """Writes which tables a run, or a shard of it, is to load: until they are staged, nobody may publish the run.
 
-    Takes the source's tables by the live ones; what this run knows of them is forgotten where they begin ``anew``, and
+    What this run knows of them is forgotten where they begin ``anew``, and
     stays otherwise, but that they are planned.
     """
     names = ("run_id", "table_name", "schema_name", "relation_name", "shard", "status", "started_at")
@@ -120,7 +120,7 @@ async def plan(
         else statement.on_conflict_do_update(index_elements=key, set_=begun, where=is_planned)
     )
     number = None if shard is None else str(shard)
-    rows = [(run_id, str(table), live.schema, live.name, number, status, _now()) for live, table in tables.items()]
+    rows = [(run_id, str(one.source), one.live.schema, one.live.name, number, status, _now()) for one in tables]
     async with target.cursor() as cursor:
         await cursor.executemany(text, [dict(zip(names, row, strict=True)) for row in rows])
 
@@ -179,24 +179,24 @@ def _record() -> bytes:
     return text
 
 
-async def staging_oids(target: Target, run_id: str) -> dict[Relation, int]:
+async def staging_oids(target: Target, run_id: str) -> dict[TargetName, int]:
     """Gives the oid of each staging table that a run has filled, by the live table's name."""
     statement = sa.select(loads).where(loads.c.run_id == run_id, loads.c.status == LoadStatus.STAGED)
     return {live_of(row): row["staging_oid"] for row in await fetch(target, statement)}
 
 
-async def is_staged(target: Target, run_id: str, live: Relation, oid: int) -> bool:
+async def is_staged(target: Target, run_id: str, live: TargetName, oid: int) -> bool:
     """Tells whether a run has staged a live table in the staging table of this oid."""
-    return (await staging_oids(target, run_id)).get(Relation(live.schema, live.name)) == oid
+    return (await staging_oids(target, run_id)).get(live) == oid
 
 
-async def newest_xids(target: Target, run_id: str) -> dict[Relation, int]:
+async def newest_xids(target: Target, run_id: str) -> dict[TargetName, int]:
     """Gives, by the live table's name, the newest transaction that wrote a staged table's rows, if not frozen."""
     statement = sa.select(loads).where(loads.c.run_id == run_id, loads.c.newest_xid.is_not(None))
     return {live_of(row): row["newest_xid"] for row in await fetch(target, statement)}
 
 
-async def carried(target: Target, live: Sequence[Relation]) -> dict[Relation, frozenset[str]]:
+async def carried(target: Target, live: Sequence[TargetName]) -> dict[TargetName, frozenset[str]]:
     """Gives, by live table, the names of the indexes and constraints that its last published load brought."""
     statement = (
         sa.select(loads.c.schema_name, loads.c.relation_name, loads.c.carried)
@@ -208,25 +208,25 @@ async def carried(target: Target, live: Sequence[Relation]) -> dict[Relation, fr
     return {one: found.get(one, frozenset()) for one in live}
 
 
-async def brought(target: Target, run_id: str) -> dict[Relation, frozenset[str]]:
+async def brought(target: Target, run_id: str) -> dict[TargetName, frozenset[str]]:
     """Gives the same of what a run has staged."""
     statement = sa.select(loads).where(loads.c.run_id == run_id)
     return {live_of(row): frozenset(row["carried"] or []) for row in await fetch(target, statement)}
 
 
-def _arrive_as(live: Iterable[Relation]) -> sa.ColumnElement[bool]:
+def _arrive_as(live: Iterable[TargetName]) -> sa.ColumnElement[bool]:
     """Gives the condition on the loads of the live tables named: they, not the source's, are what runs share.
 
     Arrays, because a list of 10,000 pairs is deeper than the server's stack (``max_stack_depth``).
     """
-    named = list(live)
-    schemas, names = ([getattr(one, part) for one in named] for part in ("schema", "name"))
-    pairs = sa.func.unnest(*(sa.literal(part, sa.ARRAY(sa.Text)) for part in (schemas, names)))
+    pairs = sa.func.unnest(*(sa.literal(part, sa.ARRAY(sa.Text)) for part in arrays(live).values()))
     wanted = sa.select(pairs.table_valued("schema", "name").render_derived())
     return sa.tuple_(loads.c.schema_name, loads.c.relation_name).in_(wanted)
 
 
-async def published(target: Target, run_id: str, swapped: Iterable[Relation], replaced: Mapping[Relation, int]) -> None:
+async def published(
+    target: Target, run_id: str, swapped: Iterable[TargetName], replaced: Mapping[TargetName, int]
+) -> None:
     """Writes that staged loads are live, in the publish's own transaction.
 
     Takes the live tables that are swapped, and the oids of those whose rows were replaced in place.
@@ -238,17 +238,17 @@ async def published(target: Target, run_id: str, swapped: Iterable[Relation], re
         await execute(target, sa.update(loads).where(whose, _arrive_as([table])).values(**done, live_oid=oid))
 
 
-async def not_published(target: Target, run_id: str, error: str, live: Iterable[Relation]) -> None:
+async def not_published(target: Target, run_id: str, error: str, live: Iterable[TargetName]) -> None:
     """Writes that what a run had staged, or not yet staged, of the live tables named was given up."""
     await _fail(target, loads.c.run_id == run_id, live, error)
 
 
-async def supersede(target: Target, run_id: str, live: Iterable[Relation]) -> None:
+async def supersede(target: Target, run_id: str, live: Iterable[TargetName]) -> None:
     """Writes that ``run_id`` took over live tables that another run had staged and never published."""
     await _fail(target, loads.c.run_id != run_id, live, f"never published; run {run_id} took the table over")
 
 
-async def _fail(target: Target, whose: sa.ColumnElement[bool], live: Iterable[Relation], error: str) -> None:
+async def _fail(target: Target, whose: sa.ColumnElement[bool], live: Iterable[TargetName], error: str) -> None:
     failing = sa.update(loads).where(whose, loads.c.status.in_(UNPUBLISHED), _arrive_as(live))
     await execute(target, failing.values(status=LoadStatus.FAILED, error=encoding.spelt(target, error)))
 
@@ -286,7 +286,7 @@ async def running(target: Target) -> list[dict[str, Any]]:
     return await fetch(target, sa.select(runs).where(runs.c.status == RunStatus.RUNNING, unfinished))
 
 
-async def deferred(target: Target) -> set[Relation]:
+async def deferred(target: Target) -> set[TargetName]:
     """Gives the live tables that wait for ``etl publish``."""
     statement = (
         sa.select(loads.c.schema_name, loads.c.relation_name)
@@ -296,7 +296,7 @@ async def deferred(target: Target) -> set[Relation]:
     return {live_of(row) for row in await fetch(target, statement)}
 
 
-async def known(target: Target) -> set[Relation]:
+async def known(target: Target) -> set[TargetName]:
     """Gives every live table that any run was ever to load."""
     statement = sa.select(loads.c.schema_name, loads.c.relation_name).distinct()
     return {live_of(row) for row in await fetch(target, statement)}

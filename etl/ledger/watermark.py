@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.ledger.book import execute, fetch, watermarks
-from etl.model.selection import Relation
+from etl.model.name import Relation
 from etl.sessions.postgres import Target
 
 

@@ -15,8 +15,10 @@ from psycopg import sql
 
 from etl.ledger import book, watermark
 from etl.model import drift
+from etl.model.catalog import MaskedColumn
 from etl.model.errors import ConfigurationError, LoadFailed
-from etl.model.selection import Relation, named
+from etl.model.name import Relation, TargetName
+from etl.model.selection import named
 from etl.model.table import Table
 from etl.sessions.postgres import Source, Target, close_source, connect_source, connect_target, create_schemas
 from etl.sessions.query import text
@@ -65,10 +67,9 @@ async def copy_batch(settings: Settings, table: str, last_id: int | None, limit:
             await book.prepare(control)
             (described,) = await disclosure.refuse(control, [described], settings.options)
             await _ensure_live(source, control, described, column)
-            after = await watermark.read(control, described.relation) if last_id is None else last_id
+            after = await watermark.read(control, described.source) if last_id is None else last_id
             slice_ = _after(described, column, after)
-            whole = Relation(described.schema, described.name, described.kind, oid=described.oid)
-            held = await snapshot.take(settings.source, application, [whole], settings.options, source)
+            held = await snapshot.take(settings.source, application, [described.source], settings.options, source)
             try:
                 last, rows = await _copied(held, control, slice_, column, limit)
             finally:
@@ -89,7 +90,7 @@ def _name(table: str) -> Relation:
 
 async def _described(settings: Settings, source: Source, name: Relation) -> Table:
     there = await choice.relations(source, settings.options)
-    found = [one for one in there if (one.schema, one.name) == (name.schema, name.name)]
+    found = [one for one in there if one == name]
     if not found:
         raise ConfigurationError(f"table {name} is not in the source, or its role may not see it")
     (described,) = settings.options.apply(await catalog.tables(source, found))
@@ -107,7 +108,7 @@ def _key(table: Table, wanted: str | None) -> str:
     if (name,) not in candidates or name not in columns or columns[name].type not in INTEGERS:
         what = f"{wanted!r} is not" if wanted else "its primary key is not"
         raise ConfigurationError(f"{table}: {what} one column of integers that tells its rows apart; name such a key")
-    if columns[name].expression is not None:
+    if isinstance(columns[name], MaskedColumn):
         raise ConfigurationError(f"{table}: {name} is masked, so its order is not the source's; name another key")
     return name
 
@@ -126,12 +127,13 @@ async def _ensure_live(source: Source, control: Target, table: Table, key: str) 
     await types.ensure(source, control, [table])
     await create_schemas(control, [table.live.schema])
     await staging.create_schemas(control, [table.live.schema])
-    staged = staging.staging_name(table)
     async with control.transaction():
-        move = sql.SQL("ALTER TABLE {} SET SCHEMA {}").format(staging.name_of(table), sql.Identifier(table.live.schema))
+        move = sql.SQL("ALTER TABLE {} SET SCHEMA {}").format(
+            table.staged.identifier, sql.Identifier(table.live.schema)
+        )
         await at_once(control, [*staging.creation(table), *indexes.statements(table), *staging.comments(table), move])
         await staging.add(control, await live.default_grants(control, [table.live]))
-    log.info("table.made", table=str(table), live=str(table.live), staged_as=str(staged), key=key)
+    log.info("table.made", table=str(table), live=str(table.live), staged_as=str(table.staged), key=key)
 
 
 async def _copied(held: Snapshot, control: Target, slice_: Table, key: str, limit: int) -> tuple[int | None, int]:
@@ -142,30 +144,28 @@ async def _copied(held: Snapshot, control: Target, slice_: Table, key: str, limi
     source = held.holder
     assert source is not None
     async with control.transaction():
-        await _refuse_foreign_code(control, slice_.live)
+        await _refuse_untrusted_code(control, slice_.live)
         last, found = await source.fetchrow(text(_extent(slice_, key)), limit) or (None, 0)
         if last is not None:
             await _fill(source, control, _until(slice_, key, last), found)
             await control.execute(_upsert(slice_, key))
-            await watermark.move(control, slice_.relation, last, (*slice_.masked, *slice_.withheld))
+            await watermark.move(control, slice_.source, last, (*slice_.masked, *slice_.withheld))
     log.info("table.batch", table=str(slice_), last_id=last, rows=found)
     return last, found
 
 
-async def _refuse_foreign_code(control: Target, table: Relation) -> None:
+async def _refuse_untrusted_code(control: Target, table: TargetName) -> None:
     """Raises LoadFailed where others' code would run as etl's role; from here on, nobody can hang any on the table."""
-    name = sql.Identifier(table.schema, table.name)
-    await control.execute(sql.SQL("LOCK TABLE {} IN ROW EXCLUSIVE MODE").format(name))
-    if code := [one for one in await trust.foreign_code_on(control, table) if one.kind not in _NOT_RUN]:
+    await control.execute(sql.SQL("LOCK TABLE {} IN ROW EXCLUSIVE MODE").format(table.identifier))
+    if code := [one for one in await trust.untrusted_code_on(control, table) if one.kind not in _NOT_RUN]:
         raise LoadFailed("; ".join(f"{table} is copied in batches, and {one}" for one in code))
 
 
 async def _fill(source: Source, control: Target, slice_: Table, found: int) -> None:
     """Streams the rows into a table of this transaction's own."""
     names = sql.SQL(", ").join(sql.Identifier(column.name) for column in slice_.columns)
-    live_name = sql.Identifier(slice_.live.schema, slice_.live.name)
     make = sql.SQL("CREATE TEMPORARY TABLE etl_batch ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA")
-    await control.execute(make.format(names, live_name))
+    await control.execute(make.format(names, slice_.live.identifier))
     streamed = await stream.copy(source, control, slice_, BATCH, lambda _: None)
     if not found == streamed.rows_out == streamed.rows_in:
         raise LoadFailed(f"{slice_}: {found} rows were to be copied, {streamed.rows_in} arrived")
@@ -199,7 +199,7 @@ def _upsert(table: Table, key: str) -> sql.Composed:
     changes = sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(name) for name in others)
     action = sql.SQL("UPDATE SET {}").format(changes) if others else sql.SQL("NOTHING")
     return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT ({}) DO {}").format(
-        sql.Identifier(table.live.schema, table.live.name),
+        table.live.identifier,
         sql.SQL(", ").join(names),
         sql.SQL(", ").join(names),
         BATCH,

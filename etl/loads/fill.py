@@ -51,7 +51,7 @@ async def whole(snapshot: Snapshot, table: Table, pair: Pair, verify: str, advan
         oid = await staging.oid_of(await at_once(writer, [BEGIN, *staging.creation(table)]))
         await trust.refuse_types(writer, table, oid)
         async with snapshot.reading(reader, table) as source:
-            streamed = await stream.copy(source, writer, table, staging.name_of(table), advance)
+            streamed = await stream.copy(source, writer, table, table.staged.identifier, advance)
             _compare_rows(str(table), streamed, verify)
             if verify == "checksum":
                 kept = encoding.kept(source, writer)
@@ -98,7 +98,7 @@ class RangeFill:
     async def _stream(self, source: Source, writer: Target) -> int:
         async with writer.transaction():
             self.xid = await staging.begin_range(writer)
-            into = staging.name_of(self.table)
+            into = self.table.staged.identifier
             streamed = await stream.copy(source, writer, self.table, into, self._advance, within=self.range)
             _compare_rows(f"{self.table} ({self.range})", streamed, self.verify)
         return streamed.rows_in
@@ -134,6 +134,6 @@ async def compare_staged(table: Table, pair: Pair, filled: Filled) -> None:
 
 
 async def _compare(target: Target, table: Table, there: Checksum, kept: str | None) -> None:
-    here = await checksum.of_target(target, table, staging.name_of(table), kept)
+    here = await checksum.of_target(target, table, table.staged.identifier, kept)
     if there != here:
         raise ChecksumDiffers(f"{table}: the staged rows' checksum {here.sum:x} is not the source's {there.sum:x}")

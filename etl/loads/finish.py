@@ -13,12 +13,13 @@ from psycopg import AsyncCursor, sql
 
 from etl.ledger import ledger
 from etl.loads.fill import Filled
+from etl.model.catalog import Index
 from etl.model.clock import Began
 from etl.model.errors import IndexUnbuildable, LoadFailed
 from etl.model.record import Load
 from etl.model.shape import TableOptions
 from etl.model.status import LoadStatus
-from etl.model.table import Index, Table
+from etl.model.table import Table
 from etl.sessions.pair import LOCK_TIMEOUT, Pair
 from etl.sessions.postgres import Target
 from etl.sessions.transaction import BEGIN, at_once, begun
@@ -60,7 +61,7 @@ class Finish:
 
     Takes what the source ``carried`` into the live table the last time: what is on it besides, the reporting side has
     added. Statements that need no answer share a round trip, which is what a tiny table costs over a network.
-    ``tries`` holds the loads that were to be recorded, of which the last may have been committed unheard.
+    ``tries`` holds the loads that were to be recorded; whether the last was committed may be in doubt.
     """
 
     run_id: str
@@ -116,7 +117,7 @@ class Finish:
         return await at_once(self.writer, [*staging.comments(left.without(skipped)), self._ask_extras()])
 
     def _ask_extras(self) -> sql.Composed:
-        return live.ask_extras(self.table.live, staging.schema_of(self.table.live.schema))
+        return live.ask_extras(self.table.live, self.table.staged.schema)
 
     def _ask_state(self) -> sql.Composable:
         return ledger.ask_state(self.writer, self.run_id)
@@ -129,7 +130,7 @@ class Finish:
         if self.options.publish == "in-place":
             return
         known = {*self.table.carried, *self.carried}
-        found = additions.of(extras, known, bare=self.options.is_bare)
+        found = additions.of(extras, known, without_indexes=self.options.without_target_indexes)
         await additions.make(self.writer, self.table.live, found)
 
     def _load(self, index_seconds: float, analyze_seconds: float) -> Load:

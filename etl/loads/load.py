@@ -31,8 +31,8 @@ from etl.loads.progress import Progress
 from etl.loads.schedule import Schedule
 from etl.model.clock import Began
 from etl.model.errors import Unclassified
+from etl.model.name import TargetName
 from etl.model.record import Load
-from etl.model.selection import Relation
 from etl.model.table import PageRange, Table
 from etl.sessions.pair import Pair
 from etl.sessions.retry import retried
@@ -64,8 +64,8 @@ class Loader:
     options: Options
     progress: Progress
     schedule: Schedule
-    carried: Mapping[Relation, frozenset[str]]
-    owners: Mapping[Relation, str]
+    carried: Mapping[TargetName, frozenset[str]]
+    owners: Mapping[TargetName, str]
     began: dict[str, Began] = field(default_factory=dict)
     tries: dict[str, list[Load]] = field(default_factory=dict)
 
@@ -85,7 +85,7 @@ class Loader:
         return load
 
     async def _fill(self, table: Table, pair: Pair | None) -> Filled:
-        verify = self.options.of(table).verify or self.verify
+        verify = self.options.of(table.source).verify or self.verify
         try:
             _refuse_unclassified(table)
             if table.ranges:
@@ -108,7 +108,7 @@ class Loader:
 
     async def _index(self, table: Table) -> Built:
         """Builds a big table's indexes side by side, those of its keys first."""
-        began, options = perf_counter(), self.options.of(table)
+        began, options = perf_counter(), self.options.of(table.source)
         names = [index.name for index in table.separable_indexes]
         builds = [partial(build_index, table, index, options) for index in table.separable_indexes]
         reasons = await together(self._work(table, build) for build in builds)
@@ -122,13 +122,13 @@ class Loader:
             return tries[-1]  # it was committed, and the connection lost before we were told
         if owner := self._owner(table):
             # indexes and statistics that were added on the live table are built, and analyzed, with its owner's rights
-            await staging.give(writer, sql.SQL("TABLE"), staging.staging_name(table), owner)
+            await staging.give(writer, sql.SQL("TABLE"), table.staged, owner)
         finishing = Finish(
             self.run_id,
             self.snapshot.id,
             table,
             writer,
-            options=self.options.of(table),
+            options=self.options.of(table.source),
             carried=self.carried[table.live],
             began=self.began[str(table)],
             filled=filled,
@@ -139,7 +139,7 @@ class Loader:
 
     def _owner(self, table: Table) -> str | None:
         """Gives the role that is to own the staging table; None for this session's own."""
-        return self.owners.get(table.live) if self.options.of(table).publish != "in-place" else None
+        return self.owners.get(table.live) if self.options.of(table.source).publish != "in-place" else None
 
     async def _work(
         self,

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import structlog
 
 from etl.model.errors import EtlError
-from etl.model.selection import Relation
+from etl.model.name import Relation
 from etl.model.split import Split
 from etl.model.table import Table
 from etl.sessions.postgres import Target, close_source, connect_source
@@ -37,7 +37,7 @@ async def survey(settings: Settings, control: Target, held: Snapshot, wanted: Se
                 await locks.share_read(source, tables, held.id)
             await trust.refuse_named(source, control, tables)
             await types.ensure(source, control, tables)
-            tables = await ranges.cut_all(source, tables, lambda table: options.of(table).split or Split())
+            tables = await ranges.cut_all(source, tables, lambda table: options.of(table.source).split or Split())
     finally:
         if source is not held.holder:
             await close_source(source)

@@ -20,7 +20,7 @@ The tree::
     └── PublishFailed                     what was staged could not become live
         ├── CannotCarry                   an object on the live table cannot be put back
         ├── CannotReplace                 an object on the live table forbids to replace its rows in place
-        ├── PublishUnheard                the connection broke while it was committed
+        ├── PublishInDoubt                the connection broke while it was committed
         ├── PublishBlocked                readers held the live tables until the deadline
         └── LiveChanged                   somebody changes what hangs on the live tables all the time
 
@@ -119,7 +119,7 @@ class CannotReplace(PublishFailed):
     """Something on a live table would do harm if its rows were replaced in place, or forbids it."""
 
 
-class PublishUnheard(PublishFailed):
+class PublishInDoubt(PublishFailed):
     """The session that published is lost, and nobody said whether it came to its commit."""
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from etl.model.clock import Began
-from etl.model.selection import Relation
+from etl.model.name import TargetName
 from etl.model.status import LoadStatus, RunStatus
 
 
@@ -41,7 +41,7 @@ class Load:
     newest_xid: int | None = None
 
     @classmethod
-    def failed(cls, table_name: str, live: Relation, began: Began, error: str) -> Load:
+    def failed(cls, table_name: str, live: TargetName, began: Began, error: str) -> Load:
         """Gives a load that failed just now."""
         return cls(table_name, live.schema, live.name, LoadStatus.FAILED, began.at, began.now(), error=error)
 

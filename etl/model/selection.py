@@ -13,32 +13,15 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import lru_cache
 
 from etl.model.errors import ConfigurationError
-
-MAX_NAME_BYTES = 63
-"""PostgreSQL's limit on a name (NAMEDATALEN - 1)."""
+from etl.model.name import MAX_NAME_BYTES, Relation, label
 
 _ALWAYS = frozenset("rp")  # what a glob may match: tables and partitioned tables
 
 
 @dataclass(frozen=True, slots=True)
-class Relation:
-    """A table or view of the source, by name; ``kind`` is pg_class.relkind, ``oid`` its number there."""
-
-    schema: str
-    name: str
-    kind: str = "r"
-    is_partition: bool = False
-    oid: int = 0
-
-    def __str__(self) -> str:
-        return label(self.schema, self.name)
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
+class NamePart:
     """One part of an element: a name, or a pattern in which ``*`` matches any characters."""
 
     text: str
@@ -61,8 +44,8 @@ class Part:
 class Pattern:
     """One element of ``TABLES``."""
 
-    schema: Part
-    name: Part
+    schema: NamePart
+    name: NamePart
     excludes: bool
     text: str
 
@@ -155,18 +138,6 @@ def named(text: str) -> Relation:
     return Relation(patterns[0].schema.text, patterns[0].name.text)
 
 
-@lru_cache(maxsize=1 << 16)
-def label(schema: str, name: str) -> str:
-    """Gives a table's name for people, logs and the ledger: ``schema.table``, quoted where it must be."""
-    return ".".join(
-        f'"{part.replace(chr(34), chr(34) * 2)}"' if _needs_quotes(part) else part for part in (schema, name)
-    )
-
-
-def _needs_quotes(part: str) -> bool:
-    return part != part.strip() or any(character in part for character in '.,*"![') or not part.isprintable()
-
-
 def _elements(text: str) -> list[str]:
     if not text.lstrip().startswith("["):
         return [element for element in _split(text, ",") if element.strip()]
@@ -199,11 +170,11 @@ def _pattern(element: str) -> Pattern:
         raise ValueError(
             f"has {element.strip()!r}, of {len(parts)} parts; write schema.table, and quote a dot in a name"
         )
-    schema, name = parts if len(parts) == 2 else (Part("public"), parts[0])
+    schema, name = parts if len(parts) == 2 else (NamePart("public"), parts[0])
     return Pattern(schema, name, excludes, text)
 
 
-def _part(text: str, element: str) -> Part:
+def _part(text: str, element: str) -> NamePart:
     part = text.strip()
     quoted = part.startswith('"') and part.endswith('"') and len(part) > 1
     if quoted:
@@ -216,7 +187,7 @@ def _part(text: str, element: str) -> Part:
         raise ValueError(f"has {element.strip()!r}, with a zero byte or one that is not UTF-8, which no name has")
     if len(part.encode()) > MAX_NAME_BYTES:
         raise ValueError(f"has {element.strip()!r}, a name of over {MAX_NAME_BYTES} bytes, which no table can have")
-    return Part(part, quoted)
+    return NamePart(part, quoted)
 
 
 def _is_text(part: str) -> bool:

@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from etl.model import mask as masks
+from etl.model.catalog import Column, Constraint, Index, MaskedColumn, SourceTable, Statistics
 from etl.model.mask import Mask
-from etl.model.selection import MAX_NAME_BYTES, Relation, Selection
+from etl.model.name import MAX_NAME_BYTES, Relation, TargetName
+from etl.model.selection import Selection
 from etl.model.split import Split
-from etl.model.table import Column, Constraint, Index, Statistics, Table
+from etl.model.table import Table
 
 _OURS = ("pg_", "etl_staging")  # schemas that are PostgreSQL's, or this tool's own
 
 
 @dataclass(frozen=True, slots=True)
-class Name:
+class Rename:
     """The name under which a table arrives; a part that is None is the source's own."""
 
     schema: str | None
     name: str | None
 
-    def of(self, table: Relation) -> Relation:
-        """Gives the live table's name."""
-        return Relation(self.schema or table.schema, self.name or table.name)
+    def of(self, table: Relation) -> TargetName:
+        """The name of the live table."""
+        return TargetName(self.schema or table.schema, self.name or table.name)
 
 
-def _name(text: object) -> Name:
+def _rename(text: object) -> Rename:
     """Reads ``rename``: a table's name as in TABLES, or ``*`` for a part that stays as it is."""
-    if isinstance(text, Name):
+    if isinstance(text, Rename):
         return text
     patterns = Selection.parse(str(text)).patterns
     parts = (patterns[0].schema, patterns[0].name)
@@ -40,7 +43,7 @@ def _name(text: object) -> Name:
     schema, name = (None if part.is_glob else part.text for part in parts)
     if schema is not None and (schema in {"etl", "information_schema"} or schema.startswith(_OURS)):
         raise ValueError(f"names the schema {schema!r}, which is not for tables of yours")
-    return Name(schema, name)
+    return Rename(schema, name)
 
 
 def _together(text: object) -> str:
@@ -68,7 +71,7 @@ class TableOptions(BaseModel):
     """A condition on the rows to copy, in the source's SQL."""
     publish: Literal["swap", "in-place"] | None = None
     """Whether the staging table becomes the live one (the default), or its rows replace the live one's."""
-    rename: Annotated[Name, BeforeValidator(_name)] | None = None
+    rename: Annotated[Rename, BeforeValidator(_rename)] | None = None
     """The live table's schema and name."""
     order_by: list[str] | None = None
     """Expressions by which the rows are sorted on their way."""
@@ -91,8 +94,12 @@ class TableOptions(BaseModel):
     on_new_column: Literal["copy", "fail", "ignore"] | None = None
     """What becomes of a column that neither ``columns`` nor ``exclude`` nor ``mask`` names."""
 
+    def live(self, table: Relation) -> TargetName:
+        """The name of a source table's live table."""
+        return (self.rename or Rename(None, None)).of(table)
+
     @property
-    def is_bare(self) -> bool:
+    def without_target_indexes(self) -> bool:
         """Whether the table gets no index that the reporting side has added."""
         return self.indexes in {"source", "none"}
 
@@ -124,13 +131,13 @@ class TableOptions(BaseModel):
         known = self.on_new_column in {None, "copy"} or column.name in self.classified
         return chosen and known and column.name not in (self.exclude or [])
 
-    def unclassified(self, table: Table) -> list[str]:
+    def unclassified(self, table: SourceTable) -> list[str]:
         """Names the columns of which somebody should have said what they are, and has not."""
         must_classify = self.on_new_column == "fail"
         return [column.name for column in table.columns if must_classify and column.name not in self.classified]
 
 
-def faults(table: Table, options: TableOptions) -> Iterator[str]:
+def faults(table: SourceTable, options: TableOptions) -> Iterator[str]:
     """Names every column that the options name and the table does not have, or that a mask does not go with.
 
     And those that cannot be copied, unless the options leave them out or mask them. And says where they leave it none:
@@ -155,7 +162,7 @@ def faults(table: Table, options: TableOptions) -> Iterator[str]:
         yield f"options of {table}: no column is left of it; name one in columns, or take one out of exclude"
 
 
-def _uncopiable(table: Table, options: TableOptions) -> Iterator[str]:
+def _uncopiable(table: SourceTable, options: TableOptions) -> Iterator[str]:
     for column in table.columns:
         if column.names_objects and options.takes(column) and column.name not in options.masked:
             yield (
@@ -164,8 +171,8 @@ def _uncopiable(table: Table, options: TableOptions) -> Iterator[str]:
             )
 
 
-def shaped(table: Table, options: TableOptions) -> Table:
-    """Gives a table as its options have it.
+def shaped(table: SourceTable, options: TableOptions) -> Table:
+    """The table that arrives, of one that the catalog describes, as its options have it.
 
     What rests on a column that is left out is left out with it, as is what a mask would make fail: a check or an
     exclusion constraint on a masked column, and a unique index where the mask does not keep values apart.
@@ -175,28 +182,32 @@ def shaped(table: Table, options: TableOptions) -> Table:
     names = {column.name for column in kept}
     mixed = {name for name, mask in masked.items() if not mask.keeps_apart}
     has_indexes = options.indexes not in {"target", "none"}
-    live = (options.rename or Name(None, None)).of(table.relation)
-    return _named(
-        replace(
-            table,
-            columns=kept,
-            indexes=tuple(index for index in table.indexes if has_indexes and _fits(index, names, mixed)),
-            constraints=tuple(
-                one
-                for one in table.constraints
-                if names.issuperset(one.columns) and _holds(one, masked, mixed) and (has_indexes or not one.has_index)
-            ),
-            statistics=tuple(
-                one
-                for one in table.statistics
-                if names.issuperset(one.columns) and masked.keys().isdisjoint(one.columns)
-            ),
-            where=options.where,
-            order_by=tuple(options.order_by or ()),
-            renamed=live if live != table.relation else None,
-            unlogged=options.unlogged or False,
-            unclassified=tuple(options.unclassified(table)),
-        )
+    live = options.live(table.source)
+    own = partial(_renamed, table.source.name, live.name)
+    indexes = (index for index in table.indexes if has_indexes and _fits(index, names, mixed))
+    constraints = (
+        one
+        for one in table.constraints
+        if names.issuperset(one.columns) and _holds(one, masked, mixed) and (has_indexes or not one.has_index)
+    )
+    statistics = (
+        one for one in table.statistics if names.issuperset(one.columns) and masked.keys().isdisjoint(one.columns)
+    )
+    return Table(
+        source=table.source,
+        live=live,
+        comment=table.comment,
+        storage=table.storage,
+        bytes=table.bytes,
+        rows=table.rows,
+        columns=kept,
+        indexes=tuple(map(own, indexes)),
+        constraints=tuple(map(own, constraints)),
+        statistics=tuple(map(own, statistics)),
+        where=options.where,
+        order_by=tuple(options.order_by or ()),
+        unlogged=options.unlogged or False,
+        unclassified=tuple(options.unclassified(table)),
     )
 
 
@@ -204,14 +215,12 @@ def _masked(column: Column, mask: Mask | None) -> Column:
     if mask is None:
         return column
     as_text = mask.gives_text or column.names_objects  # whose type means something else in the target
-    hidden = replace(
-        column,
-        expression=masks.expression(mask, column.name, "text" if as_text else column.type),
-        not_null=column.not_null and mask.kind != "null",
-    )
-    if not as_text:
-        return hidden
-    return replace(hidden, type="text", user_type=None, storage=None, compression=None, binary=True, hashed_as=None)
+    said = {field.name: getattr(column, field.name) for field in fields(column)}
+    said["not_null"] = column.not_null and mask.kind != "null"
+    if as_text:
+        said |= {"type": "text", "user_type": None, "storage": None, "compression": None}
+        said |= {"binary": True, "hashed_as": None}
+    return MaskedColumn(**said, expression=masks.expression(mask, column.name, said["type"]))
 
 
 def _fits(index: Index, names: set[str], mixed: set[str]) -> bool:
@@ -225,29 +234,15 @@ def _holds(constraint: Constraint, masked: Collection[str], mixed: set[str]) -> 
     return mixed.isdisjoint(constraint.columns)
 
 
-def _named(table: Table) -> Table:
-    """Gives a renamed table's indexes, constraints and statistics names of its own, where they bear the table's.
+_Named = TypeVar("_Named", Index, Constraint, Statistics)
+
+
+def _renamed(was: str, now: str, one: _Named) -> _Named:
+    """An index, constraint or statistics object of a renamed table, under a name of its own where it bears the table's.
 
     Names of indexes are shared by a whole schema, and ``orders_pkey`` of two schemas may arrive in one.
     """
-    if table.renamed is None or table.renamed.name == table.name:
-        return table
-    was, now = table.name, table.renamed.name
-
-    def own(part: Part) -> Part:
-        if not part.name.startswith(was):
-            return part
-        return replace(part, name=_cut(now, part.name.removeprefix(was)))
-
-    return replace(
-        table,
-        indexes=tuple(map(own, table.indexes)),
-        constraints=tuple(map(own, table.constraints)),
-        statistics=tuple(map(own, table.statistics)),
-    )
-
-
-Part = TypeVar("Part", Index, Constraint, Statistics)
+    return replace(one, name=_cut(now, one.name.removeprefix(was))) if one.name.startswith(was) and was != now else one
 
 
 def _cut(name: str, suffix: str) -> str:

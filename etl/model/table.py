@@ -1,118 +1,24 @@
-"""A table of the source: its columns and all that comes with them, as the source has it and as it will arrive."""
+"""A table as it will arrive: what the source's catalog describes, as its options want it."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from psycopg import sql
 
-from etl.model.selection import Relation, label
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column: its DDL's parts, whether its binary form may travel, and what it is cast to for the checksum.
-
-    ``tables.sql`` says when and why; ``names_objects`` says that its values hold oids of the source's own objects.
-    ``user_type`` is its type's schema and name where that is not PostgreSQL's own; ``expression`` is what the source
-    computes in the column's place, or None for the column itself.
-    """
-
-    name: str
-    type: str
-    collation: str | None = None
-    not_null: bool = False
-    not_null_name: str | None = None
-    comment: str | None = None
-    user_type: tuple[str, str] | None = None
-    storage: str | None = None
-    compression: str | None = None
-    statistics: int | None = None
-    binary: bool = True
-    names_objects: bool = False
-    hashed_as: str | None = None
-    expression: sql.Composable | None = field(default=None, hash=False)  # SQL composed with psycopg has no hash
-
-    @property
-    def value(self) -> sql.Composable:
-        """What the source's SELECT gives for it."""
-        return self.expression or sql.Identifier(self.name)
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """An index that no constraint owns; ``definition`` starts at USING, ``columns`` are those it rests on."""
-
-    name: str
-    unique: bool
-    definition: str
-    columns: tuple[str, ...] = ()
-    comment: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Constraint:
-    """A primary key, unique, exclusion or check constraint; ``definition`` as ADD CONSTRAINT takes it.
-
-    ``index`` is the definition, from USING on, of the index that can be built first and then be taken for it.
-    """
-
-    name: str
-    definition: str
-    columns: tuple[str, ...] = ()
-    comment: str | None = None
-    index: str | None = None
-
-    @property
-    def has_index(self) -> bool:
-        """Whether an index enforces it."""
-        return not self.definition.startswith("CHECK")
-
-    @property
-    def definition_using_index(self) -> str:
-        """The definition that takes an index of the constraint's own name for it."""
-        kind = "PRIMARY KEY" if self.definition.startswith("PRIMARY KEY") else "UNIQUE"
-        deferral = re.search(r" DEFERRABLE( INITIALLY DEFERRED)?$", self.definition)
-        return f"{kind} USING INDEX {sql.Identifier(self.name).as_string(None)}{deferral[0] if deferral else ''}"
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """Extended statistics; ``definition`` is what stands between the name and FROM."""
-
-    name: str
-    definition: str
-    columns: tuple[str, ...] = ()
-    comment: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A table that holds rows of a big one: itself, a partition, or an inheritance child; see ``parts.sql``."""
-
-    schema: str
-    name: str
-    kind: str = "r"
-    pages: int = 0
-    bytes: int = 0
-    may_cut: bool = True
-
-    @property
-    def relation(self) -> Relation:
-        """The name alone."""
-        return Relation(self.schema, self.name, self.kind)
+from etl.model.catalog import Column, Constraint, Index, MaskedColumn, Member, Statistics
+from etl.model.name import Relation, TargetName
 
 
 @dataclass(frozen=True, slots=True)
 class PageRange:
-    """The rows of one part that lie on the heap's pages from ``first`` up to, not including, ``end``.
+    """The rows of one member that lie on the heap's pages from ``first`` up to, not including, ``end``.
 
     Either is None where the range is open: the last one takes whatever comes behind. ``bytes`` is an estimate.
     """
 
-    part: Part
+    member: Member
     first: int | None = None
     end: int | None = None
     bytes: int = 0
@@ -125,24 +31,22 @@ class PageRange:
 
     def __str__(self) -> str:
         pages = f" pages {self.first or 0} to {'the last' if self.end is None else self.end - 1}"
-        return label(self.part.schema, self.part.name) + (pages if self.conditions else "")
+        return str(self.member.relation) + (pages if self.conditions else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table of the source, as it will arrive. ``bytes`` (heap + TOAST) and ``rows`` are estimates.
 
-    ``where`` is a condition in the source's SQL on the rows to copy, or None for all of them; ``order_by`` are the
-    expressions that they are sorted by. ``renamed`` is the name that it arrives under where that is not its own.
+    ``live`` is the name of the live table, by which everything on the target goes. ``where`` is a condition in the
+    source's SQL on the rows to copy, or None for all of them; ``order_by`` are the expressions that sort them.
     ``unclassified`` are the columns for which nobody has said what they are, where somebody must; ``withheld`` those
     that were masked when they last arrived, and do not arrive now. ``ranges`` are the pieces that it is read in, none
     where it is read in one stream.
     """
 
-    schema: str
-    name: str
-    kind: str = "r"
-    oid: int = 0
+    source: Relation
+    live: TargetName
     comment: str | None = None
     storage: tuple[str, ...] = ()
     bytes: int = 0
@@ -153,16 +57,25 @@ class Table:
     statistics: tuple[Statistics, ...] = field(default=(), repr=False)
     where: str | None = None
     order_by: tuple[str, ...] = ()
-    renamed: Relation | None = None
     unlogged: bool = False
     unclassified: tuple[str, ...] = ()
     withheld: tuple[str, ...] = ()
     ranges: tuple[PageRange, ...] = field(default=(), repr=False)
 
     @property
-    def live(self) -> Relation:
-        """The name of the live table, by which everything on the target goes."""
-        return self.renamed or self.relation
+    def staged(self) -> TargetName:
+        """The name of its staging table."""
+        return self.live.staging
+
+    @property
+    def oid(self) -> int:
+        """Its number in the source's catalog."""
+        return self.source.oid
+
+    @property
+    def is_renamed(self) -> bool:
+        """Whether it arrives under another name than its own."""
+        return (self.live.schema, self.live.name) != (self.source.schema, self.source.name)
 
     @property
     def is_binary(self) -> bool:
@@ -172,17 +85,12 @@ class Table:
     @property
     def has_sql(self) -> bool:
         """Whether the options have put SQL of their own into its SELECT."""
-        return bool(self.where or self.order_by or any(column.expression for column in self.columns))
+        return bool(self.where or self.order_by or self.masked)
 
     @property
     def masked(self) -> tuple[str, ...]:
         """The columns in whose place something else arrives."""
-        return tuple(column.name for column in self.columns if column.expression)
-
-    @property
-    def relation(self) -> Relation:
-        """The name in the source alone."""
-        return Relation(self.schema, self.name)
+        return tuple(column.name for column in self.columns if isinstance(column, MaskedColumn))
 
     @property
     def carried(self) -> tuple[str, ...]:
@@ -192,28 +100,22 @@ class Table:
         return (*indexes, *constraints, *(statistics.name for statistics in self.statistics))
 
     def select(self, expressions: sql.Composable, within: PageRange | None = None) -> sql.Composed:
-        """Gives the source's SELECT over the rows to copy, those of children and partitions included.
+        """The source's SELECT over the rows to copy, those of children and partitions included.
 
-        With a page range, over its rows alone; its part goes by the table's name, as the options' SQL may use it.
+        With a page range, over its rows alone; its member goes by the table's name, as the options' SQL may use it.
         """
-        name: sql.Composable = sql.Identifier(self.schema, self.name)
+        name: sql.Composable = self.source.identifier
         if within is not None:
-            part = sql.Identifier(within.part.schema, within.part.name)
-            name = sql.SQL("ONLY {} AS {}").format(part, sql.Identifier(self.name))
+            member = within.member.relation.identifier
+            name = sql.SQL("ONLY {} AS {}").format(member, sql.Identifier(self.source.name))
         # a line of its own for the bracket: the condition may end in a comment
         conditions = [*(within.conditions if within else ()), *([f"({self.where}\n)"] if self.where else [])]
         condition = sql.SQL(f" WHERE {' AND '.join(conditions)}" if conditions else "")
         return sql.SQL("SELECT {} FROM {}{}").format(expressions, name, condition)
 
     def copied(self, within: PageRange | None = None) -> sql.Composed:
-        """Gives the SELECT of what is to arrive: each row, each column, in order; or of a page range's.
-
-        A masked column goes by its own name, so that sorting by it sorts by what arrives, and not by what is hidden.
-        """
-        columns = (
-            column.value + sql.SQL(" AS ") + sql.Identifier(column.name) if column.expression else column.value
-            for column in self.columns
-        )
+        """The SELECT of what is to arrive: each row, each column, in order; or of a page range's rows."""
+        columns = (column.listed for column in self.columns)
         order = sql.SQL(f" ORDER BY {', '.join(self.order_by)}" if self.order_by else "")
         return self.select(sql.SQL(", ").join(columns), within) + order
 
@@ -224,7 +126,7 @@ class Table:
         return (*own, *self.indexes)
 
     def without(self, names: Collection[str]) -> Table:
-        """Gives the table without the indexes and constraints named."""
+        """The table without the indexes and constraints named."""
         return replace(
             self,
             indexes=tuple(index for index in self.indexes if index.name not in names),
@@ -232,4 +134,4 @@ class Table:
         )
 
     def __str__(self) -> str:
-        return label(self.schema, self.name)
+        return str(self.source)

@@ -2,6 +2,6 @@
 
 Here live the attempts and their deadline (``publish``, ``attempts``, ``policy``), the two ways of publishing
 (``swap``, ``inplace``), sessions that block it (``blockers``), snapshots that it waits for (``horizon``) and commits
-whose answer was lost (``unheard``). It imports ``target`` and what that imports, and nothing of ``loads``. Start with
+whose answer was lost (``in_doubt``). It imports ``target`` and what that imports, and nothing of ``loads``. Start with
 ``publish``.
 """

@@ -19,8 +19,8 @@ import structlog
 from psycopg import sql
 
 from etl.ledger import ledger
-from etl.model.errors import CannotCarry, LiveChanged, PublishBlocked, PublishFailed, PublishUnheard, one_line, sqlstate
-from etl.model.selection import Relation
+from etl.model.errors import CannotCarry, LiveChanged, PublishBlocked, PublishFailed, PublishInDoubt, one_line, sqlstate
+from etl.model.name import TargetName
 from etl.model.status import RunStatus
 from etl.publish import blockers, horizon, inplace
 from etl.publish.inplace import Unfilled
@@ -52,24 +52,24 @@ class Attempts:
 
     target: Target
     run_id: str
-    tables: Sequence[Relation]
+    tables: Sequence[TargetName]
     policy: Policy
-    in_place: Sequence[Relation]
+    in_place: Sequence[TargetName]
     staged: views.Staged | None = None
-    locked: Sequence[Relation] = ()
-    replaced: Mapping[Relation, int] = field(default_factory=dict)
+    locked: Sequence[TargetName] = ()
+    replaced: Mapping[TargetName, int] = field(default_factory=dict)
     unfilled: Unfilled = field(default_factory=Unfilled)
     made: int = 0
     blocked_ms: float = 0.0
 
     @property
-    def in_use(self) -> list[Relation]:
+    def in_use(self) -> list[TargetName]:
         """The tables and views whose readers are in the way."""
         found = self.staged.found if self.staged else ()
-        return [*self.swapped, *(view.relation for view in (*found, *self.unfilled.before, *self.unfilled.after))]
+        return [*self.swapped, *(view.full_name for view in (*found, *self.unfilled.before, *self.unfilled.after))]
 
     @property
-    def swapped(self) -> list[Relation]:
+    def swapped(self) -> list[TargetName]:
         """The tables of which the staging table itself becomes the live one."""
         return [table for table in self.tables if table not in self.in_place]
 
@@ -101,7 +101,7 @@ class Attempts:
             await self._drop_old()
         except psycopg.Error as error:
             reason = f"the publish failed, the live tables are as they were: {one_line(error)}"
-            raise (PublishUnheard if self.is_lost else PublishFailed)(reason) from error
+            raise (PublishInDoubt if self.is_lost else PublishFailed)(reason) from error
         except PublishBlocked:
             self.staged = staged  # views that were staged anew in the transaction went with it
             raise
@@ -121,10 +121,10 @@ class Attempts:
         await self._check_staging(self.in_place)
         await inplace.replace(self.target, self.in_place, self.policy.hashed)
         found = await live.objects(self.target, self.in_place)
-        self.replaced = {one.relation: one.oid for one in found if one.is_live}
+        self.replaced = {one.full_name: one.oid for one in found if one.is_live}
         self.unfilled = await inplace.refresh(self.target, live.views(found), staged)
 
-    async def unfrozen(self) -> dict[Relation, int]:
+    async def unfrozen(self) -> dict[TargetName, int]:
         """Gives the tables to swap whose rows old snapshots may not see yet, and since which transaction."""
         newest = await ledger.newest_xids(self.target, self.run_id)
         return {table: newest[table] for table in self.swapped if table in newest}
@@ -134,9 +134,9 @@ class Attempts:
         if self.locked:
             await guard.unlock(self.target, self.locked)
             self.locked = ()
-        await guard.refuse_planted(self.target, self.tables)
+        await guard.refuse_untrusted_tables(self.target, self.tables)
         found = await live.objects(self.target, self.swapped)
-        if wanted := [view.relation for view in live.views(found)]:
+        if wanted := [view.full_name for view in live.views(found)]:
             if not await guard.try_lock(self.target, wanted):
                 raise LiveChanged("another publish changes the views that rest on the live tables")
             self.locked = wanted
@@ -147,26 +147,20 @@ class Attempts:
         if {one.oid for one in again} != {one.oid for one in found}:
             raise LiveChanged(CHANGES)
         refuse_obstacles(again)
-        in_staging = await live.objects(self.target, [staging.staging_name(table) for table in self.swapped])
-        bare = {table: table in self.policy.bare for table in self.swapped}
-        await additions.follow(self.target, self.run_id, bare, again, in_staging)
+        in_staging = await live.objects(self.target, [table.staging for table in self.swapped])
+        without_indexes = {table: table in self.policy.without_target_indexes for table in self.swapped}
+        await additions.follow(self.target, self.run_id, without_indexes, again, in_staging)
         return await views.stage(self.target, again, in_staging, inventory)
 
-    async def _check_staging(self, tables: Sequence[Relation]) -> None:
+    async def _check_staging(self, tables: Sequence[TargetName]) -> None:
         """Raises PublishFailed where a staging table is not the one that this run has filled.
 
         A run that lost its control session lost its locks, and may have gone on to fill tables that are another's.
         """
         if not tables:
             return
-        there = {(table.schema, table.name): table.oid for table in await staging.tables(self.target)}
-        filled = await ledger.staging_oids(self.target, self.run_id)
-        gone = [
-            str(table)
-            for table in tables
-            if there.get((staging.schema_of(table.schema), table.name))
-            != filled.get(Relation(table.schema, table.name))
-        ]
+        there, filled = await staging.tables(self.target), await ledger.staging_oids(self.target, self.run_id)
+        gone = [str(table) for table in tables if there.get(table.staging) != filled.get(table)]
         if gone:
             raise PublishFailed(f"{', '.join(gone)} is no longer staged; another run or `etl abort` has dropped it")
 
@@ -174,7 +168,7 @@ class Attempts:
         """Drops yesterday's tables; what could not be dropped now, the next run clears."""
         try:
             if self.staged and self.staged.found:
-                await staging.drop_views(self.target, map(staging.aside_name, self.swapped))
+                await staging.drop_views(self.target, [table.aside for table in self.swapped])
             await staging.drop_aside(self.target, self.swapped)
         except psycopg.Error as error:
             if self.is_lost:

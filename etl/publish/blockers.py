@@ -8,17 +8,16 @@ from typing import Any
 
 import structlog
 
-from etl.model.selection import Relation
+from etl.model.name import TargetName, arrays
 from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
 
 log = structlog.get_logger()
 
 
-async def described(target: Target, tables: Sequence[Relation]) -> list[str]:
+async def described(target: Target, tables: Sequence[TargetName]) -> list[str]:
     """Says who holds a lock on the live tables, the longest query first."""
-    names = {"schemas": [table.schema for table in tables], "names": [table.name for table in tables]}
-    cursor = await target.execute(target_query("blockers"), names)
+    cursor = await target.execute(target_query("blockers"), arrays(tables))
     return [f"{_name(row)} on {row['table']}{_since(row['query_start'])}" for row in await cursor.fetchall()]
 
 
@@ -33,9 +32,8 @@ def _since(query_start: datetime | None) -> str:
     return f" since {query_start:%Y-%m-%d %H:%M:%S %Z}" if query_start else ""
 
 
-async def end(target: Target, tables: Sequence[Relation]) -> None:
+async def end(target: Target, tables: Sequence[TargetName]) -> None:
     """Ends the sessions that hold a lock on the live tables; needs pg_signal_backend, or the same role."""
-    names = {"schemas": [table.schema for table in tables], "names": [table.name for table in tables]}
-    cursor = await target.execute(target_query("end_blockers"), names)
+    cursor = await target.execute(target_query("end_blockers"), arrays(tables))
     for row in await cursor.fetchall():
         log.warning("publish.ended_blocker", pid=row["pid"], user=row["user"], application=row["application"])

@@ -18,10 +18,9 @@ import structlog
 from psycopg import sql
 
 from etl.model.errors import PublishBlocked
-from etl.model.selection import Relation
+from etl.model.name import TargetName, arrays
 from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
-from etl.target import staging
 
 PAUSE = 0.5
 """Seconds between two looks at the snapshots."""
@@ -32,7 +31,7 @@ SAY_EVERY = 30.0
 log = structlog.get_logger()
 
 
-async def wait(target: Target, xids: Mapping[Relation, int], deadline: float) -> None:
+async def wait(target: Target, xids: Mapping[TargetName, int], deadline: float) -> None:
     """Freezes the staging tables of the live tables given, when no snapshot is older than what wrote their rows.
 
     Takes an idle session, and for each table the newest transaction that wrote into it. Raises PublishBlocked, naming
@@ -43,7 +42,7 @@ async def wait(target: Target, xids: Mapping[Relation, int], deadline: float) ->
         newest = max(xids.values())
         if not (holders := await _holders(target, newest)):
             for table in unfrozen:
-                await target.execute(sql.SQL("VACUUM (FREEZE) {}").format(staging.name_of(table)))
+                await target.execute(sql.SQL("VACUUM (FREEZE) {}").format(table.staging.identifier))
             if not (unfrozen := await _unfrozen(target, xids)):
                 return
             holders = ["a snapshot that began meanwhile"]
@@ -58,7 +57,7 @@ async def wait(target: Target, xids: Mapping[Relation, int], deadline: float) ->
         await asyncio.sleep(PAUSE)
 
 
-async def end_holders(target: Target, xids: Mapping[Relation, int]) -> None:
+async def end_holders(target: Target, xids: Mapping[TargetName, int]) -> None:
     """Ends the sessions whose snapshots are older; needs pg_signal_backend, or the same role."""
     if not await _unfrozen(target, xids):
         return
@@ -69,17 +68,13 @@ async def end_holders(target: Target, xids: Mapping[Relation, int]) -> None:
             log.warning("publish.ended_blocker", pid=row["pid"], who=row["who"])
 
 
-async def _unfrozen(target: Target, xids: Mapping[Relation, int]) -> list[Relation]:
+async def _unfrozen(target: Target, xids: Mapping[TargetName, int]) -> list[TargetName]:
     if not xids:
         return []
-    staged = {staging.staging_name(table): table for table in xids}
-    wanted = {
-        "schemas": [name.schema for name in staged],
-        "names": [name.name for name in staged],
-        "xids": [str(xid) for xid in xids.values()],
-    }
+    staged = {table.staging: table for table in xids}
+    wanted = {**arrays(staged), "xids": [str(xid) for xid in xids.values()]}
     cursor = await target.execute(target_query("unfrozen"), wanted)
-    return [staged[Relation(row["schema"], row["name"])] for row in await cursor.fetchall()]
+    return [staged[TargetName(row["schema"], row["name"])] for row in await cursor.fetchall()]
 
 
 async def _holders(target: Target, xid: int) -> list[str]:

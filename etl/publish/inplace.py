@@ -19,7 +19,7 @@ from psycopg.errors import ExclusionViolation, LockNotAvailable, UniqueViolation
 
 from etl.model import drift
 from etl.model.errors import CannotCarry, CannotReplace, PublishFailed, one_line
-from etl.model.selection import Relation, label
+from etl.model.name import TargetName, label
 from etl.sessions.postgres import Target
 from etl.source import checksum
 from etl.target import live, replacement, staging, trust
@@ -37,7 +37,7 @@ _NOT_LONG = sql.SQL("SET LOCAL lock_timeout = '2s'")
 """Long enough for who is about to commit: what cannot be planned for now is told by the publish."""
 
 
-async def problems(target: Target, tables: Collection[Relation]) -> dict[Relation, list[str]]:
+async def problems(target: Target, tables: Collection[TargetName]) -> dict[TargetName, list[str]]:
     """Says why the rows of live tables cannot be replaced in place, as far as these are there; changes nothing.
 
     Where nothing else does, the server says so of the very statements, as it plans them with the live table's own rows:
@@ -51,13 +51,13 @@ async def problems(target: Target, tables: Collection[Relation]) -> dict[Relatio
     return said
 
 
-async def refuse(target: Target, tables: Collection[Relation]) -> None:
+async def refuse(target: Target, tables: Collection[TargetName]) -> None:
     """Raises CannotReplace naming all that ``problems`` finds."""
     if said := [problem for own in (await problems(target, tables)).values() for problem in own]:
         raise CannotReplace("; ".join(said))
 
 
-async def replace(target: Target, tables: Sequence[Relation], hashed: Collection[Relation]) -> None:
+async def replace(target: Target, tables: Sequence[TargetName], hashed: Collection[TargetName]) -> None:
     """Makes live tables hold the rows of their staging tables, in the caller's transaction, and drops the latter.
 
     Their rows are compared afterwards: by number; those of ``hashed`` tables, and all where something hangs on one that
@@ -70,14 +70,14 @@ async def replace(target: Target, tables: Sequence[Relation], hashed: Collection
     found = await replacement.read(target, tables)
     if refused := await _refused(target, found):
         raise CannotReplace("; ".join(refused))
-    missing = {one: await _missing(target, one) for one in found if one.onlookers}
+    missing = {one: await _missing(target, one) for one in found if one.on_delete}
     for one in found:
         await _replace(target, one, missing.get(one))
     if found:
         await target.execute("SET CONSTRAINTS ALL IMMEDIATE")  # triggers that wait for the commit may change rows, too
-    has_meddlers = any(one.meddlers for one in found)  # a trigger may write to another table of the run, too
+    has_side_effects = any(one.side_effects for one in found)  # a trigger may write to another table of the run, too
     for one in found:
-        await _compare(target, one, hashes=has_meddlers or one.table in hashed)
+        await _compare(target, one, hashes=has_side_effects or one.table in hashed)
     await staging.drop(target, tables)
 
 
@@ -111,13 +111,13 @@ async def fill(target: Target, views: Sequence[Object], staged: Staged | None = 
     """Fills materialized views, in the order given: in staging where they are ``staged`` there, else where they are."""
     ready = {view.oid for view in staged.ready} if staged else set()
     for view in views:
-        name = staging.staging_name(view.relation) if view.oid in ready else view.relation
+        name = view.full_name.staging if view.oid in ready else view.full_name
         how = sql.SQL("CONCURRENTLY " if view.refreshes_concurrently and view.oid not in ready else "")
         statement = sql.SQL("REFRESH MATERIALIZED VIEW {}{}")
-        await target.execute(statement.format(how, sql.Identifier(name.schema, name.name)))
+        await target.execute(statement.format(how, name.identifier))
 
 
-async def _lock(target: Target, table: Relation) -> None:
+async def _lock(target: Target, table: TargetName) -> None:
     """Lets one writer at a time in; readers are not concerned. Nor can anything be hung on the table from here on."""
     (found,) = [one for one in await live.objects(target, [table]) if one.is_live]
     if found.obstacle_in_place:
@@ -129,7 +129,7 @@ async def _lock(target: Target, table: Relation) -> None:
 
 async def _refused(target: Target, found: Sequence[Replacement]) -> list[str]:
     names = {one.oid: one.table for one in found}
-    code = await trust.foreign_code(target, list(names)) if names else []
+    code = await trust.untrusted_code(target, list(names)) if names else []
     return [
         *(one.obstacle for one in found if one.obstacle),
         *(f"{names[one.oid]} is published in place, and {one}" for one in code if one.kind not in _NOT_RUN),
@@ -159,8 +159,7 @@ async def _missing(target: Target, one: Replacement) -> int:
 
 async def _replace(target: Target, one: Replacement, missing: int | None) -> None:
     """Replaces one table's rows; ``missing`` is how many have to be put in, where somebody sees one deleted."""
-    staged = Relation(staging.schema_of(one.table.schema), one.table.name)
-    old, new = await live.columns(target, one.table), await live.columns(target, staged)
+    old, new = await live.columns(target, one.table), await live.columns(target, one.table.staging)
     if sorted(old) != sorted(new):
         raise CannotCarry(f"{one.table} is published in place, and its columns have changed: {drift.between(old, new)}")
     *others, last = one.statements([column for column, _ in new], one.staged)
@@ -170,11 +169,11 @@ async def _replace(target: Target, one: Replacement, missing: int | None) -> Non
         if missing is not None and await _missing(target, one) != missing:
             raise PublishFailed(
                 f"{one.table} is published in place, and rows that stay were deleted with others; look at"
-                f" {', '.join(one.meddlers) or 'what looks on'}"
+                f" {', '.join(one.side_effects) or 'what looks on'}"
             )
         await target.execute(last)
     except (UniqueViolation, ExclusionViolation) as error:
-        if not one.onlookers:
+        if not one.on_delete:
             raise
         raise PublishFailed(_in_the_way(one, error.diag)) from error
 
@@ -184,7 +183,7 @@ def _in_the_way(one: Replacement, found: psycopg.errors.Diagnostic) -> str:
     return (
         f"{one.table} is published in place, and a row cannot take its new values while another one still has them,"
         f" because of {found.constraint_name} on {table}; neither is deleted meanwhile, because"
-        f" {', '.join(one.onlookers)} would see that; make it a DEFERRABLE constraint, or drop it or what looks on"
+        f" {', '.join(one.on_delete)} would see that; make it a DEFERRABLE constraint, or drop it or what looks on"
     )
 
 
@@ -198,5 +197,5 @@ async def _compare(target: Target, one: Replacement, *, hashes: bool) -> None:
     what = number if here.rows != there.rows else "other rows than those staged"
     raise PublishFailed(
         f"{one.table} is published in place, and has {what} afterwards; drop or disable what changes them:"
-        f" {', '.join(one.meddlers) or 'a trigger or a rule of another table'}"
+        f" {', '.join(one.side_effects) or 'a trigger or a rule of another table'}"
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from etl.model.selection import Relation
+from etl.model.name import Planned, TargetName
 from etl.settings.settings import Settings
 
 
@@ -13,21 +13,23 @@ from etl.settings.settings import Settings
 class Policy:
     """How to publish: which tables in place, how long to try, and whether to end who is in the way by then.
 
-    ``bare`` are the tables that get no index of the reporting side's; ``hashed`` are those in place whose rows are
-    compared by their checksum, too.
+    ``without_target_indexes`` are the tables that get no index of the reporting side's; ``hashed`` are those in place
+    whose rows are compared by their checksum, too.
     """
 
-    in_place: frozenset[Relation] = frozenset()
-    bare: frozenset[Relation] = frozenset()
-    hashed: frozenset[Relation] = frozenset()
+    in_place: frozenset[TargetName] = frozenset()
+    without_target_indexes: frozenset[TargetName] = frozenset()
+    hashed: frozenset[TargetName] = frozenset()
     deadline: float = 600.0
     ends_blockers: bool = False
 
     @classmethod
-    def of(cls, settings: Settings, tables: Mapping[Relation, Relation]) -> Policy:
-        """Gives what the settings and the tables' options say; takes the source's tables by their live ones."""
-        options = {live: settings.options.of(table) for live, table in tables.items()}
+    def of(cls, settings: Settings, planned: Iterable[Planned]) -> Policy:
+        """Gives what the settings and the tables' options say."""
+        options = {one.live: settings.options.of(one.source) for one in planned}
         in_place = frozenset(live for live, own in options.items() if own.publish == "in-place")
-        bare = frozenset(live for live, own in options.items() if own.is_bare)
+        without_target_indexes = frozenset(live for live, own in options.items() if own.without_target_indexes)
         hashed = frozenset(live for live in in_place if (options[live].verify or settings.verify) == "checksum")
-        return cls(in_place, bare, hashed, settings.publish_deadline, settings.publish_blockers == "end")
+        return cls(
+            in_place, without_target_indexes, hashed, settings.publish_deadline, settings.publish_blockers == "end"
+        )

@@ -14,9 +14,9 @@ from time import perf_counter
 import psycopg
 import structlog
 
-from etl.model.errors import PublishBlocked, PublishUnheard
-from etl.model.selection import Relation
-from etl.publish import blockers, horizon, unheard
+from etl.model.errors import PublishBlocked, PublishInDoubt
+from etl.model.name import TargetName
+from etl.publish import blockers, horizon, in_doubt
 from etl.publish.attempts import Attempts
 from etl.publish.policy import Policy
 from etl.sessions.postgres import Target
@@ -41,7 +41,7 @@ class Published:
 async def publish(
     target: Target,
     run_id: str,
-    tables: Sequence[Relation],
+    tables: Sequence[TargetName],
     policy: Policy,
     reconnect: Callable[[], Awaitable[Target]],
 ) -> Published:
@@ -53,7 +53,7 @@ async def publish(
     deadline, PublishFailed for the rest.
     """
     began = perf_counter()
-    ordered = sorted(tables, key=lambda table: (table.schema, table.name))
+    ordered = sorted(tables)
     publishing = Attempts(target, run_id, ordered, policy, await _in_place(target, policy))
     try:
         await publishing.until(policy.deadline)
@@ -63,8 +63,8 @@ async def publish(
         await horizon.end_holders(target, await publishing.unfrozen())
         await blockers.end(target, publishing.in_use)
         await publishing.until(LAST_TRY)
-    except PublishUnheard as error:
-        await unheard.settle(reconnect, run_id, ordered, publishing.swapped, error)
+    except PublishInDoubt as error:
+        await in_doubt.settle(reconnect, run_id, ordered, publishing.swapped, error)
     finally:
         with suppress(psycopg.Error):  # a session that is gone has let them go
             await guard.unlock(target, publishing.locked)
@@ -82,6 +82,6 @@ def say(done: Published) -> None:
     )
 
 
-async def _in_place(target: Target, policy: Policy) -> list[Relation]:
+async def _in_place(target: Target, policy: Policy) -> list[TargetName]:
     """Gives the tables to publish in place that are there already; the others are new, and moved in."""
     return sorted([table for table in policy.in_place if await live.columns(target, table)], key=str)

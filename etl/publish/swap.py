@@ -1,8 +1,8 @@
-"""The swap: live tables go, staging tables take their places, and all that hung on the old hangs on the new.
+"""The swap: staging tables take the live tables' places, and what was attached to the old is reattached to the new.
 
 Everything is read and composed before the first lock is asked for, and sent as one message, which the server parses
-before it executes any of it: locks, a second look, moves, and what the new ones wear. The second look is as wide as the
-first: under the locks, the inventory of the live tables, of the views on them and of all that hangs on either must be
+before it executes any of it: locks, a second look, moves, attachments. The second look is as wide as the
+first: under the locks, the inventory of the live tables, of the views on them and of all attachments of either must be
 the one from which the message was composed. The old tables and views are only put aside, into a schema of their own: to
 drop them takes more than twice as long, and nobody has to wait for that.
 """
@@ -18,10 +18,10 @@ import psycopg
 from psycopg import sql
 
 from etl.model.errors import CannotCarry, LiveChanged, PublishFailed, sqlstate
-from etl.model.selection import Relation
+from etl.model.name import Place, TargetName
 from etl.sessions.postgres import Target, create_schemas
 from etl.sessions.transaction import at_once
-from etl.target import live, staging
+from etl.target import live
 from etl.target.views import Staged
 
 LOCK_TIMEOUT = "100ms"
@@ -63,20 +63,20 @@ class Swap:
             raise
 
 
-async def prepare(target: Target, tables: Sequence[Relation], staged: Staged) -> Swap:
+async def prepare(target: Target, tables: Sequence[TargetName], staged: Staged) -> Swap:
     """Reads and composes all that a swap will do, in the transaction that is to do it.
 
     Raises CannotCarry for what could not be put back, LiveChanged when the live tables, or what hangs on them, are not
     those for which all was staged, PublishFailed when a staging table is gone.
     """
     old, found = staged.live, [*staged.live, *staged.found]
-    moving = [*tables, *(view.relation for view in staged.ready)]
-    in_staging = await live.objects(target, [_staging_name(one) for one in moving])
-    new = {one.relation: one for one in in_staging if one.is_live}
-    if missing := [str(table) for table in tables if _staging_name(table) not in new]:
+    moving = [*tables, *(view.full_name for view in staged.ready)]
+    in_staging = await live.objects(target, [one.staging for one in moving])
+    new = {one.full_name: one for one in in_staging if one.is_live}
+    if missing := [str(table) for table in tables if table.staging not in new]:
         raise PublishFailed(f"{', '.join(missing)} is no longer staged; another run or `etl abort` has dropped it")
     try:
-        await _end_vacuums(target, [*old, *(new[_staging_name(table)] for table in tables)])
+        await _end_vacuums(target, [*old, *(new[table.staging] for table in tables)])
     except psycopg.errors.UndefinedTable as error:
         raise LiveChanged(CHANGES) from error
     if await live.inventory(target, found, tables) != staged.inventory:
@@ -85,22 +85,22 @@ async def prepare(target: Target, tables: Sequence[Relation], staged: Staged) ->
     await create_schemas(target, {table.schema for table in first})
     moves = [statement for one in found for statement in _aside(one)]
     for one in moving:
-        moves += _move(one, new[_staging_name(one)], is_first=one in first)
+        moves += _move(one, new[one.staging], is_first=one in first)
     moves += [statement for view in staged.late for statement in await _remade(target, view)]
     moves += [sql.SQL(statement) for statement in await live.default_grants(target, list(first))]
-    garments = _dressed(found, new, await live.garments(target, found))
+    attachments = _reattached(found, new, await live.attachments(target, found))
     filled = [statement for view in staged.late for statement in live.refresh(view, view.identifier)]
-    granted = [_worn(garment) for garment in garments if garment.columns and garment.statement.startswith("GRANT ")]
+    granted = [_reattach(one) for one in attachments if one.columns and one.statement.startswith("GRANT ")]
     # Once more on the old one, first: whoever changes such a privilege beside us, which before 18 takes no lock on the
     # table, has to wait for us then, or we for them.
-    statements = [*_locks(tables, staged), *granted, *moves, *(_worn(garment) for garment in garments), *filled]
+    statements = [*_locks(tables, staged), *granted, *moves, *map(_reattach, attachments), *filled]
     return Swap(sql.SQL("; ").join(statements).as_bytes(target))
 
 
 async def _remade(target: Target, view: live.Object) -> list[sql.Composable]:
     """Gives the statements that make a late view: its owner's from the start, and empty until the end."""
     owned = sql.SQL("ALTER {} {} OWNER TO {}").format(view.word, view.identifier, sql.Identifier(view.owner))
-    extras = [sql.SQL(statement) for statement in await live.extras(target, view.relation, view.schema)]
+    extras = [sql.SQL(statement) for statement in await live.extras(target, view.full_name, Place.LIVE)]
     return [live.create(view, view.identifier, view.definition or ""), owned, *extras]
 
 
@@ -120,17 +120,13 @@ def refuse_obstacles(found: Sequence[live.Object]) -> None:
         raise CannotCarry("; ".join(obstacles))
 
 
-def _staging_name(one: Relation | live.Object) -> Relation:
-    return Relation(staging.schema_of(one.schema), one.name)
-
-
-def _first(tables: Sequence[Relation], old: Sequence[live.Object]) -> dict[Relation, None]:
+def _first(tables: Sequence[TargetName], old: Sequence[live.Object]) -> dict[TargetName, None]:
     """Gives the tables that are published for the first time, in order."""
-    there = {one.relation for one in old}
-    return {table: None for table in tables if Relation(table.schema, table.name) not in there}
+    there = {one.full_name for one in old}
+    return {table: None for table in tables if table not in there}
 
 
-def _locks(tables: Sequence[Relation], staged: Staged) -> list[sql.Composable]:
+def _locks(tables: Sequence[TargetName], staged: Staged) -> list[sql.Composable]:
     """Gives the statements that lock everything, with short timeouts: views first, as their readers do, then tables.
 
     And look again. LOCK TABLE on a view would lock all that it reads, too, and it takes no materialized view: their
@@ -162,7 +158,7 @@ def _aside(old: live.Object) -> Iterator[sql.Composable]:
         yield sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(old.identifier, sql.Identifier(key))
     for name in old.sequences:
         yield sql.SQL("ALTER SEQUENCE {} OWNED BY NONE").format(sql.Identifier(old.schema, name))
-    yield from _set_schema(old, staging.aside_of(old.schema))
+    yield from _set_schema(old, old.full_name.aside.schema)
 
 
 def _set_schema(one: live.Object, schema: str) -> Iterator[sql.Composable]:
@@ -172,43 +168,43 @@ def _set_schema(one: live.Object, schema: str) -> Iterator[sql.Composable]:
         yield sql.SQL("ALTER {} {} SET SCHEMA {}").format(word, name, sql.Identifier(schema))
 
 
-def _move(one: Relation, staged: live.Object, *, is_first: bool) -> Iterator[sql.Composable]:
+def _move(one: TargetName, staged: live.Object, *, is_first: bool) -> Iterator[sql.Composable]:
     """Gives the statements that take a staged table or view to its live schema.
 
     What global default privileges granted on it stays on the first night; later, it gets what the live one had.
     """
     yield from _set_schema(staged, one.schema)
     if not is_first:
-        yield from live.undress(staged, sql.Identifier(one.schema, one.name))
+        yield from live.revoke_grants(staged, one.identifier)
 
 
-def _dressed(
-    found: Sequence[live.Object], new: Mapping[Relation, live.Object], worn: Sequence[live.Garment]
-) -> list[live.Garment]:
-    """Gives what can be put on the new tables and views, in the order in which it must be.
+def _reattached(
+    found: Sequence[live.Object], new: Mapping[TargetName, live.Object], attached: Sequence[live.Attachment]
+) -> list[live.Attachment]:
+    """The attachments that the new tables and views can take, in the order in which they are reattached.
 
-    Raises CannotCarry naming what uses a column that is gone.
+    Raises CannotCarry naming those that are orphaned: they use a column that the new table does not have.
     """
-    fitting = set[live.Garment]()
-    misfits = list[str]()
-    worn_by = dict[int, list[live.Garment]]()
-    for garment in worn:
-        worn_by.setdefault(garment.oid, []).append(garment)
+    reattached = set[live.Attachment]()
+    orphaned = list[str]()
+    by_object = dict[int, list[live.Attachment]]()
+    for attachment in attached:
+        by_object.setdefault(attachment.oid, []).append(attachment)
     for one in found:
-        staged = new.get(_staging_name(one), one)  # a late view is not in staging; it is made as it was
-        own = worn_by.get(one.oid, [])
-        misfits += live.misfits(own, staged.columns)
-        fitting |= set(live.dress(own, staged, is_table=one.is_live))
-    if misfits:
-        raise CannotCarry("; ".join(misfits))
-    return [garment for garment in worn if garment in fitting]
+        staged = new.get(one.full_name.staging, one)  # a late view is not in staging; it is made as it was
+        own = by_object.get(one.oid, [])
+        orphaned += live.orphaned(own, staged.columns)
+        reattached |= set(live.reattachable(own, staged, is_table=one.is_live))
+    if orphaned:
+        raise CannotCarry("; ".join(orphaned))
+    return [attachment for attachment in attached if attachment in reattached]
 
 
-def _worn(garment: live.Garment) -> sql.Composable:
-    statement = sql.SQL(garment.statement)
-    if garment.role is None:
+def _reattach(attachment: live.Attachment) -> sql.Composable:
+    statement = sql.SQL(attachment.statement)
+    if attachment.role is None:
         return statement
-    return sql.SQL("SET LOCAL ROLE {}; {}; RESET ROLE").format(sql.Identifier(garment.role), statement)
+    return sql.SQL("SET LOCAL ROLE {}; {}; RESET ROLE").format(sql.Identifier(attachment.role), statement)
 
 
 def _as_one(block: sql.Composable) -> sql.Composed:

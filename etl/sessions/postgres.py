@@ -18,6 +18,7 @@ import psycopg
 from psycopg import sql
 
 from etl.model.errors import ConfigurationError, ConnectionFailed, one_line, sqlstate
+from etl.sessions.advisory import schema_lock
 from etl.sessions.query import prepare, source_query, target_query
 from etl.sessions.session import open_source, open_target, watch_source, watch_target
 from etl.sessions.url import DatabaseUrl
@@ -33,7 +34,7 @@ OLDEST = 13
 
 # The text form of a value must not depend on who set what for the role or the database, because COPY in
 # text format, and the DDL that pg_get_*def() gives, pass through it. An empty search_path makes those
-# functions qualify every name, and leaves nothing for an object planted in "public" to catch.
+# functions qualify every name, and leaves nothing for an object that another role made in "public" to catch.
 _SAME_TEXT = {
     "search_path": "",
     "client_encoding": "UTF8",
@@ -217,24 +218,20 @@ async def create_schemas(target: Target, names: Iterable[str], *, own: bool = Fa
     wanted = sorted(set(names))
     if not wanted:
         return
-    there = await refuse_foreign_schemas(target, wanted) if own else await _owners(target, wanted)
+    there = await refuse_untrusted_schemas(target, wanted) if own else await _owners(target, wanted)
     if missing := set(wanted) - there.keys():
         create = [sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(name)) for name in sorted(missing)]
         async with target.transaction():
-            await target.execute(SCHEMA_LOCK)
+            await target.execute(schema_lock())
             await target.execute(sql.SQL("; ").join(create))
             await create_schemas(target, wanted, own=own)  # somebody else may have been faster
 
 
-SCHEMA_LOCK = b"SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('nightly-etl schemas', 0))"
-"""Taken by whoever makes this tool's schemas and ledger, so that first runs may begin together."""
-
-
-async def refuse_foreign_schemas(target: Target, names: Sequence[str]) -> Mapping[str, object]:
+async def refuse_untrusted_schemas(target: Target, names: Sequence[str]) -> Mapping[str, object]:
     """Raises ConfigurationError where a schema of this tool's own is somebody else's; gives those that are there."""
     owners = await _owners(target, names)
     foreign = {f"schema {name}": owner for name, (owner, is_trusted) in owners.items() if not is_trusted}
-    refuse_foreign(foreign, target.info.user)
+    refuse_untrusted(foreign, target.info.user)
     return owners
 
 
@@ -248,7 +245,7 @@ async def _owners(target: Target, names: Sequence[str]) -> dict[str, tuple[str, 
     return {row["name"]: (row["owner"], row["is_trusted"]) for row in await cursor.fetchall()}
 
 
-def refuse_foreign(owners: Mapping[str, str], role: str) -> None:
+def refuse_untrusted(owners: Mapping[str, str], role: str) -> None:
     """Raises ConfigurationError naming things that would be taken for this tool's own, and belong to others.
 
     Takes their owners, by a description that starts with SQL's word for the kind. Whoever owns a table or a schema can

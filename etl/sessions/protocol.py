@@ -1,5 +1,7 @@
 """asyncpg's protocol with two things that it has neither a setting nor a hook for; so its class is exchanged for ours.
 
+The exchange is the whole process's, so only an entry point does it (``etl/entry.py``), never an import.
+
 A bound on what a source may say before its session is open: asyncpg takes in whatever comes, and a server that means
 harm, or is none, may send until the machine's memory is full. (libpq refuses such messages by itself.) That it holds,
 tests/faults/test_hostile_server.py shows at real sockets. And larger pieces of rows, each of which costs some Python.
@@ -52,5 +54,5 @@ class SourceProtocol(_Protocol):
 
 
 def exchange() -> None:
-    """Has asyncpg use this protocol for all sessions from here on."""
+    """Has asyncpg use this protocol for all sessions of the process from here on."""
     asyncpg.protocol.Protocol = SourceProtocol  # type: ignore[assignment, misc]

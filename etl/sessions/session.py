@@ -20,7 +20,6 @@ import psycopg
 from psycopg.rows import dict_row
 
 from etl.model.errors import ConfigurationError, is_connection_loss, one_line, sqlstate
-from etl.sessions import protocol
 from etl.sessions.url import DatabaseUrl
 from etl.sessions.watch import Answer, Silence, Watch, answered
 
@@ -30,8 +29,6 @@ else:
     _SourceBase = asyncpg.Connection
 
 T = TypeVar("T")
-
-protocol.exchange()
 
 
 @dataclass(frozen=True, slots=True)

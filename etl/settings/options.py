@@ -15,9 +15,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from etl.model.catalog import SourceTable
 from etl.model.errors import ConfigurationError
-from etl.model.selection import Pattern, Relation, Selection, label, unknown
-from etl.model.shape import Name, TableOptions, faults, shaped
+from etl.model.name import Planned, Relation, TargetName, label
+from etl.model.selection import Pattern, Selection, unknown
+from etl.model.shape import TableOptions, faults, shaped
 from etl.model.table import Table
 
 DEFAULTS = "defaults"
@@ -54,38 +56,27 @@ class Options:
         said = (self.defaults, *(options for _, options in self.sections))
         return any(mask.needs_key for options in said for mask in (options.mask or {}).values())
 
-    def of(self, table: Table | Relation) -> TableOptions:
-        """Gives the options that hold for one table."""
+    def of(self, table: Relation) -> TableOptions:
+        """Gives the options that hold for one table of the source."""
         found = self.defaults
         for pattern, options in self.sections:
-            if pattern.matches(Relation(table.schema, table.name)):
+            if pattern.matches(table):
                 found = options.over(found)
         return found
 
-    def live(self, relation: Relation) -> Relation:
-        """Gives the name of a source table's live table."""
-        rename = self.of(relation).rename or Name(None, None)
-        return rename.of(relation)
+    def planned(self, relations: Iterable[Relation]) -> tuple[Planned, ...]:
+        """The relations of the source, each with the live table that it becomes.
 
-    def live_names(self, relations: Sequence[Relation]) -> dict[Relation, Relation]:
-        """Gives the live tables' names, and the source table of each.
-
-        Raises ConfigurationError naming those that two tables would share.
+        Raises ConfigurationError naming the live tables that two relations would share.
         """
-        if problems := self.clashes(relations):
+        planned = tuple(Planned(relation, self.of(relation).live(relation)) for relation in relations)
+        if problems := _clashes(planned):
             raise ConfigurationError(problems)
-        return {self.live(relation): relation for relation in relations}
+        return planned
 
     def clashes(self, relations: Iterable[Relation]) -> list[str]:
         """Names the tables that would arrive under one name, one line each."""
-        sources: dict[Relation, list[str]] = {}
-        for relation in relations:
-            sources.setdefault(self.live(relation), []).append(str(relation))
-        return [
-            f"{' and '.join(same)} would both arrive as {live}; rename one of them"
-            for live, same in sources.items()
-            if len(same) > 1
-        ]
+        return _clashes(Planned(relation, self.of(relation).live(relation)) for relation in relations)
 
     def named_clashes(self, selection: Selection) -> list[str]:
         """Names the clashes among the tables that TABLES names one by one, which need no look at the source."""
@@ -100,15 +91,26 @@ class Options:
 
         return [_unknown(pattern, relations) for pattern, _ in self.sections if not finds(pattern)]
 
-    def apply(self, tables: Sequence[Table]) -> list[Table]:
-        """Gives the tables as their options have them.
+    def apply(self, tables: Sequence[SourceTable]) -> list[Table]:
+        """The tables that arrive, of those that the catalog describes.
 
         Raises ConfigurationError naming every column that a table does not have, or that a mask does not go with.
         """
-        problems = [problem for table in tables for problem in faults(table, self.of(table))]
+        problems = [problem for table in tables for problem in faults(table, self.of(table.source))]
         if problems:
             raise ConfigurationError(problems)
-        return [shaped(table, self.of(table)) for table in tables]
+        return [shaped(table, self.of(table.source)) for table in tables]
+
+
+def _clashes(planned: Iterable[Planned]) -> list[str]:
+    sources: dict[TargetName, list[str]] = {}
+    for one in planned:
+        sources.setdefault(one.live, []).append(str(one.source))
+    return [
+        f"{' and '.join(same)} would both arrive as {live}; rename one of them"
+        for live, same in sources.items()
+        if len(same) > 1
+    ]
 
 
 def _exact(patterns: Iterable[Pattern]) -> list[Relation]:

@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from etl.model.selection import Relation
-from etl.model.table import Column, Constraint, Index, Part, Statistics, Table
+from etl.model.catalog import Column, Constraint, Index, Member, SourceTable, Statistics
+from etl.model.name import Relation
+from etl.model.table import Table
 from etl.sessions.postgres import Source
 from etl.sessions.query import source_query
 
@@ -29,26 +30,27 @@ async def sizes(source: Source, chosen: Sequence[Relation]) -> dict[int, tuple[i
     return {row["oid"]: (row["bytes"], row["indexes"]) for row in rows}
 
 
-async def tables(source: Source, chosen: Sequence[Relation]) -> list[Table]:
+async def tables(source: Source, chosen: Sequence[Relation]) -> list[SourceTable]:
     """Describes the relations chosen, in their order."""
     rows = await source.fetch(source_query("tables"), [relation.oid for relation in chosen])
     described = {row["oid"]: _table(dict(row)) for row in rows}
     return [described[relation.oid] for relation in chosen if relation.oid in described]
 
 
-async def parts(source: Source, chosen: Sequence[Table]) -> dict[int, list[Part]]:
-    """Gives the tables that hold the rows of those given, by oid of these, the largest first."""
-    found: dict[int, list[Part]] = {table.oid: [] for table in chosen}
+async def members(source: Source, chosen: Sequence[Table]) -> dict[int, list[Member]]:
+    """The tables that hold the rows of those chosen, by oid of these, the largest first."""
+    found: dict[int, list[Member]] = {table.oid: [] for table in chosen}
     for row in await source.fetch(source_query("parts"), list(found)):
-        values = dict(row)
-        found[values.pop("root")].append(Part(**values))
+        relation = Relation(row["schema"], row["name"], row["kind"])
+        found[row["root"]].append(Member(relation, row["pages"], row["bytes"], row["may_cut"]))
     return found
 
 
-def _table(row: dict[str, Any]) -> Table:
+def _table(row: dict[str, Any]) -> SourceTable:
+    relation = Relation(**{key: row.pop(key) for key in ("schema", "name", "kind", "oid")})
     kinds = {"columns": Column, "indexes": Index, "constraints": Constraint, "statistics": Statistics}
-    parts = {key: tuple(_part(kind, part) for part in json.loads(row[key])) for key, kind in kinds.items()}
-    return Table(**row | parts | {"storage": tuple(row["storage"])})
+    lists = {key: tuple(_part(kind, part) for part in json.loads(row[key])) for key, kind in kinds.items()}
+    return SourceTable(relation, **row | lists | {"storage": tuple(row["storage"])})
 
 
 def _part(kind: Callable[..., Any], part: dict[str, Any]) -> Any:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from etl.model.table import Column, PageRange, Table
+from etl.model.catalog import Column
+from etl.model.table import PageRange, Table
 from etl.sessions.postgres import Source, Target
 from etl.sessions.query import text
 

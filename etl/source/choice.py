@@ -7,7 +7,8 @@ whose section is misspelt hides nothing.
 from __future__ import annotations
 
 from etl.model.errors import ConfigurationError
-from etl.model.selection import Relation, Selection
+from etl.model.name import Planned, Relation
+from etl.model.selection import Selection
 from etl.sessions.postgres import Source
 from etl.settings.options import Options
 from etl.source import catalog
@@ -24,8 +25,9 @@ async def relations(source: Source, options: Options, selection: Selection | Non
     return found
 
 
-async def choose(source: Source, options: Options, selection: Selection) -> list[Relation]:
-    """Gives the relations that TABLES names; raises ConfigurationError, too, where two would arrive under one name."""
-    chosen = selection.resolve(await relations(source, options, selection))
-    options.live_names(chosen)
-    return chosen
+async def choose(source: Source, options: Options, selection: Selection) -> tuple[Planned, ...]:
+    """The relations that TABLES names, each with its live table.
+
+    Raises ConfigurationError, too, where two would arrive under one name.
+    """
+    return options.planned(selection.resolve(await relations(source, options, selection)))

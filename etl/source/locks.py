@@ -18,7 +18,7 @@ import asyncpg
 from psycopg import sql
 
 from etl.model.errors import ConfigurationError, EtlError, LoadFailed, one_line
-from etl.model.selection import Relation
+from etl.model.name import Relation
 from etl.model.table import Table
 from etl.sessions.postgres import Source
 from etl.sessions.query import source_query, text
@@ -40,7 +40,7 @@ PAUSE = 0.5
 _LOCKABLE = frozenset("rpv")  # LOCK TABLE takes neither materialized views nor foreign tables
 
 
-def at_once(relations: Iterable[Relation | Table], selects: Iterable[sql.Composable] = ()) -> str:
+def at_once(relations: Iterable[Relation], selects: Iterable[sql.Composable] = ()) -> str:
     """Gives statements that lock the relations, and all that the SELECTs read, without waiting for anybody.
 
     They fail with LockNotAvailableError where somebody has, or waits for, a lock that does not go with it. The SELECTs
@@ -116,8 +116,8 @@ async def share_read(source: Source, tables: Sequence[Table], snapshot_id: str) 
         )
 
 
-def _lock(relations: Iterable[Relation | Table], *, nowait: bool = False) -> str:
-    names = [sql.Identifier(relation.schema, relation.name) for relation in relations if relation.kind in _LOCKABLE]
+def _lock(relations: Iterable[Relation], *, nowait: bool = False) -> str:
+    names = [relation.identifier for relation in relations if relation.kind in _LOCKABLE]
     if not names:
         return ""
     suffix = sql.SQL(" NOWAIT" if nowait else "")

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 import asyncpg
 from psycopg import sql
 
+from etl.model.catalog import MaskedColumn
 from etl.model.errors import ConfigurationError, LoadFailed, is_transient, one_line
 from etl.model.table import Table
 from etl.sessions.postgres import Source
@@ -48,13 +49,13 @@ async def _problems(source: Source, table: Table) -> AsyncIterator[str]:
 
 def _parts(table: Table) -> Iterator[tuple[str, sql.Composable]]:
     """Gives each option by itself, to tell which one is at fault."""
-    name = sql.Identifier(table.schema, table.name)
+    name = table.source.identifier
     if table.where:
         yield "where", table.select(sql.NULL)
     for expression in table.order_by:
         yield "order_by", sql.SQL("SELECT FROM {} ORDER BY {}").format(name, sql.SQL(expression))
     for column in table.columns:
-        if column.expression:
+        if isinstance(column, MaskedColumn):
             yield f"mask.{column.name}", sql.SQL("SELECT {} FROM {}").format(column.expression, name)
 
 

@@ -14,9 +14,10 @@ from itertools import pairwise
 
 import asyncpg
 
+from etl.model.catalog import Member
 from etl.model.errors import is_transient
 from etl.model.split import Split
-from etl.model.table import PageRange, Part, Table
+from etl.model.table import PageRange, Table
 from etl.sessions.postgres import Source
 from etl.sessions.query import text
 from etl.source import catalog
@@ -25,25 +26,25 @@ OLDEST = 14
 """The first PostgreSQL with TID range scans; before, each range would read the whole table."""
 
 
-def cut(parts: Sequence[Part], split: Split) -> tuple[PageRange, ...]:
+def cut(members: Sequence[Member], split: Split) -> tuple[PageRange, ...]:
     """Cuts a table into page ranges; gives none where it is better, or only possible, to read it in one stream.
 
-    A part that is smaller than a range is one by itself; so is a foreign one, whose rows have no ctid.
+    A member that is smaller than a range is one by itself; so is a foreign one, whose rows have no ctid.
     """
-    size = split.size_of(sum(part.bytes for part in parts))
-    if size is None or not all(part.may_cut for part in parts):
+    size = split.size_of(sum(one.bytes for one in members))
+    if size is None or not all(one.may_cut for one in members):
         return ()
-    ranges = tuple(one for part in parts for one in _cut(part, size))
+    ranges = tuple(one for member in members for one in _cut(member, size))
     return ranges if len(ranges) > 1 else ()
 
 
-def _cut(part: Part, size: int) -> Iterator[PageRange]:
-    if part.kind == "r" and part.bytes == 0:
+def _cut(member: Member, size: int) -> Iterator[PageRange]:
+    if member.relation.kind == "r" and member.bytes == 0:
         return  # nothing was ever in it
-    count = max(1, min(-(-part.bytes // size), part.pages))
-    bounds = [None, *(part.pages * number // count for number in range(1, count)), None]
+    count = max(1, min(-(-member.bytes // size), member.pages))
+    bounds = [None, *(member.pages * number // count for number in range(1, count)), None]
     for first, end in pairwise(bounds):
-        yield PageRange(part, first, end, part.bytes // count)
+        yield PageRange(member, first, end, member.bytes // count)
 
 
 async def cut_all(source: Source, tables: Sequence[Table], split_of: Callable[[Table], Split]) -> list[Table]:
@@ -55,13 +56,13 @@ async def cut_all(source: Source, tables: Sequence[Table], split_of: Callable[[T
     big = [table for table in tables if _may_be_cut(table) and split_of(table).size_of(table.bytes) is not None]
     if not big or source.get_server_version().major < OLDEST:
         return list(tables)
-    parts = await catalog.parts(source, big)
-    ranges = {table.oid: cut(parts[table.oid], split_of(table)) for table in big}
+    members = await catalog.members(source, big)
+    ranges = {table.oid: cut(members[table.oid], split_of(table)) for table in big}
     return [replace(table, ranges=await _provable(source, table, ranges.get(table.oid, ()))) for table in tables]
 
 
 def _may_be_cut(table: Table) -> bool:
-    return table.kind in {"r", "p"} and not table.order_by
+    return table.source.kind in {"r", "p"} and not table.order_by
 
 
 async def _provable(source: Source, table: Table, ranges: tuple[PageRange, ...]) -> tuple[PageRange, ...]:

@@ -22,7 +22,7 @@ import asyncpg
 from asyncpg.transaction import Transaction
 
 from etl.model.errors import EtlError, LoadFailed, SnapshotLost, one_line
-from etl.model.selection import Relation
+from etl.model.name import Relation
 from etl.model.table import PageRange, Table
 from etl.sessions.postgres import Source, close_source, connect_source
 from etl.sessions.url import DatabaseUrl
@@ -87,7 +87,9 @@ class Snapshot:
         join = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{self.id}'"
         selects = [table.copied(within)] if table.has_sql else []
         try:
-            await reader.execute(f"{join}; {locks.at_once([within.part.relation if within else table], selects)}")
+            await reader.execute(
+                f"{join}; {locks.at_once([within.member.relation if within else table.source], selects)}"
+            )
         except asyncpg.LockNotAvailableError:
             await reader.execute("ROLLBACK")
             return False

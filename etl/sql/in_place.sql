@@ -1,6 +1,10 @@
--- Live tables whose rows are to be replaced in place. "onlookers" sees a row deleted: foreign keys that refer to the
--- table, triggers and rules ON DELETE; those of a table of which it is a partition, too. "meddlers" may change what
--- arrives: triggers, rules, and the actions of foreign keys from or to the table. What is disabled, or fires only on a replica, is neither.
+-- Live tables whose rows are to be replaced in place, and the objects that act on a change of their rows.
+--
+-- on_delete:    foreign keys that refer to the table, triggers and rules ON DELETE, also those of its partitions: for
+--               them, a row that is deleted and inserted again is deleted
+-- side_effects: triggers, rules, and the actions of foreign keys from or to the table: they may change the rows
+--
+-- An object that is disabled, or that fires on a replica only, is in neither column.
 -- Target side. Try it: psql -v schemas='{public}' -v names='{orders}' -f in_place.sql
 WITH RECURSIVE relation (root, oid) AS (
     SELECT c.oid, c.oid
@@ -17,9 +21,9 @@ WITH RECURSIVE relation (root, oid) AS (
     SELECT CASE pg_catalog.current_setting('session_replication_role') WHEN 'replica' THEN 'R' ELSE 'O' END AS mode
 ), around AS (
     SELECT r.root, k.oid AS id, 'pg_catalog.pg_constraint'::pg_catalog.regclass AS catalog,
-           k.confrelid = r.oid AS sees_deletes,
+           k.confrelid = r.oid AS is_on_delete,
            -- an action changes rows that refer, and the triggers of those may change any
-           k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd') AS meddles
+           k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd') AS has_side_effects
       FROM relation r
       JOIN pg_catalog.pg_constraint k ON r.oid IN (k.conrelid, k.confrelid) AND k.contype = 'f'
     UNION ALL
@@ -40,9 +44,9 @@ SELECT c.oid,
        c.relname::pg_catalog.text AS name,
        c.relkind::pg_catalog.text AS kind,
        ARRAY(SELECT DISTINCT pg_catalog.pg_describe_object(a.catalog, a.id, 0)
-               FROM around a WHERE a.root = c.oid AND a.sees_deletes ORDER BY 1) AS onlookers,
+               FROM around a WHERE a.root = c.oid AND a.is_on_delete ORDER BY 1) AS on_delete,
        ARRAY(SELECT DISTINCT pg_catalog.pg_describe_object(a.catalog, a.id, 0)
-               FROM around a WHERE a.root = c.oid AND a.meddles ORDER BY 1) AS meddlers
+               FROM around a WHERE a.root = c.oid AND a.has_side_effects ORDER BY 1) AS side_effects
   FROM relation r
   JOIN pg_catalog.pg_class c ON c.oid = r.oid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from etl.ledger import ledger
 from etl.model.errors import CannotCarry
-from etl.model.selection import Relation
+from etl.model.name import TargetName
 from etl.sessions.postgres import Target
 from etl.sessions.transaction import at_once
 from etl.target import live, staging, trust
@@ -23,12 +23,12 @@ Additions = dict[tuple[str, str], list[str]]
 """The statements that make each addition on the staging table, by kind and name."""
 
 
-def of(extras: Extras, known: Collection[str], *, bare: bool) -> Additions:
+def of(extras: Extras, known: Collection[str], *, without_indexes: bool) -> Additions:
     """Gives the additions among what hangs on a table: what is not ``known`` to come from the source.
 
-    A table that its options leave ``bare`` gets no indexes but the source's.
+    ``without_indexes`` leaves out the reporting side's indexes and keys, as the table's options want it.
     """
-    without = {"index", "constraint"} if bare else set()
+    without = {"index", "constraint"} if without_indexes else set()
     found: Additions = {}
     for kind, name, statement in extras:
         if name not in known and kind not in without:
@@ -36,7 +36,7 @@ def of(extras: Extras, known: Collection[str], *, bare: bool) -> Additions:
     return found
 
 
-async def make(target: Target, table: Relation, additions: Additions) -> None:
+async def make(target: Target, table: TargetName, additions: Additions) -> None:
     """Makes additions of a live table on its staging table, in the caller's transaction.
 
     PostgreSQL runs an index's functions as the table's owner, but a check's as the role that validates it. So a check
@@ -48,13 +48,13 @@ async def make(target: Target, table: Relation, additions: Additions) -> None:
         unproven = [f"{made[0]} NOT VALID", *made[1:]] if kind == "check" and name in checks else made
         await staging.add(target, unproven)
     if checks:
-        await _refuse_foreign(target, table, checks)
-        validate, staged = sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}"), staging.name_of(table)
+        await _refuse_untrusted(target, table, checks)
+        validate, staged = sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}"), table.staging.identifier
         await at_once(target, [validate.format(staged, sql.Identifier(name)) for name in checks])
 
 
-async def _refuse_foreign(target: Target, table: Relation, checks: Collection[str]) -> None:
-    found = await trust.foreign_code_on(target, staging.staging_name(table))
+async def _refuse_untrusted(target: Target, table: TargetName, checks: Collection[str]) -> None:
+    found = await trust.untrusted_code_on(target, table.staging)
     ours = [
         replace(one, what=f"constraint {one.constraint} on table {table}") for one in found if one.constraint in checks
     ]
@@ -70,29 +70,28 @@ def _is_validated(check: str) -> bool:
 async def follow(
     target: Target,
     run_id: str,
-    tables: Mapping[Relation, bool],
+    tables: Mapping[TargetName, bool],
     found: Iterable[Object],
     in_staging: Iterable[Object],
 ) -> None:
     """Makes the staging tables have the additions that the live tables have now.
 
-    Takes the live tables, and whether each is left bare; and what ``live.objects`` found of them and of their staging
-    tables.
+    Takes the live tables, and whether each goes without the reporting side's indexes; and what ``live.objects`` found
+    of them and of their staging tables.
     """
-    old = {one.relation: one for one in found if one.is_live}
-    new = {one.relation: one for one in in_staging if one.is_live}
+    old = {one.full_name: one for one in found if one.is_live}
+    new = {one.full_name: one for one in in_staging if one.is_live}
     brought = await ledger.brought(target, run_id)
     before = await ledger.carried(target, list(tables))
-    for table, bare in tables.items():
-        name = Relation(table.schema, table.name)
-        current, staged = old.get(name), new.get(staging.staging_name(name))
+    for table, without_indexes in tables.items():
+        current, staged = old.get(table), new.get(table.staging)
         if current is None or staged is None:
             continue
-        source = brought.get(name, frozenset())
+        source = brought.get(table, frozenset())
         known = source | before[table]
         if _names(current) - known or _names(staged) - source:
-            wanted = of(await _extras(target, name, staged.schema), known, bare=bare)
-            present = of(await _extras(target, staged.relation, staged.schema), source, bare=False)
+            wanted = of(await _extras(target, table, staged.schema), known, without_indexes=without_indexes)
+            present = of(await _extras(target, staged.full_name, staged.schema), source, without_indexes=False)
             await _change(target, current, staged, present, wanted)
 
 
@@ -100,7 +99,7 @@ def _names(one: Object) -> set[str]:
     return {*one.indexes, *one.constraints, *one.statistics}
 
 
-async def _extras(target: Target, table: Relation, staging_schema: str) -> Extras:
+async def _extras(target: Target, table: TargetName, staging_schema: str) -> Extras:
     return await live.extras_of(await target.execute(live.ask_extras(table, staging_schema)))
 
 
@@ -110,11 +109,11 @@ async def _change(target: Target, current: Object, staged: Object, present: Addi
     if not gone and not missing:
         return
     if current.owner != staged.owner:
-        await staging.give(target, staged.word, staged.relation, current.owner)
+        await staging.give(target, staged.word, staged.full_name, current.owner)
     async with target.transaction():
         for kind, name in gone:
             await target.execute(_drop(staged, kind, name))
-        await make(target, current.relation, {key: wanted[key] for key in missing})
+        await make(target, current.full_name, {key: wanted[key] for key in missing})
         await target.execute(sql.SQL("ANALYZE {}").format(staged.identifier))
 
 

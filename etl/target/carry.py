@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from etl.model.table import Table
 from etl.sessions.postgres import Target
 from etl.target import live
-from etl.target.live import Garment, Object
+from etl.target.live import Attachment, Object
 
 
 async def obstacles(
@@ -17,8 +17,8 @@ async def obstacles(
 
     Takes the live objects ``found`` under the tables' live names, and the tables to publish in place.
     """
-    there = {one.relation: one for one in found if one.is_live}
-    worn = await live.garments(target, found)
+    there = {one.full_name: one for one in found if one.is_live}
+    attached = await live.attachments(target, found)
     problems: dict[Table, list[str]] = {table: [] for table in tables}
     for table in tables:
         if (current := there.get(table.live)) is None:
@@ -26,7 +26,7 @@ async def obstacles(
         if table in in_place:
             problems[table] = await _in_place(target, table, current)
         else:
-            problems[table] = _swapped(table, current, found, worn)
+            problems[table] = _swapped(table, current, found, attached)
     return problems
 
 
@@ -38,7 +38,7 @@ async def _in_place(target: Target, table: Table, current: Object) -> list[str]:
     return [problem for problem in (current.obstacle_in_place, said) if problem]
 
 
-def _swapped(table: Table, current: Object, found: Sequence[Object], worn: Sequence[Garment]) -> list[str]:
+def _swapped(table: Table, current: Object, found: Sequence[Object], attached: Sequence[Attachment]) -> list[str]:
     columns = [column.name for column in table.columns]
     views = with_views(current, found)
     gone = [(current.oid, column) for column in current.columns if column not in columns]
@@ -46,7 +46,7 @@ def _swapped(table: Table, current: Object, found: Sequence[Object], worn: Seque
         *(one.obstacle for one in views if one.obstacle),
         *(f"view {one} uses {column}, which is no longer there"
           for one in views for oid, column in gone if (oid, column) in one.reads_columns),
-        *live.misfits((garment for garment in worn if garment.oid == current.oid), columns),
+        *live.orphaned((attachment for attachment in attached if attachment.oid == current.oid), columns),
     ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from etl.model.errors import ConfigurationError
-from etl.model.selection import Relation
+from etl.model.name import Planned, Relation, TargetName
 from etl.model.table import Table
 from etl.sessions.postgres import Source, Target
 from etl.sessions.query import target_query
@@ -25,22 +25,22 @@ async def refuse(target: Target, tables: Sequence[Table], options: Options) -> l
 
     Raises ConfigurationError naming each column that would arrive in clear, and that no ``unmask`` names.
     """
-    before = await _before(target, {table.relation: table.live for table in tables})
+    before = await _before(target, {table.source: table.live for table in tables})
     if problems := [problem for table in tables for problem in _problems(table, before, options)]:
         raise ConfigurationError(problems)
-    return [_remembering(table, before, options) if table.relation in before else table for table in tables]
+    return [_remembering(table, before, options) if table.source in before else table for table in tables]
 
 
-async def foresee(source: Source, target: Target, chosen: Sequence[Relation], options: Options) -> None:
+async def foresee(source: Source, target: Target, chosen: Sequence[Planned], options: Options) -> None:
     """Refuses likewise what a run of the relations chosen would refuse; describes only those that had masks."""
-    before = await _before(target, {relation: options.live(relation) for relation in chosen})
-    if had_masks := [relation for relation in chosen if Relation(relation.schema, relation.name) in before]:
+    before = await _before(target, {one.source: one.live for one in chosen})
+    if had_masks := [one.source for one in chosen if one.source in before]:
         await refuse(target, options.apply(await catalog.tables(source, had_masks)), options)
 
 
 def _problems(table: Table, before: Masked, options: Options) -> Iterator[str]:
-    clear = {column.name for column in table.columns} - {*table.masked, *(options.of(table).unmask or [])}
-    if shown := sorted(before.get(table.relation, frozenset()) & clear):
+    clear = {column.name for column in table.columns} - {*table.masked, *(options.of(table.source).unmask or [])}
+    if shown := sorted(before.get(table.source, frozenset()) & clear):
         yield (
             f"{table}: {', '.join(shown)} arrived masked the last time, and would now arrive in clear; mend the mask,"
             f" or say in its options that this is meant: unmask = {json.dumps(shown, ensure_ascii=False)}"
@@ -49,13 +49,13 @@ def _problems(table: Table, before: Masked, options: Options) -> Iterator[str]:
 
 def _remembering(table: Table, before: Masked, options: Options) -> Table:
     arriving = {column.name for column in table.columns}
-    withheld = before[table.relation] - arriving - {*(options.of(table).unmask or [])}
+    withheld = before[table.source] - arriving - {*(options.of(table.source).unmask or [])}
     return replace(table, withheld=tuple(sorted(withheld)))
 
 
-async def _before(target: Target, live: Mapping[Relation, Relation]) -> Masked:
+async def _before(target: Target, live: Mapping[Relation, TargetName]) -> Masked:
     """Gives the columns that were masked when tables last arrived; takes their live tables' names by the source's."""
-    by_label = {str(relation): Relation(relation.schema, relation.name) for relation in live}
+    by_label = {str(relation): relation for relation in live}
     wanted = {
         "names": list(by_label),
         "schemas": [one.schema for one in live.values()],

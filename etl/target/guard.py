@@ -11,9 +11,10 @@ import structlog
 
 from etl.ledger import ledger
 from etl.model.errors import ConfigurationError, TableLocked
-from etl.model.selection import Relation, label
+from etl.model.name import TargetName, arrays, label
 from etl.model.status import RunStatus
-from etl.sessions.postgres import Source, Target, refuse_foreign
+from etl.sessions import advisory
+from etl.sessions.postgres import Source, Target, refuse_untrusted
 from etl.sessions.query import target_query
 from etl.sessions.url import DatabaseUrl
 from etl.target import staging
@@ -52,34 +53,29 @@ async def refuse_same_database(
         )
 
 
-async def lock(control: Target, run_id: str, chosen: Sequence[Relation]) -> None:
+async def lock(control: Target, run_id: str, chosen: Sequence[TargetName]) -> None:
     """Takes the run's lock and each live table's, for as long as this session lasts.
 
     Sessions of the same run are waited for a while: those of a shard that was killed may take a moment to end. Raises
     TableLocked, naming the run that has a table.
     """
-    await control.execute(target_query("lock_run"), {"run_id": run_id})
-    wanted = [Relation(staging.schema_of(table.schema), table.name) for table in chosen]
+    await advisory.share(control, advisory.of_runs([run_id]))
+    by_lock = {table.staging: table for table in chosen}
+    wanted = list(by_lock)
     deadline = monotonic() + SAME_RUN_SECONDS
-    while True:
-        cursor = await control.execute(target_query("lock_tables"), _names(wanted))
-        taken = [row for row in await cursor.fetchall() if not row["locked"]]
-        if not taken:
-            return
-        first = taken[0]
-        cursor = await control.execute(target_query("lock_holder"), {"schema": first["schema"], "name": first["name"]})
-        holder = await cursor.fetchone()
-        ours = holder is None or holder["application_name"] == application(run_id)[:63]
+    while taken := [one for one in await advisory.take(control, advisory.of_tables(wanted)) if not one.is_got]:
+        holder = await advisory.holder(control, taken[0])
+        ours = holder is None or holder.application == application(run_id)[:63]
         if not ours or monotonic() > deadline:
-            break
-        wanted = [Relation(row["schema"], row["name"]) for row in taken]
+            raise _locked(by_lock[taken[0].table], len(taken) - 1, holder)
+        wanted = [one.table for one in taken]
         await asyncio.sleep(PAUSE)
-    table = next(one for one in chosen if (staging.schema_of(one.schema), one.name) == (first["schema"], first["name"]))
-    who = (
-        f"{holder['application_name'].replace('nightly-etl', 'run')}, pid {holder['pid']}" if holder else "another run"
-    )
-    more = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
-    raise TableLocked(f"{table}{more} is being loaded by {who}; wait for it to end, or stop it")
+
+
+def _locked(table: TargetName, others: int, holder: advisory.Holder | None) -> TableLocked:
+    who = f"{holder.application.replace('nightly-etl', 'run')}, pid {holder.pid}" if holder else "another run"
+    more = f" (and {others} more)" if others else ""
+    return TableLocked(f"{table}{more} is being loaded by {who}; wait for it to end, or stop it")
 
 
 async def lock_snapshot(control: Target, run_id: str) -> None:
@@ -87,18 +83,14 @@ async def lock_snapshot(control: Target, run_id: str) -> None:
 
     Raises TableLocked where another process holds a snapshot for the run.
     """
-    await control.execute(target_query("lock_run"), {"run_id": run_id})
-    cursor = await control.execute(target_query("lock_snapshot"), {"run_id": run_id})
-    row = await cursor.fetchone()
-    if row is None or not row["locked"]:
+    await advisory.share(control, advisory.of_runs([run_id]))
+    if not all(one.is_got for one in await advisory.take(control, advisory.of_snapshot(run_id))):
         raise TableLocked(f"another process holds a snapshot for run {run_id}; one run has one snapshot")
 
 
 async def is_snapshot_held(control: Target, run_id: str) -> bool:
     """Tells whether a process holds a run's snapshot."""
-    cursor = await control.execute(target_query("snapshot_held"), {"run_id": run_id})
-    row = await cursor.fetchone()
-    return row is not None and bool(row["held"])
+    return await advisory.is_taken(control, advisory.of_snapshot(run_id))
 
 
 LOCKS_A_TABLE = 3
@@ -118,37 +110,34 @@ async def refuse_too_many_locks(target: Target, tables: int) -> None:
         )
 
 
-async def refuse_planted(target: Target, tables: Sequence[Relation], *, has_ledger: bool = True) -> None:
+async def refuse_untrusted_tables(target: Target, tables: Sequence[TargetName], *, has_ledger: bool = True) -> None:
     """Raises ConfigurationError naming live tables that somebody else has made where a publish is to put its own.
 
     Their constraints, indexes and triggers would come along, and run their owner's code as this session's role. The
     ledger knows the tables that were published; where there is none, none was.
     """
-    cursor = await target.execute(target_query("planted" if has_ledger else "owners"), _names(tables))
+    cursor = await target.execute(target_query("untrusted_tables" if has_ledger else "owners"), arrays(tables))
     rows = [row for row in await cursor.fetchall() if not row["is_superuser"]]
     found = {f"table {label(row['schema'], row['name'])}": row["owner"] for row in rows}
-    refuse_foreign(found, target.info.user)
+    refuse_untrusted(found, target.info.user)
 
 
-async def try_lock(target: Target, relations: Sequence[Relation]) -> bool:
+async def try_lock(target: Target, relations: Sequence[TargetName]) -> bool:
     """Takes the lock of each relation's place in staging, for as long as this session lasts; all of them, or none."""
-    names = _names([Relation(staging.schema_of(one.schema), one.name) for one in relations])
-    cursor = await target.execute(target_query("lock_tables"), names)
-    got = [Relation(row["schema"], row["name"]) for row in await cursor.fetchall() if row["locked"]]
-    if len(got) < len(relations):
-        await target.execute(target_query("unlock_tables"), _names(got))
-    return len(got) == len(relations)
+    tried = await advisory.take(target, advisory.of_tables([one.staging for one in relations]))
+    if all(one.is_got for one in tried):
+        return True
+    await advisory.release(target, advisory.of_tables([one.table for one in tried if one.is_got]))
+    return False
 
 
-async def unlock(target: Target, relations: Sequence[Relation]) -> None:
+async def unlock(target: Target, relations: Sequence[TargetName]) -> None:
     """Lets go what ``try_lock`` took."""
-    if not relations:
-        return
-    names = _names([Relation(staging.schema_of(one.schema), one.name) for one in relations])
-    await target.execute(target_query("unlock_tables"), names)
+    if relations:
+        await advisory.release(target, advisory.of_tables([one.staging for one in relations]))
 
 
-async def clear(control: Target, run_id: str, chosen: Sequence[Relation]) -> None:
+async def clear(control: Target, run_id: str, chosen: Sequence[TargetName]) -> None:
     """Drops what killed runs left in staging, and closes their rows in the ledger; touches nothing else.
 
     Takes the run's live tables. A staging table, or an old one that was put aside, is left behind when the ledger knows
@@ -160,15 +149,11 @@ async def clear(control: Target, run_id: str, chosen: Sequence[Relation]) -> Non
         await ledger.not_published(control, dead, "never published; its run was killed", tables)
         await ledger.close_run(control, dead, RunStatus.INTERRUPTED, f"killed; run {run_id} cleared up after it")
         log.warning("run.cleared", dead_run_id=dead)
-    others = await ledger.known(control) - {Relation(one.schema, one.name) for one in chosen}
-    there = {(table.schema, table.name) for table in await staging.tables(control)}
+    others = await ledger.known(control) - set(chosen)
+    there = (await staging.tables(control)).keys()
     if there:  # what a killed publish has staged on the tables that this run will make anew
-        await staging.drop_views(control, map(staging.staging_name, chosen))
-    left = [
-        table
-        for table in others
-        if {(staging.schema_of(table.schema), table.name), (staging.aside_of(table.schema), table.name)} & there
-    ]
+        await staging.drop_views(control, [table.staging for table in chosen])
+    left = [table for table in others if {table.staging, table.aside} & there]
     free = [table for table in left if await try_lock(control, [table])]
     if not free:
         return
@@ -182,11 +167,4 @@ async def clear(control: Target, run_id: str, chosen: Sequence[Relation]) -> Non
 async def _dead_runs(control: Target, run_id: str) -> list[str]:
     """Lists the runs that the ledger believes to be running, and whose sessions are gone."""
     believed = [row["run_id"] for row in await ledger.running(control) if row["run_id"] != run_id]
-    if not believed:
-        return []
-    cursor = await control.execute(target_query("dead_runs"), {"run_ids": believed})
-    return [row["run_id"] for row in await cursor.fetchall()]
-
-
-def _names(tables: Sequence[Relation]) -> dict[str, list[str]]:
-    return {"schemas": [table.schema for table in tables], "names": [table.name for table in tables]}
+    return [run.name for run in await advisory.free(control, advisory.of_runs(believed))] if believed else []

@@ -8,10 +8,10 @@ from contextlib import nullcontext
 import psycopg
 from psycopg import sql
 
+from etl.model.catalog import Constraint, Index, Statistics
 from etl.model.errors import IndexUnbuildable, one_line, sqlstate
-from etl.model.table import Constraint, Index, Statistics, Table
+from etl.model.table import Table
 from etl.sessions.postgres import Target
-from etl.target.staging import name_of, staging_name
 
 
 async def build_one(target: Target, table: Table, index: Index) -> None:
@@ -19,7 +19,7 @@ async def build_one(target: Target, table: Table, index: Index) -> None:
 
     Raises IndexUnbuildable when the target's version or extensions cannot build it.
     """
-    name = sql.Identifier(staging_name(table).schema, index.name)
+    name = sql.Identifier(table.staged.schema, index.name)
     statement = sql.SQL("DROP INDEX IF EXISTS {}; {}").format(name, _create_index(table, index))
     await _execute(target, index.name, statement)
 
@@ -88,14 +88,14 @@ def _index_statements(table: Table, built: Collection[str]) -> Iterator[tuple[st
         if constraint.has_index:
             definition = constraint.definition_using_index if constraint.name in built else constraint.definition
             add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}")
-            names = name_of(table), sql.Identifier(constraint.name)
+            names = table.staged.identifier, sql.Identifier(constraint.name)
             yield constraint.name, add.format(*names, sql.SQL(definition))
 
 
 def _without_index(table: Table) -> Iterator[sql.Composed]:
     checks = [_add_constraint(constraint) for constraint in table.constraints if not constraint.has_index]
     if checks:
-        yield sql.SQL("ALTER TABLE {} {}").format(name_of(table), sql.SQL(", ").join(checks))
+        yield sql.SQL("ALTER TABLE {} {}").format(table.staged.identifier, sql.SQL(", ").join(checks))
     for statistics in table.statistics:
         yield _create_statistics(table, statistics)
 
@@ -104,14 +104,16 @@ def _create_index(table: Table, index: Index) -> sql.Composed:
     return sql.SQL("CREATE {}INDEX {} ON {} {}").format(
         sql.SQL("UNIQUE " if index.unique else ""),
         sql.Identifier(index.name),
-        name_of(table),
+        table.staged.identifier,
         sql.SQL(index.definition),
     )
 
 
 def _create_statistics(table: Table, statistics: Statistics) -> sql.Composed:
-    name = sql.Identifier(staging_name(table).schema, statistics.name)
-    return sql.SQL("CREATE STATISTICS {} {} FROM {}").format(name, sql.SQL(statistics.definition), name_of(table))
+    name = sql.Identifier(table.staged.schema, statistics.name)
+    return sql.SQL("CREATE STATISTICS {} {} FROM {}").format(
+        name, sql.SQL(statistics.definition), table.staged.identifier
+    )
 
 
 def _add_constraint(constraint: Constraint) -> sql.Composed:

@@ -13,9 +13,9 @@ from typing import Any
 from psycopg import AsyncCursor, sql
 
 from etl.model import drift
+from etl.model.catalog import Column
 from etl.model.drift import Drift
-from etl.model.selection import Relation, label
-from etl.model.table import Column
+from etl.model.name import Place, TargetName, arrays, label
 from etl.sessions.postgres import Target
 from etl.sessions.query import bound, prepared, target_query
 
@@ -68,9 +68,9 @@ class Object:
         return label(self.schema, self.name)
 
     @property
-    def relation(self) -> Relation:
-        """The name, as TABLES has it."""
-        return Relation(self.schema, self.name)
+    def full_name(self) -> TargetName:
+        """The name with its schema."""
+        return TargetName(self.schema, self.name)
 
     @property
     def identifier(self) -> sql.Identifier:
@@ -100,8 +100,8 @@ class Object:
 
 
 @dataclass(frozen=True, slots=True)
-class Garment:
-    """One thing that hangs on a table or a view, as the statement that puts it on the next (``dress.sql``).
+class Attachment:
+    """An object attached to a table or a view, as the statement that reattaches it (``attachments.sql``).
 
     ``role`` has to execute it. ``columns`` and ``index`` are what it needs there; ``what`` says what it is, if
     it is something that must not just vanish with a column.
@@ -116,11 +116,9 @@ class Garment:
     statement: str
 
 
-async def objects(target: Target, tables: Iterable[Relation]) -> list[Object]:
+async def objects(target: Target, tables: Iterable[TargetName]) -> list[Object]:
     """Reads the tables given, as far as they are there, and all views that rest on them, by name."""
-    chosen = list(tables)
-    names = {"schemas": [table.schema for table in chosen], "names": [table.name for table in chosen]}
-    cursor = await target.execute(target_query("live"), names)
+    cursor = await target.execute(target_query("live"), arrays(tables))
     return [_object(row) for row in await cursor.fetchall()]
 
 
@@ -129,13 +127,13 @@ def _object(row: dict[str, Any]) -> Object:
     return Object(**row | lists | {"reads_columns": tuple((oid, name) for oid, name in row["reads_columns"])})
 
 
-async def garments(target: Target, found: Iterable[Object]) -> list[Garment]:
-    """Reads all that hangs on the objects given, in the order in which it can be put on."""
-    cursor = await target.execute(target_query("dress"), {"oids": [one.oid for one in found]})
-    return [Garment(**row | {"columns": tuple(row["columns"])}) for row in await cursor.fetchall()]
+async def attachments(target: Target, found: Iterable[Object]) -> list[Attachment]:
+    """Reads the attachments of tables and views, in the order in which they can be reattached."""
+    cursor = await target.execute(target_query("attachments"), {"oids": [one.oid for one in found]})
+    return [Attachment(**row | {"columns": tuple(row["columns"])}) for row in await cursor.fetchall()]
 
 
-async def inventory(target: Target, found: Iterable[Object], tables: Iterable[Relation]) -> str:
+async def inventory(target: Target, found: Iterable[Object], tables: Iterable[TargetName]) -> str:
     """Reads the version of the objects given, of all that hangs on them and of who bears the tables' names."""
     cursor = await target.execute(inventory_query(found, tables))
     row = await cursor.fetchone()
@@ -143,16 +141,14 @@ async def inventory(target: Target, found: Iterable[Object], tables: Iterable[Re
     return str(row["inventory"])
 
 
-def inventory_query(found: Iterable[Object], tables: Iterable[Relation]) -> sql.Composed:
+def inventory_query(found: Iterable[Object], tables: Iterable[TargetName]) -> sql.Composed:
     """Gives the query of ``inventory``, to be a part of another statement."""
-    chosen = list(tables)
-    schemas, names = [table.schema for table in chosen], [table.name for table in chosen]
-    return bound("inventory", {"oids": [one.oid for one in found], "schemas": schemas, "names": names})
+    return bound("inventory", {"oids": [one.oid for one in found], **arrays(tables)})
 
 
-async def readers(target: Target, found: Sequence[Object], staging_schemas: Sequence[str]) -> list[str]:
+async def readers(target: Target, found: Sequence[Object]) -> list[str]:
     """Reads who may read tables and views, as the statements that say so in their staging schemas."""
-    wanted = {"oids": [one.oid for one in found], "staging": list(staging_schemas)}
+    wanted = {"oids": [one.oid for one in found], "staging": [one.full_name.staging.schema for one in found]}
     cursor = await target.execute(target_query("access"), wanted)
     return [row["statement"] for row in await cursor.fetchall()]
 
@@ -161,9 +157,9 @@ Extras = list[tuple[str, str, str]]
 """What hangs on a live table or materialized view by itself: kind, name, and a statement that makes it elsewhere."""
 
 
-def ask_extras(live: Relation, staging_schema: str) -> sql.Composed:
-    """Gives the statement that asks for a table's indexes, constraints and extended statistics."""
-    return prepared("extras", {"schema": live.schema, "name": live.name, "staging": staging_schema})
+def ask_extras(table: TargetName, into: str) -> sql.Composed:
+    """The statement that asks for a table's indexes, constraints and statistics, to be made in the schema ``into``."""
+    return prepared("extras", {"schema": table.schema, "name": table.name, "staging": into})
 
 
 async def extras_of(asked: AsyncCursor[dict[str, Any]]) -> Extras:
@@ -173,55 +169,52 @@ async def extras_of(asked: AsyncCursor[dict[str, Any]]) -> Extras:
     return [(row["kind"], row["name"], row[key]) for row in rows for key in statements if row[key] is not None]
 
 
-async def extras(target: Target, live: Relation, staging_schema: str) -> list[str]:
+async def extras(target: Target, view: TargetName, into: Place = Place.STAGING) -> list[str]:
     """Gives the statements that make a materialized view's indexes and statistics on its staging one."""
-    asked = await target.execute(ask_extras(live, staging_schema))
+    asked = await target.execute(ask_extras(view, into.schema(view.schema)))
     return [statement for _, _, statement in await extras_of(asked)]
 
 
-async def drifted(target: Target, wanted: Mapping[Relation, Sequence[Column]]) -> dict[Relation, Drift]:
+async def drifted(target: Target, wanted: Mapping[TargetName, Sequence[Column]]) -> dict[TargetName, Drift]:
     """Tells how the columns wanted of live tables differ from those that they have, where they are there and do."""
-    names = {"schemas": [one.schema for one in wanted], "names": [one.name for one in wanted]}
-    cursor = await target.execute(target_query("all_columns"), names)
-    old: dict[Relation, list[drift.Named]] = {}
+    cursor = await target.execute(target_query("all_columns"), arrays(wanted))
+    old: dict[TargetName, list[drift.Named]] = {}
     for row in await cursor.fetchall():
-        old.setdefault(Relation(row["schema"], row["relation"]), []).append((row["name"], row["type"]))
+        old.setdefault(TargetName(row["schema"], row["relation"]), []).append((row["name"], row["type"]))
     new = {one: [(column.name, column.type) for column in columns] for one, columns in wanted.items()}
     found = {one: drift.between(columns, new[one]) for one, columns in old.items()}
     return {one: changes for one, changes in found.items() if changes}
 
 
-async def columns(target: Target, relation: Relation) -> list[drift.Named]:
+async def columns(target: Target, relation: TargetName) -> list[drift.Named]:
     """Reads a table's columns, names and types, in order; [] where it is not there."""
     cursor = await target.execute(target_query("columns"), {"schema": relation.schema, "name": relation.name})
     return [(row["name"], row["type"]) for row in await cursor.fetchall()]
 
 
-async def key(target: Target, relation: Relation) -> list[str]:
+async def key(target: Target, relation: TargetName) -> list[str]:
     """Reads the columns that tell a table's rows apart; [] where it has no key."""
     cursor = await target.execute(target_query("key"), {"schema": relation.schema, "name": relation.name})
     row = await cursor.fetchone()
     return list(row["columns"]) if row else []
 
 
-async def other_keys(target: Target, relation: Relation, key: Sequence[str]) -> list[list[str] | None]:
+async def other_keys(target: Target, relation: TargetName, key: Sequence[str]) -> list[list[str] | None]:
     """Reads the columns of all else that must be unique in a table; None for what columns do not say."""
     wanted = {"schema": relation.schema, "name": relation.name, "key": list(key)}
     cursor = await target.execute(target_query("other_keys"), wanted)
     return [row["columns"] for row in await cursor.fetchall()]
 
 
-async def owners(target: Target, tables: Sequence[Relation]) -> dict[Relation, str]:
+async def owners(target: Target, tables: Sequence[TargetName]) -> dict[TargetName, str]:
     """Reads the owners of the live tables that do not belong to this session's role."""
-    names = {"schemas": [table.schema for table in tables], "names": [table.name for table in tables]}
-    cursor = await target.execute(target_query("owners"), names)
-    return {Relation(row["schema"], row["name"]): row["owner"] for row in await cursor.fetchall()}
+    cursor = await target.execute(target_query("owners"), arrays(tables))
+    return {TargetName(row["schema"], row["name"]): row["owner"] for row in await cursor.fetchall()}
 
 
-async def default_grants(target: Target, tables: Sequence[Relation]) -> list[str]:
+async def default_grants(target: Target, tables: Sequence[TargetName]) -> list[str]:
     """Reads what the schemas' default privileges grant on new tables of this session's user, as statements."""
-    names = {"schemas": [table.schema for table in tables], "names": [table.name for table in tables]}
-    cursor = await target.execute(target_query("default_privileges"), names)
+    cursor = await target.execute(target_query("default_privileges"), arrays(tables))
     return [row["statement"] for row in await cursor.fetchall()]
 
 
@@ -257,34 +250,34 @@ def refresh(view: Object, name: sql.Identifier) -> Iterator[sql.Composable]:
         yield sql.SQL("REFRESH MATERIALIZED VIEW {}").format(name)
 
 
-def undress(new: Object, name: sql.Identifier) -> Iterator[sql.Composable]:
-    """Gives the statements that take back what was granted on a new table or view before it is live."""
+def revoke_grants(new: Object, name: sql.Identifier) -> Iterator[sql.Composable]:
+    """The statements that revoke what default privileges granted on a new table or view before it is live."""
     for grantee in new.grantees:
         role = sql.SQL("PUBLIC") if grantee is None else sql.Identifier(grantee)
         yield sql.SQL("REVOKE ALL ON {} FROM {}").format(name, role)
 
 
-def dress(worn: Iterable[Garment], new: Object, *, is_table: bool) -> Iterator[Garment]:
-    """Gives what can be put on the new one, which has brought its own comments where it is a table.
+def reattachable(attached: Iterable[Attachment], new: Object, *, is_table: bool) -> Iterator[Attachment]:
+    """The attachments that the new table or view can take; a new table has brought its own comments.
 
-    What needs a column or an index that is gone goes with it, as it would if it were dropped in the live table.
+    An attachment that needs a column or an index that the new table lacks is left out, as if that were dropped.
     """
     own = {*new.commented_columns, *([""] if new.has_comment else [])} if is_table else set[str]()
-    for garment in worn:
-        brought = garment.is_comment and "".join(garment.columns) in own
-        if not brought and not _gone(garment, new.columns) and garment.index in (None, *new.indexes):
-            yield garment
+    for attachment in attached:
+        brought = attachment.is_comment and "".join(attachment.columns) in own
+        if not brought and not _gone(attachment, new.columns) and attachment.index in (None, *new.indexes):
+            yield attachment
 
 
-def misfits(worn: Iterable[Garment], columns: Collection[str]) -> list[str]:
-    """Names what hangs on a table, uses a column that the next one has not, and must not just vanish with it."""
+def orphaned(attached: Iterable[Attachment], columns: Collection[str]) -> list[str]:
+    """Names the attachments that use a column that the new table lacks, and that must not vanish with the column."""
     found = [
-        f"{garment.what} uses {', '.join(gone)}, which is no longer there"
-        for garment in worn
-        if garment.what and (gone := _gone(garment, columns))
+        f"{attachment.what} uses {', '.join(gone)}, which is no longer there"
+        for attachment in attached
+        if attachment.what and (gone := _gone(attachment, columns))
     ]
-    return list(dict.fromkeys(found))  # a trigger's comment is a garment of its own
+    return list(dict.fromkeys(found))  # a trigger's comment is an attachment of its own
 
 
-def _gone(garment: Garment, columns: Collection[str]) -> list[str]:
-    return [column for column in garment.columns if column not in columns]
+def _gone(attachment: Attachment, columns: Collection[str]) -> list[str]:
+    return [column for column in attachment.columns if column not in columns]

@@ -1,7 +1,7 @@
 """A live table whose rows are to be replaced in place: what is known of it, and the statements that do it.
 
-A row that stays may be deleted and come back only where nobody looks on. Who does, a foreign key that refers to the
-table, a trigger or a rule ON DELETE, would take it for gone: the reporting side's rows that refer to it would go too.
+A row that stays may be deleted and inserted again only where no object acts on the deletion. A foreign key that refers
+to the table, a trigger or a rule ON DELETE would take the row for deleted: the rows that refer to it would go, too.
 """
 
 # docs/decisions.md, "In place, a row that stays is never deleted"
@@ -13,59 +13,59 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from etl.model.selection import Relation
+from etl.model.name import TargetName, arrays
 from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
-from etl.target import live, staging
+from etl.target import live
 
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
     """A live table as ``in_place.sql`` finds it, with the columns that tell its rows apart, if any do.
 
-    ``others`` are what else must be unique (None: columns do not say what), ``onlookers`` see a row deleted,
-    ``meddlers`` may change what arrives.
+    ``others`` are what else must be unique (None: columns do not say what), ``on_delete`` act on the deletion of
+    a row, ``side_effects`` may change the rows that arrive.
     """
 
     oid: int
-    table: Relation
+    table: TargetName
     kind: str
-    onlookers: tuple[str, ...]
-    meddlers: tuple[str, ...]
+    on_delete: tuple[str, ...]
+    side_effects: tuple[str, ...]
     key: tuple[str, ...]
     others: tuple[tuple[str, ...] | None, ...]
 
     @property
     def obstacle(self) -> str | None:
-        """Why rows that stay would be deleted where somebody looks on, or None."""
-        if self.key or not self.onlookers:
+        """Why rows that stay would be deleted although an object acts on that, or None."""
+        if self.key or not self.on_delete:
             return None
         return (
             f"{self.table} is published in place and has no key that tells its rows apart, so each night deletes all of"
-            f" them, and {', '.join(self.onlookers)} would see that; give it a primary key, or drop what looks on"
+            f" them, and {', '.join(self.on_delete)} would see that; give it a primary key, or drop what looks on"
         )
 
     @property
     def staged(self) -> sql.Identifier:
         """The staging table."""
-        return sql.Identifier(staging.schema_of(self.table.schema), self.table.name)
+        return self.table.staging.identifier
 
     @property
     def rows(self) -> sql.Composed:
         """The live table, with ONLY where its children's rows are not its own: all but a partitioned table."""
-        name = sql.Identifier(self.table.schema, self.table.name)
+        name = self.table.identifier
         return sql.SQL("{}{}").format(sql.SQL("" if self.kind == "p" else "ONLY "), name)
 
     def statements(self, columns: Sequence[str], staged: sql.Composable) -> list[sql.Composed]:
         """Gives the statements that make the live rows those of ``staged``; the last one puts in what is missing.
 
-        Within one UPDATE, two rows cannot swap what is unique beside the key (``others``). Where nobody looks on, a row
-        whose new values another one still has is deleted, and comes back with the missing ones; where columns cannot
-        tell (None), all rows that differ go that way. Where somebody does, the UPDATE has to fail.
+        Within one UPDATE, two rows cannot swap what is unique beside the key (``others``). Where no object acts on a
+        deletion, a row whose new values another row still has is deleted, and inserted again with the missing rows;
+        where columns cannot tell (None), so are all rows that differ. Where an object does, the UPDATE has to fail.
         """
         if not self.key:
             return self._composed([_DELETE_ALL, _INSERT_ALL], columns, staged)
-        if self.onlookers:
+        if self.on_delete:
             return self._composed([_DELETE_GONE, _UPDATE_DIFFERING, _INSERT_MISSING], columns, staged)
         if None in self.others:
             return self._composed([_DELETE_DIFFERING, _INSERT_MISSING], columns, staged)
@@ -87,7 +87,7 @@ class Replacement:
     ) -> list[sql.Composed]:
         parts = {
             "rows": self.rows,
-            "live": sql.Identifier(self.table.schema, self.table.name),
+            "live": self.table.identifier,
             "staged": staged,
             "columns": _list(columns),
             "old": _list(columns, "l"),
@@ -98,17 +98,15 @@ class Replacement:
         return [sql.SQL(text).format(**parts | more) for text in texts]
 
 
-async def read(target: Target, tables: Iterable[Relation]) -> list[Replacement]:
+async def read(target: Target, tables: Iterable[TargetName]) -> list[Replacement]:
     """Reads the live tables given, as far as they are there and hold rows of their own."""
-    chosen = list(tables)
-    names = {"schemas": [table.schema for table in chosen], "names": [table.name for table in chosen]}
-    cursor = await target.execute(target_query("in_place"), names)
+    cursor = await target.execute(target_query("in_place"), arrays(tables))
     found = []
     for row in await cursor.fetchall():
-        table = Relation(row["schema"], row["name"])
+        table = TargetName(row["schema"], row["name"])
         key = await live.key(target, table)
         others = await live.other_keys(target, table, key)
-        said = tuple(row["onlookers"]), tuple(row["meddlers"])
+        said = tuple(row["on_delete"]), tuple(row["side_effects"])
         unique = tuple(None if other is None else tuple(other) for other in others)
         found.append(Replacement(row["oid"], table, row["kind"], *said, tuple(key), unique))
     return found

@@ -7,7 +7,6 @@ already. Staging schemas are never granted to anyone, and stay when they are emp
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
@@ -17,14 +16,14 @@ import structlog
 from psycopg import AsyncCursor, sql
 from psycopg.pq import TransactionStatus
 
+from etl.model.catalog import Column
 from etl.model.errors import ConnectionFailed
-from etl.model.selection import MAX_NAME_BYTES, Relation
-from etl.model.table import Column, Table
+from etl.model.name import OWN_PLACES, TargetName, arrays
+from etl.model.table import Table
 from etl.sessions import postgres
-from etl.sessions.postgres import SCHEMA_LOCK, Target
+from etl.sessions.advisory import schema_lock
+from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
-
-PREFIX = "etl_staging_"
 
 ENDING_SECONDS = 30.0
 """How long the server may take to end the transaction of a lost session."""
@@ -32,55 +31,17 @@ ENDING_SECONDS = 30.0
 DROPPED_AT_ONCE = 100
 """Tables of one DROP: each takes a lock for itself, its TOAST table, and every index of both."""
 
-ASIDE_PREFIX = "etl_stagingold_"
-
 log = structlog.get_logger()
 
 
-def schema_of(live_schema: str) -> str:
-    """Gives the staging schema of a live schema; a name too long for the prefix is shortened with a hash."""
-    return _prefixed(PREFIX, live_schema)
-
-
-def aside_of(live_schema: str) -> str:
-    """Gives the schema where a publish puts a live schema's old tables, to drop them when nobody waits for it."""
-    return _prefixed(ASIDE_PREFIX, live_schema)
-
-
-def _prefixed(prefix: str, live_schema: str) -> str:
-    name = prefix + live_schema
-    if len(name.encode()) <= MAX_NAME_BYTES:
-        return name
-    digest = hashlib.sha256(live_schema.encode()).hexdigest()[:16]
-    room = MAX_NAME_BYTES - len(prefix) - len(digest) - 1
-    return f"{prefix}{live_schema.encode()[:room].decode(errors='ignore')}_{digest}"
-
-
-def name_of(table: Table | Relation) -> sql.Identifier:
-    """Gives a table's staging name, quoted; a Relation is taken for a live table's name."""
-    staged = staging_name(table)
-    return sql.Identifier(staged.schema, staged.name)
-
-
-def staging_name(table: Table | Relation) -> Relation:
-    """Gives a table's staging name; a Relation is taken for a live table's name."""
-    live = table.live if isinstance(table, Table) else table
-    return Relation(schema_of(live.schema), live.name)
-
-
-def aside_name(table: Relation) -> Relation:
-    """Gives the name under which a live table is put aside."""
-    return Relation(aside_of(table.schema), table.name)
-
-
 def schemas(live_schemas: Iterable[str]) -> list[str]:
-    """Gives the staging schemas of live ones, and those for their old tables."""
-    return [name(schema) for schema in live_schemas for name in (schema_of, aside_of)]
+    """This tool's own schemas that belong to live ones: for staging tables, and for old tables."""
+    return [place.schema(schema) for schema in live_schemas for place in OWN_PLACES]
 
 
-async def refuse_foreign(target: Target, live_schemas: Iterable[str]) -> None:
+async def refuse_untrusted(target: Target, live_schemas: Iterable[str]) -> None:
     """Raises ConfigurationError where a staging schema, or one for old tables, is somebody else's."""
-    await postgres.refuse_foreign_schemas(target, schemas(live_schemas))
+    await postgres.refuse_untrusted_schemas(target, schemas(live_schemas))
 
 
 async def create_schemas(target: Target, live_schemas: Iterable[str]) -> None:
@@ -98,15 +59,17 @@ def creation(table: Table) -> list[sql.Composed]:
     """
     columns = sql.SQL(", ").join(_column(column) for column in table.columns)
     create_table = sql.SQL("CREATE {kind}TABLE {name} ({columns}){storage}").format(
-        name=name_of(table),
+        name=table.staged.identifier,
         kind=sql.SQL("UNLOGGED " if table.unlogged else ""),
         columns=columns,
         storage=_storage(table.storage),
     )
-    drop_left = sql.SQL("DROP TABLE IF EXISTS {}").format(name_of(table))
+    drop_left = sql.SQL("DROP TABLE IF EXISTS {}").format(table.staged.identifier)
     # Set before the rows come: they are stored and compressed as their column says at that time.
     settings = _column_settings(table)
-    made = sql.SQL("SELECT {}::pg_catalog.regclass::oid AS oid").format(sql.Literal(name_of(table).as_string(None)))
+    made = sql.SQL("SELECT {}::pg_catalog.regclass::oid AS oid").format(
+        sql.Literal(table.staged.identifier.as_string(None))
+    )
     return [drop_left, create_table, *settings, made]
 
 
@@ -133,7 +96,7 @@ def _column_settings(table: Table) -> Iterator[sql.Composed]:
             if value is not None:
                 alter = sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET {} {}")
                 words = sql.SQL(name), sql.SQL(str(value))
-                yield alter.format(name_of(table), sql.Identifier(column.name), *words)
+                yield alter.format(table.staged.identifier, sql.Identifier(column.name), *words)
 
 
 def _storage(parameters: Sequence[str]) -> sql.Composable:
@@ -162,7 +125,7 @@ async def arrived(target: Target, table: Table, xid: int) -> int:
         while not await _has_ended(target, xid):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     count = sql.SQL("SELECT count(*) AS rows FROM {} WHERE xmin::text = {}")
-    cursor = await target.execute(count.format(name_of(table), sql.Literal(str(xid % 2**32))))
+    cursor = await target.execute(count.format(table.staged.identifier, sql.Literal(str(xid % 2**32))))
     row = await cursor.fetchone()
     return int(row["rows"]) if row else 0
 
@@ -175,7 +138,7 @@ async def _has_ended(target: Target, xid: int) -> bool:
 
 def comments(table: Table) -> list[sql.Composed]:
     """Gives the statements that put the source's comments on the staging table, its columns, indexes, constraints."""
-    name, schema = name_of(table), staging_name(table).schema
+    name, schema = table.staged.identifier, table.staged.schema
     texts = [(sql.SQL("TABLE ") + name, table.comment)]
     texts += [
         (sql.SQL("COLUMN {}.{}").format(name, sql.Identifier(column.name)), column.comment) for column in table.columns
@@ -201,21 +164,17 @@ async def add(target: Target, statements: Sequence[str]) -> None:
 
 def analyze(table: Table) -> sql.Composed:
     """Gives the statement that gathers the planner's statistics, so that readers' first queries are planned well."""
-    return sql.SQL("ANALYZE {}").format(name_of(table))
+    return sql.SQL("ANALYZE {}").format(table.staged.identifier)
 
 
-async def give(target: Target, word: sql.SQL, staged: Relation, owner: str) -> None:
+async def give(target: Target, word: sql.SQL, staged: TargetName, owner: str) -> None:
     """Makes a role the owner of a table or view in staging, where the role may make things for as long as that takes.
 
     PostgreSQL wants CREATE on the schema of an owner to be. The lock is for two that come at once.
     """
-    schema, name, role = (
-        sql.Identifier(staged.schema),
-        sql.Identifier(staged.schema, staged.name),
-        sql.Identifier(owner),
-    )
+    schema, name, role = sql.Identifier(staged.schema), staged.identifier, sql.Identifier(owner)
     statements = [
-        sql.SQL(SCHEMA_LOCK.decode()),
+        schema_lock(),
         sql.SQL("GRANT CREATE ON SCHEMA {} TO {}").format(schema, role),
         sql.SQL("ALTER {} {} OWNER TO {}").format(word, name, role),
         sql.SQL("REVOKE CREATE ON SCHEMA {} FROM {}").format(schema, role),
@@ -230,17 +189,17 @@ async def lock(target: Target, table: Table) -> None:
     Raises ConnectionFailed where it is gone: its rows were committed asynchronously, and the server has crashed since.
     """
     try:
-        await target.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(name_of(table)))
+        await target.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(table.staged.identifier))
     except psycopg.errors.UndefinedTable as error:
         raise ConnectionFailed(f"the reporting database has lost the rows staged of {table}; run again") from error
 
 
-async def drop(target: Target, tables: Iterable[Table | Relation]) -> None:
-    """Drops the staging tables of the tables given, as far as they are there."""
-    await drop_staged(target, map(staging_name, tables))
+async def drop(target: Target, live: Iterable[TargetName]) -> None:
+    """Drops the staging tables of live ones, as far as they are there."""
+    await drop_staged(target, [table.staging for table in live])
 
 
-async def drop_staged(target: Target, staged: Iterable[Relation]) -> list[str]:
+async def drop_staged(target: Target, staged: Iterable[TargetName]) -> list[str]:
     """Drops tables of our own schemas, as far as they are there, with our own views on them, and nothing else.
 
     What somebody else has made depend on one keeps it where it is: logs, and gives, why.
@@ -258,7 +217,7 @@ async def drop_staged(target: Target, staged: Iterable[Relation]) -> list[str]:
     return kept
 
 
-async def _drop_alone(target: Target, staged: Relation) -> str | None:
+async def _drop_alone(target: Target, staged: TargetName) -> str | None:
     try:
         async with _undone(target):
             await target.execute(_dropping([staged]))
@@ -275,26 +234,24 @@ def _undone(target: Target) -> AbstractAsyncContextManager[object]:
     return nullcontext() if target.info.transaction_status == TransactionStatus.IDLE else target.transaction()
 
 
-def _dropping(tables: Iterable[Relation]) -> sql.Composed:
-    names = (sql.Identifier(table.schema, table.name) for table in tables)
+def _dropping(tables: Iterable[TargetName]) -> sql.Composed:
+    names = (table.identifier for table in tables)
     return sql.SQL("DROP TABLE IF EXISTS {}").format(sql.SQL(", ").join(names))
 
 
-async def drop_views(target: Target, staged: Iterable[Relation]) -> None:
+async def drop_views(target: Target, staged: Iterable[TargetName]) -> None:
     """Drops the views of our own schemas that rest on tables there."""
-    chosen = list(staged)
-    names = {"schemas": [table.schema for table in chosen], "names": [table.name for table in chosen]}
-    cursor = await target.execute(target_query("staging_views"), names)
+    cursor = await target.execute(target_query("staging_views"), arrays(staged))
     if statements := [row["statement"] for row in await cursor.fetchall()]:
         await add(target, statements)
 
 
-async def drop_aside(target: Target, tables: Iterable[Relation]) -> list[str]:
+async def drop_aside(target: Target, live: Iterable[TargetName]) -> list[str]:
     """Drops the old tables that a publish has put aside, and the views on them; gives why some stay."""
-    return await drop_staged(target, map(aside_name, tables))
+    return await drop_staged(target, [table.aside for table in live])
 
 
-async def tables(target: Target) -> list[Relation]:
-    """Lists the tables in what look like staging schemas, by staging schema, name and oid."""
+async def tables(target: Target) -> dict[TargetName, int]:
+    """The oids of the tables in what look like this tool's own schemas, by name."""
     cursor = await target.execute(target_query("staging_tables"))
-    return [Relation(row["schema"], row["name"], oid=row["oid"]) for row in await cursor.fetchall()]
+    return {TargetName(row["schema"], row["name"]): row["oid"] for row in await cursor.fetchall()}

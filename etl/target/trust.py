@@ -12,18 +12,16 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from psycopg import sql
-
 from etl.model.errors import ConfigurationError, LoadFailed
-from etl.model.selection import Relation
+from etl.model.name import TargetName
 from etl.model.table import Table
 from etl.sessions.postgres import Source, Target
 from etl.sessions.query import source_query, target_query
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignCode:
-    """A function of somebody else that ``what``, on the table of this oid, calls; as ``foreign_code.sql`` finds it.
+class UntrustedCode:
+    """A function of somebody else that ``what``, on the table of this oid, calls; as ``untrusted_code.sql`` finds it.
 
     ``constraint`` is the name of what calls it, where that is one; ``role`` is etl's, as which it would run.
     """
@@ -43,19 +41,19 @@ class ForeignCode:
         )
 
 
-async def foreign_code(target: Target, oids: Collection[int]) -> list[ForeignCode]:
+async def untrusted_code(target: Target, oids: Collection[int]) -> list[UntrustedCode]:
     """Reads what belongs to others and would run as this session's user when rows of the tables are written."""
-    cursor = await target.execute(target_query("foreign_code"), {"oids": list(oids)})
-    return [ForeignCode(**row) for row in await cursor.fetchall()]
+    cursor = await target.execute(target_query("untrusted_code"), {"oids": list(oids)})
+    return [UntrustedCode(**row) for row in await cursor.fetchall()]
 
 
-async def foreign_code_on(target: Target, table: Relation) -> list[ForeignCode]:
+async def untrusted_code_on(target: Target, table: TargetName) -> list[UntrustedCode]:
     """Reads the same of one table, by name."""
-    name = sql.Identifier(table.schema, table.name).as_string(target)
+    name = table.identifier.as_string(target)
     cursor = await target.execute("SELECT %s::pg_catalog.regclass::pg_catalog.oid AS oid", [name])
     row = await cursor.fetchone()
     assert row is not None
-    return await foreign_code(target, [row["oid"]])
+    return await untrusted_code(target, [row["oid"]])
 
 
 async def refuse_types(target: Target, table: Table, oid: int) -> None:
@@ -66,13 +64,13 @@ async def refuse_types(target: Target, table: Table, oid: int) -> None:
     """
     if not any(column.user_type for column in table.columns):
         return
-    cursor = await target.execute(target_query("foreign_types"), {"oid": oid})
+    cursor = await target.execute(target_query("untrusted_types"), {"oid": oid})
     found = [
         f"type {row['type']} in the target belongs to {row['owner']}, whose constraints and casts would run as"
         f" {row['role']}; hand it over: ALTER TYPE {row['type']} OWNER TO {row['role']}"
         for row in await cursor.fetchall()
     ]
-    found += [str(code) for code in await foreign_code(target, [oid]) if code.kind == "column"]
+    found += [str(code) for code in await untrusted_code(target, [oid]) if code.kind == "column"]
     if found:
         raise LoadFailed("; ".join(found))
 

@@ -9,9 +9,10 @@ from typing import Any
 from psycopg import sql
 
 from etl.model.errors import TypesDiffer
-from etl.model.selection import label
+from etl.model.name import label
 from etl.model.table import Table
-from etl.sessions.postgres import SCHEMA_LOCK, Source, Target, create_schemas
+from etl.sessions.advisory import schema_lock
+from etl.sessions.postgres import Source, Target, create_schemas
 from etl.sessions.query import source_query, target_query
 
 
@@ -55,7 +56,7 @@ async def ensure(source: Source, target: Target, tables: Sequence[Table]) -> Non
         target, {one.schema for one in wanted} | {one.extension_schema or one.schema for one in wanted}
     )
     async with target.transaction():
-        await target.execute(SCHEMA_LOCK)
+        await target.execute(schema_lock())
         for statement in _statements(wanted, await _of_target(target, wanted)):
             await target.execute(statement)
 
@@ -75,7 +76,7 @@ async def _ensure_extensions(source: Source, target: Target, tables: Sequence[Ta
     if missing:
         await create_schemas(target, missing.values())
         async with target.transaction():
-            await target.execute(SCHEMA_LOCK)
+            await target.execute(schema_lock())
             for name, schema in missing.items():
                 await target.execute(_extension(name, schema))
 

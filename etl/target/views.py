@@ -25,7 +25,7 @@ import psycopg
 from psycopg import sql
 
 from etl.model.errors import CannotCarry, LiveChanged, one_line
-from etl.model.selection import Relation
+from etl.model.name import Place
 from etl.sessions.postgres import Target
 from etl.sessions.transaction import at_once
 from etl.target import live, staging
@@ -98,38 +98,40 @@ def _rests_on(view: Object, others: Sequence[Object]) -> bool:
 
 def _staging_oids(live_now: Sequence[Object], in_staging: Sequence[Object]) -> dict[int, int]:
     """Gives the oid of each live table's staging table, by the live one's oid."""
-    new = {one.relation: one.oid for one in in_staging if one.is_live}
-    keys = {one.oid: staging.staging_name(one.relation) for one in live_now if one.is_live}
+    new = {one.full_name: one.oid for one in in_staging if one.is_live}
+    keys = {one.oid: one.full_name.staging for one in live_now if one.is_live}
     return {oid: new[key] for oid, key in keys.items() if key in new}
 
 
 async def _make(target: Target, view: Object, made: Mapping[int, int]) -> int | None:
     """Makes one view in staging; gives its oid there, or None when its names did not lead where they should."""
-    staging_schema = staging.schema_of(view.schema)
-    name = sql.Identifier(staging_schema, view.name)
+    staged = view.full_name.staging
+    name = staged.identifier
     wanted = {made.get(oid, oid) for oid in view.rests_on}
     async with target.transaction():
         definition = await _definition(target, view)
-        await _search(target, [path for schema in view.reads_schemas for path in (staging.schema_of(schema), schema)])
+        await _search(
+            target, [place.schema(schema) for schema in view.reads_schemas for place in (Place.STAGING, Place.LIVE)]
+        )
         await target.execute(live.create(view, name, definition))
         await _search(target, [])
-        (there,) = [one for one in await live.objects(target, [Relation(staging_schema, view.name)]) if one.is_live]
+        (there,) = [one for one in await live.objects(target, [staged]) if one.is_live]
         if set(there.rests_on) != wanted:
             await target.execute(live.drop(there))
             return None
         if there.owner != view.owner:
-            await staging.give(target, there.word, there.relation, view.owner)
+            await staging.give(target, there.word, there.full_name, view.owner)
         await _admit(target, [view])
     async with target.transaction():
         if filling := list(live.refresh(view, name)):  # not by CREATE, which before 17 does not write the rows frozen
             await at_once(target, filling)
-        await staging.add(target, await live.extras(target, view.relation, staging_schema))
+        await staging.add(target, await live.extras(target, view.full_name))
     return there.oid
 
 
 async def _admit(target: Target, found: Sequence[Object]) -> None:
     """Lets who may read tables and views read their staging ones, until the publish puts on what is live."""
-    statements = await live.readers(target, found, [staging.schema_of(one.schema) for one in found])
+    statements = await live.readers(target, found)
     await staging.add(target, statements)
 
 

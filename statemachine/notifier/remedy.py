@@ -38,10 +38,10 @@ NO_HOST = Remedy(
     "Compare the memory and vCPUs that the container asks for with what the compute environment may start.",
     "No host was found for a container",
 )
-SURROUNDINGS = Remedy(
-    "The service could not prepare the container's network interface, secrets or log.",
+RESOURCES = Remedy(
+    "The service could not initialize the container's network interface, secrets or log.",
     "Check the permissions of the execution role, and the subnets' NAT gateway or VPC endpoints.",
-    "A container's surroundings could not be prepared",
+    "A container's resources could not be initialized",
 )
 TIME = Remedy(
     "The container ran into its time limit and was stopped.",
@@ -124,7 +124,7 @@ _RULES: Sequence[tuple[str | None, frozenset[int], Remedy]] = (
     (r"CannotPull\w*Error|UNABLE_TO_PULL_IMAGE", frozenset(), IMAGE),
     (r"Host EC2 \(instance|SpotInterruption|Spot Task was interrupted|TerminationNotice", frozenset(), SPOT),
     (r"JobStateTimeLimit|MISCONFIGURATION:|CAPACITY:|Capacity is unavailable|RESOURCE:|QUEUED ", frozenset(), NO_HOST),
-    (r"ResourceInitializationError|network interface provision|PROVISIONING ", frozenset(), SURROUNDINGS),
+    (r"ResourceInitializationError|network interface provision|PROVISIONING ", frozenset(), RESOURCES),
     (r"attempt duration exceeded timeout|States\.Timeout|TIMED_OUT", frozenset(), TIME),
     (r"OutOfMemory|out of memory", frozenset({137}), MEMORY),
     (r"UserInitiated|\bSTOPPED\b", frozenset({143}), STOPPED),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from demo.embedded import wheel_bin
+from servers.programs import wheel_bin
 from statemachine import zips
 from statemachine.definition import COMPUTE, batches, nightly
 from tests import cloud

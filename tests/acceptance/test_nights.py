@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from demo.embedded import Server
+from servers.postgres import Server
 from tests.acceptance.nights import Nights, deployed, instead, is_one_instant, make_tables, writing
 from tests.harness import Database, Databases, Etl
 from tests.jobs import Job, Local

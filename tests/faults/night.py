@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from demo.embedded import FAST, Server
+from servers.postgres import FAST, Server
 from tests.faults.breaker import Breaker, Link, Stage, breaker
 from tests.harness import Database, Databases, Done, Etl
 from tests.situations import ended, until

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.embedded import free_port
+from servers.port import free_port
 from tests.harness import Database, Databases, Etl
 from tests.situations import until
 

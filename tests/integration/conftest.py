@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from demo.embedded import FAST, Server, system_bin
 from demo.parameters import parameter_store
+from servers.postgres import FAST, Server
+from servers.programs import system_bin
 from tests.harness import CANARY
 
 

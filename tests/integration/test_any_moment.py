@@ -19,7 +19,7 @@ import pytest
 
 from etl.ledger import book
 from etl.model.errors import EtlError
-from etl.model.selection import Relation
+from etl.model.name import TargetName
 from etl.publish import publish as publishing
 from etl.publish.policy import Policy
 from etl.sessions import retry
@@ -332,7 +332,7 @@ async def _published(database: Database, change: str, at: int, *, held: bool) ->
         moment = Moment(database, change, at, held, target.info.backend_pid)
         _count(target, moment)
         try:
-            await publishing.publish(target, "tonight", [Relation("public", "items")], Policy(deadline=20), connect)
+            await publishing.publish(target, "tonight", [TargetName("public", "items")], Policy(deadline=20), connect)
             return moment, None
         except EtlError as error:
             return moment, error

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
-from demo.embedded import Server
+from servers.postgres import Server
 from tests import cloud
 from tests.harness import CANARY, Database, Done, Etl
 from tests.integration.bad_cases import (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.embedded import Server
+from servers.postgres import Server
 from tests.harness import Database, Databases, Done, Etl
 from tests.lambda_runtime import function
 

@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from demo.embedded import Server
+from servers.postgres import Server
 from tests.dump import difference, schema_of
 from tests.harness import Database, Databases, Etl
 from tests.mirror import assert_same

@@ -80,7 +80,7 @@ COMMENTS = """
     UNION ALL SELECT 'statistics', stxname FROM pg_statistic_ext WHERE stxrelid = {table}::regclass
 """
 
-WORN = """
+ATTACHED = """
     SELECT (SELECT polname::text FROM pg_policy WHERE polrelid = {table}::regclass),
            (SELECT attacl::text FROM pg_attribute WHERE attrelid = {table}::regclass AND attnum = 1),
            (SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = {table}::regclass),
@@ -97,13 +97,13 @@ def test_names_made_to_inject_are_names(databases: Databases, etl: Etl, name: st
     assert (first.status, first.stderr) == (0, "")
     make_reporting(databases.reporting, name)
     table, view = identifier(name, name), identifier(name, "view " + name)
-    worn = WORN.format(table=literal(table), view=literal(view))
-    before = databases.reporting.rows(worn)
+    attached = ATTACHED.format(table=literal(table), view=literal(view))
+    before = databases.reporting.rows(attached)
 
     second = etl("run", TABLES=tables, ETL_VERIFY="checksum")
 
     assert (second.status, second.stderr) == (0, "")
-    assert databases.reporting.rows(worn) == before
+    assert databases.reporting.rows(attached) == before
     assert None not in before[0]
     rows = f"SELECT * FROM {table} ORDER BY 1"
     assert databases.reporting.rows(rows) == databases.operational.rows(rows)

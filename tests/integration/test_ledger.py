@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from etl.ledger import book, ledger
-from etl.model.selection import Relation
+from etl.model.name import Planned, Relation, TargetName
 from etl.sessions.postgres import connect_target
 from etl.sessions.url import DatabaseUrl
 from tests.harness import Databases, Etl
@@ -57,12 +57,13 @@ def test_a_run_needs_no_right_to_make_schemas_once_they_are_there(databases: Dat
 async def test_the_ledger_is_told_of_ten_thousand_tables_at_once(databases: Databases) -> None:
     """A list of them in one statement is not deeper than the server's stack."""
     target = await connect_target(DatabaseUrl.parse(databases.reporting.url, {}), "test")
-    tables = {Relation("public", f"t{number}"): Relation("public", f"t{number}") for number in range(10_000)}
+    names = [f"t{number}" for number in range(10_000)]
+    tables = [Planned(Relation("public", name), TargetName("public", name)) for name in names]
     try:
         await book.prepare(target)
         await ledger.open_run(target, "tonight", "run")
         await ledger.plan(target, "tonight", tables)
-        await ledger.not_published(target, "tonight", "no", tables)
+        await ledger.not_published(target, "tonight", "no", [one.live for one in tables])
     finally:
         await target.close()
     assert (

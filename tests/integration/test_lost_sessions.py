@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from demo.embedded import FAST, Server
+from servers.postgres import FAST, Server
 from tests.harness import Database, Databases, Etl
 from tests.situations import (
     ended,

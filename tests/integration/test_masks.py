@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.embedded import FAST, Server
 from etl.model import mask
+from servers.postgres import FAST, Server
 from tests.harness import Database, Databases, Done, Etl
 from tests.relay import Relay, relay
 

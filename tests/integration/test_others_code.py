@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from etl.model.errors import CannotCarry
-from etl.model.selection import Relation
+from etl.model.name import TargetName
 from etl.sessions.postgres import connect_target
 from etl.sessions.url import DatabaseUrl
 from etl.target import additions
@@ -198,14 +198,14 @@ async def test_a_check_is_judged_as_it_is_made_and_not_as_the_live_table_has_it(
     try:
         with pytest.raises(CannotCarry, match=r"^constraint fine on table public\.items calls alice\.is_fine"):
             async with target.transaction():
-                await additions.make(target, Relation("public", "items"), {("check", "fine"): [check]})
+                await additions.make(target, TargetName("public", "items"), {("check", "fine"): [check]})
         assert whom(reporting) == set()
     finally:
         await target.close()
         reporting.execute("DROP OWNED BY alice CASCADE; DROP ROLE alice")
 
 
-PLANTED = {
+UNTRUSTED = {
     "schema etl": "CREATE SCHEMA etl AUTHORIZATION alice",
     "table etl.runs": (
         "CREATE SCHEMA etl; CREATE TABLE etl.runs (run_id text PRIMARY KEY); ALTER TABLE etl.runs OWNER TO alice;"
@@ -217,17 +217,19 @@ PLANTED = {
 }
 
 
-@pytest.mark.parametrize("planted", PLANTED)
-def test_what_others_made_under_our_names_is_refused(databases: Databases, etl: Etl, planted: str) -> None:
+@pytest.mark.parametrize("untrusted", UNTRUSTED)
+def test_what_others_made_under_our_names_is_refused(databases: Databases, etl: Etl, untrusted: str) -> None:
     """The ledger and the staging schemas are this role's, or nothing is done: one line says whose, and the remedy."""
     databases.operational.execute("CREATE TABLE items AS SELECT 1 AS id")
     databases.reporting.execute(ALICE)
     try:
-        databases.reporting.execute(PLANTED[planted])
-        for command in (("run",), ("history",), ("plan", "--shards", "2")) if "staging" not in planted else (("run",),):
+        databases.reporting.execute(UNTRUSTED[untrusted])
+        for command in (
+            (("run",), ("history",), ("plan", "--shards", "2")) if "staging" not in untrusted else (("run",),)
+        ):
             done: Done = etl(*command, TABLES="items")
             assert done.status == 2, command
-            assert f"{planted} is there in the target already and belongs to alice" in done.stderr
+            assert f"{untrusted} is there in the target already and belongs to alice" in done.stderr
             assert "OWNER TO postgres" in done.stderr
         assert whom(databases.reporting) == set()
     finally:

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from demo.embedded import Server
+from servers.postgres import Server
 from tests import cloud
 from tests.harness import CANARY, Database, Databases, Done, Etl
 

@@ -1,4 +1,4 @@
-"""What hangs on a live table outlives its publish, or stops it with its name."""
+"""What is attached to a live table outlives its publish, or stops it with its name."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def publish(etl: Etl, **variables: str) -> Done:
     return etl("run", **{"TABLES": "orders,customers", "ETL_RUN_ID": "tonight"} | variables)
 
 
-def dressed(database: Database, *names: str) -> list[tuple[object, ...]]:
+def attachments(database: Database, *names: str) -> list[tuple[object, ...]]:
     """Gives owner, privileges, options, comments, definition and indexes of tables and views."""
     return database.rows(
         "SELECT c.oid::regclass::text, c.relkind::text, c.relowner::regrole::text, c.reloptions,"
@@ -57,12 +57,12 @@ def test_owner_privileges_and_comments_outlive_the_publish(night: Databases, etl
         "REVOKE DELETE ON customers FROM postgres;"
         "COMMENT ON TABLE orders IS 'it''s ours'; COMMENT ON COLUMN orders.total IS 'in cents'"
     )
-    before = dressed(night.reporting, "orders", "customers")
+    before = attachments(night.reporting, "orders", "customers")
     old = live(night.reporting)
     done = publish(etl)
     assert (done.status, done.stderr) == (0, "")
     assert live(night.reporting) != old
-    assert dressed(night.reporting, "orders", "customers") == before
+    assert attachments(night.reporting, "orders", "customers") == before
 
 
 def test_the_source_s_comment_wins_over_the_target_s(night: Databases, etl: Etl) -> None:
@@ -119,13 +119,13 @@ NAMES = ("totals", "reports.named", "reports.daily", "reports.empty", '"Odd. nam
 
 @pytest.mark.superuser("gives what is live to other roles")
 def test_dependent_views_outlive_the_publish(night: Databases, etl: Etl) -> None:
-    """Chains of views and materialized views, across schemas, with all that hangs on them; filled anew."""
+    """Chains of views and materialized views, across schemas, with all attachments; filled anew."""
     night.reporting.execute(VIEWS)
-    before = dressed(night.reporting, *NAMES)
+    before = attachments(night.reporting, *NAMES)
     night.operational.execute("INSERT INTO orders VALUES (2, 1, 5, 'b')")
     done = publish(etl)
     assert (done.status, done.stderr) == (0, "")
-    assert dressed(night.reporting, *NAMES) == before
+    assert attachments(night.reporting, *NAMES) == before
     assert night.reporting.rows("SELECT name, total FROM reports.daily") == [("Ada", 15)]
     assert night.reporting.rows('SELECT id, all_total FROM "Odd. name"."späße; --" ORDER BY id') == [(1, 15), (2, 15)]
 
@@ -134,9 +134,9 @@ def test_a_view_with_the_schema_s_default_privileges_keeps_only_its_own(night: D
     """Default privileges that came after a view was made do not open it to anybody."""
     night.reporting.execute("CREATE VIEW totals AS SELECT sum(total) FROM orders")
     night.reporting.execute("ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO robot")
-    before = dressed(night.reporting, "totals", "orders")
+    before = attachments(night.reporting, "totals", "orders")
     assert publish(etl).status == 0
-    assert dressed(night.reporting, "totals", "orders") == before
+    assert attachments(night.reporting, "totals", "orders") == before
 
 
 OBSTACLES = {

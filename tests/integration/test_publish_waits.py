@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from etl.model.errors import PublishBlocked
-from etl.model.selection import Relation
+from etl.model.name import TargetName
 from etl.publish import publish as publishing
 from etl.publish.policy import Policy
 from etl.sessions.postgres import connect_target
@@ -71,7 +71,7 @@ async def test_a_publish_that_is_blocked_past_its_deadline_names_who_blocks_it(n
     before, staged = live(night.reporting), night.staging_tables()
     connect = partial(connect_target, DatabaseUrl.parse(night.reporting.url), guard.application("tonight"))
     target = await connect()
-    tables = [Relation("public", "orders"), Relation("public", "customers")]
+    tables = [TargetName("public", "orders"), TargetName("public", "customers")]
     try:
         with reading(night.reporting, "orders"):
             began = time.monotonic()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from lark.exceptions import UnexpectedInput
 
-from demo.embedded import Server
+from servers.postgres import Server
 from statemachine.definition import FOLDER
 from tests.harness import Database, Databases, Etl
 from tests.logs_insights import Row, fields, run

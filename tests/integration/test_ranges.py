@@ -11,11 +11,13 @@ import psycopg
 import pytest
 from psycopg.rows import TupleRow
 
-from demo.embedded import FAST, Server, wheel_bin
+from etl.model.name import Relation, TargetName
 from etl.model.table import Table
 from etl.sessions.postgres import connect_target
 from etl.sessions.url import DatabaseUrl
 from etl.target import staging
+from servers.postgres import FAST, Server
+from servers.programs import wheel_bin
 from tests.harness import Database, Databases, Done, Etl
 from tests.mirror import assert_same
 from tests.situations import ended, gate_closed, kill, make_gate, until, waiting
@@ -359,7 +361,7 @@ def test_a_deferred_publish_waits_for_old_snapshots_too(night: Databases, split:
 async def test_a_commit_whose_answer_was_lost_is_told_by_the_rows_that_stand_there(databases: Databases) -> None:
     """Committed, rolled back, or open in a session that is lost to us, which is ended: none is counted twice."""
     target = await connect_target(DatabaseUrl.parse(databases.reporting.url, {}), "test")
-    table = Table("public", "items")
+    table = Table(Relation("public", "items"), TargetName("public", "items"))
     databases.reporting.execute("CREATE SCHEMA etl_staging_public; CREATE TABLE etl_staging_public.items (i int)")
     found = {}
     with databases.reporting.connect() as lost:

@@ -15,7 +15,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from demo.embedded import FAST, Server, system_bin, wheel_bin
+from servers.postgres import FAST, Server
+from servers.programs import system_bin, wheel_bin
 from tests.harness import TIMEOUT, Database, Databases, Etl
 from tests.situations import ended, live, reading, until
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from demo.embedded import FAST, Server
+from servers.postgres import FAST, Server
 from tests.harness import Database, Databases, Etl
 
 PATIENCE = 30

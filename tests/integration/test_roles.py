@@ -122,7 +122,7 @@ CREATE TABLE pg_class (trap int); CREATE TABLE runs (trap int); CREATE TABLE loa
 """
 
 
-def test_what_another_user_planted_in_public_has_no_effect(roles: Roles) -> None:
+def test_what_another_user_made_in_public_has_no_effect(roles: Roles) -> None:
     """Functions, operators, a type and catalogs by the names that etl uses: none is called, and rows arrive right."""
     reporting = roles.databases.reporting
     reporting.execute("CREATE ROLE mallory LOGIN; GRANT CREATE, USAGE ON SCHEMA public TO mallory")

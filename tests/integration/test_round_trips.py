@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from etl.model.selection import Relation
+from etl.model.name import TargetName
 from etl.sessions.postgres import connect_target
 from etl.sessions.url import DatabaseUrl
 from etl.target import live
@@ -25,7 +25,7 @@ RUN_SOURCE_TRIPS = 24
 indexes and checks name."""
 
 RUN_TARGET_TRIPS = 54
-"""But for the load: two sessions; locks, ledger, what earlier runs left and what they masked, what others planted; the
+"""But for the load: two sessions; locks, ledger, what earlier runs left and what they masked, untrusted tables; the
 publish after it, with the inventory of what hangs on the live tables."""
 
 
@@ -95,7 +95,7 @@ async def test_what_hangs_on_a_live_table_is_planned_a_few_times_a_session(datab
     target = await connect_target(DatabaseUrl.parse(databases.reporting.url, {}), "test")
     try:
         for _ in range(20):
-            found = await live.extras(target, Relation("public", "orders"), "etl_staging_public")
+            found = await live.extras(target, TargetName("public", "orders"))
         plans = await (await target.execute("SELECT * FROM pg_catalog.pg_prepared_statements")).fetchone()
     finally:
         await target.close()

@@ -6,7 +6,7 @@ import json
 
 from psycopg import sql
 
-from demo.embedded import Server
+from servers.postgres import Server
 from tests.harness import Database, Databases, Etl
 from tests.mirror import contents
 

@@ -18,13 +18,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from demo.embedded import Server
 from etl.model.errors import EXPECTED, LoadFailed
-from etl.model.selection import Relation
+from etl.model.name import Relation
 from etl.model.table import Table
 from etl.sessions.url import DatabaseUrl
 from etl.settings.options import Options
 from etl.source import locks, snapshot
+from servers.postgres import Server
 from tests.harness import Database, Databases, Done, Etl
 from tests.lambda_runtime import function
 from tests.situations import ended, kill_holder, locked, until, waiting

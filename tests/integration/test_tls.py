@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from demo.embedded import FAST, Server, system_bin
+from servers.postgres import FAST, Server
+from servers.programs import system_bin
 from tests.harness import Database, Etl
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from demo.embedded import FAST, Server, wheel_bin
 from etl.sessions.postgres import connect_target
 from etl.sessions.url import DatabaseUrl
 from etl.target import trust
-from etl.target.trust import ForeignCode
+from etl.target.trust import UntrustedCode
+from servers.postgres import FAST, Server
+from servers.programs import wheel_bin
 from tests.harness import Database, Databases, Etl
 from tests.lambda_runtime import FunctionError, function
 
@@ -209,26 +210,26 @@ TYPES = "CREATE DOMAIN word AS text CHECK (alice.is_fine(VALUE)); CREATE TYPE pa
 
 
 @pytest.fixture
-def planted(databases: Databases) -> Iterator[Databases]:
+def alice(databases: Databases) -> Iterator[Databases]:
     """Two databases; the target's has a role alice with functions of her own, which is gone with the test."""
     databases.reporting.execute(ALICE)
     yield databases
     databases.reporting.execute("DROP OWNED BY alice CASCADE; DROP ROLE alice")
 
 
-async def found_on(database: Database, table: str) -> list[ForeignCode]:
-    """Gives the foreign code of one live table, as etl's role finds it."""
+async def found_on(database: Database, table: str) -> list[UntrustedCode]:
+    """Gives the untrusted code of one live table, as etl's role finds it."""
     target = await connect_target(DatabaseUrl.parse(database.etl_url, {}), "test")
     try:
-        return await trust.foreign_code(target, [database.value(f"SELECT '{table}'::regclass::oid")])
+        return await trust.untrusted_code(target, [database.value(f"SELECT '{table}'::regclass::oid")])
     finally:
         await target.close()
 
 
 @pytest.mark.parametrize("name", PLACES)
-async def test_somebody_elses_function_is_found_wherever_it_is_called_from(planted: Databases, name: str) -> None:
+async def test_somebody_elses_function_is_found_wherever_it_is_called_from(alice: Databases, name: str) -> None:
     """The place that calls it is named, with the function, its owner and the role that it would run as."""
-    place, reporting = PLACES[name], planted.reporting
+    place, reporting = PLACES[name], alice.reporting
     reporting.execute(f"{TYPES} CREATE TABLE items (id int PRIMARY KEY, note {place.type}); {place.make}")
     found = await found_on(reporting, "items")
     said = [(one.kind, one.what, one.function, one.owner, one.role) for one in found]
@@ -236,9 +237,9 @@ async def test_somebody_elses_function_is_found_wherever_it_is_called_from(plant
 
 
 @pytest.mark.parametrize("name", PLACES)
-async def test_a_function_of_etls_role_or_of_a_superuser_is_trusted(planted: Databases, name: str) -> None:
+async def test_a_function_of_etls_role_or_of_a_superuser_is_trusted(alice: Databases, name: str) -> None:
     """As soon as all that is called is given to one of them."""
-    place, reporting = PLACES[name], planted.reporting
+    place, reporting = PLACES[name], alice.reporting
     reporting.execute(f"{TYPES} CREATE TABLE items (id int PRIMARY KEY, note {place.type}); {place.make}")
     reporting.execute(f"GRANT CREATE ON SCHEMA alice TO PUBLIC; REASSIGN OWNED BY alice TO {reporting.role}")
     assert await found_on(reporting, "items") == []
@@ -267,12 +268,12 @@ def plant(databases: Databases, tables: dict[str, str]) -> None:
 
 
 def test_somebody_elses_code_on_a_table_published_in_place_is_refused_before_the_first_load(
-    planted: Databases, etl: Etl, tmp_path: Path
+    alice: Databases, etl: Etl, tmp_path: Path
 ) -> None:
     """Wherever it is called from; once it is given to etl's role it runs as that, and the night is published."""
     tables = {f"place_{n}": name for n, name in enumerate(PLACES) if PLACES[name].runs}
-    plant(planted, tables)
-    reporting, options = planted.reporting, tmp_path / "options.toml"
+    plant(alice, tables)
+    reporting, options = alice.reporting, tmp_path / "options.toml"
     options.write_text('[defaults]\npublish = "in-place"\n')
     variables = {"TABLES": "place_*.items", "ETL_OPTIONS_FILE": str(options)}
     checked, done = etl("check", **variables), etl("run", **variables)
@@ -290,16 +291,16 @@ def test_somebody_elses_code_on_a_table_published_in_place_is_refused_before_the
     assert reporting.rows("SELECT DISTINCT who FROM alice.caught") == [(reporting.role,)]
 
 
-def test_somebody_elses_code_stops_a_batch_too(planted: Databases) -> None:
+def test_somebody_elses_code_stops_a_batch_too(alice: Databases) -> None:
     """A batch writes to the live table as etl's role: it is refused before a row comes."""
-    planted.operational.execute("CREATE TABLE items (id int PRIMARY KEY, note text); INSERT INTO items VALUES (1, 'a')")
-    planted.reporting.execute("CREATE TABLE items (id int PRIMARY KEY, note text)")
-    planted.reporting.execute(PLACES["a row's trigger"].make)
+    alice.operational.execute("CREATE TABLE items (id int PRIMARY KEY, note text); INSERT INTO items VALUES (1, 'a')")
+    alice.reporting.execute("CREATE TABLE items (id int PRIMARY KEY, note text)")
+    alice.reporting.execute(PLACES["a row's trigger"].make)
     named = r"public\.items is copied in batches, and trigger t on table public\.items"
-    with function("etl.functions.copy_batch", planted.environment) as copy, pytest.raises(FunctionError, match=named):
+    with function("etl.functions.copy_batch", alice.environment) as copy, pytest.raises(FunctionError, match=named):
         copy.invoke({"table": "items", "last_id": None, "limit": 10})
-    assert planted.reporting.rows("SELECT * FROM items") == []
-    assert planted.reporting.rows("SELECT * FROM alice.caught") == []
+    assert alice.reporting.rows("SELECT * FROM items") == []
+    assert alice.reporting.rows("SELECT * FROM alice.caught") == []
 
 
 CASCADE = """
@@ -310,12 +311,12 @@ ALTER TABLE notes OWNER TO alice; INSERT INTO items VALUES (1); INSERT INTO note
 """
 
 
-async def test_what_follows_a_foreign_keys_action_runs_as_its_owner_since_postgresql_18(planted: Databases) -> None:
+async def test_what_follows_a_foreign_keys_action_runs_as_its_owner_since_postgresql_18(alice: Databases) -> None:
     """So it is not refused there, and alice's triggers run as alice."""
-    planted.reporting.execute(CASCADE)
-    assert await found_on(planted.reporting, "items") == []
-    planted.reporting.execute("DELETE FROM items")
-    assert planted.reporting.rows("SELECT DISTINCT who FROM alice.caught") == [("alice",)]
+    alice.reporting.execute(CASCADE)
+    assert await found_on(alice.reporting, "items") == []
+    alice.reporting.execute("DELETE FROM items")
+    assert alice.reporting.rows("SELECT DISTINCT who FROM alice.caught") == [("alice",)]
 
 
 async def test_what_follows_a_foreign_keys_action_ran_as_who_deleted_before_postgresql_18() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.embedded import FAST, Server
+from servers.postgres import FAST, Server
 from tests.dump import schema_of
 from tests.harness import Database, Databases, Etl
 from tests.mirror import assert_same, fill, make_user_types

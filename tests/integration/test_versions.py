@@ -7,7 +7,8 @@ from itertools import count
 
 import pytest
 
-from demo.embedded import FAST, Server, wheel_bin
+from servers.postgres import FAST, Server
+from servers.programs import wheel_bin
 from tests.harness import Database, Databases, Etl
 from tests.mirror import assert_same, fill, has_xml, make_user_types
 from tests.samples import samples_of

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 import psutil
 import pytest
 
-from demo.embedded import FAST, Server
+from servers.postgres import FAST, Server
 from tests.harness import TIMEOUT, Database, Databases, Done, Etl
 from tests.integration.test_consistency import ONE_STATEMENT, TABLES, Reader, pgbench
 from tests.integration.test_readers import readers

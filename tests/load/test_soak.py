@@ -13,7 +13,7 @@ from statistics import median
 import psycopg
 import pytest
 
-from demo.embedded import FAST, Server
+from servers.postgres import FAST, Server
 from tests.harness import Database, Databases, Etl
 from tests.situations import peak_of, until
 

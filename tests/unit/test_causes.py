@@ -72,9 +72,9 @@ def test_a_message_tells_its_cause_once_and_keeps_slacks_limits(title: str) -> N
 @pytest.mark.parametrize(
     ("service", "kinds"),
     [
-        ("batch", "IMAGE SURROUNDINGS MEMORY SPOT NO_HOST TIME COPY HOLDER SETTINGS STOPPED NOT_STARTED"),
-        ("ecs", "IMAGE SURROUNDINGS MEMORY SPOT COPY SETTINGS STOPPED TIME UNKNOWN"),
-        ("codebuild", "IMAGE SURROUNDINGS MEMORY TIME COPY SETTINGS"),
+        ("batch", "IMAGE RESOURCES MEMORY SPOT NO_HOST TIME COPY HOLDER SETTINGS STOPPED NOT_STARTED"),
+        ("ecs", "IMAGE RESOURCES MEMORY SPOT COPY SETTINGS STOPPED TIME UNKNOWN"),
+        ("codebuild", "IMAGE RESOURCES MEMORY TIME COPY SETTINGS"),
     ],
 )
 def test_every_cause_that_a_service_has_is_among_the_examples(service: str, kinds: str) -> None:

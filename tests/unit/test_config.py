@@ -189,7 +189,7 @@ def test_slips_are_told_with_all_other_problems() -> None:
 
 
 def test_other_variables_that_begin_like_ours_are_warned_of() -> None:
-    """By name; what the program's surroundings set there is theirs, as is what begins otherwise."""
+    """By name; what the program's environment sets there is theirs, as is what begins otherwise."""
     others = ("ETL_COMMAND", "TABLET", "TABLEAU", "STABLE", "TABLE_NAME", "tables", "JOBS", "AWS_REGION")
     _, warnings = loaded(MINIMUM | dict.fromkeys(others, "x") | {"ETL_SLACK": "x", "ETL_HOME": "/"})
     assert warnings == [

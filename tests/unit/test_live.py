@@ -1,4 +1,4 @@
-"""What hangs on a live table, as SQL: the order of views, and what the next table can wear."""
+"""The attachments of a live table, as SQL: the order of views, and what can be reattached to the next table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from psycopg import sql
 
 from etl.target import live
-from etl.target.live import Garment, Object
+from etl.target.live import Attachment, Object
 
 TABLE = Object(
     oid=1,
@@ -42,7 +42,7 @@ TABLE = Object(
 
 NAME = sql.Identifier("public", "orders")
 
-GARMENT = Garment(oid=1, role=None, columns=(), index=None, what=None, is_comment=False, statement="…")
+ATTACHMENT = Attachment(oid=1, role=None, columns=(), index=None, what=None, is_comment=False, statement="…")
 
 
 def view(oid: int, *rests_on: int) -> Object:
@@ -53,8 +53,8 @@ def text(statements: Iterable[sql.Composable]) -> list[str]:
     return [statement.as_string(None) for statement in statements]
 
 
-def worn(*garments: Garment, by: Object = TABLE, is_table: bool = True) -> list[Garment]:
-    return list(live.dress(garments, by, is_table=is_table))
+def attached(*attachments: Attachment, by: Object = TABLE, is_table: bool = True) -> list[Attachment]:
+    return list(live.reattachable(attachments, by, is_table=is_table))
 
 
 @given(st.data())
@@ -101,7 +101,7 @@ def test_a_view_is_dropped_by_its_own_word(one: Object, statement: str) -> None:
 def test_what_default_privileges_granted_is_taken_back() -> None:
     """From each grantee; None is PUBLIC, and a role may be called so too."""
     new = replace(TABLE, grantees=(None, "PUBLIC", 'o"dd'))
-    assert text(live.undress(new, NAME)) == [
+    assert text(live.revoke_grants(new, NAME)) == [
         'REVOKE ALL ON "public"."orders" FROM PUBLIC',
         'REVOKE ALL ON "public"."orders" FROM "PUBLIC"',
         'REVOKE ALL ON "public"."orders" FROM "o""dd"',
@@ -109,30 +109,30 @@ def test_what_default_privileges_granted_is_taken_back() -> None:
 
 
 def test_what_needs_a_column_or_an_index_that_is_gone_is_left_out() -> None:
-    """The rest is put on in the order in which it was found."""
-    first = replace(GARMENT, columns=("note", "id"))
-    second = replace(GARMENT, index="orders_pkey")
-    gone = replace(GARMENT, columns=("id", "gone"))
-    lost = replace(GARMENT, index="orders_gone")
-    assert worn(first, gone, GARMENT, lost, second) == [first, GARMENT, second]
+    """The rest is reattached in the order in which it was found."""
+    first = replace(ATTACHMENT, columns=("note", "id"))
+    second = replace(ATTACHMENT, index="orders_pkey")
+    gone = replace(ATTACHMENT, columns=("id", "gone"))
+    lost = replace(ATTACHMENT, index="orders_gone")
+    assert attached(first, gone, ATTACHMENT, lost, second) == [first, ATTACHMENT, second]
 
 
 def test_the_sources_comments_go_before_those_on_the_live_table() -> None:
     """The table's and its columns', each by itself; a view has no source."""
-    table, column = replace(GARMENT, is_comment=True), replace(GARMENT, is_comment=True, columns=("note",))
-    assert worn(table, column) == [table, column]
-    assert worn(table, column, by=replace(TABLE, has_comment=True)) == [column]
-    assert worn(table, column, by=replace(TABLE, commented_columns=("note",))) == [table]
+    table, column = replace(ATTACHMENT, is_comment=True), replace(ATTACHMENT, is_comment=True, columns=("note",))
+    assert attached(table, column) == [table, column]
+    assert attached(table, column, by=replace(TABLE, has_comment=True)) == [column]
+    assert attached(table, column, by=replace(TABLE, commented_columns=("note",))) == [table]
     commented = replace(TABLE, has_comment=True, commented_columns=("note",))
-    assert worn(table, column, by=commented, is_table=False) == [table, column]
+    assert attached(table, column, by=commented, is_table=False) == [table, column]
 
 
 def test_what_must_not_vanish_with_its_column_is_named_once() -> None:
-    """Names and columns; what has no name may go, and what fits is no misfit."""
-    trigger = replace(GARMENT, what="trigger t on table orders", columns=("id", "gone", "lost"))
-    fits = replace(GARMENT, what="policy p on table orders", columns=("id",))
+    """Names and columns; what has no name may go, and what fits is not orphaned."""
+    trigger = replace(ATTACHMENT, what="trigger t on table orders", columns=("id", "gone", "lost"))
+    fits = replace(ATTACHMENT, what="policy p on table orders", columns=("id",))
     comment = replace(trigger, statement="COMMENT …")
-    assert live.misfits([trigger, comment, fits, replace(GARMENT, columns=("gone",))], TABLE.columns) == [
+    assert live.orphaned([trigger, comment, fits, replace(ATTACHMENT, columns=("gone",))], TABLE.columns) == [
         "trigger t on table orders uses gone, lost, which is no longer there"
     ]
 

@@ -9,16 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from etl.model.catalog import Member
+from etl.model.name import Relation, TargetName
 from etl.model.split import FROM_BYTES, MOST_RANGES, RANGE_BYTES, Split
-from etl.model.table import PageRange, Part, Table
+from etl.model.table import PageRange, Table
 from etl.sessions.postgres import Source
 from etl.source.ranges import cut, cut_all
 
 PAGE = 8192
 
 
-def part(pages: int, name: str = "items", kind: str = "r", extra: int = 0, may_cut: bool = True) -> Part:
-    return Part("public", name, kind, pages, pages * PAGE + extra, may_cut)
+def part(pages: int, name: str = "items", kind: str = "r", extra: int = 0, may_cut: bool = True) -> Member:
+    return Member(Relation("public", name, kind), pages, pages * PAGE + extra, may_cut)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,7 @@ def test_every_page_is_in_one_range(pages: list[int], toast: int, count: int) ->
     parts = [part(size, f"p{number}", extra=toast) for number, size in enumerate(pages)]
     ranges = cut(parts, Split(ranges=count))
     for one in parts:
-        own = [piece for piece in ranges if piece.part == one]
+        own = [piece for piece in ranges if piece.member == one]
         if not ranges or one.bytes == 0:
             assert own == []
         else:
@@ -83,7 +85,7 @@ def test_toast_counts() -> None:
 
 def test_foreign_parts_and_parts_of_another_access_method_are_ranges_by_themselves() -> None:
     """Their rows have no place by which a range could be found."""
-    foreign, columnar = part(0, "f", "f"), Part("public", "c", "r", 0, 10**6)
+    foreign, columnar = part(0, "f", "f"), Member(Relation("public", "c"), 0, 10**6)
     assert cut([part(100), foreign, columnar], Split(ranges=2)) == (
         PageRange(part(100), None, None, 100 * PAGE),
         PageRange(foreign, None, None, 0),
@@ -103,5 +105,5 @@ async def test_a_source_without_tid_range_scans_is_read_in_one_stream() -> None:
         def get_server_version(self) -> SimpleNamespace:
             return SimpleNamespace(major=13)
 
-    tables = [Table("public", "items", bytes=100 * FROM_BYTES)]
+    tables = [Table(Relation("public", "items"), TargetName("public", "items"), bytes=100 * FROM_BYTES)]
     assert await cut_all(cast("Source", Thirteen()), tables, lambda _: Split()) == tables

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from demo.embedded import default_bin
+from servers.programs import default_bin
 from tests.acceptance.checkout import ROOT, project_version
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))

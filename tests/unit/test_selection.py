@@ -10,7 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from etl.model.errors import ConfigurationError
-from etl.model.selection import MAX_NAME_BYTES, Relation, Selection, label
+from etl.model.name import MAX_NAME_BYTES, Relation, label
+from etl.model.selection import Selection
 
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20).filter(
     lambda name: len(name.encode()) <= MAX_NAME_BYTES

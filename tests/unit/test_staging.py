@@ -5,32 +5,32 @@ from __future__ import annotations
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from etl.target.staging import PREFIX, schema_of
+from etl.model.name import Place
 
 SCHEMAS = st.text("aé☃", min_size=1, max_size=63).filter(lambda name: len(name.encode()) <= 63)
 
 
 def test_a_short_name_is_prefixed() -> None:
     """People find it in psql."""
-    assert schema_of("public") == "etl_staging_public"
+    assert Place.STAGING.schema("public") == "etl_staging_public"
 
 
 @given(SCHEMAS)
 def test_a_staging_schema_has_a_name_that_postgresql_takes(schema: str) -> None:
     """63 bytes at most, cut between characters, always recognisable, always the same."""
-    name = schema_of(schema)
+    name = Place.STAGING.schema(schema)
     assert len(name.encode()) <= 63
-    assert name.startswith(PREFIX)
-    assert name == schema_of(schema)
+    assert name.startswith("etl_staging_")
+    assert name == Place.STAGING.schema(schema)
 
 
 @given(SCHEMAS, SCHEMAS)
 def test_two_schemas_never_share_a_staging_schema(one: str, other: str) -> None:
     """Also where only their last characters differ."""
     assume(one != other)
-    assert schema_of(one) != schema_of(other)
+    assert Place.STAGING.schema(one) != Place.STAGING.schema(other)
 
 
 def test_names_that_are_cut_alike_differ() -> None:
     """The hash is over the whole name."""
-    assert schema_of("x" * 62 + "a") != schema_of("x" * 62 + "b")
+    assert Place.STAGING.schema("x" * 62 + "a") != Place.STAGING.schema("x" * 62 + "b")

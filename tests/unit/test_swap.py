@@ -9,11 +9,11 @@ import pytest
 from psycopg import sql
 
 from etl.model.errors import CannotCarry
-from etl.model.selection import Relation
+from etl.model.name import TargetName
 from etl.publish import swap
 from etl.target import live
 from etl.target.views import Staged
-from tests.unit.test_live import GARMENT, TABLE, view
+from tests.unit.test_live import ATTACHMENT, TABLE, view
 
 STAGED = replace(TABLE, oid=9, schema="etl_staging_public", statistics=("s",), grantees=(None,))
 
@@ -33,14 +33,14 @@ def test_an_old_table_goes_aside_free_of_what_it_refers_to() -> None:
 
 
 @pytest.mark.parametrize("is_first", [True, False])
-def test_a_new_table_comes_bare_unless_it_is_the_first(is_first: bool) -> None:
-    """What default privileges granted on it is taken back where there is an old one to be dressed like."""
+def test_a_new_table_has_no_grants_unless_it_is_the_first(is_first: bool) -> None:
+    """What default privileges granted on it is revoked where an old table's privileges are reattached."""
     moved = [
         'ALTER TABLE "etl_staging_public"."orders" SET SCHEMA "public"',
         'ALTER STATISTICS "etl_staging_public"."s" SET SCHEMA "public"',
     ]
     bared = [] if is_first else ['REVOKE ALL ON "public"."orders" FROM PUBLIC']
-    assert text(swap._move(Relation("public", "orders"), STAGED, is_first=is_first)) == moved + bared
+    assert text(swap._move(TargetName("public", "orders"), STAGED, is_first=is_first)) == moved + bared
 
 
 def test_views_are_locked_before_the_tables_as_their_readers_do() -> None:
@@ -48,7 +48,7 @@ def test_views_are_locked_before_the_tables_as_their_readers_do() -> None:
     views = [view(2, 1), replace(view(3, 2), kind="m")]
     tables = (TABLE, replace(TABLE, name="items"))
     staged = Staged("12 345", tables, tuple(views), (), ())
-    first, locks, last, look = text(swap._locks([one.relation for one in tables], staged))
+    first, locks, last, look = text(swap._locks([one.full_name for one in tables], staged))
     assert first == "SET LOCAL lock_timeout = '100ms'; SET LOCAL statement_timeout = '500ms'"
     assert locks.startswith(
         'DO \'BEGIN BEGIN ALTER MATERIALIZED VIEW "public"."v3" OWNER TO "boss";'
@@ -56,7 +56,7 @@ def test_views_are_locked_before_the_tables_as_their_readers_do() -> None:
         ' LOCK TABLE "public"."orders", "public"."items" IN ACCESS EXCLUSIVE MODE; EXCEPTION WHEN undefined_table THEN'
     )
     looked = (
-        live.inventory_query([*tables, *views], [one.relation for one in tables]).as_string(None).replace("'", "''")
+        live.inventory_query([*tables, *views], [one.full_name for one in tables]).as_string(None).replace("'", "''")
     )
     assert f"IF ({looked}) IS DISTINCT FROM ''12 345'' THEN RAISE EXCEPTION USING ERRCODE = ''ETL01''" in look
     assert last == "SET LOCAL statement_timeout = 0"
@@ -72,24 +72,24 @@ def test_locks_are_asked_for_in_one_statement() -> None:
 
 def test_a_grant_is_made_by_its_grantor() -> None:
     """Who has it from somebody else than the owner has it from them again."""
-    assert swap._worn(replace(GARMENT, statement="GRANT …")).as_string(None) == "GRANT …"
-    assert swap._worn(replace(GARMENT, role='o"dd', statement="GRANT …")).as_string(None) == (
+    assert swap._reattach(replace(ATTACHMENT, statement="GRANT …")).as_string(None) == "GRANT …"
+    assert swap._reattach(replace(ATTACHMENT, role='o"dd', statement="GRANT …")).as_string(None) == (
         'SET LOCAL ROLE "o""dd"; GRANT …; RESET ROLE'
     )
 
 
-def test_each_new_table_wears_its_own_and_a_late_view_all_that_it_had() -> None:
+def test_each_new_table_gets_its_own_attachments_and_a_late_view_all_that_it_had() -> None:
     """In the order found; what is in the way is raised for all tables at once."""
     late = view(2, 1)
-    new = {Relation("etl_staging_public", "orders"): replace(STAGED, columns=("id",))}
+    new = {TargetName("etl_staging_public", "orders"): replace(STAGED, columns=("id",))}
     mine, theirs, gone = (
-        replace(GARMENT, statement="mine"),
-        replace(GARMENT, oid=2, columns=("note",), statement="theirs"),
-        replace(GARMENT, columns=("note",), statement="gone"),
+        replace(ATTACHMENT, statement="mine"),
+        replace(ATTACHMENT, oid=2, columns=("note",), statement="theirs"),
+        replace(ATTACHMENT, columns=("note",), statement="gone"),
     )
-    assert swap._dressed([TABLE, late], new, [theirs, gone, mine]) == [theirs, mine]
+    assert swap._reattached([TABLE, late], new, [theirs, gone, mine]) == [theirs, mine]
     with pytest.raises(CannotCarry, match=r"^policy p uses note, which is no longer there; rule r uses note"):
-        swap._dressed([TABLE, late], new, [replace(gone, what="policy p"), replace(gone, what="rule r")])
+        swap._reattached([TABLE, late], new, [replace(gone, what="policy p"), replace(gone, what="rule r")])
 
 
 def test_every_obstacle_is_named() -> None:

@@ -1,5 +1,5 @@
--- All that hangs on a live table or a view, as the statements that put it on the one that takes its place under
--- the same name. Target side. Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f dress.sql
+-- The attachments of live tables and views, as the statements that reattach them to the one that takes its place under
+-- the same name. Target side. Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f attachments.sql
 --
 -- role:    the role that has to execute the statement (a grant's grantor), or NULL
 -- columns: the table's columns that it uses, index: the index; without them it makes no sense

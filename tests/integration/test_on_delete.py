@@ -1,4 +1,4 @@
-"""Rows replaced in place while somebody looks on: what stays is never deleted, and what arrives is what was staged."""
+"""Rows replaced in place under foreign keys, triggers and rules: a row that stays is never deleted or changed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.situations import locked
 
 ACTIONS = ("CASCADE", "SET NULL", "SET DEFAULT", "NO ACTION", "RESTRICT")
 
-LOOKS_ON = {
+ON_DELETE = {
     **{
         f"ON DELETE {action}": f"ALTER TABLE {{notes}} ADD FOREIGN KEY (item) REFERENCES {{items}} ON DELETE {action}"
         for action in ACTIONS
@@ -47,8 +47,8 @@ REFUSED = ("its parent is gone", "two swap what is unique")
 """The nights that some tables are not published in; a change that was refused comes again."""
 
 FAMILY = {
-    f"items_{n}": (unique, looks_on, refers_to_itself)
-    for n, (unique, looks_on, refers_to_itself) in enumerate(product(UNIQUE, LOOKS_ON, (False, True)))
+    f"items_{n}": (unique, on_delete, refers_to_itself)
+    for n, (unique, on_delete, refers_to_itself) in enumerate(product(UNIQUE, ON_DELETE, (False, True)))
     if not refers_to_itself or unique in ("nothing", "an expression")
 }
 
@@ -92,7 +92,7 @@ def all_rows(database: Database, prefix: str = "") -> dict[str, list[str]]:
 def test_what_refers_to_rows_that_stay_stays_or_the_run_said_no(
     databases: Databases, etl: Etl, options: dict[str, str]
 ) -> None:
-    """Whoever looks on at a delete, whatever is unique, whatever the night brings; a table that is refused is named."""
+    """Whatever acts ON DELETE, whatever is unique, whatever the night brings; a table that is refused is named."""
     source, target = databases.operational, databases.reporting
     target.execute(FORGET)
     for table, (unique, _, _) in FAMILY.items():
@@ -101,13 +101,13 @@ def test_what_refers_to_rows_that_stay_stays_or_the_run_said_no(
             f"INSERT INTO {table} VALUES {ROWS}, (7, 70, 'g', 2); {UNIQUE[unique].format(items=table)}"
         )
     assert etl("run", TABLES="*").status == 0
-    for table, (_, looks_on, refers_to_itself) in FAMILY.items():
-        action = looks_on if looks_on.startswith("ON") else ""
+    for table, (_, on_delete, refers_to_itself) in FAMILY.items():
+        action = on_delete if on_delete.startswith("ON") else ""
         itself = f"ALTER TABLE {table} ADD CONSTRAINT up FOREIGN KEY (parent) REFERENCES {table} {action}"
         target.execute(
             f"CREATE TABLE notes_{table} (item int DEFAULT 1, note text);"
             f"INSERT INTO notes_{table} SELECT id, 'of ' || id FROM generate_series(1, 5) id;"
-            f"{LOOKS_ON[looks_on].format(items=table, notes=f'notes_{table}')}; {itself if refers_to_itself else ''}"
+            f"{ON_DELETE[on_delete].format(items=table, notes=f'notes_{table}')}; {itself if refers_to_itself else ''}"
         )
     notes = all_rows(target, "notes_")
     for night, change in NIGHTS.items():
@@ -115,8 +115,8 @@ def test_what_refers_to_rows_that_stay_stays_or_the_run_said_no(
         errors = loaded(etl, night, options)
         assert any(errors.values()) == (night in REFUSED)
         arrived, wanted, left = all_rows(target), all_rows(source), all_rows(target, "notes_")
-        for table, (unique, looks_on, refers_to_itself) in FAMILY.items():
-            case = night, unique, looks_on, refers_to_itself
+        for table, (unique, on_delete, refers_to_itself) in FAMILY.items():
+            case = night, unique, on_delete, refers_to_itself
             assert (case, left[f"notes_{table}"]) == (case, notes[f"notes_{table}"])
             said = errors[table]
             if said is None:
@@ -137,14 +137,14 @@ def expected(night: str, unique: str, refers_to_itself: bool, said: str) -> bool
 def test_a_table_without_a_key_is_refused_before_the_first_load(
     databases: Databases, etl: Etl, options: dict[str, str]
 ) -> None:
-    """Where somebody looks on, it cannot be deleted whole every night; the check, the run and the holder say so."""
+    """Where something acts ON DELETE, it cannot be emptied every night; the check, the run and the holder say so."""
     source, target = databases.operational, databases.reporting
     target.execute(FORGET)
-    tables = [f"items_{n}" for n in range(len(LOOKS_ON))]
-    for table, looks_on in zip(tables, LOOKS_ON.values(), strict=True):
+    tables = [f"items_{n}" for n in range(len(ON_DELETE))]
+    for table, on_delete in zip(tables, ON_DELETE.values(), strict=True):
         for side in (source, target):
             side.execute(f"CREATE TABLE {table} (id int UNIQUE, name text); INSERT INTO {table} VALUES (1, 'a')")
-        make = looks_on.format(items=table, notes=f"notes_{table}").replace(f"CES {table}", f"CES {table} (id)")
+        make = on_delete.format(items=table, notes=f"notes_{table}").replace(f"CES {table}", f"CES {table} (id)")
         target.execute(f"CREATE TABLE notes_{table} (item int); INSERT INTO notes_{table} VALUES (1); {make}")
     said = [" ".join(etl("check", TABLES="*", **options).stdout.split())]
     for command, more in (("run", {}), ("snapshot", {"ETL_RUN_ID": "tonight"})):
@@ -177,22 +177,22 @@ def test_what_comes_to_look_on_after_the_loads_is_seen_by_the_publish(
     assert databases.reporting.rows("SELECT * FROM notes") == [(1,)]
 
 
-MEDDLES = {
-    "a trigger that drops a row": "CREATE TRIGGER meddles BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION lose()",
-    "a trigger that changes a value": "CREATE TRIGGER meddles BEFORE UPDATE ON items"
+SIDE_EFFECTS = {
+    "a trigger that drops a row": "CREATE TRIGGER alters BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION lose()",
+    "a trigger that changes a value": "CREATE TRIGGER alters BEFORE UPDATE ON items"
     " FOR EACH ROW EXECUTE FUNCTION shout()",
-    "a trigger that keeps a row": "CREATE TRIGGER meddles BEFORE DELETE ON items FOR EACH ROW EXECUTE FUNCTION lose()",
-    "a trigger that writes afterwards": "CREATE TRIGGER meddles AFTER INSERT ON items EXECUTE FUNCTION spoil()",
-    "a trigger that writes at the commit": "CREATE CONSTRAINT TRIGGER meddles AFTER INSERT ON items"
+    "a trigger that keeps a row": "CREATE TRIGGER alters BEFORE DELETE ON items FOR EACH ROW EXECUTE FUNCTION lose()",
+    "a trigger that writes afterwards": "CREATE TRIGGER alters AFTER INSERT ON items EXECUTE FUNCTION spoil()",
+    "a trigger that writes at the commit": "CREATE CONSTRAINT TRIGGER alters AFTER INSERT ON items"
     " INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION spoil()",
-    "a rule that keeps rows": "CREATE RULE meddles AS ON DELETE TO items DO INSTEAD NOTHING",
-    "a rule that loses a change": "CREATE RULE meddles AS ON UPDATE TO items DO INSTEAD NOTHING",
-    "a rule that loses a row": "CREATE RULE meddles AS ON INSERT TO items WHERE NEW.id = 4 DO INSTEAD NOTHING",
-    "a trigger that writes to another table of the run": "CREATE TRIGGER meddles AFTER UPDATE ON others"
+    "a rule that keeps rows": "CREATE RULE alters AS ON DELETE TO items DO INSTEAD NOTHING",
+    "a rule that loses a change": "CREATE RULE alters AS ON UPDATE TO items DO INSTEAD NOTHING",
+    "a rule that loses a row": "CREATE RULE alters AS ON INSERT TO items WHERE NEW.id = 4 DO INSTEAD NOTHING",
+    "a trigger that writes to another table of the run": "CREATE TRIGGER alters AFTER UPDATE ON others"
     " EXECUTE FUNCTION spoil()",
 }
 
-MEDDLERS = """
+FUNCTIONS = """
 CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.name := NEW.name || ''!''; RETURN NEW; END';
 CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -205,7 +205,7 @@ CREATE TABLE log (what text);
 
 def make_items(databases: Databases) -> None:
     """Makes two tables, live already, whose rows differ from the source's; a row is changed, one gone, one new."""
-    databases.reporting.execute(MEDDLERS)
+    databases.reporting.execute(FUNCTIONS)
     for side in (databases.operational, databases.reporting):
         side.execute(
             "CREATE TABLE items (id int PRIMARY KEY, name text); INSERT INTO items VALUES (1, 'a'), (2, 'b'), (3, 'c');"
@@ -217,18 +217,18 @@ def make_items(databases: Databases) -> None:
     )
 
 
-@pytest.mark.parametrize("meddles", MEDDLES)
+@pytest.mark.parametrize("alters", SIDE_EFFECTS)
 def test_what_a_trigger_or_a_rule_has_changed_is_not_published(
-    databases: Databases, etl: Etl, options: dict[str, str], meddles: str
+    databases: Databases, etl: Etl, options: dict[str, str], alters: str
 ) -> None:
     """A row dropped or kept, a value changed, now or at the commit: the run fails and names who did it."""
     make_items(databases)
-    databases.reporting.execute(MEDDLES[meddles])
+    databases.reporting.execute(SIDE_EFFECTS[alters])
     before = databases.reporting.rows("SELECT * FROM items ORDER BY id")
     done = etl("run", TABLES="items,others", **options)
     assert done.status == 1
     assert "public.items is published in place, and has " in done.stderr
-    assert "meddles on " in done.stderr or "a trigger or a rule of another table" in done.stderr
+    assert "alters on " in done.stderr or "a trigger or a rule of another table" in done.stderr
     assert databases.reporting.rows("SELECT * FROM items ORDER BY id") == before
     assert databases.staging_tables() == []
 
@@ -255,7 +255,7 @@ def test_with_checksums_the_live_rows_are_hashed_whatever_hangs_on_the_table(
     make_items(databases)
     databases.reporting.execute(
         "CREATE TABLE notes (item int REFERENCES items ON DELETE CASCADE); INSERT INTO notes VALUES (3);"
-        "CREATE CONSTRAINT TRIGGER meddles AFTER DELETE ON notes INITIALLY DEFERRED"
+        "CREATE CONSTRAINT TRIGGER alters AFTER DELETE ON notes INITIALLY DEFERRED"
         " FOR EACH ROW EXECUTE FUNCTION spoil()"
     )
     path = tmp_path / "options.toml"
@@ -335,7 +335,7 @@ def test_a_table_that_somebody_has_locked_is_not_waited_for_before_the_publish(
     assert etl("publish", "tonight", **options).status == 0
 
 
-def test_a_foreign_key_that_refers_to_the_table_of_which_it_is_a_partition_looks_on_too(
+def test_a_foreign_key_that_refers_to_the_table_of_which_it_is_a_partition_on_delete_too(
     databases: Databases, etl: Etl, options: dict[str, str]
 ) -> None:
     """Two rows swap what is unique: the publish says no, and the rows that refer to them are there."""

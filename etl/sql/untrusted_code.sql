@@ -4,7 +4,7 @@
 -- "kind" says what calls them: trigger, rule, check, constraint, index, generated, default, policy, statistics, column
 -- (its type: a domain's constraints, a range's functions), table (the key that it is partitioned by). What a function's
 -- body holds as text is not seen.
--- Target side. Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f foreign_code.sql
+-- Target side. Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f untrusted_code.sql
 WITH RECURSIVE relation (root, oid, is_written) AS (
     SELECT id, id, true FROM unnest(:'oids'::pg_catalog.oid[]) AS given (id)
     UNION

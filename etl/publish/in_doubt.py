@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from etl.ledger import ledger
-from etl.model.errors import ConnectionFailed, EtlError, PublishFailed, PublishUnheard, TableLocked
-from etl.model.selection import Relation
+from etl.model.errors import ConnectionFailed, EtlError, PublishFailed, PublishInDoubt, TableLocked
+from etl.model.name import TargetName
 from etl.model.status import LoadStatus
 from etl.sessions.postgres import Target
 from etl.sessions.retry import persistently
@@ -25,19 +25,19 @@ log = structlog.get_logger()
 async def settle(
     reconnect: Callable[[], Awaitable[Target]],
     run_id: str,
-    tables: Sequence[Relation],
-    swapped: Sequence[Relation],
-    lost: PublishUnheard,
+    tables: Sequence[TargetName],
+    swapped: Sequence[TargetName],
+    lost: PublishInDoubt,
 ) -> None:
     """Asks over a new session whether a publish was committed, and clears up after it if so.
 
-    Takes its tables, and those of them that were ``swapped``. Raises PublishFailed if it was not, PublishUnheard where
+    Takes its tables, and those of them that were ``swapped``. Raises PublishFailed if it was not, PublishInDoubt where
     that cannot be told.
     """
     try:
         target = await persistently(reconnect, lambda error: isinstance(error, ConnectionFailed), SETTLED)
     except EtlError as error:
-        raise PublishUnheard(
+        raise PublishInDoubt(
             f"the connection was lost in the middle of the publish, and whether it was committed cannot be told:"
             f" {error}; `etl history` tells, and the live tables are of one night in any case"
         ) from lost
@@ -48,7 +48,7 @@ async def settle(
         )
         loads = await ledger.loads_of(target, [run_id])
         live_now = {ledger.live_of(load) for load in loads if load["status"] == LoadStatus.PUBLISHED}
-        if not {Relation(table.schema, table.name) for table in tables} <= live_now:
+        if not set(tables) <= live_now:
             raise PublishFailed(str(lost)) from lost
         log.warning("publish.reconnected", error=str(lost.__cause__))
         await staging.drop_aside(target, swapped)

@@ -1,6 +1,6 @@
 -- The types that a table's columns rest on, however deep, and that belong neither to this session's role nor to a
 -- superuser: whoever owns a domain may add a constraint to it at any time, and whoever owns a type, a cast.
--- Target side. Try it: psql -v oid="$(psql -Atc "SELECT 'orders'::regclass::oid")" -f foreign_types.sql
+-- Target side. Try it: psql -v oid="$(psql -Atc "SELECT 'orders'::regclass::oid")" -f untrusted_types.sql
 WITH RECURSIVE used (oid) AS (
     SELECT a.atttypid FROM pg_catalog.pg_attribute a
      WHERE a.attrelid = :'oid'::pg_catalog.oid AND a.attnum > 0 AND NOT a.attisdropped

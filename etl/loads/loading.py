@@ -1,0 +1,102 @@
+"""All loads of a process, from one snapshot: ``ETL_JOBS`` of them side by side, the largest table first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import structlog
+
+from etl.ledger import ledger
+from etl.loads import survey
+from etl.loads.load import Loader
+from etl.loads.progress import Progress
+from etl.loads.schedule import Schedule
+from etl.model.clock import Began
+from etl.model.errors import EXPECTED, ConnectionFailed, RunEnded, SnapshotLost, one_line
+from etl.model.name import Planned
+from etl.model.record import Load
+from etl.model.table import Table
+from etl.sessions.pair import Pair
+from etl.sessions.postgres import Target
+from etl.sessions.tasks import together
+from etl.settings.settings import Settings
+from etl.source.snapshot import Snapshot
+from etl.target import guard, live, memory
+
+WATCH_SECONDS = 2.0
+"""Seconds between two looks at whether somebody has given the run up."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """The loads of some tables of a run from one snapshot.
+
+    ``control`` is the run's control session, and ``loads`` where each load is put when it is over, well or not. The
+    session does one thing at a time, so loads that end together take turns.
+    """
+
+    settings: Settings
+    control: Target
+    snapshot: Snapshot
+    planned: Sequence[Planned]
+    progress: Progress
+    loads: list[Load]
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def all(self) -> None:
+        """Loads the tables. A load that fails is recorded, and the others go on, so that one night shows all failures.
+
+        Raises SnapshotLost; RunEnded when somebody gives the run up meanwhile; and what no other load would survive.
+        """
+        over = asyncio.Event()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._watch(over))
+                await self._load_all()
+                over.set()
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+
+    async def _watch(self, over: asyncio.Event) -> None:
+        while not over.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), WATCH_SECONDS)
+            async with self.turn:
+                await ledger.must_run(self.control, self.settings.run_id, self.snapshot.id)
+
+    async def _load_all(self) -> None:
+        settings, live_tables = self.settings, [one.live for one in self.planned]
+        async with self.turn:
+            wanted = [one.source for one in self.planned]
+            tables = await survey.survey(settings, self.control, self.snapshot, wanted)
+            await survey.say_drifted(self.control, tables)
+            share = await memory.plan(self.control, settings.index_memory, settings.jobs)
+            carried = await ledger.carried(self.control, live_tables)
+            owners = await live.owners(self.control, live_tables)
+        self.progress.planned(tables)
+        session = settings.source, settings.target, guard.application(settings.run_id), share
+        schedule = Schedule([Pair(*session) for _ in range(settings.jobs)])
+        shared = settings.run_id, self.snapshot, settings.verify, settings.options, self.progress, schedule
+        loader = Loader(*shared, carried, owners)
+        try:
+            await together(self._load(loader, table) for table in tables)
+        finally:
+            await schedule.close()
+
+    async def _load(self, loader: Loader, table: Table) -> None:
+        try:
+            load = await loader.load(table)
+        except (SnapshotLost, ConnectionFailed, RunEnded):
+            raise  # no other table would fare better
+        except EXPECTED as error:
+            reason = self.settings.redact(one_line(error))
+            log.error("table.failed", table=str(table), error=reason)
+            load = Load.failed(str(table), table.live, loader.began.get(str(table), Began()), reason)
+            async with self.turn:
+                await ledger.record(self.control, self.settings.run_id, load)
+        self.loads.append(load)

@@ -1,0 +1,112 @@
+"""Names: of a relation of the source, of its table in the target, and of the places in which that table may be."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache
+
+from psycopg import sql
+
+MAX_NAME_BYTES = 63
+"""PostgreSQL's limit on a name (NAMEDATALEN - 1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table or view of the source; two are equal that have one name.
+
+    ``kind`` is its pg_class.relkind and ``oid`` its number there, where the catalog has been asked.
+    """
+
+    schema: str
+    name: str
+    kind: str = field(default="r", compare=False)
+    is_partition: bool = field(default=False, compare=False)
+    oid: int = field(default=0, compare=False)
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        """The name, quoted."""
+        return sql.Identifier(self.schema, self.name)
+
+    def __str__(self) -> str:
+        return label(self.schema, self.name)
+
+
+class Place(StrEnum):
+    """Where a table of the target may be: each place of a live schema is a schema, whose name begins with the value."""
+
+    LIVE = ""
+    """The schema that readers query."""
+    STAGING = "etl_staging_"
+    """Where a load's rows wait for the publish."""
+    ASIDE = "etl_stagingold_"
+    """Where a publish puts the old tables, which are dropped when nobody waits for that."""
+
+    def schema(self, live_schema: str) -> str:
+        """The schema that is this place of a live schema; a name that would be too long is shortened with a hash."""
+        name = self.value + live_schema
+        if len(name.encode()) <= MAX_NAME_BYTES:
+            return name
+        digest = hashlib.sha256(live_schema.encode()).hexdigest()[:16]
+        room = MAX_NAME_BYTES - len(self.value) - len(digest) - 1
+        return f"{self.value}{live_schema.encode()[:room].decode(errors='ignore')}_{digest}"
+
+
+OWN_PLACES = (Place.STAGING, Place.ASIDE)
+"""The places that are this tool's own schemas."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TargetName:
+    """The name of a table or view in the target, in whichever place it is."""
+
+    schema: str
+    name: str
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        """The name, quoted."""
+        return sql.Identifier(self.schema, self.name)
+
+    @property
+    def staging(self) -> TargetName:
+        """The name that a live table or view has while it is staged."""
+        return TargetName(Place.STAGING.schema(self.schema), self.name)
+
+    @property
+    def aside(self) -> TargetName:
+        """The name that an old live table or view has until it is dropped."""
+        return TargetName(Place.ASIDE.schema(self.schema), self.name)
+
+    def __str__(self) -> str:
+        return label(self.schema, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A table that a run copies: the relation of the source that it reads, and the live table that it makes of it."""
+
+    source: Relation
+    live: TargetName
+
+
+def arrays(names: Iterable[Relation | TargetName]) -> dict[str, list[str]]:
+    """The parameters ``schemas`` and ``names`` of a statement about several tables: two arrays of one length."""
+    chosen = list(names)
+    return {"schemas": [one.schema for one in chosen], "names": [one.name for one in chosen]}
+
+
+@lru_cache(maxsize=1 << 16)
+def label(schema: str, name: str) -> str:
+    """A table's name for people, logs and the ledger: ``schema.table``, quoted where it must be."""
+    return ".".join(
+        f'"{part.replace(chr(34), chr(34) * 2)}"' if _needs_quotes(part) else part for part in (schema, name)
+    )
+
+
+def _needs_quotes(part: str) -> bool:
+    return part != part.strip() or any(character in part for character in '.,*"![') or not part.isprintable()
