@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import psutil
 
 from servers.postgres import FAST, Server
-from tests.faults.breaker import Breaker, Link, Stage, breaker
+from tests.faults.breaker import Breaker, Link, Stage
 from tests.harness import Database, Databases, Done, Etl
 from tests.situations import ended, until
 
@@ -136,7 +136,7 @@ def nights() -> Iterator[Night]:
             servers.append(Server.start(settings=SETTINGS))  # noqa: PERF401 - those that started must be stopped
         operational, reporting = (Database(server, "postgres") for server in servers)
         operational.execute(SHOP)
-        with breaker(operational) as source, breaker(reporting) as target:
+        with Breaker(operational).running() as source, Breaker(reporting).running() as target:
             night = Night(Databases(operational, reporting), {"operational": source, "reporting": target})
             first = night.etl("run", ETL_RUN_ID=night.run_id)
             assert first.status == 0, first.stderr
