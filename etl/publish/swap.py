@@ -18,6 +18,7 @@ from psycopg import sql
 from etl.model.errors import CannotCarry, LiveChanged, PublishFailed, sqlstate
 from etl.model.selection import Relation
 from etl.sessions.postgres import Target, create_schemas
+from etl.sessions.stage import Stage
 from etl.sessions.transaction import at_once
 from etl.target import live, staging
 from etl.target.views import Staged
@@ -92,7 +93,7 @@ async def prepare(target: Target, tables: Sequence[Relation], staged: Staged) ->
     # Once more on the old one, first: whoever changes such a privilege beside us, which before 18 takes no lock on the
     # table, has to wait for us then, or we for them.
     statements = [*_locks(tables, staged), *granted, *moves, *(_worn(garment) for garment in garments), *filled]
-    return Swap(sql.SQL("; ").join(statements).as_bytes(target))
+    return Swap(f"{Stage.PUBLISH} ".encode() + sql.SQL("; ").join(statements).as_bytes(target))
 
 
 async def _remade(target: Target, view: live.Object) -> list[sql.Composable]:

@@ -23,6 +23,7 @@ from etl.model.table import Column, Table
 from etl.sessions import postgres
 from etl.sessions.postgres import SCHEMA_LOCK, Target
 from etl.sessions.query import target_query
+from etl.sessions.stage import Stage
 
 PREFIX = "etl_staging_"
 
@@ -97,7 +98,7 @@ def creation(table: Table) -> list[sql.Composed]:
     The answer to the last is for ``oid_of``.
     """
     columns = sql.SQL(", ").join(_column(column) for column in table.columns)
-    create_table = sql.SQL("CREATE {kind}TABLE {name} ({columns}){storage}").format(
+    create_table = sql.SQL(Stage.CREATE + " CREATE {kind}TABLE {name} ({columns}){storage}").format(
         name=name_of(table),
         kind=sql.SQL("UNLOGGED " if table.unlogged else ""),
         columns=columns,
@@ -201,7 +202,7 @@ async def add(target: Target, statements: Sequence[str]) -> None:
 
 def analyze(table: Table) -> sql.Composed:
     """Gives the statement that gathers the planner's statistics, so that readers' first queries are planned well."""
-    return sql.SQL("ANALYZE {}").format(name_of(table))
+    return sql.SQL(Stage.ANALYZE + " ANALYZE {}").format(name_of(table))
 
 
 async def give(target: Target, word: sql.SQL, staged: Relation, owner: str) -> None:

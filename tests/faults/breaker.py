@@ -1,21 +1,22 @@
 """A relay that reads the statements that pass and, at a chosen one, holds the connection for a fault to be made.
 
-So a run stands still at a stage of its work (connect, snapshot, COPY …) without a word about tests in the product: the
-stage is a statement that every run must send. What PostgreSQL's protocol looks like: manual, 55.7.
+So a run stands still at a stage of its work (connect, snapshot, COPY …). The stages are declared in
+etl/sessions/stage.py: each is a comment in the statement that does its work, so this relay need not know what the
+statement says. What PostgreSQL's protocol looks like: manual, 55.7.
 """
 
 from __future__ import annotations
 
-import re
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event, Lock
 from typing import Literal, Self
 
+from etl.sessions.stage import Stage
 from servers import relay
 from tests.harness import Database
 
@@ -25,16 +26,26 @@ TURN = 0.02
 """... and how long a turn is: 200 kB/s."""
 
 
+COMMIT: Literal["COMMIT"] = "COMMIT"
+"""What psycopg's ``transaction()`` sends at its end."""
+
+
 @dataclass(frozen=True)
-class Stage:
-    """A moment of a run: a side, a statement, and when: ``before`` the server gets it, ``during`` its data's way (after
-    the first bytes), or ``after`` the server did it, before we are told; ``given``: only after this statement."""
+class Moment:
+    """A moment of a run: a side, a stage (or a COMMIT), and when: ``before`` the server gets its statement, ``during``
+    its data's way (after the first bytes), or ``after`` the server did it, before we are told; ``given``: only in a
+    session that has come to this stage."""
 
     name: str
     side: Literal["operational", "reporting"]
-    statement: str
+    stage: Stage | Literal["COMMIT"]
     when: Literal["before", "during", "after"] = "before"
-    given: str | None = None
+    given: Stage | None = None
+
+    def is_come(self, statement: str, earlier: Iterable[str]) -> bool:
+        """Tells whether a session's statement is the one, after those that it has sent earlier."""
+        found = self.stage in statement if isinstance(self.stage, Stage) else statement == self.stage
+        return found and (self.given is None or any(self.given in one for one in earlier))
 
 
 class Link(relay.Link):
@@ -95,13 +106,13 @@ class Link(relay.Link):
 
 
 class Breaker(relay.Relay):
-    """Passes connections on to a server; holds the one in which an armed stage is reached."""
+    """Passes connections on to a server; holds the one in which an armed moment is come."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database.server.port)
         self.database = database
         self.links: list[Link] = []
-        self.stage: Stage | None = None
+        self.moment: Moment | None = None
         self.reached = Event()
         self.held: Link | None = None
         self.black_hole = False
@@ -113,14 +124,14 @@ class Breaker(relay.Relay):
         options = "sslmode=disable&gssencmode=disable&keepalives_idle=1&keepalives_interval=1&connect_timeout=2"
         return f"postgresql://postgres@127.0.0.1:{self.port}/{self.database.name}?{options}"
 
-    def arm(self, stage: Stage) -> None:
-        """Holds the first connection that comes to the stage from now on."""
-        self.stage, self.held = stage, None
+    def arm(self, moment: Moment) -> None:
+        """Holds the first connection that comes to the moment from now on."""
+        self.moment, self.held = moment, None
         self.reached.clear()
 
     def release(self) -> None:
         """Lets everything pass from now on."""
-        self.stage, self.black_hole = None, False
+        self.moment, self.black_hole = None, False
         for link in list(self.links):
             link.open.set()
 
@@ -136,28 +147,24 @@ class Breaker(relay.Relay):
             link.open.clear()
 
     def hold(self, link: Link) -> None:
-        """Stops a link at the armed stage; only once."""
+        """Stops a link at the armed moment; only once."""
         with self.lock:
-            if self.stage is None or self.held is not None:
+            if self.moment is None or self.held is not None:
                 return
             self.held = link
             link.open.clear()
         self.reached.set()
 
-    def saw(self, link: Link, text: str) -> bool:
-        """Looks at a statement; tells whether its server may not have it yet."""
-        stage = self.stage
+    def saw(self, link: Link, text: str) -> None:
+        """Looks at a statement that its server has not got yet."""
+        moment, earlier = self.moment, list(link.seen)
         link.seen.append(text)
-        if stage is None or self.held is not None or not re.search(stage.statement, text):
-            return False
-        if stage.given is not None and not any(re.search(stage.given, other) for other in link.seen[:-1]):
-            return False
-        if stage.when == "before":
+        if moment is None or self.held is not None or not moment.is_come(text, earlier):
+            return
+        if moment.when == "before":
             self.hold(link)
-            return True
-        link.withheld = stage.when == "after"
-        link.countdown = 100_000 if stage.when == "during" else None
-        return False
+        link.withheld = moment.when == "after"
+        link.countdown = 100_000 if moment.when == "during" else None
 
     def link(self, client: socket.socket) -> Link:
         """Takes a new connection, which is held from the start where the host is gone."""
