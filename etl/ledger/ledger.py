@@ -27,6 +27,7 @@ from etl.model.status import LoadStatus, RunStatus
 from etl.sessions import encoding
 from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
+from etl.sessions.stage import Stage
 
 UNPUBLISHED = (LoadStatus.PLANNED, LoadStatus.LOADING, LoadStatus.STAGED)
 """The statuses of a load that is under way; the others are published and failed."""
@@ -61,7 +62,7 @@ async def latest_runs(target: Target, limit: int, status: str | None = None) -> 
 async def open_run(target: Target, run_id: str, publish: str) -> None:
     """Writes that a run has begun, or that another of its shards, or a new try, has joined it."""
     fresh = {"status": RunStatus.RUNNING, "publish": publish, "finished_at": None, "error": None}
-    statement = insert(runs).values(run_id=run_id, started_at=_now(), **fresh)
+    statement = insert(runs).prefix_with(Stage.OPEN).values(run_id=run_id, started_at=_now(), **fresh)
     await execute(target, statement.on_conflict_do_update(index_elements=["run_id"], set_=fresh))
 
 
@@ -134,9 +135,8 @@ async def forget_plan(target: Target, run_id: str) -> None:
 
 async def took_snapshot(target: Target, run_id: str, snapshot_id: str, at: datetime) -> None:
     """Writes which snapshot a run copies, and the instant that it shows."""
-    await execute(
-        target, sa.update(runs).where(runs.c.run_id == run_id).values(snapshot_id=snapshot_id, snapshot_at=at)
-    )
+    taken = sa.update(runs).prefix_with(Stage.TAKEN).where(runs.c.run_id == run_id)
+    await execute(target, taken.values(snapshot_id=snapshot_id, snapshot_at=at))
 
 
 async def record(target: Target, run_id: str, load: Load) -> None:
@@ -175,7 +175,7 @@ def _record() -> bytes:
     # Compiled once, as _state is: it would be a third of a tiny table's CPU.
     key = ["run_id", "table_name"]
     names = [*key, *(field.name for field in fields(Load) if field.name not in key), "published_at"]
-    statement = insert(loads).values({name: sa.bindparam(name) for name in names})
+    statement = insert(loads).prefix_with(Stage.RECORD).values({name: sa.bindparam(name) for name in names})
     changes = {name: statement.excluded[name] for name in names if name not in key}
     text, _ = compiled(statement.on_conflict_do_update(index_elements=key, set_=changes))
     return text

@@ -17,9 +17,9 @@ from etl.logs.log import get_logger
 from etl.model.errors import LiveChanged, PublishBlocked, sqlstate
 from etl.model.name import TargetName
 from etl.model.status import RunStatus
-from etl.publish import blockers, inplace, message, stage
+from etl.publish import blockers, dependents, inplace, message
+from etl.publish.dependents import ViewLocks
 from etl.publish.inplace import Unfilled
-from etl.publish.stage import ViewLocks
 from etl.publish.work import Work
 from etl.sessions.retry import persistent
 from etl.target.views import Staged
@@ -68,7 +68,7 @@ class Attempt:
         if self.staged is not None:
             return numbered
         async with self.work.savepoint():
-            return replace(numbered, staged=await stage.stage(self.work, self.locks))
+            return replace(numbered, staged=await dependents.stage(self.work, self.locks))
 
     def after(self, error: BaseException) -> Attempt:
         """The next attempt, after this one failed."""
@@ -87,7 +87,7 @@ class Attempt:
         try:
             async with target.transaction():
                 await ledger.must_run(target, run_id)  # nobody can abort it from here on
-                await stage.check(self.work, swapped)
+                await dependents.check(self.work, swapped)
                 swap = await message.prepare(target, swapped, self.staged)
                 await ledger.published(target, run_id, swapped, self.replaced.oids)
                 await ledger.close_run(target, run_id, RunStatus.PUBLISHED)

@@ -20,6 +20,7 @@ from psycopg import sql
 from etl.model.errors import CannotCarry, LiveChanged, PublishFailed, sqlstate
 from etl.model.name import Place, TargetName
 from etl.sessions.postgres import Target, create_schemas
+from etl.sessions.stage import Stage
 from etl.sessions.transaction import at_once
 from etl.target import live
 from etl.target.views import Staged
@@ -94,7 +95,7 @@ async def prepare(target: Target, tables: Sequence[TargetName], staged: Staged) 
     # Once more on the old one, first: whoever changes such a privilege beside us, which before 18 takes no lock on the
     # table, has to wait for us then, or we for them.
     statements = [*_locks(tables, staged), *granted, *moves, *map(_reattach, attachments), *filled]
-    return Message(sql.SQL("; ").join(statements).as_bytes(target))
+    return Message(f"{Stage.PUBLISH} ".encode() + sql.SQL("; ").join(statements).as_bytes(target))
 
 
 async def _remade(target: Target, view: live.Object) -> list[sql.Composable]:

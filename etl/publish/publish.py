@@ -18,10 +18,10 @@ from etl.ledger import ledger
 from etl.logs.log import get_logger
 from etl.model.errors import CannotCarry, PublishFailed, PublishInDoubt, one_line
 from etl.model.name import TargetName
-from etl.publish import attempts, blockers, horizon, in_doubt, inplace, stage
+from etl.publish import attempts, blockers, dependents, horizon, in_doubt, inplace
 from etl.publish.attempts import Attempt, Replaced, Won
+from etl.publish.dependents import ViewLocks
 from etl.publish.policy import Policy
-from etl.publish.stage import ViewLocks
 from etl.publish.work import Work
 from etl.sessions.postgres import Target
 from etl.sessions.retry import persistently
@@ -110,7 +110,7 @@ async def _freeze(work: Work) -> None:
 async def _stage(work: Work, locks: ViewLocks, deadline: float) -> Staged:
     """Stages the views, again while others change them; raises PublishBlocked at the deadline."""
     try:
-        return await persistently(lambda: stage.stage(work, locks), attempts.is_changing, deadline)
+        return await persistently(lambda: dependents.stage(work, locks), attempts.is_changing, deadline)
     except psycopg.Error as error:
         raise await attempts.blocked(work, work.swapped, deadline, error) from error
 
@@ -124,7 +124,7 @@ async def _clear_aside(work: Work) -> None:
 async def _replace_in_place(work: Work, staged: Staged) -> Replaced:
     if not work.in_place:
         return Replaced()
-    await stage.check(work, work.in_place)
+    await dependents.check(work, work.in_place)
     await inplace.replace(work.target, work.in_place, work.policy.hashed)
     found = await live.objects(work.target, work.in_place)
     unfilled = await inplace.refresh(work.target, live.views(found), staged)
