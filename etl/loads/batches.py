@@ -8,7 +8,7 @@ what a run does: each batch is of another instant, and rows deleted in the sourc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import structlog
 from psycopg import sql
@@ -16,6 +16,7 @@ from psycopg import sql
 from etl.ledger import book, watermark
 from etl.model import drift
 from etl.model.errors import ConfigurationError, LoadFailed
+from etl.model.record import Batch
 from etl.model.selection import Relation, named
 from etl.model.table import Table
 from etl.sessions.postgres import Source, Target, close_source, connect_source, connect_target, create_schemas
@@ -35,15 +36,6 @@ _NOT_RUN = {"default", "statistics"}
 BATCH = sql.Identifier("pg_temp", "etl_batch")
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What a batch did: the id where the next one goes on, the rows that it copied, whether there are no more."""
-
-    last_id: int | None
-    rows: int
-    done: bool
 
 
 async def copy_batch(settings: Settings, table: str, last_id: int | None, limit: int, key: str | None = None) -> Batch:
