@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Annotated, Any, Protocol
 
-from pydantic import BeforeValidator, ConfigDict, ValidationError, create_model
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 from etl import entry
 from etl.catalogue import COMMANDS
@@ -76,7 +76,7 @@ def _plain(kind: type[EtlError], error: BaseException) -> EtlError:
 class Event(Input):
     """An event; which fields it has, a subclass of each command says."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", json_schema_extra={"additionalProperties": False})
 
 
 @cache
@@ -86,9 +86,13 @@ def event_of(command: Command[Any, Any]) -> type[Event]:
     for name, field in command.input.model_fields.items():
         how = given(field)
         if how.is_setting:
-            fields[name] = (Annotated[str, BeforeValidator(check_run_id)], ...)
+            fields[name] = (Annotated[str, BeforeValidator(check_run_id)], Field(description="The run."))
         elif how.in_event:
-            fields[name] = (field.annotation, field)
+            about = Field(description=how.as_event or field.description)
+            fields[name] = (
+                Annotated[field.annotation, *field.metadata, about],
+                ... if field.is_required() else field.default,
+            )
     name = "".join(part.title() for part in command.name.split("-"))
     return create_model(f"{name}Event", __base__=Event, __doc__=command.input.__doc__, **fields)
 

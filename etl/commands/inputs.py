@@ -24,12 +24,14 @@ class Given:
     """How a field is given, where it is not both an option and a field of the event.
 
     ``is_argument``: by its position on the command line. ``is_setting``: the setting of this name counts where the
-    command line does not give it; an event has to. ``in_event``: whether an event may have it.
+    command line does not give it; an event has to. ``in_event``: whether an event may have it. ``as_event``: its
+    description there, where an event may have more than the command line.
     """
 
     is_argument: bool = False
     is_setting: bool = False
     in_event: bool = True
+    as_event: str | None = None
 
 
 def given(field: FieldInfo) -> Given:
@@ -66,6 +68,7 @@ class PlanInput(OfRun):
     shards: Annotated[
         Annotated[int, Field(ge=1, le=MOST_SHARDS)]
         | Annotated[list[str | list[str]], Field(min_length=1, max_length=MOST_SHARDS)],
+        Given(as_event="How many, at most; or the tables of each: lists of names and patterns, or texts for TABLES."),
         Field(description="How many, at most."),
     ]
     save: Annotated[
