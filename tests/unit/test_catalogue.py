@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -143,14 +143,17 @@ def test_the_state_machines_read_only_what_the_lambdas_answer() -> None:
         asked = set(re.findall(reads, text))
         assert asked, name
         assert asked <= paths(read(f"functions/{name}.answer.json"))
-    shard = set(re.findall(r"Map\.Item\.Value\.(\w+)", text))
+    (shards,) = _with("ItemProcessor", json.loads((ROOT / "statemachine/nightly.asl.json").read_text("utf-8")))
+    first = shards["ItemProcessor"]["States"][shards["ItemProcessor"]["StartAt"]]
+    shard = set(re.findall(r"\$states\.input\.(\w+)", json.dumps(first)))
+    assert (shards["Items"], bool(shard)) == ("{% $plan.shards %}", True)
     assert {f"shards[].{name}" for name in shard} <= paths(read("functions/plan.answer.json"))
 
 
 def test_the_state_machines_send_only_what_the_lambdas_take() -> None:
     """The payload of each task has fields of that function's event, and those that it needs."""
     for file in (ROOT / "statemachine").glob("*.asl.json"):
-        for arguments in _arguments(json.loads(file.read_text(encoding="utf-8"))):
+        for arguments in _with("FunctionName", json.loads(file.read_text(encoding="utf-8"))):
             function = re.fullmatch(r"\$\{(\w+)Function\}", arguments["FunctionName"])
             assert function is not None
             name = re.sub(r"(?<=.)([A-Z])", r"_\1", function[1]).lower()
@@ -160,15 +163,16 @@ def test_the_state_machines_send_only_what_the_lambdas_take() -> None:
                 assert set(event["required"]) <= sent <= event["properties"].keys()
 
 
-def _arguments(state: Any) -> Iterator[dict[str, Any]]:
+def _with(name: str, state: Any) -> Iterator[dict[str, Any]]:
+    """Every object of a definition that has this field."""
     if isinstance(state, list):
         for one in state:
-            yield from _arguments(one)
+            yield from _with(name, one)
     elif isinstance(state, dict):
-        if "FunctionName" in state:
+        if name in state:
             yield state
         for one in state.values():
-            yield from _arguments(one)
+            yield from _with(name, one)
 
 
 def test_history_has_every_column_of_the_ledger() -> None:
@@ -188,6 +192,7 @@ def test_the_command_line_and_the_lambdas_have_every_command() -> None:
 
 
 @pytest.mark.parametrize("command", [one for one in COMMANDS if one.show and one.name not in {"run", "plan"}])
+@settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_whatever_an_answer_may_be_people_can_read_it(command: Command[Any, Any], data: st.DataObject) -> None:
     """Answers made from the schema are printed, whatever is null and whatever the texts hold."""
