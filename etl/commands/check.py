@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC
 from typing import Any, TypeVar
 
+from etl.commands.answers import Finding
 from etl.ledger import book
 from etl.model.errors import EtlError
 from etl.model.name import OWN_PLACES, TargetName
@@ -23,15 +24,6 @@ from etl.source import catalog, choice, proof
 from etl.target import disclosure, guard, live, staging, trust
 
 _C = TypeVar("_C")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the preflight; ``obstacle`` says that a run would fail for it."""
-
-    subject: str
-    text: str
-    obstacle: bool = False
 
 
 async def check(settings: Settings) -> list[Finding]:
