@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from etl.ledger import book, ledger
 from etl.model.name import TargetName
 from etl.model.status import RunStatus
-from etl.sessions.postgres import Target, connect_target
+from etl.sessions.postgres import Target, target_session
 from etl.settings.settings import Settings
 from etl.target import guard, staging
 
@@ -33,8 +33,7 @@ async def abort(settings: Settings, error: str = "aborted", *, marks_unknown: bo
     ``marked`` there, so that a container of it that starts late finds that it is too late.
     """
     run_id, reason = settings.run_id, settings.redact.cut(error, LONGEST)
-    control = await connect_target(settings.target, guard.application(run_id))
-    try:
+    async with target_session(settings.target, guard.application(run_id)) as control:
         if not marks_unknown and not await book.exists(control):
             return Aborted(run_id, None)
         await book.prepare(control)
@@ -49,8 +48,6 @@ async def abort(settings: Settings, error: str = "aborted", *, marks_unknown: bo
         dropped = await _drop(control, under_way)
         await ledger.not_published(control, run_id, reason, under_way)
         return Aborted(run_id, run["status"], tuple(map(str, dropped)))
-    finally:
-        await control.close()
 
 
 async def _drop(control: Target, tables: Iterable[TargetName]) -> list[TargetName]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 
 from etl.commands import planned
@@ -15,7 +15,7 @@ from etl.ledger import book, ledger
 from etl.model.errors import EXPECTED, ConfigurationError
 from etl.model.name import Planned
 from etl.model.status import RunStatus
-from etl.sessions.postgres import Source, Target, close_source, connect_source, connect_target
+from etl.sessions.postgres import Source, Target, close_source, connect_source, connect_target, target_session
 from etl.settings.options import Options
 from etl.settings.settings import Settings
 from etl.source import catalog, choice
@@ -24,6 +24,11 @@ from etl.target import guard, staging
 CLEARING_SECONDS: Mapping[RunStatus, float] = {RunStatus.INTERRUPTED: 4.0, RunStatus.FAILED: 60.0}
 """How long clearing up may take, by the ledger's status. Who sent SIGTERM sends SIGKILL after 10 to 30 s (Docker, ECS);
 nobody waits for a run that failed, and its servers, short of time, may be what made it fail."""
+
+
+def opened(settings: Settings) -> AbstractAsyncContextManager[Target]:
+    """A control session for as long as the block lasts."""
+    return target_session(settings.target, guard.application(settings.run_id), synchronous_commit="on")
 
 
 async def connect(settings: Settings) -> Target:

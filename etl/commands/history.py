@@ -8,15 +8,14 @@ from typing import Any
 
 from etl.commands.answers import HistoryLoad, HistoryRun
 from etl.ledger import book, ledger
-from etl.sessions.postgres import connect_target
+from etl.sessions.postgres import target_session
 from etl.settings.settings import Settings
 from etl.target import guard
 
 
 async def history(settings: Settings, limit: int, run_id: str | None = None) -> list[HistoryRun]:
     """The newest runs, newest first, or the one asked for, each with its ``loads``; [] without a ledger."""
-    target = await connect_target(settings.target, guard.application("history"))
-    try:
+    async with target_session(settings.target, guard.application("history")) as target:
         if not await book.exists(target):
             return []
         await book.prepare(target)
@@ -25,8 +24,6 @@ async def history(settings: Settings, limit: int, run_id: str | None = None) -> 
         else:
             runs = [run for run in [await ledger.run_of(target, run_id)] if run is not None]
         loads = await ledger.loads_of(target, [run["run_id"] for run in runs])
-    finally:
-        await target.close()
     of_run: dict[str, list[HistoryLoad]] = {}
     for load in loads:
         of_run.setdefault(load["run_id"], []).append(HistoryLoad(**_values(HistoryLoad, load)))

@@ -27,7 +27,7 @@ from etl.model.name import Planned
 from etl.model.status import LoadStatus, RunStatus
 from etl.publish import inplace
 from etl.publish.policy import Policy
-from etl.sessions.postgres import Target, close_source, connect_source
+from etl.sessions.postgres import Target, source_session
 from etl.sessions.query import source_query
 from etl.sessions.retry import retried
 from etl.settings.settings import Settings
@@ -76,15 +76,12 @@ async def hold(settings: Settings) -> SnapshotAnswer:
 
 async def _planned(settings: Settings, target: Target) -> tuple[Planned, ...]:
     """Finds the run's tables in the source."""
-    source = await connect_source(settings.source, guard.application(settings.run_id))
-    try:
+    async with source_session(settings.source, guard.application(settings.run_id)) as source:
         await guard.refuse_same_database(source, target, settings.source, settings.target)
         chosen = await choice.choose(source, settings.options, await saved.selection(settings, target, None))
         if await book.is_current(target):
             await disclosure.foresee(source, target, chosen, settings.options)
         return chosen
-    finally:
-        await close_source(source)
 
 
 @dataclass(slots=True)
@@ -207,13 +204,12 @@ class _Holding:
         """
         assert held.holder is not None
         try:
-            async with asyncio.timeout(RELEASE_SECONDS):
-                source = await connect_source(self.settings.source, guard.application(self.settings.run_id))
-                try:
-                    found: int | None = await source.fetchval(source_query("held_back"), held.holder.get_server_pid())
-                    return found
-                finally:
-                    await close_source(source)
+            async with (
+                asyncio.timeout(RELEASE_SECONDS),
+                source_session(self.settings.source, guard.application(self.settings.run_id)) as source,
+            ):
+                found: int | None = await source.fetchval(source_query("held_back"), held.holder.get_server_pid())
+                return found
         except (*EXPECTED, TimeoutError):
             return None
 

@@ -13,7 +13,7 @@ from etl.ledger import book, ledger
 from etl.model.errors import ConfigurationError
 from etl.model.selection import Selection, named, tables_text
 from etl.model.status import LoadStatus
-from etl.sessions.postgres import Target, connect_target
+from etl.sessions.postgres import Target, target_session
 from etl.settings.settings import Settings
 from etl.target import guard
 
@@ -25,8 +25,7 @@ async def save(settings: Settings, shards: Mapping[int, Sequence[str]]) -> None:
     one of its processes has begun.
     """
     run_id = settings.run_id
-    target = await connect_target(settings.target, guard.application(run_id), synchronous_commit="on")
-    try:
+    async with target_session(settings.target, guard.application(run_id), synchronous_commit="on") as target:
         await book.prepare(target)
         async with target.transaction():
             await ledger.join_run(target, run_id, "defer")
@@ -37,8 +36,6 @@ async def save(settings: Settings, shards: Mapping[int, Sequence[str]]) -> None:
             for number, tables in shards.items():
                 planned = settings.options.planned(map(named, tables))
                 await ledger.plan(target, run_id, planned, number, status=LoadStatus.PLANNED)
-    finally:
-        await target.close()
 
 
 async def selection(settings: Settings, target: Target, shard: int | None) -> Selection:

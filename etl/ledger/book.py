@@ -8,6 +8,7 @@ an older version did not have is added on first use.
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -170,3 +171,8 @@ def compiled(statement: Any) -> tuple[bytes, dict[str, Any] | None]:
     as_text = statement.compile(dialect=_dialect, compile_kwargs={"render_postcompile": True})
     parameters = dict(as_text.params) if getattr(as_text, "params", None) else None
     return str(as_text).encode(), parameters
+
+
+def now() -> datetime:
+    """The instant, as the ledger writes it."""
+    return datetime.now(UTC)

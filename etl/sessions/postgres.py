@@ -9,7 +9,8 @@ costs three to four times the client's CPU (benchmarks/NOTES.md, "The stream").
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -191,6 +192,28 @@ async def close_source(connection: Source) -> None:
         await connection.close(timeout=2)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
         connection.terminate()  # closes the socket without a farewell; the server sees that it is gone
+
+
+@asynccontextmanager
+async def source_session(url: DatabaseUrl, application: str) -> AsyncIterator[Source]:
+    """A session on the operational database, closed when the block ends; raises what ``connect_source`` raises."""
+    session = await connect_source(url, application)
+    try:
+        yield session
+    finally:
+        await close_source(session)
+
+
+@asynccontextmanager
+async def target_session(
+    url: DatabaseUrl, application: str, memory: int | None = None, **other: str
+) -> AsyncIterator[Target]:
+    """A session on the reporting database, closed when the block ends; raises what ``connect_target`` raises."""
+    session = await connect_target(url, application, memory, **other)
+    try:
+        yield session
+    finally:
+        await session.close()
 
 
 async def create_schemas(target: Target, names: Iterable[str], *, own: bool = False) -> None:

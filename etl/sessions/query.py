@@ -13,8 +13,13 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from typing import Any, TypeVar
 
+import psycopg
 from psycopg import sql
+from psycopg.rows import class_row
+
+T = TypeVar("T")
 
 _PREPARED = ("extras",)
 """Queries that every load asks, which a session prepares: planning this one took the target longer than any other
@@ -82,6 +87,18 @@ def bound(name: str, values: Mapping[str, object]) -> sql.Composed:
     """``sql/<name>.sql`` with the values of its variables in place, to be a part of another statement."""
     parts = _VARIABLE.split(_unended(_file(name)))  # text and variables in turns
     return sql.Composed([sql.Literal(values[part]) if i % 2 else sql.SQL(part) for i, part in enumerate(parts)])
+
+
+async def rows(
+    session: psycopg.AsyncConnection[Any],
+    kind: type[T],
+    query: bytes | sql.Composed,
+    values: Mapping[str, Any] | None = None,
+) -> list[T]:
+    """The rows of a query on the target, each as a dataclass whose fields are its columns."""
+    async with session.cursor(row_factory=class_row(kind)) as cursor:
+        await cursor.execute(query, values)
+        return await cursor.fetchall()
 
 
 def text(composed: sql.Composable) -> str:

@@ -24,7 +24,7 @@ from asyncpg.transaction import Transaction
 from etl.model.errors import EtlError, LoadFailed, SnapshotLost, one_line
 from etl.model.name import Relation
 from etl.model.table import PageRange, Table
-from etl.sessions.postgres import Source, close_source, connect_source
+from etl.sessions.postgres import Source, close_source, connect_source, source_session
 from etl.sessions.stage import Stage
 from etl.sessions.url import DatabaseUrl
 from etl.settings.options import Options
@@ -59,6 +59,12 @@ class Snapshot:
         self.unread -= 1
         if self.unread <= 0:
             await self.release()
+
+    async def __aenter__(self) -> Snapshot:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.release()
 
     async def release(self) -> None:
         """Lets the snapshot go, and with it the source's vacuum horizon and the tables' locks."""
@@ -136,8 +142,7 @@ async def _taken_beside(
     to alter one of the tables just then, both sessions let go, so that they can, and try again.
     """
     deadline = monotonic() + TAKE_SECONDS
-    other = await connect_source(url, application)
-    try:
+    async with source_session(url, application) as other:
         while True:
             try:
                 async with other.transaction():  # its commit fails where the session was lost, and the locks with it
@@ -149,8 +154,6 @@ async def _taken_beside(
                         f"tables of the source were being altered for over {TAKE_SECONDS:g} s: {one_line(error)}"
                     ) from error
             await asyncio.sleep(PAUSE)
-    finally:
-        await close_source(other)
 
 
 async def _taken(holder: Source, chosen: Sequence[Relation], tables: Sequence[Table]) -> asyncpg.Record:

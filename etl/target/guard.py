@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from time import monotonic
 
 from etl.ledger import ledger
@@ -13,7 +14,7 @@ from etl.model.errors import ConfigurationError, TableLocked
 from etl.model.name import TargetName, arrays, label
 from etl.model.redaction import own_words
 from etl.model.status import RunStatus
-from etl.sessions import advisory
+from etl.sessions import advisory, query
 from etl.sessions.postgres import Source, Target, refuse_untrusted
 from etl.sessions.query import target_query
 from etl.sessions.url import DatabaseUrl
@@ -65,7 +66,7 @@ async def lock(control: Target, run_id: str, chosen: Sequence[TargetName]) -> No
     deadline = monotonic() + SAME_RUN_SECONDS
     while taken := [one for one in await advisory.take(control, advisory.of_tables(wanted)) if not one.is_got]:
         holder = await advisory.holder(control, taken[0])
-        ours = holder is None or holder.application == application(run_id)[:63]
+        ours = holder is None or holder.application_name == application(run_id)[:63]
         if not ours or monotonic() > deadline:
             raise _locked(by_lock[taken[0].table], len(taken) - 1, holder)
         wanted = [one.table for one in taken]
@@ -73,7 +74,7 @@ async def lock(control: Target, run_id: str, chosen: Sequence[TargetName]) -> No
 
 
 def _locked(table: TargetName, others: int, holder: advisory.Holder | None) -> TableLocked:
-    who = f"{holder.application.replace('nightly-etl', 'run')}, pid {holder.pid}" if holder else "another run"
+    who = f"{holder.application_name.replace('nightly-etl', 'run')}, pid {holder.pid}" if holder else "another run"
     more = f" (and {others} more)" if others else ""
     return TableLocked(f"{table}{more} is being loaded by {who}; wait for it to end, or stop it")
 
@@ -97,17 +98,34 @@ LOCKS_A_TABLE = 3
 """Locks that the publish takes for each table: the old one, the new one, and now and then what hangs on it."""
 
 
+@dataclass(frozen=True, slots=True)
+class _LockRoom:
+    """How many locks the target has room for (lock_room.sql)."""
+
+    setting: int
+    sessions: int
+    room: int
+
+
 async def refuse_too_many_locks(target: Target, tables: int) -> None:
     """Raises ConfigurationError when the target has no room for the locks of one publish of so many tables."""
-    cursor = await target.execute(target_query("lock_room"))
-    row = await cursor.fetchone()
-    assert row is not None
-    if (needed := LOCKS_A_TABLE * tables) > row["room"]:
-        enough = -(-needed // row["sessions"])
+    (there,) = await query.rows(target, _LockRoom, target_query("lock_room"))
+    if (needed := LOCKS_A_TABLE * tables) > there.room:
+        enough = -(-needed // there.sessions)
         raise ConfigurationError(
             f"the publish of {tables:,} tables at once takes up to {needed:,} locks, and the target has room for"
-            f" {row['room']:,}; set its max_locks_per_transaction from {row['setting']} to {enough} or more"
+            f" {there.room:,}; set its max_locks_per_transaction from {there.setting} to {enough} or more"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Owned:
+    """A table, and the role that owns it (owners.sql, untrusted_tables.sql)."""
+
+    schema: str
+    name: str
+    owner: str
+    is_superuser: bool
 
 
 async def refuse_untrusted_tables(target: Target, tables: Sequence[TargetName], *, has_ledger: bool = True) -> None:
@@ -116,10 +134,9 @@ async def refuse_untrusted_tables(target: Target, tables: Sequence[TargetName], 
     Their constraints, indexes and triggers would come along, and run their owner's code as this session's role. The
     ledger knows the tables that were published; where there is none, none was.
     """
-    cursor = await target.execute(target_query("untrusted_tables" if has_ledger else "owners"), arrays(tables))
-    rows = [row for row in await cursor.fetchall() if not row["is_superuser"]]
-    found = {f"table {label(row['schema'], row['name'])}": row["owner"] for row in rows}
-    refuse_untrusted(found, target.info.user)
+    statement = target_query("untrusted_tables" if has_ledger else "owners")
+    owned = [one for one in await query.rows(target, _Owned, statement, arrays(tables)) if not one.is_superuser]
+    refuse_untrusted({f"table {label(one.schema, one.name)}": one.owner for one in owned}, target.info.user)
 
 
 async def try_lock(target: Target, relations: Sequence[TargetName]) -> bool:

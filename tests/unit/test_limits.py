@@ -98,7 +98,7 @@ def test_what_plan_answers_does_not_grow_with_the_tables() -> None:
 def test_what_report_tells_leaves_room_for_the_rest(letter: str) -> None:
     """The most failed tables, with long names and errors, as Lambda writes them: each letter with one to twelve."""
     name = letter * (63 // len(letter.encode()))
-    load = {"status": "failed", "error": letter * 5000, "rows": None, "bytes": None}
+    load = {"status": "failed", "error": letter * 5000, "given_up": False, "rows": None, "bytes": None}
     loads = [load | {"table_name": f"{name}.{number}{name}"} for number in range(TABLES)]
     slowest = [SlowTable(f"{name}.{name}", 1.5, 1.5, 10**9)] * report.SLOWEST
     told = plain(report._report(RUN_ID, {"status": "failed", "error": letter * 4000}, loads, slowest, None))
