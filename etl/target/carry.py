@@ -1,4 +1,4 @@
-"""What a publish would stumble over, read from the catalogs before a run."""
+"""The obstacles that would make a publish fail, read from the catalogs before a run."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from etl.target.live import Attachment, Object
 async def obstacles(
     target: Target, tables: Sequence[Table], found: Sequence[Object], in_place: Collection[Table]
 ) -> Mapping[Table, list[str]]:
-    """Says what stands in the way of each table's publish, if anything.
+    """The obstacles to the publish of each table.
 
-    Takes the live objects ``found`` under the tables' live names, and the tables to publish in place.
+    Takes the live objects that ``live.objects`` found for the tables, and the tables to publish in place.
     """
     there = {one.relation: one for one in found if one.is_live}
     attached = await live.attachments(target, found)
@@ -32,7 +32,7 @@ async def obstacles(
 
 async def _in_place(target: Target, table: Table, current: Object) -> list[str]:
     drifted = (await live.drifted(target, {table.live: table.columns})).get(table.live)
-    # in another order they are the same
+    # a different order of columns is no obstacle
     changed = drifted if drifted and (drifted.added or drifted.dropped or drifted.retyped or drifted.renamed) else None
     said = f"it is published in place, and its columns have changed: {changed}" if changed else None
     return [problem for problem in (current.obstacle_in_place, said) if problem]
@@ -51,7 +51,7 @@ def _swapped(table: Table, current: Object, found: Sequence[Object], attached: S
 
 
 def with_views(current: Object | None, found: Sequence[Object]) -> list[Object]:
-    """Gives a live table and the views that rest on it, however indirectly."""
+    """A live table, and the views that depend on it, directly or through other views."""
     if current is None:
         return []
     resting, oids = [current], {current.oid}

@@ -1,4 +1,4 @@
-"""What keeps runs from harming each other, the source, and what they left behind."""
+"""Keeps concurrent runs from interfering with each other, and cleans up after crashed runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from etl.sessions.url import DatabaseUrl
 from etl.target import staging
 
 SAME_RUN_SECONDS = 20.0
-"""How long the sessions of a shard that was killed may take to end, before its next try gives up."""
+"""How long a shard's next attempt waits for the sessions of a killed attempt to end."""
 
 PAUSE = 0.25
 """Seconds between two looks at the locks."""
@@ -28,16 +28,17 @@ log = structlog.get_logger()
 
 
 def application(run_id: str) -> str:
-    """Gives the application_name of a run's sessions, by which others can tell whose a lock is."""
+    """The application_name of a run's sessions: it tells other runs which run holds a lock."""
     return f"nightly-etl {run_id}"
 
 
 async def refuse_same_database(
     source: Source, target: Target, source_url: DatabaseUrl, target_url: DatabaseUrl
 ) -> None:
-    """Raises ConfigurationError when both URLs lead to one database, by whatever names and ports.
+    """Raises ConfigurationError if both URLs lead to the same database, whatever their host names and ports.
 
-    An advisory lock belongs to one database: taken in one session, it is taken for all others there.
+    Advisory locks are local to a database: if the source's session cannot share a lock that the target's session holds,
+    both are in the same database.
     """
     key = random.getrandbits(63)
     await target.execute("SELECT pg_catalog.pg_advisory_lock(%s::bigint)", [key])
@@ -53,10 +54,10 @@ async def refuse_same_database(
 
 
 async def lock(control: Target, run_id: str, chosen: Sequence[Relation]) -> None:
-    """Takes the run's lock and each live table's, for as long as this session lasts.
+    """Takes the lock of the run and of each live table, until this session ends.
 
-    Sessions of the same run are waited for a while: those of a shard that was killed may take a moment to end. Raises
-    TableLocked, naming the run that has a table.
+    Waits up to SAME_RUN_SECONDS for sessions of the same run: those of a killed shard may take a moment to end. Raises
+    TableLocked, naming the run that holds a table's lock.
     """
     await control.execute(target_query("lock_run"), {"run_id": run_id})
     wanted = [Relation(staging.schema_of(table.schema), table.name) for table in chosen]
@@ -83,9 +84,9 @@ async def lock(control: Target, run_id: str, chosen: Sequence[Relation]) -> None
 
 
 async def lock_snapshot(control: Target, run_id: str) -> None:
-    """Becomes the one holder of a run's snapshot, and takes the run's lock, for as long as this session lasts.
+    """Takes the locks of a run and of its snapshot, until this session ends.
 
-    Raises TableLocked where another process holds a snapshot for the run.
+    Raises TableLocked if another process holds a snapshot for the run.
     """
     await control.execute(target_query("lock_run"), {"run_id": run_id})
     cursor = await control.execute(target_query("lock_snapshot"), {"run_id": run_id})
@@ -95,18 +96,18 @@ async def lock_snapshot(control: Target, run_id: str) -> None:
 
 
 async def is_snapshot_held(control: Target, run_id: str) -> bool:
-    """Tells whether a process holds a run's snapshot."""
+    """Whether a process holds a run's snapshot."""
     cursor = await control.execute(target_query("snapshot_held"), {"run_id": run_id})
     row = await cursor.fetchone()
     return row is not None and bool(row["held"])
 
 
 LOCKS_A_TABLE = 3
-"""Locks that the publish takes for each table: the old one, the new one, and now and then what hangs on it."""
+"""Locks that a publish takes for each table: the old table, the new table, and one for some of the attachments."""
 
 
 async def refuse_too_many_locks(target: Target, tables: int) -> None:
-    """Raises ConfigurationError when the target has no room for the locks of one publish of so many tables."""
+    """Raises ConfigurationError if the target has too few locks for one publish of so many tables."""
     cursor = await target.execute(target_query("lock_room"))
     row = await cursor.fetchone()
     assert row is not None
@@ -119,10 +120,10 @@ async def refuse_too_many_locks(target: Target, tables: int) -> None:
 
 
 async def refuse_untrusted_tables(target: Target, tables: Sequence[Relation], *, has_ledger: bool = True) -> None:
-    """Raises ConfigurationError naming live tables that somebody else has made where a publish is to put its own.
+    """Raises ConfigurationError naming live tables that an untrusted role has created and no run has published.
 
-    Their constraints, indexes and triggers would come along, and run their owner's code as this session's role. The
-    ledger knows the tables that were published; where there is none, none was.
+    The publish would reattach their constraints, indexes and triggers, and run their owner's functions as this
+    session's role. The ledger records the tables that were published; without a ledger, none was.
     """
     cursor = await target.execute(target_query("untrusted_tables" if has_ledger else "owners"), _names(tables))
     rows = [row for row in await cursor.fetchall() if not row["is_superuser"]]
@@ -131,7 +132,7 @@ async def refuse_untrusted_tables(target: Target, tables: Sequence[Relation], *,
 
 
 async def try_lock(target: Target, relations: Sequence[Relation]) -> bool:
-    """Takes the lock of each relation's place in staging, for as long as this session lasts; all of them, or none."""
+    """Tries to take the lock of each relation's staging table, until this session ends; takes all locks, or none."""
     names = _names([Relation(staging.schema_of(one.schema), one.name) for one in relations])
     cursor = await target.execute(target_query("lock_tables"), names)
     got = [Relation(row["schema"], row["name"]) for row in await cursor.fetchall() if row["locked"]]
@@ -141,7 +142,7 @@ async def try_lock(target: Target, relations: Sequence[Relation]) -> bool:
 
 
 async def unlock(target: Target, relations: Sequence[Relation]) -> None:
-    """Lets go what ``try_lock`` took."""
+    """Releases the locks that ``try_lock`` took."""
     if not relations:
         return
     names = _names([Relation(staging.schema_of(one.schema), one.name) for one in relations])
@@ -149,10 +150,10 @@ async def unlock(target: Target, relations: Sequence[Relation]) -> None:
 
 
 async def clear(control: Target, run_id: str, chosen: Sequence[Relation]) -> None:
-    """Drops what killed runs left in staging, and closes their rows in the ledger; touches nothing else.
+    """Drops the staging tables and old tables that killed runs left, and closes these runs in the ledger.
 
-    Takes the run's live tables. A staging table, or an old one that was put aside, is left behind when the ledger knows
-    of it, nobody holds its lock, and it does not wait for ``etl publish``.
+    Takes the run's live tables. A staging table or old table counts as left if the ledger has an entry of it, no
+    session holds its lock, and it does not wait for ``etl publish``.
     """
     await ledger.supersede(control, run_id, chosen)
     for dead in await _dead_runs(control, run_id):
@@ -162,7 +163,7 @@ async def clear(control: Target, run_id: str, chosen: Sequence[Relation]) -> Non
         log.warning("run.cleared", dead_run_id=dead)
     others = await ledger.known(control) - {Relation(one.schema, one.name) for one in chosen}
     there = {(table.schema, table.name) for table in await staging.tables(control)}
-    if there:  # what a killed publish has staged on the tables that this run will make anew
+    if there:  # views that a killed publish has staged on tables that this run will replace
         await staging.drop_views(control, map(staging.staging_name, chosen))
     left = [
         table
@@ -172,7 +173,7 @@ async def clear(control: Target, run_id: str, chosen: Sequence[Relation]) -> Non
     free = [table for table in left if await try_lock(control, [table])]
     if not free:
         return
-    # looked at under the locks: a run that has let its own go by now may have left its tables for `etl publish`
+    # read under the locks: a run that has just released its locks may have left its tables for `etl publish`
     dropped = set(free) - await ledger.deferred(control)
     await staging.drop(control, dropped)
     await staging.drop_aside(control, dropped)
@@ -180,7 +181,7 @@ async def clear(control: Target, run_id: str, chosen: Sequence[Relation]) -> Non
 
 
 async def _dead_runs(control: Target, run_id: str) -> list[str]:
-    """Lists the runs that the ledger believes to be running, and whose sessions are gone."""
+    """Lists the runs that are running according to the ledger, and that have no session any more."""
     believed = [row["run_id"] for row in await ledger.running(control) if row["run_id"] != run_id]
     if not believed:
         return []
