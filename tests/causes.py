@@ -237,8 +237,8 @@ _FAILURES: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
         {"state": "Plan", "error": "ConfigurationError", "cause": "TABLES: public.ordres is not in the source"},
         {"rows": 0, "bytes": 0, "tables": 0, "snapshot_at": None},
     ),
-    "Readers in the way of the publish": ({"state": "Publish", "error": "PublishBlocked", "cause": _BLOCKED}, {}),
-    "A ledger that nobody could ask": (
+    "Readers that block the publish": ({"state": "Publish", "error": "PublishBlocked", "cause": _BLOCKED}, {}),
+    "A ledger that could not be read": (
         {"state": "Publish", "error": "ConnectionFailed", "cause": "the reporting database cannot be reached"},
         {"status": "unknown", "error": "The ledger could not be read: ConnectionFailed: the reporting database …"},
     ),
@@ -409,10 +409,10 @@ def page() -> str:
 _HEAD = """# Slack's messages
 
 <!-- written by make messages -->
-What the notifier tells of each cause for which a night may fail, block by block, as a test has it: the cause in the
-shape that AWS documents goes through the expressions of the [state machine](state-machine.md), and what it sends
-through the notifier. Links into the console are cut short. `make messages` writes this page, and a test fails where it
-is stale. What to do about each cause is in the [runbook](operations.md#why-a-container-failed).
+The notifier's message for each cause of a failed night, block by block. Each cause has the shape that AWS documents. It
+goes through the expressions of the [state machine](state-machine.md) and through the notifier. Links into the console
+are shortened. `make messages` writes this page, and a test fails if it is stale. The
+[runbook](operations.md#why-a-container-failed) says what to do about each cause.
 """
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import asyncpg
 
 from etl.commands import planned as saved
+from etl.commands.answers import SnapshotAnswer
 from etl.commands.control import CLEARING_SECONDS, Control, connect
 from etl.ledger import book, ledger
 from etl.logs.log import get_logger
@@ -46,7 +47,7 @@ RELEASE_SECONDS = 1.5
 log = get_logger()
 
 
-async def hold(settings: Settings) -> None:
+async def hold(settings: Settings) -> SnapshotAnswer:
     """Holds the run's snapshot until its tables are staged, or the run has ended in the ledger.
 
     Raises SnapshotLost when the source's session is lost or the greatest age has come, RunEnded when the run was given
@@ -62,7 +63,7 @@ async def hold(settings: Settings) -> None:
         await ledger.must_run(session, settings.run_id)
         try:
             await inplace.refuse(session, Policy.of(settings, planned).in_place)
-            await holding.whole(planned)
+            return await holding.whole(planned)
         except asyncio.CancelledError:
             await holding.give_up(RunStatus.INTERRUPTED, "the process that held the snapshot was stopped by a signal")
             raise
@@ -100,11 +101,11 @@ class _Holding:
         """The control session of now."""
         return self.control.session
 
-    async def whole(self, planned: Sequence[Planned]) -> None:
+    async def whole(self, planned: Sequence[Planned]) -> SnapshotAnswer:
         """Takes the snapshot unless all is staged, lets the shards know, and waits for them."""
         if await self._is_staged(planned):
             log.info("snapshot.not_needed", tables=len(planned))
-            return
+            return SnapshotAnswer(self.settings.run_id, None, None, len(planned), "staged", 0.0)
         settings, application = self.settings, guard.application(self.settings.run_id)
         chosen = [one.source for one in planned]
         held = await snapshot.take(settings.source, application, chosen, settings.options)
@@ -120,7 +121,8 @@ class _Holding:
             log.info("snapshot.held", snapshot_id=held.id, snapshot_at=held.at.isoformat(), tables=len(planned))
             reason = await self._until_staged(held)
         finally:
-            await self._release(held, reason)
+            seconds = await self._release(held, reason)
+        return SnapshotAnswer(self.settings.run_id, held.id, held.at, len(planned), reason, seconds)
 
     async def _is_staged(self, planned: Sequence[Planned]) -> bool:
         """Tells whether all tables are staged from an earlier holder's snapshot; raises SnapshotLost if some are."""
@@ -187,12 +189,13 @@ class _Holding:
                 " on a replica, set hot_standby_feedback = on; start a new run"
             ) from error
 
-    async def _release(self, held: Snapshot, reason: str) -> None:
-        """Lets the snapshot go, and says for how long, and by how much, vacuum had to wait for it."""
+    async def _release(self, held: Snapshot, reason: str) -> float:
+        """Lets the snapshot go, and says for how long, and by how much, vacuum had to wait for it; the seconds."""
         transactions = await self._held_back(held)
         await held.release()
         seconds = round(perf_counter() - self.began, 3)
         log.info("snapshot.released", reason=reason, seconds=seconds, horizon_transactions=transactions)
+        return seconds
 
     async def _held_back(self, held: Snapshot) -> int | None:
         """Gives by how many transactions the source's vacuum horizon lies back; None where nobody can tell any more.

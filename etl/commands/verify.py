@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
 
 import asyncpg
 import psycopg
 
+from etl.commands.answers import Comparison
 from etl.model.errors import one_line
 from etl.model.table import Table
 from etl.sessions import encoding
@@ -19,16 +19,6 @@ from etl.source import catalog, checksum, choice, snapshot
 from etl.source.checksum import Checksum
 from etl.source.snapshot import Snapshot
 from etl.target import guard
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """One table on both sides; ``difference`` says what differs, or is None."""
-
-    table: str
-    source: Checksum | None
-    target: Checksum | None
-    difference: str | None
 
 
 async def verify(settings: Settings) -> list[Comparison]:
@@ -72,7 +62,7 @@ async def _compare(settings: Settings, held: Snapshot, pair: Pair, table: Table)
     except (psycopg.Error, asyncpg.PostgresError) as error:
         await pair.close()
         return Comparison(str(table), None, None, settings.redact(one_line(error)))
-    return Comparison(str(table), there, here, _difference(there, here))
+    return Comparison(str(table), there.rows, f"{there.sum:x}", _difference(there, here))
 
 
 def _difference(source: Checksum, target: Checksum) -> str | None:

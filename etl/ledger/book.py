@@ -31,7 +31,7 @@ _timestamp = sa.DateTime(timezone=True)
 _room = {"fillfactor": 70}
 """A row's later versions find room on its page, so that no update waits for autovacuum to have its space back.
 
-Without, their bytes a row went up and down with autovacuum, to twice as much (benchmarks/NOTES.md, The ledger).
+Without, their bytes a row went up and down with autovacuum, to twice as much (benchmarks/NOTES.md, "The ledger").
 """
 
 runs = sa.Table(

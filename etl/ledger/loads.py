@@ -20,6 +20,7 @@ from etl.model.status import LoadStatus, RunStatus
 from etl.sessions import encoding
 from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
+from etl.sessions.stage import Stage
 
 UNPUBLISHED = (LoadStatus.PLANNED, LoadStatus.LOADING, LoadStatus.STAGED)
 """The statuses of a load that is under way; the others are published and failed."""
@@ -104,7 +105,7 @@ def _record() -> bytes:
     # Compiled once, as _state is: it would be a third of a tiny table's CPU.
     key = ["run_id", "table_name"]
     names = [*key, *(field.name for field in fields(Load) if field.name not in key), "published_at"]
-    statement = insert(loads).values({name: sa.bindparam(name) for name in names})
+    statement = insert(loads).prefix_with(Stage.RECORD).values({name: sa.bindparam(name) for name in names})
     changes = {name: statement.excluded[name] for name in names if name not in key}
     text, _ = compiled(statement.on_conflict_do_update(index_elements=key, set_=changes))
     return text

@@ -18,6 +18,7 @@ from etl.model.status import LoadStatus, RunStatus
 from etl.sessions import encoding
 from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
+from etl.sessions.stage import Stage
 
 BEGUN_WITHIN = timedelta(days=1)
 """How long a run that is planned may take to begin; the state machine ends its execution earlier."""
@@ -38,7 +39,7 @@ async def latest_runs(target: Target, limit: int, status: str | None = None) -> 
 async def open_run(target: Target, run_id: str, publish: str) -> None:
     """Writes that a run has begun, or that another of its shards, or a new try, has joined it."""
     fresh = {"status": RunStatus.RUNNING, "publish": publish, "finished_at": None, "error": None}
-    statement = insert(runs).values(run_id=run_id, started_at=now(), **fresh)
+    statement = insert(runs).prefix_with(Stage.OPEN).values(run_id=run_id, started_at=now(), **fresh)
     await execute(target, statement.on_conflict_do_update(index_elements=["run_id"], set_=fresh))
 
 
@@ -50,9 +51,8 @@ async def join_run(target: Target, run_id: str, publish: str) -> None:
 
 async def took_snapshot(target: Target, run_id: str, snapshot_id: str, at: datetime) -> None:
     """Writes which snapshot a run copies, and the instant that it shows."""
-    await execute(
-        target, sa.update(runs).where(runs.c.run_id == run_id).values(snapshot_id=snapshot_id, snapshot_at=at)
-    )
+    taken = sa.update(runs).prefix_with(Stage.TAKEN).where(runs.c.run_id == run_id)
+    await execute(target, taken.values(snapshot_id=snapshot_id, snapshot_at=at))
 
 
 async def must_run(target: Target, run_id: str, snapshot_id: str | None = None) -> None:

@@ -8,7 +8,7 @@ what a run does: each batch is of another instant, and rows deleted in the sourc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from psycopg import sql
 
@@ -18,6 +18,7 @@ from etl.model import drift
 from etl.model.catalog import MaskedColumn
 from etl.model.errors import ConfigurationError, LoadFailed
 from etl.model.name import Relation, TargetName
+from etl.model.record import Batch
 from etl.model.selection import named
 from etl.model.table import Table
 from etl.sessions.postgres import Source, Target, create_schemas, source_session, target_session
@@ -37,15 +38,6 @@ _NOT_RUN = {"default", "statistics"}
 BATCH = sql.Identifier("pg_temp", "etl_batch")
 
 log = get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What a batch did: the id where the next one goes on, the rows that it copied, whether there are no more."""
-
-    last_id: int | None
-    rows: int
-    done: bool
 
 
 async def copy_batch(settings: Settings, table: str, last_id: int | None, limit: int, key: str | None = None) -> Batch:

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import AsyncCursor, sql
 
 from etl.ledger import ledger
-from etl.loads.fill import Filled
+from etl.loads.way import Filled
 from etl.logs.log import get_logger
 from etl.model.catalog import Index
 from etl.model.clock import Began

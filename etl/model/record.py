@@ -1,4 +1,4 @@
-"""What is told of a load, and of a whole run: the ledger keeps it, the log says it."""
+"""What is told of a load, of a whole run, and of a batch: the ledger keeps it, the log says it."""
 
 from __future__ import annotations
 
@@ -72,3 +72,12 @@ class Finished:
     def bytes(self) -> int:
         """Bytes that went through the stream, over all tables."""
         return sum(load.bytes or 0 for load in self.loads)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a batch did: the id where the next one goes on, the rows that it copied, whether there are no more."""
+
+    last_id: int | None
+    rows: int
+    done: bool

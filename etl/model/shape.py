@@ -84,7 +84,7 @@ class TableOptions(BaseModel):
     unlogged: bool | None = None
     """Whether the live table is UNLOGGED."""
     split: Annotated[Split, BeforeValidator(Split.parse)] | None = None
-    """Whether and how the table is cut into page ranges."""
+    """Whether and how the table is cut into page ranges (experimental: docs/guarantees.md)."""
     mask: dict[str, Annotated[Mask, BeforeValidator(masks.parse)]] | None = None
     """What stands in a column's place."""
     unmask: list[str] | None = None

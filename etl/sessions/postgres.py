@@ -21,6 +21,7 @@ from etl.model.errors import ConfigurationError, ConnectionFailed, one_line, sql
 from etl.sessions.advisory import schema_lock
 from etl.sessions.query import prepare, source_query, target_query
 from etl.sessions.session import open_source, open_target, watch_source, watch_target, with_state
+from etl.sessions.stage import Stage
 from etl.sessions.url import DatabaseUrl
 
 Source: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -162,7 +163,8 @@ def _settings(version: int, url: DatabaseUrl) -> dict[str, str]:
 
 
 def _set(settings: dict[str, str]) -> str:
-    return "; ".join([*(f"SET {name} = '{value}'" for name, value in settings.items()), _LOOKS_AFTER_CLIENT])
+    statements = [*(f"SET {name} = '{value}'" for name, value in settings.items()), _LOOKS_AFTER_CLIENT]
+    return f"{Stage.CONNECT} {'; '.join(statements)}"
 
 
 def _unreachable(side: str, url: DatabaseUrl, error: Exception) -> Exception:

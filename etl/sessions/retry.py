@@ -58,15 +58,19 @@ async def retried(
     return await retrying(attempt)
 
 
+def persistent(again: Callable[[BaseException], bool], deadline: float) -> AsyncRetrying:
+    """Attempts, with pauses, while their errors say so, for ``deadline`` seconds; the last error is raised."""
+    return AsyncRetrying(
+        retry=retry_if_exception(again), stop=stop_after_delay(deadline), wait=wait_random(*PAUSE), reraise=True
+    )
+
+
 async def persistently(
     attempt: Callable[[], Awaitable[T]], again: Callable[[BaseException], bool], deadline: float
 ) -> T:
     """Makes attempts, with pauses, while their errors say so, for ``deadline`` seconds; raises the last error."""
-    retrying = AsyncRetrying(
-        retry=retry_if_exception(again), stop=stop_after_delay(deadline), wait=wait_random(*PAUSE), reraise=True
-    )
 
     async def once() -> T:  # tenacity awaits only what it knows to be a coroutine function, and a lambda is none
         return await attempt()
 
-    return await retrying(once)
+    return await persistent(again, deadline)(once)

@@ -11,6 +11,7 @@ from etl.model.name import Relation
 from etl.model.table import Table
 from etl.sessions.postgres import Source
 from etl.sessions.query import source_query
+from etl.sessions.stage import Stage
 
 
 async def relations(source: Source) -> list[Relation]:
@@ -32,7 +33,7 @@ async def sizes(source: Source, chosen: Sequence[Relation]) -> dict[int, tuple[i
 
 async def tables(source: Source, chosen: Sequence[Relation]) -> list[SourceTable]:
     """Describes the relations chosen, in their order."""
-    rows = await source.fetch(source_query("tables"), [relation.oid for relation in chosen])
+    rows = await source.fetch(f"{Stage.CATALOG} {source_query('tables')}", [relation.oid for relation in chosen])
     described = {row["oid"]: _table(dict(row)) for row in rows}
     return [described[relation.oid] for relation in chosen if relation.oid in described]
 

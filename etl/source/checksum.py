@@ -21,6 +21,7 @@ from etl.model.catalog import Column
 from etl.model.table import PageRange, Table
 from etl.sessions.postgres import Source, Target
 from etl.sessions.query import text
+from etl.sessions.stage import Stage
 
 _OF_BYTES = "pg_catalog.hash_array_extended(ARRAY[pg_catalog.record_send(ROW({}))], 0)"
 _OF_TEXT = 'pg_catalog.hashtextextended(ROW({})::pg_catalog.text COLLATE pg_catalog."C", 0)'
@@ -75,7 +76,7 @@ async def of_rows(target: Target, rows: sql.Composable, columns: Sequence[str]) 
 def _expressions(fields: Iterable[tuple[sql.Composable, Column]], kept: str | None) -> sql.Composed:
     row = sql.SQL(", ").join(value if kept else _comparable(value, column) for value, column in fields)
     hashed = sql.SQL(_OF_TEXT if kept else _OF_BYTES).format(row)
-    return sql.SQL("count(*) AS rows, coalesce(sum({}), 0)::text AS sum").format(hashed)
+    return sql.SQL(Stage.CHECKSUM + " count(*) AS rows, coalesce(sum({}), 0)::text AS sum").format(hashed)
 
 
 def _comparable(value: sql.Composable, column: Column) -> sql.Composable:

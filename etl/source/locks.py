@@ -22,6 +22,7 @@ from etl.model.name import Relation
 from etl.model.table import Table
 from etl.sessions.postgres import Source
 from etl.sessions.query import source_query, text
+from etl.sessions.stage import Stage
 from etl.settings.options import Options
 from etl.source import catalog, proof
 
@@ -61,7 +62,7 @@ async def wait(session: Source, chosen: Sequence[Relation], options: Options) ->
     if statement := _lock(chosen):
         try:
             await session.execute(
-                f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; {statement}; SET LOCAL lock_timeout = '0'"
+                f"{Stage.LOCK} SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; {statement}; SET LOCAL lock_timeout = '0'"
             )
         except asyncpg.LockNotAvailableError as error:
             raise EtlError(f"a table was locked in the source for over {LOCK_TIMEOUT}: {one_line(error)}") from error

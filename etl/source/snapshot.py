@@ -25,6 +25,7 @@ from etl.model.errors import EtlError, LoadFailed, SnapshotLost, one_line
 from etl.model.name import Relation
 from etl.model.table import PageRange, Table
 from etl.sessions.postgres import Source, close_source, connect_source, source_session
+from etl.sessions.stage import Stage
 from etl.sessions.url import DatabaseUrl
 from etl.settings.options import Options
 from etl.source import locks
@@ -90,7 +91,7 @@ class Snapshot:
                 yield self.holder
 
     async def _join(self, reader: Source, table: Table, within: PageRange | None) -> bool:
-        join = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{self.id}'"
+        join = f"{Stage.JOIN} BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{self.id}'"
         selects = [table.copied(within)] if table.has_sql else []
         try:
             await reader.execute(
@@ -173,6 +174,7 @@ def _transaction(holder: Source) -> Transaction:
 
 
 async def _export(holder: Source) -> asyncpg.Record:
-    row = await holder.fetchrow("SELECT pg_catalog.pg_export_snapshot() AS id, pg_catalog.clock_timestamp() AS at")
+    export = "SELECT pg_catalog.pg_export_snapshot() AS id, pg_catalog.clock_timestamp() AS at"
+    row = await holder.fetchrow(f"{Stage.SNAPSHOT} {export}")
     assert row is not None
     return row

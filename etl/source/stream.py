@@ -16,6 +16,7 @@ from etl.model.table import PageRange, Table
 from etl.sessions import encoding
 from etl.sessions.postgres import Source, Target
 from etl.sessions.query import text
+from etl.sessions.stage import Stage
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """mallopt's names, from glibc's malloc.h."""
@@ -63,7 +64,7 @@ async def copy(
     form: Literal["binary", "text"] = "binary" if table.is_binary and kept is None else "text"
     options: list[sql.Composable] = [sql.SQL(form), *([sql.SQL("FREEZE")] if within is None else [])]
     options += [sql.SQL("ENCODING {}").format(sql.Literal(kept))] if kept else []
-    copy_in = sql.SQL("COPY {} FROM STDIN (FORMAT {})").format(into, sql.SQL(", ").join(options))
+    copy_in = sql.SQL(Stage.COPY_IN + " COPY {} FROM STDIN (FORMAT {})").format(into, sql.SQL(", ").join(options))
     size = 0
     try:
         async with target.cursor() as cursor:
@@ -75,7 +76,7 @@ async def copy(
                     await copying.write(memoryview(piece))  # psycopg slices it, and a slice of bytes is a copy
                     advance(len(piece))
 
-                select = text(table.copied(within))
+                select = f"{Stage.COPY_OUT} {text(table.copied(within))}"
                 status = await source.copy_from_query(select, output=write, format=form, encoding=kept)
             rows_in = cursor.rowcount
     except (psycopg.Error, asyncpg.PostgresError) as error:

@@ -1,6 +1,7 @@
--- Who may read tables and views, as the statements that let the same roles read those of the same name in staging:
--- there, as at home, a view's query reads with the rights of the view's owner. Nobody else gets in, for nobody has
--- USAGE on a staging schema. Target side.
+-- The roles that may read tables and views, as the statements that let them read the staging tables and views of the
+-- same name. In staging as in the live schema, a view's query reads with the privileges of the view's owner. Nobody
+-- else can read there: nobody has USAGE on a staging schema. Target side.
+-- :'oids': the live tables and views; :'staging': for each, its staging schema.
 -- Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -v staging='{etl_staging_public}' -f access.sql
 WITH object AS (
     SELECT c.oid, c.relowner, c.relname, w.staging,

@@ -1,8 +1,11 @@
--- Indexes, constraints and extended statistics of a live table or materialized view, as the statements that make
--- them on its staging one. The caller leaves out those that the source has brought already; what uses a column
--- that the staging table has not goes with the column, as it would if that were dropped. Target side.
--- What is dropped while this is read has no statement: pg_get_...def() look at the catalog as it is, not at the snapshot.
+-- The indexes, constraints and extended statistics of a live table or materialized view, as the statements that create
+-- them on its staging table. The caller leaves out those that the source has, too. One that uses a column which the
+-- staging table lacks is left out here, as if the column were dropped. Target side.
+-- :'schema', :'name': the live table; :'staging': its staging schema.
 -- Try it: psql -v schema=public -v name=orders -v staging=etl_staging_public -f extras.sql
+--
+-- An object that is dropped while this is read has no statement (NULL): pg_get_...def() read the catalog as it is, not
+-- as the snapshot has it.
 WITH live AS (
     SELECT c.oid, c.relname, n.nspname, pg_catalog.to_regclass(format('%I.%I', :'staging'::text, c.relname)) AS staged
       FROM pg_catalog.pg_class c

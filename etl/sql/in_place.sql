@@ -1,11 +1,12 @@
--- Live tables whose rows are to be replaced in place, and the objects that act on a change of their rows.
+-- Live tables whose rows are to be replaced in place, and the objects that act on a change of their rows. Target side.
+-- :'schemas', :'names': the live tables.
+-- Try it: psql -v schemas='{public}' -v names='{orders}' -f in_place.sql
 --
 -- on_delete:    foreign keys that refer to the table, triggers and rules ON DELETE, also those of its partitions: for
 --               them, a row that is deleted and inserted again is deleted
 -- side_effects: triggers, rules, and the actions of foreign keys from or to the table: they may change the rows
 --
 -- An object that is disabled, or that fires on a replica only, is in neither column.
--- Target side. Try it: psql -v schemas='{public}' -v names='{orders}' -f in_place.sql
 WITH RECURSIVE relation (root, oid) AS (
     SELECT c.oid, c.oid
       FROM pg_catalog.pg_class c

@@ -1,10 +1,13 @@
--- Tables and views, with all that hangs on them or refers to them, as one number: it is another one as soon as anybody
--- commits a change of any of it. A row of a catalog counts by its version (xmin), so no kind of change is listed here;
--- what VACUUM, ANALYZE and CREATE INDEX write in place (row estimates) changes no version. Of columns only privileges
--- and defaults count: all else of a column is the source's. A materialized view's rows count as the statistics have
--- them, because REFRESH ... CONCURRENTLY leaves no other trace; they may come seconds late.
--- Target side. Try it:
+-- One number for tables and views with all attachments and all that refers to them: it changes as soon as a session
+-- commits a change of any of these. Target side.
+-- :'oids': the live tables and views; :'schemas', :'names': the tables of the publish, whether they exist or not.
+-- Try it:
 --   psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -v schemas='{public}' -v names='{orders}' -f inventory.sql
+--
+-- A row of a catalog counts by its version (xmin), so that no kind of change has to be listed here. VACUUM, ANALYZE and
+-- CREATE INDEX write row estimates in place, which changes no version. Of columns, only privileges and defaults count:
+-- everything else comes from the source. The rows of a materialized view count as the cumulative statistics have them,
+-- because REFRESH ... CONCURRENTLY changes nothing else; the statistics may be seconds late.
 WITH object AS MATERIALIZED (
     SELECT c.oid, c.relnamespace, c.reltype, c.relkind, c.xmin
       FROM pg_catalog.pg_class c

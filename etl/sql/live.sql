@@ -1,5 +1,7 @@
--- The live tables of one publish, and every view and materialized view that rests on one, however indirectly.
--- Target side. Try it: psql -v schemas='{public}' -v names='{orders}' -f live.sql
+-- The live tables of a publish, and every view and materialized view that depends on one, directly or through other
+-- views. Target side.
+-- :'schemas', :'names': the live tables.
+-- Try it: psql -v schemas='{public}' -v names='{orders}' -f live.sql
 WITH RECURSIVE live AS (
     SELECT c.oid
       FROM pg_catalog.pg_class c

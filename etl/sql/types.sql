@@ -1,4 +1,5 @@
--- The user-defined types named, and all that they rest on, as the statements that make them. Both sides.
+-- User-defined types, and all types that they depend on, as the statements that create them. Both sides.
+-- :'schemas', :'names': the types.
 -- Try it: psql -v schemas='{public}' -v names='{mood}' -f types.sql
 WITH RECURSIVE edge AS (
     -- a type, and a type that it rests on

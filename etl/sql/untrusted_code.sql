@@ -1,10 +1,13 @@
--- The functions of others that tables' own objects call, and that would run as this session's user: those that belong
--- neither to it nor to a superuser. An extension's belong to whoever installed it, mostly a superuser; one that an
--- ordinary user installed can be replaced by that user, so being an extension's is no reason to trust it.
--- "kind" says what calls them: trigger, rule, check, constraint, index, generated, default, policy, statistics, column
--- (its type: a domain's constraints, a range's functions), table (the key that it is partitioned by). What a function's
--- body holds as text is not seen.
--- Target side. Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f untrusted_code.sql
+-- The untrusted functions that the objects of tables call, and that would run as this session's role: those that belong
+-- neither to it nor to a superuser. Target side.
+-- :'oids': the live tables.
+-- Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f untrusted_code.sql
+--
+-- kind: the kind of object that calls: trigger, rule, check, constraint, index, generated, default, policy, statistics,
+-- column (its type: a domain's constraints, a range's functions), or table (the key by which it is partitioned). The
+-- functions of an extension belong to the role that installed it, mostly a superuser. An ordinary user may replace the
+-- functions of an extension that it has installed, so an extension is no reason to trust a function. Functions that the
+-- body of another function calls by name are not found: the body is text to the catalog.
 WITH RECURSIVE relation (root, oid, is_written) AS (
     SELECT id, id, true FROM unnest(:'oids'::pg_catalog.oid[]) AS given (id)
     UNION

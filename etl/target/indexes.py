@@ -12,6 +12,7 @@ from etl.model.catalog import Constraint, Index, Statistics
 from etl.model.errors import IndexUnbuildable, one_line, sqlstate
 from etl.model.table import Table
 from etl.sessions.postgres import Target
+from etl.sessions.stage import Stage
 
 
 async def build_one(target: Target, table: Table, index: Index) -> None:
@@ -87,7 +88,7 @@ def _index_statements(table: Table, built: Collection[str]) -> Iterator[tuple[st
     for constraint in table.constraints:
         if constraint.has_index:
             definition = constraint.definition_using_index if constraint.name in built else constraint.definition
-            add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}")
+            add = sql.SQL(Stage.INDEX + " ALTER TABLE {} ADD CONSTRAINT {} {}")
             names = table.staged.identifier, sql.Identifier(constraint.name)
             yield constraint.name, add.format(*names, sql.SQL(definition))
 
@@ -101,7 +102,7 @@ def _without_index(table: Table) -> Iterator[sql.Composed]:
 
 
 def _create_index(table: Table, index: Index) -> sql.Composed:
-    return sql.SQL("CREATE {}INDEX {} ON {} {}").format(
+    return sql.SQL(Stage.INDEX + " CREATE {}INDEX {} ON {} {}").format(
         sql.SQL("UNIQUE " if index.unique else ""),
         sql.Identifier(index.name),
         table.staged.identifier,

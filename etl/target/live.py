@@ -177,13 +177,19 @@ async def extras(target: Target, view: TargetName, into: Place = Place.STAGING) 
 
 async def drifted(target: Target, wanted: Mapping[TargetName, Sequence[Column]]) -> dict[TargetName, Drift]:
     """Tells how the columns wanted of live tables differ from those that they have, where they are there and do."""
-    cursor = await target.execute(target_query("all_columns"), arrays(wanted))
-    old: dict[TargetName, list[drift.Named]] = {}
-    for row in await cursor.fetchall():
-        old.setdefault(TargetName(row["schema"], row["relation"]), []).append((row["name"], row["type"]))
+    old = await columns_of(target, wanted)
     new = {one: [(column.name, column.type) for column in columns] for one, columns in wanted.items()}
     found = {one: drift.between(columns, new[one]) for one, columns in old.items()}
     return {one: changes for one, changes in found.items() if changes}
+
+
+async def columns_of(target: Target, tables: Iterable[TargetName]) -> dict[TargetName, list[drift.Named]]:
+    """Reads the columns of the tables that are there: names and types, in order."""
+    cursor = await target.execute(target_query("all_columns"), arrays(tables))
+    found: dict[TargetName, list[drift.Named]] = {}
+    for row in await cursor.fetchall():
+        found.setdefault(TargetName(row["schema"], row["relation"]), []).append((row["name"], row["type"]))
+    return found
 
 
 async def columns(target: Target, relation: TargetName) -> list[drift.Named]:
@@ -223,6 +229,18 @@ def views(found: Sequence[Object]) -> list[Object]:
     by_oid = {one.oid: one for one in found}
     graph = {one.oid: [oid for oid in one.rests_on if oid in by_oid] for one in found}
     return [by_oid[oid] for oid in TopologicalSorter(graph).static_order() if not by_oid[oid].is_live]
+
+
+def with_views(current: Object | None, found: Sequence[Object]) -> list[Object]:
+    """A live table and the views that depend on it, however indirectly; nothing where there is no such table."""
+    if current is None:
+        return []
+    dependent, oids = [current], {current.oid}
+    for view in views(found):
+        if oids & set(view.rests_on):
+            dependent.append(view)
+            oids.add(view.oid)
+    return dependent
 
 
 def drop(view: Object) -> sql.Composed:

@@ -25,6 +25,7 @@ from etl.sessions import postgres
 from etl.sessions.advisory import schema_lock
 from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
+from etl.sessions.stage import Stage
 
 ENDING_SECONDS = 30.0
 """How long the server may take to end the transaction of a lost session."""
@@ -59,7 +60,7 @@ def creation(table: Table) -> list[sql.Composed]:
     The answer to the last is for ``oid_of``.
     """
     columns = sql.SQL(", ").join(_column(column) for column in table.columns)
-    create_table = sql.SQL("CREATE {kind}TABLE {name} ({columns}){storage}").format(
+    create_table = sql.SQL(Stage.CREATE + " CREATE {kind}TABLE {name} ({columns}){storage}").format(
         name=table.staged.identifier,
         kind=sql.SQL("UNLOGGED " if table.unlogged else ""),
         columns=columns,
@@ -165,7 +166,7 @@ async def add(target: Target, statements: Sequence[str]) -> None:
 
 def analyze(table: Table) -> sql.Composed:
     """Gives the statement that gathers the planner's statistics, so that readers' first queries are planned well."""
-    return sql.SQL("ANALYZE {}").format(table.staged.identifier)
+    return sql.SQL(Stage.ANALYZE + " ANALYZE {}").format(table.staged.identifier)
 
 
 async def give(target: Target, word: sql.SQL, staged: TargetName, owner: str) -> None:

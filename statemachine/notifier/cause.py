@@ -86,7 +86,7 @@ def _of_deadline(failure: Failure) -> Cause:
 
 
 def _of_execution(outcome: Outcome, failure: Failure | None) -> Cause:
-    what = {"timed out": "The execution took longer than it may.", "was aborted": "Somebody stopped the execution."}
+    what = {"timed out": "The execution ran into its time limit.", "was aborted": "Somebody stopped the execution."}
     if failure is None:
         return Cause(what.get(outcome.end, "The execution failed."), "", EXECUTION)
     remedy = NO_SLACK if failure.error == NOT_TOLD else EXECUTION

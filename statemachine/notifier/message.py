@@ -35,7 +35,7 @@ def headline(outcome: Outcome, deployment: Deployment) -> str:
     if outcome.end:
         return f"❌ {name} {outcome.end}"
     if outcome.status == "published":
-        return f"⚠️ {name} is published, but what came after it failed"
+        return f"⚠️ {name} is published, but the transform failed"
     if outcome.status == LATE_STATUS:
         return f"⏰ {name} is not published at its deadline"
     return f"❌ {name} failed: nothing is published" if outcome.status != "unknown" else f"❌ {name} failed"
@@ -43,7 +43,7 @@ def headline(outcome: Outcome, deployment: Deployment) -> str:
 
 def _of_success(outcome: Outcome) -> Iterator[dict[str, Any]]:
     saw = outcome.failure.line if outcome.failure else ""
-    note = f"It is published, though the state machine saw this: {saw}" if saw else outcome.ledger_error
+    note = f"The run is published, although the state machine saw this: {saw}" if saw else outcome.ledger_error
     yield _facts(outcome)
     yield from _section(escaped(note, _MOST_NOTE))
     yield from _section(_list("Slowest tables", [_slow(slow) for slow in outcome.slowest], len(outcome.slowest)))
@@ -56,7 +56,7 @@ def _of_failure(outcome: Outcome, console: Console, deployment: Deployment) -> I
         yield from _section(quoted(cause.said) if cause.said.strip() else "")
     told = sum(cause.job.count for cause in found if cause.job)
     left = outcome.failure.failed - told if outcome.failure else 0
-    yield from _section(f"{left:,} more shards failed otherwise." if left > 0 else "")
+    yield from _section(f"{left:,} more shards failed for other reasons." if left > 0 else "")
     yield from _section(escaped(ledger_says(outcome, found), _MOST_NOTE))
     held = not any(cause.job and cause.job.holder for cause in found)
     title = "Failed tables" if held else "Tables that failed when the snapshot was gone"
@@ -89,12 +89,12 @@ def _what_to_do(outcome: Outcome, found: Sequence[Cause], deployment: Deployment
     remedies = list(dict.fromkeys(cause.remedy for cause in found))
     lines = [f"• {remedy.todo} {_runbook(remedy.section, deployment)}" for remedy in remedies]
     if outcome.status != "published" and not {LATE, NO_SLACK, TRANSFORM} & set(remedies):
-        when = "Then" if outcome.status != "unknown" else "Unless `etl history` says that all is well,"
+        when = "Then" if outcome.status != "unknown" else "Unless `etl history` says that the run ended well,"
         again = deployment.rerun(outcome.run_id)
         lines.append(
             f"{when} run the night again:\n```{escaped(again, _MOST_NOTE)}```"
             if again
-            else f"{when} start another execution, under a name of its own."
+            else f"{when} start another execution under a new name."
         )
     return "*What to do*\n" + "\n".join(lines)
 
@@ -109,9 +109,9 @@ def readers(outcome: Outcome) -> str:
     if outcome.status == "published":
         return f"Readers see the tables of this run{_as_of(outcome.snapshot_at)}."
     if outcome.end or outcome.status in {"unknown", LATE_STATUS}:
-        return "Nobody could ask the ledger what readers see; `etl history` does."
+        return "The ledger could not be read; `etl history` shows what readers see."
     if outcome.last is None:
-        return "No run was published yet, so there is nothing that readers could see."
+        return "No run has been published yet, so readers have no tables."
     return f"Readers see what they saw before: run {outcome.last.run_id}{_as_of(outcome.last.snapshot_at)}."
 
 

@@ -1,4 +1,4 @@
-"""What happened, in one sentence, and what to do about it: by what the services say of a container that failed.
+"""The remedy for each way in which a container fails, found by the texts of the services.
 
 The texts of the services are documented: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html,
 https://docs.aws.amazon.com/batch/latest/userguide/job_stuck_in_runnable.html,
@@ -16,7 +16,7 @@ from .job import FailedJob
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """What happened, what to do, and the section of docs/operations.md that says more."""
+    """What happened (``what``), what to do (``todo``), and the section of docs/operations.md that says more."""
 
     what: str
     todo: str
@@ -25,12 +25,12 @@ class Remedy:
 
 IMAGE = Remedy(
     "The container's image could not be pulled.",
-    "Look whether the image's tag or digest is still in the registry, and whether role and subnets lead there.",
+    "Check that the image's tag or digest is in the registry, and that the role and the subnets allow the pull.",
     "A container's image could not be pulled",
 )
 SPOT = Remedy(
     "AWS took the host away while the container ran, as it does with Spot capacity.",
-    "Nothing is wrong with the copy. If this comes often, do without Spot.",
+    "Nothing is wrong with the copy. If this happens often, do not use Spot.",
     "AWS took a host away",
 )
 NO_HOST = Remedy(
@@ -39,13 +39,13 @@ NO_HOST = Remedy(
     "No host was found for a container",
 )
 RESOURCES = Remedy(
-    "The service could not initialize what the container needs: its network interface, its secrets or its log.",
-    "Look at the permissions of the execution role, and at the ways out of the subnets (NAT gateway, VPC endpoints).",
+    "The service could not initialize the container's network interface, secrets or log.",
+    "Check the permissions of the execution role, and the subnets' NAT gateway or VPC endpoints.",
     "A container's resources could not be initialized",
 )
 TIME = Remedy(
-    "The container took longer than it may, and was stopped.",
-    "Look for the table that took so long; give the run more shards, or raise `load_timeout_seconds`.",
+    "The container ran into its time limit and was stopped.",
+    "Find the table that took so long; give the run more shards, or raise `load_timeout_seconds`.",
     "A container took too long",
 )
 MEMORY = Remedy(
@@ -54,69 +54,69 @@ MEMORY = Remedy(
     "A container ran out of memory",
 )
 STOPPED = Remedy(
-    "The container was stopped from outside before it was done.",
-    "Look who stopped it: a person, a deployment, the maintenance of the host.",
+    "Somebody or something stopped the container before it was done.",
+    "Find out who stopped it: a person, a deployment, or the maintenance of the host.",
     "A container was stopped",
 )
 SETTINGS = Remedy(
-    "The container was given settings, options or table names that it cannot use.",
-    "Its log names each one, with the remedy.",
+    "The container cannot use its settings, options or table names.",
+    "The container's log names each mistake, with the remedy.",
     "A container's settings are wrong",
 )
 COPY = Remedy(
     "The copy failed.",
-    "Mend what the failed tables or the log say.",
+    "Fix the errors of the failed tables, or those in the log.",
     "A copy failed",
 )
 HOLDER = Remedy(
-    "The snapshot could not be held.",
-    "Mend what is said here or in the log; another run takes another snapshot.",
+    "The container that holds the snapshot failed.",
+    "Fix the error above or in the log; a new run takes a new snapshot.",
     "The snapshot could not be held",
 )
 NOT_STARTED = Remedy(
     "The service did not take the job.",
-    "Look at the service's quotas and at the permissions of the state machine's role.",
+    "Check the service's quotas, and the permissions of the state machine's role.",
     "A job was not taken",
 )
 UNKNOWN = Remedy(
-    "The container failed, for a reason that this message has no advice for.",
-    "Look at the job and at its log.",
+    "The container failed for a reason that this message does not know.",
+    "Look at the job and its log.",
     "A container failed for another reason",
 )
 FUNCTION = Remedy(
     "",
-    "Find the message in the runbook, and mend the cause.",
+    "Find the message in the runbook, and fix its cause.",
     "Messages",
 )
 TRANSFORM = Remedy(
-    "The tables are published; what came after them failed.",
-    "Mend it, and start its state machine again with the same input. The copy need not be done again.",
-    "What came after the publish failed",
+    "The tables are published. The transform after the publish failed.",
+    "Fix the transform, and start its state machine again with the same input. You need not copy again.",
+    "The transform failed",
 )
 LATE = Remedy(
     "The run is not published at its deadline.",
-    "Look at the execution, and at `etl history`: a container may wait for a host, a table for a lock, the publish for"
-    " readers. The run goes on; stop the execution to give it up.",
+    "Look at the execution and at `etl history`: a container may wait for a host, a table for a lock, the publish for"
+    " readers. The run goes on. To give it up, stop the execution.",
     "A night is late",
 )
 LATE_ENDED = Remedy(
     "The night's last run has ended, and its tables are not published.",
-    "Mend what the message of that run says.",
+    "Fix the error in the message of that run.",
     "A night is late",
 )
 NEVER_BEGAN = Remedy(
     "No run was started.",
-    "Look at the schedule, and at the queue of what could not be delivered.",
+    "Look at the schedule, and at the queue of undelivered calls.",
     "A night is late",
 )
 EXECUTION = Remedy(
     "",
-    "Ask `etl history` what became of the run.",
+    "Look up the run's status with `etl history`.",
     "An execution ended without a word",
 )
 NO_SLACK = Remedy(
     "",
-    "Mend what kept the notifier from Slack; what became of the run stands above.",
+    "Fix the notifier's access to Slack. The run's status is above.",
     "Slack could not be told",
 )
 
@@ -145,5 +145,5 @@ def remedy_of(job: FailedJob) -> Remedy:
 
 
 def anchor(section: str) -> str:
-    """Gives a section's anchor as GitHub and most renderers of Markdown make it."""
+    """A section's anchor, as GitHub and most renderers of Markdown make it."""
     return re.sub(r"[^\w -]", "", section.lower()).replace(" ", "-")

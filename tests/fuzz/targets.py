@@ -58,9 +58,9 @@ def parameters(text: str) -> None:
 
 def event(text: str) -> None:
     """What Lambda gives to the runner's functions."""
-    for model in (functions.RunEvent, functions.PlanEvent, functions.AbortEvent, functions.BatchEvent):
+    for command in functions.FUNCTIONS.values():
         try:
-            functions._checked(model, _json(text))
+            functions.checked(command, _json(text))
         except ConfigurationError as error:
             _clear(error)
 

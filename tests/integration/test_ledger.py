@@ -98,6 +98,6 @@ async def test_what_failed_is_told_from_what_was_given_up_by_a_column_and_not_by
     finally:
         await target.close()
     told = await report(Settings(reporting=url, run_id=run_id))
-    assert (told["failed"], told["failed_count"]) == ([{"table": "public.bad", "error": "disk full"}], 1)
+    assert ([failed.table for failed in told.failed], told.failed_count) == (["public.bad"], 1)
     given_up = databases.reporting.rows("SELECT table_name, given_up FROM etl.loads ORDER BY 1")
     assert given_up == [("public.bad", False), ("public.stopped", True)]

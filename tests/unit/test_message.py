@@ -95,7 +95,7 @@ def test_failure_says_what_failed_and_that_nothing_is_published() -> None:
 
 
 def test_a_failed_transform_does_not_pass_for_an_unpublished_night() -> None:
-    """The tables are there; what came after them is not."""
+    """The tables are published; the transform after the publish failed."""
     event = {
         "outcome": "failure",
         "run_id": "tonight",
@@ -104,7 +104,7 @@ def test_a_failed_transform_does_not_pass_for_an_unpublished_night() -> None:
         "failure": {"state": "Transform", "error": "States.TaskFailed", "cause": "dbt"},
     }
     said = everything(from_machine(event))
-    assert "is published, but what came after it failed" in said
+    assert "is published, but the transform failed" in said
     assert "Readers see the tables of this run" in said
     assert "run the night again" not in said
 
@@ -128,7 +128,7 @@ def test_an_execution_that_timed_out_claims_nothing_of_the_tables() -> None:
     detail = {"name": "tonight", "executionArn": EXECUTION, "status": "TIMED_OUT", "startDate": 1_795_312_800_000}
     said = everything(from_event(detail))
     assert said.startswith("❌ nightly-etl tonight timed out")
-    assert "`etl history` does" in said
+    assert "`etl history` shows what readers see" in said
     assert "published" not in said.replace("run.published", "")
 
 
@@ -242,7 +242,7 @@ def test_what_the_ledger_knows_beside_is_told_and_a_consequence_is_not() -> None
 
 
 def test_what_readers_see_is_told() -> None:
-    """The run before, this one, none, or that nobody could ask."""
+    """The run before, this one, none, or that the ledger could not be read."""
     last = Published("2026-11-21", datetime(2026, 11, 21, 2, 0, 3, tzinfo=UTC))
     assert "Readers see what they saw before: run 2026-11-21, as of 2026-11-21 02:00:03 UTC." in everything(
         replace(FAILED, last=last)
@@ -250,8 +250,8 @@ def test_what_readers_see_is_told() -> None:
     assert "Readers see the tables of this run, as of 2026-11-22 01:00:02 UTC." in everything(
         replace(FAILED, status="published")
     )
-    assert "No run was published yet" in everything(FAILED)
-    assert "Nobody could ask the ledger" in everything(replace(FAILED, status="unknown"))
+    assert "No run has been published yet" in everything(FAILED)
+    assert "The ledger could not be read" in everything(replace(FAILED, status="unknown"))
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_a_run_is_started_again_under_the_next_number(run_id: str, rerun: int | 
     command = DEPLOYMENT.rerun(run_id)
     if rerun is None:
         assert command is None
-        assert "start another execution, under a name of its own" in everything(replace(FAILED, run_id=run_id))
+        assert "start another execution under a new name" in everything(replace(FAILED, run_id=run_id))
     else:
         event = f'{{"run_date": "2026-11-22", "rerun": {rerun}}}'
         assert command == (
