@@ -51,13 +51,8 @@ async def join_run(target: Target, run_id: str, publish: str) -> None:
 
 async def took_snapshot(target: Target, run_id: str, snapshot_id: str, at: datetime) -> None:
     """Writes which snapshot a run copies, and the instant that it shows."""
-    await execute(
-        target,
-        sa.update(runs)
-        .prefix_with(Stage.TAKEN)
-        .where(runs.c.run_id == run_id)
-        .values(snapshot_id=snapshot_id, snapshot_at=at),
-    )
+    taken = sa.update(runs).prefix_with(Stage.TAKEN).where(runs.c.run_id == run_id)
+    await execute(target, taken.values(snapshot_id=snapshot_id, snapshot_at=at))
 
 
 async def must_run(target: Target, run_id: str, snapshot_id: str | None = None) -> None:
