@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from etl.ledger.loads import (
     UNPUBLISHED,
+    begin_loads,
     brought,
     carried,
     deferred,
@@ -20,7 +21,6 @@ from etl.ledger.loads import (
     loads_of,
     newest_xids,
     not_published,
-    plan,
     published,
     recent,
     record,
@@ -46,6 +46,7 @@ __all__ = [
     "BEGUN_WITHIN",
     "UNPUBLISHED",
     "ask_state",
+    "begin_loads",
     "brought",
     "carried",
     "close_run",
@@ -61,7 +62,6 @@ __all__ = [
     "newest_xids",
     "not_published",
     "open_run",
-    "plan",
     "progress",
     "published",
     "recent",

@@ -22,7 +22,7 @@ def share(total: int | None, own: int, buffers: int, jobs: int) -> int:
     return max(max(own, buffers // PART_OF_BUFFERS) // jobs, min(own, LEAST))
 
 
-async def plan(target: Target, total: int | None, jobs: int) -> int:
+async def of_session(target: Target, total: int | None, jobs: int) -> int:
     """The memory in kB that one of ``jobs`` sessions may use on this target."""
     query = (
         "SELECT name, setting::bigint * CASE unit WHEN '8kB' THEN 8 ELSE 1 END AS size FROM pg_catalog.pg_settings"
