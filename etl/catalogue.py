@@ -170,13 +170,13 @@ def _show_settings(shown: list[Shown]) -> None:
 async def _copy_batch(call: Call[inputs.BatchInput]) -> Batch:
     from etl.loads.batches import copy_batch
 
-    asked = call.asked
+    asked, seconds = call.asked, call.seconds_left()  # asked for after the imports, which take their time too
     try:
-        async with asyncio.timeout(call.seconds):
+        async with asyncio.timeout(seconds):
             return await copy_batch(call.settings, asked.table, asked.last_id, asked.limit, asked.key)
     except TimeoutError:
         raise LoadFailed(
-            f"{asked.table}: {asked.limit} rows after {asked.last_id} take longer than the {call.seconds:.0f} s that"
+            f"{asked.table}: {asked.limit} rows after {asked.last_id} take longer than the {seconds:.0f} s that"
             " the function had; lower the limit"
         ) from None
 

@@ -23,8 +23,8 @@ from etl.model.selection import Selection
 class Given:
     """How a field is given, where it is not both an option and a field of the event.
 
-    ``is_argument``: by its position on the command line. ``names_run``: it is the run's id, which the setting has where
-    the command line does not name it; an event has to. ``in_event``: whether an event may have it. ``as_event``: its
+    ``is_argument``: by its position on the command line. ``names_run``: it is the run's id, which the setting gives
+    where the command line does not; an event has to. ``in_event``: whether an event may have it. ``as_event``: its
     description there, where an event may have more than the command line.
     """
 
