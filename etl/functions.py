@@ -19,11 +19,9 @@ from etl import entry
 from etl.catalogue import COMMANDS
 from etl.commands.command import Call, Command
 from etl.commands.inputs import Input, given
+from etl.model import limits
 from etl.model.errors import EXPECTED, ConfigurationError, EtlError, one_line
 from etl.settings.settings import check_run_id
-
-MARGIN = 5.0
-"""Seconds before a function's end at which it gives up by itself, so that it can say so."""
 
 FUNCTIONS = {one.name.replace("-", "_"): one for one in COMMANDS if one.answer is not None}
 """The commands that have a Lambda, by the handler's name."""
@@ -64,7 +62,7 @@ def _answered(command: Command[Any, Any], event: Any, context: Context) -> Any:
     assert command.answer is not None
     asked = checked(command, event)
     found = entry.found(os.environ, command.needed(asked), asked.settings)
-    seconds = context.get_remaining_time_in_millis() / 1000 - MARGIN
+    seconds = context.get_remaining_time_in_millis() / 1000 - limits.FUNCTION_MARGIN_SECONDS
     call = Call(found, asked, is_function=True, seconds=seconds)
     return command.answer.of(asyncio.run(command.work(call)))
 

@@ -21,6 +21,7 @@ from time import monotonic
 import asyncpg
 from asyncpg.transaction import Transaction
 
+from etl.model import limits
 from etl.model.errors import EtlError, LoadFailed, SnapshotLost, one_line
 from etl.model.name import Relation
 from etl.model.table import PageRange, Table
@@ -29,12 +30,6 @@ from etl.sessions.stage import Stage
 from etl.sessions.url import DatabaseUrl
 from etl.settings.options import Options
 from etl.source import locks
-
-TAKE_SECONDS = 60.0
-"""How long a snapshot is tried for while somebody waits to alter what is being locked for it."""
-
-PAUSE = 0.5
-"""Seconds between two tries."""
 
 # No such snapshot: invalid_parameter_value before 17, undefined_object since; and
 # object_not_in_prerequisite_state where its session has just ended.
@@ -141,7 +136,7 @@ async def _taken_beside(
     The holder cannot take those of the options' SQL first, because planning it fixes the snapshot. Where somebody waits
     to alter one of the tables just then, both sessions let go, so that they can, and try again.
     """
-    deadline = monotonic() + TAKE_SECONDS
+    deadline = monotonic() + limits.SNAPSHOT_TAKE_SECONDS
     async with source_session(url, application) as other:
         while True:
             try:
@@ -151,9 +146,10 @@ async def _taken_beside(
             except asyncpg.LockNotAvailableError as error:
                 if monotonic() > deadline:
                     raise EtlError(
-                        f"tables of the source were being altered for over {TAKE_SECONDS:g} s: {one_line(error)}"
+                        f"tables of the source were being altered for over {limits.SNAPSHOT_TAKE_SECONDS:g} s:"
+                        f" {one_line(error)}"
                     ) from error
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(limits.SNAPSHOT_TAKE_PAUSE_SECONDS)
 
 
 async def _taken(holder: Source, chosen: Sequence[Relation], tables: Sequence[Table]) -> asyncpg.Record:
