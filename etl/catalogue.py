@@ -38,7 +38,7 @@ def _show_run(finished: Finished) -> None:
 
 
 async def _plan(call: Call[inputs.PlanInput]) -> Plan:
-    from etl.commands import plan, planned
+    from etl.commands import plan, saved_plan
 
     shards, settings = call.asked.shards, call.settings
     if isinstance(shards, int):
@@ -46,7 +46,7 @@ async def _plan(call: Call[inputs.PlanInput]) -> Plan:
     else:
         made = await plan.given(settings, inputs.selections(shards))
     if call.asked.save or call.is_function:
-        await planned.save(settings, made.tables)
+        await saved_plan.save(settings, made.tables)
     return made
 
 

@@ -84,7 +84,7 @@ def _type(annotation: Any, metadata: Sequence[Any]) -> click.ParamType[Any]:
         return _type(get_args(annotation)[0], metadata)
     if annotation is int:
         bounds = {name: getattr(one, name) for one in metadata for name in ("ge", "le") if hasattr(one, name)}
-        return click.IntRange(bounds.get("ge"), bounds.get("le"))
+        return click.IntRange(bounds.get("ge"), bounds.get("le")) if bounds else click.INT
     return {bool: click.BOOL, str: click.STRING}[annotation]
 
 

@@ -79,11 +79,11 @@ class Event(Input):
 
 @cache
 def event_of(command: Command[Any, Any]) -> type[Event]:
-    """The model of a command's event: the fields of its input that an event may have; those of settings are needed."""
+    """The model of a command's event: the fields of its input that an event may have; the run's id is needed."""
     fields: dict[str, Any] = {}
     for name, field in command.input.model_fields.items():
         how = given(field)
-        if how.is_setting:
+        if how.names_run:
             fields[name] = (Annotated[str, BeforeValidator(check_run_id)], Field(description="The run."))
         elif how.in_event:
             about = Field(description=how.as_event or field.description)

@@ -34,7 +34,7 @@ async def abort(settings: Settings, error: str = "aborted", *, marks_unknown: bo
     async with target_session(settings.target, guard.application(run_id)) as control:
         if not marks_unknown and not await book.exists(control):
             return Aborted(run_id, None)
-        await book.prepare(control)
+        await book.ensure(control)
         if marks_unknown:
             await ledger.join_run(control, run_id, "defer")
         await ledger.close_run(control, run_id, RunStatus.FAILED, reason)

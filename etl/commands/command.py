@@ -67,7 +67,7 @@ class Command(Generic[In, R]):
     ``needs`` are the settings that it cannot do without (``config.load``), ``also`` those that hang on its input.
     ``json`` is what ``--json`` prints, None where the command line has no such command; ``answer`` what the Lambda
     answers, None where there is none. ``show`` prints a result for people, and is None where the log says it all.
-    ``judge`` raises, once the result is told, what makes the exit status 1 all the same.
+    ``judge`` raises, once the command line has printed the result, what makes its exit status 1 all the same.
     """
 
     name: str

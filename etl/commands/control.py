@@ -9,7 +9,7 @@ import asyncio
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 
-from etl.commands import planned
+from etl.commands import saved_plan
 from etl.ledger import book, ledger
 from etl.model.errors import EXPECTED, ConfigurationError
 from etl.model.name import Planned
@@ -67,14 +67,14 @@ class Control:
         self.session = await connect(self.settings)
 
 
-async def prepare(settings: Settings, control: Target, source: Source) -> tuple[Planned, ...]:
+async def claim(settings: Settings, control: Target, source: Source) -> tuple[Planned, ...]:
     """Finds the run's tables in the source, and makes sure that nobody else loads them.
 
     Raises ConfigurationError for unknown tables and for one database given twice, TableLocked otherwise.
     """
     await guard.refuse_same_database(source, control, settings.source, settings.target)
     _refuse_parts(settings)
-    selection = await planned.selection(settings, control, settings.shard)
+    selection = await saved_plan.selection(settings, control, settings.shard)
     chosen = await choice.choose(source, settings.options, selection)
     # A column that is not there is told before anything is touched; a shard looks beside the holder's locks.
     if settings.options != Options() and settings.snapshot == "own":
@@ -84,7 +84,7 @@ async def prepare(settings: Settings, control: Target, source: Source) -> tuple[
     if settings.snapshot == "run":  # before it clears up: a shard of a run that has ended takes no table from another
         await _refuse_ended(settings, control)
     await guard.lock(control, settings.run_id, live)
-    await book.prepare(control)
+    await book.ensure(control)
     await guard.refuse_untrusted_tables(control, live)
     await guard.clear(control, settings.run_id, live)
     await staging.create_schemas(control, {relation.schema for relation in live})

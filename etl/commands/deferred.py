@@ -26,7 +26,7 @@ async def publish_run(settings: Settings, *, once: bool = False) -> Published:
     """
     async with control.opened(settings) as session:
         if await book.exists(session):
-            await book.prepare(session)
+            await book.ensure(session)
         if once and (tables := await _published(session, settings.run_id)):
             return Published(tables, 0, 0.0, 0.0)
         await guard.lock(session, settings.run_id, [one.live for one in await _staged(session, settings.run_id)])

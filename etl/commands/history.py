@@ -18,7 +18,7 @@ async def history(settings: Settings, limit: int, run_id: str | None = None) -> 
     async with target_session(settings.target, guard.application("history")) as target:
         if not await book.exists(target):
             return []
-        await book.prepare(target)
+        await book.ensure(target)
         if run_id is None:
             runs = await ledger.latest_runs(target, limit)
         else:

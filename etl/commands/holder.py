@@ -17,7 +17,7 @@ from typing import Any
 
 import asyncpg
 
-from etl.commands import planned as saved
+from etl.commands import saved_plan
 from etl.commands.answers import SnapshotAnswer
 from etl.commands.control import Control, connect
 from etl.ledger import book, ledger
@@ -50,7 +50,7 @@ async def hold(settings: Settings) -> SnapshotAnswer:
     try:
         await guard.lock_snapshot(session, settings.run_id)
         planned = await _planned(settings, session)
-        await book.prepare(session)
+        await book.ensure(session)
         await ledger.join_run(session, settings.run_id, "defer")
         await ledger.must_run(session, settings.run_id)
         try:
@@ -70,7 +70,7 @@ async def _planned(settings: Settings, target: Target) -> tuple[Planned, ...]:
     """Finds the run's tables in the source."""
     async with source_session(settings.source, guard.application(settings.run_id)) as source:
         await guard.refuse_same_database(source, target, settings.source, settings.target)
-        chosen = await choice.choose(source, settings.options, await saved.selection(settings, target, None))
+        chosen = await choice.choose(source, settings.options, await saved_plan.selection(settings, target, None))
         if await book.is_current(target):
             await disclosure.foresee(source, target, chosen, settings.options)
         return chosen
@@ -108,7 +108,7 @@ class _Holding:
             self.settings.options.apply(await catalog.tables(held.holder, chosen))  # no shard begins what cannot be
             async with self.session.transaction():
                 await ledger.must_run(self.session, self.settings.run_id)
-                await ledger.plan(self.session, self.settings.run_id, planned, anew=False)
+                await ledger.begin_loads(self.session, self.settings.run_id, planned, anew=False)
                 await ledger.took_snapshot(self.session, self.settings.run_id, held.id, held.at)
             log.info("snapshot.held", snapshot_id=held.id, snapshot_at=held.at.isoformat(), tables=len(planned))
             reason = await self._until_staged(held)

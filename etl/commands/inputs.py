@@ -23,13 +23,13 @@ from etl.model.selection import Selection
 class Given:
     """How a field is given, where it is not both an option and a field of the event.
 
-    ``is_argument``: by its position on the command line. ``is_setting``: the setting of this name counts where the
-    command line does not give it; an event has to. ``in_event``: whether an event may have it. ``as_event``: its
+    ``is_argument``: by its position on the command line. ``names_run``: it is the run's id, which the setting has where
+    the command line does not name it; an event has to. ``in_event``: whether an event may have it. ``as_event``: its
     description there, where an event may have more than the command line.
     """
 
     is_argument: bool = False
-    is_setting: bool = False
+    names_run: bool = False
     in_event: bool = True
     as_event: str | None = None
 
@@ -46,11 +46,11 @@ class Input(BaseModel):
 
     @property
     def settings(self) -> dict[str, str]:
-        """The settings that the caller has given."""
+        """The settings that the caller has given: the run's id."""
         return {
             name: value
             for name, field in type(self).model_fields.items()
-            if given(field).is_setting and (value := getattr(self, name)) is not None
+            if given(field).names_run and (value := getattr(self, name)) is not None
         }
 
 
@@ -58,7 +58,7 @@ class OfRun(Input):
     """Names a run."""
 
     run_id: Annotated[
-        str | None, Given(is_argument=True, is_setting=True), Field(description="The run; by default ETL_RUN_ID.")
+        str | None, Given(is_argument=True, names_run=True), Field(description="The run; by default ETL_RUN_ID.")
     ] = None
 
 

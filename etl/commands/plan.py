@@ -136,7 +136,7 @@ async def _last(settings: Settings, source: Source, chosen: Sequence[Planned]) -
     try:
         if not await book.exists(target):
             return {}
-        await book.prepare(target)
+        await book.ensure(target)
         await disclosure.foresee(source, target, chosen, settings.options)
         recent = await ledger.recent(target, [str(one.source) for one in chosen], 1)
         return {table: loads[0] for table, loads in recent.items()}

@@ -25,7 +25,7 @@ async def report(settings: Settings) -> Report:
     try:
         if not await book.exists(target):
             return _report(settings.run_id, {}, [], [], None)
-        await book.prepare(target)
+        await book.ensure(target)
         run = await ledger.run_of(target, settings.run_id)
         loads = await ledger.loads_of(target, [settings.run_id])
         slowest = await _slowest(target, settings.run_id, loads)

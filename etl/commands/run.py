@@ -50,7 +50,7 @@ async def run(settings: Settings, progress: Progress) -> Finished:
     held = Control(settings, session)
     try:
         with _not_begun(settings):
-            planned = await control.prepare(settings, session, source)
+            planned = await control.claim(settings, session, source)
             await inplace.refuse(session, Policy.of(settings, planned).in_place)
         share = await _share(held, planned, source)
         return await _Run(settings, held, planned, progress, share).whole()

@@ -56,7 +56,7 @@ class Shard:
         for one in sorted(set(self.planned) - set(left), key=lambda one: one.live):
             rows = loads[one.live]["rows"]
             log.info("table.skipped", table=str(one.source), rows=rows, snapshot_id=snapshot_id)
-        await ledger.plan(session, settings.run_id, left, settings.shard)
+        await ledger.begin_loads(session, settings.run_id, left, settings.shard)
         return Held(Snapshot(snapshot_id, at, None, len(left)), left)
 
     async def lost(self, held: Snapshot, error: SnapshotLost, attempt: int) -> None:

@@ -34,7 +34,7 @@ class Whole:
         """Opens the run in the ledger, with its tables."""
         settings, session = self.control.settings, self.control.session
         await ledger.open_run(session, settings.run_id, settings.publish)
-        await ledger.plan(session, settings.run_id, self.planned, settings.shard)
+        await ledger.begin_loads(session, settings.run_id, self.planned, settings.shard)
 
     async def snapshot(self) -> Held:
         """Takes a snapshot, and writes it into the ledger."""

@@ -94,7 +94,7 @@ _tables = (runs, loads, watermarks)
 _dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 
 
-async def prepare(target: Target) -> None:
+async def ensure(target: Target) -> None:
     """Makes the ledger on first use, and adds the columns and indexes that an older version did not have."""
     parts = await _parts(target)
     if not any(_missing(parts)):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from etl.ledger.loads import (
     UNPUBLISHED,
+    begin_loads,
     brought,
     carried,
     deferred,
@@ -20,7 +21,6 @@ from etl.ledger.loads import (
     loads_of,
     newest_xids,
     not_published,
-    plan,
     published,
     recent,
     record,
@@ -44,6 +44,7 @@ from etl.ledger.runs import (
 __all__ = [
     "UNPUBLISHED",
     "ask_state",
+    "begin_loads",
     "brought",
     "carried",
     "close_run",
@@ -59,7 +60,6 @@ __all__ = [
     "newest_xids",
     "not_published",
     "open_run",
-    "plan",
     "progress",
     "published",
     "recent",

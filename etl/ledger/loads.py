@@ -37,7 +37,7 @@ async def loads_of(target: Target, run_ids: Sequence[str]) -> list[dict[str, Any
     return await fetch(target, statement)
 
 
-async def plan(
+async def begin_loads(
     target: Target,
     run_id: str,
     tables: Iterable[Planned],

@@ -56,7 +56,7 @@ async def copy_batch(settings: Settings, table: str, last_id: int | None, limit:
         described = await _described(settings, source, _name(table))
         column = _key(described, key)
         await guard.lock(control, settings.run_id, [described.live])
-        await book.prepare(control)
+        await book.ensure(control)
         (described,) = await disclosure.refuse(control, [described], settings.options)
         await _ensure_live(source, control, described, column)
         after = await watermark.read(control, described.source) if last_id is None else last_id

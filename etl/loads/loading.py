@@ -72,10 +72,10 @@ class Loading:
             wanted = [one.source for one in self.planned]
             tables = await survey.survey(settings, self.control, self.snapshot, wanted)
             await survey.say_drifted(self.control, tables)
-            share = await memory.plan(self.control, settings.index_memory, settings.jobs)
+            share = await memory.of_session(self.control, settings.index_memory, settings.jobs)
             carried = await ledger.carried(self.control, live_tables)
             owners = await live.owners(self.control, live_tables)
-        self.progress.planned(tables)
+        self.progress.surveyed(tables)
         session = settings.source, settings.target, guard.application(settings.run_id), share
         schedule = Schedule([Pair(*session) for _ in range(settings.jobs)])
         shared = settings.run_id, self.snapshot, settings.verify, settings.options, self.progress, schedule

@@ -31,7 +31,7 @@ Measured in benchmarks/NOTES.md, The stream. Through TLS it is OpenSSL that read
 """
 
 KEPT_FREE_BYTES = 32 << 20
-"""Free memory that the C library keeps at hand: some pieces of each of a run's streams, of SOCKET_READ_BYTES each."""
+"""Free memory that the C library keeps: room for some pieces (SOCKET_READ_BYTES) of each of a run's streams."""
 
 STEP_ATTEMPTS = 4
 """Tries of one step, the first included; about 5 seconds of waiting between them in all."""
@@ -48,28 +48,28 @@ POOLER_LOOKS = 3
 # The source
 
 SOURCE_LOCK_TIMEOUT = "60s"
-"""How long the holder waits for a table that is being altered; longer, and it would hold up others."""
+"""How long the holder waits for a table that another session alters: later sessions queue behind the holder."""
 
 EXPLAIN_LOCK_TIMEOUT = "100ms"
-"""How long EXPLAIN, which knows no NOWAIT, may wait for a lock: nothing to a table's load."""
+"""How long EXPLAIN, which has no NOWAIT, may wait for a lock: short beside a table's load."""
 
 SHARED_LOCK_SECONDS = 10
-"""How long a shard waits for a table that is being altered: careful migrations give way by themselves."""
+"""How long a shard waits for a table that another session alters: migrations with a lock_timeout end by then."""
 
 SHARED_LOCK_PAUSE_SECONDS = 0.5
-"""Seconds between two tries."""
+"""Seconds between two attempts."""
 
 PROOF_LOCK_TIMEOUT = "60s"
-"""How long a table that somebody is altering is waited for, where this run does not hold its lock yet."""
+"""How long to wait for a table that another session alters, if this run does not hold the table's lock yet."""
 
 SIZE_LOCK_TIMEOUT = "60s"
-"""How long a table is waited for that somebody is altering: its size can only be read beside them."""
+"""How long to wait for a table that another session alters: pg_table_size() takes a lock."""
 
 SNAPSHOT_TAKE_SECONDS = 60.0
-"""How long a snapshot is tried for while somebody waits to alter what is being locked for it."""
+"""How long to try to take a snapshot while another session waits to alter one of the tables."""
 
 SNAPSHOT_TAKE_PAUSE_SECONDS = 0.5
-"""Seconds between two tries."""
+"""Seconds between two attempts."""
 
 # A run and its shards
 
@@ -130,22 +130,22 @@ SIDE_BY_SIDE_INDEX_BYTES = 256 << 20
 """Bytes from which on a table's indexes are built side by side: a second's work or more each, for two round trips."""
 
 INDEX_MEMORY_PART_OF_BUFFERS = 8
-"""The plan, where nobody gives one: an eighth of shared_buffers, 3 % of what an RDS instance has, 9 % on Aurora."""
+"""The default total: an eighth of shared_buffers, which is 3 % of an RDS instance's memory, 9 % on Aurora."""
 
 LEAST_INDEX_MEMORY_KB = 64 << 10
-"""kB that each may take even so: PostgreSQL's own default for maintenance_work_mem, unless the server's is lower."""
+"""The least share in kB: PostgreSQL's default of maintenance_work_mem, unless the server's setting is lower."""
 
 LIVE_TABLE_LOCK_TIMEOUT = "30s"
 """How long a writer waits for a live table that somebody holds in ACCESS EXCLUSIVE mode, to read what hangs on it."""
 
 LOST_TRANSACTION_SECONDS = 30.0
-"""How long the server may take to end the transaction of a lost session."""
+"""How long to wait for the server to end the transaction of a lost session."""
 
 TABLES_OF_ONE_DROP = 100
-"""Tables of one DROP: each takes a lock for itself, its TOAST table, and every index of both."""
+"""Tables of one DROP: a DROP locks each table, its TOAST table, and every index of both."""
 
 SAME_RUN_LOCK_SECONDS = 20.0
-"""How long the sessions of a shard that was killed may take to end, before its next try gives up."""
+"""How long a shard's next attempt waits for the sessions of a killed attempt to end."""
 
 TABLE_LOCK_PAUSE_SECONDS = 0.25
 """Seconds between two looks at the locks."""
@@ -153,7 +153,7 @@ TABLE_LOCK_PAUSE_SECONDS = 0.25
 # The publish
 
 PUBLISH_LOCKS_A_TABLE = 3
-"""Locks that the publish takes for each table: the old one, the new one, and now and then what hangs on it."""
+"""Locks that a publish takes for each table: the old table, the new table, and one for some of the attachments."""
 
 PUBLISH_LOCK_TIMEOUT = "100ms"
 """How long one lock is waited for; readers that come meanwhile wait behind us for as long."""

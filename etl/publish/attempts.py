@@ -89,7 +89,7 @@ class Attempt:
             async with target.transaction():
                 await ledger.must_run(target, run_id)  # nobody can abort it from here on
                 await dependents.check(self.work, swapped)
-                swap = await message.prepare(target, swapped, self.staged)
+                swap = await message.compose(target, swapped, self.staged)
                 await ledger.published(target, run_id, swapped, self.replaced.oids)
                 await ledger.close_run(target, run_id, RunStatus.PUBLISHED)
                 began = perf_counter()

@@ -59,7 +59,7 @@ class Message:
             raise
 
 
-async def prepare(target: Target, tables: Sequence[TargetName], staged: Staged) -> Message:
+async def compose(target: Target, tables: Sequence[TargetName], staged: Staged) -> Message:
     """Reads and composes all that a swap will do, in the transaction that is to do it.
 
     Raises CannotCarry for what could not be put back, LiveChanged when the live tables, or what hangs on them, are not

@@ -67,7 +67,7 @@ class TerminalProgress(Progress):
     def __exit__(self, *exception: Any) -> None:
         self._bars.__exit__(*exception)
 
-    def planned(self, tables: list[Table]) -> None:
+    def surveyed(self, tables: list[Table]) -> None:
         """Draws the run's bar, again from the start where the run had to take another snapshot."""
         for bar in self._bars.task_ids:
             self._bars.remove_task(bar)

@@ -1,4 +1,4 @@
-"""What the source says of its tables, read inside the snapshot."""
+"""The source's tables as its catalog describes them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def relations(source: Source) -> list[Relation]:
 
 
 async def sizes(source: Source, chosen: Sequence[Relation]) -> dict[int, tuple[int, int]]:
-    """Gives the bytes (heap + TOAST) and the number of indexes of the relations chosen, by oid."""
+    """The bytes (heap and TOAST) and the number of indexes of each chosen relation, by oid."""
     async with source.transaction():
         await source.execute(f"SET LOCAL lock_timeout = '{limits.SIZE_LOCK_TIMEOUT}'")
         rows = await source.fetch(source_query("sizes"), [relation.oid for relation in chosen])
@@ -29,7 +29,7 @@ async def sizes(source: Source, chosen: Sequence[Relation]) -> dict[int, tuple[i
 
 
 async def tables(source: Source, chosen: Sequence[Relation]) -> list[SourceTable]:
-    """Describes the relations chosen, in their order."""
+    """Reads the chosen relations with their columns, indexes, constraints and statistics, in the order given."""
     rows = await source.fetch(f"{Stage.CATALOG} {source_query('tables')}", [relation.oid for relation in chosen])
     described = {row["oid"]: _table(dict(row)) for row in rows}
     return [described[relation.oid] for relation in chosen if relation.oid in described]

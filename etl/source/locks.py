@@ -1,8 +1,8 @@
 """The locks that keep the source's tables as a snapshot sees them: ACCESS SHARE, which every SELECT takes.
 
-Two statements take them. LOCK TABLE needs no snapshot, so that one can be taken afterwards; but it takes only tables
-that are named, and that the role may read. EXPLAIN of a SELECT takes all that the SELECT reads, be it behind views; but
-it fixes its transaction's snapshot first. ``snapshot.take`` needs both.
+Two statements take these locks. LOCK TABLE needs no snapshot, so that the snapshot can be taken after it; but it locks
+only the tables that it names, and the role needs SELECT on each. EXPLAIN of a SELECT locks all tables that the SELECT
+reads, those of views, too; but it takes the transaction's snapshot first. ``snapshot.take`` needs both.
 """
 
 # docs/decisions.md, "Tables are locked before the snapshot"
@@ -31,10 +31,10 @@ _LOCKABLE = frozenset("rpv")  # LOCK TABLE takes neither materialized views nor 
 
 
 def at_once(relations: Iterable[Relation], selects: Iterable[sql.Composable] = ()) -> str:
-    """Gives statements that lock the relations, and all that the SELECTs read, without waiting for anybody.
+    """The statements that lock the relations, and all tables that the SELECTs read, without waiting.
 
-    They fail with LockNotAvailableError where somebody has, or waits for, a lock that does not go with it. The SELECTs
-    have been proven; their last line may be a comment.
+    They fail with LockNotAvailableError if another session holds, or waits for, a conflicting lock. ``proof.prove`` has
+    planned the SELECTs before; their last line may be a comment.
     """
     statements = [_lock(relations, nowait=True)]
     if planned := [f"EXPLAIN {text(select)}\n" for select in selects]:
@@ -47,10 +47,10 @@ def at_once(relations: Iterable[Relation], selects: Iterable[sql.Composable] = (
 
 
 async def wait(session: Source, chosen: Sequence[Relation], options: Options) -> list[Table]:
-    """Locks the relations chosen and all that their options' SQL reads; gives those that have any, as it has them.
+    """Locks the chosen relations and all tables that their options' SQL reads; returns the tables with such SQL.
 
-    Fixes the transaction's snapshot only where there is such SQL. Raises EtlError when somebody keeps a table for too
-    long, ConfigurationError for options that cannot be.
+    Takes the transaction's snapshot only if there is such SQL. Raises EtlError if another session keeps a table locked
+    for too long, ConfigurationError for SQL that cannot be planned.
     """
     if statement := _lock(chosen):
         try:
@@ -72,10 +72,10 @@ async def wait(session: Source, chosen: Sequence[Relation], options: Options) ->
 
 @asynccontextmanager
 async def sharing(source: Source, chosen: Sequence[Relation]) -> AsyncIterator[None]:
-    """Keeps a lock on the relations chosen, beside that of a holder in another process, for as long as the block lasts.
+    """Locks the chosen relations, which a holder in another process has locked, too, until the block ends.
 
-    Raises LoadFailed when somebody waits to alter one of them: they wait for the holder, and who queued behind them
-    would wait until the holder has lost its patience.
+    Raises LoadFailed if another session waits to alter one of them. That session waits for the holder's lock, and a
+    reader that queued behind it would wait as long.
     """
     transaction = source.transaction()
     deadline = monotonic() + limits.SHARED_LOCK_SECONDS
@@ -98,10 +98,10 @@ async def sharing(source: Source, chosen: Sequence[Relation]) -> AsyncIterator[N
 
 
 async def share_read(source: Source, tables: Sequence[Table], snapshot_id: str) -> None:
-    """Locks what the tables' SQL reads, too, within ``sharing``, beside the holder of a snapshot.
+    """Locks all tables that the SQL of ``tables`` reads, within ``sharing``; the holder has to have locked them, too.
 
-    Raises LoadFailed when somebody waits to alter some of it, ConfigurationError when the holder has not locked it,
-    because it was given other options.
+    Raises LoadFailed if another session waits to alter one of them, ConfigurationError if the holder, which then has
+    other options, has not locked one.
     """
     if not any(table.has_sql for table in tables):
         return

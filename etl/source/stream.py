@@ -1,4 +1,4 @@
-"""The rows' way from source to target: COPY out feeds COPY in, and nothing is decoded on the way."""
+"""The stream of rows: the source's COPY TO feeds the target's COPY FROM, and nothing is decoded between them."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
 def keep_buffers() -> None:
-    """Has the C library keep the memory of a stream's pieces, instead of returning it and asking anew for each.
+    """Makes the C library keep the memory of a stream's pieces, instead of returning it to the system each time.
 
-    By itself, glibc gives back free memory from 128 kB on, which is a piece: 20,000 page faults a million rows, and a
-    tenth of the stream's CPU (benchmarks/NOTES.md). What has no mallopt(3), as musl and macOS, is left as it is.
+    By default, glibc returns free blocks from 128 kB on, the size of a piece. That costs 20,000 page faults for a
+    million rows, a tenth of the stream's CPU (benchmarks/NOTES.md). Does nothing without mallopt(3): musl, macOS.
     """
     with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
@@ -37,7 +37,7 @@ def keep_buffers() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """What went through: rows that the source gave, rows that the target took, bytes on the wire."""
+    """The result of a stream: rows that the source sent, rows that the target wrote, bytes between them."""
 
     rows_out: int
     rows_in: int
@@ -53,10 +53,10 @@ async def copy(
     *,
     within: PageRange | None = None,
 ) -> Streamed:
-    """Copies a table's rows into a table that the caller's transaction has made, so that they are written frozen.
+    """Copies a table's rows into a table that the caller's transaction has created, with FREEZE.
 
-    With a page range, its rows alone, into a table that others write to as well, which is why these are not frozen.
-    Takes the source's session, inside its snapshot, and ``advance``, called with the bytes of each piece.
+    With a page range (``within``), copies the rows of that range, without FREEZE, because other sessions write to the
+    table, too. ``source`` is in its snapshot; ``advance`` is called with the number of bytes of each piece.
     """
     kept = encoding.kept(source, target)
     form: Literal["binary", "text"] = "binary" if table.is_binary and kept is None else "text"

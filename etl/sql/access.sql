@@ -18,7 +18,7 @@ WITH object AS (
       JOIN pg_catalog.pg_attribute a ON a.attrelid = o.oid AND a.attnum > 0 AND NOT a.attisdropped
      CROSS JOIN pg_catalog.aclexplode(a.attacl) x
      WHERE x.privilege_type = 'SELECT'
-       -- a column that is gone has no reader; whatever reads it, says so
+       -- not for a column that the new table lacks: a view that reads it cannot be created, and the error names it
        AND EXISTS (SELECT FROM pg_catalog.pg_attribute s
                     WHERE s.attrelid = pg_catalog.to_regclass(format('%I.%I', o.staging, o.relname))
                       AND s.attname = a.attname AND NOT s.attisdropped)

@@ -55,7 +55,7 @@ WITH object AS MATERIALIZED (
     SELECT concat_ws(' ', 'child', i.inhrelid, i.inhparent, i.inhseqno)
       FROM object o JOIN pg_catalog.pg_inherits i ON i.inhparent = o.oid OR i.inhrelid = o.oid
     UNION ALL
-    -- what refers to a table or view, or to its row type, or to the array type of that
+    -- the objects that depend on a table or view, on its row type, or on the array type of that
     SELECT concat_ws(' ', 'refers', d.classid, d.objid, d.objsubid, d.refobjid, d.refobjsubid, d.deptype)
       FROM object o
       JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = o.oid
@@ -66,7 +66,7 @@ WITH object AS MATERIALIZED (
      CROSS JOIN LATERAL (VALUES (t.oid), (t.typarray)) AS row_type (oid)
       JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_type'::regclass AND d.refobjid = row_type.oid
     UNION ALL
-    -- an extension that it belongs to, or that it depends on; a subscription; publications of its schema, since 15
+    -- the extension that it belongs to or depends on; subscriptions; publications of its schema (since PostgreSQL 15)
     SELECT concat_ws(' ', 'extension', d.objid, d.refobjid, d.deptype)
       FROM object o
       JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = o.oid
@@ -85,7 +85,7 @@ WITH object AS MATERIALIZED (
                      pg_catalog.pg_stat_get_tuples_updated(o.oid), pg_catalog.pg_stat_get_tuples_deleted(o.oid))
       FROM object o WHERE o.relkind = 'm'
     UNION ALL
-    -- who bears the names now
+    -- the relations that have the names now
     SELECT concat_ws(' ', 'name', c.oid)
       FROM unnest(:'schemas'::text[], :'names'::text[]) AS w (schema, name)
       JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema

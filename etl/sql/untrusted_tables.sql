@@ -11,6 +11,6 @@ SELECT n.nspname::text AS schema, c.relname::text AS name, r.rolname::text AS ow
    -- a name proves nothing: the table that was published may be gone, and another one have its name
    AND NOT EXISTS (SELECT FROM etl.loads l
                     WHERE l.schema_name = w.schema AND l.relation_name = w.name
-                      -- written by a publish alone, and kept where a run is done again under its id
+                      -- only a publish writes live_oid, and another run with the same id keeps it
                       AND l.live_oid = c.oid)
  ORDER BY 1, 2;

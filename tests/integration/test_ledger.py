@@ -66,9 +66,9 @@ async def test_the_ledger_is_told_of_ten_thousand_tables_at_once(databases: Data
     names = [f"t{number}" for number in range(10_000)]
     tables = [Planned(Relation("public", name), TargetName("public", name)) for name in names]
     try:
-        await book.prepare(target)
+        await book.ensure(target)
         await ledger.open_run(target, "tonight", "run")
-        await ledger.plan(target, "tonight", tables)
+        await ledger.begin_loads(target, "tonight", tables)
         await ledger.not_published(target, "tonight", own_words("no"), [one.live for one in tables])
     finally:
         await target.close()
@@ -87,9 +87,9 @@ async def test_what_failed_is_told_from_what_was_given_up_by_a_column_and_not_by
     reason = own_words("disk full")
     bad, stopped = (one.live for one in tables)
     try:
-        await book.prepare(target)
+        await book.ensure(target)
         await ledger.open_run(target, run_id, "defer")
-        await ledger.plan(target, run_id, tables)
+        await ledger.begin_loads(target, run_id, tables)
         await ledger.record(target, run_id, Load.failed("public.bad", bad, Began(), reason))
         await ledger.close_run(target, run_id, RunStatus.FAILED, reason)
         await ledger.not_published(

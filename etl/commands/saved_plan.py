@@ -26,7 +26,7 @@ async def save(settings: Settings, shards: Mapping[int, Sequence[str]]) -> None:
     """
     run_id = settings.run_id
     async with target_session(settings.target, guard.application(run_id), synchronous_commit="on") as target:
-        await book.prepare(target)
+        await book.ensure(target)
         async with target.transaction():
             await ledger.join_run(target, run_id, "defer")
             await ledger.must_run(target, run_id)
@@ -35,7 +35,7 @@ async def save(settings: Settings, shards: Mapping[int, Sequence[str]]) -> None:
                 raise ConfigurationError(f"run {run_id} has begun; save a plan before that, or name another run")
             for number, tables in shards.items():
                 planned = settings.options.planned(map(named, tables))
-                await ledger.plan(target, run_id, planned, number, status=LoadStatus.PLANNED)
+                await ledger.begin_loads(target, run_id, planned, number, status=LoadStatus.PLANNED)
 
 
 async def selection(settings: Settings, target: Target, shard: int | None) -> Selection:
