@@ -19,11 +19,9 @@ from etl import entry
 from etl.catalogue import COMMANDS
 from etl.commands.command import Call, Command
 from etl.commands.inputs import Input, given
+from etl.model import limits
 from etl.model.errors import EXPECTED, ConfigurationError, EtlError, one_line
 from etl.settings.settings import check_run_id
-
-MARGIN = 5.0
-"""Seconds before a function's end at which it gives up by itself, so that it can say so."""
 
 FUNCTIONS = {one.name.replace("-", "_"): one for one in COMMANDS if one.answer is not None}
 """The commands that have a Lambda, by the handler's name."""
@@ -69,7 +67,7 @@ def _answered(command: Command[Any, Any], event: Any, context: Context) -> Any:
 
 
 def _seconds_left(context: Context) -> float:
-    return context.get_remaining_time_in_millis() / 1000 - MARGIN
+    return context.get_remaining_time_in_millis() / 1000 - limits.FUNCTION_MARGIN_SECONDS
 
 
 def _plain(kind: type[EtlError], error: BaseException) -> EtlError:

@@ -6,14 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from etl.ledger import book, ledger
+from etl.model import limits
 from etl.model.name import TargetName
 from etl.model.status import RunStatus
 from etl.sessions.postgres import Target, target_session
 from etl.settings.settings import Settings
 from etl.target import guard, staging
-
-LONGEST = 2000
-"""Characters of a reason that the ledger keeps; a service's account of a failure may be a page of JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,7 @@ async def abort(settings: Settings, error: str = "aborted", *, marks_unknown: bo
     snapshot's holder lets go. A run that is published stays so. One that is not in the ledger is left alone, or is
     ``marked`` there, so that a container of it that starts late finds that it is too late.
     """
-    run_id, reason = settings.run_id, settings.redact.cut(error, LONGEST)
+    run_id, reason = settings.run_id, settings.redact.cut(error, limits.ABORT_REASON_CHARACTERS)
     async with target_session(settings.target, guard.application(run_id)) as control:
         if not marks_unknown and not await book.exists(control):
             return Aborted(run_id, None)

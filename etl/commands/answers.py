@@ -207,6 +207,8 @@ class HistoryLoad(_Answer):
     snapshot_id: str | None
     masked: tuple[str, ...] | None
     """Columns that were masked; null where an older version wrote the row."""
+    given_up: bool | None
+    """Whether the load was stopped because its run had ended; null where an older version wrote the row."""
 
 
 @dataclass(frozen=True, slots=True)

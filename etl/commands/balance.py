@@ -13,12 +13,6 @@ from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-MOST_SHARDS = 500
-"""Shards of a run at most: what the history of a state machine's execution has room for (tests/unit/test_limits.py).
-
-No more than 40 of them run at once in any case (docs/state-machine.md, Limits), so more shards shorten no night.
-"""
-
 PATIENCE = 1.05
 """By how much longer the longest shard may be, for tables to stay where they were."""
 

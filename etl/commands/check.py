@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from etl.commands.answers import Finding
 from etl.ledger import book
+from etl.model import limits
 from etl.model.errors import EtlError
 from etl.model.name import OWN_PLACES, TargetName
 from etl.model.table import Table
@@ -16,7 +17,6 @@ from etl.publish.inplace import InPlace
 from etl.publish.swap import Swap
 from etl.publish.way import Obstacles, Way
 from etl.sessions import encoding
-from etl.sessions.pair import LOCK_TIMEOUT
 from etl.sessions.postgres import Source, Target, close_source, connect_source, connect_target
 from etl.sessions.query import source_query, target_query
 from etl.settings.settings import Settings
@@ -34,7 +34,9 @@ async def check(settings: Settings) -> list[Finding]:
     findings: list[Finding] = []
     source = await _connected(connect_source(settings.source, guard.application("check")), "source", findings)
     target = await _connected(
-        connect_target(settings.target, guard.application("check"), lock_timeout=LOCK_TIMEOUT), "target", findings
+        connect_target(settings.target, guard.application("check"), lock_timeout=limits.LIVE_TABLE_LOCK_TIMEOUT),
+        "target",
+        findings,
     )
     findings = [replace(one, text=settings.redact(one.text)) for one in findings]
     try:

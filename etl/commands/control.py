@@ -6,7 +6,6 @@ It holds the run's table locks, writes the ledger and does the publish; if it is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 
@@ -14,16 +13,11 @@ from etl.commands import saved_plan
 from etl.ledger import book, ledger
 from etl.model.errors import EXPECTED, ConfigurationError
 from etl.model.name import Planned
-from etl.model.status import RunStatus
 from etl.sessions.postgres import Source, Target, close_source, connect_source, connect_target, target_session
 from etl.settings.options import Options
 from etl.settings.settings import Settings
 from etl.source import catalog, choice
 from etl.target import guard, staging
-
-CLEARING_SECONDS: Mapping[RunStatus, float] = {RunStatus.INTERRUPTED: 4.0, RunStatus.FAILED: 60.0}
-"""How long clearing up may take, by the ledger's status. Who sent SIGTERM sends SIGKILL after 10 to 30 s (Docker, ECS);
-nobody waits for a run that failed, and its servers, short of time, may be what made it fail."""
 
 
 def opened(settings: Settings) -> AbstractAsyncContextManager[Target]:

@@ -19,9 +19,10 @@ import asyncpg
 
 from etl.commands import saved_plan
 from etl.commands.answers import SnapshotAnswer
-from etl.commands.control import CLEARING_SECONDS, Control, connect
+from etl.commands.control import Control, connect
 from etl.ledger import book, ledger
 from etl.logs.log import get_logger
+from etl.model import limits
 from etl.model.errors import EXPECTED, RunEnded, SnapshotLost, one_line
 from etl.model.name import Planned
 from etl.model.status import LoadStatus, RunStatus
@@ -34,15 +35,6 @@ from etl.settings.settings import Settings
 from etl.source import catalog, choice, snapshot
 from etl.source.snapshot import Snapshot
 from etl.target import disclosure, guard
-
-PAUSE = 1.0
-"""Seconds between two looks at the ledger and at the source's session."""
-
-ANSWER_SECONDS = 60.0
-"""How long the source's session may take to answer before it is taken for lost."""
-
-RELEASE_SECONDS = 1.5
-"""How long the look at the vacuum horizon may take; a snapshot is not held for the sake of a figure."""
 
 log = get_logger()
 
@@ -158,7 +150,7 @@ class _Holding:
                     " staged yet; raise ETL_SNAPSHOT_MAX_AGE or look for what keeps them, and start a new run"
                 )
             await self._must_hold(held)
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(limits.HOLDER_PAUSE_SECONDS)
 
     async def _progress(self) -> dict[str, Any] | None:
         """Asks the ledger how far the run is, on a new session where the old one is lost."""
@@ -181,7 +173,7 @@ class _Holding:
         """Raises SnapshotLost when the session that holds the snapshot is gone."""
         assert held.holder is not None
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(limits.HOLDER_ANSWER_SECONDS):
                 await held.holder.execute("SELECT")
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise SnapshotLost(
@@ -205,7 +197,7 @@ class _Holding:
         assert held.holder is not None
         try:
             async with (
-                asyncio.timeout(RELEASE_SECONDS),
+                asyncio.timeout(limits.HORIZON_LOOK_SECONDS),
                 source_session(self.settings.source, guard.application(self.settings.run_id)) as source,
             ):
                 found: int | None = await source.fetchval(source_query("held_back"), held.holder.get_server_pid())
@@ -216,7 +208,7 @@ class _Holding:
     async def give_up(self, status: RunStatus, reason: str) -> None:
         """Tells the ledger, so that the shards fail clearly, on a new session where the old one is lost."""
         try:
-            async with asyncio.timeout(CLEARING_SECONDS[status]):
+            async with asyncio.timeout(limits.CLEARING_SECONDS[status]):
                 if not await self.control.lives():
                     await self.control.reopen()
                 await ledger.close_run(self.session, self.settings.run_id, status, self.settings.redact(reason))

@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
-from etl.commands.balance import MOST_SHARDS
+from etl.model import limits
 from etl.model.errors import ConfigurationError
 from etl.model.selection import Selection
 
@@ -66,8 +66,8 @@ class PlanInput(OfRun):
     """Asks for a number of shards or, in an event, names the tables of each."""
 
     shards: Annotated[
-        Annotated[int, Field(ge=1, le=MOST_SHARDS)]
-        | Annotated[list[str | list[str]], Field(min_length=1, max_length=MOST_SHARDS)],
+        Annotated[int, Field(ge=1, le=limits.MOST_SHARDS)]
+        | Annotated[list[str | list[str]], Field(min_length=1, max_length=limits.MOST_SHARDS)],
         Given(as_event="How many, at most; or the tables of each: lists of names and patterns, or texts for TABLES."),
         Field(description="How many, at most."),
     ]

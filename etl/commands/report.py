@@ -9,26 +9,11 @@ from typing import Any
 
 from etl.commands.answers import FailedTable, PublishedRun, Report, SlowTable, plain
 from etl.ledger import book, ledger
+from etl.model import limits
 from etl.model.status import LoadStatus, RunStatus
 from etl.sessions.postgres import Target, connect_target
 from etl.settings.settings import Settings
 from etl.target import guard
-
-SLOWEST = 10
-"""How many of the slowest tables are told."""
-
-NIGHTS = 10
-"""Over how many published loads of a table the median is taken."""
-
-MOST_FAILED = 100
-"""How many failed tables are told; ``failed_count`` counts all."""
-
-FAILED_ROOM = 100_000
-"""Characters of JSON that they may take together: a state machine carries 256 KiB from state to state, and Lambda
-writes a character that is not ASCII with up to twelve (tests/unit/test_limits.py)."""
-
-LONGEST_ERROR = 500
-"""Characters of an error that are told."""
 
 
 async def report(settings: Settings) -> Report:
@@ -52,8 +37,8 @@ async def report(settings: Settings) -> Report:
 
 async def _slowest(target: Target, run_id: str, loads: Sequence[Mapping[str, Any]]) -> list[SlowTable]:
     done = [load for load in loads if load["status"] in {LoadStatus.STAGED, LoadStatus.PUBLISHED}]
-    slow = sorted(done, key=_seconds, reverse=True)[:SLOWEST]
-    before = await ledger.recent(target, [load["table_name"] for load in slow], NIGHTS, run_id)
+    slow = sorted(done, key=_seconds, reverse=True)[: limits.REPORTED_SLOWEST]
+    before = await ledger.recent(target, [load["table_name"] for load in slow], limits.REPORTED_NIGHTS, run_id)
     return [
         SlowTable(
             table=load["table_name"],
@@ -90,7 +75,7 @@ def _report(
         rows=sum(load["rows"] or 0 for load in loads),
         bytes=sum(load["bytes"] or 0 for load in loads),
         slowest=tuple(slowest),
-        failed=tuple(_within_room(failed[:MOST_FAILED])),
+        failed=tuple(_within_room(failed[: limits.REPORTED_FAILED])),
         failed_count=len(failed),
         last_published=PublishedRun(last["run_id"], last["snapshot_at"]) if last else None,
         error=_cut(run.get("error") or "") or (None if run else "the run never got as far as the ledger"),
@@ -99,7 +84,7 @@ def _report(
 
 def _within_room(failed: Sequence[Mapping[str, Any]]) -> Iterator[FailedTable]:
     """As many of the failed tables, with their errors, as there is room for."""
-    room = FAILED_ROOM
+    room = limits.REPORTED_FAILED_CHARACTERS
     for load in failed:
         told = FailedTable(load["table_name"], _cut(load["error"] or "failed"))
         room -= len(json.dumps(plain(told)))
@@ -114,4 +99,6 @@ def _seconds(row: Mapping[str, Any]) -> float:
 
 
 def _cut(error: str) -> str:
-    return error if len(error) <= LONGEST_ERROR else f"{error[: LONGEST_ERROR - 1]}…"
+    return (
+        error if len(error) <= limits.REPORTED_ERROR_CHARACTERS else f"{error[: limits.REPORTED_ERROR_CHARACTERS - 1]}…"
+    )

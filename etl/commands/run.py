@@ -22,6 +22,7 @@ from etl.ledger import ledger
 from etl.loads.loading import Loading
 from etl.loads.progress import Progress
 from etl.logs.log import get_logger
+from etl.model import limits
 from etl.model.errors import EXPECTED, RunFailed, SnapshotLost, one_line
 from etl.model.name import Planned
 from etl.model.record import Finished, Load
@@ -155,7 +156,7 @@ class _Run:
         settings, reason = self.settings, self.settings.redact(why)
         self._finished(status, reason)
         try:
-            async with asyncio.timeout(control.CLEARING_SECONDS[status]):
+            async with asyncio.timeout(limits.CLEARING_SECONDS[status]):
                 if await self.control.lives():
                     useless = await self.share.useless()
                     await staging.drop(self.control.session, useless)

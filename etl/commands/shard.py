@@ -16,6 +16,7 @@ from etl.commands.control import Control
 from etl.commands.share import Held
 from etl.ledger import ledger
 from etl.logs.log import get_logger
+from etl.model import limits
 from etl.model.errors import ConfigurationError, RunEnded, SnapshotLost
 from etl.model.name import Planned, TargetName
 from etl.model.redaction import Redacted, own_words
@@ -24,16 +25,6 @@ from etl.sessions.postgres import Target
 from etl.settings.settings import Settings
 from etl.source.snapshot import Snapshot
 from etl.target import guard, staging
-
-SNAPSHOT_WAIT = 3900.0
-"""Seconds that a shard waits for the run's snapshot: longer than a service looks for a host for the holder, twice.
-
-Batch gives up after 30 minutes by default (infra/modules/batch); then its reason is told, and not the wait of the
-shards. A run that ends meanwhile ends the wait.
-"""
-
-PAUSE = 0.5
-"""Seconds between two looks for it."""
 
 log = get_logger()
 
@@ -115,20 +106,20 @@ async def _snapshot(control: Target, run_id: str) -> tuple[str, datetime]:
     """Waits in the ledger for the snapshot that another process holds for this run."""
     says = True
     try:
-        async with asyncio.timeout(SNAPSHOT_WAIT):
+        async with asyncio.timeout(limits.SNAPSHOT_WAIT_SECONDS):
             while True:
                 await ledger.must_run(control, run_id)
                 row = await ledger.run_of(control, run_id)
                 if row and row["snapshot_id"]:
                     return row["snapshot_id"], row["snapshot_at"]
                 if says:
-                    log.info("snapshot.awaited", seconds=SNAPSHOT_WAIT)
+                    log.info("snapshot.awaited", seconds=limits.SNAPSHOT_WAIT_SECONDS)
                     says = False
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(limits.SNAPSHOT_WAIT_PAUSE_SECONDS)
     except TimeoutError:
         raise SnapshotLost(
-            f"no snapshot for run {run_id} in the ledger after {SNAPSHOT_WAIT:g} s; start `etl snapshot` for the run,"
-            " or leave ETL_SNAPSHOT at own"
+            f"no snapshot for run {run_id} in the ledger after {limits.SNAPSHOT_WAIT_SECONDS:g} s; start `etl snapshot`"
+            " for the run, or leave ETL_SNAPSHOT at own"
         ) from None
 
 

@@ -9,6 +9,7 @@ from etl.commands.control import Control
 from etl.commands.share import Held
 from etl.ledger import ledger
 from etl.logs.log import get_logger
+from etl.model import limits
 from etl.model.errors import SnapshotLost
 from etl.model.name import Planned, TargetName
 from etl.model.redaction import Redacted
@@ -17,9 +18,6 @@ from etl.sessions.postgres import Source
 from etl.source import snapshot
 from etl.source.snapshot import Snapshot
 from etl.target import guard
-
-SNAPSHOTS = 3
-"""How many snapshots a run takes at most, when the sessions that hold them are lost."""
 
 log = get_logger()
 
@@ -48,8 +46,8 @@ class Whole:
         return Held(taken, self.planned)
 
     async def lost(self, held: Snapshot, error: SnapshotLost, attempt: int) -> None:
-        """Raises the error when ``SNAPSHOTS`` have been lost."""
-        if attempt == SNAPSHOTS:
+        """Raises the error when ``limits.SNAPSHOTS_A_RUN`` have been lost."""
+        if attempt == limits.SNAPSHOTS_A_RUN:
             raise error
         log.warning("snapshot.lost", attempt=attempt, error=self.control.settings.redact(error))
 

@@ -29,7 +29,6 @@ from etl.ledger.loads import (
     supersede,
 )
 from etl.ledger.runs import (
-    BEGUN_WITHIN,
     ask_state,
     close_run,
     join_run,
@@ -43,7 +42,6 @@ from etl.ledger.runs import (
 )
 
 __all__ = [
-    "BEGUN_WITHIN",
     "UNPUBLISHED",
     "ask_state",
     "begin_loads",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -12,6 +12,7 @@ from psycopg import AsyncClientCursor, sql
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.ledger.book import compiled, execute, fetch, loads, now, runs
+from etl.model import limits
 from etl.model.errors import RunEnded
 from etl.model.redaction import Redacted
 from etl.model.status import LoadStatus, RunStatus
@@ -19,9 +20,6 @@ from etl.sessions import encoding
 from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
 from etl.sessions.stage import Stage
-
-BEGUN_WITHIN = timedelta(days=1)
-"""How long a run that is planned may take to begin; the state machine ends its execution earlier."""
 
 
 async def run_of(target: Target, run_id: str) -> dict[str, Any] | None:
@@ -95,7 +93,7 @@ async def running(target: Target) -> list[dict[str, Any]]:
     def has(status: LoadStatus) -> sa.ColumnElement[bool]:
         return sa.exists().where(loads.c.run_id == runs.c.run_id, loads.c.status == status)
 
-    given_up = sa.and_(sa.not_(has(LoadStatus.STAGED)), runs.c.started_at < now() - BEGUN_WITHIN)
+    given_up = sa.and_(sa.not_(has(LoadStatus.STAGED)), runs.c.started_at < now() - limits.PLANNED_RUN_BEGINS_WITHIN)
     unfinished = sa.or_(runs.c.publish != "defer", has(LoadStatus.LOADING), given_up)
     return await fetch(target, sa.select(runs).where(runs.c.status == RunStatus.RUNNING, unfinished))
 

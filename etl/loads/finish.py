@@ -13,6 +13,7 @@ from psycopg import AsyncCursor, sql
 from etl.ledger import ledger
 from etl.loads.way import Filled
 from etl.logs.log import get_logger
+from etl.model import limits
 from etl.model.catalog import Index
 from etl.model.clock import Began
 from etl.model.errors import IndexUnbuildable, LoadFailed
@@ -21,7 +22,7 @@ from etl.model.redaction import Redactor
 from etl.model.shape import TableOptions
 from etl.model.status import LoadStatus
 from etl.model.table import Table
-from etl.sessions.pair import LOCK_TIMEOUT, Pair
+from etl.sessions.pair import Pair
 from etl.sessions.postgres import Target
 from etl.sessions.transaction import BEGIN, at_once, begun
 from etl.target import additions, indexes, live, staging
@@ -85,7 +86,8 @@ class Finish:
             return await self._transaction(self._build_at_once)
         except psycopg.errors.LockNotAvailable as error:
             raise LoadFailed(
-                f"the live table {self.table.live} was locked for over {LOCK_TIMEOUT}; run again when it is free"
+                f"the live table {self.table.live} was locked for over {limits.LIVE_TABLE_LOCK_TIMEOUT}; run again when"
+                " it is free"
             ) from error
         except (IndexUnbuildable, psycopg.Error) as error:
             if isinstance(error, psycopg.Error) and not indexes.is_unbuildable(error):

@@ -30,6 +30,7 @@ from etl.loads.schedule import Schedule
 from etl.loads.way import Filled, Rows, Way
 from etl.loads.whole import Whole
 from etl.logs.log import get_logger
+from etl.model import limits
 from etl.model.clock import Began
 from etl.model.errors import Unclassified
 from etl.model.name import TargetName
@@ -45,8 +46,6 @@ from etl.target import staging
 
 T = TypeVar("T")
 
-BIG = 256 << 20
-"""Bytes from which on a table's indexes are built side by side: a second's work or more each, for two round trips."""
 
 log = get_logger()
 
@@ -77,7 +76,7 @@ class Loader:
 
         Raises LoadFailed, SnapshotLost, or the databases' own errors once trying again does not help.
         """
-        is_big = bool(table.ranges) or table.bytes >= BIG
+        is_big = bool(table.ranges) or table.bytes >= limits.SIDE_BY_SIDE_INDEX_BYTES
         # a small table keeps its pair from the first row to the last; a big one takes another for each piece of work
         async with nullcontext() if is_big else self.schedule.turn(table.bytes) as pair:
             filled = await self._fill(table, pair)

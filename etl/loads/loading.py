@@ -13,6 +13,7 @@ from etl.loads.load import Loader
 from etl.loads.progress import Progress
 from etl.loads.schedule import Schedule
 from etl.logs.log import get_logger
+from etl.model import limits
 from etl.model.clock import Began
 from etl.model.errors import EXPECTED, ConnectionFailed, RunEnded, SnapshotLost
 from etl.model.name import Planned
@@ -24,9 +25,6 @@ from etl.sessions.tasks import together
 from etl.settings.settings import Settings
 from etl.source.snapshot import Snapshot
 from etl.target import guard, live, memory
-
-WATCH_SECONDS = 2.0
-"""Seconds between two looks at whether somebody has given the run up."""
 
 log = get_logger()
 
@@ -64,7 +62,7 @@ class Loading:
     async def _watch(self, over: asyncio.Event) -> None:
         while not over.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(over.wait(), WATCH_SECONDS)
+                await asyncio.wait_for(over.wait(), limits.RUN_WATCH_SECONDS)
             async with self.turn:
                 await ledger.must_run(self.control, self.settings.run_id, self.snapshot.id)
 

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 from structlog.typing import EventDict, WrappedLogger
 
-LONGEST = 16_000
-"""Bytes of a line with metrics at most: the log driver of ECS cuts lines of 16 KiB in two, and half a line is none."""
+from etl.model import limits
 
 _UNITS = {
     "rows": "Count",
@@ -72,4 +71,8 @@ class Metrics:
         names = [{"Name": name, "Unit": unit} for name, unit in _UNITS.items() if name in line]
         directive = {"Namespace": self.namespace, "Dimensions": [list(self.dimensions)], "Metrics": names}
         line["_aws"] = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}
-        return line if len(json.dumps(line, ensure_ascii=False, default=str).encode()) < LONGEST else event
+        return (
+            line
+            if len(json.dumps(line, ensure_ascii=False, default=str).encode()) < limits.METRICS_LINE_BYTES
+            else event
+        )

@@ -18,8 +18,6 @@ from psycopg import sql
 IPAD, OPAD = "etl.mask_ipad", "etl.mask_opad"
 """The settings of a session of the source that hold the padded keys, in hex."""
 
-SHORTEST_KEY = 16
-"""Characters; a shorter key could be found by trying."""
 
 KINDS = "hmac, null, constant:TEXT, keep-last-4, date-shift:DAYS[:COLUMN], fake-name, fake-email, sql:EXPRESSION, none"
 

@@ -9,13 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NewType
 
+from etl.model import limits
 from etl.model.errors import one_line
 
 Redacted = NewType("Redacted", str)
 """A text without secrets."""
-
-SHORTEST_SECRET = 3
-"""Characters: a shorter one, taken out of every text, would take the text's sense with it."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -28,7 +26,7 @@ class Redactor:
         """A text, or what an error says in one line, with ``***`` in place of each secret."""
         text = one_line(said) if isinstance(said, BaseException) else said
         for secret in self.secrets:
-            if len(secret) >= SHORTEST_SECRET:
+            if len(secret) >= limits.SHORTEST_SECRET_CHARACTERS:
                 text = text.replace(secret, "***")
         return Redacted(text)
 

@@ -5,15 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-FROM_BYTES = 8 << 30
-"""Tables from here on are cut: one stream takes them minutes, and less is not worth a publish that may have to wait
-until snapshots older than their rows are gone (``horizon.py``). Figures: benchmarks/NOTES.md."""
-
-RANGE_BYTES = 1 << 30
-"""A range of theirs: some 10 seconds' work, which is what a lost connection costs, and what ETL_JOBS share out."""
-
-MOST_RANGES = 1000
-"""Larger tables have larger ranges."""
+from etl.model import limits
 
 _UNITS = {"MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
 
@@ -33,18 +25,19 @@ class Split:
                 return value
             case bool():
                 return cls() if value else cls(ranges=1)
-            case int() if 1 <= value <= MOST_RANGES:
+            case int() if 1 <= value <= limits.SPLIT_MOST_RANGES:
                 return cls(ranges=value)
             case str() if (found := re.fullmatch(r"([1-9][0-9]{0,5}) ?(MB|GB|TB)", value.strip())) is not None:
                 return cls(bytes=int(found[1]) * _UNITS[found[2]])
         raise ValueError(
-            f"is {value!r}; write false, a number of ranges from 1 to {MOST_RANGES}, or the size of one, such as 512MB"
+            f"is {value!r}; write false, a number of ranges from 1 to {limits.SPLIT_MOST_RANGES}, or the size of one,"
+            " such as 512MB"
         )
 
     def size_of(self, whole: int) -> int | None:
         """Gives the bytes of one range of a table of ``whole`` bytes; None says that it is not to be cut."""
         if self.ranges is None and self.bytes is None:
-            size = RANGE_BYTES if whole >= FROM_BYTES else whole
+            size = limits.SPLIT_RANGE_BYTES if whole >= limits.SPLIT_FROM_BYTES else whole
         else:
             size = self.bytes or -(-whole // (self.ranges or 1))
-        return max(size, whole // MOST_RANGES, 1) if size < whole else None
+        return max(size, whole // limits.SPLIT_MOST_RANGES, 1) if size < whole else None

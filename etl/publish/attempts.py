@@ -14,6 +14,7 @@ import psycopg
 
 from etl.ledger import ledger
 from etl.logs.log import get_logger
+from etl.model import limits
 from etl.model.errors import LiveChanged, PublishBlocked, sqlstate
 from etl.model.name import TargetName
 from etl.model.status import RunStatus
@@ -93,7 +94,7 @@ class Attempt:
                 await ledger.close_run(target, run_id, RunStatus.PUBLISHED)
                 began = perf_counter()
                 if unfilled.before or unfilled.after:
-                    await target.execute(f"SET LOCAL lock_timeout = '{message.LOCK_TIMEOUT}'".encode())
+                    await target.execute(f"SET LOCAL lock_timeout = '{limits.PUBLISH_LOCK_TIMEOUT}'".encode())
                 await inplace.fill(target, unfilled.before, self.staged)
                 await swap.execute(target)
                 await inplace.fill(target, unfilled.after)

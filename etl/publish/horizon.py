@@ -17,16 +17,11 @@ from time import monotonic
 from psycopg import sql
 
 from etl.logs.log import get_logger
+from etl.model import limits
 from etl.model.errors import PublishBlocked
 from etl.model.name import TargetName, arrays
 from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
-
-PAUSE = 0.5
-"""Seconds between two looks at the snapshots."""
-
-SAY_EVERY = 30.0
-"""Seconds between two lines in the log about who is in the way."""
 
 log = get_logger()
 
@@ -51,10 +46,10 @@ async def wait(target: Target, xids: Mapping[TargetName, int], deadline: float) 
                 f"for {deadline:g} s a snapshot was older than the rows of {', '.join(map(str, unfrozen))}, held by"
                 f" {', '.join(holders)}; end it, or load these tables in one stream (split = false in their options)"
             )
-        if monotonic() - said > SAY_EVERY:
+        if monotonic() - said > limits.HORIZON_LOG_SECONDS:
             log.info("publish.blocked", attempt=0, blocked_ms=0.0, blockers=holders)
             said = monotonic()
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(limits.HORIZON_PAUSE_SECONDS)
 
 
 async def end_holders(target: Target, xids: Mapping[TargetName, int]) -> None:

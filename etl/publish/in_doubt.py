@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from etl.ledger import ledger
 from etl.logs.log import get_logger
+from etl.model import limits
 from etl.model.errors import ConnectionFailed, EtlError, PublishFailed, PublishInDoubt, TableLocked
 from etl.model.name import TargetName
 from etl.model.redaction import Redactor
@@ -15,9 +16,6 @@ from etl.model.status import LoadStatus
 from etl.sessions.postgres import Target
 from etl.sessions.retry import persistently
 from etl.target import guard, staging
-
-SETTLED = 30.0
-"""Seconds to find out what became of a commit: a server that crashed comes up again."""
 
 log = get_logger()
 
@@ -37,7 +35,9 @@ async def settle(
     that cannot be told.
     """
     try:
-        target = await persistently(reconnect, lambda error: isinstance(error, ConnectionFailed), SETTLED)
+        target = await persistently(
+            reconnect, lambda error: isinstance(error, ConnectionFailed), limits.COMMIT_IN_DOUBT_SECONDS
+        )
     except EtlError as error:
         raise PublishInDoubt(
             f"the connection was lost in the middle of the publish, and whether it was committed cannot be told:"
@@ -46,7 +46,9 @@ async def settle(
     try:
         # the lost session's locks are free once its transaction has ended, one way or the other
         await persistently(
-            lambda: guard.lock(target, run_id, tables), lambda error: isinstance(error, TableLocked), SETTLED
+            lambda: guard.lock(target, run_id, tables),
+            lambda error: isinstance(error, TableLocked),
+            limits.COMMIT_IN_DOUBT_SECONDS,
         )
         loads = await ledger.loads_of(target, [run_id])
         live_now = {ledger.live_of(load) for load in loads if load["status"] == LoadStatus.PUBLISHED}

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
+from etl.model import limits
 from etl.model.errors import CannotCarry, LiveChanged, PublishFailed, sqlstate
 from etl.model.name import Place, TargetName
 from etl.sessions.postgres import Target, create_schemas
@@ -24,12 +25,6 @@ from etl.sessions.stage import Stage
 from etl.sessions.transaction import at_once
 from etl.target import live
 from etl.target.views import Staged
-
-LOCK_TIMEOUT = "100ms"
-"""How long one lock is waited for; readers that come meanwhile wait behind us for as long."""
-
-LOCK_PHASE_TIMEOUT = "500ms"
-"""How long all locks together may take: below deadlock_timeout (1 s), so that no reader ever pays for a deadlock."""
 
 _VACUUM_TIMEOUT = sql.SQL(
     "SELECT pg_catalog.set_config('lock_timeout', (setting::integer + 2000)::text, true)"
@@ -134,7 +129,10 @@ def _locks(tables: Sequence[TargetName], staged: Staged) -> list[sql.Composable]
     if staged.live:
         names = sql.SQL(", ").join(one.identifier for one in staged.live)
         locks.append(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names))
-    timeouts = f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; SET LOCAL statement_timeout = '{LOCK_PHASE_TIMEOUT}'"
+    timeouts = (
+        f"SET LOCAL lock_timeout = '{limits.PUBLISH_LOCK_TIMEOUT}';"
+        f" SET LOCAL statement_timeout = '{limits.PUBLISH_LOCK_PHASE_TIMEOUT}'"
+    )
     now = live.inventory_query([*staged.live, *staged.found], tables)
     return [
         sql.SQL(timeouts),

@@ -8,13 +8,11 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TypeVar
 
+from etl.model import limits
 from etl.model.errors import PublishBlocked
 from etl.model.name import TargetName
 from etl.publish.policy import Policy
 from etl.sessions.postgres import Target
-
-LAST_TRY = 5.0
-"""Seconds for another try after the sessions in the way were ended."""
 
 T = TypeVar("T")
 
@@ -58,4 +56,4 @@ class Work:
             if not self.policy.ends_blockers:
                 raise
             await end()
-            return await step(LAST_TRY)
+            return await step(limits.PUBLISH_LAST_TRY_SECONDS)

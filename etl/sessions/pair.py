@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from etl.model import limits
 from etl.sessions.postgres import Source, Target, close_source, connect_source, connect_target
 from etl.sessions.tasks import together
 from etl.sessions.url import DatabaseUrl
-
-LOCK_TIMEOUT = "30s"
-"""How long a writer waits for a live table that somebody holds in ACCESS EXCLUSIVE mode, to read what hangs on it."""
 
 
 @dataclass(slots=True)
@@ -36,7 +34,7 @@ class Pair:
         """Gives the session that writes."""
         if self._writer is None:
             self._writer = await connect_target(
-                self.target_url, self.application, self.memory, lock_timeout=LOCK_TIMEOUT
+                self.target_url, self.application, self.memory, lock_timeout=limits.LIVE_TABLE_LOCK_TIMEOUT
             )
         return self._writer
 

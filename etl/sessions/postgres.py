@@ -17,6 +17,7 @@ import asyncpg
 import psycopg
 from psycopg import sql
 
+from etl.model import limits
 from etl.model.errors import ConfigurationError, ConnectionFailed, one_line, sqlstate
 from etl.sessions.advisory import schema_lock
 from etl.sessions.query import prepare, source_query, target_query
@@ -189,7 +190,7 @@ def _refuse_old(side: str, url: DatabaseUrl, version: int) -> None:
 async def close_source(connection: Source) -> None:
     """Closes a connection to the source, whatever state it is in."""
     try:
-        await connection.close(timeout=2)
+        await connection.close(timeout=limits.CLOSE_SECONDS)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
         connection.terminate()  # closes the socket without a farewell; the server sees that it is gone
 

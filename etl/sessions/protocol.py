@@ -14,14 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg.protocol
 
-MOST_BYTES = 1 << 20
-"""Bytes until a session is open: PostgreSQL sends about 1 kB, and notices where a trigger ON login raises some."""
-
-PIECE = 1 << 20
-"""Bytes that are read from a socket at once, instead of asyncio's 256 kB: a seventh of the stream's CPU less.
-
-Measured in benchmarks/NOTES.md, The stream. Through TLS it is OpenSSL that reads, as before.
-"""
+from etl.model import limits
 
 if TYPE_CHECKING:
     _Protocol = asyncpg.protocol.Protocol[asyncpg.Record]
@@ -35,11 +28,11 @@ class SourceProtocol(_Protocol):
     def __init__(self, address: object, opened: asyncio.Future[object], *rest: Any) -> None:
         super().__init__(address, opened, *rest)
         self._opened = opened
-        self._left = MOST_BYTES
+        self._left = limits.UNOPENED_SESSION_BYTES
 
     def connection_made(self, transport: Any) -> None:
         """Begins on a connection."""
-        transport.max_size = PIECE
+        transport.max_size = limits.SOCKET_READ_BYTES
         super().connection_made(transport)
 
     def data_received(self, data: Any) -> None:

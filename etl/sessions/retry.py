@@ -15,13 +15,8 @@ from tenacity import (
     wait_random,
 )
 
+from etl.model import limits
 from etl.model.errors import is_transient
-
-ATTEMPTS = 4
-"""Tries of one step, the first included; about 5 seconds of waiting between them in all."""
-
-PAUSE = (0.1, 1.0)
-"""Seconds between two attempts, at random, so that two publishes do not meet again and again."""
 
 T = TypeVar("T")
 
@@ -50,8 +45,8 @@ async def retried(
 
     retrying = AsyncRetrying(
         retry=retry_if_exception(is_transient),
-        stop=stop_after_attempt(ATTEMPTS),
-        wait=wait_exponential_jitter(initial=0.5, max=10),
+        stop=stop_after_attempt(limits.STEP_ATTEMPTS),
+        wait=wait_exponential_jitter(*limits.STEP_PAUSE_SECONDS),
         before_sleep=before_sleep,
         reraise=True,
     )
@@ -61,7 +56,10 @@ async def retried(
 def persistent(again: Callable[[BaseException], bool], deadline: float) -> AsyncRetrying:
     """Attempts, with pauses, while their errors say so, for ``deadline`` seconds; the last error is raised."""
     return AsyncRetrying(
-        retry=retry_if_exception(again), stop=stop_after_delay(deadline), wait=wait_random(*PAUSE), reraise=True
+        retry=retry_if_exception(again),
+        stop=stop_after_delay(deadline),
+        wait=wait_random(*limits.PUBLISH_PAUSE_SECONDS),
+        reraise=True,
     )
 
 

@@ -20,6 +20,7 @@ import psycopg
 from asyncpg.transaction import Transaction
 from psycopg.rows import dict_row
 
+from etl.model import limits
 from etl.model.errors import ConfigurationError, is_connection_loss, one_line, sqlstate
 from etl.sessions.url import DatabaseUrl
 from etl.sessions.watch import Answer, Silence, Watch, answered
@@ -236,7 +237,7 @@ async def _refuse_shared(
     A pooler is there when the process is not the one that the connection was told of. It hands out the process that was
     used last, which is ours, unless somebody else comes at the same moment; hence more than one look.
     """
-    for _ in range(3):
+    for _ in range(limits.POOLER_LOOKS):
         if Backend.of(await another()).pid == backend.pid:
             raise ConfigurationError(
                 f"{side} database {url} is reached through a pooler in transaction mode, in which locks, settings and"
@@ -245,7 +246,11 @@ async def _refuse_shared(
 
 
 def _silence(url: DatabaseUrl) -> Silence:
-    return Silence(url.keepalives["keepalives_idle"], url.keepalives["keepalives_interval"], url.connect_timeout or 10)
+    return Silence(
+        url.keepalives["keepalives_idle"],
+        url.keepalives["keepalives_interval"],
+        url.connect_timeout or limits.CONNECT_SECONDS,
+    )
 
 
 async def answer_of_refusal(url: DatabaseUrl, error: Exception) -> Answer:

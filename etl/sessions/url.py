@@ -12,6 +12,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo, PGconn, Ping
 
+from etl.model import limits
+
 PARTS = ("host", "port", "dbname", "user", "password", "sslmode")
 """The parts that may be given one by one, by libpq's own names."""
 
@@ -46,13 +48,6 @@ _URL_ONLY = (
 
 FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 """The parameters that name files, which the drivers miss in different ways."""
-
-CONNECT_TIMEOUT = 10
-"""Seconds to wait for a connection where the URL does not say (``connect_timeout``)."""
-
-
-KEEPALIVES = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
-"""How a dead peer is noticed where the URL does not say: seconds, seconds, probes, milliseconds (libpq's words)."""
 
 
 class UrlError(ValueError):
@@ -133,12 +128,12 @@ class DatabaseUrl:
     @property
     def keepalives(self) -> dict[str, int]:
         """How a dead peer is noticed, by libpq's names."""
-        return {key: int(self.parameters.get(key, value)) for key, value in KEEPALIVES.items()}
+        return {key: int(self.parameters.get(key, value)) for key, value in limits.KEEPALIVES.items()}
 
     @property
     def connect_timeout(self) -> float | None:
         """Seconds to wait for a connection; None is for ever."""
-        return float(self.parameters.get("connect_timeout", CONNECT_TIMEOUT)) or None
+        return float(self.parameters.get("connect_timeout", limits.CONNECT_SECONDS)) or None
 
     @property
     def is_refused_by_libpq(self) -> bool:
@@ -154,9 +149,9 @@ class DatabaseUrl:
 
         Without tcp_user_timeout, unless the URL has it: a target that takes no rows for a while is well (session.py).
         """
-        keepalives = {key: value for key, value in KEEPALIVES.items() if key != "tcp_user_timeout"}
+        keepalives = {key: value for key, value in limits.KEEPALIVES.items() if key != "tcp_user_timeout"}
         token = {} if self.mint_token is None else {"password": self._token()}
-        return {"connect_timeout": CONNECT_TIMEOUT} | keepalives | dict(self.parameters) | token
+        return {"connect_timeout": limits.CONNECT_SECONDS} | keepalives | dict(self.parameters) | token
 
     def asyncpg(self) -> dict[str, Any]:
         """Gives asyncpg's keyword arguments, which are not libpq's.

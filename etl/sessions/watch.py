@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeVar
 
+from etl.model import limits
+
 T = TypeVar("T")
 
 
@@ -40,17 +42,13 @@ class Silence:
     timeout: float
 
 
-AGREEING = 2
-"""Answers in a row that prove a death; a single one may be of the instant between a question and its answer."""
-
-
 _ALIVE = frozenset({Answer.WORKS, Answer.UNKNOWN})
 
 
 def dead(answers: Sequence[Answer]) -> Answer | None:
     """Gives what a session died of, or None where its last answers do not prove it; the last of them says what."""
-    last = answers[-AGREEING:]
-    return last[-1] if len(last) == AGREEING and _ALIVE.isdisjoint(last) else None
+    last = answers[-limits.AGREEING_ANSWERS :]
+    return last[-1] if len(last) == limits.AGREEING_ANSWERS and _ALIVE.isdisjoint(last) else None
 
 
 def answered(state: str | None, wait_event_type: str | None) -> Answer:

@@ -8,16 +8,13 @@ from typing import Any
 from pydantic import BeforeValidator, SecretStr
 
 from etl.logs import metrics
-from etl.model import mask
-
-MAX_JOBS = 64
-"""More pairs of connections than this would only wait for each other."""
+from etl.model import limits
 
 
 def jobs(text: Any) -> int:
     """A number of jobs."""
-    if not re.fullmatch(r"[0-9]{1,4}", str(text).strip()) or not 1 <= int(text) <= MAX_JOBS:
-        raise ValueError(f"is {text!r}; write a whole number from 1 to {MAX_JOBS}")
+    if not re.fullmatch(r"[0-9]{1,4}", str(text).strip()) or not 1 <= int(text) <= limits.MOST_JOBS:
+        raise ValueError(f"is {text!r}; write a whole number from 1 to {limits.MOST_JOBS}")
     return int(text)
 
 
@@ -63,8 +60,10 @@ def choice(*choices: str) -> BeforeValidator:
 
 def mask_key(text: str) -> SecretStr:
     """The key of masks, long enough to be one."""
-    if len(text) < mask.SHORTEST_KEY:
-        raise ValueError(f"is shorter than {mask.SHORTEST_KEY} characters; make one with `openssl rand -hex 32`")
+    if len(text) < limits.SHORTEST_MASK_KEY_CHARACTERS:
+        raise ValueError(
+            f"is shorter than {limits.SHORTEST_MASK_KEY_CHARACTERS} characters; make one with `openssl rand -hex 32`"
+        )
     return SecretStr(text)
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from etl.model import limits
 from etl.model.catalog import Column, Constraint, Index, Member, SourceTable, Statistics
 from etl.model.name import Relation
 from etl.model.table import Table
@@ -19,14 +20,10 @@ async def relations(source: Source) -> list[Relation]:
     return [Relation(**dict(row)) for row in await source.fetch(source_query("relations"))]
 
 
-SIZE_LOCK_TIMEOUT = "60s"
-"""How long to wait for a table that another session alters: pg_table_size() takes a lock."""
-
-
 async def sizes(source: Source, chosen: Sequence[Relation]) -> dict[int, tuple[int, int]]:
     """The bytes (heap and TOAST) and the number of indexes of each chosen relation, by oid."""
     async with source.transaction():
-        await source.execute(f"SET LOCAL lock_timeout = '{SIZE_LOCK_TIMEOUT}'")
+        await source.execute(f"SET LOCAL lock_timeout = '{limits.SIZE_LOCK_TIMEOUT}'")
         rows = await source.fetch(source_query("sizes"), [relation.oid for relation in chosen])
     return {row["oid"]: (row["bytes"], row["indexes"]) for row in rows}
 

@@ -17,6 +17,7 @@ from time import monotonic
 import asyncpg
 from psycopg import sql
 
+from etl.model import limits
 from etl.model.errors import ConfigurationError, EtlError, LoadFailed, one_line
 from etl.model.name import Relation
 from etl.model.table import Table
@@ -25,18 +26,6 @@ from etl.sessions.query import source_query, text
 from etl.sessions.stage import Stage
 from etl.settings.options import Options
 from etl.source import catalog, proof
-
-LOCK_TIMEOUT = "60s"
-"""How long the holder waits for a table that another session alters: later sessions queue behind the holder."""
-
-AT_ONCE = "100ms"
-"""How long EXPLAIN, which has no NOWAIT, may wait for a lock: short beside a table's load."""
-
-SHARE_SECONDS = 10
-"""How long a shard waits for a table that another session alters: migrations with a lock_timeout end by then."""
-
-PAUSE = 0.5
-"""Seconds between two attempts."""
 
 _LOCKABLE = frozenset("rpv")  # LOCK TABLE takes neither materialized views nor foreign tables
 
@@ -49,7 +38,11 @@ def at_once(relations: Iterable[Relation], selects: Iterable[sql.Composable] = (
     """
     statements = [_lock(relations, nowait=True)]
     if planned := [f"EXPLAIN {text(select)}\n" for select in selects]:
-        statements += [f"SET LOCAL lock_timeout = '{AT_ONCE}'", *planned, "SET LOCAL lock_timeout = '0'"]
+        statements += [
+            f"SET LOCAL lock_timeout = '{limits.EXPLAIN_LOCK_TIMEOUT}'",
+            *planned,
+            "SET LOCAL lock_timeout = '0'",
+        ]
     return "; ".join(filter(None, statements)) or "SELECT"
 
 
@@ -62,15 +55,18 @@ async def wait(session: Source, chosen: Sequence[Relation], options: Options) ->
     if statement := _lock(chosen):
         try:
             await session.execute(
-                f"{Stage.LOCK} SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; {statement}; SET LOCAL lock_timeout = '0'"
+                f"{Stage.LOCK} SET LOCAL lock_timeout = '{limits.SOURCE_LOCK_TIMEOUT}'; {statement};"
+                " SET LOCAL lock_timeout = '0'"
             )
         except asyncpg.LockNotAvailableError as error:
-            raise EtlError(f"a table was locked in the source for over {LOCK_TIMEOUT}: {one_line(error)}") from error
+            raise EtlError(
+                f"a table was locked in the source for over {limits.SOURCE_LOCK_TIMEOUT}: {one_line(error)}"
+            ) from error
     with_sql = [relation for relation in chosen if options.of(relation).has_sql]
     if not with_sql:
         return []
     tables = [table for table in options.apply(await catalog.tables(session, with_sql)) if table.has_sql]
-    await proof.prove(session, tables, LOCK_TIMEOUT)
+    await proof.prove(session, tables, limits.SOURCE_LOCK_TIMEOUT)
     return tables
 
 
@@ -82,7 +78,7 @@ async def sharing(source: Source, chosen: Sequence[Relation]) -> AsyncIterator[N
     reader that queued behind it would wait as long.
     """
     transaction = source.transaction()
-    deadline = monotonic() + SHARE_SECONDS
+    deadline = monotonic() + limits.SHARED_LOCK_SECONDS
     while True:
         await transaction.start()
         try:
@@ -94,7 +90,7 @@ async def sharing(source: Source, chosen: Sequence[Relation]) -> AsyncIterator[N
                 what = "somebody is altering it in the source; try again when they are done"
                 raise LoadFailed(f"{one_line(error)}: {what}") from error
         transaction = source.transaction()
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(limits.SHARED_LOCK_PAUSE_SECONDS)
     try:
         yield
     finally:
@@ -109,7 +105,7 @@ async def share_read(source: Source, tables: Sequence[Table], snapshot_id: str) 
     """
     if not any(table.has_sql for table in tables):
         return
-    await proof.prove(source, tables, f"{SHARE_SECONDS}s")
+    await proof.prove(source, tables, f"{limits.SHARED_LOCK_SECONDS}s")
     if unheld := [row["name"] for row in await source.fetch(source_query("unheld"), snapshot_id)]:
         raise ConfigurationError(
             f"the options' SQL reads {', '.join(unheld)}, which the snapshot's holder has not locked; give `etl"

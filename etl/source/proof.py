@@ -7,17 +7,15 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 import asyncpg
 from psycopg import sql
 
+from etl.model import limits
 from etl.model.catalog import MaskedColumn
 from etl.model.errors import ConfigurationError, LoadFailed, is_transient, one_line
 from etl.model.table import Table
 from etl.sessions.postgres import Source
 from etl.sessions.query import text
 
-LOCK_TIMEOUT = "60s"
-"""How long to wait for a table that another session alters, if this run does not hold the table's lock yet."""
 
-
-async def prove(source: Source, tables: Sequence[Table], patience: str = LOCK_TIMEOUT) -> None:
+async def prove(source: Source, tables: Sequence[Table], patience: str = limits.PROOF_LOCK_TIMEOUT) -> None:
     """Plans the tables' SELECTs with the options' SQL.
 
     The tables that they read stay locked until the caller's transaction ends, if there is one. Raises

@@ -20,6 +20,7 @@ from time import monotonic
 import asyncpg
 from asyncpg.transaction import Transaction
 
+from etl.model import limits
 from etl.model.errors import EtlError, LoadFailed, SnapshotLost, one_line
 from etl.model.name import Relation
 from etl.model.table import PageRange, Table
@@ -28,12 +29,6 @@ from etl.sessions.stage import Stage
 from etl.sessions.url import DatabaseUrl
 from etl.settings.options import Options
 from etl.source import locks
-
-TAKE_SECONDS = 60.0
-"""How long to try to take a snapshot while another session waits to alter one of the tables."""
-
-PAUSE = 0.5
-"""Seconds between two attempts."""
 
 # No such snapshot: invalid_parameter_value before 17, undefined_object since; and
 # object_not_in_prerequisite_state where its session has just ended.
@@ -140,7 +135,7 @@ async def _taken_beside(
     The holder cannot lock the tables of the options' SQL first, because planning the SQL takes the snapshot. If another
     session waits to alter one of the tables at that moment, both sessions release their locks, and try again.
     """
-    deadline = monotonic() + TAKE_SECONDS
+    deadline = monotonic() + limits.SNAPSHOT_TAKE_SECONDS
     async with source_session(url, application) as other:
         while True:
             try:
@@ -150,9 +145,10 @@ async def _taken_beside(
             except asyncpg.LockNotAvailableError as error:
                 if monotonic() > deadline:
                     raise EtlError(
-                        f"tables of the source were being altered for over {TAKE_SECONDS:g} s: {one_line(error)}"
+                        f"tables of the source were being altered for over {limits.SNAPSHOT_TAKE_SECONDS:g} s:"
+                        f" {one_line(error)}"
                     ) from error
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(limits.SNAPSHOT_TAKE_PAUSE_SECONDS)
 
 
 async def _taken(holder: Source, chosen: Sequence[Relation], tables: Sequence[Table]) -> asyncpg.Record:

@@ -12,6 +12,7 @@ import asyncpg
 import psycopg
 from psycopg import sql
 
+from etl.model import limits
 from etl.model.table import PageRange, Table
 from etl.sessions import encoding
 from etl.sessions.postgres import Source, Target
@@ -20,9 +21,6 @@ from etl.sessions.stage import Stage
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """mallopt's names, from glibc's malloc.h."""
-
-KEPT_BYTES = 32 << 20
-"""Free memory that the C library keeps: room for some pieces (protocol.PIECE) of each of a run's streams."""
 
 
 def keep_buffers() -> None:
@@ -33,8 +31,8 @@ def keep_buffers() -> None:
     """
     with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_MMAP_THRESHOLD, KEPT_BYTES)
-        mallopt(_TRIM_THRESHOLD, KEPT_BYTES)
+        mallopt(_MMAP_THRESHOLD, limits.KEPT_FREE_BYTES)
+        mallopt(_TRIM_THRESHOLD, limits.KEPT_FREE_BYTES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from time import monotonic
 
 from etl.ledger import ledger
 from etl.logs.log import get_logger
+from etl.model import limits
 from etl.model.errors import ConfigurationError, TableLocked
 from etl.model.name import TargetName, arrays, label
 from etl.model.redaction import own_words
@@ -19,12 +20,6 @@ from etl.sessions.postgres import Source, Target, refuse_untrusted
 from etl.sessions.query import target_query
 from etl.sessions.url import DatabaseUrl
 from etl.target import staging
-
-SAME_RUN_SECONDS = 20.0
-"""How long a shard's next attempt waits for the sessions of a killed attempt to end."""
-
-PAUSE = 0.25
-"""Seconds between two looks at the locks."""
 
 log = get_logger()
 
@@ -64,14 +59,14 @@ async def lock(control: Target, run_id: str, chosen: Sequence[TargetName]) -> No
     await advisory.share(control, advisory.of_runs([run_id]))
     by_lock = {table.staging: table for table in chosen}
     wanted = list(by_lock)
-    deadline = monotonic() + SAME_RUN_SECONDS
+    deadline = monotonic() + limits.SAME_RUN_LOCK_SECONDS
     while taken := [one for one in await advisory.take(control, advisory.of_tables(wanted)) if not one.is_got]:
         holder = await advisory.holder(control, taken[0])
         ours = holder is None or holder.application_name == application(run_id)[:63]
         if not ours or monotonic() > deadline:
             raise _locked(by_lock[taken[0].table], len(taken) - 1, holder)
         wanted = [one.table for one in taken]
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(limits.TABLE_LOCK_PAUSE_SECONDS)
 
 
 def _locked(table: TargetName, others: int, holder: advisory.Holder | None) -> TableLocked:
@@ -95,10 +90,6 @@ async def is_snapshot_held(control: Target, run_id: str) -> bool:
     return await advisory.is_taken(control, advisory.of_snapshot(run_id))
 
 
-LOCKS_A_TABLE = 3
-"""Locks that a publish takes for each table: the old table, the new table, and one for some of the attachments."""
-
-
 @dataclass(frozen=True, slots=True)
 class _LockRoom:
     """How many locks the target has room for (lock_room.sql)."""
@@ -111,7 +102,7 @@ class _LockRoom:
 async def refuse_too_many_locks(target: Target, tables: int) -> None:
     """Raises ConfigurationError if the target has too few locks for one publish of so many tables."""
     (there,) = await query.rows(target, _LockRoom, target_query("lock_room"))
-    if (needed := LOCKS_A_TABLE * tables) > there.room:
+    if (needed := limits.PUBLISH_LOCKS_A_TABLE * tables) > there.room:
         enough = -(-needed // there.sessions)
         raise ConfigurationError(
             f"the publish of {tables:,} tables at once takes up to {needed:,} locks, and the target has room for"

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
+from etl.model import limits
 from etl.sessions.postgres import Target
-
-PART_OF_BUFFERS = 8
-"""The default total: an eighth of shared_buffers, which is 3 % of an RDS instance's memory, 9 % on Aurora."""
-
-LEAST = 64 << 10
-"""The least share in kB: PostgreSQL's default of maintenance_work_mem, unless the server's setting is lower."""
 
 
 def share(total: int | None, own: int, buffers: int, jobs: int) -> int:
@@ -19,7 +14,7 @@ def share(total: int | None, own: int, buffers: int, jobs: int) -> int:
     """
     if total is not None:
         return max(total // jobs, 1024)
-    return max(max(own, buffers // PART_OF_BUFFERS) // jobs, min(own, LEAST))
+    return max(max(own, buffers // limits.INDEX_MEMORY_PART_OF_BUFFERS) // jobs, min(own, limits.LEAST_INDEX_MEMORY_KB))
 
 
 async def of_session(target: Target, total: int | None, jobs: int) -> int:

@@ -16,6 +16,7 @@ from psycopg import AsyncCursor, sql
 from psycopg.pq import TransactionStatus
 
 from etl.logs.log import get_logger
+from etl.model import limits
 from etl.model.catalog import Column
 from etl.model.errors import ConnectionFailed
 from etl.model.name import OWN_PLACES, TargetName, arrays
@@ -26,12 +27,6 @@ from etl.sessions.advisory import schema_lock
 from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
 from etl.sessions.stage import Stage
-
-ENDING_SECONDS = 30.0
-"""How long to wait for the server to end the transaction of a lost session."""
-
-DROPPED_AT_ONCE = 100
-"""Tables of one DROP: a DROP locks each table, its TOAST table, and every index of both."""
 
 log = get_logger()
 
@@ -123,7 +118,7 @@ async def arrived(target: Target, table: Table, xid: int) -> int:
 
     A commit in doubt was done if the rows are in the table.
     """
-    async with asyncio.timeout(ENDING_SECONDS):
+    async with asyncio.timeout(limits.LOST_TRANSACTION_SECONDS):
         while not await _has_ended(target, xid):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     count = sql.SQL("SELECT count(*) AS rows FROM {} WHERE xmin::text = {}")
@@ -209,8 +204,8 @@ async def drop_staged(target: Target, staged: Iterable[TargetName]) -> list[str]
     """
     kept: list[str] = []
     names = list(staged)
-    for start in range(0, len(names), DROPPED_AT_ONCE):
-        some = names[start : start + DROPPED_AT_ONCE]
+    for start in range(0, len(names), limits.TABLES_OF_ONE_DROP):
+        some = names[start : start + limits.TABLES_OF_ONE_DROP]
         try:
             async with _undone(target):
                 await target.execute(_dropping(some))

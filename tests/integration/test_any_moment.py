@@ -18,11 +18,11 @@ import psycopg
 import pytest
 
 from etl.ledger import book
+from etl.model import limits
 from etl.model.errors import EtlError
 from etl.model.name import TargetName
 from etl.publish import publish as publishing
 from etl.publish.policy import Policy
-from etl.sessions import retry
 from etl.sessions.postgres import Target, connect_target
 from etl.sessions.url import DatabaseUrl
 from etl.target import guard
@@ -309,7 +309,7 @@ class Moment:
 @pytest.fixture
 def live(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     """A database in which roles for the changes are; pauses between tries are short."""
-    monkeypatch.setattr(retry, "PAUSE", (0.01, 0.03))
+    monkeypatch.setattr(limits, "PUBLISH_PAUSE_SECONDS", (0.01, 0.03))
     roles = "".join(
         f"DO $$ BEGIN IF to_regrole('{role}') IS NULL THEN CREATE ROLE {role}; END IF; END $$;" for role in ROLES
     )

@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from etl.model import limits
 from etl.model.errors import EXPECTED, LoadFailed
 from etl.model.name import Relation
 from etl.model.table import Table
@@ -391,7 +392,7 @@ def test_a_holder_says_which_table_it_waited_for_in_vain_and_leaves_nothing_open
     wanted: Database, databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It names the table of the run whose options read what somebody keeps."""
-    monkeypatch.setattr(locks, "LOCK_TIMEOUT", "200ms")
+    monkeypatch.setattr(limits, "SOURCE_LOCK_TIMEOUT", "200ms")
     with locked(wanted, "wanted"), pytest.raises(LoadFailed) as caught:
         asyncio.run(taken(wanted))
     assert str(caught.value) == (

@@ -13,8 +13,8 @@ import pytest
 
 from etl.commands import report
 from etl.commands.answers import SlowTable, plain
-from etl.commands.balance import MOST_SHARDS
 from etl.commands.plan import Plan, Shard
+from etl.model import limits
 from statemachine.definition import COMPUTE, inner_machines, nightly, tasks
 from tests.asl import request, value
 from tests.machine import NAMES
@@ -58,7 +58,10 @@ def states(machine: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 def a_plan() -> Plan:
     """The largest plan that there may be: its tables' names are as long as PostgreSQL lets them be."""
     names = [f"{'s' * 63}.{number:063}" for number in range(TABLES)]
-    shards = [Shard(number, tuple(names[number::MOST_SHARDS]), 123456.789, 123456.789) for number in range(MOST_SHARDS)]
+    shards = [
+        Shard(number, tuple(names[number :: limits.MOST_SHARDS]), 123456.789, 123456.789)
+        for number in range(limits.MOST_SHARDS)
+    ]
     return Plan(RUN_ID, tuple(shards))
 
 
@@ -100,7 +103,7 @@ def test_what_report_tells_leaves_room_for_the_rest(letter: str) -> None:
     name = letter * (63 // len(letter.encode()))
     load = {"status": "failed", "error": letter * 5000, "given_up": False, "rows": None, "bytes": None}
     loads = [load | {"table_name": f"{name}.{number}{name}"} for number in range(TABLES)]
-    slowest = [SlowTable(f"{name}.{name}", 1.5, 1.5, 10**9)] * report.SLOWEST
+    slowest = [SlowTable(f"{name}.{name}", 1.5, 1.5, 10**9)] * limits.REPORTED_SLOWEST
     told = plain(report._report(RUN_ID, {"status": "failed", "error": letter * 4000}, loads, slowest, None))
     assert len(json.dumps(told)) < STATE / 2
     assert (len(told["failed"]) > 10, told["failed_count"]) == (True, TABLES)
@@ -113,7 +116,7 @@ def test_the_history_has_room_for_every_shard_and_every_try(kind: str) -> None:
     ((_, shards),) = inside
     each = 2 + sum(events(state) for _, state in states(shards["ItemProcessor"]))
     outside = sum(events(state) for _, state in states(MACHINES[kind]))
-    assert outside + MOST_SHARDS * each < EVENTS
+    assert outside + limits.MOST_SHARDS * each < EVENTS
 
 
 def events(state: Mapping[str, Any]) -> int:

@@ -10,7 +10,8 @@ import pytest
 import structlog
 
 from etl.logs import log
-from etl.logs.metrics import LONGEST, Metrics, dimensions, namespace
+from etl.logs.metrics import Metrics, dimensions, namespace
+from etl.model import limits
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +61,7 @@ def test_a_failed_table_counts(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("run.finished", {"rows": 7, "seconds": 1.5}),
         ("table.loaded", {"table": "public.größe", "rows": 7}),
-        ("table.failed", {"table": "public.orders", "error": "x" * LONGEST}),
+        ("table.failed", {"table": "public.orders", "error": "x" * limits.METRICS_LINE_BYTES}),
     ],
     ids=["another event", "a name that is not ASCII", "a line that the log driver would cut"],
 )

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from etl.model import limits
 from etl.model.catalog import Member
 from etl.model.name import Relation, TargetName
-from etl.model.split import FROM_BYTES, MOST_RANGES, RANGE_BYTES, Split
+from etl.model.split import Split
 from etl.model.table import PageRange, Table
 from etl.sessions.postgres import Source
 from etl.source.ranges import cut, cut_all
@@ -48,9 +49,9 @@ def test_a_split_that_is_none_is_told_with_its_remedy(value: object) -> None:
 
 def test_only_big_tables_are_cut_by_default() -> None:
     """Into ranges of a gigabyte, and larger ones where there would be too many."""
-    assert Split().size_of(FROM_BYTES - 1) is None
-    assert Split().size_of(FROM_BYTES) == RANGE_BYTES
-    assert Split().size_of(10 * MOST_RANGES * RANGE_BYTES) == 10 * RANGE_BYTES
+    assert Split().size_of(limits.SPLIT_FROM_BYTES - 1) is None
+    assert Split().size_of(limits.SPLIT_FROM_BYTES) == limits.SPLIT_RANGE_BYTES
+    assert Split().size_of(10 * limits.SPLIT_MOST_RANGES * limits.SPLIT_RANGE_BYTES) == 10 * limits.SPLIT_RANGE_BYTES
 
 
 @pytest.mark.parametrize("whole", [0, 1, 100])
@@ -105,5 +106,5 @@ async def test_a_source_without_tid_range_scans_is_read_in_one_stream() -> None:
         def get_server_version(self) -> SimpleNamespace:
             return SimpleNamespace(major=13)
 
-    tables = [Table(Relation("public", "items"), TargetName("public", "items"), bytes=100 * FROM_BYTES)]
+    tables = [Table(Relation("public", "items"), TargetName("public", "items"), bytes=100 * limits.SPLIT_FROM_BYTES)]
     assert await cut_all(cast("Source", Thirteen()), tables, lambda _: Split()) == tables

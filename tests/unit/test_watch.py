@@ -7,7 +7,7 @@ from itertools import chain, repeat
 
 import pytest
 
-from etl.sessions.url import CONNECT_TIMEOUT, KEEPALIVES
+from etl.model import limits
 from etl.sessions.watch import Answer, Silence, Watch, answered, dead
 
 WORKS, WAITS, GONE, SILENT, UNKNOWN = Answer.WORKS, Answer.WAITS, Answer.GONE, Answer.SILENT, Answer.UNKNOWN
@@ -41,10 +41,10 @@ def test_a_backend_that_waits_for_its_client_waits_for_us() -> None:
 
 def test_the_defaults_notice_a_dead_peer_within_a_minute() -> None:
     """A server that answers nobody takes longest: silence, a question that times out, a pause, another."""
-    idle, interval = KEEPALIVES["keepalives_idle"], KEEPALIVES["keepalives_interval"]
-    assert idle + CONNECT_TIMEOUT + interval + CONNECT_TIMEOUT < 60
-    assert idle + interval * KEEPALIVES["keepalives_count"] < 60
-    assert KEEPALIVES["tcp_user_timeout"] < 60_000
+    idle, interval = limits.KEEPALIVES["keepalives_idle"], limits.KEEPALIVES["keepalives_interval"]
+    assert idle + limits.CONNECT_SECONDS + interval + limits.CONNECT_SECONDS < 60
+    assert idle + interval * limits.KEEPALIVES["keepalives_count"] < 60
+    assert limits.KEEPALIVES["tcp_user_timeout"] < 60_000
 
 
 async def watched(*answers: Answer, seconds: float, waits: bool = True) -> tuple[Answer | None, int, list[str]]:

@@ -1,0 +1,210 @@
+"""Every limit of time and size: its unit, and why it is what it is, or the evidence for it.
+
+Names end in the unit; those that end in TIMEOUT are texts, as PostgreSQL's settings take them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from etl.model.status import RunStatus
+
+# Sessions
+
+CONNECT_SECONDS = 10
+"""Seconds to wait for a connection where the URL does not say (``connect_timeout``)."""
+
+KEEPALIVES = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+"""How a dead peer is noticed where the URL does not say: seconds, seconds, probes, milliseconds (libpq's words)."""
+
+AGREEING_ANSWERS = 2
+"""Answers in a row that prove a death; a single one may be of the instant between a question and its answer."""
+
+UNOPENED_SESSION_BYTES = 1 << 20
+"""Bytes until a session is open: PostgreSQL sends about 1 kB, and notices where a trigger ON login raises some."""
+
+SOCKET_READ_BYTES = 1 << 20
+"""Bytes that are read from a socket at once, instead of asyncio's 256 kB: a seventh of the stream's CPU less.
+
+Measured in benchmarks/NOTES.md, The stream. Through TLS it is OpenSSL that reads, as before.
+"""
+
+KEPT_FREE_BYTES = 32 << 20
+"""Free memory that the C library keeps: room for some pieces (SOCKET_READ_BYTES) of each of a run's streams."""
+
+STEP_ATTEMPTS = 4
+"""Tries of one step, the first included; about 5 seconds of waiting between them in all."""
+
+STEP_PAUSE_SECONDS = (0.5, 10)
+"""Before the second try, doubled for each one after it, with a jitter; and at most."""
+
+CLOSE_SECONDS = 2
+"""For a farewell to the source's server; then the socket is closed, and the server sees that."""
+
+POOLER_LOOKS = 3
+"""Connections that are tried to find a pooler in transaction mode: another client may come between two of them."""
+
+# The source
+
+SOURCE_LOCK_TIMEOUT = "60s"
+"""How long the holder waits for a table that another session alters: later sessions queue behind the holder."""
+
+EXPLAIN_LOCK_TIMEOUT = "100ms"
+"""How long EXPLAIN, which has no NOWAIT, may wait for a lock: short beside a table's load."""
+
+SHARED_LOCK_SECONDS = 10
+"""How long a shard waits for a table that another session alters: migrations with a lock_timeout end by then."""
+
+SHARED_LOCK_PAUSE_SECONDS = 0.5
+"""Seconds between two attempts."""
+
+PROOF_LOCK_TIMEOUT = "60s"
+"""How long to wait for a table that another session alters, if this run does not hold the table's lock yet."""
+
+SIZE_LOCK_TIMEOUT = "60s"
+"""How long to wait for a table that another session alters: pg_table_size() takes a lock."""
+
+SNAPSHOT_TAKE_SECONDS = 60.0
+"""How long to try to take a snapshot while another session waits to alter one of the tables."""
+
+SNAPSHOT_TAKE_PAUSE_SECONDS = 0.5
+"""Seconds between two attempts."""
+
+# A run and its shards
+
+SNAPSHOTS_A_RUN = 3
+"""How many snapshots a run takes at most, when the sessions that hold them are lost."""
+
+SNAPSHOT_WAIT_SECONDS = 3900.0
+"""Seconds that a shard waits for the run's snapshot: longer than a service looks for a host for the holder, twice.
+
+Batch gives up after 30 minutes by default (infra/modules/batch); then its reason is told, and not the wait of the
+shards. A run that ends meanwhile ends the wait.
+"""
+
+SNAPSHOT_WAIT_PAUSE_SECONDS = 0.5
+"""Seconds between two looks for it."""
+
+HOLDER_PAUSE_SECONDS = 1.0
+"""Seconds between two looks at the ledger and at the source's session."""
+
+HOLDER_ANSWER_SECONDS = 60.0
+"""How long the source's session may take to answer before it is taken for lost."""
+
+HORIZON_LOOK_SECONDS = 1.5
+"""How long the look at the vacuum horizon may take; a snapshot is not held for the sake of a figure."""
+
+RUN_WATCH_SECONDS = 2.0
+"""Seconds between two looks at whether somebody has given the run up."""
+
+CLEARING_SECONDS: Mapping[RunStatus, float] = {RunStatus.INTERRUPTED: 4.0, RunStatus.FAILED: 60.0}
+"""How long clearing up may take, by the ledger's status. Who sent SIGTERM sends SIGKILL after 10 to 30 s (Docker, ECS);
+nobody waits for a run that failed, and its servers, short of time, may be what made it fail."""
+
+PLANNED_RUN_BEGINS_WITHIN = timedelta(days=1)
+"""How long a run that is planned may take to begin; the state machine ends its execution earlier."""
+
+MOST_SHARDS = 500
+"""Shards of a run at most: what the history of a state machine's execution has room for (tests/unit/test_limits.py).
+
+No more than 40 of them run at once in any case (docs/state-machine.md, Limits), so more shards shorten no night.
+"""
+
+MOST_JOBS = 64
+"""More pairs of connections than this would only wait for each other."""
+
+# Loads and staging
+
+SPLIT_FROM_BYTES = 8 << 30
+"""Tables from here on are cut: one stream takes them minutes, and less is not worth a publish that may have to wait
+until snapshots older than their rows are gone (``horizon.py``). Figures: benchmarks/NOTES.md."""
+
+SPLIT_RANGE_BYTES = 1 << 30
+"""A range of theirs: some 10 seconds' work, which is what a lost connection costs, and what ETL_JOBS share out."""
+
+SPLIT_MOST_RANGES = 1000
+"""Larger tables have larger ranges."""
+
+SIDE_BY_SIDE_INDEX_BYTES = 256 << 20
+"""Bytes from which on a table's indexes are built side by side: a second's work or more each, for two round trips."""
+
+INDEX_MEMORY_PART_OF_BUFFERS = 8
+"""The default total: an eighth of shared_buffers, which is 3 % of an RDS instance's memory, 9 % on Aurora."""
+
+LEAST_INDEX_MEMORY_KB = 64 << 10
+"""The least share in kB: PostgreSQL's default of maintenance_work_mem, unless the server's setting is lower."""
+
+LIVE_TABLE_LOCK_TIMEOUT = "30s"
+"""How long a writer waits for a live table that somebody holds in ACCESS EXCLUSIVE mode, to read what hangs on it."""
+
+LOST_TRANSACTION_SECONDS = 30.0
+"""How long to wait for the server to end the transaction of a lost session."""
+
+TABLES_OF_ONE_DROP = 100
+"""Tables of one DROP: a DROP locks each table, its TOAST table, and every index of both."""
+
+SAME_RUN_LOCK_SECONDS = 20.0
+"""How long a shard's next attempt waits for the sessions of a killed attempt to end."""
+
+TABLE_LOCK_PAUSE_SECONDS = 0.25
+"""Seconds between two looks at the locks."""
+
+# The publish
+
+PUBLISH_LOCKS_A_TABLE = 3
+"""Locks that a publish takes for each table: the old table, the new table, and one for some of the attachments."""
+
+PUBLISH_LOCK_TIMEOUT = "100ms"
+"""How long one lock is waited for; readers that come meanwhile wait behind us for as long."""
+
+PUBLISH_LOCK_PHASE_TIMEOUT = "500ms"
+"""How long all locks together may take: below deadlock_timeout (1 s), so that no reader ever pays for a deadlock."""
+
+PUBLISH_PAUSE_SECONDS = (0.1, 1.0)
+"""Seconds between two attempts, at random, so that two publishes do not meet again and again."""
+
+PUBLISH_LAST_TRY_SECONDS = 5.0
+"""Seconds for another try after the sessions in the way were ended."""
+
+COMMIT_IN_DOUBT_SECONDS = 30.0
+"""Seconds to find out what became of a commit: a server that crashed comes up again."""
+
+HORIZON_PAUSE_SECONDS = 0.5
+"""Seconds between two looks at the snapshots."""
+
+HORIZON_LOG_SECONDS = 30.0
+"""Seconds between two lines in the log about who is in the way."""
+
+# What is told
+
+REPORTED_SLOWEST = 10
+"""How many of the slowest tables are told."""
+
+REPORTED_NIGHTS = 10
+"""Over how many published loads of a table the median is taken."""
+
+REPORTED_FAILED = 100
+"""How many failed tables are told; ``failed_count`` counts all."""
+
+REPORTED_FAILED_CHARACTERS = 100_000
+"""Characters of JSON that they may take together: a state machine carries 256 KiB from state to state, and Lambda
+writes a character that is not ASCII with up to twelve (tests/unit/test_limits.py)."""
+
+REPORTED_ERROR_CHARACTERS = 500
+"""Characters of an error that are told."""
+
+ABORT_REASON_CHARACTERS = 2000
+"""Characters of a reason that the ledger keeps; a service's account of a failure may be a page of JSON."""
+
+METRICS_LINE_BYTES = 16_000
+"""Bytes of a line with metrics at most: the log driver of ECS cuts lines of 16 KiB in two, and half a line is none."""
+
+FUNCTION_MARGIN_SECONDS = 5.0
+"""Seconds before a function's end at which it gives up by itself, so that it can say so."""
+
+SHORTEST_SECRET_CHARACTERS = 3
+"""Characters: a shorter one, taken out of every text, would take the text's sense with it."""
+
+SHORTEST_MASK_KEY_CHARACTERS = 16
+"""Characters; a shorter key could be found by trying."""
