@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import socketserver
 import sys
 import threading
 import time
@@ -17,12 +16,11 @@ from subprocess import PIPE, Popen
 import trustme
 
 from servers.postgres import Server
+from servers.relay import Link, Relay
 
 IN_FLIGHT = 16 << 20
 """Bytes that may be under way in one direction of one connection, as a TCP window would allow: far more than 20 ms hold
 at what two cores can copy, so that the relay delays and does not throttle."""
-
-PIECE = 256 << 10
 
 
 def secure(servers: Iterable[Server], folder: Path) -> Path:
@@ -59,31 +57,43 @@ def relay(port: int, round_trip: float) -> Iterator[int]:
         process.wait()
 
 
-class _Relay(socketserver.ThreadingTCPServer):
-    daemon_threads = True
-    request_queue_size = 128
+class _Delay(Relay):
+    """Sends every byte on ``delay`` seconds later."""
 
     def __init__(self, port: int, delay: float) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.port = port
+        super().__init__(port)
         self.delay = delay
 
+    def link(self, client: socket.socket) -> Link:
+        """Takes a new client; the handshake of its connection is a round trip, too."""
+        time.sleep(2 * self.delay)
+        return _Delayed(client, self.connect(), self.delay)
 
-class _Handler(socketserver.BaseRequestHandler):
-    server: _Relay
 
-    def handle(self) -> None:
-        time.sleep(2 * self.server.delay)  # the handshake of a connection is a round trip, too
-        with socket.create_connection(("127.0.0.1", self.server.port)) as server:
-            ways = [_Way(self.request, server, self.server.delay), _Way(server, self.request, self.server.delay)]
-            for way in ways:
-                way.start()
-            for way in ways:
-                way.join()
+class _Delayed(Link):
+    def __init__(self, client: socket.socket, server: socket.socket, delay: float) -> None:
+        super().__init__(client, server)
+        self.ways = {client: _Way(client, server, delay), server: _Way(server, client, delay)}
+
+    def ask(self, piece: bytes) -> None:
+        self.ways[self.client].take(piece)
+
+    def answer(self, piece: bytes) -> None:
+        self.ways[self.server].take(piece)
+
+    def ended(self, end: socket.socket) -> None:
+        self.ways[end].take(b"")  # what is under way arrives first
+
+    def run(self) -> None:
+        for way in self.ways.values():
+            way.start()
+        super().run()
+        for way in self.ways.values():
+            way.join()
 
 
 class _Way(threading.Thread):
-    """One direction of one connection: what is read now is written when its time has come."""
+    """One direction of one connection: what is taken now is written when its time has come."""
 
     def __init__(self, source: socket.socket, target: socket.socket, delay: float) -> None:
         super().__init__(daemon=True)
@@ -91,31 +101,16 @@ class _Way(threading.Thread):
         self.pieces: deque[tuple[float, bytes]] = deque()
         self.held = 0
         self.changed = threading.Condition()
-        for end in (source, target):
-            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def run(self) -> None:
-        writer = threading.Thread(target=self._write, daemon=True)
-        writer.start()
-        while self._take(self._received()):
-            pass
-        writer.join()
-
-    def _received(self) -> bytes:
-        try:
-            return self.source.recv(PIECE)
-        except OSError:
-            return b""
-
-    def _take(self, piece: bytes) -> bool:
+    def take(self, piece: bytes) -> None:
+        """Takes a piece, once there is room for it; an empty one is the last."""
         with self.changed:
             self.changed.wait_for(lambda: self.held < IN_FLIGHT)
             self.pieces.append((time.monotonic() + self.delay, piece))
             self.held += len(piece)
             self.changed.notify_all()
-        return bool(piece)
 
-    def _write(self) -> None:
+    def run(self) -> None:
         while True:
             with self.changed:
                 self.changed.wait_for(lambda: self.pieces)
@@ -140,6 +135,6 @@ def _shut(end: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    with _Relay(int(sys.argv[1]), float(sys.argv[2])) as server:
-        print(server.server_address[1], flush=True)
+    with _Delay(int(sys.argv[1]), float(sys.argv[2])) as server:
+        print(server.port, flush=True)
         server.serve_forever()

@@ -1,4 +1,4 @@
-"""The command line: the one place that reads the environment, wires the parts and knows exit statuses."""
+"""The command line: the list of commands as click has it; it reads the environment and knows exit statuses."""
 
 from __future__ import annotations
 
@@ -9,24 +9,28 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Coroutine, Mapping
-from dataclasses import asdict
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Coroutine, Sequence
+from contextlib import redirect_stdout
+from dataclasses import replace
+from functools import partial
+from types import UnionType
+from typing import Annotated, Any, NoReturn, TypeVar, Union, get_args, get_origin
 
 import click
-import structlog
+from pydantic.fields import FieldInfo
 
 from etl import entry
-from etl.commands.balance import MOST_SHARDS
+from etl.catalogue import COMMANDS
+from etl.commands import inputs
+from etl.commands.command import Call, Command
 from etl.logs import log
-from etl.model.errors import EXPECTED, CheckFailed, ConfigurationError, EtlError, TablesDiffer, one_line
-from etl.model.status import RunStatus
-from etl.settings.settings import Settings
+from etl.model.errors import EXPECTED, ConfigurationError, EtlError, one_line
 
 T = TypeVar("T")
 
 PROGRAM = "etl"
-DATABASES = ("operational", "reporting")
+
+JSON_HELP = "Print one JSON document; the log goes to standard error."
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -52,156 +56,77 @@ def etl(debug: bool) -> None:
     """
 
 
-@etl.command()
-def run() -> None:
-    """Copy the tables of TABLES, all or none."""
-    settings = _settings(*DATABASES, "plan")
-    from etl.commands.run import (
-        run as do_run,  # here and below: a command imports what it needs, so that it starts at once
-    )
+def _built(command: Command[Any, Any]) -> click.Command:
+    """A command of the list as click has it, with the fields of its input, and with ``--json``."""
+    fields = command.input.model_fields.items()
+    as_json = click.Option(["--json", "as_json"], is_flag=True, help=JSON_HELP)
+    parameters = [*(_parameter(name, field) for name, field in fields), as_json]
+    return click.Command(command.name, params=parameters, callback=partial(_do, command), help=command.help)
 
-    if settings.log_format == "console" and sys.stdout.isatty():
-        from etl.report.console import TerminalProgress, print_finished
+
+def _parameter(name: str, field: FieldInfo) -> click.Parameter:
+    is_required = field.is_required()
+    if inputs.given(field).is_argument:
+        return click.Argument([name], required=is_required)
+    kind, option = _type(field.annotation, field.metadata), f"--{name.replace('_', '-')}"
+    if kind is click.BOOL:
+        return click.Option([option, name], is_flag=True, help=field.description)
+    default = {} if is_required else {"default": field.default, "show_default": True}
+    return click.Option([option, name], required=is_required, type=kind, help=field.description, **default)
+
+
+def _type(annotation: Any, metadata: Sequence[Any]) -> click.ParamType[Any]:
+    """A field's type as click has it; the first one, where an event may have others."""
+    if get_origin(annotation) is Annotated:
+        inner, *more = get_args(annotation)
+        return _type(inner, [each for one in more for each in getattr(one, "metadata", [one])])
+    if get_origin(annotation) in {Union, UnionType}:
+        return _type(get_args(annotation)[0], metadata)
+    if annotation is int:
+        bounds = {name: getattr(one, name) for one in metadata for name in ("ge", "le") if hasattr(one, name)}
+        return click.IntRange(bounds.get("ge"), bounds.get("le")) if bounds else click.INT
+    return {bool: click.BOOL, str: click.STRING}[annotation]
+
+
+def _do(command: Command[Any, Any], as_json: bool, **given: Any) -> None:
+    """Does a command, and tells its result: as JSON, on standard output and with nothing else there, or to people."""
+    asked = command.input(**given)
+    assert command.json is not None
+    if as_json or (command.is_json_in_pipes and not sys.stdout.isatty()):
+        with redirect_stdout(sys.stderr):
+            call = _call(command, asked)
+            result: Any = _await(command.work(call))
+        print(json.dumps(command.json.of(result), ensure_ascii=False, indent=2))
+    else:
+        result = _shown(command, _call(command, asked))
+    command.judge(result)
+
+
+def _call(command: Command[Any, Any], asked: inputs.Input) -> Call[Any]:
+    found = entry.found(os.environ, command.needed(asked), asked.settings, on_terminal=sys.stdout.isatty())
+    return Call(found, asked)
+
+
+def _shown(command: Command[Any, Any], call: Call[Any]) -> Any:
+    """Does a command, and shows people how it goes on and what comes of it, where the log is not what they read."""
+    result: Any
+    if not command.has_bars:
+        result = _await(command.work(call))
+    elif call.settings.log_format == "console" and sys.stdout.isatty():
+        from etl.report.console import TerminalProgress
 
         with TerminalProgress() as progress:
-            finished = _await(do_run(settings, progress))
-        print_finished(finished)
+            result = _await(command.work(replace(call, progress=progress)))
     else:
-        from etl.loads.progress import Progress
-
-        _await(do_run(settings, Progress()))
-
-
-@etl.command()
-@click.argument("run_id", required=False)
-def publish(run_id: str | None) -> None:
-    """Make live what RUN_ID (or ETL_RUN_ID) staged with ETL_PUBLISH=defer."""
-    settings = _settings("reporting", "run_id", given={"run_id": run_id})
-    from etl.commands.deferred import publish_run
-
-    _await(publish_run(settings))
+        return _await(command.work(call))
+    if command.show is not None:
+        command.show(result)
+    return result
 
 
-@etl.command()
-@click.argument("run_id", required=False)
-@click.option("--error", default="aborted", help="The reason, for the ledger.")
-def abort(run_id: str | None, error: str) -> None:
-    """End RUN_ID (or ETL_RUN_ID) as failed and drop what it staged; live tables stay as they are."""
-    settings = _settings("reporting", "run_id", given={"run_id": run_id})
-    from etl.commands.abort import abort as do_abort
-
-    aborted = _await(do_abort(settings, error))
-    if aborted.status is None:
-        raise EtlError(f"run {aborted.run_id} is not in the ledger; `etl history` lists the runs there are")
-    if aborted.status == RunStatus.PUBLISHED:
-        raise EtlError(f"run {aborted.run_id} is published already; there is nothing to give up")
-    structlog.get_logger().info("run.aborted", tables=len(aborted.dropped))
-
-
-@etl.command()
-@click.option("--shards", required=True, type=click.IntRange(1, MOST_SHARDS), help="How many, at most.")
-@click.option("--save", is_flag=True, help="Write the plan of ETL_RUN_ID to the ledger, for ETL_PLAN=run.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON on a terminal too.")
-def plan(shards: int, save: bool, as_json: bool) -> None:
-    """Balance the tables of TABLES into shards, by what the last nights took; print the fan-out's input."""
-    settings = _settings(*DATABASES, "tables", *(["run_id"] if save else []))
-    from etl.commands import planned as saved
-    from etl.commands.plan import plan as do_plan
-
-    planned = _await(do_plan(settings, shards))
-    if save:
-        _await(saved.save(settings, planned.tables))
-    if as_json or not sys.stdout.isatty():
-        _print_json(planned.as_json())
-    else:
-        from etl.report.console import print_plan
-
-        print_plan(planned)
-
-
-@etl.command()
-def snapshot() -> None:
-    """Hold one snapshot of the source open for ETL_RUN_ID, until all tables of TABLES are staged."""
-    settings = _settings(*DATABASES, "plan", "run_id")
-    from etl.commands.holder import hold
-
-    _await(hold(settings))
-
-
-@etl.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def verify(as_json: bool) -> None:
-    """Compare every table of TABLES on both sides, rows and checksums; exit 1 where they differ."""
-    settings = _settings(*DATABASES, "tables")
-    from etl.commands.verify import verify as do_verify
-
-    comparisons = _await(do_verify(settings))
-    if as_json:
-        _print_json(
-            [
-                {
-                    "table": one.table,
-                    "rows": one.source and one.source.rows,
-                    "checksum": one.source and f"{one.source.sum:x}",
-                    "difference": one.difference,
-                }
-                for one in comparisons
-            ]
-        )
-    else:
-        from etl.report.console import print_comparisons
-
-        print_comparisons(comparisons)
-    if differing := [f"{one.table} ({one.difference})" for one in comparisons if one.difference]:
-        raise TablesDiffer(f"{len(differing)} of {len(comparisons)} tables differ: {', '.join(differing)}")
-
-
-@etl.command()
-def check() -> None:
-    """Say what a run would do and what stands in its way; change nothing."""
-    settings = _settings(*DATABASES, "tables")
-    from etl.commands.check import check as do_check
-    from etl.report.console import print_findings
-
-    findings = _await(do_check(settings))
-    print_findings(findings)
-    if obstacles := [one for one in findings if one.obstacle]:
-        raise CheckFailed(
-            f"{len(obstacles)} things stand in a run's way: {', '.join(one.subject for one in obstacles)}"
-        )
-
-
-@etl.command()
-@click.argument("run_id", required=False)
-@click.option("--limit", default=5, show_default=True, type=click.IntRange(1, 10_000), help="How many runs.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def history(run_id: str | None, limit: int, as_json: bool) -> None:
-    """Show the last runs and their loads, or those of RUN_ID."""
-    settings = _settings("reporting")
-    from etl.commands.history import history as do_history
-
-    runs = _await(do_history(settings, limit, run_id))
-    if run_id is not None and not runs:
-        raise ConfigurationError(f"run {run_id} is not in the ledger; `etl history` lists the runs there are")
-    if as_json:
-        _print_json(runs)
-    else:
-        from etl.report.console import print_history
-
-        print_history(runs)
-
-
-@etl.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def settings(as_json: bool) -> None:
-    """Show every setting, its value, and where that comes from; secrets are starred."""
-    shown = entry.found(os.environ, (), on_terminal=sys.stdout.isatty()).shown()
-    if as_json:
-        _print_json([asdict(one) for one in shown])
-    else:
-        from etl.report.console import print_settings
-
-        print_settings(shown)
+for _command in COMMANDS:
+    if _command.json is not None:
+        etl.add_command(_built(_command))
 
 
 def main() -> NoReturn:
@@ -247,12 +172,7 @@ def _tell(*lines: str, debug: bool = False) -> None:
     if debug:
         traceback.print_exc()
     for line in lines:
-        print(f"{PROGRAM}: {log.printable(entry.redact(line))}", file=sys.stderr, flush=True)
-
-
-def _settings(*needs: str, given: Mapping[str, str | None] | None = None) -> Settings:
-    named = {name: value for name, value in (given or {}).items() if value is not None}
-    return entry.settings(os.environ, needs, named, on_terminal=sys.stdout.isatty())
+        log.tell(entry.redact(line))
 
 
 def _await(work: Coroutine[Any, Any, T]) -> T:
@@ -279,11 +199,3 @@ async def _stoppable(work: Coroutine[Any, Any, T]) -> T:
         if stopped:
             raise Interrupted(stopped[0]) from None
         raise
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, default=_plain, ensure_ascii=False, indent=2))
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -10,15 +10,17 @@ from collections.abc import Collection, Mapping
 from contextvars import ContextVar
 from functools import partial
 
-import structlog
-
 from etl.logs import log
+from etl.logs.log import get_logger
+from etl.model.redaction import Redacted, Redactor, own_words
 from etl.sessions import protocol
 from etl.settings import config
 from etl.settings.settings import Settings
 
-_secrets: ContextVar[tuple[str, ...]] = ContextVar("etl_secrets", default=())
-"""The secrets of the settings that this entry has read; each thread and each task may be an entry of its own."""
+_redactor: ContextVar[Redactor] = ContextVar("etl_redactor", default=own_words)
+"""Takes out the secrets of the settings that this entry has read; each thread and task may be an entry of its own."""
+
+_log = get_logger()
 
 
 def settings(
@@ -44,18 +46,18 @@ def found(
     mint = partial(_mint_token, environment)
     loaded = config.load(environment, needs, read, mint_token=mint, given=given, on_terminal=on_terminal)
     settings = loaded.settings
-    _secrets.set(tuple(settings.secrets))
+    _redactor.set(settings.redact)
     protocol.exchange()
-    log.configure(settings.log_format, settings.log_level, settings.secrets, settings.table_metrics)
+    log.configure(settings.log_format, settings.log_level, settings.redact, settings.table_metrics)
     log.bind(run_id=settings.run_id, **({} if settings.shard is None else {"shard": settings.shard}))
     for warning in loaded.warnings:
-        structlog.get_logger().warning("setting.unknown", error=warning)
+        _log.warning("setting.unknown", error=settings.redact(warning))
     return loaded
 
 
-def redact(text: str) -> str:
-    """``text`` without the secrets of the settings read last."""
-    return log.redact(text, _secrets.get())
+def redact(said: str | BaseException) -> Redacted:
+    """A text or an error without the secrets of the settings that this entry has read."""
+    return _redactor.get()(said)
 
 
 def _read_parameters(environment: Mapping[str, str], path: str) -> dict[str, str]:

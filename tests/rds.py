@@ -9,18 +9,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import socket
-import socketserver
 import ssl
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Thread
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import trustme
 
+from servers.relay import Link, Relay
 from tests.harness import Database
 
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -51,13 +48,11 @@ def refusal(token: str, host: str, port: int, user: str) -> str | None:
     return None if hmac.compare_digest(key.hex(), signature) else "a token with a wrong signature"
 
 
-class Rds(socketserver.ThreadingTCPServer):
+class Rds(Relay):
     """Serves one server's databases; ``tokens`` are those that it took, in order."""
 
-    daemon_threads = True
-
     def __init__(self, database: Database, folder: Path) -> None:
-        super().__init__(("127.0.0.1", 0), _Session)
+        super().__init__(database.server.port)
         authority = trustme.CA()
         self.bundle = folder / "bundle.pem"
         authority.cert_pem.write_to_path(str(self.bundle))
@@ -67,56 +62,43 @@ class Rds(socketserver.ThreadingTCPServer):
         self.tokens: list[str] = []
 
     @property
-    def port(self) -> int:
-        """The port."""
-        port: int = self.server_address[1]
-        return port
-
-    @property
     def url(self) -> str:
         """The URL, without a password: there is none."""
         where = f"localhost:{self.port}/{self.database.name}"
         return f"postgresql://postgres@{where}?sslmode=verify-full&sslrootcert={self.bundle}"
 
-
-class _Session(socketserver.BaseRequestHandler):
-    server: Rds
-
-    def handle(self) -> None:
-        code, packet = _startup(self.request)
+    def link(self, client: socket.socket) -> Link | None:
+        """Lets a client through that comes with TLS and a token; one that only cancels needs neither."""
+        code, packet = _startup(client)
         if code == _SSL_REQUEST:
-            self.request.sendall(b"S")
-            self.request = self.server.tls.wrap_socket(self.request, server_side=True)
-            code, packet = _startup(self.request)
-            if code == _CANCEL_REQUEST or self._signs_in(_user(packet)):
-                self._hand_over(packet)
-        elif code == _CANCEL_REQUEST:  # libpq's old call sends it in the clear
-            self._hand_over(packet)
-        else:
-            self._refuse("no pg_hba.conf entry, no encryption")
+            client.sendall(b"S")
+            client = self.tls.wrap_socket(client, server_side=True)
+            code, packet = _startup(client)
+            if code != _CANCEL_REQUEST and not self._signs_in(client, _user(packet)):
+                client.close()
+                return None
+        elif code != _CANCEL_REQUEST:  # libpq's old call sends that in the clear
+            _refuse(client, "no pg_hba.conf entry, no encryption")
+            return None
+        link = Link(client, self.connect())
+        link.ask(packet)
+        return link
 
-    def _hand_over(self, packet: bytes) -> None:
-        with socket.create_connection(("127.0.0.1", self.server.database.server.port)) as server:
-            server.sendall(packet)
-            answering = Thread(target=_pump, args=(server, self.request), daemon=True)
-            answering.start()
-            _pump(self.request, server)
-            answering.join()
-
-    def _signs_in(self, user: str) -> bool:
-        self.request.sendall(b"R" + struct.pack("!II", 8, 3))  # AuthenticationCleartextPassword
-        kind, length = struct.unpack("!cI", _exactly(self.request, 5))
-        token = _exactly(self.request, length - 4).rstrip(b"\0").decode()
-        fault = "no password" if kind != b"p" else refusal(token, "localhost", self.server.port, user)
+    def _signs_in(self, client: socket.socket, user: str) -> bool:
+        client.sendall(b"R" + struct.pack("!II", 8, 3))  # AuthenticationCleartextPassword
+        kind, length = struct.unpack("!cI", _exactly(client, 5))
+        token = _exactly(client, length - 4).rstrip(b"\0").decode()
+        fault = "no password" if kind != b"p" else refusal(token, "localhost", self.port, user)
         if fault is not None:
-            self._refuse(f'PAM authentication failed for user "{user}": {fault}')
+            _refuse(client, f'PAM authentication failed for user "{user}": {fault}')
             return False
-        self.server.tokens.append(token)
+        self.tokens.append(token)
         return True
 
-    def _refuse(self, message: str) -> None:
-        fields = f"SFATAL\0VFATAL\0C28000\0M{message}\0\0".encode()
-        self.request.sendall(b"E" + struct.pack("!I", len(fields) + 4) + fields)
+
+def _refuse(client: socket.socket, message: str) -> None:
+    fields = f"SFATAL\0VFATAL\0C28000\0M{message}\0\0".encode()
+    client.sendall(b"E" + struct.pack("!I", len(fields) + 4) + fields)
 
 
 def _startup(connection: socket.socket) -> tuple[int, bytes]:
@@ -136,30 +118,3 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
     while len(found) < size and (piece := connection.recv(size - len(found))):
         found += piece
     return found
-
-
-def _pump(source: socket.socket, target: socket.socket) -> None:
-    """Passes bytes on until one side ends, then ends both."""
-    try:
-        while piece := source.recv(65536):
-            target.sendall(piece)
-    except OSError:
-        pass  # the other direction has ended the connection
-    for end in (source, target):
-        try:
-            end.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            continue  # ended already
-
-
-@contextmanager
-def rds(database: Database, folder: Path) -> Iterator[Rds]:
-    """Serves a database for as long as the block lasts."""
-    with Rds(database, folder) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from etl.ledger import book, ledger
 from etl.model.name import TargetName
 from etl.model.status import RunStatus
-from etl.sessions.postgres import Target, connect_target
+from etl.sessions.postgres import Target, target_session
 from etl.settings.settings import Settings
 from etl.target import guard, staging
 
@@ -25,19 +25,18 @@ class Aborted:
     dropped: tuple[str, ...] = ()
 
 
-async def abort(settings: Settings, reason: str = "aborted", *, marks_unknown: bool = False) -> Aborted:
+async def abort(settings: Settings, error: str = "aborted", *, marks_unknown: bool = False) -> Aborted:
     """Says in the ledger that a run has failed, and drops its staging tables.
 
     From then on none of its processes stages or publishes anything: shards drop what they have staged and end, the
     snapshot's holder lets go. A run that is published stays so. One that is not in the ledger is left alone, or is
     ``marked`` there, so that a container of it that starts late finds that it is too late.
     """
-    run_id, reason = settings.run_id, " ".join(settings.redact(reason).split())[:LONGEST]
-    control = await connect_target(settings.target, guard.application(run_id))
-    try:
+    run_id, reason = settings.run_id, settings.redact.cut(error, LONGEST)
+    async with target_session(settings.target, guard.application(run_id)) as control:
         if not marks_unknown and not await book.exists(control):
             return Aborted(run_id, None)
-        await book.prepare(control)
+        await book.ensure(control)
         if marks_unknown:
             await ledger.join_run(control, run_id, "defer")
         await ledger.close_run(control, run_id, RunStatus.FAILED, reason)
@@ -49,8 +48,6 @@ async def abort(settings: Settings, reason: str = "aborted", *, marks_unknown: b
         dropped = await _drop(control, under_way)
         await ledger.not_published(control, run_id, reason, under_way)
         return Aborted(run_id, run["status"], tuple(map(str, dropped)))
-    finally:
-        await control.close()
 
 
 async def _drop(control: Target, tables: Iterable[TargetName]) -> list[TargetName]:

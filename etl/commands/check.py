@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC
 from typing import Any, TypeVar
 
+from etl.commands.answers import Finding
 from etl.ledger import book
 from etl.model.errors import EtlError
 from etl.model.name import OWN_PLACES, TargetName
 from etl.model.table import Table
-from etl.publish import inplace
+from etl.publish.inplace import InPlace
+from etl.publish.swap import Swap
+from etl.publish.way import Obstacles, Way
 from etl.sessions import encoding
 from etl.sessions.pair import LOCK_TIMEOUT
 from etl.sessions.postgres import Source, Target, close_source, connect_source, connect_target
 from etl.sessions.query import source_query, target_query
 from etl.settings.settings import Settings
 from etl.source import catalog, choice, proof
-from etl.target import carry, disclosure, guard, live, staging, trust
+from etl.target import disclosure, guard, live, staging, trust
 
 _C = TypeVar("_C")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the preflight; ``obstacle`` says that a run would fail for it."""
-
-    subject: str
-    text: str
-    obstacle: bool = False
 
 
 async def check(settings: Settings) -> list[Finding]:
@@ -84,15 +78,30 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
     await staging.refuse_untrusted(target, {table.live.schema for table in tables})
     await guard.refuse_untrusted_tables(target, [table.live for table in tables], has_ledger=has_ledger)
     objects = await live.objects(target, [table.live for table in tables])
-    in_place = [table for table in tables if settings.options.of(table.source).publish == "in-place"]
-    obstacles = await carry.obstacles(target, tables, objects, in_place)
+    obstacles = await _obstacles(settings, target, tables, objects)
     is_kept = encoding.kept(source, target) is not None
-    refused = await inplace.problems(target, [table.live for table in in_place])
-    problems = {table: [*obstacles[table], *refused.get(table.live, [])] for table in tables}
-    findings += [_table(table, readable[table.oid], objects, problems[table], is_kept) for table in tables]
+    findings += [
+        _table(table, readable[table.oid], objects, obstacles.get(table.live, []), is_kept) for table in tables
+    ]
     if has_ledger and settings.shard is None and settings.snapshot == "own":  # a shard's TABLES are some of the run's
         findings += await _left_behind(target, {table.live for table in tables})
     return findings
+
+
+async def _obstacles(
+    settings: Settings, target: Target, tables: Sequence[Table], objects: Sequence[live.Object]
+) -> Obstacles:
+    """What would hinder each table's publish, asked of the way in which it is published."""
+    in_place = {table.live for table in tables if settings.options.of(table.source).publish == "in-place"}
+    arriving = {table.live: [(column.name, column.type) for column in table.columns] for table in tables}
+    ways: tuple[tuple[Way, Collection[TargetName]], ...] = (
+        (Swap(), arriving.keys() - in_place),
+        (InPlace(), in_place),
+    )
+    found: Obstacles = {}
+    for way, live_tables in ways:
+        found |= await way.obstacles(target, objects, {table: arriving[table] for table in live_tables})
+    return found
 
 
 async def _left_behind(target: Target, live_tables: Collection[TargetName]) -> list[Finding]:
@@ -160,7 +169,7 @@ def _table(
     problems = [*_unreadable(readable), *_unclassified(table), *obstacles]
     if problems:
         return Finding(str(table), "; ".join(problems), obstacle=True)
-    views = [_view(one) for one in carry.with_views(current, objects) if not one.is_live]
+    views = [_view(one) for one in live.with_views(current, objects) if not one.is_live]
     parts = [
         f"{'replaces the live table' if current else 'is loaded for the first time'}{_renamed(table)}",
         f"about {table.rows:,} rows, {table.bytes / 1e6:,.1f} MB, {len(table.columns)} columns",

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 
-from etl.commands import planned
+from etl.commands import saved_plan
 from etl.ledger import book, ledger
 from etl.model.errors import EXPECTED, ConfigurationError
 from etl.model.name import Planned
 from etl.model.status import RunStatus
-from etl.sessions.postgres import Source, Target, close_source, connect_source, connect_target
+from etl.sessions.postgres import Source, Target, close_source, connect_source, connect_target, target_session
 from etl.settings.options import Options
 from etl.settings.settings import Settings
 from etl.source import catalog, choice
@@ -24,6 +24,11 @@ from etl.target import guard, staging
 CLEARING_SECONDS: Mapping[RunStatus, float] = {RunStatus.INTERRUPTED: 4.0, RunStatus.FAILED: 60.0}
 """How long clearing up may take, by the ledger's status. Who sent SIGTERM sends SIGKILL after 10 to 30 s (Docker, ECS);
 nobody waits for a run that failed, and its servers, short of time, may be what made it fail."""
+
+
+def opened(settings: Settings) -> AbstractAsyncContextManager[Target]:
+    """A control session for as long as the block lasts."""
+    return target_session(settings.target, guard.application(settings.run_id), synchronous_commit="on")
 
 
 async def connect(settings: Settings) -> Target:
@@ -68,14 +73,14 @@ class Control:
         self.session = await connect(self.settings)
 
 
-async def prepare(settings: Settings, control: Target, source: Source) -> tuple[Planned, ...]:
+async def claim(settings: Settings, control: Target, source: Source) -> tuple[Planned, ...]:
     """Finds the run's tables in the source, and makes sure that nobody else loads them.
 
     Raises ConfigurationError for unknown tables and for one database given twice, TableLocked otherwise.
     """
     await guard.refuse_same_database(source, control, settings.source, settings.target)
     _refuse_parts(settings)
-    selection = await planned.selection(settings, control, settings.shard)
+    selection = await saved_plan.selection(settings, control, settings.shard)
     chosen = await choice.choose(source, settings.options, selection)
     # A column that is not there is told before anything is touched; a shard looks beside the holder's locks.
     if settings.options != Options() and settings.snapshot == "own":
@@ -85,7 +90,7 @@ async def prepare(settings: Settings, control: Target, source: Source) -> tuple[
     if settings.snapshot == "run":  # before it clears up: a shard of a run that has ended takes no table from another
         await _refuse_ended(settings, control)
     await guard.lock(control, settings.run_id, live)
-    await book.prepare(control)
+    await book.ensure(control)
     await guard.refuse_untrusted_tables(control, live)
     await guard.clear(control, settings.run_id, live)
     await staging.create_schemas(control, {relation.schema for relation in live})

@@ -24,10 +24,9 @@ async def publish_run(settings: Settings, *, once: bool = False) -> Published:
     for. Raises PublishFailed when there is nothing to publish, when a load of the run failed or a planned one is
     missing, and when its loads are not of one snapshot; TableLocked while it still loads.
     """
-    session = await control.connect(settings)
-    try:
+    async with control.opened(settings) as session:
         if await book.exists(session):
-            await book.prepare(session)
+            await book.ensure(session)
         if once and (tables := await _published(session, settings.run_id)):
             return Published(tables, 0, 0.0, 0.0)
         await guard.lock(session, settings.run_id, [one.live for one in await _staged(session, settings.run_id)])
@@ -40,8 +39,6 @@ async def publish_run(settings: Settings, *, once: bool = False) -> Published:
         except RunEnded:  # whoever aborted it could not drop what we had locked
             await staging.drop(session, live)
             raise
-    finally:
-        await session.close()
     say(done)
     return done
 

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
+from etl.commands.answers import HistoryLoad, HistoryRun
 from etl.ledger import book, ledger
-from etl.sessions.postgres import connect_target
+from etl.sessions.postgres import target_session
 from etl.settings.settings import Settings
 from etl.target import guard
 
 
-async def history(settings: Settings, limit: int, run_id: str | None = None) -> list[dict[str, Any]]:
-    """Gives the newest runs, newest first, or the one asked for, each with its ``loads``; [] without a ledger."""
-    target = await connect_target(settings.target, guard.application("history"))
-    try:
+async def history(settings: Settings, limit: int, run_id: str | None = None) -> list[HistoryRun]:
+    """The newest runs, newest first, or the one asked for, each with its ``loads``; [] without a ledger."""
+    async with target_session(settings.target, guard.application("history")) as target:
         if not await book.exists(target):
             return []
-        await book.prepare(target)
+        await book.ensure(target)
         if run_id is None:
             runs = await ledger.latest_runs(target, limit)
         else:
             runs = [run for run in [await ledger.run_of(target, run_id)] if run is not None]
         loads = await ledger.loads_of(target, [run["run_id"] for run in runs])
-    finally:
-        await target.close()
-    return [run | {"loads": [load for load in loads if load["run_id"] == run["run_id"]]} for run in runs]
+    of_run: dict[str, list[HistoryLoad]] = {}
+    for load in loads:
+        of_run.setdefault(load["run_id"], []).append(HistoryLoad(**_values(HistoryLoad, load)))
+    of_runs = [run | {"loads": of_run.get(run["run_id"], [])} for run in runs]
+    return [HistoryRun(**_values(HistoryRun, run)) for run in of_runs]
+
+
+def _values(kind: type[HistoryRun | HistoryLoad], row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the ledger as the answer has it; its lists as tuples, which do not change."""
+    values = {field.name: row[field.name] for field in fields(kind)}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

@@ -16,17 +16,18 @@ from time import perf_counter
 from typing import Any
 
 import asyncpg
-import structlog
 
-from etl.commands import planned as saved
+from etl.commands import saved_plan
+from etl.commands.answers import SnapshotAnswer
 from etl.commands.control import CLEARING_SECONDS, Control, connect
 from etl.ledger import book, ledger
+from etl.logs.log import get_logger
 from etl.model.errors import EXPECTED, RunEnded, SnapshotLost, one_line
 from etl.model.name import Planned
 from etl.model.status import LoadStatus, RunStatus
 from etl.publish import inplace
 from etl.publish.policy import Policy
-from etl.sessions.postgres import Target, close_source, connect_source
+from etl.sessions.postgres import Target, source_session
 from etl.sessions.query import source_query
 from etl.sessions.retry import retried
 from etl.settings.settings import Settings
@@ -43,10 +44,10 @@ ANSWER_SECONDS = 60.0
 RELEASE_SECONDS = 1.5
 """How long the look at the vacuum horizon may take; a snapshot is not held for the sake of a figure."""
 
-log = structlog.get_logger()
+log = get_logger()
 
 
-async def hold(settings: Settings) -> None:
+async def hold(settings: Settings) -> SnapshotAnswer:
     """Holds the run's snapshot until its tables are staged, or the run has ended in the ledger.
 
     Raises SnapshotLost when the source's session is lost or the greatest age has come, RunEnded when the run was given
@@ -57,12 +58,12 @@ async def hold(settings: Settings) -> None:
     try:
         await guard.lock_snapshot(session, settings.run_id)
         planned = await _planned(settings, session)
-        await book.prepare(session)
+        await book.ensure(session)
         await ledger.join_run(session, settings.run_id, "defer")
         await ledger.must_run(session, settings.run_id)
         try:
             await inplace.refuse(session, Policy.of(settings, planned).in_place)
-            await holding.whole(planned)
+            return await holding.whole(planned)
         except asyncio.CancelledError:
             await holding.give_up(RunStatus.INTERRUPTED, "the process that held the snapshot was stopped by a signal")
             raise
@@ -75,15 +76,12 @@ async def hold(settings: Settings) -> None:
 
 async def _planned(settings: Settings, target: Target) -> tuple[Planned, ...]:
     """Finds the run's tables in the source."""
-    source = await connect_source(settings.source, guard.application(settings.run_id))
-    try:
+    async with source_session(settings.source, guard.application(settings.run_id)) as source:
         await guard.refuse_same_database(source, target, settings.source, settings.target)
-        chosen = await choice.choose(source, settings.options, await saved.selection(settings, target, None))
+        chosen = await choice.choose(source, settings.options, await saved_plan.selection(settings, target, None))
         if await book.is_current(target):
             await disclosure.foresee(source, target, chosen, settings.options)
         return chosen
-    finally:
-        await close_source(source)
 
 
 @dataclass(slots=True)
@@ -103,11 +101,11 @@ class _Holding:
         """The control session of now."""
         return self.control.session
 
-    async def whole(self, planned: Sequence[Planned]) -> None:
+    async def whole(self, planned: Sequence[Planned]) -> SnapshotAnswer:
         """Takes the snapshot unless all is staged, lets the shards know, and waits for them."""
         if await self._is_staged(planned):
             log.info("snapshot.not_needed", tables=len(planned))
-            return
+            return SnapshotAnswer(self.settings.run_id, None, None, len(planned), "staged", 0.0)
         settings, application = self.settings, guard.application(self.settings.run_id)
         chosen = [one.source for one in planned]
         held = await snapshot.take(settings.source, application, chosen, settings.options)
@@ -118,12 +116,13 @@ class _Holding:
             self.settings.options.apply(await catalog.tables(held.holder, chosen))  # no shard begins what cannot be
             async with self.session.transaction():
                 await ledger.must_run(self.session, self.settings.run_id)
-                await ledger.plan(self.session, self.settings.run_id, planned, anew=False)
+                await ledger.begin_loads(self.session, self.settings.run_id, planned, anew=False)
                 await ledger.took_snapshot(self.session, self.settings.run_id, held.id, held.at)
             log.info("snapshot.held", snapshot_id=held.id, snapshot_at=held.at.isoformat(), tables=len(planned))
             reason = await self._until_staged(held)
         finally:
-            await self._release(held, reason)
+            seconds = await self._release(held, reason)
+        return SnapshotAnswer(self.settings.run_id, held.id, held.at, len(planned), reason, seconds)
 
     async def _is_staged(self, planned: Sequence[Planned]) -> bool:
         """Tells whether all tables are staged from an earlier holder's snapshot; raises SnapshotLost if some are."""
@@ -168,8 +167,8 @@ class _Holding:
             await self._reconnect()
             return await ledger.progress(self.session, self.settings.run_id)
 
-        def say(attempt: int, error: str) -> None:
-            log.warning("snapshot.ledger_lost", attempt=attempt, error=error)
+        def say(attempt: int, error: BaseException) -> None:
+            log.warning("snapshot.ledger_lost", attempt=attempt, error=self.settings.redact(error))
 
         return await retried(ask, self.session.close, say)
 
@@ -190,12 +189,13 @@ class _Holding:
                 " on a replica, set hot_standby_feedback = on; start a new run"
             ) from error
 
-    async def _release(self, held: Snapshot, reason: str) -> None:
-        """Lets the snapshot go, and says for how long, and by how much, vacuum had to wait for it."""
+    async def _release(self, held: Snapshot, reason: str) -> float:
+        """Lets the snapshot go, and says for how long, and by how much, vacuum had to wait for it; the seconds."""
         transactions = await self._held_back(held)
         await held.release()
         seconds = round(perf_counter() - self.began, 3)
         log.info("snapshot.released", reason=reason, seconds=seconds, horizon_transactions=transactions)
+        return seconds
 
     async def _held_back(self, held: Snapshot) -> int | None:
         """Gives by how many transactions the source's vacuum horizon lies back; None where nobody can tell any more.
@@ -204,13 +204,12 @@ class _Holding:
         """
         assert held.holder is not None
         try:
-            async with asyncio.timeout(RELEASE_SECONDS):
-                source = await connect_source(self.settings.source, guard.application(self.settings.run_id))
-                try:
-                    found: int | None = await source.fetchval(source_query("held_back"), held.holder.get_server_pid())
-                    return found
-                finally:
-                    await close_source(source)
+            async with (
+                asyncio.timeout(RELEASE_SECONDS),
+                source_session(self.settings.source, guard.application(self.settings.run_id)) as source,
+            ):
+                found: int | None = await source.fetchval(source_query("held_back"), held.holder.get_server_pid())
+                return found
         except (*EXPECTED, TimeoutError):
             return None
 
@@ -222,4 +221,4 @@ class _Holding:
                     await self.control.reopen()
                 await ledger.close_run(self.session, self.settings.run_id, status, self.settings.redact(reason))
         except (*EXPECTED, TimeoutError) as error:
-            log.error("run.uncleared", error=f"{one_line(error)}; `etl abort` ends the run")
+            log.error("run.uncleared", error=self.settings.redact(f"{one_line(error)}; `etl abort` ends the run"))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from etl.commands.answers import BriefShard, PlanAnswer, PlanInBrief, PlanShard
 from etl.commands.balance import Item, balance
 from etl.ledger import book, ledger
 from etl.model.errors import ConfigurationError
@@ -59,23 +60,15 @@ class Plan:
         mean = sum(shard.seconds for shard in self.shards) / len(self.shards)
         return max(shard.seconds for shard in self.shards) / mean - 1 if mean else 0.0
 
-    def in_brief(self) -> dict[str, Any]:
+    def in_brief(self) -> PlanInBrief:
         """The plan without the tables' names, whose size does not grow with them: numbers of tables, and seconds."""
-        shards = [
-            {"shard": shard.number, "tables": len(shard.tables), "expected_seconds": round(shard.expected, 1)}
-            for shard in self.shards
-        ]
-        return {"run_id": self.run_id, "tables": sum(len(shard.tables) for shard in self.shards), "shards": shards}
+        shards = [BriefShard(shard.number, len(shard.tables), round(shard.expected, 1)) for shard in self.shards]
+        return PlanInBrief(self.run_id, sum(shard.tables for shard in shards), tuple(shards))
 
-    def as_json(self) -> dict[str, Any]:
+    def in_full(self) -> PlanAnswer:
         """The plan as ``etl plan`` prints it, with the tables as TABLES takes them."""
-        return {
-            "run_id": self.run_id,
-            "shards": [
-                {"shard": shard.number, "tables": shard.text, "expected_seconds": round(shard.expected, 1)}
-                for shard in self.shards
-            ],
-        }
+        shards = [PlanShard(shard.number, shard.text, round(shard.expected, 1)) for shard in self.shards]
+        return PlanAnswer(self.run_id, tuple(shards))
 
 
 async def plan(settings: Settings, most: int) -> Plan:
@@ -143,7 +136,7 @@ async def _last(settings: Settings, source: Source, chosen: Sequence[Planned]) -
     try:
         if not await book.exists(target):
             return {}
-        await book.prepare(target)
+        await book.ensure(target)
         await disclosure.foresee(source, target, chosen, settings.options)
         recent = await ledger.recent(target, [str(one.source) for one in chosen], 1)
         return {table: loads[0] for table, loads in recent.items()}

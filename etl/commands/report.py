@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from statistics import median
 from typing import Any
 
+from etl.commands.answers import FailedTable, PublishedRun, Report, SlowTable, plain
 from etl.ledger import book, ledger
 from etl.model.status import LoadStatus, RunStatus
 from etl.sessions.postgres import Target, connect_target
@@ -31,8 +31,8 @@ LONGEST_ERROR = 500
 """Characters of an error that are told."""
 
 
-async def report(settings: Settings) -> dict[str, Any]:
-    """Gives what the ledger says of a run.
+async def report(settings: Settings) -> Report:
+    """What the ledger says of a run.
 
     One that never got there has failed; nothing else is known of it.
     """
@@ -40,7 +40,7 @@ async def report(settings: Settings) -> dict[str, Any]:
     try:
         if not await book.exists(target):
             return _report(settings.run_id, {}, [], [], None)
-        await book.prepare(target)
+        await book.ensure(target)
         run = await ledger.run_of(target, settings.run_id)
         loads = await ledger.loads_of(target, [settings.run_id])
         slowest = await _slowest(target, settings.run_id, loads)
@@ -50,17 +50,17 @@ async def report(settings: Settings) -> dict[str, Any]:
         await target.close()
 
 
-async def _slowest(target: Target, run_id: str, loads: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+async def _slowest(target: Target, run_id: str, loads: Sequence[Mapping[str, Any]]) -> list[SlowTable]:
     done = [load for load in loads if load["status"] in {LoadStatus.STAGED, LoadStatus.PUBLISHED}]
     slow = sorted(done, key=_seconds, reverse=True)[:SLOWEST]
     before = await ledger.recent(target, [load["table_name"] for load in slow], NIGHTS, run_id)
     return [
-        {
-            "table": load["table_name"],
-            "seconds": round(_seconds(load), 3),
-            "median_seconds": _median(before.get(load["table_name"], [])),
-            "rows": load["rows"],
-        }
+        SlowTable(
+            table=load["table_name"],
+            seconds=round(_seconds(load), 3),
+            median_seconds=_median(before.get(load["table_name"], [])),
+            rows=load["rows"],
+        )
         for load in slow
     ]
 
@@ -74,35 +74,35 @@ def _report(
     run_id: str,
     run: Mapping[str, Any],
     loads: Sequence[Mapping[str, Any]],
-    slowest: list[dict[str, Any]],
+    slowest: Sequence[SlowTable],
     last: Mapping[str, Any] | None,
-) -> dict[str, Any]:
+) -> Report:
     # What was given up because the run failed is not why it failed.
-    failed = [load for load in loads if load["status"] == LoadStatus.FAILED and load["error"] != run.get("error")]
-    return {
-        "run_id": run_id,
-        "status": run.get("status", RunStatus.FAILED),
-        "snapshot_at": _iso(run.get("snapshot_at")),
-        "started_at": _iso(run.get("started_at")),
-        "finished_at": _iso(run.get("finished_at")),
-        "seconds": round(_seconds(run), 3) if run.get("finished_at") else None,
-        "tables": len(loads),
-        "rows": sum(load["rows"] or 0 for load in loads),
-        "bytes": sum(load["bytes"] or 0 for load in loads),
-        "slowest": slowest,
-        "failed": list(_within_room(failed[:MOST_FAILED])),
-        "failed_count": len(failed),
-        "last_published": last and {"run_id": last["run_id"], "snapshot_at": _iso(last["snapshot_at"])},
-        "error": _cut(run.get("error") or "") or (None if run else "the run never got as far as the ledger"),
-    }
+    failed = [load for load in loads if load["status"] == LoadStatus.FAILED and not load["given_up"]]
+    return Report(
+        run_id=run_id,
+        status=run.get("status", RunStatus.FAILED),
+        snapshot_at=run.get("snapshot_at"),
+        started_at=run.get("started_at"),
+        finished_at=run.get("finished_at"),
+        seconds=round(_seconds(run), 3) if run.get("finished_at") else None,
+        tables=len(loads),
+        rows=sum(load["rows"] or 0 for load in loads),
+        bytes=sum(load["bytes"] or 0 for load in loads),
+        slowest=tuple(slowest),
+        failed=tuple(_within_room(failed[:MOST_FAILED])),
+        failed_count=len(failed),
+        last_published=PublishedRun(last["run_id"], last["snapshot_at"]) if last else None,
+        error=_cut(run.get("error") or "") or (None if run else "the run never got as far as the ledger"),
+    )
 
 
-def _within_room(failed: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
+def _within_room(failed: Sequence[Mapping[str, Any]]) -> Iterator[FailedTable]:
     """As many of the failed tables, with their errors, as there is room for."""
     room = FAILED_ROOM
     for load in failed:
-        told = {"table": load["table_name"], "error": _cut(load["error"] or "failed")}
-        room -= len(json.dumps(told))
+        told = FailedTable(load["table_name"], _cut(load["error"] or "failed"))
+        room -= len(json.dumps(plain(told)))
         if room < 0:
             return
         yield told
@@ -111,10 +111,6 @@ def _within_room(failed: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]
 def _seconds(row: Mapping[str, Any]) -> float:
     started, finished = row["started_at"], row["finished_at"]
     return float((finished - started).total_seconds()) if started and finished else 0.0
-
-
-def _iso(at: datetime | None) -> str | None:
-    return at.isoformat() if at else None
 
 
 def _cut(error: str) -> str:

@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
-
-import structlog
+from typing import Any
 
 from etl.commands import control
 from etl.commands.control import Control
@@ -22,9 +21,11 @@ from etl.commands.whole import Whole
 from etl.ledger import ledger
 from etl.loads.loading import Loading
 from etl.loads.progress import Progress
+from etl.logs.log import get_logger
 from etl.model.errors import EXPECTED, RunFailed, SnapshotLost, one_line
 from etl.model.name import Planned
 from etl.model.record import Finished, Load
+from etl.model.redaction import Redacted
 from etl.model.status import LoadStatus, RunStatus
 from etl.publish import inplace
 from etl.publish import publish as publishing
@@ -34,7 +35,7 @@ from etl.settings.settings import Settings
 from etl.source import stream
 from etl.target import guard, staging
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 async def run(settings: Settings, progress: Progress) -> Finished:
@@ -48,7 +49,7 @@ async def run(settings: Settings, progress: Progress) -> Finished:
     held = Control(settings, session)
     try:
         with _not_begun(settings):
-            planned = await control.prepare(settings, session, source)
+            planned = await control.claim(settings, session, source)
             await inplace.refuse(session, Policy.of(settings, planned).in_place)
         share = await _share(held, planned, source)
         return await _Run(settings, held, planned, progress, share).whole()
@@ -71,12 +72,12 @@ def _not_begun(settings: Settings) -> Iterator[None]:
     try:
         yield
     except EXPECTED as error:
-        reason = settings.redact(one_line(error))
+        reason = settings.redact(error)
         _say(Finished(settings.run_id, RunStatus.FAILED, (), perf_counter() - began), 0, reason)
         raise
 
 
-def _say(finished: Finished, tables: int, error: str | None) -> None:
+def _say(finished: Finished, tables: int, error: Redacted | None) -> None:
     """Logs how a run ended, and why where it is not well."""
     log.info(
         "run.finished",
@@ -85,7 +86,7 @@ def _say(finished: Finished, tables: int, error: str | None) -> None:
         rows=finished.rows,
         bytes=finished.bytes,
         seconds=round(finished.seconds, 3),
-        **({"error": error} if error else {}),
+        **dict[str, Any]({"error": error} if error else {}),
     )
 
 
@@ -113,7 +114,7 @@ class _Run:
             await self._give_up(RunStatus.INTERRUPTED, "stopped by a signal")
             raise
         except BaseException as error:
-            await self._give_up(RunStatus.FAILED, one_line(error))
+            await self._give_up(RunStatus.FAILED, error)
             raise
 
     async def _stage(self) -> None:
@@ -149,9 +150,9 @@ class _Run:
         publishing.say(await publishing.publish(self.control.session, settings.run_id, tables, policy, reconnect))
         return RunStatus.PUBLISHED
 
-    async def _give_up(self, status: RunStatus, reason: str) -> None:
+    async def _give_up(self, status: RunStatus, why: str | BaseException) -> None:
         """Drops what was staged and closes the run in the ledger, on a new session where the old one is lost."""
-        settings, reason = self.settings, self.settings.redact(reason)
+        settings, reason = self.settings, self.settings.redact(why)
         self._finished(status, reason)
         try:
             async with asyncio.timeout(control.CLEARING_SECONDS[status]):
@@ -165,12 +166,14 @@ class _Run:
                     await self.control.reopen()
                     await guard.clear(self.control.session, settings.run_id, [])
                     useless = await self.share.useless()
-                await ledger.not_published(self.control.session, settings.run_id, reason, useless)
-                await self.share.close(status, reason)
+                async with self.control.session.transaction():  # the run first: its end is why loads are given up
+                    await self.share.close(status, reason)
+                    await ledger.not_published(self.control.session, settings.run_id, reason, useless)
         except (*EXPECTED, TimeoutError) as error:
-            log.error("run.uncleared", error=f"{one_line(error)}; the next run will clear what this one left")
+            said = settings.redact(f"{one_line(error)}; the next run will clear what this one left")
+            log.error("run.uncleared", error=said)
 
-    def _finished(self, status: RunStatus | LoadStatus, error: str | None = None) -> Finished:
+    def _finished(self, status: RunStatus | LoadStatus, error: Redacted | None = None) -> Finished:
         finished = Finished(self.settings.run_id, status, tuple(self.loads), perf_counter() - self.began)
         _say(finished, len(self.planned), error)
         return finished

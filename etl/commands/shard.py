@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import structlog
-
 from etl.commands.control import Control
 from etl.commands.share import Held
 from etl.ledger import ledger
+from etl.logs.log import get_logger
 from etl.model.errors import ConfigurationError, RunEnded, SnapshotLost
 from etl.model.name import Planned, TargetName
+from etl.model.redaction import Redacted, own_words
 from etl.model.status import LoadStatus, RunStatus
 from etl.sessions.postgres import Target
 from etl.settings.settings import Settings
@@ -35,7 +35,7 @@ shards. A run that ends meanwhile ends the wait.
 PAUSE = 0.5
 """Seconds between two looks for it."""
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Shard:
         for one in sorted(set(self.planned) - set(left), key=lambda one: one.live):
             rows = loads[one.live]["rows"]
             log.info("table.skipped", table=str(one.source), rows=rows, snapshot_id=snapshot_id)
-        await ledger.plan(session, settings.run_id, left, settings.shard)
+        await ledger.begin_loads(session, settings.run_id, left, settings.shard)
         return Held(Snapshot(snapshot_id, at, None, len(left)), left)
 
     async def lost(self, held: Snapshot, error: SnapshotLost, attempt: int) -> None:
@@ -83,7 +83,7 @@ class Shard:
         staged = await ledger.staging_oids(session, run_id)
         return [table for table in live if table not in staged]
 
-    async def close(self, status: RunStatus, reason: str) -> None:
+    async def close(self, status: RunStatus, reason: Redacted) -> None:
         """Leaves the run open: a shard that failed may be tried again."""
 
 
@@ -143,5 +143,5 @@ async def _lost(control: Target, run_id: str, snapshot_id: str) -> SnapshotLost:
         f"the source's snapshot {snapshot_id} is gone: the process that held it for run {run_id} has ended (killed, or"
         " the source failed over); start a new run"
     )
-    await ledger.close_run(control, run_id, RunStatus.FAILED, reason)
+    await ledger.close_run(control, run_id, RunStatus.FAILED, own_words(reason))
     return SnapshotLost(reason)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from etl.model.errors import SnapshotLost
 from etl.model.name import Planned, TargetName
+from etl.model.redaction import Redacted
 from etl.model.status import RunStatus
 from etl.source.snapshot import Snapshot
 
@@ -35,5 +36,5 @@ class Share(Protocol):
     async def useless(self) -> list[TargetName]:
         """The live tables whose staging tables nobody can use once this process has failed."""
 
-    async def close(self, status: RunStatus, reason: str) -> None:
+    async def close(self, status: RunStatus, reason: Redacted) -> None:
         """Writes into the ledger how the run ended, where this process decides that."""

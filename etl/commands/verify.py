@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
 
 import asyncpg
 import psycopg
 
+from etl.commands.answers import Comparison
 from etl.model.errors import one_line
 from etl.model.table import Table
 from etl.sessions import encoding
 from etl.sessions.pair import Pair
-from etl.sessions.postgres import close_source, connect_source
+from etl.sessions.postgres import source_session
 from etl.settings.settings import Settings
 from etl.source import catalog, checksum, choice, snapshot
 from etl.source.checksum import Checksum
 from etl.source.snapshot import Snapshot
 from etl.target import guard
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """One table on both sides; ``difference`` says what differs, or is None."""
-
-    table: str
-    source: Checksum | None
-    target: Checksum | None
-    difference: str | None
 
 
 async def verify(settings: Settings) -> list[Comparison]:
@@ -38,11 +28,8 @@ async def verify(settings: Settings) -> list[Comparison]:
     night's copy, but never from each other. Raises EtlError where a side cannot be read at all.
     """
     application = guard.application(settings.run_id)
-    source = await connect_source(settings.source, application)
-    try:
+    async with source_session(settings.source, application) as source:
         chosen = [one.source for one in await choice.choose(source, settings.options, settings.selection)]
-    finally:
-        await close_source(source)
     held = await snapshot.take(settings.source, application, chosen, settings.options)
     try:
         assert held.holder is not None
@@ -59,12 +46,9 @@ async def verify(settings: Settings) -> list[Comparison]:
 
 
 async def _worker(settings: Settings, held: Snapshot, queue: deque[Table], found: list[Comparison]) -> None:
-    pair = Pair(settings.source, settings.target, guard.application(settings.run_id))
-    try:
+    async with Pair(settings.source, settings.target, guard.application(settings.run_id)) as pair:
         while queue:
             found.append(await _compare(settings, held, pair, queue.popleft()))
-    finally:
-        await pair.close()
 
 
 async def _compare(settings: Settings, held: Snapshot, pair: Pair, table: Table) -> Comparison:
@@ -78,7 +62,7 @@ async def _compare(settings: Settings, held: Snapshot, pair: Pair, table: Table)
     except (psycopg.Error, asyncpg.PostgresError) as error:
         await pair.close()
         return Comparison(str(table), None, None, settings.redact(one_line(error)))
-    return Comparison(str(table), there, here, _difference(there, here))
+    return Comparison(str(table), there.rows, f"{there.sum:x}", _difference(there, here))
 
 
 def _difference(source: Checksum, target: Checksum) -> str | None:

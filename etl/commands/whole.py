@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import structlog
-
 from etl.commands.control import Control
 from etl.commands.share import Held
 from etl.ledger import ledger
-from etl.model.errors import SnapshotLost, one_line
+from etl.logs.log import get_logger
+from etl.model.errors import SnapshotLost
 from etl.model.name import Planned, TargetName
+from etl.model.redaction import Redacted
 from etl.model.status import RunStatus
 from etl.sessions.postgres import Source
 from etl.source import snapshot
@@ -21,7 +21,7 @@ from etl.target import guard
 SNAPSHOTS = 3
 """How many snapshots a run takes at most, when the sessions that hold them are lost."""
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Whole:
         """Opens the run in the ledger, with its tables."""
         settings, session = self.control.settings, self.control.session
         await ledger.open_run(session, settings.run_id, settings.publish)
-        await ledger.plan(session, settings.run_id, self.planned, settings.shard)
+        await ledger.begin_loads(session, settings.run_id, self.planned, settings.shard)
 
     async def snapshot(self) -> Held:
         """Takes a snapshot, and writes it into the ledger."""
@@ -51,12 +51,12 @@ class Whole:
         """Raises the error when ``SNAPSHOTS`` have been lost."""
         if attempt == SNAPSHOTS:
             raise error
-        log.warning("snapshot.lost", attempt=attempt, error=one_line(error))
+        log.warning("snapshot.lost", attempt=attempt, error=self.control.settings.redact(error))
 
     async def useless(self) -> list[TargetName]:
         """All tables: another try of the run takes another snapshot."""
         return [one.live for one in self.planned]
 
-    async def close(self, status: RunStatus, reason: str) -> None:
+    async def close(self, status: RunStatus, reason: Redacted) -> None:
         """Closes the run."""
         await ledger.close_run(self.control.session, self.control.settings.run_id, status, reason)

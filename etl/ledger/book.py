@@ -8,6 +8,7 @@ an older version did not have is added on first use.
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -74,6 +75,7 @@ loads = sa.Table(
     sa.Column("newest_xid", sa.BigInteger),
     sa.Column("snapshot_id", sa.Text),
     sa.Column("masked", postgresql.ARRAY(sa.Text)),  # NULL: an older version wrote the row, and nobody knows
+    sa.Column("given_up", sa.Boolean),  # true: stopped because its run had ended, whose error says why
     sa.Index("loads_by_table", "table_name", "published_at"),  # for what the last nights took: recent_loads.sql
     postgresql_with=_room,
 )
@@ -92,7 +94,7 @@ _tables = (runs, loads, watermarks)
 _dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 
 
-async def prepare(target: Target) -> None:
+async def ensure(target: Target) -> None:
     """Makes the ledger on first use, and adds the columns and indexes that an older version did not have."""
     parts = await _parts(target)
     if not any(_missing(parts)):
@@ -169,3 +171,8 @@ def compiled(statement: Any) -> tuple[bytes, dict[str, Any] | None]:
     as_text = statement.compile(dialect=_dialect, compile_kwargs={"render_postcompile": True})
     parameters = dict(as_text.params) if getattr(as_text, "params", None) else None
     return str(as_text).encode(), parameters
+
+
+def now() -> datetime:
+    """The instant, as the ledger writes it."""
+    return datetime.now(UTC)

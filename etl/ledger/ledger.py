@@ -1,4 +1,4 @@
-"""The ledger: ``etl.runs`` and ``etl.loads`` in the target, the record of what every night did.
+"""The door to the ledger: what others write and ask of ``etl.runs`` (``runs.py``) and ``etl.loads`` (``loads.py``).
 
 Statements of SQLAlchemy Core, executed on the session that does the work (``book.py``), so that a row commits with
 the work that it records.
@@ -8,318 +8,68 @@ the work that it records.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
-from datetime import UTC, datetime, timedelta
-from functools import cache
-from typing import Any
-
-import sqlalchemy as sa
-from psycopg import AsyncClientCursor, AsyncCursor, sql
-from sqlalchemy.dialects.postgresql import insert
-
-from etl.ledger.book import compiled, execute, fetch, loads, runs
-from etl.model.errors import RunEnded
-from etl.model.name import Planned, TargetName, arrays
-from etl.model.record import Load
-from etl.model.status import LoadStatus, RunStatus
-from etl.sessions import encoding
-from etl.sessions.postgres import Target
-from etl.sessions.query import target_query
-
-UNPUBLISHED = (LoadStatus.PLANNED, LoadStatus.LOADING, LoadStatus.STAGED)
-"""The statuses of a load that is under way; the others are published and failed."""
-
-BEGUN_WITHIN = timedelta(days=1)
-"""How long a run that is planned may take to begin; the state machine ends its execution earlier."""
-
-
-def live_of(load: Mapping[str, Any]) -> TargetName:
-    """Gives the live table of a load's row."""
-    return TargetName(load["schema_name"], load["relation_name"])
-
-
-async def run_of(target: Target, run_id: str) -> dict[str, Any] | None:
-    """Gives a run's row, or None."""
-    rows = await fetch(target, sa.select(runs).where(runs.c.run_id == run_id))
-    return rows[0] if rows else None
-
-
-async def loads_of(target: Target, run_ids: Sequence[str]) -> list[dict[str, Any]]:
-    """Gives the loads of the runs given, in the order in which they started."""
-    statement = sa.select(loads).where(loads.c.run_id.in_(run_ids)).order_by(loads.c.started_at, loads.c.table_name)
-    return await fetch(target, statement)
-
-
-async def latest_runs(target: Target, limit: int, status: str | None = None) -> list[dict[str, Any]]:
-    """Gives the newest runs, newest first: all of them, or those of a status."""
-    newest = sa.select(runs).order_by(runs.c.started_at.desc(), runs.c.run_id).limit(limit)
-    return await fetch(target, newest if status is None else newest.where(runs.c.status == status))
-
-
-async def open_run(target: Target, run_id: str, publish: str) -> None:
-    """Writes that a run has begun, or that another of its shards, or a new try, has joined it."""
-    fresh = {"status": RunStatus.RUNNING, "publish": publish, "finished_at": None, "error": None}
-    statement = insert(runs).values(run_id=run_id, started_at=_now(), **fresh)
-    await execute(target, statement.on_conflict_do_update(index_elements=["run_id"], set_=fresh))
-
-
-async def join_run(target: Target, run_id: str, publish: str) -> None:
-    """Writes that a run has begun, unless that is known already; what became of it since, stays."""
-    statement = insert(runs).values(run_id=run_id, started_at=_now(), status=RunStatus.RUNNING, publish=publish)
-    await execute(target, statement.on_conflict_do_nothing(index_elements=["run_id"]))
-
-
-async def must_run(target: Target, run_id: str, snapshot_id: str | None = None) -> None:
-    """Raises RunEnded unless a run is still under way, with the snapshot given.
-
-    Within a transaction, the run cannot end before that does.
-    """
-    _must_run(run_id, snapshot_id, await (await target.execute(_state(), {"run": run_id})).fetchall())
-
-
-def _must_run(run_id: str, snapshot_id: str | None, found: Sequence[dict[str, Any]]) -> None:
-    if not found:
-        raise RunEnded(f"run {run_id} is no longer in the ledger; somebody has deleted it")
-    status, error, current = found[0].values()
-    if status != RunStatus.RUNNING:
-        raise RunEnded(f"run {run_id} is {status} already{f' ({error})' if error else ''}; start a new run")
-    if snapshot_id is not None and current != snapshot_id:
-        raise RunEnded(f"run {run_id} has another snapshot by now, {current} instead of {snapshot_id}; start a new run")
-
-
-@cache
-def _state() -> bytes:
-    state = sa.select(runs.c.status, runs.c.error, runs.c.snapshot_id).where(runs.c.run_id == sa.bindparam("run"))
-    return compiled(state.with_for_update(read=True))[0]
-
-
-async def plan(
-    target: Target,
-    run_id: str,
-    tables: Iterable[Planned],
-    shard: int | None = None,
-    *,
-    status: LoadStatus = LoadStatus.LOADING,
-    anew: bool = True,
-) -> None:
-    """Writes which tables a run, or a shard of it, is to load: until they are staged, nobody may publish the run.
-
-    What this run knows of them is forgotten where they begin ``anew``, and
-    stays otherwise, but that they are planned.
-    """
-    names = ("run_id", "table_name", "schema_name", "relation_name", "shard", "status", "started_at")
-    statement = insert(loads).values({name: sa.bindparam(name) for name in names})
-    fresh = {name: statement.excluded[name] for name in (*names[4:], "error", "finished_at", "published_at")}
-    is_planned = loads.c.status == sa.literal_column(f"'{LoadStatus.PLANNED}'")  # the only parameters are the rows'
-    begun = {name: statement.excluded[name] for name in ("status", "started_at")}
-    key = ["run_id", "table_name"]
-    text, _ = compiled(
-        statement.on_conflict_do_update(index_elements=key, set_=fresh)
-        if anew
-        else statement.on_conflict_do_update(index_elements=key, set_=begun, where=is_planned)
-    )
-    number = None if shard is None else str(shard)
-    rows = [(run_id, str(one.source), one.live.schema, one.live.name, number, status, _now()) for one in tables]
-    async with target.cursor() as cursor:
-        await cursor.executemany(text, [dict(zip(names, row, strict=True)) for row in rows])
-
-
-async def forget_plan(target: Target, run_id: str) -> None:
-    """Deletes the loads of a run that no process has begun."""
-    await execute(target, sa.delete(loads).where(loads.c.run_id == run_id, loads.c.status == LoadStatus.PLANNED))
-
-
-async def took_snapshot(target: Target, run_id: str, snapshot_id: str, at: datetime) -> None:
-    """Writes which snapshot a run copies, and the instant that it shows."""
-    await execute(
-        target, sa.update(runs).where(runs.c.run_id == run_id).values(snapshot_id=snapshot_id, snapshot_at=at)
-    )
-
-
-async def record(target: Target, run_id: str, load: Load) -> None:
-    """Writes what became of a load; a new try takes the place of the old one."""
-    await target.execute(_record(), _values(target, run_id, load))
-
-
-def ask_state(target: Target, run_id: str) -> sql.Composable:
-    """Gives the statement that asks whether a run is still under way, for ``stage``, to be sent beside others."""
-    return sql.SQL(AsyncClientCursor(target).mogrify(_state(), {"run": run_id}))
-
-
-async def stage(target: Target, run_id: str, load: Load, asked: AsyncCursor[dict[str, Any]]) -> None:
-    """Writes that a load is staged, and commits the caller's transaction with it.
-
-    Takes the cursor on the answer to ``ask_state`` in that transaction. Raises RunEnded where the run was given up
-    meanwhile, or has another snapshot by now.
-    """
-    _must_run(run_id, load.snapshot_id, await asked.fetchall())
-    # whose values are bound here: with parameters the server takes one statement at a time
-    await AsyncClientCursor(target).execute(_record() + b"; COMMIT", _values(target, run_id, load))
-
-
-def _values(target: Target, run_id: str, load: Load) -> dict[str, Any]:
-    return asdict(load) | {
-        "carried": list(load.carried),
-        "masked": list(load.masked),
-        "run_id": run_id,
-        "published_at": None,
-        "error": load.error and encoding.spelt(target, load.error),
-    }
-
-
-@cache
-def _record() -> bytes:
-    # Compiled once, as _state is: it would be a third of a tiny table's CPU.
-    key = ["run_id", "table_name"]
-    names = [*key, *(field.name for field in fields(Load) if field.name not in key), "published_at"]
-    statement = insert(loads).values({name: sa.bindparam(name) for name in names})
-    changes = {name: statement.excluded[name] for name in names if name not in key}
-    text, _ = compiled(statement.on_conflict_do_update(index_elements=key, set_=changes))
-    return text
-
-
-async def staging_oids(target: Target, run_id: str) -> dict[TargetName, int]:
-    """Gives the oid of each staging table that a run has filled, by the live table's name."""
-    statement = sa.select(loads).where(loads.c.run_id == run_id, loads.c.status == LoadStatus.STAGED)
-    return {live_of(row): row["staging_oid"] for row in await fetch(target, statement)}
-
-
-async def is_staged(target: Target, run_id: str, live: TargetName, oid: int) -> bool:
-    """Tells whether a run has staged a live table in the staging table of this oid."""
-    return (await staging_oids(target, run_id)).get(live) == oid
-
-
-async def newest_xids(target: Target, run_id: str) -> dict[TargetName, int]:
-    """Gives, by the live table's name, the newest transaction that wrote a staged table's rows, if not frozen."""
-    statement = sa.select(loads).where(loads.c.run_id == run_id, loads.c.newest_xid.is_not(None))
-    return {live_of(row): row["newest_xid"] for row in await fetch(target, statement)}
-
-
-async def carried(target: Target, live: Sequence[TargetName]) -> dict[TargetName, frozenset[str]]:
-    """Gives, by live table, the names of the indexes and constraints that its last published load brought."""
-    statement = (
-        sa.select(loads.c.schema_name, loads.c.relation_name, loads.c.carried)
-        .where(loads.c.status == LoadStatus.PUBLISHED)
-        .order_by(loads.c.schema_name, loads.c.relation_name, loads.c.published_at.desc())
-        .distinct(loads.c.schema_name, loads.c.relation_name)
-    )
-    found = {live_of(row): frozenset(row["carried"] or []) for row in await fetch(target, statement)}
-    return {one: found.get(one, frozenset()) for one in live}
-
-
-async def brought(target: Target, run_id: str) -> dict[TargetName, frozenset[str]]:
-    """Gives the same of what a run has staged."""
-    statement = sa.select(loads).where(loads.c.run_id == run_id)
-    return {live_of(row): frozenset(row["carried"] or []) for row in await fetch(target, statement)}
-
-
-def _arrive_as(live: Iterable[TargetName]) -> sa.ColumnElement[bool]:
-    """Gives the condition on the loads of the live tables named: they, not the source's, are what runs share.
-
-    Arrays, because a list of 10,000 pairs is deeper than the server's stack (``max_stack_depth``).
-    """
-    pairs = sa.func.unnest(*(sa.literal(part, sa.ARRAY(sa.Text)) for part in arrays(live).values()))
-    wanted = sa.select(pairs.table_valued("schema", "name").render_derived())
-    return sa.tuple_(loads.c.schema_name, loads.c.relation_name).in_(wanted)
-
-
-async def published(
-    target: Target, run_id: str, swapped: Iterable[TargetName], replaced: Mapping[TargetName, int]
-) -> None:
-    """Writes that staged loads are live, in the publish's own transaction.
-
-    Takes the live tables that are swapped, and the oids of those whose rows were replaced in place.
-    """
-    whose, done = loads.c.run_id == run_id, {"status": LoadStatus.PUBLISHED, "published_at": _now()}
-    swap = sa.update(loads).where(whose, _arrive_as(swapped))
-    await execute(target, swap.values(**done, live_oid=loads.c.staging_oid))
-    for table, oid in replaced.items():
-        await execute(target, sa.update(loads).where(whose, _arrive_as([table])).values(**done, live_oid=oid))
-
-
-async def not_published(target: Target, run_id: str, error: str, live: Iterable[TargetName]) -> None:
-    """Writes that what a run had staged, or not yet staged, of the live tables named was given up."""
-    await _fail(target, loads.c.run_id == run_id, live, error)
-
-
-async def supersede(target: Target, run_id: str, live: Iterable[TargetName]) -> None:
-    """Writes that ``run_id`` took over live tables that another run had staged and never published."""
-    await _fail(target, loads.c.run_id != run_id, live, f"never published; run {run_id} took the table over")
-
-
-async def _fail(target: Target, whose: sa.ColumnElement[bool], live: Iterable[TargetName], error: str) -> None:
-    failing = sa.update(loads).where(whose, loads.c.status.in_(UNPUBLISHED), _arrive_as(live))
-    await execute(target, failing.values(status=LoadStatus.FAILED, error=encoding.spelt(target, error)))
-
-
-async def close_run(target: Target, run_id: str, status: RunStatus, error: str | None = None) -> None:
-    """Writes how a run ended, with the sums over its loads.
-
-    How it ended first, stays: a connection may break after the commit of a publish, and what a shard says that was
-    stopped because the run failed is not why it failed. But a reason is worth more than an interruption.
-    """
-    own = loads.c.run_id == run_id
-    sums: Mapping[str, Any] = {
-        "tables": sa.select(sa.func.count()).select_from(loads).where(own).scalar_subquery(),
-        "rows": sa.select(sa.func.sum(loads.c.rows)).where(own).scalar_subquery(),
-        "bytes": sa.select(sa.func.sum(loads.c.bytes)).where(own).scalar_subquery(),
-    }
-    open_ones = [RunStatus.RUNNING, *([RunStatus.INTERRUPTED] if status == RunStatus.FAILED else [])]
-    statement = sa.update(runs).where(runs.c.run_id == run_id, runs.c.status.in_(open_ones))
-    error = error and encoding.spelt(target, error)
-    await execute(target, statement.values(status=status, finished_at=_now(), error=error, **sums))
-
-
-async def running(target: Target) -> list[dict[str, Any]]:
-    """Gives the runs that have not ended, as far as the ledger knows.
-
-    Not those that wait for ``etl publish``, nor those that are planned and may still begin: no session has their locks.
-    A day after its start a run that has nothing staged waits for neither.
-    """
-
-    def has(status: LoadStatus) -> sa.ColumnElement[bool]:
-        return sa.exists().where(loads.c.run_id == runs.c.run_id, loads.c.status == status)
-
-    given_up = sa.and_(sa.not_(has(LoadStatus.STAGED)), runs.c.started_at < _now() - BEGUN_WITHIN)
-    unfinished = sa.or_(runs.c.publish != "defer", has(LoadStatus.LOADING), given_up)
-    return await fetch(target, sa.select(runs).where(runs.c.status == RunStatus.RUNNING, unfinished))
-
-
-async def deferred(target: Target) -> set[TargetName]:
-    """Gives the live tables that wait for ``etl publish``."""
-    statement = (
-        sa.select(loads.c.schema_name, loads.c.relation_name)
-        .join(runs, runs.c.run_id == loads.c.run_id)
-        .where(loads.c.status == LoadStatus.STAGED, runs.c.status == RunStatus.RUNNING, runs.c.publish == "defer")
-    )
-    return {live_of(row) for row in await fetch(target, statement)}
-
-
-async def known(target: Target) -> set[TargetName]:
-    """Gives every live table that any run was ever to load."""
-    statement = sa.select(loads.c.schema_name, loads.c.relation_name).distinct()
-    return {live_of(row) for row in await fetch(target, statement)}
-
-
-async def progress(target: Target, run_id: str) -> dict[str, Any] | None:
-    """Gives a run's ``status``, ``error``, ``snapshot_id`` and how many of its tables are ``unstaged``, or None."""
-    cursor = await target.execute(target_query("progress"), {"run_id": run_id})
-    return await cursor.fetchone()
-
-
-async def recent(target: Target, tables: Sequence[str], most: int, before: str = "") -> dict[str, list[dict[str, Any]]]:
-    """Gives the last published loads of the tables named, ``most`` of each, the newest first.
-
-    Takes the run that is not to be looked at.
-    """
-    wanted = {"names": list(tables), "most": most, "before": before}
-    cursor = await target.execute(target_query("recent_loads"), wanted)
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row in await cursor.fetchall():
-        found.setdefault(row["table_name"], []).append(row)
-    return found
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+from etl.ledger.loads import (
+    UNPUBLISHED,
+    begin_loads,
+    brought,
+    carried,
+    deferred,
+    forget_plan,
+    is_staged,
+    known,
+    live_of,
+    loads_of,
+    newest_xids,
+    not_published,
+    published,
+    recent,
+    record,
+    stage,
+    staging_oids,
+    supersede,
+)
+from etl.ledger.runs import (
+    BEGUN_WITHIN,
+    ask_state,
+    close_run,
+    join_run,
+    latest_runs,
+    must_run,
+    open_run,
+    progress,
+    run_of,
+    running,
+    took_snapshot,
+)
+
+__all__ = [
+    "BEGUN_WITHIN",
+    "UNPUBLISHED",
+    "ask_state",
+    "begin_loads",
+    "brought",
+    "carried",
+    "close_run",
+    "deferred",
+    "forget_plan",
+    "is_staged",
+    "join_run",
+    "known",
+    "latest_runs",
+    "live_of",
+    "loads_of",
+    "must_run",
+    "newest_xids",
+    "not_published",
+    "open_run",
+    "progress",
+    "published",
+    "recent",
+    "record",
+    "run_of",
+    "running",
+    "stage",
+    "staging_oids",
+    "supersede",
+    "took_snapshot",
+]

@@ -8,19 +8,20 @@ what a run does: each batch is of another instant, and rows deleted in the sourc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import structlog
 from psycopg import sql
 
 from etl.ledger import book, watermark
+from etl.logs.log import get_logger
 from etl.model import drift
 from etl.model.catalog import MaskedColumn
 from etl.model.errors import ConfigurationError, LoadFailed
 from etl.model.name import Relation, TargetName
+from etl.model.record import Batch
 from etl.model.selection import named
 from etl.model.table import Table
-from etl.sessions.postgres import Source, Target, close_source, connect_source, connect_target, create_schemas
+from etl.sessions.postgres import Source, Target, create_schemas, source_session, target_session
 from etl.sessions.query import text
 from etl.sessions.transaction import at_once
 from etl.settings.settings import Settings
@@ -36,16 +37,7 @@ _NOT_RUN = {"default", "statistics"}
 
 BATCH = sql.Identifier("pg_temp", "etl_batch")
 
-log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What a batch did: the id where the next one goes on, the rows that it copied, whether there are no more."""
-
-    last_id: int | None
-    rows: int
-    done: bool
+log = get_logger()
 
 
 async def copy_batch(settings: Settings, table: str, last_id: int | None, limit: int, key: str | None = None) -> Batch:
@@ -56,29 +48,23 @@ async def copy_batch(settings: Settings, table: str, last_id: int | None, limit:
     the live table does not fit, TableLocked while a run loads it.
     """
     application = guard.application(settings.run_id)
-    control = await connect_target(settings.target, application)
-    try:
-        source = await connect_source(settings.source, application)
-        try:
-            await guard.refuse_same_database(source, control, settings.source, settings.target)
-            described = await _described(settings, source, _name(table))
-            column = _key(described, key)
-            await guard.lock(control, settings.run_id, [described.live])
-            await book.prepare(control)
-            (described,) = await disclosure.refuse(control, [described], settings.options)
-            await _ensure_live(source, control, described, column)
-            after = await watermark.read(control, described.source) if last_id is None else last_id
-            slice_ = _after(described, column, after)
-            held = await snapshot.take(settings.source, application, [described.source], settings.options, source)
-            try:
-                last, rows = await _copied(held, control, slice_, column, limit)
-            finally:
-                await held.release()
-            return Batch(after if last is None else last, rows, done=rows < limit)
-        finally:
-            await close_source(source)
-    finally:
-        await control.close()
+    async with (
+        target_session(settings.target, application) as control,
+        source_session(settings.source, application) as source,
+    ):
+        await guard.refuse_same_database(source, control, settings.source, settings.target)
+        described = await _described(settings, source, _name(table))
+        column = _key(described, key)
+        await guard.lock(control, settings.run_id, [described.live])
+        await book.ensure(control)
+        (described,) = await disclosure.refuse(control, [described], settings.options)
+        await _ensure_live(source, control, described, column)
+        after = await watermark.read(control, described.source) if last_id is None else last_id
+        slice_ = _after(described, column, after)
+        held = await snapshot.take(settings.source, application, [described.source], settings.options, source)
+        async with held:
+            last, rows = await _copied(held, control, slice_, column, limit)
+        return Batch(after if last is None else last, rows, done=rows < limit)
 
 
 def _name(table: str) -> Relation:

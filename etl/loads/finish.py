@@ -8,15 +8,16 @@ from time import perf_counter
 from typing import Any
 
 import psycopg
-import structlog
 from psycopg import AsyncCursor, sql
 
 from etl.ledger import ledger
-from etl.loads.fill import Filled
+from etl.loads.way import Filled
+from etl.logs.log import get_logger
 from etl.model.catalog import Index
 from etl.model.clock import Began
 from etl.model.errors import IndexUnbuildable, LoadFailed
 from etl.model.record import Load
+from etl.model.redaction import Redactor
 from etl.model.shape import TableOptions
 from etl.model.status import LoadStatus
 from etl.model.table import Table
@@ -25,7 +26,7 @@ from etl.sessions.postgres import Target
 from etl.sessions.transaction import BEGIN, at_once, begun
 from etl.target import additions, indexes, live, staging
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Finish:
     filled: Filled
     built: Built
     tries: list[Load]
+    redact: Redactor
 
     async def whole(self) -> Load:
         """Does it all; gives the load as the ledger has it."""
@@ -113,7 +115,7 @@ class Finish:
         skips, left = self.options.unbuildable_indexes == "skip", self.table.without(self.built.skipped)
         skipped = await indexes.build(self.writer, left, self.built.names, skips=skips)
         for name, reason in (self.built.skipped | skipped).items():
-            log.warning("index.skipped", table=str(self.table), index=name, error=reason)
+            log.warning("index.skipped", table=str(self.table), index=name, error=self.redact(reason))
         return await at_once(self.writer, [*staging.comments(left.without(skipped)), self._ask_extras()])
 
     def _ask_extras(self) -> sql.Composed:

@@ -3,7 +3,7 @@
 This is the file to read first. The steps of a load, each of which can be tried again by itself:
 
 1. *fill*: the staging table is made, and the rows stream into it, read inside the run's snapshot: in one stream, or,
-   where the table is big, in page ranges side by side (``fill.py``).
+   where the table is big, in page ranges side by side (``way.py``).
 2. *index*: the indexes of a big table, each on a session of its own. A small table skips this step.
 3. *finish*: what is left of indexes, constraints, comments, statistics, and the ledger's row that says "staged", in
    one transaction, so that the ledger never says so of a table that is not.
@@ -19,20 +19,22 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import structlog
 from psycopg import sql
 
-from etl.loads import fill
-from etl.loads.fill import Filled, RangeFill
 from etl.loads.finish import Built, Finish, build_index, is_staged
 from etl.loads.progress import Progress
+from etl.loads.ranges import Ranges
 from etl.loads.schedule import Schedule
+from etl.loads.way import Filled, Rows, Way
+from etl.loads.whole import Whole
+from etl.logs.log import get_logger
 from etl.model.clock import Began
 from etl.model.errors import Unclassified
 from etl.model.name import TargetName
 from etl.model.record import Load
+from etl.model.redaction import Redactor
 from etl.model.table import PageRange, Table
 from etl.sessions.pair import Pair
 from etl.sessions.retry import retried
@@ -46,7 +48,7 @@ T = TypeVar("T")
 BIG = 256 << 20
 """Bytes from which on a table's indexes are built side by side: a second's work or more each, for two round trips."""
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Loader:
     schedule: Schedule
     carried: Mapping[TargetName, frozenset[str]]
     owners: Mapping[TargetName, str]
+    redact: Redactor
     began: dict[str, Began] = field(default_factory=dict)
     tries: dict[str, list[Load]] = field(default_factory=dict)
 
@@ -85,26 +88,20 @@ class Loader:
         return load
 
     async def _fill(self, table: Table, pair: Pair | None) -> Filled:
-        verify = self.options.of(table.source).verify or self.verify
+        async def work(step: Callable[[Pair], Awaitable[T]], *, within: PageRange | None = None) -> T:
+            return await self._work(table, step, pair, within)
+
         try:
             _refuse_unclassified(table)
-            if table.ranges:
-                return await self._fill_ranges(table, verify)
-            return await self._work(
-                table, lambda pair: fill.whole(self.snapshot, table, pair, verify, self._advance(table)), pair
-            )
+            return await self._way(table).fill(work)
         finally:
             await self.snapshot.table_read()
 
-    async def _fill_ranges(self, table: Table, verify: str) -> Filled:
-        began = perf_counter()
-        oid = await self._work(table, lambda pair: fill.make(table, pair))
-        ranges = [RangeFill(self.snapshot, table, oid, one, verify, self._advance(table)) for one in table.ranges]
-        parts = await together(self._work(table, one.copy, within=one.range) for one in ranges)
-        filled = fill.joined(parts, perf_counter() - began)
-        if filled.source is not None:
-            await self._work(table, lambda pair: fill.compare_staged(table, pair, filled))
-        return filled
+    def _way(self, table: Table) -> Way:
+        """The way in which a table is loaded."""
+        verify = self.options.of(table.source).verify or self.verify
+        rows = Rows(self.snapshot, table, verify, lambda size: self.progress.advanced(table, size))
+        return Ranges(rows) if table.ranges else Whole(rows)
 
     async def _index(self, table: Table) -> Built:
         """Builds a big table's indexes side by side, those of its keys first."""
@@ -134,6 +131,7 @@ class Loader:
             filled=filled,
             built=built,
             tries=tries,
+            redact=self.redact,
         )
         return await finishing.whole()
 
@@ -158,14 +156,11 @@ class Loader:
                     self.progress.restarted(table)
                 await own.close()
 
-            def say(attempt: int, error: str) -> None:
-                what = {"range": str(within)} if within else {}
-                log.warning("table.retried", table=str(table), attempt=attempt, error=error, **what)
+            def say(attempt: int, error: BaseException) -> None:
+                what: dict[str, Any] = {"range": str(within)} if within else {}
+                log.warning("table.retried", table=str(table), attempt=attempt, error=self.redact(error), **what)
 
             return await retried(lambda: step(own), clear, say)
-
-    def _advance(self, table: Table) -> Callable[[int], None]:
-        return lambda size: self.progress.advanced(table, size)
 
 
 def _refuse_unclassified(table: Table) -> None:

@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-import structlog
-
 from etl.ledger import ledger
 from etl.loads import survey
 from etl.loads.load import Loader
 from etl.loads.progress import Progress
 from etl.loads.schedule import Schedule
+from etl.logs.log import get_logger
 from etl.model.clock import Began
-from etl.model.errors import EXPECTED, ConnectionFailed, RunEnded, SnapshotLost, one_line
+from etl.model.errors import EXPECTED, ConnectionFailed, RunEnded, SnapshotLost
 from etl.model.name import Planned
 from etl.model.record import Load
 from etl.model.table import Table
@@ -29,7 +28,7 @@ from etl.target import guard, live, memory
 WATCH_SECONDS = 2.0
 """Seconds between two looks at whether somebody has given the run up."""
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +74,14 @@ class Loading:
             wanted = [one.source for one in self.planned]
             tables = await survey.survey(settings, self.control, self.snapshot, wanted)
             await survey.say_drifted(self.control, tables)
-            share = await memory.plan(self.control, settings.index_memory, settings.jobs)
+            share = await memory.of_session(self.control, settings.index_memory, settings.jobs)
             carried = await ledger.carried(self.control, live_tables)
             owners = await live.owners(self.control, live_tables)
-        self.progress.planned(tables)
+        self.progress.surveyed(tables)
         session = settings.source, settings.target, guard.application(settings.run_id), share
         schedule = Schedule([Pair(*session) for _ in range(settings.jobs)])
         shared = settings.run_id, self.snapshot, settings.verify, settings.options, self.progress, schedule
-        loader = Loader(*shared, carried, owners)
+        loader = Loader(*shared, carried, owners, settings.redact)
         try:
             await together(self._load(loader, table) for table in tables)
         finally:
@@ -94,7 +93,7 @@ class Loading:
         except (SnapshotLost, ConnectionFailed, RunEnded):
             raise  # no other table would fare better
         except EXPECTED as error:
-            reason = self.settings.redact(one_line(error))
+            reason = self.settings.redact(error)
             log.error("table.failed", table=str(table), error=reason)
             load = Load.failed(str(table), table.live, loader.began.get(str(table), Began()), reason)
             async with self.turn:

@@ -8,7 +8,7 @@ from etl.model.table import Table
 class Progress:
     """What a run tells of its loads while it goes on; this one tells nobody."""
 
-    def planned(self, tables: list[Table]) -> None:
+    def surveyed(self, tables: list[Table]) -> None:
         """These tables are to be loaded."""
 
     def started(self, table: Table) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 
-import structlog
-
+from etl.logs.log import get_logger
 from etl.model.errors import EtlError
 from etl.model.name import Relation
 from etl.model.split import Split
@@ -17,7 +16,7 @@ from etl.source import catalog, locks, ranges
 from etl.source.snapshot import Snapshot
 from etl.target import disclosure, guard, live, trust, types
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 async def survey(settings: Settings, control: Target, held: Snapshot, wanted: Sequence[Relation]) -> list[Table]:

@@ -1,4 +1,4 @@
 """Log lines: their format, the secrets that they must not show, and the metrics that CloudWatch makes of them.
 
-It imports nothing of ``etl``. Start with ``log``.
+It imports ``model``. Start with ``log``.
 """

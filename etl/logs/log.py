@@ -6,11 +6,13 @@ import logging
 import os
 import sys
 import unicodedata
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
+
+from etl.model.redaction import Redacted, Redactor, own_words
 
 Processor = Callable[[WrappedLogger, str, EventDict], EventDict]
 
@@ -19,13 +21,30 @@ LEVELS = ("debug", "info", "warning", "error")
 
 _TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}  # Unicode's explicit directions
 
-_SHORTEST_SECRET = 3  # a shorter one, taken out of every text, would take the text's sense with it
+
+class Log(Protocol):
+    """What writes log lines. An error on one is a text without secrets, which mypy holds every caller to."""
+
+    def info(self, event: str, /, *, error: Redacted = ..., **fields: object) -> None:
+        """Writes what happened."""
+
+    def warning(self, event: str, /, *, error: Redacted = ..., **fields: object) -> None:
+        """Writes what somebody should look at."""
+
+    def error(self, event: str, /, *, error: Redacted = ..., **fields: object) -> None:
+        """Writes what failed, on standard error too."""
 
 
-def configure(form: str, level: str, secrets: Sequence[str] = (), metrics: Processor | None = None) -> None:
+def get_logger() -> Log:
+    """The logger of a module; how its lines look is set up later, by an entry point."""
+    log: Log = structlog.get_logger()
+    return log
+
+
+def configure(form: str, level: str, redact: Redactor = own_words, metrics: Processor | None = None) -> None:
     """Sets up logging for the process.
 
-    Takes a format of FORMATS, a level of LEVELS, the secrets that no line may hold, and what makes metrics of lines.
+    Takes a format of FORMATS, a level of LEVELS, what takes secrets out of all texts of a line, and what makes metrics.
     """
     if not logging.getLogger().handlers:
         logging.getLogger().addHandler(logging.NullHandler())  # libraries' own logs are not part of the contract
@@ -37,8 +56,8 @@ def configure(form: str, level: str, secrets: Sequence[str] = (), metrics: Proce
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            redactor(secrets),
-            _to_standard_error,
+            _redaction(redact),
+            _told_on_standard_error(redact),
             _contract_first,
             *renderers,
         ],
@@ -52,14 +71,6 @@ def bind(**values: object) -> None:
     """Puts values, such as ``run_id``, on every line from here on, and no others."""
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(**values)
-
-
-def redact(text: str, secrets: Sequence[str]) -> str:
-    """Gives ``text`` with ``***`` in place of each secret."""
-    for secret in secrets:
-        if len(secret) >= _SHORTEST_SECRET:
-            text = text.replace(secret, "***")
-    return text
 
 
 def printable(text: str) -> str:
@@ -82,23 +93,32 @@ def flush() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def redactor(secrets: Sequence[str]) -> Processor:
-    """Makes a processor that takes secrets out of every text of an event."""
+def tell(said: Redacted) -> None:
+    """Writes a line on standard error, where users look for what went wrong."""
+    print(printable(f"etl: {said}"), file=sys.stderr, flush=True)
+
+
+def _redaction(redact: Redactor) -> Processor:
+    """A processor that takes secrets out of every text of an event, whichever field it is in."""
 
     def process(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        return {key: redact(value, secrets) if isinstance(value, str) else value for key, value in event.items()}
+        return {key: redact(value) if isinstance(value, str) else value for key, value in event.items()}
 
     return process
 
 
-def _to_standard_error(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Says errors as plain text on standard error too; on one terminal, only there."""
-    if event["level"] == "error":
-        subject = " ".join(str(event[key]) for key in ("event", "table") if key in event)
-        print(printable(f"etl: {subject}: {event.get('error', 'failed')}"), file=sys.stderr, flush=True)
-        if sys.stdout.isatty() and sys.stderr.isatty():
-            raise structlog.DropEvent
-    return event
+def _told_on_standard_error(redact: Redactor) -> Processor:
+    """A processor that writes errors as plain text on standard error too; on one terminal, only there."""
+
+    def process(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        if event["level"] == "error":
+            subject = " ".join(str(event[key]) for key in ("event", "table") if key in event)
+            tell(redact(f"{subject}: {event.get('error', 'failed')}"))
+            if sys.stdout.isatty() and sys.stderr.isatty():
+                raise structlog.DropEvent
+        return event
+
+    return process
 
 
 def _contract_first(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -14,7 +14,7 @@ from etl.model.name import Relation
 class Column:
     """A column: its DDL's parts, whether its binary form may travel, and what it is cast to for the checksum.
 
-    ``tables.sql`` says when and why; ``names_objects`` says that its values hold oids of the source's own objects.
+    ``column_types.sql`` says when and why; ``names_objects``: whether its values hold oids of the source's own objects.
     ``user_type`` is its type's schema and name where that is not PostgreSQL's own.
     """
 

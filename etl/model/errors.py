@@ -142,11 +142,16 @@ _NAMES_NO_VALUE = {"22023", "22021", "22P05"}
 _BYTES = re.compile(r"0x[0-9a-f]{2}(?: 0x[0-9a-f]{2})*")
 
 
-def one_line(error: BaseException) -> str:
-    """Says an error in one line, without quoting any row.
+# The quotation marks of PostgreSQL's messages, which differ from language to language (src/backend/po in its sources).
+_OPENING, _CLOSING = '"“„«»‘‚「『', '"”“»«’‘」』'
+_QUOTED = re.compile(f"[{_OPENING}].*[{_CLOSING}]", re.DOTALL)
 
-    Takes any exception; gives the server's message and hint where it came from a server, without the values
-    that a message quotes, and never its DETAIL or CONTEXT, which quote the offending row.
+
+def one_line(error: BaseException, *, whole: bool = True) -> str:
+    """An error in one line, which quotes no row: a server's message and hint, without the values that a message quotes.
+
+    Never its DETAIL or CONTEXT, which quote the offending row. Not ``whole``, it is without the guesses of libpq that
+    follow its message, on lines that begin with a tab.
     """
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
         parts = [error.diag.message_primary, error.diag.message_hint]
@@ -155,10 +160,11 @@ def one_line(error: BaseException) -> str:
         parts = [str(error.args[0]) if error.args else "", getattr(error, "hint", None)]
         detail = getattr(error, "detail", None)
     else:
-        parts, detail = [str(error) or type(error).__name__], None
+        lines = str(error).splitlines() if whole else [one for one in str(error).splitlines() if one[:1] != "\t"]
+        parts, detail = [" ".join(lines) or type(error).__name__], None
     state = sqlstate(error) or ""
     if state.startswith("22") and state not in _NAMES_NO_VALUE:
-        parts = [re.sub(r'".*"', '"…"', part, flags=re.DOTALL) for part in parts if part]
+        parts = [_QUOTED.sub('"…"', part) for part in parts if part]
     elif state.startswith("22"):
         parts = [_BYTES.sub("…", part) for part in parts if part]
     if state in _DETAIL_IS_SAFE:
@@ -200,9 +206,10 @@ EXPECTED = (EtlError, OSError, psycopg.Error, asyncpg.PostgresError, asyncpg.Int
 
 
 def is_connection_loss(error: BaseException) -> bool:
-    """Tells whether a connection could not be made, or broke."""
-    if isinstance(error, asyncpg.InterfaceError):
-        return "closed" in str(error)
+    """Whether a connection could not be made, or broke.
+
+    An asyncpg.InterfaceError does not tell: it may be a closed session or a wrong call (``sessions/session.py`` looks).
+    """
     lost = (
         OSError,
         TimeoutError,

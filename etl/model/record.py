@@ -1,4 +1,4 @@
-"""What is told of a load, and of a whole run: the ledger keeps it, the log says it."""
+"""What is told of a load, of a whole run, and of a batch: the ledger keeps it, the log says it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import datetime
 
 from etl.model.clock import Began
 from etl.model.name import TargetName
+from etl.model.redaction import Redacted
 from etl.model.status import LoadStatus, RunStatus
 
 
@@ -18,8 +19,9 @@ class Load:
     from those that the reporting side added; ``masked`` the columns that were masked, now or when they last arrived;
     ``staging_oid`` tells the staging table that was filled from any that
     has taken its place since; ``snapshot_id`` is what its rows were read from, ``newest_xid`` the newest transaction
-    that wrote them, where they are not frozen. ``rows``, ``bytes`` (on the wire) and the seconds of each step are None
-    where the load did not get there.
+    that wrote them, where they are not frozen. ``given_up`` says that the load was stopped because its run had ended,
+    and has not failed itself. ``rows``, ``bytes`` (on the wire) and the seconds of each step are None where the load
+    did not get there.
     """
 
     table_name: str
@@ -35,13 +37,14 @@ class Load:
     analyze_seconds: float | None = None
     carried: tuple[str, ...] = ()
     masked: tuple[str, ...] = ()
-    error: str | None = None
+    error: Redacted | None = None
     staging_oid: int | None = None
     snapshot_id: str | None = None
     newest_xid: int | None = None
+    given_up: bool = False
 
     @classmethod
-    def failed(cls, table_name: str, live: TargetName, began: Began, error: str) -> Load:
+    def failed(cls, table_name: str, live: TargetName, began: Began, error: Redacted) -> Load:
         """Gives a load that failed just now."""
         return cls(table_name, live.schema, live.name, LoadStatus.FAILED, began.at, began.now(), error=error)
 
@@ -69,3 +72,12 @@ class Finished:
     def bytes(self) -> int:
         """Bytes that went through the stream, over all tables."""
         return sum(load.bytes or 0 for load in self.loads)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a batch did: the id where the next one goes on, the rows that it copied, whether there are no more."""
+
+    last_id: int | None
+    rows: int
+    done: bool

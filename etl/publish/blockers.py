@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import structlog
-
+from etl.logs.log import get_logger
 from etl.model.name import TargetName, arrays
 from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 async def described(target: Target, tables: Sequence[TargetName]) -> list[str]:

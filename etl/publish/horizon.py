@@ -14,9 +14,9 @@ import asyncio
 from collections.abc import Mapping
 from time import monotonic
 
-import structlog
 from psycopg import sql
 
+from etl.logs.log import get_logger
 from etl.model.errors import PublishBlocked
 from etl.model.name import TargetName, arrays
 from etl.sessions.postgres import Target
@@ -28,7 +28,7 @@ PAUSE = 0.5
 SAY_EVERY = 30.0
 """Seconds between two lines in the log about who is in the way."""
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 async def wait(target: Target, xids: Mapping[TargetName, int], deadline: float) -> None:

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-import structlog
-
 from etl.ledger import ledger
+from etl.logs.log import get_logger
 from etl.model.errors import ConnectionFailed, EtlError, PublishFailed, PublishInDoubt, TableLocked
 from etl.model.name import TargetName
+from etl.model.redaction import Redactor
 from etl.model.status import LoadStatus
 from etl.sessions.postgres import Target
 from etl.sessions.retry import persistently
@@ -19,7 +19,7 @@ from etl.target import guard, staging
 SETTLED = 30.0
 """Seconds to find out what became of a commit: a server that crashed comes up again."""
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 async def settle(
@@ -28,6 +28,8 @@ async def settle(
     tables: Sequence[TargetName],
     swapped: Sequence[TargetName],
     lost: PublishInDoubt,
+    *,
+    redact: Redactor,
 ) -> None:
     """Asks over a new session whether a publish was committed, and clears up after it if so.
 
@@ -50,7 +52,7 @@ async def settle(
         live_now = {ledger.live_of(load) for load in loads if load["status"] == LoadStatus.PUBLISHED}
         if not set(tables) <= live_now:
             raise PublishFailed(str(lost)) from lost
-        log.warning("publish.reconnected", error=str(lost.__cause__))
+        log.warning("publish.reconnected", error=redact(lost.__cause__ or lost))
         await staging.drop_aside(target, swapped)
     finally:
         await target.close()

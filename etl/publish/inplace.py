@@ -20,6 +20,7 @@ from psycopg.errors import ExclusionViolation, LockNotAvailable, UniqueViolation
 from etl.model import drift
 from etl.model.errors import CannotCarry, CannotReplace, PublishFailed, one_line
 from etl.model.name import TargetName, label
+from etl.publish.way import Arriving, Obstacles, said
 from etl.sessions.postgres import Target
 from etl.source import checksum
 from etl.target import live, replacement, staging, trust
@@ -37,47 +38,66 @@ _NOT_LONG = sql.SQL("SET LOCAL lock_timeout = '2s'")
 """Long enough for who is about to commit: what cannot be planned for now is told by the publish."""
 
 
-async def problems(target: Target, tables: Collection[TargetName]) -> dict[TargetName, list[str]]:
-    """Says why the rows of live tables cannot be replaced in place, as far as these are there; changes nothing.
+@dataclass(frozen=True, slots=True)
+class InPlace:
+    """The rows of the staging table replace those of the live one, which stays."""
+
+    async def obstacles(self, target: Target, found: Sequence[Object], arriving: Arriving) -> Obstacles:
+        """Names what is no table, columns that have changed (in place, they cannot), and what ``problems`` finds."""
+        there = {one.full_name: one for one in found if one.is_live and one.full_name in arriving}
+        has = await live.columns_of(target, there) if there else {}
+        wrong_kind = {table: [one.obstacle_in_place] for table, one in there.items() if one.obstacle_in_place}
+        changed = {
+            table: [f"{table} is published in place, and its columns have changed: {changes}"]
+            for table in there.keys() - wrong_kind.keys()
+            if sorted(has[table]) != sorted(arriving[table]) and (changes := drift.between(has[table], arriving[table]))
+        }
+        refused = await problems(target, there.keys() - wrong_kind.keys() - changed.keys())
+        return {**refused, **wrong_kind, **changed}
+
+
+async def problems(target: Target, tables: Collection[TargetName]) -> Obstacles:
+    """Why the rows of live tables cannot be replaced in place, as far as the tables exist; changes nothing.
 
     Where nothing else does, the server says so of the very statements, as it plans them with the live table's own rows:
     no replica identity, an identity column, a key whose type has no ``=``.
     """
-    found = await replacement.read(target, tables) if tables else []
-    said = {one.table: await _refused(target, [one]) for one in found}
+    found = await replacement.read(target, sorted(tables)) if tables else []
+    refused = {one.table: await _refused(target, [one]) for one in found}
     for one in found:
-        if not said[one.table]:
-            said[one.table] = await _unplannable(target, one)
-    return said
+        if not refused[one.table]:
+            refused[one.table] = await _unplannable(target, one)
+    return refused
 
 
 async def refuse(target: Target, tables: Collection[TargetName]) -> None:
     """Raises CannotReplace naming all that ``problems`` finds."""
-    if said := [problem for own in (await problems(target, tables)).values() for problem in own]:
-        raise CannotReplace("; ".join(said))
+    if text := said(await problems(target, tables)):
+        raise CannotReplace(text)
 
 
 async def replace(target: Target, tables: Sequence[TargetName], hashed: Collection[TargetName]) -> None:
     """Makes live tables hold the rows of their staging tables, in the caller's transaction, and drops the latter.
 
-    Their rows are compared afterwards: by number; those of ``hashed`` tables, and all where something hangs on one that
-    may have changed them, by their checksum too. Raises CannotCarry when the columns are not the same
-    (in place, they cannot change), CannotReplace for what ``problems`` finds, PublishFailed for rows that are not
-    those staged.
+    Their rows are compared afterwards: by number; those of ``hashed`` tables, and all where an object may have changed
+    them, by their checksum too. Raises CannotCarry for a live name that is no table's, CannotReplace for any other
+    obstacle, PublishFailed for rows that are not those staged.
     """
     for table in tables:
         await _lock(target, table)
+    staged = await live.columns_of(target, [table.staging for table in tables])
+    arriving = {table: staged[table.staging] for table in tables}
+    if text := said(await InPlace().obstacles(target, await live.objects(target, tables), arriving)):
+        raise CannotReplace(text)
     found = await replacement.read(target, tables)
-    if refused := await _refused(target, found):
-        raise CannotReplace("; ".join(refused))
     missing = {one: await _missing(target, one) for one in found if one.on_delete}
     for one in found:
-        await _replace(target, one, missing.get(one))
+        await _replace(target, one, [name for name, _ in arriving[one.table]], missing.get(one))
     if found:
         await target.execute("SET CONSTRAINTS ALL IMMEDIATE")  # triggers that wait for the commit may change rows, too
-    has_side_effects = any(one.side_effects for one in found)  # a trigger may write to another table of the run, too
+    may_change = any(one.side_effects for one in found)  # a trigger may write to another table of the run, too
     for one in found:
-        await _compare(target, one, hashes=has_side_effects or one.table in hashed)
+        await _compare(target, one, hashes=may_change or one.table in hashed)
     await staging.drop(target, tables)
 
 
@@ -139,7 +159,7 @@ async def _refused(target: Target, found: Sequence[Replacement]) -> list[str]:
 async def _unplannable(target: Target, one: Replacement) -> list[str]:
     columns = [name for name, _ in await live.columns(target, one.table)]
     try:
-        async with target.transaction():
+        async with target.transaction(force_rollback=True):  # the publish's own timeouts stay what they are
             plans = [sql.SQL("EXPLAIN ") + statement for statement in one.statements(columns, one.rows)]
             await target.execute(sql.SQL("; ").join([_NOT_LONG, _NO_ROW_SECURITY, *plans]))
     except LockNotAvailable:
@@ -157,12 +177,9 @@ async def _missing(target: Target, one: Replacement) -> int:
     return int(row["missing"])
 
 
-async def _replace(target: Target, one: Replacement, missing: int | None) -> None:
+async def _replace(target: Target, one: Replacement, columns: Sequence[str], missing: int | None) -> None:
     """Replaces one table's rows; ``missing`` is how many have to be put in, where somebody sees one deleted."""
-    old, new = await live.columns(target, one.table), await live.columns(target, one.table.staging)
-    if sorted(old) != sorted(new):
-        raise CannotCarry(f"{one.table} is published in place, and its columns have changed: {drift.between(old, new)}")
-    *others, last = one.statements([column for column, _ in new], one.staged)
+    *others, last = one.statements(columns, one.staged)
     try:
         for statement in others:
             await target.execute(statement)

@@ -7,25 +7,32 @@ locks with a short timeout, gives way, and asks again until a deadline (``attemp
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
 import psycopg
-import structlog
+from psycopg import sql
 
-from etl.model.errors import PublishBlocked, PublishInDoubt
+from etl.ledger import ledger
+from etl.logs.log import get_logger
+from etl.model.errors import CannotCarry, PublishFailed, PublishInDoubt, one_line
 from etl.model.name import TargetName
-from etl.publish import blockers, horizon, in_doubt
-from etl.publish.attempts import Attempts
+from etl.publish import attempts, blockers, dependents, horizon, in_doubt, inplace
+from etl.publish.attempts import Attempt, Replaced, Won
+from etl.publish.dependents import ViewLocks
 from etl.publish.policy import Policy
+from etl.publish.work import Work
 from etl.sessions.postgres import Target
-from etl.target import guard, live
+from etl.sessions.retry import persistently
+from etl.sessions.transaction import BEGIN, COMMIT, at_once, begun
+from etl.target import live, staging
+from etl.target.views import Staged
 
-LAST_TRY = 5.0
-"""Seconds for another try after the sessions in the way were ended."""
+_WRITE = sql.SQL("SELECT pg_catalog.pg_logical_emit_message(true, 'nightly-etl', '')")
+"""Forces a WAL flush at commit. PostgreSQL flushes only if the transaction wrote WAL; having an xid is not enough."""
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,28 +54,100 @@ async def publish(
 ) -> Published:
     """Makes a run's staged tables live, all of them or none.
 
-    Takes an idle session on the target, and how to open another, to ask whether the commit was done if this one is
-    lost. Raises CannotCarry before anything is touched when
-    something hangs on a live table that could not be put back, PublishBlocked when readers hold the tables until the
-    deadline, PublishFailed for the rest.
+    Takes an idle session on the target, and how to open another one, which asks whether the commit was done when this
+    one is lost. Raises CannotCarry before anything is touched when an object on a live table could not be put back,
+    PublishBlocked when readers hold the tables until the deadline, PublishFailed for the rest.
     """
     began = perf_counter()
     ordered = sorted(tables)
-    publishing = Attempts(target, run_id, ordered, policy, await _in_place(target, policy))
+    work = Work(target, run_id, ordered, policy, await _in_place(target, policy))
+    won: Won | None
     try:
-        await publishing.until(policy.deadline)
-    except PublishBlocked:
-        if not policy.ends_blockers:
-            raise
-        await horizon.end_holders(target, await publishing.unfrozen())
-        await blockers.end(target, publishing.in_use)
-        await publishing.until(LAST_TRY)
+        async with ViewLocks(target) as locks:
+            won = await _published(work, locks)
     except PublishInDoubt as error:
-        await in_doubt.settle(reconnect, run_id, ordered, publishing.swapped, error)
-    finally:
-        with suppress(psycopg.Error):  # a session that is gone has let them go
-            await guard.unlock(target, publishing.locked)
-    return Published(len(tables), publishing.made, perf_counter() - began, publishing.blocked_ms)
+        await in_doubt.settle(reconnect, run_id, ordered, work.swapped, error, redact=policy.redact)
+        won = None
+    attempts_made = next(work.numbers) - 1
+    return Published(len(tables), attempts_made, perf_counter() - began, won.blocked_ms if won else 0.0)
+
+
+async def _published(work: Work, locks: ViewLocks) -> Won:
+    """Does it all, from the freezing of rows to the end of the old tables."""
+    target, policy = work.target, work.policy
+    # also where no reader waits behind us: to read a view's definition asks for a lock on its tables
+    patience = max(policy.deadline, 1)
+    await target.execute(f"SET lock_timeout = '{patience:g}s'; SET synchronous_commit = on".encode())
+    await _freeze(work)
+    try:
+        end = partial(blockers.end, target, work.swapped)
+        staged = await work.insist(partial(_stage, work, locks), end)
+        await _clear_aside(work)
+        await _flush(target)
+        # rows are replaced in place once, however often the swap of other tables gives way
+        async with work.savepoint():
+            first = Attempt(work, locks, staged, await _replace_in_place(work, staged))
+            end = partial(blockers.end, target, first.in_use)
+            won = await work.insist(partial(attempts.until_published, first), end)
+            began = perf_counter()
+        committing = (perf_counter() - began) * 1000
+        await _drop_old(won.attempt)
+        return Won(won.attempt, won.blocked_ms + committing)
+    except psycopg.Error as error:
+        reason = f"the publish failed, the live tables are as they were: {one_line(error)}"
+        raise (PublishInDoubt if work.is_lost else PublishFailed)(reason) from error
+
+
+async def _freeze(work: Work) -> None:
+    """Freezes the rows that were copied in page ranges, when no snapshot is older than they are."""
+    newest = await ledger.newest_xids(work.target, work.run_id)
+    if unfrozen := {table: newest[table] for table in work.swapped if table in newest}:
+        await _flush(work.target)  # VACUUM marks no page all-visible while a commit near its rows' is not durable yet
+        end = partial(horizon.end_holders, work.target, unfrozen)
+        await work.insist(partial(horizon.wait, work.target, unfrozen), end)
+
+
+async def _stage(work: Work, locks: ViewLocks, deadline: float) -> Staged:
+    """Stages the views, again while others change them; raises PublishBlocked at the deadline."""
+    try:
+        return await persistently(lambda: dependents.stage(work, locks), attempts.is_changing, deadline)
+    except psycopg.Error as error:
+        raise await attempts.blocked(work, work.swapped, deadline, error) from error
+
+
+async def _clear_aside(work: Work) -> None:
+    """Drops what a killed run has put aside; raises CannotCarry where another object depends on it."""
+    if kept := await staging.drop_aside(work.target, work.swapped):
+        raise CannotCarry(f"an old table that an earlier publish has put aside is in the way: {'; '.join(kept)}")
+
+
+async def _replace_in_place(work: Work, staged: Staged) -> Replaced:
+    if not work.in_place:
+        return Replaced()
+    await dependents.check(work, work.in_place)
+    await inplace.replace(work.target, work.in_place, work.policy.hashed)
+    found = await live.objects(work.target, work.in_place)
+    unfilled = await inplace.refresh(work.target, live.views(found), staged)
+    return Replaced({one.full_name: one.oid for one in found if one.is_live}, unfilled)
+
+
+async def _drop_old(done: Attempt) -> None:
+    """Drops yesterday's tables; what could not be dropped now, the next run clears."""
+    work = done.work
+    try:
+        if done.staged and done.staged.found:
+            await staging.drop_views(work.target, [table.aside for table in work.swapped])
+        await staging.drop_aside(work.target, work.swapped)
+    except psycopg.Error as error:
+        if work.is_lost:
+            raise  # another session will
+        log.warning("publish.uncleared", error=work.policy.redact(error))
+
+
+async def _flush(target: Target) -> None:
+    """Makes what is staged durable now: the publish's commit, for which readers wait, has the less to write."""
+    async with begun(target):
+        await at_once(target, [BEGIN, _WRITE, COMMIT])
 
 
 def say(done: Published) -> None:

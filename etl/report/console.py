@@ -26,9 +26,8 @@ from rich.progress import Progress as Bars
 from rich.table import Table as Grid
 from rich.text import Text
 
-from etl.commands.check import Finding
+from etl.commands.answers import Comparison, Finding, HistoryRun, Report
 from etl.commands.plan import Plan
-from etl.commands.verify import Comparison
 from etl.loads.progress import Progress
 from etl.logs.log import printable
 from etl.model.record import Finished
@@ -68,7 +67,7 @@ class TerminalProgress(Progress):
     def __exit__(self, *exception: Any) -> None:
         self._bars.__exit__(*exception)
 
-    def planned(self, tables: list[Table]) -> None:
+    def surveyed(self, tables: list[Table]) -> None:
         """Draws the run's bar, again from the start where the run had to take another snapshot."""
         for bar in self._bars.task_ids:
             self._bars.remove_task(bar)
@@ -125,12 +124,12 @@ def print_finished(finished: Finished) -> None:
     _print_loads(console, loads, finished.seconds)
 
 
-def print_history(runs: Sequence[dict[str, Any]]) -> None:
+def print_history(runs: Sequence[HistoryRun]) -> None:
     """Prints runs, newest first, with their loads."""
     console = _console()
     if not runs:
         console.print("no runs yet")
-    for run in runs:
+    for run in map(asdict, runs):
         seconds = _seconds(run)
         took = f", took {seconds:.1f} s" if run["finished_at"] else ""
         began = f"{run['started_at']:%Y-%m-%d %H:%M:%S %Z}"
@@ -155,9 +154,32 @@ def print_comparisons(comparisons: Iterable[Comparison]) -> None:
     """Prints what ``etl verify`` found."""
     grid = _grid("table", ">rows", ">checksum", "source = target")
     for one in comparisons:
-        rows, checksum = (f"{one.source.rows:,}", f"{one.source.sum:x}") if one.source else ("", "")
-        grid.add_row(escape(one.table), rows, checksum, escape(one.difference or "same"))
+        rows = "" if one.rows is None else f"{one.rows:,}"
+        grid.add_row(escape(one.table), rows, one.checksum or "", escape(one.difference or "same"))
     _console().print(grid)
+
+
+def print_report(report: Report) -> None:
+    """Prints how a run ended: its figures, the slowest tables, what failed, and what readers see."""
+    console = _console()
+    took = f" in {report.seconds:.1f} s" if report.seconds is not None else ""
+    copied = f"{report.tables:,} tables, {report.rows:,} rows, {report.bytes / 1e6:,.1f} MB"
+    console.print(f"run {report.run_id}: {report.status}{took}; {copied}", style="bold", markup=False)
+    if report.error:
+        console.print(printable(report.error), style="red", markup=False)
+    if report.slowest:
+        grid = _grid("slowest tables", ">seconds", ">median of the nights before", ">rows")
+        for slow in report.slowest:
+            median = "" if slow.median_seconds is None else f"{slow.median_seconds:.2f}"
+            grid.add_row(escape(slow.table), f"{slow.seconds:.2f}", median, f"{slow.rows or 0:,}")
+        console.print(grid)
+    for failed in report.failed:
+        console.print(printable(f"{failed.table}: {failed.error}"), style="red", markup=False)
+    if more := report.failed_count - len(report.failed):
+        console.print(f"{more:,} more tables failed", style="red")
+    last = report.last_published
+    as_of = f", as of {last.snapshot_at:%Y-%m-%d %H:%M:%S %Z}" if last and last.snapshot_at else ""
+    console.print(f"readers see run {last.run_id}{as_of}" if last else "no run is published yet", markup=False)
 
 
 def print_settings(shown: Iterable[Shown]) -> None:

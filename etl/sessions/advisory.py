@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from etl.model.name import TargetName
-from etl.sessions.query import bound, target_query
+from etl.sessions.query import bound, rows, target_query
 
 Session: TypeAlias = psycopg.AsyncConnection[dict[str, Any]]
 
@@ -30,7 +30,7 @@ class Locks:
     def statement(self, function: str) -> sql.Composed:
         """The statement that calls one of PostgreSQL's functions on each lock's key."""
         values = {"kind": self.kind, "schemas": list(self.schemas), "names": list(self.names)}
-        call = sql.SQL("SELECT k.schema, k.name, k.key, {}(k.key) AS answer FROM ({}) AS k")
+        call = sql.SQL("SELECT k.schema, k.name, k.key, {}(k.key) AS is_got FROM ({}) AS k")
         return call.format(sql.Identifier("pg_catalog", function), bound("lock_keys", values))
 
 
@@ -55,7 +55,7 @@ class Holder:
     """The session that holds a lock; its application name carries the run's id."""
 
     pid: int
-    application: str
+    application_name: str
 
 
 def of_runs(run_ids: Sequence[str]) -> Locks:
@@ -89,7 +89,7 @@ async def share(session: Session, locks: Locks) -> None:
 
 async def take(session: Session, locks: Locks) -> list[Tried]:
     """Tries locks, and holds those that it gets for as long as the session lasts."""
-    return await _tried(session, locks, "pg_try_advisory_lock")
+    return await rows(session, Tried, locks.statement("pg_try_advisory_lock"))
 
 
 async def release(session: Session, locks: Locks) -> None:
@@ -99,21 +99,16 @@ async def release(session: Session, locks: Locks) -> None:
 
 async def free(session: Session, locks: Locks) -> list[Tried]:
     """Those of the locks that nobody holds or shares."""
-    return [one for one in await _tried(session, locks, "pg_try_advisory_xact_lock") if one.is_got]
+    tried = await rows(session, Tried, locks.statement("pg_try_advisory_xact_lock"))
+    return [one for one in tried if one.is_got]
 
 
 async def is_taken(session: Session, locks: Locks) -> bool:
     """Whether somebody holds one of the locks alone."""
-    return not all(one.is_got for one in await _tried(session, locks, "pg_try_advisory_xact_lock_shared"))
+    tried = await rows(session, Tried, locks.statement("pg_try_advisory_xact_lock_shared"))
+    return not all(one.is_got for one in tried)
 
 
 async def holder(session: Session, lock: Tried) -> Holder | None:
     """The session that holds a lock; None where it is gone by now."""
-    cursor = await session.execute(target_query("lock_holder"), {"key": lock.key})
-    row = await cursor.fetchone()
-    return Holder(row["pid"], row["application_name"]) if row else None
-
-
-async def _tried(session: Session, locks: Locks, function: str) -> list[Tried]:
-    cursor = await session.execute(locks.statement(function))
-    return [Tried(row["schema"], row["name"], row["key"], row["answer"]) for row in await cursor.fetchall()]
+    return next(iter(await rows(session, Holder, target_query("lock_holder"), {"key": lock.key})), None)

@@ -45,10 +45,11 @@ def spelt(target: Target, text: str) -> str:
 
 def refusal(source: Source, target: Target, table: object, error: Exception) -> LoadFailed | None:
     """Says that a value of a table cannot be converted, where that is what a server's error means; or gives None."""
+    if sqlstate(error) not in {_NOT_VALID, _NO_EQUIVALENT}:
+        return None  # a session that was lost can no longer be asked for its encoding
     here, there = of_source(source), of_target(target)
-    # between two that are UTF8 nothing is converted, and the first of the two is about an escape in a json
-    if sqlstate(error) not in ({_NOT_VALID} if here == there else {_NOT_VALID, _NO_EQUIVALENT}):
-        return None
+    if here == there and sqlstate(error) == _NO_EQUIVALENT:
+        return None  # between two that are UTF8 nothing is converted, and this error is about an escape in a json
     return LoadFailed(
         f"{table}: a value has no equivalent in the reporting database: its encoding is {there}, and the operational"
         f" database's is {here}; mend the value, exclude or mask its column, or use one encoding"

@@ -46,6 +46,12 @@ class Pair:
             await together([self.reader(), self.writer()])
         return await self.reader(), await self.writer()
 
+    async def __aenter__(self) -> Pair:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
     async def close(self) -> None:
         """Closes both, whatever state they are in; asked for again, they are opened anew."""
         reader, writer, self._reader, self._writer = self._reader, self._writer, None, None

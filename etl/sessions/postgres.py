@@ -9,8 +9,8 @@ costs three to four times the client's CPU (benchmarks/NOTES.md, "The stream").
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -20,7 +20,8 @@ from psycopg import sql
 from etl.model.errors import ConfigurationError, ConnectionFailed, one_line, sqlstate
 from etl.sessions.advisory import schema_lock
 from etl.sessions.query import prepare, source_query, target_query
-from etl.sessions.session import open_source, open_target, watch_source, watch_target
+from etl.sessions.session import open_source, open_target, watch_source, watch_target, with_state
+from etl.sessions.stage import Stage
 from etl.sessions.url import DatabaseUrl
 
 Source: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -98,8 +99,6 @@ _LZ4 = (
 
 # Wrong for certain, however often it is tried: the password, the role, the database.
 _MISCONFIGURED = {"28P01", "28000", "3D000"}
-_LIBPQ_SAYS = r'no password supplied|certificate file ".*" does not exist|invalid .* value: ".*"|definition of service'
-"""What libpq itself says of arguments that cannot work, before it asks a server; it speaks English."""
 
 
 async def connect_source(url: DatabaseUrl, application: str) -> Source:
@@ -151,24 +150,8 @@ async def connect_target(url: DatabaseUrl, application: str, memory: int | None 
         if connection is not None:
             await connection.close()
         if isinstance(error, OSError | psycopg.Error):
-            raise _unreachable("reporting", url, await _with_state(url, error)) from error
+            raise _unreachable("reporting", url, await with_state(url, error)) from error
         raise
-
-
-async def _with_state(url: DatabaseUrl, error: Exception) -> Exception:
-    """An error of libpq's, or that of asyncpg for the same session: libpq keeps the SQLSTATE of a refusal to itself.
-
-    The text alone does not tell a wrong password from a server that starts up: it is in the server's language.
-    """
-    refused = isinstance(error, psycopg.OperationalError) and not isinstance(error, psycopg.errors.ConnectionTimeout)
-    if refused and sqlstate(error) is None:
-        try:
-            (await open_source(url.asyncpg())).terminate()
-        except asyncpg.PostgresError as refusal:
-            return refusal
-        except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError):
-            return error
-    return error
 
 
 def _settings(version: int, url: DatabaseUrl) -> dict[str, str]:
@@ -180,19 +163,21 @@ def _settings(version: int, url: DatabaseUrl) -> dict[str, str]:
 
 
 def _set(settings: dict[str, str]) -> str:
-    return "; ".join([*(f"SET {name} = '{value}'" for name, value in settings.items()), _LOOKS_AFTER_CLIENT])
+    statements = [*(f"SET {name} = '{value}'" for name, value in settings.items()), _LOOKS_AFTER_CLIENT]
+    return f"{Stage.CONNECT} {'; '.join(statements)}"
 
 
 def _unreachable(side: str, url: DatabaseUrl, error: Exception) -> Exception:
-    if sqlstate(error) in _MISCONFIGURED or _says_misconfigured(error):
+    if sqlstate(error) in _MISCONFIGURED or _is_misconfigured(url, error):
         return ConfigurationError(f"{side} database {url}: {one_line(error)}; check ETL_{side.upper()}_URL")
     reason = "no answer in time (connect_timeout)" if isinstance(error, TimeoutError) else one_line(error)
     return ConnectionFailed(f"{side} database {url} cannot be reached: {reason}")
 
 
-def _says_misconfigured(error: Exception) -> bool:
+def _is_misconfigured(url: DatabaseUrl, error: Exception) -> bool:
+    """Whether a driver has refused its arguments, or lacks a password, before a server has refused anything."""
     if isinstance(error, psycopg.OperationalError):
-        return re.search(_LIBPQ_SAYS, str(error)) is not None
+        return (error.pgconn is not None and error.pgconn.needs_password) or url.is_refused_by_libpq
     return isinstance(error, asyncpg.ClientConfigurationError)
 
 
@@ -207,6 +192,28 @@ async def close_source(connection: Source) -> None:
         await connection.close(timeout=2)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
         connection.terminate()  # closes the socket without a farewell; the server sees that it is gone
+
+
+@asynccontextmanager
+async def source_session(url: DatabaseUrl, application: str) -> AsyncIterator[Source]:
+    """A session on the operational database, closed when the block ends; raises what ``connect_source`` raises."""
+    session = await connect_source(url, application)
+    try:
+        yield session
+    finally:
+        await close_source(session)
+
+
+@asynccontextmanager
+async def target_session(
+    url: DatabaseUrl, application: str, memory: int | None = None, **other: str
+) -> AsyncIterator[Target]:
+    """A session on the reporting database, closed when the block ends; raises what ``connect_target`` raises."""
+    session = await connect_target(url, application, memory, **other)
+    try:
+        yield session
+    finally:
+        await session.close()
 
 
 async def create_schemas(target: Target, names: Iterable[str], *, own: bool = False) -> None:

@@ -1,13 +1,25 @@
-"""The statements of ``sql/*.sql``, which psql can run, as each driver takes them."""
+"""The queries of ``sql/``, which psql can run, in the form that each driver takes.
+
+A query with several concerns is a folder and a file: each file of ``sql/attachments/`` is a CTE, named like the file,
+of ``sql/attachments.sql``, so that the server answers all of them in one round trip. ``python -m etl.sessions.query
+NAME`` prints such a query as one text, which psql can run.
+"""
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any, TypeVar
 
+import psycopg
 from psycopg import sql
+from psycopg.rows import class_row
+
+T = TypeVar("T")
 
 _PREPARED = ("extras",)
 """Queries that every load asks, which a session prepares: planning this one took the target longer than any other
@@ -15,10 +27,28 @@ statement of a tiny table but its COPY (benchmarks/NOTES.md, "Tiny tables")."""
 
 _VARIABLE = re.compile(r":'(\w+)'")
 
+_COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
+"""A line of comment. It names variables, too, and a value in its place could end the comment: servers never see it."""
+
 
 @cache
 def _file(name: str) -> str:
-    return files("etl").joinpath("sql", f"{name}.sql").read_text(encoding="ascii")
+    """The text of ``sql/<name>.sql``, composed with the files of ``sql/<name>/``, if there are any."""
+    folder = files("etl").joinpath("sql")
+    text, concerns = _read(folder.joinpath(f"{name}.sql")), folder.joinpath(name)
+    if not concerns.is_dir():
+        return text
+    bodies = {file.name.removesuffix(".sql"): _unended(_read(file)) for file in concerns.iterdir()}
+    tables = ",\n".join(f"{concern} AS (\n{body}\n)" for concern, body in sorted(bodies.items()))
+    return f"WITH {tables}\n{text}"
+
+
+def _read(file: Traversable) -> str:
+    return _COMMENT.sub("", file.read_text(encoding="ascii"))
+
+
+def _unended(statement: str) -> str:
+    return statement.rstrip().removesuffix(";")
 
 
 def _variables(text: str) -> list[str]:
@@ -27,7 +57,7 @@ def _variables(text: str) -> list[str]:
 
 @cache
 def source_query(name: str) -> str:
-    """Gives ``sql/<name>.sql`` for asyncpg: psql's ``:'variables'`` become $1, $2 … in order of appearance."""
+    """``sql/<name>.sql`` for asyncpg: psql's ``:'variables'`` become $1, $2 … in order of appearance."""
     text = _file(name)
     order = _variables(text)
     return _VARIABLE.sub(lambda match: f"${order.index(match[1]) + 1}", text)
@@ -35,30 +65,46 @@ def source_query(name: str) -> str:
 
 @cache
 def target_query(name: str) -> bytes:
-    """Gives ``sql/<name>.sql`` for psycopg: psql's ``:'variables'`` become %(variables)s."""
+    """``sql/<name>.sql`` for psycopg: psql's ``:'variables'`` become %(variables)s."""
     return _VARIABLE.sub(r"%(\1)s", _file(name).replace("%", "%%")).encode()
 
 
 @cache
 def prepare() -> str:
-    """Gives the text by which a session of the target prepares the queries that every load asks."""
+    """The statements with which a session of the target prepares the queries that every load asks."""
     types = {name: ", ".join("text" for _ in _variables(_file(name))) for name in _PREPARED}
     statements = (f"PREPARE {name} ({types[name]}) AS {source_query(name)}" for name in _PREPARED)
     return "; ".join(["DEALLOCATE ALL", *statements])  # a pooler may give us a session that was another run's
 
 
 def prepared(name: str, values: Mapping[str, str]) -> sql.Composed:
-    """Gives the statement that executes ``sql/<name>.sql`` as the session has prepared it."""
+    """The statement that executes ``sql/<name>.sql`` as the session has prepared it."""
     in_order = [sql.Literal(values[variable]) for variable in _variables(_file(name))]
     return sql.SQL("EXECUTE {} ({})").format(sql.Identifier(name), sql.SQL(", ").join(in_order))
 
 
 def bound(name: str, values: Mapping[str, object]) -> sql.Composed:
-    """Gives ``sql/<name>.sql`` with its variables' values in it, to be a part of another statement."""
-    parts = _VARIABLE.split(_file(name).rstrip().removesuffix(";"))  # text and variables in turns
+    """``sql/<name>.sql`` with the values of its variables in place, to be a part of another statement."""
+    parts = _VARIABLE.split(_unended(_file(name)))  # text and variables in turns
     return sql.Composed([sql.Literal(values[part]) if i % 2 else sql.SQL(part) for i, part in enumerate(parts)])
 
 
+async def rows(
+    session: psycopg.AsyncConnection[Any],
+    kind: type[T],
+    query: bytes | sql.Composed,
+    values: Mapping[str, Any] | None = None,
+) -> list[T]:
+    """The rows of a query on the target, each as a dataclass whose fields are its columns."""
+    async with session.cursor(row_factory=class_row(kind)) as cursor:
+        await cursor.execute(query, values)
+        return await cursor.fetchall()
+
+
 def text(composed: sql.Composable) -> str:
-    """Gives SQL composed with psycopg.sql as text, for asyncpg."""
+    """A statement composed with psycopg.sql as text, for asyncpg."""
     return composed.as_string(None)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(_file(sys.argv[1]))

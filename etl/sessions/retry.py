@@ -15,7 +15,7 @@ from tenacity import (
     wait_random,
 )
 
-from etl.model.errors import is_transient, one_line
+from etl.model.errors import is_transient
 
 ATTEMPTS = 4
 """Tries of one step, the first included; about 5 seconds of waiting between them in all."""
@@ -29,7 +29,7 @@ T = TypeVar("T")
 async def retried(
     step: Callable[[], Awaitable[T]],
     clear: Callable[[], Awaitable[None]],
-    say: Callable[[int, str], None],
+    say: Callable[[int, BaseException], None],
 ) -> T:
     """Does a step, again where what failed may pass by itself.
 
@@ -46,7 +46,7 @@ async def retried(
 
     def before_sleep(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        say(state.attempt_number, one_line(error or Exception()))
+        say(state.attempt_number, error or Exception())
 
     retrying = AsyncRetrying(
         retry=retry_if_exception(is_transient),
@@ -58,15 +58,19 @@ async def retried(
     return await retrying(attempt)
 
 
+def persistent(again: Callable[[BaseException], bool], deadline: float) -> AsyncRetrying:
+    """Attempts, with pauses, while their errors say so, for ``deadline`` seconds; the last error is raised."""
+    return AsyncRetrying(
+        retry=retry_if_exception(again), stop=stop_after_delay(deadline), wait=wait_random(*PAUSE), reraise=True
+    )
+
+
 async def persistently(
     attempt: Callable[[], Awaitable[T]], again: Callable[[BaseException], bool], deadline: float
 ) -> T:
     """Makes attempts, with pauses, while their errors say so, for ``deadline`` seconds; raises the last error."""
-    retrying = AsyncRetrying(
-        retry=retry_if_exception(again), stop=stop_after_delay(deadline), wait=wait_random(*PAUSE), reraise=True
-    )
 
     async def once() -> T:  # tenacity awaits only what it knows to be a coroutine function, and a lambda is none
         return await attempt()
 
-    return await retrying(once)
+    return await persistent(again, deadline)(once)

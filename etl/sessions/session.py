@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
 import psycopg
+from asyncpg.transaction import Transaction
 from psycopg.rows import dict_row
 
 from etl.model.errors import ConfigurationError, is_connection_loss, one_line, sqlstate
@@ -86,18 +87,30 @@ class SourceSession(_SourceBase):
 
         return await self._watched(super().copy_from_query(query, *args, output=passed_on, **options))
 
-    async def _watched(self, answer: Awaitable[T]) -> T:
-        watch = self.watch
-        if watch is None:
-            return await answer
+    def transaction(self, **options: Any) -> Transaction:
+        """A transaction, to be begun."""
         try:
-            with watch.waiting():
+            return super().transaction(**options)
+        except asyncpg.InterfaceError as error:
+            raise self._told(error) from error
+
+    async def _watched(self, answer: Awaitable[T]) -> T:
+        try:
+            with self.watch.waiting() if self.watch else nullcontext():
                 return await answer
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-            # asyncpg stays in the middle of a fatal error, and cannot even roll back
-            if not isinstance(error, asyncpg.InternalClientError) and not is_connection_loss(error):
-                raise
-            raise asyncpg.ConnectionDoesNotExistError(_obituary("operational", watch, error)) from error
+            raise self._told(error) from error
+
+    def _told(self, error: Exception) -> Exception:
+        """The error as it is, or one that says that the connection is lost.
+
+        asyncpg has one class for a closed session and for a wrong call. And after a fatal error it stays in the middle
+        of that, and cannot even roll back: that is an error of asyncpg's own, an InternalClientError.
+        """
+        is_closed = isinstance(error, asyncpg.InterfaceError) and self.is_closed()
+        if is_closed or isinstance(error, asyncpg.InternalClientError) or is_connection_loss(error):
+            return asyncpg.ConnectionDoesNotExistError(_obituary("operational", self.watch, error))
+        return error
 
 
 class TargetSession(psycopg.AsyncConnection[dict[str, Any]]):
@@ -130,11 +143,10 @@ class TargetSession(psycopg.AsyncConnection[dict[str, Any]]):
         await super().close()
 
 
-def _obituary(side: str, watch: Watch, error: Exception) -> str:
-    if watch.verdict is not None:
+def _obituary(side: str, watch: Watch | None, error: Exception) -> str:
+    if watch is not None and watch.verdict is not None:
         return f"the session with the {side} database {watch.verdict.value}"
-    reason = one_line(error).partition(" This probably means")[0]  # libpq guesses at length what it does not know
-    return f"the connection with the {side} database was lost: {reason}"
+    return f"the connection with the {side} database was lost: {one_line(error, whole=False)}"
 
 
 async def open_source(arguments: Mapping[str, Any]) -> SourceSession:
@@ -169,7 +181,7 @@ async def watch_source(session: SourceSession, url: DatabaseUrl, arguments: Mapp
         try:
             return backend.judged(await elsewhere(query, backend.pid))
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            return _unanswered(error)
+            return await answer_of_refusal(url, error)
 
     async def end() -> None:
         with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
@@ -203,7 +215,7 @@ async def watch_target(session: TargetSession, url: DatabaseUrl, arguments: Mapp
         try:
             return backend.judged(await elsewhere(query))
         except (OSError, psycopg.Error) as error:
-            return _unanswered(error)
+            return await answer_of_refusal(url, error)
 
     async def end() -> None:
         with suppress(OSError, psycopg.Error):
@@ -236,10 +248,28 @@ def _silence(url: DatabaseUrl) -> Silence:
     return Silence(url.keepalives["keepalives_idle"], url.keepalives["keepalives_interval"], url.connect_timeout or 10)
 
 
-def _unanswered(error: Exception) -> Answer:
-    """A refusal is an answer, too (no connection left, say): it does not tell what became of the session."""
-    refused = sqlstate(error) is not None or "FATAL" in str(error)
-    return Answer.UNKNOWN if refused else Answer.SILENT
+async def answer_of_refusal(url: DatabaseUrl, error: Exception) -> Answer:
+    """What an error of the watcher's own connection says: a refusal is an answer, too (no connection left, say).
+
+    It does not tell whether the session lives.
+    """
+    return Answer.SILENT if sqlstate(await with_state(url, error)) is None else Answer.UNKNOWN
+
+
+async def with_state(url: DatabaseUrl, error: Exception) -> Exception:
+    """An error of libpq's, or that of asyncpg for the same session: libpq keeps the SQLSTATE of a refusal to itself.
+
+    The text alone does not tell a wrong password from a server that starts up: it is in the server's language.
+    """
+    refused = isinstance(error, psycopg.OperationalError) and not isinstance(error, psycopg.errors.ConnectionTimeout)
+    if refused and sqlstate(error) is None:
+        try:
+            (await open_source(url.asyncpg())).terminate()
+        except (asyncpg.PostgresError, asyncpg.ClientConfigurationError) as refusal:
+            return refusal
+        except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+            return error
+    return error
 
 
 def _keep_alive(session: SourceSession, url: DatabaseUrl) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Conninfo, PGconn, Ping
 
 PARTS = ("host", "port", "dbname", "user", "password", "sslmode")
 """The parts that may be given one by one, by libpq's own names."""
@@ -139,6 +140,15 @@ class DatabaseUrl:
         """Seconds to wait for a connection; None is for ever."""
         return float(self.parameters.get("connect_timeout", CONNECT_TIMEOUT)) or None
 
+    @property
+    def is_refused_by_libpq(self) -> bool:
+        """Whether libpq refuses the options themselves: an unknown value, or a service that no file defines.
+
+        PQping says so without a word of any language. It looks at the options before it connects, here to nobody.
+        """
+        nowhere = {"host": "localhost", "hostaddr": "127.0.0.1", "port": "1"}
+        return PGconn.ping(make_conninfo(**dict(self.parameters) | nowhere).encode()) == Ping.NO_ATTEMPT
+
     def libpq(self) -> dict[str, Any]:
         """Gives psycopg's keyword arguments.
 
@@ -189,14 +199,22 @@ def _parse(text: str) -> dict[str, str]:
         raise UrlError(f"holds an @ that is not percent-encoded, or a / or ? before it; {_ENCODE}")
     try:
         parameters = conninfo_to_dict(text)
-    except psycopg.Error as error:
+    except psycopg.Error:
         # libpq's own message would quote the text, and with it the password.
-        if option := re.search(r'invalid URI query parameter: "(\w+)"', str(error)):
-            raise UrlError(f"has an option that libpq does not know, {option[1]}; leave it out") from None
+        if option := _unknown_option(text):
+            raise UrlError(f"has an option that libpq does not know, {option}; leave it out") from None
         raise UrlError(f"cannot be read as a libpq URL; {_ENCODE}") from None
     except UnicodeError:  # it would quote the byte, which may be the password's
         raise UrlError(f"is not UTF-8 text; {_ENCODE}") from None
     return {key: str(value) for key, value in parameters.items() if value is not None}
+
+
+def _unknown_option(text: str) -> str | None:
+    """The first option of a URL that libpq does not know."""
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
+    pairs = [pair for pair in text.partition("?")[2].split("&") if pair != "ssl=true"]  # JDBC's, which it takes too
+    names = (pair.partition("=")[0] for pair in pairs)
+    return next((name for name in names if re.fullmatch(r"\w+", name) and name not in known), None)
 
 
 def _validate(parameters: Mapping[str, str]) -> None:

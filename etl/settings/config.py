@@ -13,9 +13,10 @@ from pydantic import ValidationError
 from etl.model.errors import ConfigurationError
 from etl.model.selection import Selection
 from etl.sessions.url import PARTS, DatabaseUrl, MintToken, UrlError
+from etl.settings.declarations import declared
 from etl.settings.declared import Setting
 from etl.settings.options import Options
-from etl.settings.settings import Settings, declared
+from etl.settings.settings import Settings
 from etl.settings.spelling import strange_parameters, strange_variables
 
 PARAMETER_PATH = "ETL_PARAMETER_PATH"

@@ -10,17 +10,15 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_serializer
-from pydantic.fields import FieldInfo
 
 from etl.logs import log, metrics
 from etl.model import mask
+from etl.model.redaction import Redactor
 from etl.model.selection import Selection
-from etl.sessions.url import PARTS, DatabaseUrl
+from etl.sessions.url import DatabaseUrl
+from etl.settings import values
 from etl.settings.declared import Setting
 from etl.settings.options import Options
-
-MAX_JOBS = 64
-"""More pairs of connections than this would only wait for each other."""
 
 _RUN_ID = re.compile(r"[A-Za-z0-9._:+=@-]{1,100}")
 
@@ -30,61 +28,11 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
-def _jobs(text: Any) -> int:
-    if not re.fullmatch(r"[0-9]{1,4}", str(text).strip()) or not 1 <= int(text) <= MAX_JOBS:
-        raise ValueError(f"is {text!r}; write a whole number from 1 to {MAX_JOBS}")
-    return int(text)
-
-
-def _deadline(text: Any) -> float:
-    if not re.fullmatch(r"[0-9]{1,6}", str(text).strip()):
-        raise ValueError(f"is {text!r}; write a whole number of seconds")
-    return float(text)
-
-
-def _index_memory(text: Any) -> int:
-    found = re.fullmatch(r"([1-9][0-9]{0,5}) ?(MB|GB)", str(text).strip())
-    if found is None:
-        raise ValueError(f"is {text!r}; write a size such as 512MB or 4GB")
-    return int(found[1]) * {"MB": 1 << 10, "GB": 1 << 20}[found[2]]
-
-
-def _max_age(text: Any) -> float:
-    if _deadline(text) < 1:
-        raise ValueError(f"is {text!r}; write a whole number of seconds, 1 or more")
-    return float(text)
-
-
-def _shard(text: Any) -> int:
-    if not re.fullmatch(r"[0-9]{1,4}", str(text).strip()):
-        raise ValueError(f"is {text!r}; write a whole number from 0 to 9999")
-    return int(text)
-
-
 def check_run_id(text: Any) -> Any:
     """Gives a run's id as it is; raises ValueError where it is none."""
     if not isinstance(text, str) or not _RUN_ID.fullmatch(text):
         raise ValueError(f"is {text!r}; write 1 to 100 letters, digits and . _ : + = @ -")
     return text
-
-
-def _choice(*choices: str) -> BeforeValidator:
-    def check(text: Any) -> Any:
-        if text not in choices:
-            raise ValueError(f"is {text!r}; write one of {', '.join(choices)}")
-        return text
-
-    return BeforeValidator(check)
-
-
-def _mask_key(text: str) -> SecretStr:
-    if len(text) < mask.SHORTEST_KEY:
-        raise ValueError(f"is shorter than {mask.SHORTEST_KEY} characters; make one with `openssl rand -hex 32`")
-    return SecretStr(text)
-
-
-def _dimensions(text: Any) -> Any:
-    return metrics.dimensions(text) if isinstance(text, str) else text
 
 
 class Settings(BaseModel):
@@ -118,12 +66,12 @@ class Settings(BaseModel):
     ] = Field(default_factory=new_run_id)
     jobs: Annotated[
         int,
-        BeforeValidator(_jobs),
+        BeforeValidator(values.jobs),
         Setting("ETL_JOBS", "jobs", "Tables, page ranges and index builds in flight at once, 1 to 64."),
     ] = 4
     index_memory: Annotated[
         int | None,
-        BeforeValidator(_index_memory),
+        BeforeValidator(values.index_memory),
         Setting(
             "ETL_INDEX_MEMORY",
             "index_memory",
@@ -134,7 +82,7 @@ class Settings(BaseModel):
     """kB, for all index builds that go on at once."""
     plan: Annotated[
         Literal["own", "run"],
-        _choice("own", "run"),
+        values.choice("own", "run"),
         Setting(
             "ETL_PLAN",
             None,
@@ -144,7 +92,7 @@ class Settings(BaseModel):
     ] = "own"
     publish: Annotated[
         Literal["run", "defer"],
-        _choice("run", "defer"),
+        values.choice("run", "defer"),
         Setting(
             "ETL_PUBLISH",
             "publish",
@@ -153,7 +101,7 @@ class Settings(BaseModel):
     ] = "run"
     publish_deadline: Annotated[
         float,
-        BeforeValidator(_deadline),
+        BeforeValidator(values.deadline),
         Setting(
             "ETL_PUBLISH_DEADLINE",
             "publish_deadline",
@@ -162,7 +110,7 @@ class Settings(BaseModel):
     ] = 600.0
     publish_blockers: Annotated[
         Literal["fail", "end"],
-        _choice("fail", "end"),
+        values.choice("fail", "end"),
         Setting(
             "ETL_PUBLISH_BLOCKERS",
             "publish_blockers",
@@ -171,7 +119,7 @@ class Settings(BaseModel):
     ] = "fail"
     snapshot: Annotated[
         Literal["own", "run"],
-        _choice("own", "run"),
+        values.choice("own", "run"),
         Setting(
             "ETL_SNAPSHOT",
             None,
@@ -181,7 +129,7 @@ class Settings(BaseModel):
     ] = "own"
     snapshot_max_age: Annotated[
         float,
-        BeforeValidator(_max_age),
+        BeforeValidator(values.max_age),
         Setting(
             "ETL_SNAPSHOT_MAX_AGE",
             "snapshot_max_age",
@@ -190,12 +138,12 @@ class Settings(BaseModel):
     ] = 6 * 3600.0
     shard: Annotated[
         int | None,
-        BeforeValidator(_shard),
+        BeforeValidator(values.shard),
         Setting("ETL_SHARD", None, "This container's number, for the plan, the ledger and the log."),
     ] = None
     verify: Annotated[
         Literal["rows", "checksum", "none"],
-        _choice("rows", "checksum", "none"),
+        values.choice("rows", "checksum", "none"),
         Setting(
             "ETL_VERIFY",
             "verify",
@@ -215,7 +163,7 @@ class Settings(BaseModel):
     ] = Options()
     mask_key: Annotated[
         SecretStr | None,
-        BeforeValidator(_mask_key),
+        BeforeValidator(values.mask_key),
         Setting("ETL_MASK_KEY", "mask_key", "The key of masks that need one, 16 characters or more.", secret=True),
     ] = None
     metrics_namespace: Annotated[
@@ -230,7 +178,7 @@ class Settings(BaseModel):
     ] = None
     metrics_dimensions: Annotated[
         dict[str, str | None],
-        BeforeValidator(_dimensions),
+        BeforeValidator(values.dimensions),
         Setting(
             "ETL_METRICS_DIMENSIONS",
             "metrics_dimensions",
@@ -240,12 +188,12 @@ class Settings(BaseModel):
     ] = {"table": None}
     log_format: Annotated[
         Literal["json", "console"],
-        _choice(*log.FORMATS),
+        values.choice(*log.FORMATS),
         Setting("ETL_LOG_FORMAT", None, "`json` or `console`.", "json; on a terminal console"),
     ] = "json"
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
-        _choice(*log.LEVELS),
+        values.choice(*log.LEVELS),
         Setting("ETL_LOG_LEVEL", None, "`debug`, `info`, `warning` or `error`."),
     ] = "info"
 
@@ -282,7 +230,12 @@ class Settings(BaseModel):
         return metrics.Metrics(namespace, self.metrics_dimensions) if namespace else None
 
     @property
-    def secrets(self) -> list[str]:
+    def redact(self) -> Redactor:
+        """What takes the secrets out of texts and errors."""
+        return Redactor(self.secrets)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
         """The texts that no log line, error or ledger row may hold, as they are and percent-encoded.
 
         The longest stands first: one that holds another must not be left in part.
@@ -291,45 +244,4 @@ class Settings(BaseModel):
         plain = [secret for url in urls for secret in url.secrets] + list(self._mask_session.values())
         plain += [self.mask_key.get_secret_value()] if self.mask_key else []
         known = {*plain, *(quote(secret, safe="") for secret in plain)}
-        return sorted(known, key=lambda secret: (-len(secret), secret))
-
-    def redact(self, text: str) -> str:
-        """Gives ``text`` without the secrets."""
-        return log.redact(text, self.secrets)
-
-
-SIDES = ("operational", "reporting")
-"""The two databases, as settings name them."""
-
-_AUTH = (
-    "How sessions sign in: `password`; or `iam`, with a token for each connection that the task's role signs for RDS or"
-    " Aurora, which needs `sslmode=require` or better."
-)
-
-
-def declared() -> dict[str, Setting]:
-    """Every setting's declaration, by the name of its field; those of the two databases by ``side/part``."""
-    sides = {f"{side}/{part}": _of_database(side, part) for side in SIDES for part in ("url", *PARTS, "auth")}
-    fields = {name: _declaration(field) for name, field in Settings.model_fields.items() if name not in SIDES}
-    return fields | sides
-
-
-def _of_database(side: str, part: str) -> Setting:
-    names = f"ETL_{side}_{part}".upper(), f"{side}/{part}"
-    match part:
-        case "url":
-            return Setting(*names, f"The {side} database, as a libpq URL with all its options.")
-        case "auth":
-            return Setting(*names, _AUTH, "password")
-    text = f"The part `{part}` of the URL; it counts over the one that stands there."
-    return Setting(*names, text, secret=part == "password")
-
-
-def _declaration(field: FieldInfo) -> Setting:
-    (one,) = (found for found in field.metadata if isinstance(found, Setting))
-    match field.default:
-        case float() as number:
-            return replace(one, default=one.default or f"{number:g}")
-        case str() | int() as default:
-            return replace(one, default=one.default or str(default))
-    return one
+        return tuple(sorted(known, key=lambda secret: (-len(secret), secret)))

@@ -1,4 +1,4 @@
-"""What the source says of its tables, read inside the snapshot."""
+"""The source's tables as its catalog describes them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from etl.model.name import Relation
 from etl.model.table import Table
 from etl.sessions.postgres import Source
 from etl.sessions.query import source_query
+from etl.sessions.stage import Stage
 
 
 async def relations(source: Source) -> list[Relation]:
@@ -19,11 +20,11 @@ async def relations(source: Source) -> list[Relation]:
 
 
 SIZE_LOCK_TIMEOUT = "60s"
-"""How long a table is waited for that somebody is altering: its size can only be read beside them."""
+"""How long to wait for a table that another session alters: pg_table_size() takes a lock."""
 
 
 async def sizes(source: Source, chosen: Sequence[Relation]) -> dict[int, tuple[int, int]]:
-    """Gives the bytes (heap + TOAST) and the number of indexes of the relations chosen, by oid."""
+    """The bytes (heap and TOAST) and the number of indexes of each chosen relation, by oid."""
     async with source.transaction():
         await source.execute(f"SET LOCAL lock_timeout = '{SIZE_LOCK_TIMEOUT}'")
         rows = await source.fetch(source_query("sizes"), [relation.oid for relation in chosen])
@@ -31,8 +32,8 @@ async def sizes(source: Source, chosen: Sequence[Relation]) -> dict[int, tuple[i
 
 
 async def tables(source: Source, chosen: Sequence[Relation]) -> list[SourceTable]:
-    """Describes the relations chosen, in their order."""
-    rows = await source.fetch(source_query("tables"), [relation.oid for relation in chosen])
+    """Reads the chosen relations with their columns, indexes, constraints and statistics, in the order given."""
+    rows = await source.fetch(f"{Stage.CATALOG} {source_query('tables')}", [relation.oid for relation in chosen])
     described = {row["oid"]: _table(dict(row)) for row in rows}
     return [described[relation.oid] for relation in chosen if relation.oid in described]
 

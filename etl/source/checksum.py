@@ -1,13 +1,14 @@
-"""A table's checksum: order-free, over the exact bytes of every field, computed in the servers.
+"""A table's checksum: over the exact bytes of every field, independent of the order of rows, computed by the servers.
 
-Each row's bytes are its record_send(): the binary form of every field, with its length (-1 for NULL), so NULL
-is not '', 1.0 is not 1.00, -0 is not 0, and no text setting matters. Fields of types that are not built in go
-in as text, because record_send() gives the type's oid too, which is each server's own; those of domains go in as
-what the domain rests on. The bytes are hashed to 64 bits with hash_array_extended(), the one SQL function of 13 to
-18 that leads to the hash of a bytea. The hashes are summed, which no order changes and a doubled row does.
+A row's bytes are its record_send(): the binary form of every field, with its length (-1 for NULL). So NULL is not '',
+1.0 is not 1.00, -0 is not 0, and no setting of text output matters. record_send() includes the oid of a field's type,
+which differs between servers for a type that is not built in; so such a field is cast to text, and a field of a domain
+to the domain's base type. hash_array_extended() hashes the bytes to 64 bits: in PostgreSQL 13 to 18 it is the only SQL
+function that leads to the hash of a bytea. The checksum is the sum of the hashes: the order of rows does not change it,
+a row that is there twice does.
 
-Where rows pass without a conversion (``encoding.py``), a row's text is hashed instead, in the database's own bytes:
-record_send() would convert them.
+If rows are copied without an encoding conversion (``encoding.py``), the row's text is hashed instead, because
+record_send() would convert it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from etl.model.catalog import Column
 from etl.model.table import PageRange, Table
 from etl.sessions.postgres import Source, Target
 from etl.sessions.query import text
+from etl.sessions.stage import Stage
 
 _OF_BYTES = "pg_catalog.hash_array_extended(ARRAY[pg_catalog.record_send(ROW({}))], 0)"
 _OF_TEXT = 'pg_catalog.hashtextextended(ROW({})::pg_catalog.text COLLATE pg_catalog."C", 0)'
@@ -28,20 +30,20 @@ _OF_TEXT = 'pg_catalog.hashtextextended(ROW({})::pg_catalog.text COLLATE pg_cata
 
 @dataclass(frozen=True, slots=True)
 class Checksum:
-    """A table's rows, and the sum of their 64-bit hashes, modulo 2^128 because the hashes are signed."""
+    """The number of a table's rows, and the sum of their 64-bit hashes, modulo 2^128 because hashes are signed."""
 
     rows: int
     sum: int
 
     def __add__(self, other: Checksum) -> Checksum:
-        """Gives the checksum of two tables' rows together."""
+        """The checksum of the rows of both."""
         return Checksum(self.rows + other.rows, (self.sum + other.sum) % 2**128)
 
 
 async def of_source(source: Source, table: Table, kept: str | None, within: PageRange | None = None) -> Checksum:
-    """Computes the checksum of a table, or of one page range, in the source, in the caller's snapshot.
+    """Computes the checksum of a table, or of one page range, in the source, as the caller's snapshot shows it.
 
-    Takes the encoding in which rows pass without a conversion, or None, on either side the same.
+    ``kept`` is the encoding in which rows are copied without a conversion, or None; it must be the same on both sides.
     """
     expressions = _expressions(((column.value, column) for column in table.columns), kept)
     row = await source.fetchrow(text(table.select(expressions, within)))
@@ -50,7 +52,7 @@ async def of_source(source: Source, table: Table, kept: str | None, within: Page
 
 
 async def of_target(target: Target, table: Table, name: sql.Identifier, kept: str | None) -> Checksum:
-    """Computes the checksum of a table of the target, staging or live, as if it were ``table``."""
+    """Computes the checksum of a staging or live table with the columns of ``table``."""
     expressions = _expressions(((sql.Identifier(column.name), column) for column in table.columns), kept)
     cursor = await target.execute(sql.SQL("SELECT {} FROM {}").format(expressions, name))
     row = await cursor.fetchone()
@@ -59,9 +61,10 @@ async def of_target(target: Target, table: Table, name: sql.Identifier, kept: st
 
 
 async def of_rows(target: Target, rows: sql.Composable, columns: Sequence[str]) -> Checksum:
-    """Computes the checksum of the columns given, of rows that are compared within the target; of none, it counts.
+    """Computes the checksum of some columns of rows in the target; without columns, it only counts the rows.
 
-    The rows go in as their text, which every type has, which tells 1.0 from 1.00 as well, and no encoding changes.
+    It hashes the text of each row: every type has one, it distinguishes 1.0 from 1.00, and both sides are in one
+    encoding.
     """
     row = sql.SQL(", ").join(sql.Identifier(column) for column in columns)
     summed = sql.SQL(f"pg_catalog.sum({_OF_TEXT})").format(row)
@@ -75,7 +78,7 @@ async def of_rows(target: Target, rows: sql.Composable, columns: Sequence[str]) 
 def _expressions(fields: Iterable[tuple[sql.Composable, Column]], kept: str | None) -> sql.Composed:
     row = sql.SQL(", ").join(value if kept else _comparable(value, column) for value, column in fields)
     hashed = sql.SQL(_OF_TEXT if kept else _OF_BYTES).format(row)
-    return sql.SQL("count(*) AS rows, coalesce(sum({}), 0)::text AS sum").format(hashed)
+    return sql.SQL(Stage.CHECKSUM + " count(*) AS rows, coalesce(sum({}), 0)::text AS sum").format(hashed)
 
 
 def _comparable(value: sql.Composable, column: Column) -> sql.Composable:

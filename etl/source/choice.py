@@ -1,7 +1,7 @@
-"""Which relations of the source a command is about: the one place that asks what there is.
+"""The relations of the source that a command is about.
 
-So no command can forget that a name in TABLES, or a section of the options, which names nothing is a mistake: a mask
-whose section is misspelt hides nothing.
+Every command takes them from here, so that each refuses a name in TABLES, or a section of the options, that matches no
+relation: a mask in a misspelt section would hide nothing.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from etl.source import catalog
 
 
 async def relations(source: Source, options: Options, selection: Selection | None = None) -> list[Relation]:
-    """Lists every relation of the source, those too that other shards copy.
+    """Lists every relation of the source, including those that other shards copy.
 
-    Raises ConfigurationError for each element of TABLES, and each section of the options, that names none of them.
+    Raises ConfigurationError for each element of TABLES, and each section of the options, that matches no relation.
     """
     found = await catalog.relations(source)
     if unknown := [*(selection.unknown(found) if selection else ()), *options.unknown(found)]:

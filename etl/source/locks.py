@@ -1,8 +1,8 @@
 """The locks that keep the source's tables as a snapshot sees them: ACCESS SHARE, which every SELECT takes.
 
-Two statements take them. LOCK TABLE needs no snapshot, so that one can be taken afterwards; but it takes only tables
-that are named, and that the role may read. EXPLAIN of a SELECT takes all that the SELECT reads, be it behind views; but
-it fixes its transaction's snapshot first. ``snapshot.take`` needs both.
+Two statements take these locks. LOCK TABLE needs no snapshot, so that the snapshot can be taken after it; but it locks
+only the tables that it names, and the role needs SELECT on each. EXPLAIN of a SELECT locks all tables that the SELECT
+reads, those of views, too; but it takes the transaction's snapshot first. ``snapshot.take`` needs both.
 """
 
 # docs/decisions.md, "Tables are locked before the snapshot"
@@ -22,29 +22,30 @@ from etl.model.name import Relation
 from etl.model.table import Table
 from etl.sessions.postgres import Source
 from etl.sessions.query import source_query, text
+from etl.sessions.stage import Stage
 from etl.settings.options import Options
 from etl.source import catalog, proof
 
 LOCK_TIMEOUT = "60s"
-"""How long the holder waits for a table that is being altered; longer, and it would hold up others."""
+"""How long the holder waits for a table that another session alters: later sessions queue behind the holder."""
 
 AT_ONCE = "100ms"
-"""How long EXPLAIN, which knows no NOWAIT, may wait for a lock: nothing to a table's load."""
+"""How long EXPLAIN, which has no NOWAIT, may wait for a lock: short beside a table's load."""
 
 SHARE_SECONDS = 10
-"""How long a shard waits for a table that is being altered: careful migrations give way by themselves."""
+"""How long a shard waits for a table that another session alters: migrations with a lock_timeout end by then."""
 
 PAUSE = 0.5
-"""Seconds between two tries."""
+"""Seconds between two attempts."""
 
 _LOCKABLE = frozenset("rpv")  # LOCK TABLE takes neither materialized views nor foreign tables
 
 
 def at_once(relations: Iterable[Relation], selects: Iterable[sql.Composable] = ()) -> str:
-    """Gives statements that lock the relations, and all that the SELECTs read, without waiting for anybody.
+    """The statements that lock the relations, and all tables that the SELECTs read, without waiting.
 
-    They fail with LockNotAvailableError where somebody has, or waits for, a lock that does not go with it. The SELECTs
-    have been proven; their last line may be a comment.
+    They fail with LockNotAvailableError if another session holds, or waits for, a conflicting lock. ``proof.prove`` has
+    planned the SELECTs before; their last line may be a comment.
     """
     statements = [_lock(relations, nowait=True)]
     if planned := [f"EXPLAIN {text(select)}\n" for select in selects]:
@@ -53,15 +54,15 @@ def at_once(relations: Iterable[Relation], selects: Iterable[sql.Composable] = (
 
 
 async def wait(session: Source, chosen: Sequence[Relation], options: Options) -> list[Table]:
-    """Locks the relations chosen and all that their options' SQL reads; gives those that have any, as it has them.
+    """Locks the chosen relations and all tables that their options' SQL reads; returns the tables with such SQL.
 
-    Fixes the transaction's snapshot only where there is such SQL. Raises EtlError when somebody keeps a table for too
-    long, ConfigurationError for options that cannot be.
+    Takes the transaction's snapshot only if there is such SQL. Raises EtlError if another session keeps a table locked
+    for too long, ConfigurationError for SQL that cannot be planned.
     """
     if statement := _lock(chosen):
         try:
             await session.execute(
-                f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; {statement}; SET LOCAL lock_timeout = '0'"
+                f"{Stage.LOCK} SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; {statement}; SET LOCAL lock_timeout = '0'"
             )
         except asyncpg.LockNotAvailableError as error:
             raise EtlError(f"a table was locked in the source for over {LOCK_TIMEOUT}: {one_line(error)}") from error
@@ -75,10 +76,10 @@ async def wait(session: Source, chosen: Sequence[Relation], options: Options) ->
 
 @asynccontextmanager
 async def sharing(source: Source, chosen: Sequence[Relation]) -> AsyncIterator[None]:
-    """Keeps a lock on the relations chosen, beside that of a holder in another process, for as long as the block lasts.
+    """Locks the chosen relations, which a holder in another process has locked, too, until the block ends.
 
-    Raises LoadFailed when somebody waits to alter one of them: they wait for the holder, and who queued behind them
-    would wait until the holder has lost its patience.
+    Raises LoadFailed if another session waits to alter one of them. That session waits for the holder's lock, and a
+    reader that queued behind it would wait as long.
     """
     transaction = source.transaction()
     deadline = monotonic() + SHARE_SECONDS
@@ -101,10 +102,10 @@ async def sharing(source: Source, chosen: Sequence[Relation]) -> AsyncIterator[N
 
 
 async def share_read(source: Source, tables: Sequence[Table], snapshot_id: str) -> None:
-    """Locks what the tables' SQL reads, too, within ``sharing``, beside the holder of a snapshot.
+    """Locks all tables that the SQL of ``tables`` reads, within ``sharing``; the holder has to have locked them, too.
 
-    Raises LoadFailed when somebody waits to alter some of it, ConfigurationError when the holder has not locked it,
-    because it was given other options.
+    Raises LoadFailed if another session waits to alter one of them, ConfigurationError if the holder, which then has
+    other options, has not locked one.
     """
     if not any(table.has_sql for table in tables):
         return

@@ -1,4 +1,4 @@
-"""The options' SQL, proven on the source before the first load: planned, not executed."""
+"""Proves the options' SQL before the first load: the source plans it, and does not execute it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from etl.sessions.postgres import Source
 from etl.sessions.query import text
 
 LOCK_TIMEOUT = "60s"
-"""How long a table that somebody is altering is waited for, where this run does not hold its lock yet."""
+"""How long to wait for a table that another session alters, if this run does not hold the table's lock yet."""
 
 
 async def prove(source: Source, tables: Sequence[Table], patience: str = LOCK_TIMEOUT) -> None:
-    """Plans what the options have made of the tables' SELECTs.
+    """Plans the tables' SELECTs with the options' SQL.
 
-    What these read stays locked until the caller's transaction ends, where there is one. Raises ConfigurationError
-    naming each option, its table, and what the server says of it; LoadFailed when somebody alters what is read for
-    longer than ``patience``.
+    The tables that they read stay locked until the caller's transaction ends, if there is one. Raises
+    ConfigurationError naming each wrong option, its table and the server's error; LoadFailed if another session keeps a
+    table locked for longer than ``patience``.
     """
     with_sql = [table for table in tables if table.has_sql]
     if not with_sql:
@@ -48,7 +48,7 @@ async def _problems(source: Source, table: Table) -> AsyncIterator[str]:
 
 
 def _parts(table: Table) -> Iterator[tuple[str, sql.Composable]]:
-    """Gives each option by itself, to tell which one is at fault."""
+    """A SELECT with each option alone, to find out which one is wrong."""
     name = table.source.identifier
     if table.where:
         yield "where", table.select(sql.NULL)
@@ -60,9 +60,9 @@ def _parts(table: Table) -> Iterator[tuple[str, sql.Composable]]:
 
 
 async def _fault(source: Source, table: Table, select: sql.Composable) -> str | None:
-    """Gives what the server says of a SELECT, or None where it can be planned."""
+    """The server's error about a SELECT, or None if the SELECT can be planned."""
     try:
-        async with source.transaction():  # a savepoint: what follows an error is planned, too
+        async with source.transaction():  # a savepoint, so that the next SELECT can be planned after an error
             await source.fetch("EXPLAIN " + text(select))
         return None
     except asyncpg.LockNotAvailableError as error:

@@ -1,7 +1,8 @@
-"""Page ranges: which tables are cut, and where. Pure policy, but for ``cut_all``, which asks the source.
+"""Page ranges: which tables are divided, and where. Pure policy, except ``cut_all``, which queries the source.
 
-A range is a ctid slice of the heap: no key, no index and no knowledge of the values is needed, every row has exactly
-one ctid, and inside a snapshot no row moves. The heap is cut evenly; a range's TOAST is taken to be in proportion.
+A range is a ctid slice of the heap. It needs no key, no index and no knowledge of the values: every row has exactly one
+ctid, and within a snapshot no row moves. All ranges of a table have the same number of pages; TOAST is assumed to be
+distributed in proportion.
 """
 
 # docs/decisions.md, "Page ranges arrive unfrozen"
@@ -23,7 +24,7 @@ from etl.sessions.query import text
 from etl.source import catalog
 
 OLDEST = 14
-"""The first PostgreSQL with TID range scans; before, each range would read the whole table."""
+"""The first PostgreSQL with TID range scans; in older versions each range would read the whole table."""
 
 
 def cut(members: Sequence[Member], split: Split) -> tuple[PageRange, ...]:
@@ -48,10 +49,10 @@ def _cut(member: Member, size: int) -> Iterator[PageRange]:
 
 
 async def cut_all(source: Source, tables: Sequence[Table], split_of: Callable[[Table], Split]) -> list[Table]:
-    """Gives the tables with their page ranges; the catalog is asked only about those that are big enough.
+    """The tables with their page ranges; queries the catalog only about tables that are big enough.
 
-    Views, materialized views (another may be refreshed into their place between two ranges), foreign tables, and
-    sorted tables, whose order one stream keeps, are not cut.
+    Views, foreign tables, sorted tables (only one stream keeps the order) and materialized views (a REFRESH may replace
+    the rows between two ranges) have no page ranges.
     """
     big = [table for table in tables if _may_be_cut(table) and split_of(table).size_of(table.bytes) is not None]
     if not big or source.get_server_version().major < OLDEST:
@@ -66,7 +67,7 @@ def _may_be_cut(table: Table) -> bool:
 
 
 async def _provable(source: Source, table: Table, ranges: tuple[PageRange, ...]) -> tuple[PageRange, ...]:
-    """Gives the ranges if the table's SQL can be planned on them: options may name the table with its schema."""
+    """The ranges, or none if the options' SQL cannot be planned with them: it may name the table with its schema."""
     if not ranges or not table.has_sql:
         return ranges
     trial = source.transaction()  # within the snapshot's own, a savepoint

@@ -1,10 +1,9 @@
-"""The one instant of the source that a run copies.
+"""The snapshot: the one instant of the source that a run copies.
 
-The holder is a session that keeps one REPEATABLE READ transaction open. Before its snapshot is taken, every table of
-the run is locked (ACCESS SHARE, as a SELECT does), and what the options' SQL reads beside them, because a snapshot
-alone does not keep a table's past: TRUNCATE and table rewrites are not MVCC-safe (manual, 13.6), and a table truncated
-after the snapshot would arrive empty. Readers, one a load, join the snapshot; each keeps its transaction only while it
-reads.
+The holder is a session that keeps one REPEATABLE READ transaction open. Before it takes its snapshot, it locks every
+table of the run (ACCESS SHARE, as a SELECT does), and every table that the options' SQL reads. A snapshot alone is not
+enough: TRUNCATE and table rewrites are not MVCC-safe (manual, 13.6), so a table that is truncated after the snapshot
+would arrive empty. Each load has a reader, which joins the snapshot, and keeps its transaction only while it reads.
 """
 
 # docs/decisions.md, "Tables are locked before the snapshot"
@@ -24,16 +23,17 @@ from asyncpg.transaction import Transaction
 from etl.model.errors import EtlError, LoadFailed, SnapshotLost, one_line
 from etl.model.name import Relation
 from etl.model.table import PageRange, Table
-from etl.sessions.postgres import Source, close_source, connect_source
+from etl.sessions.postgres import Source, close_source, connect_source, source_session
+from etl.sessions.stage import Stage
 from etl.sessions.url import DatabaseUrl
 from etl.settings.options import Options
 from etl.source import locks
 
 TAKE_SECONDS = 60.0
-"""How long a snapshot is tried for while somebody waits to alter what is being locked for it."""
+"""How long to try to take a snapshot while another session waits to alter one of the tables."""
 
 PAUSE = 0.5
-"""Seconds between two tries."""
+"""Seconds between two attempts."""
 
 # No such snapshot: invalid_parameter_value before 17, undefined_object since; and
 # object_not_in_prerequisite_state where its session has just ended.
@@ -42,9 +42,9 @@ _GONE = {"22023", "42704", "55000"}
 
 @dataclass(slots=True)
 class Snapshot:
-    """An exported snapshot: its id, the instant it shows, and the session that holds it, if this run does.
+    """An exported snapshot: its id, its time, and the session that holds it, unless another process does.
 
-    ``unread`` is how many tables are still to be read; after the last one the snapshot is let go.
+    ``unread`` is the number of tables that are still to be read; after the last one, the snapshot is released.
     """
 
     id: str
@@ -54,24 +54,30 @@ class Snapshot:
     _holder_free: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def table_read(self) -> None:
-        """Counts a table whose last row has been read, or that was given up."""
+        """Counts one table less, because its last row has been read, or its load has failed."""
         self.unread -= 1
         if self.unread <= 0:
             await self.release()
 
+    async def __aenter__(self) -> Snapshot:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.release()
+
     async def release(self) -> None:
-        """Lets the snapshot go, and with it the source's vacuum horizon and the tables' locks."""
+        """Ends the holder's transaction, which releases the snapshot, the tables' locks and the vacuum horizon."""
         if self.holder is not None:
             await close_source(self.holder)
             self.holder = None
 
     @asynccontextmanager
     async def reading(self, reader: Source, table: Table, within: PageRange | None = None) -> AsyncIterator[Source]:
-        """Gives a session that sees ``table``, or a page range of it, as of this snapshot, as long as the block lasts.
+        """A session that reads ``table``, or a page range of it, as of this snapshot, until the block ends.
 
-        That is ``reader``, unless someone waits to alter the table, or what its SQL reads: a new reader would queue
-        behind them, and they wait for the holder's lock, so both would wait for ever. Then it is the holder itself.
-        Raises SnapshotLost when the snapshot is gone.
+        It is ``reader``, unless another session waits to alter the table, or a table that its SQL reads. A reader would
+        queue behind that session, which waits for the holder's lock: both would wait for ever. Then it is the holder.
+        Raises SnapshotLost if the snapshot does not exist any more.
         """
         if await self._join(reader, table, within):
             yield reader
@@ -84,7 +90,7 @@ class Snapshot:
                 yield self.holder
 
     async def _join(self, reader: Source, table: Table, within: PageRange | None) -> bool:
-        join = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{self.id}'"
+        join = f"{Stage.JOIN} BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{self.id}'"
         selects = [table.copied(within)] if table.has_sql else []
         try:
             await reader.execute(
@@ -107,10 +113,10 @@ async def take(
     options: Options,
     session: Source | None = None,
 ) -> Snapshot:
-    """Locks the relations chosen and what their options' SQL reads, then takes and exports a snapshot of the source.
+    """Locks the chosen relations and all tables that their options' SQL reads, and exports a snapshot of the source.
 
-    Takes an idle ``session`` to hold it, which is closed with the snapshot; opens one where there is none. Raises
-    EtlError when a table cannot be locked, ConfigurationError for SQL that the source does not plan.
+    The holder is ``session``, which is closed with the snapshot, or a new session. Raises EtlError if a table cannot be
+    locked, ConfigurationError for SQL that the source cannot plan.
     """
     holder = session if session and not session.is_closed() else await connect_source(url, application)
     try:
@@ -129,17 +135,16 @@ async def take(
 async def _taken_beside(
     url: DatabaseUrl, application: str, holder: Source, chosen: Sequence[Relation], options: Options
 ) -> asyncpg.Record:
-    """Has another session keep all the locks until the holder has its snapshot, and the same locks.
+    """Takes all locks in a second session first, which keeps them until the holder has its snapshot and the same locks.
 
-    The holder cannot take those of the options' SQL first, because planning it fixes the snapshot. Where somebody waits
-    to alter one of the tables just then, both sessions let go, so that they can, and try again.
+    The holder cannot lock the tables of the options' SQL first, because planning the SQL takes the snapshot. If another
+    session waits to alter one of the tables at that moment, both sessions release their locks, and try again.
     """
     deadline = monotonic() + TAKE_SECONDS
-    other = await connect_source(url, application)
-    try:
+    async with source_session(url, application) as other:
         while True:
             try:
-                async with other.transaction():  # its commit fails where the session was lost, and the locks with it
+                async with other.transaction():  # if the session and its locks were lost, the commit fails
                     tables = await locks.wait(other, chosen, options)
                     return await _taken(holder, chosen, tables)
             except asyncpg.LockNotAvailableError as error:
@@ -148,8 +153,6 @@ async def _taken_beside(
                         f"tables of the source were being altered for over {TAKE_SECONDS:g} s: {one_line(error)}"
                     ) from error
             await asyncio.sleep(PAUSE)
-    finally:
-        await close_source(other)
 
 
 async def _taken(holder: Source, chosen: Sequence[Relation], tables: Sequence[Table]) -> asyncpg.Record:
@@ -170,6 +173,7 @@ def _transaction(holder: Source) -> Transaction:
 
 
 async def _export(holder: Source) -> asyncpg.Record:
-    row = await holder.fetchrow("SELECT pg_catalog.pg_export_snapshot() AS id, pg_catalog.clock_timestamp() AS at")
+    export = "SELECT pg_catalog.pg_export_snapshot() AS id, pg_catalog.clock_timestamp() AS at"
+    row = await holder.fetchrow(f"{Stage.SNAPSHOT} {export}")
     assert row is not None
     return row

@@ -1,4 +1,4 @@
-"""The rows' way from source to target: COPY out feeds COPY in, and nothing is decoded on the way."""
+"""The stream of rows: the source's COPY TO feeds the target's COPY FROM, and nothing is decoded between them."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from etl.model.table import PageRange, Table
 from etl.sessions import encoding
 from etl.sessions.postgres import Source, Target
 from etl.sessions.query import text
+from etl.sessions.stage import Stage
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """mallopt's names, from glibc's malloc.h."""
 
 KEPT_BYTES = 32 << 20
-"""Free memory that the C library keeps at hand: some pieces of each of a run's streams, of protocol.PIECE at most."""
+"""Free memory that the C library keeps: room for some pieces (protocol.PIECE) of each of a run's streams."""
 
 
 def keep_buffers() -> None:
-    """Has the C library keep the memory of a stream's pieces, instead of returning it and asking anew for each.
+    """Makes the C library keep the memory of a stream's pieces, instead of returning it to the system each time.
 
-    By itself, glibc gives back free memory from 128 kB on, which is a piece: 20,000 page faults a million rows, and a
-    tenth of the stream's CPU (benchmarks/NOTES.md). What has no mallopt(3), as musl and macOS, is left as it is.
+    By default, glibc returns free blocks from 128 kB on, the size of a piece. That costs 20,000 page faults for a
+    million rows, a tenth of the stream's CPU (benchmarks/NOTES.md). Does nothing without mallopt(3): musl, macOS.
     """
     with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
@@ -38,7 +39,7 @@ def keep_buffers() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """What went through: rows that the source gave, rows that the target took, bytes on the wire."""
+    """The result of a stream: rows that the source sent, rows that the target wrote, bytes between them."""
 
     rows_out: int
     rows_in: int
@@ -54,16 +55,16 @@ async def copy(
     *,
     within: PageRange | None = None,
 ) -> Streamed:
-    """Copies a table's rows into a table that the caller's transaction has made, so that they are written frozen.
+    """Copies a table's rows into a table that the caller's transaction has created, with FREEZE.
 
-    With a page range, its rows alone, into a table that others write to as well, which is why these are not frozen.
-    Takes the source's session, inside its snapshot, and ``advance``, called with the bytes of each piece.
+    With a page range (``within``), copies the rows of that range, without FREEZE, because other sessions write to the
+    table, too. ``source`` is in its snapshot; ``advance`` is called with the number of bytes of each piece.
     """
     kept = encoding.kept(source, target)
     form: Literal["binary", "text"] = "binary" if table.is_binary and kept is None else "text"
     options: list[sql.Composable] = [sql.SQL(form), *([sql.SQL("FREEZE")] if within is None else [])]
     options += [sql.SQL("ENCODING {}").format(sql.Literal(kept))] if kept else []
-    copy_in = sql.SQL("COPY {} FROM STDIN (FORMAT {})").format(into, sql.SQL(", ").join(options))
+    copy_in = sql.SQL(Stage.COPY_IN + " COPY {} FROM STDIN (FORMAT {})").format(into, sql.SQL(", ").join(options))
     size = 0
     try:
         async with target.cursor() as cursor:
@@ -75,7 +76,7 @@ async def copy(
                     await copying.write(memoryview(piece))  # psycopg slices it, and a slice of bytes is a copy
                     advance(len(piece))
 
-                select = text(table.copied(within))
+                select = f"{Stage.COPY_OUT} {text(table.copied(within))}"
                 status = await source.copy_from_query(select, output=write, format=form, encoding=kept)
             rows_in = cursor.rowcount
     except (psycopg.Error, asyncpg.PostgresError) as error:

@@ -1,6 +1,7 @@
--- Who may read tables and views, as the statements that let the same roles read those of the same name in staging:
--- there, as at home, a view's query reads with the rights of the view's owner. Nobody else gets in, for nobody has
--- USAGE on a staging schema. Target side.
+-- The roles that may read tables and views, as the statements that let them read the staging tables and views of the
+-- same name. In staging as in the live schema, a view's query reads with the privileges of the view's owner. Nobody
+-- else can read there: nobody has USAGE on a staging schema. Target side.
+-- :'oids': the live tables and views; :'staging': for each, its staging schema.
 -- Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -v staging='{etl_staging_public}' -f access.sql
 WITH object AS (
     SELECT c.oid, c.relowner, c.relname, w.staging,
@@ -17,7 +18,7 @@ WITH object AS (
       JOIN pg_catalog.pg_attribute a ON a.attrelid = o.oid AND a.attnum > 0 AND NOT a.attisdropped
      CROSS JOIN pg_catalog.aclexplode(a.attacl) x
      WHERE x.privilege_type = 'SELECT'
-       -- a column that is gone has no reader; whatever reads it, says so
+       -- not for a column that the new table lacks: a view that reads it cannot be created, and the error names it
        AND EXISTS (SELECT FROM pg_catalog.pg_attribute s
                     WHERE s.attrelid = pg_catalog.to_regclass(format('%I.%I', o.staging, o.relname))
                       AND s.attname = a.attname AND NOT s.attisdropped)

@@ -1,4 +1,5 @@
--- The columns of live tables, in order. Target side.
+-- The columns of live tables, in the order of each table. Target side.
+-- :'schemas', :'names': the live tables.
 -- Try it: psql -v schemas='{public}' -v names='{orders}' -f all_columns.sql
 SELECT n.nspname::text AS schema, c.relname::text AS relation, a.attname::text AS name,
        pg_catalog.format_type(a.atttypid, a.atttypmod) AS type

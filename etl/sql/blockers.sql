@@ -1,5 +1,6 @@
--- Who holds, or waits for, a lock on a live table that the publish needs: sessions, and prepared transactions, which
--- have none, but hold the lock of their own transaction id. Target side.
+-- Sessions and prepared transactions that hold, or wait for, a lock on a live table: the publish has to wait for them.
+-- A prepared transaction has no session, but it holds the lock of its own transaction id. Target side.
+-- :'schemas', :'names': the live tables.
 -- Try it: psql -v schemas='{public}' -v names='{orders}' -f blockers.sql
 SELECT DISTINCT l.pid, p.gid AS prepared, coalesce(a.usename, p.owner)::text AS "user",
        a.application_name AS application, coalesce(a.query_start, p.prepared) AS query_start,

@@ -1,5 +1,7 @@
--- Which of the functions and operators named are here, and belong neither to this session's role nor to a superuser.
--- Target side. Try it: psql -v functions='{"public.f(integer)"}' -v operators='{}' -f code_owners.sql
+-- Those of the functions and operators that exist in this database and are untrusted: they belong neither to this
+-- session's role nor to a superuser. Target side.
+-- :'functions', :'operators': their names with their arguments' types.
+-- Try it: psql -v functions='{"public.f(integer)"}' -v operators='{}' -f code_owners.sql
 SELECT w.name, p.oid::pg_catalog.regprocedure::text AS function, r.rolname::text AS owner, current_user::text AS role
   FROM (SELECT f.name, pg_catalog.to_regprocedure(f.name)::pg_catalog.oid AS oid
           FROM unnest(:'functions'::text[]) AS f (name)

@@ -1,6 +1,7 @@
--- What ALTER DEFAULT PRIVILEGES IN SCHEMA grants on tables that the session's user makes there, as statements.
--- Global default privileges came with CREATE TABLE already; only a schema's own are asked for here, because the
--- staging table was made in another schema. Target side.
+-- What ALTER DEFAULT PRIVILEGES IN SCHEMA grants on tables that this session's role creates in a schema, as statements.
+-- CREATE TABLE has granted the global default privileges already, but not those of the live schema, because it created
+-- the staging table in another schema. Target side.
+-- :'schemas', :'names': the live tables.
 -- Try it: psql -v schemas='{public}' -v names='{orders}' -f default_privileges.sql
 SELECT format('GRANT %s ON %I.%I TO %s%s', x.privilege_type, t.schema, t.name,
               CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_catalog.pg_get_userbyid(x.grantee)) END,

@@ -1,4 +1,5 @@
--- Ends the sessions that hold a lock on the live tables which the publish needs. Target side.
+-- Ends the sessions that hold a lock on live tables, for which the publish has to wait. Target side.
+-- :'schemas', :'names': the live tables.
 -- Try it (it does end them): psql -v schemas='{public}' -v names='{orders}' -f end_blockers.sql
 SELECT a.pid, a.usename::text AS "user", a.application_name AS application, pg_catalog.pg_terminate_backend(a.pid)
   FROM pg_catalog.pg_stat_activity a

@@ -1,5 +1,7 @@
--- The extensions that the indexes, constraints and statistics of these tables need: operator classes, access methods,
--- functions. Source side. Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f extensions.sql
+-- The extensions that the indexes, constraints and extended statistics of tables need, for an operator class, an access
+-- method or a function. Source side.
+-- :'oids': the tables.
+-- Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f extensions.sql
 WITH object AS (
     SELECT 'pg_catalog.pg_class'::regclass AS classid, i.indexrelid AS objid
       FROM pg_catalog.pg_index i WHERE i.indrelid = ANY (:'oids'::pg_catalog.oid[])

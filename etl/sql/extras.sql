@@ -1,8 +1,11 @@
--- Indexes, constraints and extended statistics of a live table or materialized view, as the statements that make
--- them on its staging one. The caller leaves out those that the source has brought already; what uses a column
--- that the staging table has not goes with the column, as it would if that were dropped. Target side.
--- What is dropped while this is read has no statement: pg_get_...def() look at the catalog as it is, not at the snapshot.
+-- The indexes, constraints and extended statistics of a live table or materialized view, as the statements that create
+-- them on its staging table. The caller leaves out those that the source has, too. One that uses a column which the
+-- staging table lacks is left out here, as if the column were dropped. Target side.
+-- :'schema', :'name': the live table; :'staging': its staging schema.
 -- Try it: psql -v schema=public -v name=orders -v staging=etl_staging_public -f extras.sql
+--
+-- An object that is dropped while this is read has no statement (NULL): pg_get_...def() read the catalog as it is, not
+-- as the snapshot has it.
 WITH live AS (
     SELECT c.oid, c.relname, n.nspname, pg_catalog.to_regclass(format('%I.%I', :'staging'::text, c.relname)) AS staged
       FROM pg_catalog.pg_class c
@@ -35,7 +38,7 @@ SELECT 'index' AS kind,
   JOIN pg_catalog.pg_index i ON i.indrelid = l.oid AND i.indisvalid
   JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
  WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k
-                    -- by table first: pg_constraint has no index on conindid alone, and would be read whole
+                    -- by conrelid, too: pg_constraint has no index on conindid alone, and would be read from start to end
                     WHERE k.conrelid = l.oid AND k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
    AND ('pg_catalog.pg_class'::regclass, i.indexrelid) NOT IN (SELECT * FROM lost)
 UNION ALL
@@ -51,13 +54,13 @@ SELECT CASE k.contype WHEN 'c' THEN 'check' ELSE 'constraint' END, k.conname::te
 UNION ALL
 SELECT 'statistics', s.stxname::text,
        format('CREATE STATISTICS %I.%I ', :'staging'::text, s.stxname)
-         -- what stands between the name and the table: kinds and columns
+         -- kinds and columns, which are between the name and the table
          || substr(d.d, length(format('CREATE STATISTICS %I.%I ', sn.nspname, s.stxname)) + 1,
                    length(d.d) - length(format('CREATE STATISTICS %I.%I ', sn.nspname, s.stxname))
                                - length(format(' FROM %I.%I', l.nspname, l.relname)))
          || format(' FROM %I.%I', :'staging'::text, l.relname),
        nullif(concat_ws('; ',
-           -- 13 to 16 say -1 where later ones say NULL: the server's default
+           -- the server's default is -1 in PostgreSQL 13 to 16, and NULL since 17
            'ALTER STATISTICS ' || format('%I.%I', :'staging'::text, s.stxname)
                || ' SET STATISTICS ' || nullif(s.stxstattarget, -1),
            format('COMMENT ON STATISTICS %I.%I', :'staging'::text, s.stxname)

@@ -1,11 +1,12 @@
--- Live tables whose rows are to be replaced in place, and the objects that act on a change of their rows.
+-- Live tables whose rows are to be replaced in place, and the objects that act on a change of their rows. Target side.
+-- :'schemas', :'names': the live tables.
+-- Try it: psql -v schemas='{public}' -v names='{orders}' -f in_place.sql
 --
 -- on_delete:    foreign keys that refer to the table, triggers and rules ON DELETE, also those of its partitions: for
 --               them, a row that is deleted and inserted again is deleted
 -- side_effects: triggers, rules, and the actions of foreign keys from or to the table: they may change the rows
 --
 -- An object that is disabled, or that fires on a replica only, is in neither column.
--- Target side. Try it: psql -v schemas='{public}' -v names='{orders}' -f in_place.sql
 WITH RECURSIVE relation (root, oid) AS (
     SELECT c.oid, c.oid
       FROM pg_catalog.pg_class c
@@ -22,7 +23,7 @@ WITH RECURSIVE relation (root, oid) AS (
 ), around AS (
     SELECT r.root, k.oid AS id, 'pg_catalog.pg_constraint'::pg_catalog.regclass AS catalog,
            k.confrelid = r.oid AS is_on_delete,
-           -- an action changes rows that refer, and the triggers of those may change any
+           -- an action changes the rows that refer, and the triggers on them may change any row
            k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd') AS has_side_effects
       FROM relation r
       JOIN pg_catalog.pg_constraint k ON r.oid IN (k.conrelid, k.confrelid) AND k.contype = 'f'
@@ -31,7 +32,7 @@ WITH RECURSIVE relation (root, oid) AS (
       FROM session s
      CROSS JOIN relation r
       JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid AND t.tgenabled IN ('A', s.mode)
-       -- before 15 a partition's copy of its parent's trigger is marked internal, as a foreign key's own are
+       -- before PostgreSQL 15, a partition's copy of its parent's trigger is internal, like a foreign key's triggers
        AND (NOT t.tgisinternal OR (t.tgparentid <> 0 AND t.tgconstraint = 0))
     UNION ALL
     SELECT r.root, w.oid, 'pg_catalog.pg_rewrite'::pg_catalog.regclass, w.ev_type = '4', true

@@ -1,10 +1,13 @@
--- Tables and views, with all that hangs on them or refers to them, as one number: it is another one as soon as anybody
--- commits a change of any of it. A row of a catalog counts by its version (xmin), so no kind of change is listed here;
--- what VACUUM, ANALYZE and CREATE INDEX write in place (row estimates) changes no version. Of columns only privileges
--- and defaults count: all else of a column is the source's. A materialized view's rows count as the statistics have
--- them, because REFRESH ... CONCURRENTLY leaves no other trace; they may come seconds late.
--- Target side. Try it:
+-- One number for tables and views with all attachments and all that refers to them: it changes as soon as a session
+-- commits a change of any of these. Target side.
+-- :'oids': the live tables and views; :'schemas', :'names': the tables of the publish, whether they exist or not.
+-- Try it:
 --   psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -v schemas='{public}' -v names='{orders}' -f inventory.sql
+--
+-- A row of a catalog counts by its version (xmin), so that no kind of change has to be listed here. VACUUM, ANALYZE and
+-- CREATE INDEX write row estimates in place, which changes no version. Of columns, only privileges and defaults count:
+-- everything else comes from the source. The rows of a materialized view count as the cumulative statistics have them,
+-- because REFRESH ... CONCURRENTLY changes nothing else; the statistics may be seconds late.
 WITH object AS MATERIALIZED (
     SELECT c.oid, c.relnamespace, c.reltype, c.relkind, c.xmin
       FROM pg_catalog.pg_class c
@@ -52,7 +55,7 @@ WITH object AS MATERIALIZED (
     SELECT concat_ws(' ', 'child', i.inhrelid, i.inhparent, i.inhseqno)
       FROM object o JOIN pg_catalog.pg_inherits i ON i.inhparent = o.oid OR i.inhrelid = o.oid
     UNION ALL
-    -- what refers to a table or view, or to its row type, or to the array type of that
+    -- the objects that depend on a table or view, on its row type, or on the array type of that
     SELECT concat_ws(' ', 'refers', d.classid, d.objid, d.objsubid, d.refobjid, d.refobjsubid, d.deptype)
       FROM object o
       JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = o.oid
@@ -63,7 +66,7 @@ WITH object AS MATERIALIZED (
      CROSS JOIN LATERAL (VALUES (t.oid), (t.typarray)) AS row_type (oid)
       JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_type'::regclass AND d.refobjid = row_type.oid
     UNION ALL
-    -- an extension that it belongs to, or that it depends on; a subscription; publications of its schema, since 15
+    -- the extension that it belongs to or depends on; subscriptions; publications of its schema (since PostgreSQL 15)
     SELECT concat_ws(' ', 'extension', d.objid, d.refobjid, d.deptype)
       FROM object o
       JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = o.oid
@@ -82,7 +85,7 @@ WITH object AS MATERIALIZED (
                      pg_catalog.pg_stat_get_tuples_updated(o.oid), pg_catalog.pg_stat_get_tuples_deleted(o.oid))
       FROM object o WHERE o.relkind = 'm'
     UNION ALL
-    -- who bears the names now
+    -- the relations that have the names now
     SELECT concat_ws(' ', 'name', c.oid)
       FROM unnest(:'schemas'::text[], :'names'::text[]) AS w (schema, name)
       JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema

@@ -1,5 +1,6 @@
--- The columns by which a live table's rows can be told apart: its primary key, else a unique index without NULLs.
--- Target side. Try it: psql -v schema=public -v name=orders -f key.sql
+-- The columns that identify a row of a live table: its primary key, else a unique index without NULLs. Target side.
+-- :'schema', :'name': the live table.
+-- Try it: psql -v schema=public -v name=orders -f key.sql
 SELECT ARRAY(SELECT a.attname::text
                FROM unnest(i.indkey[0:i.indnkeyatts - 1]) WITH ORDINALITY AS k (attnum, position)
                JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum

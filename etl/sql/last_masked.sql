@@ -1,8 +1,11 @@
--- The columns of each table that were masked when it last arrived: what a run published of the source's table of this
--- name, or a batch copied, and what was published in the live table of this name: they differ where the live table came
--- from another one, or the source's table goes to another one, too. Target side.
--- What an older version wrote does not say (NULL), and is passed over.
+-- The columns of each table that were masked when the table was last published, or copied by a batch. Target side;
+-- needs the ledger.
+-- :'names': the source's tables; :'schemas', :'relations': for each, the live table.
 -- Try it: psql -v names='{public.orders}' -v schemas='{public}' -v relations='{orders}' -f last_masked.sql
+--
+-- Two entries of the ledger count: the last one of the source's table, and the last one of the live table. They differ
+-- where the live table came from another source table, or the source's table now goes to another live table. An entry
+-- of an older version does not say which columns were masked (NULL), and is left out.
 WITH arrived AS MATERIALIZED (
      SELECT l.table_name, l.schema_name, l.relation_name, l.published_at AS at, l.masked
        FROM etl.loads l

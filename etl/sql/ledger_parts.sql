@@ -1,5 +1,7 @@
--- The columns and indexes that the ledger has, whichever version made it; and with an owner, what bears the ledger's
--- names and belongs neither to this session's role nor to a superuser. Target side.
+-- The columns and indexes that the ledger has, whichever version created it. Rows with an owner are something else: an
+-- object with a name of the ledger's that is untrusted, because it belongs neither to this session's role nor to a
+-- superuser. Target side.
+-- Try it: psql -f ledger_parts.sql
 SELECT c.relname::text AS relation, a.attname::text AS part, NULL::text AS owner
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

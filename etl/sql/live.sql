@@ -1,5 +1,7 @@
--- The live tables of one publish, and every view and materialized view that rests on one, however indirectly.
--- Target side. Try it: psql -v schemas='{public}' -v names='{orders}' -f live.sql
+-- The live tables of a publish, and every view and materialized view that depends on one, directly or through other
+-- views. Target side.
+-- :'schemas', :'names': the live tables.
+-- Try it: psql -v schemas='{public}' -v names='{orders}' -f live.sql
 WITH RECURSIVE live AS (
     SELECT c.oid
       FROM pg_catalog.pg_class c
@@ -27,7 +29,7 @@ WITH RECURSIVE live AS (
       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      GROUP BY v.oid
 ), part AS (
-    -- what others may depend on: the table or view, its row type, and the array type of that
+    -- the parts on which another object may depend: the table or view, its row type, and the array type of that
     SELECT oid, 'pg_catalog.pg_class'::regclass AS classid, oid AS objid FROM found
     UNION ALL
     SELECT f.oid, 'pg_catalog.pg_type'::regclass, t.id
@@ -36,7 +38,8 @@ WITH RECURSIVE live AS (
       JOIN pg_catalog.pg_type y ON y.oid = c.reltype
      CROSS JOIN LATERAL unnest(ARRAY[y.oid, y.typarray]) AS t (id)
 ), query AS (
-    -- what a materialized view's query reads, through views to the end; another materialized view's rows stand still
+    -- the relations that a materialized view's query reads, directly or through views; not through another materialized
+    -- view, whose rows are stored
     SELECT f.oid AS filled, f.oid AS reads
       FROM found f
       JOIN pg_catalog.pg_class c ON c.oid = f.oid AND c.relkind = 'm'
@@ -48,7 +51,7 @@ WITH RECURSIVE live AS (
       JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
        AND d.refclassid = 'pg_catalog.pg_class'::regclass
 ), called (filled, classid, objid) AS (
-    -- the functions and operators of that query, and those of an aggregate, an operator, or a bound body (BEGIN ATOMIC)
+    -- the functions and operators that the query calls, also through aggregates, operators and BEGIN ATOMIC bodies
     SELECT q.filled, 'pg_catalog.pg_rewrite'::regclass::oid, r.oid
       FROM query q JOIN pg_catalog.pg_rewrite r ON r.ev_class = q.reads
     UNION
@@ -57,8 +60,8 @@ WITH RECURSIVE live AS (
       JOIN pg_catalog.pg_depend d ON d.classid = c.classid AND d.objid = c.objid
        AND d.refclassid IN ('pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_operator'::regclass)
 ), unproven AS MATERIALIZED (
-    -- what may read more than the catalog knows of: functions that are not immutable, or whose body reads a table, and
-    -- the policies of row security
+    -- by what a query may read relations that pg_depend does not list: functions that are not immutable, or whose body
+    -- reads a table
     SELECT c.filled, p.oid::pg_catalog.regprocedure::text AS what
       FROM called c
       JOIN pg_catalog.pg_proc p ON c.classid = 'pg_catalog.pg_proc'::regclass AND p.oid = c.objid
@@ -68,14 +71,14 @@ WITH RECURSIVE live AS (
                         WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid
                           AND d.refclassid = 'pg_catalog.pg_class'::regclass))
     UNION
-    -- a system column: ctid, xmin and tableoid are another table's, while it waits in staging
+    -- system columns: ctid, xmin and tableoid are those of the staging table before the publish, but may be read later
     SELECT q.filled, 'a system column of ' || d.refobjid::pg_catalog.regclass
       FROM query q
       JOIN pg_catalog.pg_rewrite r ON r.ev_class = q.reads
       JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
        AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid < 0
     UNION
-    -- PostgreSQL's own functions that read by a text or a name; the catalog notes no dependency on them
+    -- PostgreSQL's functions that take a query or a name as text; pg_depend does not list PostgreSQL's own functions
     SELECT q.filled, p.oid::pg_catalog.regprocedure::text
       FROM query q
       JOIN pg_catalog.pg_rewrite r ON r.ev_class = q.reads
@@ -86,7 +89,7 @@ WITH RECURSIVE live AS (
     SELECT q.filled, 'row security of ' || q.reads::pg_catalog.regclass
       FROM query q JOIN pg_catalog.pg_class c ON c.oid = q.reads AND c.relrowsecurity
 ), publisher AS (
-    -- pg_publication_tables knows of schemas' publications, too; what is FOR ALL TABLES cannot be replaced at all
+    -- pg_publication_tables has those FOR TABLES IN SCHEMA, too; of one FOR ALL TABLES `etl check` warns
     SELECT f.oid, 'publication ' || quote_ident(t.pubname) || ' (its subscribers hear of changed rows only)' AS what
       FROM pg_catalog.pg_publication p
       JOIN pg_catalog.pg_publication_tables t ON t.pubname = p.pubname
@@ -101,7 +104,7 @@ WITH RECURSIVE live AS (
     SELECT p.oid, pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid) AS what
       FROM part p
       JOIN pg_catalog.pg_depend d ON d.refclassid = p.classid AND d.refobjid = p.objid AND d.deptype = 'n'
-        -- tables and views of the same publish go and come together, with their rules
+        -- the publish replaces its tables and views together, with their rules
      WHERE NOT (d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid IN (
                 SELECT r.oid FROM pg_catalog.pg_rewrite r JOIN found v ON v.oid = r.ev_class))
        AND NOT (d.classid = 'pg_catalog.pg_class'::regclass AND d.objid IN (SELECT oid FROM found))
@@ -119,7 +122,7 @@ WITH RECURSIVE live AS (
       FROM found f
       JOIN pg_catalog.pg_inherits i ON i.inhrelid = f.oid
     UNION
-    -- goes with the table by itself, though it is another one's
+    -- a constraint trigger of another table, FROM this one: dropped with this table
     SELECT f.oid, pg_catalog.pg_describe_object('pg_catalog.pg_trigger'::regclass, t.oid, 0)
       FROM live f
       JOIN pg_catalog.pg_trigger t ON t.tgconstrrelid = f.oid AND t.tgrelid <> f.oid AND NOT t.tgisinternal
@@ -135,7 +138,7 @@ SELECT c.oid,
        pg_catalog.obj_description(c.oid, 'pg_class') IS NOT NULL AS has_comment,
        coalesce(c.reloptions, '{}') AS options,
        c.relispopulated AS is_populated,
-       -- what REFRESH MATERIALIZED VIEW CONCURRENTLY asks for
+       -- the conditions of REFRESH MATERIALIZED VIEW CONCURRENTLY
        c.relispopulated AND EXISTS (SELECT FROM pg_catalog.pg_index i
                                      WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid
                                        AND i.indpred IS NULL AND i.indexprs IS NULL) AS refreshes_concurrently,
@@ -168,7 +171,7 @@ SELECT c.oid,
               WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.conparentid = 0 ORDER BY 1) AS foreign_keys,
        ARRAY(SELECT s.stxname::text FROM pg_catalog.pg_statistic_ext s
               WHERE s.stxrelid = c.oid AND s.stxnamespace = c.relnamespace ORDER BY 1) AS statistics,
-       -- those that go with a column of the table; an identity's own is deptype i
+       -- the sequences that a column owns; that of an identity column has deptype i
        ARRAY(SELECT q.relname::text
                FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class q ON q.oid = d.objid AND q.relkind = 'S'
               WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = c.oid AND d.refobjsubid > 0

@@ -1,5 +1,7 @@
--- The functions and operators, other than PostgreSQL's own, that the indexes, constraints and statistics of these tables
--- name: whatever bears those names in the target would be called there. Source side.
+-- The functions and operators, other than PostgreSQL's own, that the indexes, constraints and extended statistics of
+-- tables
+-- call: in the target, these would call the functions and operators of the same names. Source side.
+-- :'oids': the tables.
 -- Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f named_code.sql
 WITH object AS (
     SELECT i.indrelid AS oid, 'pg_catalog.pg_class'::regclass AS classid, i.indexrelid AS objid

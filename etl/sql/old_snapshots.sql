@@ -1,5 +1,6 @@
--- Who has a snapshot, or is in a transaction, that is not newer than the transaction given, the oldest first: sessions
--- of this database, and what replicas and prepared transactions keep. Target side.
+-- Sessions of this database, replication slots and prepared transactions whose snapshot or transaction is not newer
+-- than a transaction, the oldest first. VACUUM cannot freeze the rows of that transaction before they end. Target side.
+-- :'xid': the transaction's id, 64 bits.
 -- Try it: psql -v xid=1234 -f old_snapshots.sql
 WITH holders AS (
     SELECT a.pid, a.xact_start AS since,

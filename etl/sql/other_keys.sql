@@ -1,6 +1,7 @@
--- What else must be unique in a live table, beside the columns by which its rows are told apart: the columns of each
--- other unique index, or NULL where columns do not say it (expressions, exclusion constraints, NULLs that are alike).
--- Target side. Try it: psql -v schema=public -v name=orders -v key='{id}' -f other_keys.sql
+-- What else must be unique in a live table, beside the columns that identify a row: the columns of each other unique
+-- index, or NULL where columns do not say it (an expression, an exclusion constraint, NULLS NOT DISTINCT). Target side.
+-- :'schema', :'name': the live table; :'key': the columns that identify a row.
+-- Try it: psql -v schema=public -v name=orders -v key='{id}' -f other_keys.sql
 SELECT CASE WHEN i.indexprs IS NULL AND NOT i.indisexclusion
              -- since 15
              AND NOT coalesce((pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false)

@@ -1,4 +1,5 @@
 -- The owners of the live tables that do not belong to this session's role. Target side.
+-- :'schemas', :'names': the live tables.
 -- Try it: psql -v schemas='{public}' -v names='{orders}' -f owners.sql
 SELECT w.schema, w.name, r.rolname::text AS owner, r.rolsuper AS is_superuser
   FROM unnest(:'schemas'::text[], :'names'::text[]) AS w (schema, name)

@@ -1,10 +1,12 @@
--- The tables that hold the rows of big tables: themselves, their partitions, their inheritance children, as far as
--- these lie on disk or are foreign. Source side.
+-- The relations that hold the rows of tables: the table itself, its partitions and its inheritance children, as far as
+-- they are stored on disk or are foreign tables. Source side.
+-- :'oids': the tables.
 -- Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f parts.sql
 --
--- pages: of the heap, which page ranges cut; 0 where the rows have no ctid by which a range could be found.
--- bytes: with TOAST. may_cut: false where reading a part by its own name is not the same as reading it through its
--- parent: the role may not, or the part has row security of its own.
+-- pages: of the heap, which page ranges divide; 0 where rows have no ctid by which a range could be read.
+-- bytes: heap and TOAST.
+-- may_cut: false where reading a part by its own name is not the same as reading it through its parent: the role may
+-- not read the part, or the part has row security of its own.
 WITH RECURSIVE tree AS (
     SELECT o AS root, o AS part FROM unnest(:'oids'::pg_catalog.oid[]) o
     UNION  -- a child of two parents of one family counts once

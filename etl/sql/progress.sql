@@ -1,4 +1,5 @@
--- How far a run is: its status, and how many of its tables are not staged. Target side.
+-- How far a run is: its status, and the number of its tables that are not staged yet. Target side; needs the ledger.
+-- :'run_id': the run.
 -- Try it: psql -v run_id=tonight -f progress.sql
 SELECT r.status,
        r.error,

@@ -1,5 +1,6 @@
--- The live tables that runs have published and that are still there, with when that was the last time. Target side.
--- Which of them are still wanted is for the caller to say. Try it: psql -f published.sql
+-- The live tables that runs have published and that still exist, each with the time of its last publish. The caller
+-- compares them with the tables that it wants. Target side; needs the ledger.
+-- Try it: psql -f published.sql
 SELECT l.schema_name AS schema, l.relation_name AS name, max(l.published_at) AS published_at
   FROM etl.loads l
   JOIN pg_catalog.pg_namespace n ON n.nspname = l.schema_name

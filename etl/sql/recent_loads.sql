@@ -1,4 +1,6 @@
--- The last published loads of each table, the newest first: what a night takes, and where it went. Target side.
+-- The last published loads of each table, the newest first, with their shard, size and duration. Target side; needs the
+-- ledger.
+-- :'names': the source's tables; :'most': the number of loads of each; :'before': the run that does not count.
 -- Try it: psql -v names='{public.orders}' -v most=10 -v before=tonight -f recent_loads.sql
 SELECT t.name AS table_name, l.shard, l.rows, l.bytes,
        extract(epoch FROM l.finished_at - l.started_at)::float8 AS seconds

@@ -1,5 +1,6 @@
--- Every relation that could be copied, by name. Source side.
--- A partition is part of its table, so it is copied only when it is named.
+-- The relations that can be copied, by name. A partition belongs to its table, so it is copied only if it is named.
+-- Source side.
+-- Try it: psql -f relations.sql
 SELECT n.nspname::text    AS schema,
        c.relname::text    AS name,
        c.relkind::text    AS kind,

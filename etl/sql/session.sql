@@ -1,5 +1,7 @@
--- Which server answers here (pid, address, port, started), and what it says of one of its sessions (0 for none):
--- whether it is there, and what it waits for. The state is null where this role is not told.
+-- The server that answers (pid, address, port, started), and what it says of one of its sessions: whether it exists,
+-- and what it waits for. Both sides.
+-- :'pid': the session's process, 0 for none. state is NULL where this role may not see it.
+-- Try it: psql -v pid=4711 -f session.sql
 SELECT pg_catalog.pg_backend_pid() AS pid,
        pg_catalog.host(pg_catalog.inet_server_addr()) AS address,
        pg_catalog.inet_server_port() AS port,

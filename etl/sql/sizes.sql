@@ -1,5 +1,7 @@
--- What there is to copy of each table: bytes (heap and TOAST, partitions and children included), and its indexes.
--- Source side. Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f sizes.sql
+-- The amount of work that each table is: bytes (heap and TOAST, with partitions and inheritance children), and the
+-- number of its indexes. Source side.
+-- :'oids': the tables.
+-- Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f sizes.sql
 WITH RECURSIVE tree AS (
     SELECT o.oid AS root, o.oid AS leaf FROM unnest(:'oids'::pg_catalog.oid[]) AS o (oid)
     UNION

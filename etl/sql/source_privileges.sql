@@ -1,4 +1,5 @@
--- May the session's role read these tables? Source side.
+-- Whether this session's role may read tables. Source side.
+-- :'oids': the tables.
 -- Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f source_privileges.sql
 SELECT c.oid,
        pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE') AS may_use_schema,

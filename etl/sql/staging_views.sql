@@ -1,5 +1,6 @@
--- The views in this tool's own schemas that rest on tables there, however indirectly, as the statements that drop
--- them, in the order in which that can be done. Target side.
+-- The views in staging schemas that depend on staging tables, directly or through other views, as the statements that
+-- drop them, in an order in which that is possible. Target side.
+-- :'schemas', :'names': the staging tables.
 -- Try it: psql -v schemas='{etl_staging_public}' -v names='{orders}' -f staging_views.sql
 WITH RECURSIVE resting (oid, depth) AS (
     SELECT c.oid, 0

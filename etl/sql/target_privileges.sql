@@ -1,4 +1,5 @@
--- May the session's role do what a run does? One row a live schema. Target side.
+-- Whether this session's role has the privileges that a run needs, one row a live schema. Target side.
+-- :'schemas': the live schemas; :'staging': for each, its staging schema.
 -- Try it: psql -v schemas='{public}' -v staging='{etl_staging_public}' -f target_privileges.sql
 SELECT w.schema,
        w.staging,

@@ -1,7 +1,8 @@
--- The user-defined types named, and all that they rest on, as the statements that make them. Both sides.
+-- User-defined types, and all types that they depend on, as the statements that create them. Both sides.
+-- :'schemas', :'names': the types.
 -- Try it: psql -v schemas='{public}' -v names='{mood}' -f types.sql
 WITH RECURSIVE edge AS (
-    -- a type, and a type that it rests on
+    -- a type, and a type on which it depends
     SELECT t.oid, t.typbasetype AS needs FROM pg_catalog.pg_type t WHERE t.typtype = 'd'
     UNION ALL
     SELECT t.oid, a.atttypid
@@ -11,7 +12,7 @@ WITH RECURSIVE edge AS (
     UNION ALL
     SELECT r.rngtypid, r.rngsubtype FROM pg_catalog.pg_range r
     UNION ALL
-    -- 13 has no multiranges
+    -- PostgreSQL 13 has no multiranges
     SELECT (to_jsonb(r) ->> 'rngmultitypid')::oid, r.rngtypid
       FROM pg_catalog.pg_range r WHERE to_jsonb(r) ->> 'rngmultitypid' IS NOT NULL
     UNION ALL
@@ -24,7 +25,7 @@ WITH RECURSIVE edge AS (
     UNION
     SELECT e.needs FROM edge e JOIN needed n ON n.oid = e.oid
 ), reached AS (
-    -- which needed types each needed type rests on, to the end
+    -- each needed type, and all types on which it depends
     SELECT n.oid, n.oid AS rests_on FROM needed n
     UNION
     SELECT r.oid, e.needs FROM reached r JOIN edge e ON e.oid = r.rests_on
@@ -57,10 +58,10 @@ SELECT n.nspname::text AS schema,
                   JOIN pg_catalog.pg_namespace cn ON cn.oid = co.collnamespace
                   JOIN pg_catalog.pg_type b ON b.oid = t.typbasetype
                  WHERE co.oid = t.typcollation AND t.typcollation <> b.typcollation),
-               -- not typdefault: that is text from when the domain was made, under whatever search_path was then
+               -- not typdefault: it is the text of CREATE DOMAIN, with names under the search_path of that time
                ' DEFAULT ' || pg_catalog.pg_get_expr(t.typdefaultbin, 0),
                CASE WHEN t.typnotnull THEN ' NOT NULL' END,
-               -- CREATE DOMAIN does not take NOT VALID; nor would it mean anything where no value is there yet
+               -- CREATE DOMAIN has no NOT VALID, and a new domain has no values that it would be about
                (SELECT string_agg(format(' CONSTRAINT %I %s', k.conname,
                                          regexp_replace(pg_catalog.pg_get_constraintdef(k.oid), ' NOT VALID$', '')), ''
                                   ORDER BY k.conname)
@@ -93,7 +94,7 @@ SELECT n.nspname::text AS schema,
    AND dx.refclassid = 'pg_catalog.pg_extension'::regclass AND dx.deptype = 'e'
   LEFT JOIN pg_catalog.pg_extension x ON x.oid = dx.refobjid
  WHERE t.oid >= 16384
-   -- arrays and multiranges come with the type that they are of
+   -- PostgreSQL creates array types and multirange types with their base types
    AND t.typtype <> 'm'
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_type e WHERE e.typarray = t.oid)
  ORDER BY (SELECT count(*) FROM reached WHERE reached.oid = t.oid), 1, 2;

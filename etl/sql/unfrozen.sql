@@ -1,6 +1,7 @@
--- Which staging tables hold rows that a snapshot older than them would not see: those whose oldest id of a transaction
--- has not gone past the newest that wrote into them. VACUUM (FREEZE) takes it past, but never past what an old
--- snapshot still needs. Target side.
+-- Staging tables with rows that an older snapshot would not see: a transaction that wrote into the table is not older
+-- than the table's relfrozenxid. VACUUM (FREEZE) advances relfrozenxid, but only as far as no old snapshot needs.
+-- Target side.
+-- :'schemas', :'names': the staging tables; :'xids': for each, the newest transaction that wrote into it, 64 bits.
 -- Try it: psql -v schemas='{etl_staging_public}' -v names='{orders}' -v xids='{1234}' -f unfrozen.sql
 SELECT n.nspname::text AS schema, c.relname::text AS name
   FROM unnest(:'schemas'::text[], :'names'::text[], :'xids'::text[]) AS w (schema, name, xid)

@@ -1,9 +1,10 @@
--- Names the relations that this transaction has locked and the holder of a snapshot has not; none where nobody holds the
+-- The relations that this transaction has locked and the holder of a snapshot has not; none if no session holds the
 -- snapshot any more. Source side.
+-- :'snapshot_id': the exported snapshot.
 -- Try it: psql -v snapshot_id="00000004-0000001B-1" -f unheld.sql
 --
--- A snapshot's id starts with its holder's virtual transaction, in hex. Indexes are left out, because one may be made
--- while tables are locked so, and the catalog's tables.
+-- A snapshot's id starts with the virtual transaction of its holder, in hexadecimal. Indexes are left out, because an
+-- index may be created while tables have these locks; so are the tables of the catalog.
 WITH own AS (
     SELECT l.relation FROM pg_catalog.pg_locks l
      WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation'

@@ -1,14 +1,17 @@
--- The functions of others that tables' own objects call, and that would run as this session's user: those that belong
--- neither to it nor to a superuser. An extension's belong to whoever installed it, mostly a superuser; one that an
--- ordinary user installed can be replaced by that user, so being an extension's is no reason to trust it.
--- "kind" says what calls them: trigger, rule, check, constraint, index, generated, default, policy, statistics, column
--- (its type: a domain's constraints, a range's functions), table (the key that it is partitioned by). What a function's
--- body holds as text is not seen.
--- Target side. Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f untrusted_code.sql
+-- The untrusted functions that the objects of tables call, and that would run as this session's role: those that belong
+-- neither to it nor to a superuser. Target side.
+-- :'oids': the live tables.
+-- Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f untrusted_code.sql
+--
+-- kind: the kind of object that calls: trigger, rule, check, constraint, index, generated, default, policy, statistics,
+-- column (its type: a domain's constraints, a range's functions), or table (the key by which it is partitioned). The
+-- functions of an extension belong to the role that installed it, mostly a superuser. An ordinary user may replace the
+-- functions of an extension that it has installed, so an extension is no reason to trust a function. Functions that the
+-- body of another function calls by name are not found: the body is text to the catalog.
 WITH RECURSIVE relation (root, oid, is_written) AS (
     SELECT id, id, true FROM unnest(:'oids'::pg_catalog.oid[]) AS given (id)
     UNION
-    -- with the rows of a table go those of its partitions, those that refer to it, and what its rules name
+    -- a change of a table's rows may change rows of its partitions, of tables that refer to it, and of tables in its rules
     SELECT r.root, n.oid, n.is_written
       FROM relation r
      CROSS JOIN LATERAL (
@@ -29,8 +32,8 @@ WITH RECURSIVE relation (root, oid, is_written) AS (
      ) AS n
 ), session AS (
     SELECT CASE pg_catalog.current_setting('session_replication_role') WHEN 'replica' THEN 'R' ELSE 'O' END AS mode,
-           -- A foreign key's action runs as the owner of the table that refers. Not so what it leaves for later, AFTER
-           -- triggers and the check of deferrable indexes: before PostgreSQL 18, that runs as whoever deleted.
+           -- A foreign key's action runs as the owner of the referencing table. Before PostgreSQL 18, its AFTER triggers and
+           -- its checks of deferrable indexes run as the role that has deleted the row.
            pg_catalog.current_setting('server_version_num')::pg_catalog.int4 < 180000 AS runs_later_as_us
 ), part AS (
     SELECT r.root, 'trigger' AS kind, 'pg_catalog.pg_trigger'::pg_catalog.regclass AS classid, t.oid AS objid, 0 AS objsubid
@@ -119,7 +122,7 @@ WITH RECURSIVE relation (root, oid, is_written) AS (
 )
 SELECT DISTINCT u.root AS oid, u.kind,
        pg_catalog.pg_describe_object(u.classid, u.objid, u.objsubid) AS what,
-       -- "what" is in the server's language, a name is not
+       -- "what" is in the server's language (lc_messages); a constraint's name is not
        (SELECT k.conname::pg_catalog.text FROM pg_catalog.pg_constraint k
          WHERE u.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND k.oid = u.objid) AS "constraint",
        p.oid::pg_catalog.regprocedure::pg_catalog.text AS function,

@@ -1,5 +1,7 @@
--- Live tables that no publish has made or taken over, and that belong neither to this session's role nor to a superuser.
--- Target side; needs the ledger. Try it: psql -v schemas='{public}' -v names='{orders}' -f untrusted_tables.sql
+-- Live tables that no publish has created or replaced, and that belong neither to this session's role nor to a
+-- superuser. Target side; needs the ledger.
+-- :'schemas', :'names': the live tables.
+-- Try it: psql -v schemas='{public}' -v names='{orders}' -f untrusted_tables.sql
 SELECT n.nspname::text AS schema, c.relname::text AS name, r.rolname::text AS owner, r.rolsuper AS is_superuser
   FROM unnest(:'schemas'::text[], :'names'::text[]) AS w (schema, name)
   JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema
@@ -9,6 +11,6 @@ SELECT n.nspname::text AS schema, c.relname::text AS name, r.rolname::text AS ow
    -- a name proves nothing: the table that was published may be gone, and another one have its name
    AND NOT EXISTS (SELECT FROM etl.loads l
                     WHERE l.schema_name = w.schema AND l.relation_name = w.name
-                      -- written by a publish alone, and kept where a run is done again under its id
+                      -- only a publish writes live_oid, and another run with the same id keeps it
                       AND l.live_oid = c.oid)
  ORDER BY 1, 2;

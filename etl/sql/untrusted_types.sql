@@ -1,6 +1,8 @@
--- The types that a table's columns rest on, however deep, and that belong neither to this session's role nor to a
--- superuser: whoever owns a domain may add a constraint to it at any time, and whoever owns a type, a cast.
--- Target side. Try it: psql -v oid="$(psql -Atc "SELECT 'orders'::regclass::oid")" -f untrusted_types.sql
+-- The untrusted types that a table's columns depend on, directly or through other types: those that belong neither to
+-- this session's role nor to a superuser. The owner of a domain may add a constraint to it at any time, and the owner
+-- of a type a cast. Target side.
+-- :'oid': the staging table.
+-- Try it: psql -v oid="$(psql -Atc "SELECT 'orders'::regclass::oid")" -f untrusted_types.sql
 WITH RECURSIVE used (oid) AS (
     SELECT a.atttypid FROM pg_catalog.pg_attribute a
      WHERE a.attrelid = :'oid'::pg_catalog.oid AND a.attnum > 0 AND NOT a.attisdropped

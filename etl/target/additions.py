@@ -1,7 +1,7 @@
-"""What the reporting side has added to a live table: indexes, constraints and extended statistics.
+"""Additions: indexes, constraints and extended statistics that the reporting side has added to a live table.
 
-A load builds them on its staging table when its rows are in. What is added or dropped on the live table from then until
-the publish, the staging table follows here.
+A load creates them on its staging table after it has copied the rows. ``follow`` repeats on the staging table what was
+added to the live table, or dropped, between the load and the publish.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from etl.target import live, staging, trust
 from etl.target.live import Extras, Object
 
 Additions = dict[tuple[str, str], list[str]]
-"""The statements that make each addition on the staging table, by kind and name."""
+"""The statements that create each addition on the staging table, by kind and name."""
 
 
 def of(extras: Extras, known: Collection[str], *, without_indexes: bool) -> Additions:
-    """Gives the additions among what hangs on a table: what is not ``known`` to come from the source.
+    """The additions among a table's extras: those whose names are not ``known`` to come from the source.
 
     ``without_indexes`` leaves out the reporting side's indexes and keys, as the table's options want it.
     """
@@ -37,11 +37,12 @@ def of(extras: Extras, known: Collection[str], *, without_indexes: bool) -> Addi
 
 
 async def make(target: Target, table: TargetName, additions: Additions) -> None:
-    """Makes additions of a live table on its staging table, in the caller's transaction.
+    """Creates additions of a live table on its staging table, in the caller's transaction.
 
-    PostgreSQL runs an index's functions as the table's owner, but a check's as the role that validates it. So a check
-    is first made NOT VALID. It is validated if this session's role may run all that it calls; then what was judged is
-    what runs, whatever becomes of the live table meanwhile. Raises CannotCarry naming code of others.
+    PostgreSQL runs an index's functions as the table's owner, but a check's functions as the role that validates the
+    check. So a check is first created NOT VALID. It is validated if all functions that it calls are trusted: so the
+    functions that were examined are those that run, even if the live table changes meanwhile. Raises CannotCarry naming
+    untrusted functions.
     """
     checks = {name for (kind, name), made in additions.items() if kind == "check" and _is_validated(made[0])}
     for (kind, name), made in additions.items():
@@ -63,7 +64,7 @@ async def _refuse_untrusted(target: Target, table: TargetName, checks: Collectio
 
 
 def _is_validated(check: str) -> bool:
-    """Tells whether rows have to pass a check: not where it is NOT VALID, or, since PostgreSQL 18, NOT ENFORCED."""
+    """Whether all rows satisfy a check: it is not NOT VALID, and not NOT ENFORCED (since PostgreSQL 18)."""
     return not check.endswith(("NOT VALID", "NOT ENFORCED"))
 
 
@@ -74,10 +75,10 @@ async def follow(
     found: Iterable[Object],
     in_staging: Iterable[Object],
 ) -> None:
-    """Makes the staging tables have the additions that the live tables have now.
+    """Creates and drops additions on the staging tables, so that they have those that the live tables have now.
 
-    Takes the live tables, and whether each goes without the reporting side's indexes; and what ``live.objects`` found
-    of them and of their staging tables.
+    Takes the live tables, each with whether its options leave out the reporting side's indexes, and the objects that
+    ``live.objects`` found for them and for their staging tables.
     """
     old = {one.full_name: one for one in found if one.is_live}
     new = {one.full_name: one for one in in_staging if one.is_live}

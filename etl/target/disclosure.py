@@ -1,6 +1,7 @@
-"""What would be disclosed: columns that were masked when they last arrived, and would now arrive in clear.
+"""Disclosure: refuses columns that were masked in the last publish and would now arrive in clear.
 
-The ledger remembers, not the options: a mask is lost with its section, by a narrower pattern, or with the whole file.
+The ledger records which columns were masked. The options cannot tell: a mask may be lost with its section, with the
+whole file, or by a narrower pattern.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ Masked = Mapping[Relation, frozenset[str]]
 
 
 async def refuse(target: Target, tables: Sequence[Table], options: Options) -> list[Table]:
-    """Gives the tables, with what they withhold of the columns that were masked, so that the ledger goes on to know.
+    """Raises ConfigurationError naming each masked column that would arrive in clear and that no ``unmask`` names.
 
-    Raises ConfigurationError naming each column that would arrive in clear, and that no ``unmask`` names.
+    Returns the tables, each with the masked columns that it leaves out now, so that the ledger keeps recording them.
     """
     before = await _before(target, {table.source: table.live for table in tables})
     if problems := [problem for table in tables for problem in _problems(table, before, options)]:
@@ -32,7 +33,7 @@ async def refuse(target: Target, tables: Sequence[Table], options: Options) -> l
 
 
 async def foresee(source: Source, target: Target, chosen: Sequence[Planned], options: Options) -> None:
-    """Refuses likewise what a run of the relations chosen would refuse; describes only those that had masks."""
+    """Raises what ``refuse`` would raise in a run of the chosen relations; reads only those that had masks."""
     before = await _before(target, {one.source: one.live for one in chosen})
     if had_masks := [one.source for one in chosen if one.source in before]:
         await refuse(target, options.apply(await catalog.tables(source, had_masks)), options)
@@ -54,7 +55,7 @@ def _remembering(table: Table, before: Masked, options: Options) -> Table:
 
 
 async def _before(target: Target, live: Mapping[Relation, TargetName]) -> Masked:
-    """Gives the columns that were masked when tables last arrived; takes their live tables' names by the source's."""
+    """The columns that were masked in the last publish of each table; takes the live table of each source table."""
     by_label = {str(relation): relation for relation in live}
     wanted = {
         "names": list(by_label),

@@ -1,44 +1,46 @@
-"""What keeps runs from harming each other, the source, and what they left behind."""
+"""Keeps concurrent runs from interfering with each other, and cleans up after crashed runs."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from time import monotonic
 
-import structlog
-
 from etl.ledger import ledger
+from etl.logs.log import get_logger
 from etl.model.errors import ConfigurationError, TableLocked
 from etl.model.name import TargetName, arrays, label
+from etl.model.redaction import own_words
 from etl.model.status import RunStatus
-from etl.sessions import advisory
+from etl.sessions import advisory, query
 from etl.sessions.postgres import Source, Target, refuse_untrusted
 from etl.sessions.query import target_query
 from etl.sessions.url import DatabaseUrl
 from etl.target import staging
 
 SAME_RUN_SECONDS = 20.0
-"""How long the sessions of a shard that was killed may take to end, before its next try gives up."""
+"""How long a shard's next attempt waits for the sessions of a killed attempt to end."""
 
 PAUSE = 0.25
 """Seconds between two looks at the locks."""
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 def application(run_id: str) -> str:
-    """Gives the application_name of a run's sessions, by which others can tell whose a lock is."""
+    """The application_name of a run's sessions: it tells other runs which run holds a lock."""
     return f"nightly-etl {run_id}"
 
 
 async def refuse_same_database(
     source: Source, target: Target, source_url: DatabaseUrl, target_url: DatabaseUrl
 ) -> None:
-    """Raises ConfigurationError when both URLs lead to one database, by whatever names and ports.
+    """Raises ConfigurationError if both URLs lead to the same database, whatever their host names and ports.
 
-    An advisory lock belongs to one database: taken in one session, it is taken for all others there.
+    Advisory locks are local to a database: if the source's session cannot share a lock that the target's session holds,
+    both are in the same database.
     """
     key = random.getrandbits(63)
     await target.execute("SELECT pg_catalog.pg_advisory_lock(%s::bigint)", [key])
@@ -54,10 +56,10 @@ async def refuse_same_database(
 
 
 async def lock(control: Target, run_id: str, chosen: Sequence[TargetName]) -> None:
-    """Takes the run's lock and each live table's, for as long as this session lasts.
+    """Takes the lock of the run and of each live table, until this session ends.
 
-    Sessions of the same run are waited for a while: those of a shard that was killed may take a moment to end. Raises
-    TableLocked, naming the run that has a table.
+    Waits up to SAME_RUN_SECONDS for sessions of the same run: those of a killed shard may take a moment to end. Raises
+    TableLocked, naming the run that holds a table's lock.
     """
     await advisory.share(control, advisory.of_runs([run_id]))
     by_lock = {table.staging: table for table in chosen}
@@ -65,7 +67,7 @@ async def lock(control: Target, run_id: str, chosen: Sequence[TargetName]) -> No
     deadline = monotonic() + SAME_RUN_SECONDS
     while taken := [one for one in await advisory.take(control, advisory.of_tables(wanted)) if not one.is_got]:
         holder = await advisory.holder(control, taken[0])
-        ours = holder is None or holder.application == application(run_id)[:63]
+        ours = holder is None or holder.application_name == application(run_id)[:63]
         if not ours or monotonic() > deadline:
             raise _locked(by_lock[taken[0].table], len(taken) - 1, holder)
         wanted = [one.table for one in taken]
@@ -73,15 +75,15 @@ async def lock(control: Target, run_id: str, chosen: Sequence[TargetName]) -> No
 
 
 def _locked(table: TargetName, others: int, holder: advisory.Holder | None) -> TableLocked:
-    who = f"{holder.application.replace('nightly-etl', 'run')}, pid {holder.pid}" if holder else "another run"
+    who = f"{holder.application_name.replace('nightly-etl', 'run')}, pid {holder.pid}" if holder else "another run"
     more = f" (and {others} more)" if others else ""
     return TableLocked(f"{table}{more} is being loaded by {who}; wait for it to end, or stop it")
 
 
 async def lock_snapshot(control: Target, run_id: str) -> None:
-    """Becomes the one holder of a run's snapshot, and takes the run's lock, for as long as this session lasts.
+    """Takes the locks of a run and of its snapshot, until this session ends.
 
-    Raises TableLocked where another process holds a snapshot for the run.
+    Raises TableLocked if another process holds a snapshot for the run.
     """
     await advisory.share(control, advisory.of_runs([run_id]))
     if not all(one.is_got for one in await advisory.take(control, advisory.of_snapshot(run_id))):
@@ -89,41 +91,57 @@ async def lock_snapshot(control: Target, run_id: str) -> None:
 
 
 async def is_snapshot_held(control: Target, run_id: str) -> bool:
-    """Tells whether a process holds a run's snapshot."""
+    """Whether a process holds a run's snapshot."""
     return await advisory.is_taken(control, advisory.of_snapshot(run_id))
 
 
 LOCKS_A_TABLE = 3
-"""Locks that the publish takes for each table: the old one, the new one, and now and then what hangs on it."""
+"""Locks that a publish takes for each table: the old table, the new table, and one for some of the attachments."""
+
+
+@dataclass(frozen=True, slots=True)
+class _LockRoom:
+    """How many locks the target has room for (lock_room.sql)."""
+
+    setting: int
+    sessions: int
+    room: int
 
 
 async def refuse_too_many_locks(target: Target, tables: int) -> None:
-    """Raises ConfigurationError when the target has no room for the locks of one publish of so many tables."""
-    cursor = await target.execute(target_query("lock_room"))
-    row = await cursor.fetchone()
-    assert row is not None
-    if (needed := LOCKS_A_TABLE * tables) > row["room"]:
-        enough = -(-needed // row["sessions"])
+    """Raises ConfigurationError if the target has too few locks for one publish of so many tables."""
+    (there,) = await query.rows(target, _LockRoom, target_query("lock_room"))
+    if (needed := LOCKS_A_TABLE * tables) > there.room:
+        enough = -(-needed // there.sessions)
         raise ConfigurationError(
             f"the publish of {tables:,} tables at once takes up to {needed:,} locks, and the target has room for"
-            f" {row['room']:,}; set its max_locks_per_transaction from {row['setting']} to {enough} or more"
+            f" {there.room:,}; set its max_locks_per_transaction from {there.setting} to {enough} or more"
         )
 
 
-async def refuse_untrusted_tables(target: Target, tables: Sequence[TargetName], *, has_ledger: bool = True) -> None:
-    """Raises ConfigurationError naming live tables that somebody else has made where a publish is to put its own.
+@dataclass(frozen=True, slots=True)
+class _Owned:
+    """A table, and the role that owns it (owners.sql, untrusted_tables.sql)."""
 
-    Their constraints, indexes and triggers would come along, and run their owner's code as this session's role. The
-    ledger knows the tables that were published; where there is none, none was.
+    schema: str
+    name: str
+    owner: str
+    is_superuser: bool
+
+
+async def refuse_untrusted_tables(target: Target, tables: Sequence[TargetName], *, has_ledger: bool = True) -> None:
+    """Raises ConfigurationError naming live tables that an untrusted role has created and no run has published.
+
+    The publish would reattach their constraints, indexes and triggers, and run their owner's functions as this
+    session's role. The ledger records the tables that were published; without a ledger, none was.
     """
-    cursor = await target.execute(target_query("untrusted_tables" if has_ledger else "owners"), arrays(tables))
-    rows = [row for row in await cursor.fetchall() if not row["is_superuser"]]
-    found = {f"table {label(row['schema'], row['name'])}": row["owner"] for row in rows}
-    refuse_untrusted(found, target.info.user)
+    statement = target_query("untrusted_tables" if has_ledger else "owners")
+    owned = [one for one in await query.rows(target, _Owned, statement, arrays(tables)) if not one.is_superuser]
+    refuse_untrusted({f"table {label(one.schema, one.name)}": one.owner for one in owned}, target.info.user)
 
 
 async def try_lock(target: Target, relations: Sequence[TargetName]) -> bool:
-    """Takes the lock of each relation's place in staging, for as long as this session lasts; all of them, or none."""
+    """Tries to take the lock of each relation's staging table, until this session ends; takes all locks, or none."""
     tried = await advisory.take(target, advisory.of_tables([one.staging for one in relations]))
     if all(one.is_got for one in tried):
         return True
@@ -132,22 +150,23 @@ async def try_lock(target: Target, relations: Sequence[TargetName]) -> bool:
 
 
 async def unlock(target: Target, relations: Sequence[TargetName]) -> None:
-    """Lets go what ``try_lock`` took."""
+    """Releases the locks that ``try_lock`` took."""
     if relations:
         await advisory.release(target, advisory.of_tables([one.staging for one in relations]))
 
 
 async def clear(control: Target, run_id: str, chosen: Sequence[TargetName]) -> None:
-    """Drops what killed runs left in staging, and closes their rows in the ledger; touches nothing else.
+    """Drops the staging tables and old tables that killed runs left, and closes these runs in the ledger.
 
-    Takes the run's live tables. A staging table, or an old one that was put aside, is left behind when the ledger knows
-    of it, nobody holds its lock, and it does not wait for ``etl publish``.
+    Takes the run's live tables. A staging table or old table counts as left if the ledger has an entry of it, no
+    session holds its lock, and it does not wait for ``etl publish``.
     """
     await ledger.supersede(control, run_id, chosen)
     for dead in await _dead_runs(control, run_id):
         tables = [ledger.live_of(load) for load in await ledger.loads_of(control, [dead])]
-        await ledger.not_published(control, dead, "never published; its run was killed", tables)
-        await ledger.close_run(control, dead, RunStatus.INTERRUPTED, f"killed; run {run_id} cleared up after it")
+        await ledger.not_published(control, dead, own_words("never published; its run was killed"), tables)
+        reason = own_words(f"killed; run {run_id} cleared up after it")
+        await ledger.close_run(control, dead, RunStatus.INTERRUPTED, reason)
         log.warning("run.cleared", dead_run_id=dead)
     others = await ledger.known(control) - set(chosen)
     there = (await staging.tables(control)).keys()
@@ -157,7 +176,7 @@ async def clear(control: Target, run_id: str, chosen: Sequence[TargetName]) -> N
     free = [table for table in left if await try_lock(control, [table])]
     if not free:
         return
-    # looked at under the locks: a run that has let its own go by now may have left its tables for `etl publish`
+    # read under the locks: a run that has just released its locks may have left its tables for `etl publish`
     dropped = set(free) - await ledger.deferred(control)
     await staging.drop(control, dropped)
     await staging.drop_aside(control, dropped)
@@ -165,6 +184,6 @@ async def clear(control: Target, run_id: str, chosen: Sequence[TargetName]) -> N
 
 
 async def _dead_runs(control: Target, run_id: str) -> list[str]:
-    """Lists the runs that the ledger believes to be running, and whose sessions are gone."""
+    """Lists the runs that are running according to the ledger, and that have no session any more."""
     believed = [row["run_id"] for row in await ledger.running(control) if row["run_id"] != run_id]
     return [run.name for run in await advisory.free(control, advisory.of_runs(believed))] if believed else []

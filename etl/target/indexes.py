@@ -1,4 +1,4 @@
-"""The indexes, constraints and extended statistics that the source's table has, built on its staging table."""
+"""Builds the indexes, constraints and extended statistics of a source table on its staging table."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from etl.model.catalog import Constraint, Index, Statistics
 from etl.model.errors import IndexUnbuildable, one_line, sqlstate
 from etl.model.table import Table
 from etl.sessions.postgres import Target
+from etl.sessions.stage import Stage
 
 
 async def build_one(target: Target, table: Table, index: Index) -> None:
-    """Builds one index by itself, beside others of the same table; anew, where a lost session has left it.
+    """Builds one index, while other sessions build other indexes of the table; drops one that a lost session left.
 
     Raises IndexUnbuildable when the target's version or extensions cannot build it.
     """
@@ -25,7 +26,7 @@ async def build_one(target: Target, table: Table, index: Index) -> None:
 
 
 def reason_of(error: IndexUnbuildable) -> str:
-    """Gives what the server said of an index that cannot be built."""
+    """The server's error about an index that cannot be built."""
     return one_line(error.__cause__ or error)
 
 
@@ -39,18 +40,18 @@ async def _execute(target: Target, name: str, statement: sql.Composed) -> None:
 
 
 def statements(table: Table, built: Collection[str] = ()) -> list[sql.Composed]:
-    """Gives what builds the indexes, unique ones first, the constraints, in one scan for all checks, the statistics.
+    """The statements that create the indexes, the constraints (one scan for all checks) and the statistics.
 
-    Those named in ``built`` are there already; constraints take theirs.
+    The indexes named in ``built`` exist already; keys use theirs.
     """
     return [*(statement for _, statement in _index_statements(table, built)), *_without_index(table)]
 
 
 async def build(target: Target, table: Table, built: Collection[str] = (), *, skips: bool = False) -> dict[str, str]:
-    """Executes the ``statements``, one by one.
+    """Executes the ``statements`` one by one, and returns the reasons for those that were left out, by name.
 
-    What the target's version or extensions cannot build raises IndexUnbuildable, or is left out where the options
-    say so (``skips``): gives the reasons, by name.
+    An index that the target's version or extensions cannot build raises IndexUnbuildable; with ``skips``, as the
+    options say, it is left out.
     """
     skipped: dict[str, str] = {}
     for name, statement in _index_statements(table, built):
@@ -75,7 +76,7 @@ _REMEDY = 'make the target able to, or set unbuildable_indexes = "skip" in its o
 
 
 def is_unbuildable(error: psycopg.Error) -> bool:
-    """Tells whether an index, or another, would have to be made possible on the target before it can be built."""
+    """Whether the target needs another version, extension or function before it can build the index."""
     state = sqlstate(error) or ""
     return state.startswith(_UNBUILDABLE) and state not in _BUILDABLE
 
@@ -87,7 +88,7 @@ def _index_statements(table: Table, built: Collection[str]) -> Iterator[tuple[st
     for constraint in table.constraints:
         if constraint.has_index:
             definition = constraint.definition_using_index if constraint.name in built else constraint.definition
-            add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}")
+            add = sql.SQL(Stage.INDEX + " ALTER TABLE {} ADD CONSTRAINT {} {}")
             names = table.staged.identifier, sql.Identifier(constraint.name)
             yield constraint.name, add.format(*names, sql.SQL(definition))
 
@@ -101,7 +102,7 @@ def _without_index(table: Table) -> Iterator[sql.Composed]:
 
 
 def _create_index(table: Table, index: Index) -> sql.Composed:
-    return sql.SQL("CREATE {}INDEX {} ON {} {}").format(
+    return sql.SQL(Stage.INDEX + " CREATE {}INDEX {} ON {} {}").format(
         sql.SQL("UNIQUE " if index.unique else ""),
         sql.Identifier(index.name),
         table.staged.identifier,

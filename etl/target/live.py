@@ -1,6 +1,6 @@
-"""What is live: the tables that readers query, the views that rest on them, and all that hangs on either.
+"""Live tables, the views that depend on them, and the attachments of both, read from the target's catalog.
 
-Everything here is read from the target's catalog and given back as SQL; nothing is changed here.
+The functions return objects and SQL statements. None of them changes the database.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """A table, or a view that rests on one, as ``live.sql`` finds it.
+    """A table, or a view that depends on one: a row of ``live.sql``.
 
-    ``rests_on`` are the oids that a view reads, ``reads_columns`` the columns of them by (oid, name);
-    ``grantees`` are the roles other than the owner that hold privileges, on columns too, None being PUBLIC;
-    ``unproven`` is that by which a materialized view's query may read more than the catalog knows of.
+    ``rests_on`` are the oids of the relations that a view reads, ``reads_columns`` their columns as (oid, name).
+    ``grantees`` are the roles other than the owner that have privileges, also on columns; None is PUBLIC.
+    ``unproven`` names functions, policies and system columns by which a materialized view's query may read relations
+    that the catalog does not list.
     """
 
     oid: int
@@ -74,17 +75,17 @@ class Object:
 
     @property
     def identifier(self) -> sql.Identifier:
-        """The name, quoted."""
+        """The name as a quoted identifier."""
         return sql.Identifier(self.schema, self.name)
 
     @property
     def word(self) -> sql.SQL:
-        """What SQL calls it."""
+        """The word for this kind of object in SQL statements."""
         return sql.SQL({"v": "VIEW", "m": "MATERIALIZED VIEW"}.get(self.kind, "TABLE"))
 
     @property
     def obstacle(self) -> str | None:
-        """Why this cannot be dropped and put back, or None."""
+        """The reason why this cannot be replaced by a new table or view, or None."""
         if self.is_live and self.kind != "r":
             what, or_else = _KINDS.get(self.kind, "no table"), ', or publish "in-place"' if self.kind == "p" else ""
             return f"{self} is {what} in the target, not a table; rename or drop it{or_else}"
@@ -95,7 +96,7 @@ class Object:
 
     @property
     def obstacle_in_place(self) -> str | None:
-        """Why this table's rows cannot be replaced, or None."""
+        """The reason why this table's rows cannot be replaced in place, or None."""
         return None if self.kind in {"r", "p"} else self.obstacle
 
 
@@ -103,8 +104,8 @@ class Object:
 class Attachment:
     """An object attached to a table or a view, as the statement that reattaches it (``attachments.sql``).
 
-    ``role`` has to execute it. ``columns`` and ``index`` are what it needs there; ``what`` says what it is, if
-    it is something that must not just vanish with a column.
+    ``role`` has to execute the statement. ``columns`` and ``index`` are the columns and the index that it needs.
+    ``what`` describes the object if the publish must fail rather than lose it with a column.
     """
 
     oid: int
@@ -117,7 +118,7 @@ class Attachment:
 
 
 async def objects(target: Target, tables: Iterable[TargetName]) -> list[Object]:
-    """Reads the tables given, as far as they are there, and all views that rest on them, by name."""
+    """Reads the tables that exist among ``tables``, and all views that depend on them, sorted by name."""
     cursor = await target.execute(target_query("live"), arrays(tables))
     return [_object(row) for row in await cursor.fetchall()]
 
@@ -134,7 +135,7 @@ async def attachments(target: Target, found: Iterable[Object]) -> list[Attachmen
 
 
 async def inventory(target: Target, found: Iterable[Object], tables: Iterable[TargetName]) -> str:
-    """Reads the version of the objects given, of all that hangs on them and of who bears the tables' names."""
+    """Reads one number that changes when the objects, their attachments, or the owners of the tables' names change."""
     cursor = await target.execute(inventory_query(found, tables))
     row = await cursor.fetchone()
     assert row is not None
@@ -142,19 +143,19 @@ async def inventory(target: Target, found: Iterable[Object], tables: Iterable[Ta
 
 
 def inventory_query(found: Iterable[Object], tables: Iterable[TargetName]) -> sql.Composed:
-    """Gives the query of ``inventory``, to be a part of another statement."""
+    """The query of ``inventory``, to be a part of another statement."""
     return bound("inventory", {"oids": [one.oid for one in found], **arrays(tables)})
 
 
 async def readers(target: Target, found: Sequence[Object]) -> list[str]:
-    """Reads who may read tables and views, as the statements that say so in their staging schemas."""
+    """Reads the statements that grant the readers of tables and views the same in the staging schemas."""
     wanted = {"oids": [one.oid for one in found], "staging": [one.full_name.staging.schema for one in found]}
     cursor = await target.execute(target_query("access"), wanted)
     return [row["statement"] for row in await cursor.fetchall()]
 
 
 Extras = list[tuple[str, str, str]]
-"""What hangs on a live table or materialized view by itself: kind, name, and a statement that makes it elsewhere."""
+"""Indexes, constraints and extended statistics of a live table: kind, name, and a statement for its staging table."""
 
 
 def ask_extras(table: TargetName, into: str) -> sql.Composed:
@@ -163,77 +164,95 @@ def ask_extras(table: TargetName, into: str) -> sql.Composed:
 
 
 async def extras_of(asked: AsyncCursor[dict[str, Any]]) -> Extras:
-    """Reads what was asked for: statements that make it, or its comment, on the staging table."""
+    """Reads the answer to ``ask_extras``."""
     statements = ("statement", "comment_statement")
     rows = await asked.fetchall()
     return [(row["kind"], row["name"], row[key]) for row in rows for key in statements if row[key] is not None]
 
 
 async def extras(target: Target, view: TargetName, into: Place = Place.STAGING) -> list[str]:
-    """Gives the statements that make a materialized view's indexes and statistics on its staging one."""
+    """Reads the statements that create a materialized view's indexes and statistics on its staging view."""
     asked = await target.execute(ask_extras(view, into.schema(view.schema)))
     return [statement for _, _, statement in await extras_of(asked)]
 
 
 async def drifted(target: Target, wanted: Mapping[TargetName, Sequence[Column]]) -> dict[TargetName, Drift]:
-    """Tells how the columns wanted of live tables differ from those that they have, where they are there and do."""
-    cursor = await target.execute(target_query("all_columns"), arrays(wanted))
-    old: dict[TargetName, list[drift.Named]] = {}
-    for row in await cursor.fetchall():
-        old.setdefault(TargetName(row["schema"], row["relation"]), []).append((row["name"], row["type"]))
+    """Compares the wanted columns of live tables with the present ones, and returns the tables that differ."""
+    old = await columns_of(target, wanted)
     new = {one: [(column.name, column.type) for column in columns] for one, columns in wanted.items()}
     found = {one: drift.between(columns, new[one]) for one, columns in old.items()}
     return {one: changes for one, changes in found.items() if changes}
 
 
+async def columns_of(target: Target, tables: Iterable[TargetName]) -> dict[TargetName, list[drift.Named]]:
+    """Reads the columns of the tables that are there: names and types, in order."""
+    cursor = await target.execute(target_query("all_columns"), arrays(tables))
+    found: dict[TargetName, list[drift.Named]] = {}
+    for row in await cursor.fetchall():
+        found.setdefault(TargetName(row["schema"], row["relation"]), []).append((row["name"], row["type"]))
+    return found
+
+
 async def columns(target: Target, relation: TargetName) -> list[drift.Named]:
-    """Reads a table's columns, names and types, in order; [] where it is not there."""
+    """Reads a table's columns, names and types, in order; [] if the table does not exist."""
     cursor = await target.execute(target_query("columns"), {"schema": relation.schema, "name": relation.name})
     return [(row["name"], row["type"]) for row in await cursor.fetchall()]
 
 
 async def key(target: Target, relation: TargetName) -> list[str]:
-    """Reads the columns that tell a table's rows apart; [] where it has no key."""
+    """Reads the columns that identify a row of a table; [] if the table has no key."""
     cursor = await target.execute(target_query("key"), {"schema": relation.schema, "name": relation.name})
     row = await cursor.fetchone()
     return list(row["columns"]) if row else []
 
 
 async def other_keys(target: Target, relation: TargetName, key: Sequence[str]) -> list[list[str] | None]:
-    """Reads the columns of all else that must be unique in a table; None for what columns do not say."""
+    """Reads the columns of each other unique index; None for an index that columns do not describe."""
     wanted = {"schema": relation.schema, "name": relation.name, "key": list(key)}
     cursor = await target.execute(target_query("other_keys"), wanted)
     return [row["columns"] for row in await cursor.fetchall()]
 
 
 async def owners(target: Target, tables: Sequence[TargetName]) -> dict[TargetName, str]:
-    """Reads the owners of the live tables that do not belong to this session's role."""
+    """Reads the owners of the live tables that belong to another role than this session's."""
     cursor = await target.execute(target_query("owners"), arrays(tables))
     return {TargetName(row["schema"], row["name"]): row["owner"] for row in await cursor.fetchall()}
 
 
 async def default_grants(target: Target, tables: Sequence[TargetName]) -> list[str]:
-    """Reads what the schemas' default privileges grant on new tables of this session's user, as statements."""
+    """Reads the statements that grant the default privileges of the live schemas."""
     cursor = await target.execute(target_query("default_privileges"), arrays(tables))
     return [row["statement"] for row in await cursor.fetchall()]
 
 
 def views(found: Sequence[Object]) -> list[Object]:
-    """Gives the dependent views in the order in which they can be made."""
+    """The dependent views, in an order in which they can be created."""
     by_oid = {one.oid: one for one in found}
     graph = {one.oid: [oid for oid in one.rests_on if oid in by_oid] for one in found}
     return [by_oid[oid] for oid in TopologicalSorter(graph).static_order() if not by_oid[oid].is_live]
 
 
+def with_views(current: Object | None, found: Sequence[Object]) -> list[Object]:
+    """A live table and the views that depend on it, however indirectly; nothing where there is no such table."""
+    if current is None:
+        return []
+    dependent, oids = [current], {current.oid}
+    for view in views(found):
+        if oids & set(view.rests_on):
+            dependent.append(view)
+            oids.add(view.oid)
+    return dependent
+
+
 def drop(view: Object) -> sql.Composed:
-    """Gives the statement that drops a view."""
+    """The statement that drops a view."""
     return sql.SQL("DROP {} {}").format(view.word, view.identifier)
 
 
 def create(view: Object, name: sql.Identifier, definition: str) -> sql.Composed:
-    """Gives the statement that makes a view under a name, from its definition as it is to be read there.
+    """The statement that creates a view under a name, with a definition.
 
-    A materialized view is made empty; REFRESH fills it.
+    A materialized view is created empty; REFRESH fills it.
     """
     options = sql.SQL(f" WITH ({', '.join(view.options)})" if view.options else "")
     data = sql.SQL(" WITH NO DATA" if view.kind == "m" else "")
@@ -241,10 +260,10 @@ def create(view: Object, name: sql.Identifier, definition: str) -> sql.Composed:
 
 
 def refresh(view: Object, name: sql.Identifier) -> Iterator[sql.Composable]:
-    """Gives the statement that fills a materialized view under a name; none for one left empty.
+    """The statement that fills a materialized view under a name; none if the live view is not filled.
 
-    The search path stays empty: a function that names another one without a schema would find whatever somebody has
-    put under that name into a schema of the path, and call it as the view's owner.
+    The search path stays empty. Otherwise a function that calls another function without a schema could call one that
+    another role has created in a schema of the path, and would run it as the view's owner.
     """
     if view.kind == "m" and view.is_populated:
         yield sql.SQL("REFRESH MATERIALIZED VIEW {}").format(name)

@@ -1,4 +1,4 @@
-"""A live table whose rows are to be replaced in place: what is known of it, and the statements that do it.
+"""A live table whose rows are to be replaced in place, and the statements that replace them.
 
 A row that stays may be deleted and inserted again only where no object acts on the deletion. A foreign key that refers
 to the table, a trigger or a rule ON DELETE would take the row for deleted: the rows that refer to it would go, too.
@@ -21,10 +21,10 @@ from etl.target import live
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """A live table as ``in_place.sql`` finds it, with the columns that tell its rows apart, if any do.
+    """A live table: a row of ``in_place.sql``, with the columns that identify a row, if the table has a key.
 
-    ``others`` are what else must be unique (None: columns do not say what), ``on_delete`` act on the deletion of
-    a row, ``side_effects`` may change the rows that arrive.
+    ``others`` are the columns of each other unique index (None: columns do not describe the index). The objects in
+    ``on_delete`` act on the deletion of a row; those in ``side_effects`` may change the rows that arrive.
     """
 
     oid: int
@@ -37,7 +37,7 @@ class Replacement:
 
     @property
     def obstacle(self) -> str | None:
-        """Why rows that stay would be deleted although an object acts on that, or None."""
+        """The reason why rows that stay would be deleted although an object acts on deletions, or None."""
         if self.key or not self.on_delete:
             return None
         return (
@@ -52,12 +52,12 @@ class Replacement:
 
     @property
     def rows(self) -> sql.Composed:
-        """The live table, with ONLY where its children's rows are not its own: all but a partitioned table."""
+        """The live table, with ONLY unless it is partitioned: the rows of inheritance children are not its own."""
         name = self.table.identifier
         return sql.SQL("{}{}").format(sql.SQL("" if self.kind == "p" else "ONLY "), name)
 
     def statements(self, columns: Sequence[str], staged: sql.Composable) -> list[sql.Composed]:
-        """Gives the statements that make the live rows those of ``staged``; the last one puts in what is missing.
+        """The statements that make the live rows equal to those of ``staged``; the last one inserts the missing rows.
 
         Within one UPDATE, two rows cannot swap what is unique beside the key (``others``). Where no object acts on a
         deletion, a row whose new values another row still has is deleted, and inserted again with the missing rows;
@@ -78,7 +78,7 @@ class Replacement:
         return [gone, *(statement for (statement,) in in_the_way), *rest]
 
     def count_missing(self) -> sql.Composed:
-        """Gives the statement that counts the staged rows that the live table has not."""
+        """The statement that counts the staged rows that the live table lacks."""
         (statement,) = self._composed([_COUNT_MISSING], (), self.staged)
         return statement
 
@@ -99,7 +99,7 @@ class Replacement:
 
 
 async def read(target: Target, tables: Iterable[TargetName]) -> list[Replacement]:
-    """Reads the live tables given, as far as they are there and hold rows of their own."""
+    """Reads the live tables among ``tables`` that exist and hold rows."""
     cursor = await target.execute(target_query("in_place"), arrays(tables))
     found = []
     for row in await cursor.fetchall():

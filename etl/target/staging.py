@@ -1,7 +1,7 @@
-"""Staging tables: where a load's rows wait, out of every reader's sight, until the publish.
+"""Staging tables: they hold a load's rows, where no reader can see them, until the publish.
 
-Each live schema has a staging schema of its own, so tables, indexes and constraints have their final names
-already. Staging schemas are never granted to anyone, and stay when they are empty.
+Each live schema has a staging schema of its own, so that tables, indexes and constraints have their final names from
+the start. No role is granted USAGE on a staging schema. Empty staging schemas stay.
 """
 
 from __future__ import annotations
@@ -12,26 +12,28 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import psycopg
-import structlog
 from psycopg import AsyncCursor, sql
 from psycopg.pq import TransactionStatus
 
+from etl.logs.log import get_logger
 from etl.model.catalog import Column
 from etl.model.errors import ConnectionFailed
 from etl.model.name import OWN_PLACES, TargetName, arrays
+from etl.model.redaction import own_words
 from etl.model.table import Table
 from etl.sessions import postgres
 from etl.sessions.advisory import schema_lock
 from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
+from etl.sessions.stage import Stage
 
 ENDING_SECONDS = 30.0
-"""How long the server may take to end the transaction of a lost session."""
+"""How long to wait for the server to end the transaction of a lost session."""
 
 DROPPED_AT_ONCE = 100
-"""Tables of one DROP: each takes a lock for itself, its TOAST table, and every index of both."""
+"""Tables of one DROP: a DROP locks each table, its TOAST table, and every index of both."""
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 def schemas(live_schemas: Iterable[str]) -> list[str]:
@@ -40,25 +42,25 @@ def schemas(live_schemas: Iterable[str]) -> list[str]:
 
 
 async def refuse_untrusted(target: Target, live_schemas: Iterable[str]) -> None:
-    """Raises ConfigurationError where a staging schema, or one for old tables, is somebody else's."""
+    """Raises ConfigurationError if a staging schema, or a schema for old tables, is untrusted."""
     await postgres.refuse_untrusted_schemas(target, schemas(live_schemas))
 
 
 async def create_schemas(target: Target, live_schemas: Iterable[str]) -> None:
-    """Makes the staging schemas that are missing, and those for old tables.
+    """Creates the missing staging schemas, and schemas for old tables.
 
-    Raises ConfigurationError where one is somebody else's.
+    Raises ConfigurationError if one exists and is untrusted.
     """
     await postgres.create_schemas(target, schemas(live_schemas), own=True)
 
 
 def creation(table: Table) -> list[sql.Composed]:
-    """Gives the statements that make an empty staging table, in place of any that was left behind.
+    """The statements that create an empty staging table, and drop one that an earlier run left.
 
-    The answer to the last is for ``oid_of``.
+    ``oid_of`` reads the result of the last statement.
     """
     columns = sql.SQL(", ").join(_column(column) for column in table.columns)
-    create_table = sql.SQL("CREATE {kind}TABLE {name} ({columns}){storage}").format(
+    create_table = sql.SQL(Stage.CREATE + " CREATE {kind}TABLE {name} ({columns}){storage}").format(
         name=table.staged.identifier,
         kind=sql.SQL("UNLOGGED " if table.unlogged else ""),
         columns=columns,
@@ -74,7 +76,7 @@ def creation(table: Table) -> list[sql.Composed]:
 
 
 async def oid_of(created: AsyncCursor[dict[str, Any]]) -> int:
-    """Gives the oid of a staging table that was made just now: it tells the table from any that takes its place."""
+    """The oid of a new staging table: it distinguishes the table from a later table of the same name."""
     row = await created.fetchone()
     assert row is not None
     return int(row["oid"])
@@ -104,10 +106,10 @@ def _storage(parameters: Sequence[str]) -> sql.Composable:
 
 
 async def begin_range(target: Target) -> int:
-    """Makes the caller's transaction one that writes a page range; gives its id.
+    """Prepares the caller's transaction for a page range, and returns the transaction's id.
 
-    Its commit is synchronous, because the other ranges' rows, and the finish, are not in it: were it lost in a crash
-    while later transactions are not, the table would be short of it and nobody would know.
+    Its commit is synchronous. A crash could otherwise lose this range and keep later transactions: the table would lack
+    rows, and no run would notice.
     """
     await target.execute(b"SET LOCAL synchronous_commit = on")
     cursor = await target.execute(b"SELECT pg_catalog.pg_current_xact_id()::text::bigint AS xid")
@@ -117,9 +119,9 @@ async def begin_range(target: Target) -> int:
 
 
 async def arrived(target: Target, table: Table, xid: int) -> int:
-    """Counts the staged rows that a transaction wrote whose session was lost, once it has ended.
+    """Waits until the transaction of a lost session has ended, and counts the rows that it has left in staging.
 
-    A commit whose answer was lost has happened, or not; only what stands in the table tells.
+    A commit in doubt was done if the rows are in the table.
     """
     async with asyncio.timeout(ENDING_SECONDS):
         while not await _has_ended(target, xid):  # noqa: ASYNC110
@@ -137,7 +139,7 @@ async def _has_ended(target: Target, xid: int) -> bool:
 
 
 def comments(table: Table) -> list[sql.Composed]:
-    """Gives the statements that put the source's comments on the staging table, its columns, indexes, constraints."""
+    """The statements that put the source's comments on the staging table, its columns, indexes and constraints."""
     name, schema = table.staged.identifier, table.staged.schema
     texts = [(sql.SQL("TABLE ") + name, table.comment)]
     texts += [
@@ -157,20 +159,20 @@ def comments(table: Table) -> list[sql.Composed]:
 
 
 async def add(target: Target, statements: Sequence[str]) -> None:
-    """Executes statements that the catalog has composed for a staging table."""
+    """Executes statements that a query of the catalog has returned."""
     if statements:
         await target.execute(sql.SQL("; ").join(sql.SQL(statement) for statement in statements))
 
 
 def analyze(table: Table) -> sql.Composed:
-    """Gives the statement that gathers the planner's statistics, so that readers' first queries are planned well."""
-    return sql.SQL("ANALYZE {}").format(table.staged.identifier)
+    """The statement that collects planner statistics, so that readers' first queries are planned well."""
+    return sql.SQL(Stage.ANALYZE + " ANALYZE {}").format(table.staged.identifier)
 
 
 async def give(target: Target, word: sql.SQL, staged: TargetName, owner: str) -> None:
-    """Makes a role the owner of a table or view in staging, where the role may make things for as long as that takes.
+    """Changes the owner of a table or view in staging, and grants the new owner CREATE on the staging schema meanwhile.
 
-    PostgreSQL wants CREATE on the schema of an owner to be. The lock is for two that come at once.
+    PostgreSQL requires that a new owner has CREATE on the schema. The lock is for two sessions that do this at once.
     """
     schema, name, role = sql.Identifier(staged.schema), staged.identifier, sql.Identifier(owner)
     statements = [
@@ -184,9 +186,10 @@ async def give(target: Target, word: sql.SQL, staged: TargetName, owner: str) ->
 
 
 async def lock(target: Target, table: Table) -> None:
-    """Waits until nobody else changes a staging table, and keeps it so for the caller's transaction.
+    """Locks a staging table against changes by other sessions, until the caller's transaction ends.
 
-    Raises ConnectionFailed where it is gone: its rows were committed asynchronously, and the server has crashed since.
+    Raises ConnectionFailed if the table does not exist: its rows were committed asynchronously, and a crash of the
+    server has lost them.
     """
     try:
         await target.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(table.staged.identifier))
@@ -200,9 +203,9 @@ async def drop(target: Target, live: Iterable[TargetName]) -> None:
 
 
 async def drop_staged(target: Target, staged: Iterable[TargetName]) -> list[str]:
-    """Drops tables of our own schemas, as far as they are there, with our own views on them, and nothing else.
+    """Drops the tables of staging schemas that exist, with the views of staging schemas on them, and nothing else.
 
-    What somebody else has made depend on one keeps it where it is: logs, and gives, why.
+    A table on which an object of another role depends is kept. Logs and returns the reason for each.
     """
     kept: list[str] = []
     names = list(staged)
@@ -225,12 +228,12 @@ async def _drop_alone(target: Target, staged: TargetName) -> str | None:
     except psycopg.errors.DependentObjectsStillExist as error:
         # not the server's hint, which is to drop the others, too
         reason = f"{staged} cannot be dropped: {' and '.join((error.diag.message_detail or '').splitlines())}"
-        log.warning("table.kept", table=str(staged), error=reason)
+        log.warning("table.kept", table=str(staged), error=own_words(reason))
         return f"{reason}; drop that, or change it to the live table"
 
 
 def _undone(target: Target) -> AbstractAsyncContextManager[object]:
-    """Gives what undoes one statement that fails, and nothing else: a savepoint, where a transaction is open."""
+    """A savepoint if a transaction is open, so that only the one statement is rolled back if it fails."""
     return nullcontext() if target.info.transaction_status == TransactionStatus.IDLE else target.transaction()
 
 
@@ -240,14 +243,14 @@ def _dropping(tables: Iterable[TargetName]) -> sql.Composed:
 
 
 async def drop_views(target: Target, staged: Iterable[TargetName]) -> None:
-    """Drops the views of our own schemas that rest on tables there."""
+    """Drops the views of staging schemas that depend on the tables ``staged``."""
     cursor = await target.execute(target_query("staging_views"), arrays(staged))
     if statements := [row["statement"] for row in await cursor.fetchall()]:
         await add(target, statements)
 
 
 async def drop_aside(target: Target, live: Iterable[TargetName]) -> list[str]:
-    """Drops the old tables that a publish has put aside, and the views on them; gives why some stay."""
+    """Drops the old tables of a publish, and the views on them; returns the reasons for those that are kept."""
     return await drop_staged(target, [table.aside for table in live])
 
 

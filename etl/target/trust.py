@@ -1,8 +1,8 @@
-"""Other people's code that a statement on a live table would call, and that would run as etl's role.
+"""Untrusted functions: those that a statement on a live table would call, and run as etl's role.
 
-A trigger, a rule, a constraint or an index calls its functions as whoever writes to the table; SET ROLE is no boundary,
-because what is called may RESET ROLE. So a function is trusted that belongs to etl's own role or to a superuser, and no
-other: whoever owns a function may put another body into it at any time.
+PostgreSQL runs the functions of a trigger, a rule, a constraint or an index as the role that writes to the table. SET
+ROLE does not help, because a function may RESET ROLE. A function is trusted if it belongs to etl's role or to a
+superuser: the owner of a function can replace its body at any time.
 """
 
 # docs/decisions.md, "Code of other roles runs as its owner or not at all"
@@ -21,9 +21,9 @@ from etl.sessions.query import source_query, target_query
 
 @dataclass(frozen=True, slots=True)
 class UntrustedCode:
-    """A function of somebody else that ``what``, on the table of this oid, calls; as ``untrusted_code.sql`` finds it.
+    """An untrusted function that an object (``what``) of the table ``oid`` calls: a row of ``untrusted_code.sql``.
 
-    ``constraint`` is the name of what calls it, where that is one; ``role`` is etl's, as which it would run.
+    ``constraint`` is the object's name if it is a constraint; ``role`` is etl's, as which the function would run.
     """
 
     oid: int
@@ -42,13 +42,13 @@ class UntrustedCode:
 
 
 async def untrusted_code(target: Target, oids: Collection[int]) -> list[UntrustedCode]:
-    """Reads what belongs to others and would run as this session's user when rows of the tables are written."""
+    """Reads the untrusted functions that would run as this session's role when it writes rows of the tables."""
     cursor = await target.execute(target_query("untrusted_code"), {"oids": list(oids)})
     return [UntrustedCode(**row) for row in await cursor.fetchall()]
 
 
 async def untrusted_code_on(target: Target, table: TargetName) -> list[UntrustedCode]:
-    """Reads the same of one table, by name."""
+    """Reads the untrusted functions of one table, by the table's name."""
     name = table.identifier.as_string(target)
     cursor = await target.execute("SELECT %s::pg_catalog.regclass::pg_catalog.oid AS oid", [name])
     row = await cursor.fetchone()
@@ -57,10 +57,10 @@ async def untrusted_code_on(target: Target, table: TargetName) -> list[Untrusted
 
 
 async def refuse_types(target: Target, table: Table, oid: int) -> None:
-    """Raises LoadFailed where writing rows into a table's staging table, of this oid, would call code of others.
+    """Raises LoadFailed if rows that are written into a staging table (``oid``) could call untrusted functions.
 
-    Or could: a type's owner may add a constraint or a cast while the rows come in. Asked only where types are not
-    PostgreSQL's own.
+    The types themselves have to be trusted, because a type's owner may add a constraint or a cast while the rows are
+    copied. A table with PostgreSQL's own types alone needs no query.
     """
     if not any(column.user_type for column in table.columns):
         return
@@ -76,9 +76,9 @@ async def refuse_types(target: Target, table: Table, oid: int) -> None:
 
 
 async def refuse_named(source: Source, target: Target, tables: Sequence[Table]) -> None:
-    """Raises ConfigurationError where the source's indexes and checks name functions that are somebody's in the target.
+    """Raises ConfigurationError if the source's indexes and checks call functions that are untrusted in the target.
 
-    A function of that name there need not be the source's: anybody who may make functions may have made it.
+    The target's function of the same name need not be the source's: any role that may create functions can create it.
     """
     named = {table.oid: str(table) for table in tables if table.indexes or table.constraints or table.statistics}
     rows = await source.fetch(source_query("named_code"), list(named)) if named else []

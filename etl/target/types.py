@@ -1,4 +1,4 @@
-"""User-defined types, and extensions: what the target lacks is made before the loads; what differs is an error."""
+"""User-defined types and extensions: creates in the target those that it lacks, and refuses types that differ."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from etl.sessions.query import source_query, target_query
 
 @dataclass(frozen=True, slots=True)
 class UserType:
-    """A type that is not PostgreSQL's own: the statement that makes it, or the extension that brings it.
+    """A type that is not PostgreSQL's own: the statement that creates it, or the extension that it belongs to.
 
-    ``kind`` is pg_type.typtype; ``labels`` are an enum's, in order; ``is_row_type`` says that it is a table's.
+    ``kind`` is pg_type.typtype; ``labels`` are an enum's, in order; ``is_row_type``: whether it is a table's row type.
     """
 
     schema: str
@@ -37,10 +37,10 @@ class UserType:
 
 
 async def ensure(source: Source, target: Target, tables: Sequence[Table]) -> None:
-    """Makes the target have every type that the tables' columns need, as the source has it.
+    """Creates in the target every type that the tables' columns need and the target lacks.
 
-    Missing types are made in dependency order, extensions too; an enum that has grown at the source grows.
-    Raises TypesDiffer naming every type that is there and different.
+    Creates types in the order of their dependencies, and extensions, too; adds to an enum the labels that the source
+    has added. Raises TypesDiffer naming every type that differs between source and target.
     """
     await _ensure_extensions(source, target, tables)
     names = sorted({column.user_type for table in tables for column in table.columns if column.user_type})
@@ -62,9 +62,10 @@ async def ensure(source: Source, target: Target, tables: Sequence[Table]) -> Non
 
 
 async def _ensure_extensions(source: Source, target: Target, tables: Sequence[Table]) -> None:
-    """Makes the extensions that indexes, constraints and statistics need, as far as they can be had in the target.
+    """Creates the extensions that indexes, constraints and statistics need and the target can install.
 
-    Where one cannot, it is the index that cannot be built: staging says so, or leaves it out as the options have it.
+    If the target cannot install an extension, the index cannot be built: the load then fails, or leaves the index out
+    if the options say so.
     """
     oids = [table.oid for table in tables if table.indexes or table.constraints or table.statistics]
     wanted = {row["name"]: row["schema"] for row in await source.fetch(source_query("extensions"), oids)}
@@ -92,7 +93,7 @@ def _type(row: dict[str, Any]) -> UserType:
 
 
 def _statements(wanted: Sequence[UserType], there: dict[tuple[str, str], UserType]) -> Iterator[sql.Composed]:
-    """Gives what has to be done; raises TypesDiffer where nothing can be."""
+    """The statements that create or extend types; raises TypesDiffer for types that cannot be."""
     problems: list[str] = []
     extensions = dict.fromkeys((one.extension, one.extension_schema) for one in wanted if one.extension)
     lacking = {one.extension for one in wanted if (one.schema, one.name) not in there}
@@ -122,7 +123,7 @@ def _extension(name: str, schema: str) -> sql.Composed:
 
 
 def _grown(wanted: UserType, current: UserType) -> list[sql.Composed] | None:
-    """Gives the statements that let an enum grow, or None where more than new labels is different."""
+    """The statements that add an enum's new labels, or None if more than new labels differs."""
     if wanted.kind != "e" or current.kind != "e":
         return None
     kept = [text for text in wanted.labels if text in current.labels]

@@ -1,17 +1,19 @@
-"""Dependent views, staged: made anew on the staging tables, filled and indexed, before the publish moves them.
+"""Dependent views, staged: created on the staging tables, filled and indexed, before the publish moves them.
 
-A view holds on to its tables by oid, so it can be made on tables that have another name by then. Its definition
-is read with the schemas that it reads in the search path, which leaves their names unqualified, and executed
-with each staging schema before its live one: names lead to the staging table where there is one, else to the
-live table. Whether they did is checked in the catalog; a view for which they did not (it reads tables of one
-name in two schemas) is *late*: it is made in the publish itself. So is a materialized view whose query may read more
-than the catalog knows of, by a function that is not immutable or a policy: filled beforehand, it would read yesterday.
+A view refers to its tables by oid, so the view still reads them after the publish has moved them. Its definition is
+read with the view's schemas in the search path, so that PostgreSQL leaves the names in it unqualified. It is executed
+with each staging schema before the live one: a name refers to the staging table if there is one, else to the live
+table. The catalog then shows whether each name referred to the right table. If not (the view reads tables of the same
+name in two schemas), the view is *late*: the publish itself creates it. A materialized view is late, too, if its query
+may read relations that the catalog does not list, through a function that is not immutable or a policy: filled before
+the publish, it might read yesterday's rows.
 
-So the publish only moves what is ready: a materialized view of any size costs its readers no waiting, and
+So the publish only moves finished views. Readers do not wait for a materialized view, whatever its size, and the view
 changes in the same instant as the tables.
 
-A view belongs to its owner before it is filled, indexed or analyzed, so that its functions run with the owner's
-rights, restricted, as they do in the owner's own REFRESH; and it reads in staging what its owner may read at home.
+A view is given to its owner before it is filled, indexed or analyzed, so that its functions run with the owner's
+privileges, in a security-restricted operation, as in the owner's own REFRESH. In staging, the owner is granted what the
+owner may read of the live tables.
 """
 
 # docs/decisions.md, "Views are made before the publish"
@@ -34,9 +36,9 @@ from etl.target.live import Object
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """The dependent views of one publish: as they were found, which of them wait in staging, and which are late.
+    """The dependent views of one publish: all of them, those that are ready in staging, and those that are late.
 
-    ``live`` are the live tables as they were found; ``inventory`` is the version of all that hangs on both.
+    ``live`` are the live tables; ``inventory`` is the number of ``live.inventory`` for all of these.
     """
 
     inventory: str
@@ -47,11 +49,11 @@ class Staged:
 
 
 async def stage(target: Target, live_now: Sequence[Object], in_staging: Sequence[Object], inventory: str) -> Staged:
-    """Makes all views that rest on the live tables, on their staging tables instead.
+    """Creates all views that depend on the live tables again, on their staging tables.
 
-    Takes what ``live.objects`` found just now of the live tables and of their staging tables, and the inventory of the
-    former. Raises CannotCarry naming every view that cannot be made on the new tables, and what else stands in the way;
-    LiveChanged when a view was dropped while it was read.
+    Takes the objects that ``live.objects`` has just found for the live tables and for their staging tables, and the
+    inventory of the former. Raises CannotCarry naming every view that cannot be created on the new tables; LiveChanged
+    when a view was dropped while it was read.
     """
     found = live.views(live_now)
     old = tuple(one for one in live_now if one.is_live)
@@ -87,7 +89,7 @@ def _problem(view: Object, error: psycopg.Error) -> str:
 
 
 async def _clear(target: Target, in_staging: Sequence[Object]) -> None:
-    """Drops what was staged before, so that nothing stays there whose live view has changed or is gone."""
+    """Drops all staged views: the live view of each may have changed, or been dropped."""
     for view in reversed(live.views(in_staging)):
         await target.execute(live.drop(view))
 
@@ -97,14 +99,14 @@ def _rests_on(view: Object, others: Sequence[Object]) -> bool:
 
 
 def _staging_oids(live_now: Sequence[Object], in_staging: Sequence[Object]) -> dict[int, int]:
-    """Gives the oid of each live table's staging table, by the live one's oid."""
+    """The oid of each live table's staging table, by the oid of the live table."""
     new = {one.full_name: one.oid for one in in_staging if one.is_live}
     keys = {one.oid: one.full_name.staging for one in live_now if one.is_live}
     return {oid: new[key] for oid, key in keys.items() if key in new}
 
 
 async def _make(target: Target, view: Object, made: Mapping[int, int]) -> int | None:
-    """Makes one view in staging; gives its oid there, or None when its names did not lead where they should."""
+    """Creates one view in staging; returns its oid, or None if a name in it referred to the wrong table."""
     staged = view.full_name.staging
     name = staged.identifier
     wanted = {made.get(oid, oid) for oid in view.rests_on}
@@ -123,14 +125,14 @@ async def _make(target: Target, view: Object, made: Mapping[int, int]) -> int | 
             await staging.give(target, there.word, there.full_name, view.owner)
         await _admit(target, [view])
     async with target.transaction():
-        if filling := list(live.refresh(view, name)):  # not by CREATE, which before 17 does not write the rows frozen
+        if filling := list(live.refresh(view, name)):  # not by CREATE: before PostgreSQL 17 it does not freeze rows
             await at_once(target, filling)
         await staging.add(target, await live.extras(target, view.full_name))
     return there.oid
 
 
 async def _admit(target: Target, found: Sequence[Object]) -> None:
-    """Lets who may read tables and views read their staging ones, until the publish puts on what is live."""
+    """Grants the readers of tables and views SELECT in staging, until the publish reattaches the live privileges."""
     statements = await live.readers(target, found)
     await staging.add(target, statements)
 
@@ -145,6 +147,6 @@ async def _definition(target: Target, view: Object) -> str:
 
 
 async def _search(target: Target, schemas: Sequence[str]) -> None:
-    """Sets the search path until the transaction ends; empty, for every name qualified."""
+    """Sets the search path until the transaction ends; with no schemas, every name has to be qualified."""
     path = ", ".join(sql.Identifier(schema).as_string(None) for schema in schemas)
     await target.execute("SELECT pg_catalog.set_config('search_path', %s, true)", [path])

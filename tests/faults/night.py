@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import psutil
 
 from servers.postgres import FAST, Server
-from tests.faults.breaker import Breaker, Link, Stage, breaker
+from tests.faults.breaker import Breaker, Link, Moment
 from tests.harness import Database, Databases, Done, Etl
 from tests.situations import ended, until
 
@@ -64,15 +64,15 @@ class Night:
         return tables | {"report": _checksum(self.databases.operational, f"({VIEW.partition(' AS ')[2]})")}
 
     @contextmanager
-    def stopped_at(self, stage: Stage, **variables: str) -> Iterator[tuple[subprocess.Popen[str], Link]]:
-        """Runs until the stage, where one connection is held."""
-        one = self.breakers[stage.side]
-        one.arm(stage)
+    def stopped_at(self, moment: Moment, **variables: str) -> Iterator[tuple[subprocess.Popen[str], Link]]:
+        """Runs until the moment, at which one connection is held."""
+        one = self.breakers[moment.side]
+        one.arm(moment)
         with self.etl.started("run", ETL_RUN_ID=self.run_id, **variables) as process:
             try:
-                until(lambda: one.reached.is_set() or process.poll() is not None, f"the stage {stage.name}")
+                until(lambda: one.reached.is_set() or process.poll() is not None, f"the stage {moment.name}")
                 if process.poll() is not None:
-                    raise AssertionError(f"the run ended before {stage.name}: {ended(process)}")
+                    raise AssertionError(f"the run ended before {moment.name}: {ended(process)}")
                 assert one.held is not None
                 yield process, one.held
             finally:
@@ -83,10 +83,10 @@ class Night:
         """The run's id, another each night."""
         return f"night-{self.number}"
 
-    def pid(self, stage: Stage, link: Link) -> int:
+    def pid(self, moment: Moment, link: Link) -> int:
         """Gives the server's process at the other end of a link."""
         query = f"SELECT pid FROM pg_stat_activity WHERE client_port = {link.port}"
-        return int(self.database(stage.side).value(query))
+        return int(self.database(moment.side).value(query))
 
     def crash(self, side: str) -> None:
         """Kills all of a server's processes at once, and starts it again."""
@@ -136,7 +136,7 @@ def nights() -> Iterator[Night]:
             servers.append(Server.start(settings=SETTINGS))  # noqa: PERF401 - those that started must be stopped
         operational, reporting = (Database(server, "postgres") for server in servers)
         operational.execute(SHOP)
-        with breaker(operational) as source, breaker(reporting) as target:
+        with Breaker(operational).running() as source, Breaker(reporting).running() as target:
             night = Night(Databases(operational, reporting), {"operational": source, "reporting": target})
             first = night.etl("run", ETL_RUN_ID=night.run_id)
             assert first.status == 0, first.stderr

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 
-from tests.faults.breaker import Stage
+from etl.sessions.stage import Stage
+from tests.faults.breaker import Moment
 from tests.faults.night import SHOP, Night, assert_whole
 from tests.faults.test_stages import STAGES
 from tests.harness import Database
 from tests.situations import ended, locked, until, waiting
 
-BEFORE_THE_LOCKS = Stage("lock the source's tables", "operational", "; LOCK TABLE .* IN ACCESS SHARE MODE; SET")
+BEFORE_THE_LOCKS = Moment("lock the source's tables", "operational", Stage.LOCK)
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.faults.breaker import Link, Stage
+from etl.sessions.stage import Stage
+from tests.faults.breaker import COMMIT, Link, Moment
 from tests.faults.night import Night, assert_whole
 from tests.situations import ended, until
 
@@ -18,27 +19,27 @@ MINUTE = 60
 """Seconds within which a dead peer must be noticed, whatever the defaults of the system are."""
 
 STAGES = {
-    stage.name: stage
-    for stage in (
-        Stage("connect to the source", "operational", "^SET search_path"),
-        Stage("connect to the target", "reporting", "^SET search_path"),
-        Stage("open the ledger", "reporting", r"INSERT INTO etl\.runs"),
-        Stage("snapshot", "operational", "pg_export_snapshot"),
-        Stage("ledger write", "reporting", r"UPDATE etl\.runs SET snapshot_id"),
-        Stage("catalog", "operational", "WITH RECURSIVE chosen", given="pg_export_snapshot"),
-        Stage("join the snapshot", "operational", "SET TRANSACTION SNAPSHOT"),
-        Stage("make the staging table", "reporting", "CREATE TABLE"),
-        Stage("COPY out", "operational", r"^COPY \(SELECT", "during"),
-        Stage("COPY in", "reporting", '^COPY "etl_staging', "during"),
-        Stage("verify the source", "operational", "hash_array_extended"),
-        Stage("verify the target", "reporting", "hash_array_extended"),
-        Stage("index build", "reporting", "^(BEGIN; )?(CREATE (UNIQUE )?INDEX|ALTER TABLE .* ADD CONSTRAINT)"),
-        Stage("ANALYZE", "reporting", "^ANALYZE"),
-        Stage("record the load", "reporting", r"INSERT INTO etl\.loads", given="^ANALYZE"),
-        Stage("commit the load", "reporting", "; COMMIT$", "after", given="^ANALYZE"),
-        Stage("publish", "reporting", "SET SCHEMA"),
-        Stage("commit the publish", "reporting", "^COMMIT", "before", given="SET SCHEMA"),
-        Stage("hear of the commit", "reporting", "^COMMIT", "after", given="SET SCHEMA"),
+    moment.name: moment
+    for moment in (
+        Moment("connect to the source", "operational", Stage.CONNECT),
+        Moment("connect to the target", "reporting", Stage.CONNECT),
+        Moment("open the ledger", "reporting", Stage.OPEN),
+        Moment("snapshot", "operational", Stage.SNAPSHOT),
+        Moment("ledger write", "reporting", Stage.TAKEN),
+        Moment("catalog", "operational", Stage.CATALOG, given=Stage.SNAPSHOT),
+        Moment("join the snapshot", "operational", Stage.JOIN),
+        Moment("make the staging table", "reporting", Stage.CREATE),
+        Moment("COPY out", "operational", Stage.COPY_OUT, "during"),
+        Moment("COPY in", "reporting", Stage.COPY_IN, "during"),
+        Moment("verify the source", "operational", Stage.CHECKSUM),
+        Moment("verify the target", "reporting", Stage.CHECKSUM),
+        Moment("index build", "reporting", Stage.INDEX),
+        Moment("ANALYZE", "reporting", Stage.ANALYZE),
+        Moment("record the load", "reporting", Stage.RECORD),
+        Moment("commit the load", "reporting", Stage.RECORD, "after"),  # one message with the COMMIT
+        Moment("publish", "reporting", Stage.PUBLISH),
+        Moment("commit the publish", "reporting", COMMIT, "before", given=Stage.PUBLISH),
+        Moment("hear of the commit", "reporting", COMMIT, "after", given=Stage.PUBLISH),
     )
 }
 
@@ -50,7 +51,7 @@ TRIED_AGAIN = {
 PUBLISHED = {"hear of the commit"}
 UNSAID = {"commit the publish"}
 """Its COMMIT is on the way when the run dies, and may arrive or not."""
-SOURCE = {name for name, stage in STAGES.items() if stage.side == "operational"}
+SOURCE = {name for name, moment in STAGES.items() if moment.side == "operational"}
 NOT_BEGUN = {"connect to the source", "connect to the target", "open the ledger"}
 
 
@@ -59,25 +60,25 @@ class Scene:
     """A run that stands still at a stage."""
 
     night: Night
-    stage: Stage
+    moment: Moment
     process: subprocess.Popen[str]
     link: Link
 
     def release(self) -> None:
         """Lets the run go on."""
-        self.night.breakers[self.stage.side].release()
+        self.night.breakers[self.moment.side].release()
 
 
 def terminate(scene: Scene) -> None:
     """An administrator ends the session."""
-    pid = scene.night.pid(scene.stage, scene.link)
-    assert scene.night.database(scene.stage.side).value(f"SELECT pg_terminate_backend({pid}, 5000)")
+    pid = scene.night.pid(scene.moment, scene.link)
+    assert scene.night.database(scene.moment.side).value(f"SELECT pg_terminate_backend({pid}, 5000)")
     scene.release()
 
 
 def crash(scene: Scene) -> None:
     """The server is killed with all its processes, and comes up again."""
-    scene.night.crash(scene.stage.side)
+    scene.night.crash(scene.moment.side)
     scene.release()
 
 
@@ -94,14 +95,14 @@ def stall(scene: Scene) -> None:
 
 def vanish(scene: Scene) -> None:
     """The host is gone: nothing passes, on old connections or new ones, and none is closed."""
-    scene.night.breakers[scene.stage.side].swallow()
+    scene.night.breakers[scene.moment.side].swallow()
     scene.process.wait(MINUTE)
-    scene.night.breakers[scene.stage.side].cut()
+    scene.night.breakers[scene.moment.side].cut()
 
 
 def trickle(scene: Scene) -> None:
     """The connections pass 200 kB a second."""
-    for link in scene.night.breakers[scene.stage.side].links:
+    for link in scene.night.breakers[scene.moment.side].links:
         link.trickles = True
     scene.release()
 

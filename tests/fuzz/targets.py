@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from etl import functions
 from etl.logs import log
 from etl.model.errors import ConfigurationError, one_line
+from etl.model.redaction import Redactor
 from etl.settings import config
 from statemachine.notifier.deployment import Deployment
 from statemachine.notifier.links import Console
@@ -57,9 +58,9 @@ def parameters(text: str) -> None:
 
 def event(text: str) -> None:
     """What Lambda gives to the runner's functions."""
-    for model in (functions.RunEvent, functions.PlanEvent, functions.AbortEvent, functions.BatchEvent):
+    for command in functions.FUNCTIONS.values():
         try:
-            functions._checked(model, _json(text))
+            functions.checked(command, _json(text))
         except ConfigurationError as error:
             _clear(error)
 
@@ -100,7 +101,7 @@ def line(text: str) -> None:
     """What a server says, on standard error: one line, which does nothing to a terminal."""
     shown = log.printable(one_line(RuntimeError(text)))
     assert not _ACTS.search(shown), repr(shown)
-    assert SECRET not in log.redact(text + SECRET + text, [SECRET])
+    assert SECRET not in Redactor([SECRET])(text + SECRET + text)
 
 
 TARGETS: Mapping[str, Callable[[str], None]] = {

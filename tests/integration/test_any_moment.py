@@ -327,7 +327,7 @@ async def _published(database: Database, change: str, at: int, *, held: bool) ->
     connect = partial(connect_target, DatabaseUrl.parse(database.url), guard.application("tonight"))
     target = await connect()
     try:
-        await book.prepare(target)
+        await book.ensure(target)
         database.execute(f"{LIVE}; CREATE SCHEMA etl_staging_public; {STAGED}")
         moment = Moment(database, change, at, held, target.info.backend_pid)
         _count(target, moment)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -14,6 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from servers.postgres import Server
+from servers.relay import Relay
 from tests import cloud
 from tests.harness import CANARY, Database, Done, Etl
 from tests.integration.bad_cases import (
@@ -180,39 +178,9 @@ def test_source_and_target_may_not_be_one_database(world: World, host: str) -> N
 
 def test_source_and_target_may_not_be_one_database_through_a_port_forward(world: World) -> None:
     """No name or address tells that they are one; an advisory lock does."""
-    with forwarded(world.target.server.port) as port:
-        source = f"postgresql://postgres@127.0.0.1:{port}/{NAME}"
+    with Relay(world.target.server.port).running() as relay:
+        source = f"postgresql://postgres@127.0.0.1:{relay.port}/{NAME}"
         refused(world, ("…lead to the same database; …",), "run", **{SOURCE: source})
-
-
-@contextmanager
-def forwarded(port: int) -> Iterator[int]:
-    """Forwards another local port to this one for as long as the block lasts."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def accept() -> None:
-            while True:
-                try:
-                    client, _ = listener.accept()
-                except OSError:  # the block has ended
-                    return
-                server = socket.create_connection(("127.0.0.1", port))
-                for pair in ((client, server), (server, client)):
-                    threading.Thread(target=pump, args=pair, daemon=True).start()
-
-        threading.Thread(target=accept, daemon=True).start()
-        yield int(listener.getsockname()[1])
-        listener.shutdown(socket.SHUT_RDWR)
-
-
-def pump(reading: socket.socket, writing: socket.socket) -> None:
-    """Passes on what comes until one side ends."""
-    try:
-        while piece := reading.recv(65536):
-            writing.sendall(piece)
-        writing.shutdown(socket.SHUT_WR)
-    except OSError:
-        writing.close()
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ExpiredTokenException", "UnrecognizedClientException"])

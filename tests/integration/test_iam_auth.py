@@ -8,7 +8,7 @@ import pytest
 
 from tests import cloud
 from tests.harness import Databases, Done, Etl
-from tests.rds import SECRET_KEY, rds
+from tests.rds import SECRET_KEY, Rds
 
 WITH_ROLE = {
     "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
@@ -24,7 +24,10 @@ def _run(databases: Databases, folder: Path, **variables: str) -> tuple[Done, in
     databases.operational.execute("CREATE TABLE orders AS SELECT i AS id FROM generate_series(1, 100) AS i")
     (folder / "source").mkdir()
     (folder / "target").mkdir()
-    with rds(databases.operational, folder / "source") as source, rds(databases.reporting, folder / "target") as target:
+    with (
+        Rds(databases.operational, folder / "source").running() as source,
+        Rds(databases.reporting, folder / "target").running() as target,
+    ):
         urls = {"ETL_OPERATIONAL_URL": source.url, "ETL_REPORTING_URL": target.url}
         done = Etl(urls | WITH_ROLE)("run", TABLES="orders", **variables)
         tokens = source.tokens + target.tokens

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+from etl.commands.report import report
 from etl.ledger import book, ledger
+from etl.model.clock import Began
 from etl.model.name import Planned, Relation, TargetName
+from etl.model.record import Load
+from etl.model.redaction import own_words
+from etl.model.status import RunStatus
 from etl.sessions.postgres import connect_target
 from etl.sessions.url import DatabaseUrl
+from etl.settings.settings import Settings
 from tests.harness import Databases, Etl
 
 
@@ -60,12 +66,38 @@ async def test_the_ledger_is_told_of_ten_thousand_tables_at_once(databases: Data
     names = [f"t{number}" for number in range(10_000)]
     tables = [Planned(Relation("public", name), TargetName("public", name)) for name in names]
     try:
-        await book.prepare(target)
+        await book.ensure(target)
         await ledger.open_run(target, "tonight", "run")
-        await ledger.plan(target, "tonight", tables)
-        await ledger.not_published(target, "tonight", "no", [one.live for one in tables])
+        await ledger.begin_loads(target, "tonight", tables)
+        await ledger.not_published(target, "tonight", own_words("no"), [one.live for one in tables])
     finally:
         await target.close()
     assert (
         databases.reporting.value("SELECT count(*) FROM etl.loads WHERE status = 'failed' AND error = 'no'") == 10_000
     )
+
+
+async def test_what_failed_is_told_from_what_was_given_up_by_a_column_and_not_by_its_words(
+    databases: Databases,
+) -> None:
+    """A load that failed is told, though the run says the same words; what stopped when the run had ended is not."""
+    url = DatabaseUrl.parse(databases.reporting.url, {})
+    target, run_id = await connect_target(url, "test"), "tonight"
+    tables = [Planned(Relation("public", name), TargetName("public", name)) for name in ("bad", "stopped")]
+    reason = own_words("disk full")
+    bad, stopped = (one.live for one in tables)
+    try:
+        await book.ensure(target)
+        await ledger.open_run(target, run_id, "defer")
+        await ledger.begin_loads(target, run_id, tables)
+        await ledger.record(target, run_id, Load.failed("public.bad", bad, Began(), reason))
+        await ledger.close_run(target, run_id, RunStatus.FAILED, reason)
+        await ledger.not_published(
+            target, run_id, own_words("run tonight is failed already (disk full)"), [bad, stopped]
+        )
+    finally:
+        await target.close()
+    told = await report(Settings(reporting=url, run_id=run_id))
+    assert ([failed.table for failed in told.failed], told.failed_count) == (["public.bad"], 1)
+    given_up = databases.reporting.rows("SELECT table_name, given_up FROM etl.loads ORDER BY 1")
+    assert given_up == [("public.bad", False), ("public.stopped", True)]

@@ -12,7 +12,7 @@ import pytest
 from etl.model import mask
 from servers.postgres import FAST, Server
 from tests.harness import Database, Databases, Done, Etl
-from tests.relay import Relay, relay
+from tests.recorder import Recorder
 
 KEY = "canary key of the masks, which nobody may see"
 
@@ -91,9 +91,9 @@ def options(folder: Path, text: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def relayed(databases: Databases) -> Iterator[tuple[Relay, Etl]]:
+def relayed(databases: Databases) -> Iterator[tuple[Recorder, Etl]]:
     """``etl``, with a relay between it and the source."""
-    with relay(databases.operational) as between:
+    with Recorder(databases.operational).running() as between:
         yield between, Etl(databases.environment | {"ETL_OPERATIONAL_URL": between.url})
 
 
@@ -111,7 +111,7 @@ TEXT_COPY = "ALTER TABLE people ADD kind tsquery"  # a type that only text forma
 
 @pytest.mark.parametrize("extra", ["", TEXT_COPY], ids=["binary COPY", "text COPY"])
 def test_what_is_masked_is_nowhere(
-    databases: Databases, relayed: tuple[Relay, Etl], tmp_path: Path, extra: str
+    databases: Databases, relayed: tuple[Recorder, Etl], tmp_path: Path, extra: str
 ) -> None:
     """Not on the wire from the source, in the target, the logs or the ledger; what is not masked is there."""
     between, etl = relayed
@@ -127,7 +127,7 @@ def test_what_is_masked_is_nowhere(
 
 @pytest.mark.parametrize("extra", ["", TEXT_COPY], ids=["binary COPY", "text COPY"])
 def test_what_is_not_masked_is_found_by_the_same_search(
-    databases: Databases, relayed: tuple[Relay, Etl], tmp_path: Path, extra: str
+    databases: Databases, relayed: tuple[Recorder, Etl], tmp_path: Path, extra: str
 ) -> None:
     """Every column, on the wire and in the target: so the search of the test above does find what is there."""
     between, etl = relayed

@@ -8,8 +8,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
 import pytest
 
+from etl.sessions.session import answer_of_refusal
+from etl.sessions.url import DatabaseUrl
+from etl.sessions.watch import Answer
 from tests.harness import Databases, Etl
 
 SSL_REQUEST = struct.pack("!i", 80877103)
@@ -26,7 +30,7 @@ FOR_NOW = {"57P03": "das Datenbanksystem startet", "53300": "tut mir leid, schon
 @contextmanager
 def refusing(code: str, words: str) -> Iterator[int]:
     """A server that refuses every session with a code and a text; its port."""
-    fields = (("S", "FATAL"), ("V", "FATAL"), ("C", code), ("M", words))
+    fields = (("S", "ВАЖНО"), ("V", "FATAL"), ("C", code), ("M", words))  # S is translated, V is not
     body = b"".join(name.encode() + value.encode() + b"\0" for name, value in fields) + b"\0"
 
     class Handler(socketserver.BaseRequestHandler):
@@ -70,3 +74,13 @@ def test_a_refusal_for_now_is_a_failed_run(databases: Databases, side: str) -> N
         with refusing(code, words) as port:
             status, said = checked(databases, side, port)
         assert (status, words in said, "cannot be reached" in said) == (1, True, True), said
+
+
+async def test_a_server_that_refuses_the_watcher_is_not_taken_for_silent() -> None:
+    """It has no connection left, say: nothing is known of the session, which goes on; nobody at the port is silence."""
+    with refusing("53300", "слишком много клиентов") as port:
+        url = DatabaseUrl.parse(f"postgresql://etl@127.0.0.1:{port}/shop")
+        with pytest.raises(psycopg.OperationalError) as refused:
+            await psycopg.AsyncConnection.connect(**url.libpq())
+        assert await answer_of_refusal(url, refused.value) is Answer.UNKNOWN
+    assert await answer_of_refusal(url, refused.value) is Answer.SILENT

@@ -11,7 +11,7 @@ from etl.sessions.postgres import connect_target
 from etl.sessions.url import DatabaseUrl
 from etl.target import live
 from tests.harness import Databases, Etl
-from tests.relay import relay
+from tests.recorder import Recorder
 
 SOURCE_TRIPS = 3
 """Join the snapshot and lock; COPY; COMMIT."""
@@ -38,7 +38,7 @@ PLAN_SOURCE_TRIPS = 4
 
 def trips(databases: Databases, etl: Etl, tables: str) -> tuple[int, int]:
     """Gives the round trips of a run, on the source and on the target."""
-    with relay(databases.operational) as source, relay(databases.reporting) as target:
+    with Recorder(databases.operational).running() as source, Recorder(databases.reporting).running() as target:
         urls = {"ETL_OPERATIONAL_URL": source.url, "ETL_REPORTING_URL": target.url}
         done = etl("run", TABLES=tables, ETL_JOBS="1", **urls)
         assert (done.status, done.stderr) == (0, "")

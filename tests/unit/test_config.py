@@ -10,7 +10,8 @@ import pytest
 from etl.model.errors import ConfigurationError
 from etl.model.selection import Selection
 from etl.settings import config
-from etl.settings.settings import Settings, declared, new_run_id
+from etl.settings.declarations import declared
+from etl.settings.settings import Settings, new_run_id
 
 ALL = ("operational", "reporting", "tables")
 

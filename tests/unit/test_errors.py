@@ -40,7 +40,6 @@ def test_a_servers_detail_is_not_quoted() -> None:
         (psycopg.OperationalError("the connection is lost"), True),
         (asyncpg.SerializationError("conflict with recovery"), True),
         (asyncpg.ConnectionDoesNotExistError("x"), True),
-        (asyncpg.InterfaceError("connection is closed"), True),
         (ConnectionResetError("x"), True),
         (TimeoutError("x"), True),
         (asyncpg.InterfaceError("wrong argument"), False),
@@ -55,6 +54,21 @@ def test_a_servers_detail_is_not_quoted() -> None:
 def test_only_what_may_pass_by_itself_is_tried_again(error: Exception, transient: bool) -> None:
     """Connection trouble, restarts, deadlocks and recovery conflicts; never a fault in data or rights."""
     assert errors.is_transient(error) is transient
+
+
+@pytest.mark.parametrize("quoted", ['"%s"', "„%s“", "»%s«", "«%s»", "« %s »", "“%s”", "「%s」"])
+def test_a_value_is_not_quoted_in_any_languages_quotation_marks(quoted: str) -> None:
+    """A server speaks the language of its lc_messages, and quotes as it does."""
+    error = asyncpg.InvalidTextRepresentationError(f"ungültige Eingabe: {quoted.replace('%s', 'a@b.example')}")
+    assert "a@b" not in errors.one_line(error)
+
+
+def test_what_libpq_guesses_is_left_out_where_only_the_fact_is_wanted() -> None:
+    """It stands on lines of its own, in each language."""
+    error = psycopg.OperationalError(
+        "Server beendete die Verbindung unerwartet\n\tDas heißt wahrscheinlich, dass der Server abnormal beendete.\n"
+    )
+    assert errors.one_line(error, whole=False) == "Server beendete die Verbindung unerwartet"
 
 
 @pytest.mark.parametrize(

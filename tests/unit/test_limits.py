@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from etl.commands import report
+from etl.commands.answers import SlowTable, plain
 from etl.commands.balance import MOST_SHARDS
 from etl.commands.plan import Plan, Shard
 from statemachine.definition import COMPUTE, inner_machines, nightly, tasks
@@ -63,14 +64,14 @@ def a_plan() -> Plan:
 
 def job(kind: str, state: str, passed_on: Mapping[str, Any]) -> dict[str, Any]:
     """The variables that a Pass state assigns for the job that the next one starts."""
-    values = {"run_id": RUN_ID, "plan": a_plan().in_brief(), "states": {"input": passed_on}}
+    values = {"run_id": RUN_ID, "plan": plain(a_plan().in_brief()), "states": {"input": passed_on}}
     assigned: dict[str, Any] = value(dict(states(MACHINES[kind]))[state]["Assign"], values)
     return assigned
 
 
 def asked(kind: str, state: str, task: str) -> dict[str, Any]:
     """What the service is asked for by a task, as its API has it."""
-    variables = job(kind, state, a_plan().in_brief()["shards"][-1])
+    variables = job(kind, state, plain(a_plan().in_brief())["shards"][-1])
     return request(kind, value(tasks(MACHINES[kind]["States"])[task]["Arguments"], variables))
 
 
@@ -88,7 +89,7 @@ def test_what_a_container_is_told_does_not_grow_with_the_tables(kind: str, state
 
 def test_what_plan_answers_does_not_grow_with_the_tables() -> None:
     """It stays in a variable until the night ends, and each shard's part of it is an item's input."""
-    brief = a_plan().in_brief()
+    brief = plain(a_plan().in_brief())
     assert brief["tables"] == TABLES
     assert len(json.dumps(brief).encode()) < STATE / 5
 
@@ -97,10 +98,10 @@ def test_what_plan_answers_does_not_grow_with_the_tables() -> None:
 def test_what_report_tells_leaves_room_for_the_rest(letter: str) -> None:
     """The most failed tables, with long names and errors, as Lambda writes them: each letter with one to twelve."""
     name = letter * (63 // len(letter.encode()))
-    load = {"status": "failed", "error": letter * 5000, "rows": None, "bytes": None}
+    load = {"status": "failed", "error": letter * 5000, "given_up": False, "rows": None, "bytes": None}
     loads = [load | {"table_name": f"{name}.{number}{name}"} for number in range(TABLES)]
-    slowest = [{"table": f"{name}.{name}", "seconds": 1.5, "median_seconds": 1.5, "rows": 10**9}] * report.SLOWEST
-    told = report._report(RUN_ID, {"status": "failed", "error": letter * 4000}, loads, slowest, None)
+    slowest = [SlowTable(f"{name}.{name}", 1.5, 1.5, 10**9)] * report.SLOWEST
+    told = plain(report._report(RUN_ID, {"status": "failed", "error": letter * 4000}, loads, slowest, None))
     assert len(json.dumps(told)) < STATE / 2
     assert (len(told["failed"]) > 10, told["failed_count"]) == (True, TABLES)
 

@@ -1,4 +1,4 @@
-"""The SQL that servers are sent is ASCII, so that a database of any encoding takes it."""
+"""The queries of etl/sql: documented, composed, and in ASCII, so that a database of any encoding takes them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from etl.sessions import query
+
 ROOT = Path(__file__).parents[2]
 
-FILES = [*sorted((ROOT / "etl" / "sql").glob("*.sql")), *sorted((ROOT / "docs").glob("*.sql"))]
+FILES = [*sorted((ROOT / "etl" / "sql").rglob("*.sql")), *sorted((ROOT / "docs").glob("*.sql"))]
 
 STATEMENT = re.compile(r"\b(SELECT|SET|CREATE|ALTER|DROP|COPY|INSERT|UPDATE|DELETE|LOCK|COMMENT|WHERE|FROM|CAST)\b")
 
@@ -38,3 +40,57 @@ def test_sql_within_python_is_ascii() -> None:
     found = [text for file in sorted((ROOT / "etl").rglob("*.py")) for text in statements(file)]
     assert len(found) > 50
     assert [text for text in found if not text.isascii()] == []
+
+
+SQL = ROOT / "etl" / "sql"
+
+FOLDERS = [folder for folder in sorted(SQL.iterdir()) if folder.is_dir()]
+
+VARIABLE = re.compile(r":'(\w+)'")
+
+
+def parted(file: Path) -> tuple[str, str]:
+    """The comment with which a file begins, without its dashes, and the rest of the file."""
+    lines = file.read_text().splitlines()
+    count = next(n for n, line in enumerate(lines) if not line.startswith("--"))
+    return "\n".join(line[3:] for line in lines[:count]), "\n".join(lines[count:])
+
+
+@pytest.mark.parametrize("file", sorted(SQL.rglob("*.sql")), ids=lambda file: str(file.relative_to(SQL)))
+def test_each_query_says_what_it_is_where_it_runs_and_how_to_try_it(file: Path) -> None:
+    """In the comment with which it begins, and of each variable what it is and what the command gives it."""
+    comment, statement = parted(file)
+    assert re.match(r"[A-Z]", comment)
+    assert re.search(r"\b(Source|Target)\s+side|\bBoth\s+sides", comment)
+    assert re.search(r"Try it[^:]*:\s+(psql|python) .*\b" + file.stem, comment)
+    used = set(VARIABLE.findall(statement)) | {name for part in sorted(SQL.glob(f"{file.stem}/*.sql"))
+                                               for name in VARIABLE.findall(parted(part)[1])}  # fmt: skip
+    assert set(VARIABLE.findall(comment)) == used
+    assert set(re.findall(r"-v (\w+)=", comment)) == used
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_each_file_of_a_folder_is_a_table_of_the_query_of_that_name(folder: Path) -> None:
+    """By its own name, once: a file that nobody reads would do nothing, and nobody would know."""
+    _, head = parted(folder.with_suffix(".sql"))
+    read = re.findall(r"(?:FROM|JOIN) (\w+)", head)
+    files = [file.stem for file in sorted(folder.glob("*"))]
+    assert sorted(name for name in read if name in files) == files
+    composed = query.target_query(folder.name).decode()
+    assert composed.startswith("WITH ")
+    assert [name for name in files if f"{name} AS (\n" not in composed] == []
+
+
+def test_no_comment_reaches_a_server() -> None:
+    """It names variables; a value in the place of one could end the comment, and be executed."""
+    names = [file.stem for file in sorted(SQL.glob("*.sql"))]
+    texts = [query.source_query(name) for name in names]
+    assert [text for text in texts if re.search(r"^\s*--", text, re.MULTILINE)] == []
+    assert [text for text in texts if re.search(r"--.*\$\d", text)] == []
+
+
+def test_a_value_cannot_end_a_comment() -> None:
+    """The inventory's variables are filled in here, not by the server: a name with a newline stays a name."""
+    schema = "a\n'; DROP TABLE orders; --"
+    bound = query.bound("inventory", {"oids": [1], "schemas": [schema], "names": ["orders"]}).as_string(None)
+    assert bound.count("DROP TABLE") == 1

@@ -10,7 +10,8 @@ from psycopg import sql
 
 from etl.model.errors import CannotCarry
 from etl.model.name import TargetName
-from etl.publish import swap
+from etl.publish import message
+from etl.publish.way import said
 from etl.target import live
 from etl.target.views import Staged
 from tests.unit.test_live import ATTACHMENT, TABLE, view
@@ -25,7 +26,7 @@ def text(statements: Iterable[sql.Composable]) -> list[str]:
 def test_an_old_table_goes_aside_free_of_what_it_refers_to() -> None:
     """Foreign keys first, for nobody else's table must be locked when it is dropped; statistics go along."""
     old = replace(TABLE, foreign_keys=("fk",), statistics=("s",))
-    assert text(swap._aside(old)) == [
+    assert text(message._aside(old)) == [
         'ALTER TABLE "public"."orders" DROP CONSTRAINT "fk"',
         'ALTER TABLE "public"."orders" SET SCHEMA "etl_stagingold_public"',
         'ALTER STATISTICS "public"."s" SET SCHEMA "etl_stagingold_public"',
@@ -40,7 +41,7 @@ def test_a_new_table_has_no_grants_unless_it_is_the_first(is_first: bool) -> Non
         'ALTER STATISTICS "etl_staging_public"."s" SET SCHEMA "public"',
     ]
     bared = [] if is_first else ['REVOKE ALL ON "public"."orders" FROM PUBLIC']
-    assert text(swap._move(TargetName("public", "orders"), STAGED, is_first=is_first)) == moved + bared
+    assert text(message._move(TargetName("public", "orders"), STAGED, is_first=is_first)) == moved + bared
 
 
 def test_views_are_locked_before_the_tables_as_their_readers_do() -> None:
@@ -48,7 +49,7 @@ def test_views_are_locked_before_the_tables_as_their_readers_do() -> None:
     views = [view(2, 1), replace(view(3, 2), kind="m")]
     tables = (TABLE, replace(TABLE, name="items"))
     staged = Staged("12 345", tables, tuple(views), (), ())
-    first, locks, last, look = text(swap._locks([one.full_name for one in tables], staged))
+    first, locks, last, look = text(message._locks([one.full_name for one in tables], staged))
     assert first == "SET LOCAL lock_timeout = '100ms'; SET LOCAL statement_timeout = '500ms'"
     assert locks.startswith(
         'DO \'BEGIN BEGIN ALTER MATERIALIZED VIEW "public"."v3" OWNER TO "boss";'
@@ -65,15 +66,15 @@ def test_views_are_locked_before_the_tables_as_their_readers_do() -> None:
 def test_locks_are_asked_for_in_one_statement() -> None:
     """statement_timeout counts each statement of a message anew, and must bound them all."""
     assert (
-        swap._as_one(sql.SQL("BEGIN LOCK TABLE s; LOCK TABLE t; END")).as_string(None)
+        message._as_one(sql.SQL("BEGIN LOCK TABLE s; LOCK TABLE t; END")).as_string(None)
         == "DO 'BEGIN LOCK TABLE s; LOCK TABLE t; END'"
     )
 
 
 def test_a_grant_is_made_by_its_grantor() -> None:
     """Who has it from somebody else than the owner has it from them again."""
-    assert swap._reattach(replace(ATTACHMENT, statement="GRANT …")).as_string(None) == "GRANT …"
-    assert swap._reattach(replace(ATTACHMENT, role='o"dd', statement="GRANT …")).as_string(None) == (
+    assert message._reattach(replace(ATTACHMENT, statement="GRANT …")).as_string(None) == "GRANT …"
+    assert message._reattach(replace(ATTACHMENT, role='o"dd', statement="GRANT …")).as_string(None) == (
         'SET LOCAL ROLE "o""dd"; GRANT …; RESET ROLE'
     )
 
@@ -87,12 +88,12 @@ def test_each_new_table_gets_its_own_attachments_and_a_late_view_all_that_it_had
         replace(ATTACHMENT, oid=2, columns=("note",), statement="theirs"),
         replace(ATTACHMENT, columns=("note",), statement="gone"),
     )
-    assert swap._reattached([TABLE, late], new, [theirs, gone, mine]) == [theirs, mine]
+    assert message._reattached([TABLE, late], new, [theirs, gone, mine]) == [theirs, mine]
     with pytest.raises(CannotCarry, match=r"^policy p uses note, which is no longer there; rule r uses note"):
-        swap._reattached([TABLE, late], new, [replace(gone, what="policy p"), replace(gone, what="rule r")])
+        message._reattached([TABLE, late], new, [replace(gone, what="policy p"), replace(gone, what="rule r")])
 
 
 def test_every_obstacle_is_named() -> None:
-    """Of tables and of views."""
-    with pytest.raises(CannotCarry, match=r"public\.orders .* table a.*public\.v2 .* function b"):
-        swap.refuse_obstacles([replace(TABLE, obstacles=("table a",)), replace(view(2), obstacles=("function b",))])
+    """Of all tables, and once where two tables share it."""
+    one, other = TargetName("public", "orders"), TargetName("public", "items")
+    assert said({one: ["a", "b"], other: ["b", "c"]}) == "a; b; c"

@@ -117,6 +117,13 @@ def test_what_cannot_be_used_is_refused_with_a_remedy(text: str, fault: str) -> 
     assert fault in told(text)
 
 
+@pytest.mark.parametrize("options", ["service=nobody", "gssencmode=perhaps", "sslnegotiation=never"])
+def test_options_that_libpq_itself_refuses_are_told_without_reading_its_words(options: str) -> None:
+    """Its texts are in the language of the process; PQping has a status for them."""
+    assert DatabaseUrl.parse(f"postgresql://u:pw@one:5,two:6/shop?{options}").is_refused_by_libpq
+    assert not DatabaseUrl.parse("postgresql://u:pw@one:5,two:6/shop?sslmode=require").is_refused_by_libpq
+
+
 @pytest.mark.parametrize("hole", ["@", "/", "?", "@/", "?sslmode=", "/%", "?require_auth=", "#@"])
 @pytest.mark.parametrize("head", ["12", "12a"])
 def test_an_unescaped_password_is_refused_without_quoting_it(head: str, hole: str) -> None:

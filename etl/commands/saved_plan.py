@@ -13,7 +13,7 @@ from etl.ledger import book, ledger
 from etl.model.errors import ConfigurationError
 from etl.model.selection import Selection, named, tables_text
 from etl.model.status import LoadStatus
-from etl.sessions.postgres import Target, connect_target
+from etl.sessions.postgres import Target, target_session
 from etl.settings.settings import Settings
 from etl.target import guard
 
@@ -25,9 +25,8 @@ async def save(settings: Settings, shards: Mapping[int, Sequence[str]]) -> None:
     one of its processes has begun.
     """
     run_id = settings.run_id
-    target = await connect_target(settings.target, guard.application(run_id), synchronous_commit="on")
-    try:
-        await book.prepare(target)
+    async with target_session(settings.target, guard.application(run_id), synchronous_commit="on") as target:
+        await book.ensure(target)
         async with target.transaction():
             await ledger.join_run(target, run_id, "defer")
             await ledger.must_run(target, run_id)
@@ -36,9 +35,7 @@ async def save(settings: Settings, shards: Mapping[int, Sequence[str]]) -> None:
                 raise ConfigurationError(f"run {run_id} has begun; save a plan before that, or name another run")
             for number, tables in shards.items():
                 planned = settings.options.planned(map(named, tables))
-                await ledger.plan(target, run_id, planned, number, status=LoadStatus.PLANNED)
-    finally:
-        await target.close()
+                await ledger.begin_loads(target, run_id, planned, number, status=LoadStatus.PLANNED)
 
 
 async def selection(settings: Settings, target: Target, shard: int | None) -> Selection:

@@ -1,0 +1,291 @@
+"""The commands: each with its name, what it needs, what it is asked, the function that does it, and what it answers.
+
+``cli`` makes the command line of this list, ``functions`` the Lambdas, and docs/commands.md is written from it. A
+command's modules are imported when it is called, so that ``etl --help`` and a cold Lambda start at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from etl.commands import answers, inputs
+from etl.commands.command import Call, Command, Form
+from etl.model.errors import CheckFailed, ConfigurationError, EtlError, LoadFailed, TablesDiffer
+from etl.model.record import Batch, Finished
+from etl.model.status import RunStatus
+from etl.settings.config import Shown
+
+if TYPE_CHECKING:
+    from etl.commands.plan import Plan
+
+SOURCE, TARGET = "operational", "reporting"
+
+
+async def _run(call: Call[inputs.Input]) -> Finished:
+    from etl.commands.run import run
+
+    return await run(call.settings, call.progress)
+
+
+def _show_run(finished: Finished) -> None:
+    from etl.report.console import print_finished
+
+    print_finished(finished)
+
+
+async def _plan(call: Call[inputs.PlanInput]) -> Plan:
+    from etl.commands import plan, saved_plan
+
+    shards, settings = call.asked.shards, call.settings
+    if isinstance(shards, int):
+        made = await plan.plan(settings, shards)
+    else:
+        made = await plan.given(settings, inputs.selections(shards))
+    if call.asked.save or call.is_function:
+        await saved_plan.save(settings, made.tables)
+    return made
+
+
+def _also_plan(asked: inputs.PlanInput) -> Iterable[str]:
+    if isinstance(asked.shards, int):
+        yield "tables"
+    if asked.save:
+        yield "run_id"
+
+
+def _show_plan(plan: Plan) -> None:
+    from etl.report.console import print_plan
+
+    print_plan(plan)
+
+
+async def _snapshot(call: Call[inputs.Input]) -> answers.SnapshotAnswer:
+    from etl.commands.holder import hold
+
+    return await hold(call.settings)
+
+
+async def _publish(call: Call[inputs.OfRun]) -> answers.PublishAnswer:
+    from etl.commands.deferred import publish_run
+
+    done = await publish_run(call.settings, once=call.is_function)
+    figures = done.tables, round(done.seconds, 3), done.attempts, round(done.blocked_ms, 1)
+    return answers.PublishAnswer(call.settings.run_id, *figures)
+
+
+async def _abort(call: Call[inputs.AbortInput]) -> answers.AbortAnswer:
+    from etl.commands.abort import abort
+
+    done = await abort(call.settings, call.asked.error or "aborted", marks_unknown=call.is_function)
+    if not call.is_function and done.status not in {None, RunStatus.PUBLISHED}:
+        structlog.get_logger().info("run.aborted", tables=len(done.dropped))
+    return answers.AbortAnswer(done.run_id, done.status, len(done.dropped))
+
+
+def _judge_abort(done: answers.AbortAnswer) -> None:
+    if done.status is None:
+        raise EtlError(f"run {done.run_id} is not in the ledger; `etl history` lists the runs there are")
+    if done.status == RunStatus.PUBLISHED:
+        raise EtlError(f"run {done.run_id} is published already; there is nothing to give up")
+
+
+async def _verify(call: Call[inputs.Input]) -> list[answers.Comparison]:
+    from etl.commands.verify import verify
+
+    return await verify(call.settings)
+
+
+def _show_verify(comparisons: list[answers.Comparison]) -> None:
+    from etl.report.console import print_comparisons
+
+    print_comparisons(comparisons)
+
+
+def _judge_verify(comparisons: list[answers.Comparison]) -> None:
+    if differing := [f"{one.table} ({one.difference})" for one in comparisons if one.difference]:
+        raise TablesDiffer(f"{len(differing)} of {len(comparisons)} tables differ: {', '.join(differing)}")
+
+
+async def _check(call: Call[inputs.Input]) -> list[answers.Finding]:
+    from etl.commands.check import check
+
+    return await check(call.settings)
+
+
+def _show_check(findings: list[answers.Finding]) -> None:
+    from etl.report.console import print_findings
+
+    print_findings(findings)
+
+
+def _judge_check(findings: list[answers.Finding]) -> None:
+    if obstacles := [one for one in findings if one.obstacle]:
+        raise CheckFailed(
+            f"{len(obstacles)} things stand in a run's way: {', '.join(one.subject for one in obstacles)}"
+        )
+
+
+async def _history(call: Call[inputs.HistoryInput]) -> list[answers.HistoryRun]:
+    from etl.commands.history import history
+
+    run_id = call.asked.run_id
+    runs = await history(call.settings, call.asked.limit, run_id)
+    if run_id is not None and not runs:
+        raise ConfigurationError(f"run {run_id} is not in the ledger; `etl history` lists the runs there are")
+    return runs
+
+
+def _show_history(runs: list[answers.HistoryRun]) -> None:
+    from etl.report.console import print_history
+
+    print_history(runs)
+
+
+async def _report(call: Call[inputs.OfRun]) -> answers.Report:
+    from etl.commands.report import report
+
+    return await report(call.settings)
+
+
+def _show_report(report: answers.Report) -> None:
+    from etl.report.console import print_report
+
+    print_report(report)
+
+
+async def _settings(call: Call[inputs.Input]) -> list[Shown]:
+    return call.found.shown()
+
+
+def _show_settings(shown: list[Shown]) -> None:
+    from etl.report.console import print_settings
+
+    print_settings(shown)
+
+
+async def _copy_batch(call: Call[inputs.BatchInput]) -> Batch:
+    from etl.loads.batches import copy_batch
+
+    asked = call.asked
+    try:
+        async with asyncio.timeout(call.seconds):
+            return await copy_batch(call.settings, asked.table, asked.last_id, asked.limit, asked.key)
+    except TimeoutError:
+        raise LoadFailed(
+            f"{asked.table}: {asked.limit} rows after {asked.last_id} take longer than the {call.seconds:.0f} s that"
+            " the function had; lower the limit"
+        ) from None
+
+
+COMMANDS: tuple[Command[Any, Any], ...] = (
+    Command(
+        "run",
+        "Copy the tables of TABLES, all or none.",
+        (SOURCE, TARGET, "plan"),
+        inputs.Input,
+        _run,
+        json=Form(answers.RunAnswer, answers.RunAnswer.of),
+        show=_show_run,
+        has_bars=True,
+    ),
+    Command(
+        "plan",
+        "Balance the tables of TABLES into shards, by what the last nights took; print the fan-out's input.",
+        (SOURCE, TARGET),
+        inputs.PlanInput,
+        _plan,
+        json=Form(answers.PlanAnswer, lambda plan: plan.in_full()),
+        answer=Form(answers.PlanInBrief, lambda plan: plan.in_brief()),
+        show=_show_plan,
+        also=_also_plan,
+        is_json_in_pipes=True,
+    ),
+    Command(
+        "snapshot",
+        "Hold one snapshot of the source open for ETL_RUN_ID, until all tables of TABLES are staged.",
+        (SOURCE, TARGET, "plan", "run_id"),
+        inputs.Input,
+        _snapshot,
+        json=Form(answers.SnapshotAnswer),
+    ),
+    Command(
+        "publish",
+        "Make live what RUN_ID (or ETL_RUN_ID) staged with ETL_PUBLISH=defer.",
+        (TARGET, "run_id"),
+        inputs.OfRun,
+        _publish,
+        json=Form(answers.PublishAnswer),
+        answer=Form(answers.PublishAnswer),
+    ),
+    Command(
+        "abort",
+        "End RUN_ID (or ETL_RUN_ID) as failed and drop what it staged; live tables stay as they are.",
+        (TARGET, "run_id"),
+        inputs.AbortInput,
+        _abort,
+        json=Form(answers.AbortAnswer),
+        answer=Form(answers.AbortAnswer),
+        judge=_judge_abort,
+    ),
+    Command(
+        "verify",
+        "Compare every table of TABLES on both sides, rows and checksums; exit 1 where they differ.",
+        (SOURCE, TARGET, "tables"),
+        inputs.Input,
+        _verify,
+        json=Form(list[answers.Comparison]),
+        show=_show_verify,
+        judge=_judge_verify,
+    ),
+    Command(
+        "check",
+        "Say what a run would do and what stands in its way; change nothing.",
+        (SOURCE, TARGET, "tables"),
+        inputs.Input,
+        _check,
+        json=Form(list[answers.Finding]),
+        show=_show_check,
+        judge=_judge_check,
+    ),
+    Command(
+        "history",
+        "Show the last runs and their loads, or those of RUN_ID.",
+        (TARGET,),
+        inputs.HistoryInput,
+        _history,
+        json=Form(list[answers.HistoryRun]),
+        show=_show_history,
+    ),
+    Command(
+        "report",
+        "Tell how RUN_ID (or ETL_RUN_ID) ended: its figures, the slowest tables, the failed ones.",
+        (TARGET, "run_id"),
+        inputs.OfRun,
+        _report,
+        json=Form(answers.Report),
+        answer=Form(answers.Report),
+        show=_show_report,
+    ),
+    Command(
+        "settings",
+        "Show every setting, its value, and where that comes from; secrets are starred.",
+        (),
+        inputs.Input,
+        _settings,
+        json=Form(list[Shown]),
+        show=_show_settings,
+    ),
+    Command(
+        "copy-batch",
+        "Copies the next batch of a table, in the time that is left.",
+        (SOURCE, TARGET),
+        inputs.BatchInput,
+        _copy_batch,
+        answer=Form(Batch),
+    ),
+)
+"""All of them, in the order of a night."""

@@ -1,0 +1,120 @@
+"""What each command is asked: arguments and options on the command line, fields of the event in a Lambda.
+
+A model here is the one declaration of both. A field is an option ``--name`` and a field ``name`` of the event, unless
+its ``Given`` says otherwise; its description is the option's help.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
+
+from etl.commands.balance import MOST_SHARDS
+from etl.model.errors import ConfigurationError
+from etl.model.selection import Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """How a field is given, where it is not both an option and a field of the event.
+
+    ``is_argument``: by its position on the command line. ``names_run``: it is the run's id, which the setting has where
+    the command line does not name it; an event has to. ``in_event``: whether an event may have it. ``as_event``: its
+    description there, where an event may have more than the command line.
+    """
+
+    is_argument: bool = False
+    names_run: bool = False
+    in_event: bool = True
+    as_event: str | None = None
+
+
+def given(field: FieldInfo) -> Given:
+    """How a field is given."""
+    return next((one for one in field.metadata if isinstance(one, Given)), Given())
+
+
+class Input(BaseModel):
+    """What a command is asked; nothing, where the settings say it all."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The settings that the caller has given: the run's id."""
+        return {
+            name: value
+            for name, field in type(self).model_fields.items()
+            if given(field).names_run and (value := getattr(self, name)) is not None
+        }
+
+
+class OfRun(Input):
+    """Names a run."""
+
+    run_id: Annotated[
+        str | None, Given(is_argument=True, names_run=True), Field(description="The run; by default ETL_RUN_ID.")
+    ] = None
+
+
+class PlanInput(OfRun):
+    """Asks for a number of shards or, in an event, names the tables of each."""
+
+    shards: Annotated[
+        Annotated[int, Field(ge=1, le=MOST_SHARDS)]
+        | Annotated[list[str | list[str]], Field(min_length=1, max_length=MOST_SHARDS)],
+        Given(as_event="How many, at most; or the tables of each: lists of names and patterns, or texts for TABLES."),
+        Field(description="How many, at most."),
+    ]
+    save: Annotated[
+        bool,
+        Given(in_event=False),
+        Field(description="Write the plan of ETL_RUN_ID to the ledger, for ETL_PLAN=run."),
+    ] = False
+
+
+class AbortInput(OfRun):
+    """Says why a run is given up."""
+
+    error: Annotated[str | None, Field(description="The reason, for the ledger.")] = "aborted"
+
+
+class HistoryInput(Input):
+    """Asks for the last runs, or for one."""
+
+    run_id: Annotated[str | None, Given(is_argument=True), Field(description="The run; by default the last ones.")] = (
+        None
+    )
+    limit: Annotated[int, Field(ge=1, le=10_000, description="How many runs.")] = 5
+
+
+class BatchInput(Input):
+    """Asks for the next batch of a table."""
+
+    table: Annotated[str, Field(description="The table's exact name.")]
+    last_id: Annotated[
+        int | None,
+        Field(ge=-(2**63), lt=2**63, description="The batch before ended here; null goes on from the watermark."),
+    ] = None
+    limit: Annotated[int, Field(ge=1, le=100_000_000, description="How many rows.")]
+    key: Annotated[str | None, Field(description="The column that orders the table; by default its primary key.")] = (
+        None
+    )
+
+
+def selections(shards: Sequence[str | list[str]]) -> list[Selection]:
+    """Reads shards that were written by hand: lists of names and patterns, or texts such as TABLES has."""
+    read, problems = [], []
+    for number, shard in enumerate(shards):
+        try:
+            read.append(Selection.parse(shard if isinstance(shard, str) else json.dumps(shard)))
+        except ValueError as error:
+            problems.append(f"event: shards: number {number} {error}")
+    if problems:
+        raise ConfigurationError(problems)
+    return read

@@ -1,0 +1,124 @@
+"""Runs, in ``etl.runs``: when one began, from which snapshot it copies, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+from psycopg import AsyncClientCursor, sql
+from sqlalchemy.dialects.postgresql import insert
+
+from etl.ledger.book import compiled, execute, fetch, loads, now, runs
+from etl.model.errors import RunEnded
+from etl.model.redaction import Redacted
+from etl.model.status import LoadStatus, RunStatus
+from etl.sessions import encoding
+from etl.sessions.postgres import Target
+from etl.sessions.query import target_query
+from etl.sessions.stage import Stage
+
+BEGUN_WITHIN = timedelta(days=1)
+"""How long a run that is planned may take to begin; the state machine ends its execution earlier."""
+
+
+async def run_of(target: Target, run_id: str) -> dict[str, Any] | None:
+    """Gives a run's row, or None."""
+    rows = await fetch(target, sa.select(runs).where(runs.c.run_id == run_id))
+    return rows[0] if rows else None
+
+
+async def latest_runs(target: Target, limit: int, status: str | None = None) -> list[dict[str, Any]]:
+    """Gives the newest runs, newest first: all of them, or those of a status."""
+    newest = sa.select(runs).order_by(runs.c.started_at.desc(), runs.c.run_id).limit(limit)
+    return await fetch(target, newest if status is None else newest.where(runs.c.status == status))
+
+
+async def open_run(target: Target, run_id: str, publish: str) -> None:
+    """Writes that a run has begun, or that another of its shards, or a new try, has joined it."""
+    fresh = {"status": RunStatus.RUNNING, "publish": publish, "finished_at": None, "error": None}
+    statement = insert(runs).prefix_with(Stage.OPEN).values(run_id=run_id, started_at=now(), **fresh)
+    await execute(target, statement.on_conflict_do_update(index_elements=["run_id"], set_=fresh))
+
+
+async def join_run(target: Target, run_id: str, publish: str) -> None:
+    """Writes that a run has begun, unless that is known already; what became of it since, stays."""
+    statement = insert(runs).values(run_id=run_id, started_at=now(), status=RunStatus.RUNNING, publish=publish)
+    await execute(target, statement.on_conflict_do_nothing(index_elements=["run_id"]))
+
+
+async def took_snapshot(target: Target, run_id: str, snapshot_id: str, at: datetime) -> None:
+    """Writes which snapshot a run copies, and the instant that it shows."""
+    taken = sa.update(runs).prefix_with(Stage.TAKEN).where(runs.c.run_id == run_id)
+    await execute(target, taken.values(snapshot_id=snapshot_id, snapshot_at=at))
+
+
+async def must_run(target: Target, run_id: str, snapshot_id: str | None = None) -> None:
+    """Raises RunEnded unless a run is still under way, with the snapshot given.
+
+    Within a transaction, the run cannot end before that does.
+    """
+    refuse_ended(run_id, snapshot_id, await (await target.execute(_state(), {"run": run_id})).fetchall())
+
+
+def ask_state(target: Target, run_id: str) -> sql.Composable:
+    """Gives the statement that asks whether a run is still under way, for ``stage``, to be sent beside others."""
+    return sql.SQL(AsyncClientCursor(target).mogrify(_state(), {"run": run_id}))
+
+
+def refuse_ended(run_id: str, snapshot_id: str | None, found: Sequence[dict[str, Any]]) -> None:
+    """Raises RunEnded unless the answer to ``ask_state`` says that a run is under way, with the snapshot given."""
+    if not found:
+        raise RunEnded(f"run {run_id} is no longer in the ledger; somebody has deleted it")
+    status, error, current = found[0].values()
+    if status != RunStatus.RUNNING:
+        raise RunEnded(f"run {run_id} is {status} already{f' ({error})' if error else ''}; start a new run")
+    if snapshot_id is not None and current != snapshot_id:
+        raise RunEnded(f"run {run_id} has another snapshot by now, {current} instead of {snapshot_id}; start a new run")
+
+
+@cache
+def _state() -> bytes:
+    state = sa.select(runs.c.status, runs.c.error, runs.c.snapshot_id).where(runs.c.run_id == sa.bindparam("run"))
+    return compiled(state.with_for_update(read=True))[0]
+
+
+async def running(target: Target) -> list[dict[str, Any]]:
+    """Gives the runs that have not ended, as far as the ledger knows.
+
+    Not those that wait for ``etl publish``, nor those that are planned and may still begin: no session has their locks.
+    A day after its start a run that has nothing staged waits for neither.
+    """
+
+    def has(status: LoadStatus) -> sa.ColumnElement[bool]:
+        return sa.exists().where(loads.c.run_id == runs.c.run_id, loads.c.status == status)
+
+    given_up = sa.and_(sa.not_(has(LoadStatus.STAGED)), runs.c.started_at < now() - BEGUN_WITHIN)
+    unfinished = sa.or_(runs.c.publish != "defer", has(LoadStatus.LOADING), given_up)
+    return await fetch(target, sa.select(runs).where(runs.c.status == RunStatus.RUNNING, unfinished))
+
+
+async def progress(target: Target, run_id: str) -> dict[str, Any] | None:
+    """Gives a run's ``status``, ``error``, ``snapshot_id`` and how many of its tables are ``unstaged``, or None."""
+    cursor = await target.execute(target_query("progress"), {"run_id": run_id})
+    return await cursor.fetchone()
+
+
+async def close_run(target: Target, run_id: str, status: RunStatus, error: Redacted | None = None) -> None:
+    """Writes how a run ended, with the sums over its loads.
+
+    How it ended first, stays: a connection may break after the commit of a publish, and what a shard says that was
+    stopped because the run failed is not why it failed. But a reason is worth more than an interruption.
+    """
+    own = loads.c.run_id == run_id
+    sums: Mapping[str, Any] = {
+        "tables": sa.select(sa.func.count()).select_from(loads).where(own).scalar_subquery(),
+        "rows": sa.select(sa.func.sum(loads.c.rows)).where(own).scalar_subquery(),
+        "bytes": sa.select(sa.func.sum(loads.c.bytes)).where(own).scalar_subquery(),
+    }
+    open_ones = [RunStatus.RUNNING, *([RunStatus.INTERRUPTED] if status == RunStatus.FAILED else [])]
+    statement = sa.update(runs).where(runs.c.run_id == run_id, runs.c.status.in_(open_ones))
+    spelt = error and encoding.spelt(target, error)
+    await execute(target, statement.values(status=status, finished_at=now(), error=spelt, **sums))

@@ -1,0 +1,106 @@
+"""A table in page ranges, side by side on several pairs of sessions.
+
+The staging table is made and committed first, and the rows carry the ids of the transactions that wrote them: the
+publish waits until no snapshot is older than those, and freezes the rows (``horizon.py``). Each range is a transaction
+of its own, so that one that fails is copied again without the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from etl.loads.way import Filled, Rows, Worker
+from etl.model.table import PageRange
+from etl.sessions import encoding
+from etl.sessions.pair import Pair
+from etl.sessions.postgres import Source, Target
+from etl.sessions.tasks import together
+from etl.sessions.transaction import at_once
+from etl.source import checksum, stream
+from etl.source.checksum import Checksum
+from etl.target import staging, trust
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """Loads a table in its page ranges."""
+
+    rows: Rows
+
+    async def fill(self, work: Worker) -> Filled:
+        """Makes the staging table, then streams each range into it; compares the rows of all ranges together."""
+        began = perf_counter()
+        oid = await work(self._make)
+        copies = [_Copy(self.rows, one) for one in self.rows.table.ranges]
+        copied = await together(work(copy.whole, within=copy.range) for copy in copies)
+        hashes = [one.checksum for one in copied if one.checksum is not None]
+        filled = Filled(
+            oid,
+            sum(one.rows for one in copied),
+            sum(one.bytes for one in copied),
+            perf_counter() - began,
+            max(one.xid or 0 for one in copied),
+        )
+        if hashes:
+            await work(lambda pair: self._compare(pair, hashes))
+        return filled
+
+    async def _make(self, pair: Pair) -> int:
+        """Makes the staging table, for sessions that will each write a page range; returns its oid."""
+        writer = await pair.writer()
+        oid = await staging.oid_of(await at_once(writer, staging.creation(self.rows.table)))
+        await trust.refuse_types(writer, self.rows.table, oid)
+        return oid
+
+    async def _compare(self, pair: Pair, hashes: Sequence[Checksum]) -> None:
+        reader, writer = await pair.both()
+        await self.rows.compare(writer, sum(hashes[1:], hashes[0]), encoding.kept(reader, writer))
+
+
+@dataclass(frozen=True, slots=True)
+class _Copied:
+    """What came in of one range, and what the source has hashed of it, where it was asked to."""
+
+    rows: int
+    bytes: int
+    xid: int | None
+    checksum: Checksum | None
+
+
+@dataclass(slots=True)
+class _Copy:
+    """One page range on its way, over its tries; ``xid`` is the transaction of the last try."""
+
+    rows: Rows
+    range: PageRange
+    xid: int | None = None
+    sent: int = field(default=0, init=False)
+
+    async def whole(self, pair: Pair) -> _Copied:
+        """Streams the range's rows in, unless a try whose end nobody saw has brought them already."""
+        rows, table = self.rows, self.rows.table
+        reader, writer = await pair.both()
+        arrived = await staging.arrived(writer, table, self.xid) if self.xid is not None else 0
+        async with rows.snapshot.reading(reader, table, self.range) as source:
+            if not arrived:
+                rows.advance(-self.sent)
+                self.sent = 0
+                arrived = await self._stream(source, writer)
+            hashes, kept = rows.verify == "checksum", encoding.kept(source, writer)
+            hashed = await checksum.of_source(source, table, kept, self.range) if hashes else None
+        return _Copied(arrived, self.sent, self.xid, hashed)
+
+    async def _stream(self, source: Source, writer: Target) -> int:
+        table = self.rows.table
+        async with writer.transaction():
+            self.xid = await staging.begin_range(writer)
+            into = table.staged.identifier
+            streamed = await stream.copy(source, writer, table, into, self._advance, within=self.range)
+            self.rows.compare_counts(streamed, f"{table} ({self.range})")
+        return streamed.rows_in
+
+    def _advance(self, size: int) -> None:
+        self.sent += size
+        self.rows.advance(size)

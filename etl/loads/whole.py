@@ -1,0 +1,40 @@
+"""A table in one stream: the transaction that makes its staging table fills it, so COPY writes the rows frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+
+from etl.loads.way import Filled, Rows, Worker
+from etl.sessions import encoding
+from etl.sessions.pair import Pair
+from etl.sessions.transaction import BEGIN, COMMIT, at_once, begun
+from etl.source import checksum, stream
+from etl.target import staging, trust
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Loads a table in one stream."""
+
+    rows: Rows
+
+    async def fill(self, work: Worker) -> Filled:
+        """Makes the staging table and streams all rows into it, in one transaction."""
+        return await work(self._fill)
+
+    async def _fill(self, pair: Pair) -> Filled:
+        rows, table = self.rows, self.rows.table
+        began = perf_counter()
+        reader, writer = await pair.both()
+        async with begun(writer):
+            oid = await staging.oid_of(await at_once(writer, [BEGIN, *staging.creation(table)]))
+            await trust.refuse_types(writer, table, oid)
+            async with rows.snapshot.reading(reader, table) as source:
+                streamed = await stream.copy(source, writer, table, table.staged.identifier, rows.advance)
+                rows.compare_counts(streamed, table)
+                if rows.verify == "checksum":
+                    kept = encoding.kept(source, writer)
+                    await rows.compare(writer, await checksum.of_source(source, table, kept), kept)
+            await writer.execute(COMMIT)
+        return Filled(oid, streamed.rows_in, streamed.bytes, perf_counter() - began)

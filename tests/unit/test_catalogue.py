@@ -1,0 +1,227 @@
+"""The list of commands: what the command line, the Lambdas, the schemas and the notifier have of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from docs.commands import flat, schema
+from etl import cli, functions
+from etl.catalogue import COMMANDS
+from etl.commands import answers
+from etl.commands.command import Command
+from etl.ledger import book
+from etl.model.errors import ConfigurationError
+from statemachine.notifier.deployment import Deployment
+from statemachine.notifier.links import Console
+from statemachine.notifier.message import message
+from statemachine.notifier.outcome import from_machine
+
+ROOT = Path(__file__).parents[2]
+SCHEMAS = ROOT / "docs" / "schemas"
+EXECUTION = "arn:aws:states:eu-central-1:123456789012:execution:nightly-etl:2026-11-22"
+NAMES = [command.name for command in COMMANDS if command.json is not None]
+
+
+def read(name: str) -> dict[str, Any]:
+    """A schema as it is published."""
+    found: dict[str, Any] = json.loads((SCHEMAS / name).read_text(encoding="utf-8"))
+    return found
+
+
+def paths(found: Mapping[str, Any]) -> set[str]:
+    """The fields that a schema has, such as ``shards[].tables``."""
+    return {path for path, _, _ in flat(found, found, "")}
+
+
+def samples(found: Mapping[str, Any], root: Mapping[str, Any]) -> st.SearchStrategy[Any]:
+    """JSON that a schema allows."""
+    if "$ref" in found:
+        return samples(root["$defs"][found["$ref"].rpartition("/")[2]], root)
+    if "anyOf" in found:
+        return st.one_of([samples(choice, root) for choice in found["anyOf"]])
+    if found.get("format") == "date-time":
+        return st.datetimes(timezones=st.just(UTC)).map(lambda at: at.isoformat())
+    kinds: dict[str, Any] = {
+        "object": lambda: st.fixed_dictionaries({name: samples(one, root) for name, one in _properties(found)}),
+        "array": lambda: st.lists(samples(found["items"], root), max_size=5),
+        "string": lambda: st.text(max_size=200),
+        "integer": lambda: st.integers(0, 10**15),
+        "number": lambda: st.floats(0, 1e7),
+        "boolean": st.booleans,
+        "null": st.none,
+    }
+    strategy: st.SearchStrategy[Any] = kinds[found["type"]]()
+    return strategy
+
+
+def _properties(found: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return list(found["properties"].items())
+
+
+class Recorder(dict[str, Any]):
+    """An object of JSON that notes the path of each field that somebody asks for."""
+
+    def __init__(self, given: Mapping[str, Any], path: str, seen: set[str]) -> None:
+        super().__init__(given)
+        self.path, self.seen = path, seen
+
+    def __getitem__(self, name: str) -> Any:
+        return self._noted(name, super().__getitem__(name))
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The field, noted."""
+        return self._noted(name, super().get(name, default))
+
+    def _noted(self, name: str, value: Any) -> Any:
+        inner = f"{self.path}.{name}" if self.path else name
+        self.seen.add(inner)
+        if isinstance(value, dict):
+            return Recorder(value, inner, self.seen)
+        return [Recorder(one, f"{inner}[]", self.seen) for one in value] if isinstance(value, list) else value
+
+
+REPORT = answers.Report(
+    run_id="tonight",
+    status="failed",
+    snapshot_at=None,
+    started_at=None,
+    finished_at=None,
+    seconds=None,
+    tables=1,
+    rows=1,
+    bytes=1,
+    slowest=(answers.SlowTable("public.a", 1.0, None, 1),),
+    failed=(answers.FailedTable("public.b", "division by zero"),),
+    failed_count=1,
+    last_published=answers.PublishedRun("yesterday", None),
+    error=None,
+)
+
+
+def told(report: Mapping[str, Any], outcome: str) -> str:
+    """What Slack is sent for a report."""
+    event = {"outcome": outcome, "run_id": "tonight", "execution": EXECUTION, "report": report}
+    return json.dumps(message(from_machine(event), Console.of(EXECUTION, "/etl"), Deployment()), ensure_ascii=False)
+
+
+def test_the_notifier_reads_only_what_a_report_has() -> None:
+    """It imports nothing of etl, so a field that is renamed there would be missing here in silence."""
+    seen: set[str] = set()
+    told(Recorder(answers.plain(REPORT), "", seen), "failure")
+    assert {"status", "slowest[].median_seconds", "failed[].error", "last_published.snapshot_at"} <= seen
+    assert seen - paths(read("functions/report.answer.json")) == set()
+
+
+@given(report=samples(read("functions/report.answer.json"), read("functions/report.answer.json")))
+def test_whatever_a_report_may_be_the_notifier_tells_it(report: dict[str, Any]) -> None:
+    """Reports made from the schema, with every null that it allows, make messages of both kinds."""
+    TypeAdapter(answers.Report).validate_python(report)
+    for outcome in ("success", "failure"):
+        assert "tonight" in told(report, outcome)
+
+
+def test_the_state_machines_read_only_what_the_lambdas_answer() -> None:
+    """``$report``, ``$plan`` and its shards, and a batch's answer."""
+    files = [*(ROOT / "statemachine").glob("*.asl.json"), *(ROOT / "statemachine").rglob("*.jsonata")]
+    text = "".join(file.read_text(encoding="utf-8") for file in files)
+    for reads, name in (
+        (r"\$report\.(\w+)", "report"),
+        (r"\$plan\.(\w+)", "plan"),
+        (r"\$states\.result\.Payload\.(\w+)", "copy_batch"),
+    ):
+        asked = set(re.findall(reads, text))
+        assert asked, name
+        assert asked <= paths(read(f"functions/{name}.answer.json"))
+    (shards,) = _with("ItemProcessor", json.loads((ROOT / "statemachine/nightly.asl.json").read_text("utf-8")))
+    first = shards["ItemProcessor"]["States"][shards["ItemProcessor"]["StartAt"]]
+    shard = set(re.findall(r"\$states\.input\.(\w+)", json.dumps(first)))
+    assert (shards["Items"], bool(shard)) == ("{% $plan.shards %}", True)
+    assert {f"shards[].{name}" for name in shard} <= paths(read("functions/plan.answer.json"))
+
+
+def test_the_state_machines_send_only_what_the_lambdas_take() -> None:
+    """The payload of each task has fields of that function's event, and those that it needs."""
+    for file in (ROOT / "statemachine").glob("*.asl.json"):
+        for arguments in _with("FunctionName", json.loads(file.read_text(encoding="utf-8"))):
+            function = re.fullmatch(r"\$\{(\w+)Function\}", arguments["FunctionName"])
+            assert function is not None
+            name = re.sub(r"(?<=.)([A-Z])", r"_\1", function[1]).lower()
+            if name in functions.FUNCTIONS:
+                event = read(f"functions/{name}.event.json")
+                sent = arguments["Payload"].keys()
+                assert set(event["required"]) <= sent <= event["properties"].keys()
+
+
+def _with(name: str, state: Any) -> Iterator[dict[str, Any]]:
+    """Every object of a definition that has this field."""
+    if isinstance(state, list):
+        for one in state:
+            yield from _with(name, one)
+    elif isinstance(state, dict):
+        if name in state:
+            yield state
+        for one in state.values():
+            yield from _with(name, one)
+
+
+def test_history_has_every_column_of_the_ledger() -> None:
+    """A column that is added there is added to the answer, and so to its schema."""
+    runs, loads = ({field.name for field in fields(kind)} for kind in (answers.HistoryRun, answers.HistoryLoad))
+    assert runs == {column.name for column in book.runs.columns} | {"loads"}
+    assert loads == {column.name for column in book.loads.columns}
+
+
+def test_the_command_line_and_the_lambdas_have_every_command() -> None:
+    """Each command is on the one or the other; no other name has a handler."""
+    assert set(cli.etl.commands) == set(NAMES)
+    assert {name.replace("_", "-") for name in functions.FUNCTIONS} | set(NAMES) == {one.name for one in COMMANDS}
+    assert all(callable(getattr(functions, name)) for name in functions.FUNCTIONS)
+    with pytest.raises(AttributeError):
+        functions.verify  # noqa: B018 - the look-up is what is tested
+
+
+@pytest.mark.parametrize("command", [one for one in COMMANDS if one.show and one.name not in {"run", "plan"}])
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_whatever_an_answer_may_be_people_can_read_it(command: Command[Any, Any], data: st.DataObject) -> None:
+    """Answers made from the schema are printed, whatever is null and whatever the texts hold."""
+    assert command.json is not None
+    assert command.show is not None
+    found = schema(command.json)
+    made = data.draw(samples(found, found))
+    command.show(TypeAdapter(command.json.type).validate_python(made))
+
+
+SLIPS = {
+    "a slip": ({"run_id": "a", "shard": 2}, "event: shard: is no field of this function's event; did you mean shards?"),
+    "nothing near": ({"run_id": "a", "shards": 2, "x": 1}, "event: x: is no field of this function's event; write run"),
+    "the command line's": ({"run_id": "a", "shards": 2, "save": True}, "event: save: is no field of"),
+    "no run": ({"run_id": None, "shards": 2}, "event: run_id: is None; write 1 to 100 letters"),
+}
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_field_that_an_event_has_not_is_named(slip: str) -> None:
+    """With the name that was meant, or those that there are; nothing is ignored."""
+    event, expected = SLIPS[slip]
+    with pytest.raises(ConfigurationError) as caught:
+        functions.checked(functions.FUNCTIONS["plan"], event)
+    assert expected in caught.value.problems[0]
+
+
+def test_all_that_is_wrong_with_an_event_is_told_at_once() -> None:
+    """A line for each field."""
+    with pytest.raises(ConfigurationError) as caught:
+        functions.checked(functions.FUNCTIONS["copy_batch"], {"tabel": "orders", "limit": 0})
+    assert [one.split(": ")[1] for one in caught.value.problems] == ["tabel", "table", "limit"]
