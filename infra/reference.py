@@ -1,7 +1,7 @@
 """Writes the tables of inputs and outputs into the READMEs: ``python infra/reference.py [--check]``.
 
-Between the two marks of a README are tables made from the .tf files. With --check it writes nothing, and exits with 1 if
-a README is stale.
+Between the two marks of a README are tables made from the .tf files. With --check it writes nothing, and exits with 1
+if a README is stale.
 """
 
 from __future__ import annotations
