@@ -6,16 +6,17 @@ signed with the one secret key and not older than 15 minutes, and hands the sess
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import socket
 import ssl
 import struct
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import trustme
+from botocore.auth import SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from servers.relay import Link, Relay
 from tests.harness import Database
@@ -26,26 +27,23 @@ _LIFE = timedelta(minutes=15)
 
 
 def refusal(token: str, host: str, port: int, user: str) -> str | None:
-    """Says what is wrong with a token, None where nothing is (Signature Version 4, in the query string)."""
+    """Says what is wrong with a token, None where nothing is: botocore's own signer signs it again."""
     url = urlsplit(f"https://{token}")
     query = dict(parse_qsl(url.query, keep_blank_values=True))
-    signature = query.pop("X-Amz-Signature", "")
     if url.netloc != f"{host}:{port}" or query.get("DBUser") != user or query.get("Action") != "connect":
         return f"a token for {query.get('DBUser')} at {url.netloc}"
     signed = datetime.strptime(query["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     if not timedelta(minutes=-1) < datetime.now(UTC) - signed < _LIFE or query["X-Amz-Expires"] != "900":
         return "a token that has expired"
-    _, date, region, service, _ = query["X-Amz-Credential"].split("/")
+    access_key, _, region, service, _ = query["X-Amz-Credential"].split("/")
     if service != "rds-db":
         return f"a token for {service}"
-    canonical = "&".join(f"{quote(key, safe='')}={quote(query[key], safe='')}" for key in sorted(query))
-    asked = f"GET\n/\n{canonical}\nhost:{url.netloc}\n\nhost\n{hashlib.sha256(b'').hexdigest()}"
-    scope = f"{date}/{region}/{service}/aws4_request"
-    text = f"AWS4-HMAC-SHA256\n{query['X-Amz-Date']}\n{scope}\n{hashlib.sha256(asked.encode()).hexdigest()}"
-    key = f"AWS4{SECRET_KEY}".encode()
-    for part in (date, region, service, "aws4_request", text):
-        key = hmac.digest(key, part.encode(), "sha256")
-    return None if hmac.compare_digest(key.hex(), signature) else "a token with a wrong signature"
+    unsigned, _, signature = token.partition("&X-Amz-Signature=")
+    request = AWSRequest("GET", f"https://{unsigned}")
+    request.context["timestamp"] = query["X-Amz-Date"]
+    signer = SigV4QueryAuth(Credentials(access_key, SECRET_KEY), service, region)
+    text = signer.string_to_sign(request, signer.canonical_request(request))
+    return None if signer.signature(text, request) == signature else "a token with a wrong signature"
 
 
 class Rds(Relay):

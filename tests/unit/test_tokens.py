@@ -50,3 +50,26 @@ def test_a_token_is_signed_for_the_host_s_region(monkeypatch: pytest.MonkeyPatch
     assert f"%2F{region}%2Frds-db%2F" in token
     assert refusal(token, host, 5432, "etl") is None
     assert refusal(token, host, 5432, "root") == f"a token for etl at {host}:5432"
+
+
+@pytest.mark.parametrize(
+    ("part", "other", "fault"),
+    [
+        ("DBUser=etl", "DBUser=root", "a token for root"),
+        ("%2Fap-south-1%2F", "%2Fap-south-2%2F", "a token with a wrong signature"),
+        ("AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7ANOTHER", "a token with a wrong signature"),
+        ("X-Amz-Expires=900", "X-Amz-Expires=901", "a token that has expired"),
+        ("%2Frds-db%2F", "%2Fs3%2F", "a token for s3"),
+        ("X-Amz-Signature=", "X-Amz-Signature=0", "a token with a wrong signature"),
+    ],
+)
+def test_a_token_that_was_changed_is_refused(
+    monkeypatch: pytest.MonkeyPatch, part: str, other: str, fault: str
+) -> None:
+    """A database of the tests' own that took every token would show nothing."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    aws._rds.cache_clear()
+    token = aws.mint_token("shop.internal", 5432, "etl", "ap-south-1")
+    assert part in token
+    assert fault in str(refusal(token.replace(part, other), "shop.internal", 5432, "etl"))
