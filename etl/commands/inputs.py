@@ -99,7 +99,7 @@ class BatchInput(Input):
     table: Annotated[str, Field(description="The table's exact name.")]
     last_id: Annotated[
         int | None,
-        Field(ge=-(2**63), lt=2**63, description="The batch before ended here; null goes on from the watermark."),
+        Field(ge=-(2**63), lt=2**63, description="The last id of the batch before; null goes on from the watermark."),
     ] = None
     limit: Annotated[int, Field(ge=1, le=100_000_000, description="How many rows.")]
     key: Annotated[str | None, Field(description="The column that orders the table; by default its primary key.")] = (

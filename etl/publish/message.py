@@ -8,6 +8,7 @@ drop them takes more than twice as long, and nobody has to wait for that.
 """
 
 # docs/decisions.md, "Old tables are put aside, not dropped"
+# docs/decisions.md, "The catalog is read again under the locks"
 
 from __future__ import annotations
 

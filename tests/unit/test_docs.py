@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from etl.model.shape import TableOptions
 from statemachine.notifier.remedy import anchor
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +50,16 @@ def test_a_path_of_the_project_that_a_page_names_is_there(page: Path) -> None:
         r"`((?:etl|tests|statemachine|infra|docs|demo|benchmarks)/[\w./-]+\.(?:py|sql|md|tf|json|svg))`", prose(page)
     ):
         assert (ROOT / path).exists(), path
+
+
+def test_each_option_has_a_row_in_the_table_of_options() -> None:
+    """And no option that there is not."""
+    table = re.search(
+        r"^\| option \|.*?\n\n", (ROOT / "docs" / "options.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    assert table is not None
+    rows = re.findall(r"^\| (`.*?) \|", table[0], re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(TableOptions.model_fields)
 
 
 def test_code_and_decisions_name_each_other() -> None:

@@ -37,9 +37,12 @@ def told(node: ast.AST) -> ast.expr | None:
 
 
 def is_made(call: ast.Call) -> bool:
-    """Tells whether an error is made here, of a class, and not by a function, whose arguments are none of the text."""
+    """Tells whether an error is made here, of a class, and not by a function, whose arguments are none of the text.
+
+    AttributeError is for Python itself. AssertionError is a mistake in the code: a user is told "internal error".
+    """
     name = ast.unparse(call.func).rpartition(".")[2]
-    return bool(call.args) and name[:1].isupper() and name != "AttributeError"  # which Python itself asks for
+    return bool(call.args) and name[:1].isupper() and name not in {"AttributeError", "AssertionError"}
 
 
 def template(node: ast.expr | None) -> str | None:
