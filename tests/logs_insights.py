@@ -1,7 +1,7 @@
-"""Logs Insights for tests: a grammar of the documented commands, and what they do to lines of JSON.
+"""A small Logs Insights for tests: a grammar of the documented commands, applied to lines of JSON.
 
-No engine can be had that runs this syntax: moto knows ``fields``, ``sort`` and ``limit`` of whole messages, and drops
-the rest without a word. Only what our queries use is here; everything else is refused.
+No available engine runs this syntax: moto supports ``fields``, ``sort`` and ``limit`` on whole messages, and silently
+ignores everything else. This module has only the commands that our queries use, and refuses all others.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def run(query: str, lines: Iterable[str]) -> list[Row]:
-    """Runs a query over a log's lines; gives the rows, each with the columns that the query shows.
+    """Runs a query over a log's lines; returns rows with the columns that the query shows.
 
-    Lines that are not JSON have no fields, as in CloudWatch. Raises lark's UnexpectedInput for what is no query.
+    As in CloudWatch, lines that are not JSON have no fields. Raises lark's UnexpectedInput for an invalid query.
     """
     rows = [_row(line) for line in lines]
     shown: list[str] | None = None
@@ -85,12 +85,12 @@ def run(query: str, lines: Iterable[str]) -> list[Row]:
 
 
 def parsed(query: str) -> Tree[Token]:
-    """Gives a query's commands. Raises lark's UnexpectedInput."""
+    """A query's syntax tree. Raises lark's UnexpectedInput."""
     return _parser().parse(query)
 
 
 def fields(query: str) -> set[str]:
-    """Gives the fields of log lines that a query reads: not those that it makes itself."""
+    """The fields of log lines that a query reads, without the fields that the query itself defines."""
     tree = parsed(query)
     made = {str(column.children[1]) for column in tree.find_data("column") if len(column.children) == 2}
     return {str(field.children[0]) for field in tree.find_data("field")} - made
@@ -107,7 +107,7 @@ def _row(line: str) -> Row:
 
 
 def _apply(command: Tree[Token], rows: list[Row]) -> tuple[list[Row], list[str] | None]:
-    """Gives the rows after a command, and the columns that are shown from here on, where it says so."""
+    """Applies a command; returns the rows, and the columns shown from here on if the command changes them."""
     parts: Sequence[Any] = command.children
     if command.data == "filter":
         return [row for row in rows if _value(parts[0], row) is True], None
