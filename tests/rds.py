@@ -1,7 +1,8 @@
-"""A database that takes IAM's word, as RDS does: TLS, and a signed token in place of the password.
+"""A database with IAM authentication, as RDS has it: TLS, and a signed token instead of the password.
 
-In front of a real server: it ends TLS, asks for a password, checks that this is a token for this host, port and user,
-signed with the one secret key and not older than 15 minutes, and hands the session over to the server.
+It is a relay in front of a real server. It ends TLS, asks for a password, and checks that the password is a token for
+this host, port and user, signed with the one secret key and at most 15 minutes old. Then it passes the session on to
+the server.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def refusal(token: str, host: str, port: int, user: str) -> str | None:
 
 
 class Rds(Relay):
-    """Serves one server's databases; ``tokens`` are those that it took, in order."""
+    """A relay to one server's databases; ``tokens`` are the accepted tokens, in order."""
 
     def __init__(self, database: Database, folder: Path) -> None:
         super().__init__(database.server.port)
@@ -61,12 +62,12 @@ class Rds(Relay):
 
     @property
     def url(self) -> str:
-        """The URL, without a password: there is none."""
+        """The URL, without a password, because IAM needs none."""
         where = f"localhost:{self.port}/{self.database.name}"
         return f"postgresql://postgres@{where}?sslmode=verify-full&sslrootcert={self.bundle}"
 
     def link(self, client: socket.socket) -> Link | None:
-        """Lets a client through that comes with TLS and a token; one that only cancels needs neither."""
+        """Accepts a client that comes with TLS and a valid token. A cancel request needs neither."""
         code, packet = _startup(client)
         if code == _SSL_REQUEST:
             client.sendall(b"S")
@@ -75,7 +76,7 @@ class Rds(Relay):
             if code != _CANCEL_REQUEST and not self._signs_in(client, _user(packet)):
                 client.close()
                 return None
-        elif code != _CANCEL_REQUEST:  # libpq's old call sends that in the clear
+        elif code != _CANCEL_REQUEST:  # libpq's PQcancel sends the request without TLS
             _refuse(client, "no pg_hba.conf entry, no encryption")
             return None
         link = Link(client, self.connect())
@@ -100,7 +101,7 @@ def _refuse(client: socket.socket, message: str) -> None:
 
 
 def _startup(connection: socket.socket) -> tuple[int, bytes]:
-    """Reads a packet without a type; gives its code, and the whole of it."""
+    """Reads a packet without a type byte; returns its code and the whole packet."""
     head = _exactly(connection, 8)
     length, code = struct.unpack("!II", head)
     return code, head + _exactly(connection, length - 8)

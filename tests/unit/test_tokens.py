@@ -1,4 +1,4 @@
-"""Tokens in place of passwords: made anew for each connection, for the host's own region."""
+"""IAM tokens instead of passwords: a new one for each connection, signed for the host's region."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.rds import SECRET_KEY, refusal
 
 
 def counting() -> Callable[[str, int, str], str]:
-    """Makes texts that tell how often, and for what, they were asked for."""
+    """A token function whose tokens contain a count and the arguments."""
     numbers = count(1)
     return lambda host, port, user: f"{user}@{host}:{port} {next(numbers)}"
 
 
 def test_each_connection_gets_a_token_of_its_own() -> None:
-    """Whatever the driver; the URL's password is not used, and neither stands in its text."""
+    """With both drivers; the URL's password is not used, and neither appears in the URL's text."""
     url = DatabaseUrl.parse("postgresql://etl:old@db/shop?sslmode=require").with_tokens(counting())
     passwords = [url.libpq()["password"], url.asyncpg()["password"], url.libpq()["password"]]
     assert passwords == ["etl@db:5432 1", "etl@db:5432 2", "etl@db:5432 3"]
@@ -28,7 +28,7 @@ def test_each_connection_gets_a_token_of_its_own() -> None:
 
 @pytest.mark.parametrize("mode", ["", "?sslmode=disable", "?sslmode=allow", "?sslmode=prefer"])
 def test_a_token_never_travels_in_the_clear(mode: str) -> None:
-    """Not even where the server might not have asked for TLS."""
+    """It is refused even if the server might not ask for TLS."""
     with pytest.raises(UrlError, match="sslmode of require"):
         DatabaseUrl.parse(f"postgresql://etl@db/shop{mode}").with_tokens(counting())
 
@@ -42,7 +42,7 @@ def test_a_token_never_travels_in_the_clear(mode: str) -> None:
     ],
 )
 def test_a_token_is_signed_for_the_host_s_region(monkeypatch: pytest.MonkeyPatch, host: str, region: str) -> None:
-    """The one in the host's name, else the one we are in; and it is one that a database would take."""
+    """The region is the one in the host's name, else that of the environment; a database would accept the token."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
     aws._rds.cache_clear()
