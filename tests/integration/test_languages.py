@@ -12,7 +12,7 @@ from servers.programs import system_bin
 from tests.harness import Database, Databases, Etl
 from tests.situations import ended, gate_closed, kill, kill_control, ledger, make_gated, sessions, until, waiting
 
-READER, WRITER = 'COPY (SELECT "id"', 'COPY "etl_staging_public"'
+READER, WRITER = 'COPY (/* etl: copy out */ SELECT "id"', 'COPY "etl_staging_public"'
 
 
 @pytest.fixture(scope="module")
