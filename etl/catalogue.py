@@ -170,13 +170,13 @@ def _show_settings(shown: list[Shown]) -> None:
 async def _copy_batch(call: Call[inputs.BatchInput]) -> Batch:
     from etl.loads.batches import copy_batch
 
-    asked = call.asked
+    asked, seconds = call.asked, call.seconds_left()  # asked for after the imports, which take their time too
     try:
-        async with asyncio.timeout(call.seconds):
+        async with asyncio.timeout(seconds):
             return await copy_batch(call.settings, asked.table, asked.last_id, asked.limit, asked.key)
     except TimeoutError:
         raise LoadFailed(
-            f"{asked.table}: {asked.limit} rows after {asked.last_id} take longer than the {call.seconds:.0f} s that"
+            f"{asked.table}: {asked.limit} rows after {asked.last_id} take longer than the {seconds:.0f} s that"
             " the function had; lower the limit"
         ) from None
 
@@ -194,7 +194,7 @@ COMMANDS: tuple[Command[Any, Any], ...] = (
     ),
     Command(
         "plan",
-        "Balance the tables of TABLES into shards, by what the last nights took; print the fan-out's input.",
+        "Divide the tables of TABLES into shards, by the seconds that they took last; print the shards.",
         (SOURCE, TARGET),
         inputs.PlanInput,
         _plan,
@@ -214,7 +214,7 @@ COMMANDS: tuple[Command[Any, Any], ...] = (
     ),
     Command(
         "publish",
-        "Make live what RUN_ID (or ETL_RUN_ID) staged with ETL_PUBLISH=defer.",
+        "Publish the tables that RUN_ID (or ETL_RUN_ID) staged with ETL_PUBLISH=defer.",
         (TARGET, "run_id"),
         inputs.OfRun,
         _publish,
@@ -223,7 +223,7 @@ COMMANDS: tuple[Command[Any, Any], ...] = (
     ),
     Command(
         "abort",
-        "End RUN_ID (or ETL_RUN_ID) as failed and drop what it staged; live tables stay as they are.",
+        "End RUN_ID (or ETL_RUN_ID) as failed and drop its staging tables; live tables stay as they are.",
         (TARGET, "run_id"),
         inputs.AbortInput,
         _abort,
@@ -243,7 +243,7 @@ COMMANDS: tuple[Command[Any, Any], ...] = (
     ),
     Command(
         "check",
-        "Say what a run would do and what stands in its way; change nothing.",
+        "Say what a run would do and what would stop it; change nothing.",
         (SOURCE, TARGET, "tables"),
         inputs.Input,
         _check,
@@ -272,7 +272,7 @@ COMMANDS: tuple[Command[Any, Any], ...] = (
     ),
     Command(
         "settings",
-        "Show every setting, its value, and where that comes from; secrets are starred.",
+        "Show every setting, its value, and where the value comes from; secrets are starred.",
         (),
         inputs.Input,
         _settings,

@@ -62,9 +62,12 @@ def _answered(command: Command[Any, Any], event: Any, context: Context) -> Any:
     assert command.answer is not None
     asked = checked(command, event)
     found = entry.found(os.environ, command.needed(asked), asked.settings)
-    seconds = context.get_remaining_time_in_millis() / 1000 - limits.FUNCTION_MARGIN_SECONDS
-    call = Call(found, asked, is_function=True, seconds=seconds)
+    call = Call(found, asked, is_function=True, seconds_left=lambda: _seconds_left(context))
     return command.answer.of(asyncio.run(command.work(call)))
+
+
+def _seconds_left(context: Context) -> float:
+    return context.get_remaining_time_in_millis() / 1000 - limits.FUNCTION_MARGIN_SECONDS
 
 
 def _plain(kind: type[EtlError], error: BaseException) -> EtlError:

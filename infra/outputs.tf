@@ -1,10 +1,10 @@
 output "repository_url" {
-  description = "Where `make deploy` pushes the image; null where no repository is made."
+  description = "Repository to which `make deploy` pushes the image; null if the module creates none."
   value       = one([for made in module.image : made.repository_url])
 }
 
 output "architecture" {
-  description = "What `make deploy` builds the image for."
+  description = "Architecture for which `make deploy` builds the image."
   value       = var.architecture
   depends_on  = [module.image] # with the repository, so that `apply -target` of it gives this, too
 }
@@ -50,7 +50,7 @@ output "job_role_arn" {
 }
 
 output "job_statements" {
-  description = "IAM statements for what the copy itself does, for a role of yours."
+  description = "IAM statements that the copy itself needs, for your own role."
   value       = local.job_statements
 }
 

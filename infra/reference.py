@@ -1,7 +1,7 @@
 """Writes the tables of inputs and outputs into the READMEs: ``python infra/reference.py [--check]``.
 
-Between the two marks of a README stands what the .tf files say, and nothing else. With --check nothing is written; the
-exit status is 1 where something would be.
+Between the two marks of a README are tables made from the .tf files. With --check it writes nothing, and exits with 1
+if a README is stale.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def _kind(text: str) -> str:
 
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(_plain(value), ensure_ascii=False)
-    return text.removeprefix("${").removesuffix("}") if len(text) < 80 else "…"
+    text = text.removeprefix("${").removesuffix("}") if text.startswith("${") else text
+    return text if len(text) < 80 else "…"
 
 
 def _plain(value: Any) -> Any:

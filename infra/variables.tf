@@ -47,7 +47,7 @@ variable "create_repository" {
 }
 
 variable "keep_images" {
-  description = "How many images stay in the repository."
+  description = "Number of images that the repository keeps."
   type        = number
   default     = 20
 
@@ -64,7 +64,7 @@ variable "force_destroy" {
 }
 
 variable "environment" {
-  description = "More environment variables of the job and its functions, such as ETL_JOBS; no secrets, for they stand in the state."
+  description = "More environment variables of the job and its functions, such as ETL_JOBS. No secrets: the state contains the values."
   type        = map(string)
   default     = {}
 
@@ -103,7 +103,7 @@ variable "assign_public_ip" {
 }
 
 variable "security_group_ids" {
-  description = "Security groups of the job, where none is to be made."
+  description = "Your own security groups for the job, instead of a new one."
   type        = list(string)
   default     = []
 
@@ -114,7 +114,7 @@ variable "security_group_ids" {
 }
 
 variable "databases" {
-  description = "The databases, by a name of yours: security group or CIDR, port, and whether the group is to allow the job."
+  description = "The databases, by any name: security group or CIDR, port, and whether the group gets a rule that allows the job."
   type = map(object({
     security_group_id = optional(string)
     cidr              = optional(string)
@@ -156,7 +156,7 @@ variable "databases" {
 }
 
 variable "https_cidrs" {
-  description = "Where AWS's APIs are: everywhere, through NAT. [] where they are behind endpoints only."
+  description = "Addresses of AWS's APIs: all, through NAT; [] if all of them are behind endpoints."
   type        = list(string)
   default     = ["0.0.0.0/0"]
 
@@ -172,7 +172,7 @@ variable "https_cidrs" {
 }
 
 variable "https_security_groups" {
-  description = "Security groups of the VPC's interface endpoints, by a name of yours."
+  description = "Security groups of the VPC's interface endpoints, by any name."
   type        = map(string)
   default     = {}
 
@@ -183,7 +183,7 @@ variable "https_security_groups" {
 }
 
 variable "https_prefix_lists" {
-  description = "Prefix lists of the VPC's gateway endpoints (S3), by a name of yours."
+  description = "Prefix lists of the VPC's gateway endpoints (S3), by any name."
   type        = map(string)
   default     = {}
 
@@ -196,7 +196,7 @@ variable "https_prefix_lists" {
 # ---- what it copies
 
 variable "parameter_path" {
-  description = "Where the job's settings are in Parameter Store (ETL_PARAMETER_PATH); null for /<name>. Slack's are beside it, at <path>-slack."
+  description = "Path of the job's settings in Parameter Store (ETL_PARAMETER_PATH); null means /<name>. Slack's path is <path>-slack."
   type        = string
   default     = null
 
@@ -207,7 +207,7 @@ variable "parameter_path" {
 }
 
 variable "secrets" {
-  description = "SecureStrings that the job reads, by name under the path, with what they are for. Made with a placeholder; the values are set by hand and never in the state."
+  description = "SecureStrings that the job reads: name under the path, and purpose. They are created with a placeholder; you set the values by hand, and they are never in the state."
   type        = map(string)
   default = {
     "operational/url" = "The operational database, as a libpq URL with its password."
@@ -240,7 +240,7 @@ variable "create_kms_key" {
 }
 
 variable "kms_key_arn" {
-  description = "KMS key of secrets, logs and the topic, where none is made. A key of yours must let CloudWatch Logs, EventBridge and CloudWatch use it (modules/settings/main.tf shows how)."
+  description = "Your own KMS key for secrets, logs and the topic, instead of a new one. It must let CloudWatch Logs, EventBridge and CloudWatch use it (modules/settings/main.tf shows how)."
   type        = string
   default     = null
 
@@ -269,7 +269,7 @@ variable "rds_db_users" {
 # ---- on what
 
 variable "compute" {
-  description = "What runs the containers: batch, fargate or codebuild."
+  description = "Service that runs the containers: batch, fargate or codebuild."
   type        = string
   default     = "batch"
 
@@ -321,7 +321,7 @@ variable "create_job_role" {
 }
 
 variable "job_role_arn" {
-  description = "Role of the copy itself, where none is made. ecs-tasks.amazonaws.com must be allowed to assume it, and it needs the output job_statements."
+  description = "Your own role for the copy itself, instead of a new one. ecs-tasks.amazonaws.com must be allowed to assume it, and it needs the output job_statements."
   type        = string
   default     = null
 
@@ -463,7 +463,7 @@ variable "schedule" {
 }
 
 variable "shards" {
-  description = "How many shards to plan, or the shards by hand, each a list of tables: [[\"orders\", \"items\"], [\"audit.*\"]]."
+  description = "Number of shards to plan, or the shards by hand, each a list of tables: [[\"orders\", \"items\"], [\"audit.*\"]]."
   type        = any
   default     = 4
 
@@ -478,7 +478,7 @@ variable "shards" {
 }
 
 variable "max_concurrency" {
-  description = "How many shards run at once; 0 for all."
+  description = "Number of shards that run at once; 0 means all."
   type        = number
   default     = 0
 
@@ -511,7 +511,7 @@ variable "batch_rows" {
 }
 
 variable "transform_state_machine_arn" {
-  description = "A state machine of yours that runs after the publish, dbt say; null for none."
+  description = "ARN of your own state machine that runs after the publish, for instance for dbt; null for none."
   type        = string
   default     = null
 
@@ -563,7 +563,7 @@ variable "zip_architecture" {
 }
 
 variable "function_entry_point" {
-  description = "What makes a function of the image."
+  description = "Entry point with which the image runs as a function."
   type        = list(string)
   default     = ["python", "-m", "awslambdaric"]
 }
@@ -577,7 +577,7 @@ variable "create_topic" {
 }
 
 variable "topic_arn" {
-  description = "SNS topic for failures and alarms, where none is made. A topic of yours must let EventBridge and CloudWatch publish."
+  description = "Your own SNS topic for failures and alarms, instead of a new one. It must let EventBridge and CloudWatch publish."
   type        = string
   default     = null
 
@@ -615,7 +615,7 @@ variable "runbook_url" {
 }
 
 variable "never_started_hours" {
-  description = "Hours without a start after which the dead man's switch goes off, once there was one; 26 for a nightly job."
+  description = "Hours without a start after which the alarm never-started goes off, if there was a start before; 26 for a nightly job."
   type        = number
   default     = 26
 
@@ -631,7 +631,7 @@ variable "never_started_hours" {
 }
 
 variable "published_by_minutes" {
-  description = "The deadline: minutes after the schedule by which a run is to be published. Who hears otherwise: Slack, and the topic by the alarm not-published."
+  description = "The deadline: minutes after the schedule by which a run must be published. Otherwise Slack hears of it, and the topic by the alarm not-published."
   type        = number
   default     = 180
 

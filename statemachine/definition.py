@@ -1,4 +1,4 @@
-"""The definition as it is deployed: one file, one compute kind's fragment, and the names of what it calls.
+"""The state machine's definition as it is deployed, made from one file, the fragment of a compute kind, and names.
 
     python -m statemachine.definition batch JobQueue=… JobDefinition=… PlanFunction=… >nightly.json
 
@@ -17,7 +17,7 @@ from typing import Any
 FOLDER = Path(__file__).parent
 
 COMPUTE = ("batch", "codebuild", "ecs")
-"""The services that can run the container; each has its fragment in ``compute/``."""
+"""The services that can run the container. Each has its fragment in ``compute/``."""
 
 DEFAULTS = {
     "Partition": "aws",
@@ -31,23 +31,23 @@ DEFAULTS = {
     "Container": "etl",
     "LogStreamPrefix": "etl",
 }
-"""What placeholders stand for where the deployment says nothing; the others have no default."""
+"""The defaults of placeholders, used if the deployment gives no value. Other placeholders have no default."""
 
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 _RESOURCE = "${ComputeResource}"
-_ARGUMENTS = '"${ComputeArguments}"'  # with its quotes: what takes its place is an object
+_ARGUMENTS = '"${ComputeArguments}"'  # including the quotes, because the value is an object
 _REASON = '"${ComputeReason}"'
 _SHARDS_FAILED = '"${ShardsFailedCause}"'
 
 
 class NameMissing(ValueError):
-    """A placeholder to which nothing was given."""
+    """A placeholder has no value."""
 
 
 def nightly(compute: str, names: Mapping[str, str]) -> str:
-    """Gives the nightly definition for a compute kind.
+    """The nightly definition for a compute kind.
 
-    Takes what the placeholders of the definition and of the kind's fragment stand for. Raises NameMissing.
+    Takes the values for the placeholders of the definition and of the kind's fragment. Raises NameMissing.
     """
     fragment = json.loads((FOLDER / "compute" / f"{compute}.json").read_text())
     text = (FOLDER / "nightly.asl.json").read_text()
@@ -57,24 +57,27 @@ def nightly(compute: str, names: Mapping[str, str]) -> str:
 
 
 def _expression(name: str, parts: Mapping[str, str]) -> str:
-    """Gives, as a value in JSON, a JSONata expression that is too long for a line of it; ``parts`` are put into it."""
+    """A JSONata expression from a file of its own, with ``parts`` filled in, as a JSON string for the definition."""
     text = (FOLDER / f"{name}.jsonata").read_text()
     text = _PLACEHOLDER.sub(lambda match: parts[match[1]], text)
     return json.dumps(f"{{% {' '.join(text.split())} %}}")
 
 
 def batches(names: Mapping[str, str]) -> str:
-    """Gives the definition that drives a Lambda through one big table. Raises NameMissing."""
+    """The definition of the state machine that copies one big table by repeated calls of a Lambda.
+
+    Raises NameMissing.
+    """
     return filled((FOLDER / "batches.asl.json").read_text(), names)
 
 
 def deadline(names: Mapping[str, str]) -> str:
-    """Gives the definition that looks at each night's deadline whether it is published. Raises NameMissing."""
+    """The definition that checks at each night's deadline whether the night is published. Raises NameMissing."""
     return filled((FOLDER / "deadline.asl.json").read_text(), names)
 
 
 def filled(text: str, names: Mapping[str, str]) -> str:
-    """Gives ``text`` with its placeholders filled. Raises NameMissing, and ValueError for a value that JSON forbids."""
+    """Fills the placeholders in ``text``. Raises NameMissing, and ValueError for a value that would break the JSON."""
     known = {**DEFAULTS, **names}
     missing = sorted({name for name in _PLACEHOLDER.findall(text) if name not in known})
     if missing:
@@ -83,7 +86,7 @@ def filled(text: str, names: Mapping[str, str]) -> str:
 
 
 def tasks(states: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Gives every Task by its name, those in branches and Maps too."""
+    """Every Task by its name, including those in branches and Maps."""
     found: dict[str, dict[str, Any]] = {}
     for name, state in states.items():
         if state["Type"] == "Task":
@@ -94,7 +97,7 @@ def tasks(states: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def inner_machines(state: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Gives the machines within a state: a Parallel's branches, a Map's processor."""
+    """The state machines inside a state: a Parallel's branches, a Map's processor."""
     return [*state.get("Branches", []), *([state["ItemProcessor"]] if "ItemProcessor" in state else [])]
 
 
@@ -105,7 +108,7 @@ def _within_a_string(name: str, value: str) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints the definition for a compute kind and names given as NAME=VALUE; gives the exit status."""
+    """Prints the definition for a compute kind and names given as NAME=VALUE; returns the exit status."""
     kind, *pairs = arguments or [""]
     if kind not in COMPUTE or not all("=" in pair for pair in pairs):
         print(f"usage: python -m statemachine.definition {{{','.join(COMPUTE)}}} [NAME=VALUE …]", file=sys.stderr)

@@ -1,6 +1,6 @@
 """Draws the definition as the picture in docs/state-machine.md: ``python -m statemachine.picture``.
 
-With ``--check`` it writes nothing, and ends with status 1 where the picture no longer fits the definition.
+With ``--check`` it writes nothing, and ends with status 1 if the picture is out of date.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BOX = ('["', '"]')
 
 
 def picture(definition: Mapping[str, Any]) -> str:
-    """A definition as a Mermaid flowchart: the arrows after an error are dotted, the others solid."""
+    """The Mermaid flowchart of a definition; dotted arrows follow errors, the others are solid."""
     lines = ["flowchart TD", *_machine(definition, ""), "    classDef bad stroke:#c00"]
     bad = [name for name, state in _all(definition["States"]) if state["Type"] == "Fail"]
     return "\n".join([*lines, f"    class {','.join(bad)} bad"])
@@ -85,7 +85,7 @@ def drawn(page: str, definition: Mapping[str, Any]) -> str:
 
 
 def main(check: bool) -> int:
-    """Draws the picture into the page, or only looks whether it fits; the exit status."""
+    """Draws the picture into the page, or with ``check`` only compares it; returns the exit status."""
     old = PAGE.read_text()
     new = drawn(old, json.loads((FOLDER / "nightly.asl.json").read_text()))
     if check and new != old:

@@ -1,7 +1,7 @@
-"""What the Terraform module ships of this folder: ``python -m statemachine.shipped``, which is `make definitions`.
+"""Copies this folder's files into the Terraform module: ``python -m statemachine.shipped``, or `make definitions`.
 
-A module may be fetched alone, from an archive or a registry: then there is no folder beside it. So infra/definitions/
-holds copies. With ``--check`` nothing is written, and copies that differ from their originals end with status 1.
+Users may fetch the module alone, from an archive or a registry, without this folder. Therefore infra/definitions/ has
+copies of the files. With ``--check`` nothing is written, and the status is 1 if a copy differs from its original.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ _PATTERNS = ("*.asl.json", "*.jsonata", "compute/*.json", "compute/*.jsonata", "
 
 
 def originals() -> dict[str, bytes]:
-    """Gives what Terraform reads, by its path within the folder."""
+    """The files that Terraform reads: content by path within the folder."""
     return _read(FOLDER)
 
 
 def stale(target: Path) -> list[str]:
-    """Gives the paths of copies that are missing, left over or different."""
+    """The paths of copies that are missing, out of date, or without an original."""
     wanted, found = originals(), _read(target)
     return sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
 
 
 def ship(target: Path) -> list[str]:
-    """Writes what is stale, removes what is left over; gives the paths of both."""
+    """Writes copies that are missing or out of date, removes those without an original; returns all their paths."""
     wanted, changed = originals(), stale(target)
     for name in changed:
         if name in wanted:
@@ -40,7 +40,7 @@ def ship(target: Path) -> list[str]:
 
 
 def main(check: bool) -> int:
-    """Ships, or checks, and says of what; gives the exit status."""
+    """Copies the files, or with ``check`` only compares them; prints the paths; returns the exit status."""
     changed = stale(TARGET) if check else ship(TARGET)
     for name in changed:
         said = "is not what statemachine/ has; run `make definitions`" if check else "is written anew"

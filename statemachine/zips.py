@@ -1,7 +1,8 @@
 """Builds the zips of the notifier and the starter: ``python -m statemachine.zips [FOLDER]``.
 
-The same sources and the same uv.lock give the same bytes: what a Lambda needs is taken from the environment, which uv
-has made from hashes, in alphabetical order, under one date. boto3 comes with Lambda's runtime.
+The same sources and the same uv.lock make the same bytes. The packages come from this environment, which uv has
+installed by their hashes. The zips have their files in alphabetical order, all with one date. Lambda's runtime already
+has boto3.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from pathlib import Path
 from statemachine.definition import FOLDER
 
 LAMBDAS = ("notifier", "starter")
-"""Each is a folder here, and a dependency group in pyproject.toml."""
+"""The Lambdas. Each has a folder here, and a dependency group in pyproject.toml."""
 
-_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
+_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest date in the zip format
 _MODE = 0o100644 << 16
 
 
 def build(name: str, folder: Path) -> Path:
-    """Writes the zip of one Lambda into a folder; gives its path."""
+    """Writes the zip of one Lambda into a folder; returns its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.zip"
     with zipfile.ZipFile(path, "w") as archive:
@@ -35,15 +36,15 @@ def build(name: str, folder: Path) -> Path:
 
 
 def contents(name: str) -> dict[str, Path]:
-    """Gives the files of a Lambda's zip by their names inside it."""
+    """The files of a Lambda's zip, by their names inside the zip."""
     own = {f"{name}/{file.name}": file for file in (FOLDER / name).glob("*.py")}
     return own | {inside: file for package in packages(name) for inside, file in _installed(package)}
 
 
 def packages(name: str) -> list[str]:
-    """Gives the packages of a Lambda's dependency group and all that those need, as uv.lock has them.
+    """The packages of a Lambda's dependency group with all their dependencies, according to uv.lock.
 
-    Raises RuntimeError when another version is installed than the lock says.
+    Raises RuntimeError if another version than the locked one is installed.
     """
     lock = tomllib.loads((FOLDER.parent / "uv.lock").read_text())
     locked = {package["name"]: package for package in lock["package"]}
@@ -64,7 +65,7 @@ def packages(name: str) -> list[str]:
 
 
 def _installed(package: str) -> Iterator[tuple[str, Path]]:
-    """Gives a package's files; not its metadata, which names the installer, nor what Python compiled."""
+    """A package's files, without its metadata, which names the installer, and without compiled bytecode."""
     for file in distribution(package).files or []:
         metadata = file.parts[0].endswith(".dist-info")
         if not metadata and "__pycache__" not in file.parts and ".." not in file.parts:
@@ -72,7 +73,7 @@ def _installed(package: str) -> Iterator[tuple[str, Path]]:
 
 
 def main(folder: Path) -> int:
-    """Builds all zips and says where they are; gives the exit status."""
+    """Builds all zips and prints their paths; returns the exit status."""
     for name in LAMBDAS:
         path = build(name, folder)
         print(f"{path}: {path.stat().st_size:,} bytes")

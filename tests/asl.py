@@ -1,6 +1,6 @@
-"""What a definition asks of AWS, held against AWS's own model of its services (botocore's).
+"""Checks the AWS calls of a state machine's definition against AWS's own model of its services, from botocore.
 
-moto and asl-validator both let wrong parameters pass: a misspelt one is dropped, or refused at night.
+moto and asl-validator accept wrong parameters. AWS drops a misspelt parameter, or the task fails at night.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from botocore.validate import ParamValidator
 from jsonata.utils import Utils
 
 APIS = {"batch": "SubmitJob", "codebuild": "StartBuild", "ecs": "RunTask"}
-"""The operation of each service that runs containers."""
+"""The operation that starts a container, for each service."""
 
 _CALLS = {
     "lambda:invoke": ("lambda", "Invoke"),
@@ -28,7 +28,7 @@ _CALLS = {
 """The resources that a definition may name, with the operation behind each."""
 
 # Step Functions takes fewer parameters of these operations than the services do (Developer Guide, "Integrating
-# optimized services"): what is not listed there is refused when the state machine is created.
+# optimized services"). It refuses to create a state machine that uses a parameter missing from that list.
 _TAKEN = {
     "batch": "ArrayProperties ContainerOverrides DependsOn JobDefinition JobName JobQueue Parameters RetryStrategy"
     " Timeout Tags",
@@ -43,9 +43,9 @@ Values = Mapping[str, Any]
 
 
 def problems(definition: Mapping[str, Any], values: Values) -> list[str]:
-    """Gives what is wrong with a definition's tasks, each in one line; [] when nothing is.
+    """The problems of a definition's tasks, one line each; an empty list if there are none.
 
-    Takes the variables, as ``{"run_id": …, "states": …}``, with which to evaluate the tasks' expressions.
+    ``values`` are the variables, as ``{"run_id": …, "states": …}``, with which the tasks' expressions are evaluated.
     """
     found: list[str] = []
     for name, task in _tasks(definition):
@@ -54,7 +54,7 @@ def problems(definition: Mapping[str, Any], values: Values) -> list[str]:
 
 
 def request(service: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Gives arguments as the service's API has them. Raises ValueError with all that is wrong."""
+    """Converts a task's arguments to the form of the service's API. Raises ValueError that lists all mistakes."""
     wrong, asked = _request(_input(service, APIS[service]), arguments)
     if wrong:
         raise ValueError("; ".join(wrong))
@@ -62,12 +62,12 @@ def request(service: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parameter_names(service: str) -> set[str]:
-    """Gives the parameters of a service's operation as Step Functions writes them."""
+    """The parameters of a service's operation, spelt as Step Functions writes them."""
     return {_pascal(name) for name in _input(service, APIS[service]).members}
 
 
 def value(text: Any, values: Values) -> Any:
-    """Gives a value of a definition with its expressions evaluated. Raises jsonata.JException."""
+    """Evaluates the expressions in a value of a definition. Raises jsonata.JException."""
     if isinstance(text, Mapping):
         return {name: value(each, values) for name, each in text.items()}
     if isinstance(text, list):
@@ -79,9 +79,9 @@ def value(text: Any, values: Values) -> Any:
 
 
 def evaluated(expression: str, values: Values | None = None) -> Any:
-    """Gives the value of a JSONata expression with these variables, None for nothing. Raises jsonata.JException.
+    """Evaluates a JSONata expression with these variables; returns None for nothing. Raises jsonata.JException.
 
-    ``$parse`` is Step Functions' own, and strict: what is no JSON is an error there, and stops the machine.
+    ``$parse`` behaves as in Step Functions: text that is not JSON is an error, which stops the state machine.
     """
     return _prepared(expression).evaluate(None, {name: _nulls(each) for name, each in (values or {}).items()})
 
@@ -94,7 +94,7 @@ def _prepared(expression: str) -> jsonata.Jsonata:
 
 
 def _nulls(given: Any) -> Any:
-    """Gives a value with null where None stands, which to jsonata is nothing at all."""
+    """Replaces None in a value by JSONata's null, because the jsonata library takes None for "nothing"."""
     if isinstance(given, Mapping):
         return {name: _nulls(each) for name, each in given.items()}
     if isinstance(given, list):
@@ -135,7 +135,7 @@ def _task_problems(task: Mapping[str, Any], values: Values) -> list[str]:
 
 
 def _missing(task: Mapping[str, Any]) -> list[str]:
-    """Gives what every task must say and this one does not."""
+    """The required fields that a task lacks."""
     wrong = [f"no {field}" for field in ("TimeoutSeconds", "Retry", "Catch") if field not in task]
     for retrier in task.get("Retry", []):
         names = ("BackoffRate", "MaxDelaySeconds", "MaxAttempts", "IntervalSeconds")
@@ -154,7 +154,7 @@ def _request(shape: StructureShape, arguments: Mapping[str, Any]) -> tuple[list[
 
 
 def _as_api(given: Any, shape: Shape, where: str, wrong: list[str]) -> Any:
-    """Gives arguments under the API's names, which begin with a small letter where Step Functions' do not."""
+    """Renames arguments to the API's names, which begin with a small letter where those of Step Functions do not."""
     kind = shape.type_name
     if isinstance(shape, StructureShape) and isinstance(given, Mapping):
         members: Mapping[str, Shape] = shape.members
@@ -169,7 +169,7 @@ def _as_api(given: Any, shape: Shape, where: str, wrong: list[str]) -> Any:
     if isinstance(shape, ListShape) and isinstance(given, list):
         return [_as_api(each, shape.member, where, wrong) for each in given]
     if kind == "blob" or (kind == "string" and isinstance(given, Mapping)):
-        return json.dumps(given)  # Payload of a Lambda, Input of an execution
+        return json.dumps(given)  # the Payload of a Lambda and the Input of an execution
     if kind == "integer" and isinstance(given, float) and given.is_integer():
         return int(given)
     return given

@@ -1,7 +1,7 @@
-"""Nights that failed, as Step Functions saw them, in the documented shapes; and the whole message that each becomes.
+"""Failed nights as Step Functions reports them, in the documented shapes, with the whole Slack message for each.
 
-``python -m tests.causes`` writes all of them into docs/slack-messages.md; with ``--check`` nothing is written, and a
-page that no longer fits ends with status 1.
+``python -m tests.causes`` writes all messages into docs/slack-messages.md. With ``--check`` it writes nothing, and ends
+with status 1 if the page is out of date.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ REPORT = {
     "failed_count": 0,
     "last_published": {"run_id": "2026-11-21", "snapshot_at": "2026-11-21T02:00:03+00:00"},
 }
-"""What the ledger says of the night, but for its error: Abort has written there what the machine saw."""
+"""The ledger's report of the night, without the error, which the state Abort copies from the machine's failure."""
 
 _ECS = "https://docs.aws.amazon.com/AmazonECS/latest/developerguide"
 _BATCH = "https://docs.aws.amazon.com/batch/latest/userguide"
@@ -83,9 +83,10 @@ TABLES = [{"table": "public.orders", "error": "division by zero"}]
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A night that failed: the ``cause`` that Step Functions had of a job, and where it is documented.
+    """A failed night: the ``cause`` that Step Functions got for a job, and the address of its documentation.
 
-    ``shards`` failed with it out of ``of``; without any, the holder of the snapshot did. ``others`` failed otherwise.
+    ``shards`` of ``of`` shards failed with this cause. If ``shards`` is empty, the snapshot's holder failed. ``others``
+    are shards that failed with other causes.
     """
 
     title: str
@@ -98,7 +99,7 @@ class Example:
     others: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     report: Mapping[str, Any] = field(default_factory=dict)
     most: int = 32_768
-    """After how many characters Step Functions cut the cause."""
+    """The number of characters after which Step Functions cut the cause."""
 
     @property
     def text(self) -> str:
@@ -229,7 +230,7 @@ EXAMPLES = (
     ),
     _codebuild("bad settings", f"{_CODEBUILD}/troubleshooting.html", codebuild(exit_status=2), shards=(), of=1),
 )
-"""One for each cause and each service that has it."""
+"""An example for each cause and each service that reports it."""
 
 _BLOCKED = "the live tables were in use for 600 s, so nothing was published; held by session 4711 of metabase"
 _FAILURES: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
@@ -273,7 +274,7 @@ _FAILURES: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
         {"status": "published", "error": None},
     ),
 }
-"""What fails outside the containers: the machine's variable ``failure``, and what the ledger says."""
+"""Failures outside the containers: the machine's variable ``failure``, and the ledger's report."""
 
 _EVENTS = {
     "An execution that timed out": {"status": "TIMED_OUT"},
@@ -283,11 +284,11 @@ _EVENTS = {
         "cause": f"Run {RUN} is published, and Slack could not be told: NotTold: Slack's webhook answered 404: gone",
     },
 }
-"""What EventBridge tells the notifier, because the machine could not."""
+"""The events that EventBridge sends to the notifier when the machine could not."""
 
 
 def messages() -> dict[str, dict[str, Any]]:
-    """Gives the message of each example, by its title."""
+    """The message for each example, by the example's title."""
     return {
         **{example.title: _told(payload(example)) for example in EXAMPLES},
         **{title: _told(notified(failure, report)) for title, (failure, report) in _FAILURES.items()},
@@ -296,12 +297,12 @@ def messages() -> dict[str, dict[str, Any]]:
 
 
 def payload(example: Example) -> dict[str, Any]:
-    """Gives what the notifier is called with: all expressions between the cause and it are the definition's own."""
+    """The notifier's input. The definition's own expressions make it from the cause."""
     return notified(failure(example), example.report)
 
 
 def failure(example: Example) -> dict[str, Any]:
-    """Gives the machine's variable ``failure`` after a cause, by the definition's own expressions."""
+    """The state machine's variable ``failure`` after a cause. The definition's own expressions make it."""
     said = {"Error": example.error, "Cause": example.text}
     if example.shards:
         plan = {"shards": [{"shard": shard} for shard in range(example.of)]}
@@ -311,21 +312,21 @@ def failure(example: Example) -> dict[str, Any]:
 
 
 def _item(example: Example, shard: int, plan: Any, said: Any) -> dict[str, Any]:
-    """Gives what the Map has of a shard."""
+    """The input of one shard in the state machine's Map."""
     if shard in example.others:
         return {"shard": shard, **example.others[shard]}
     return shard_failed(example.service, shard, plan, said) if shard in example.shards else {"shard": shard}
 
 
 def shard_failed(service: str, shard: int, plan: Any, said: Mapping[str, str]) -> dict[str, Any]:
-    """Gives what the state Shard makes of an error."""
+    """The output of the state Shard for an error."""
     (caught,) = definition_of(service).tasks["Shard"]["Catch"]
     found: dict[str, Any] = value(caught["Output"], {"shard": shard, "plan": plan, "states": {"errorOutput": said}})
     return found
 
 
 def held(service: str, said: Mapping[str, str]) -> dict[str, Any]:
-    """Gives the variables that the state Snapshot makes of an error."""
+    """The variables that the state Snapshot sets for an error."""
     (caught,) = definition_of(service).tasks["Snapshot"]["Catch"]
     plan = {"shards": [{"shard": 0}]}
     found: dict[str, Any] = value(caught["Assign"], {"plan": plan, "states": {"errorOutput": said}})
@@ -333,7 +334,7 @@ def held(service: str, said: Mapping[str, str]) -> dict[str, Any]:
 
 
 def loaded(service: str, failed: str, given: Any, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Gives the variable ``failure`` after the state ``failed`` of a branch of Load, which was given this input."""
+    """The variable ``failure`` after the state ``failed`` of a branch of Load, for this input of the branch."""
     load = definition_of(service).load
     (state,) = (branch["States"][failed] for branch in load["Branches"] if failed in branch["States"])
     cause = value(state["Cause"], {**(variables or {}), "states": {"input": given}})
@@ -343,7 +344,7 @@ def loaded(service: str, failed: str, given: Any, variables: Mapping[str, Any] |
 
 
 def notified(failure: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, Any]:
-    """Gives what NotifyFailure sends for a failure, and for a report that differs by this from the usual one."""
+    """The input that NotifyFailure sends for a failure; ``report`` overrides fields of the usual report."""
     said = {"error": f"{failure['state']}: {failure['error']}: {failure['cause']}"[:500]}
     variables = {
         "run_id": RUN,
@@ -365,7 +366,7 @@ class Definition:
 
 @cache
 def definition_of(service: str) -> Definition:
-    """Gives the definition for a service."""
+    """The definition for a service."""
     states = json.loads(nightly(service, NAMES))["States"]
     return Definition(tasks(states), states["Load"])
 
@@ -382,7 +383,7 @@ _CONSOLE_LINK = re.compile(r"(<https://[\w-]+\.console\.aws\.amazon\.com/)[^|]+"
 
 
 def shown(posted: Mapping[str, Any]) -> str:
-    """Gives a message as text: its blocks one under the other, and the notification."""
+    """A message as text: its blocks one below the other, then the notification's text."""
     parts = [f"notification: {posted['text']}"]
     for block in posted["blocks"]:
         if "fields" in block:
@@ -395,7 +396,7 @@ def shown(posted: Mapping[str, Any]) -> str:
 
 
 def page() -> str:
-    """Gives docs/slack-messages.md."""
+    """The content of docs/slack-messages.md."""
     documented = {example.title: example.documented for example in EXAMPLES}
     sections = [
         f"## {title}\n\n"
@@ -417,7 +418,7 @@ are shortened. `make messages` writes this page, and a test fails if it is stale
 
 
 def main(check: bool) -> int:
-    """Writes the page, or only looks whether it fits; gives the exit status."""
+    """Writes the page, or with ``check`` only compares it; returns the exit status."""
     new = page()
     if check and new != PAGE.read_text():
         print("docs/slack-messages.md is not what the notifier says; run `make messages`", file=sys.stderr)

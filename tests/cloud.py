@@ -1,4 +1,4 @@
-"""AWS as the tests have it: moto's Parameter Store over real HTTP, and a server that refuses as AWS does."""
+"""AWS services for the tests: moto's Parameter Store over real HTTP, and a server that answers with AWS's errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REGION = "eu-central-1"
 
 
 def account(endpoint: str) -> dict[str, str]:
-    """Gives the variables that lead the SDK to an endpoint, with credentials that no file can change."""
+    """The environment variables that lead the SDK to an endpoint, with credentials that no file can override."""
     return {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "test",
@@ -35,7 +35,7 @@ def put(endpoint: str, path: str, values: Mapping[str, str]) -> None:
 
 @dataclass(slots=True)
 class Answers:
-    """What a refusing server says, one answer a request and the last one for ever; and how often it was asked."""
+    """A server's refusals: one answer for each request, the last one repeated; also counts the requests."""
 
     url: str
     answers: list[tuple[int, dict[str, object]]]
@@ -43,26 +43,26 @@ class Answers:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def next(self) -> tuple[int, dict[str, object]]:
-        """Gives the next answer."""
+        """Returns the next answer."""
         with self.lock:
             self.asked += 1
             return self.answers[min(self.asked, len(self.answers)) - 1]
 
 
 def refusal(code: str, message: str, status: int = 400) -> tuple[int, dict[str, object]]:
-    """Gives an error as AWS's JSON protocol has it."""
+    """An error in the format of AWS's JSON protocol."""
     return status, {"__type": code, "message": message}
 
 
 def found(path: str, values: Mapping[str, str]) -> tuple[int, dict[str, object]]:
-    """Gives GetParametersByPath's answer with these values."""
+    """The answer of GetParametersByPath with these values."""
     parameters = [{"Name": f"{path}/{name}", "Type": "SecureString", "Value": text} for name, text in values.items()]
     return 200, {"Parameters": parameters}
 
 
 @contextmanager
 def answering(*answers: tuple[int, dict[str, object]]) -> Iterator[Answers]:
-    """Serves these answers over HTTP for as long as the block lasts."""
+    """Runs an HTTP server with these answers for as long as the block lasts."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -76,7 +76,7 @@ def answering(*answers: tuple[int, dict[str, object]]) -> Iterator[Answers]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Says nothing: the tests' output is their own."""
+            """Prints nothing, so that the server's log does not mix with the tests' output."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     said = Answers(f"http://127.0.0.1:{server.server_port}", list(answers))

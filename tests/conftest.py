@@ -1,4 +1,4 @@
-"""Fixtures: two real servers a session, two fresh databases a test."""
+"""Fixtures: two real servers for each session, and two fresh databases for each test."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests import roles
 from tests.harness import Database, Databases, Etl
 
 NEWEST = 18
-"""The release that the tests are written for: none of their SQL is more than it knows."""
+"""The release that the tests are written for. It supports all SQL in the tests."""
 
 LACKING = (psycopg.errors.SyntaxError, psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidParameterValue)
 
@@ -36,9 +36,10 @@ def release_of(programs: Path) -> int:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Skips a test whose own SQL an older server (``ETL_TEST_POSTGRES``) does not know.
+    """Skips a test whose own SQL is too new for the server named in ``ETL_TEST_POSTGRES``.
 
-    Only the test's SQL: etl is another process. On the newest release, with which `make test` runs, it fails.
+    Only errors of the test's own SQL count: etl runs in another process. On the newest release, which `make test` uses,
+    such a test fails.
     """
     report = yield
     error = call.excinfo.value if call.excinfo else None
@@ -50,7 +51,7 @@ def pytest_runtest_makereport(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leaves out what only a superuser can do, where the suite runs with the roles of docs/."""
+    """Deselects the tests that need a superuser when the suite runs with the roles of docs/."""
     for item in items:
         if roles.WANTED and (marker := item.get_closest_marker("superuser")):
             item.add_marker(pytest.mark.skip(reason=f"needs a superuser: {marker.args[0]}; `make test` runs it"))
@@ -68,7 +69,7 @@ def operational_server() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def reporting_server() -> Iterator[Server]:
-    """Another, of its own, as in real life."""
+    """A second embedded PostgreSQL, because source and target are separate servers in production too."""
     server = Server.start(settings=FAST | {"max_prepared_transactions": "5"})
     if roles.WANTED:
         roles.make_loader(server)
@@ -92,5 +93,5 @@ def databases(operational_server: Server, reporting_server: Server) -> Iterator[
 
 @pytest.fixture
 def etl(databases: Databases) -> Etl:
-    """``etl``, with its two databases in the environment."""
+    """``etl``, with the URLs of the two databases in its environment."""
     return Etl(databases.environment)

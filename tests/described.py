@@ -1,8 +1,8 @@
-"""What Batch, ECS and CodeBuild say of a job that has ended, as Step Functions has it in a Cause: names in PascalCase.
+"""Descriptions of ended jobs by Batch, ECS and CodeBuild, as Step Functions puts them in a Cause: names in PascalCase.
 
 The shapes are JobDetail (https://docs.aws.amazon.com/batch/latest/APIReference/API_JobDetail.html), Task
 (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html) and Build
-(https://docs.aws.amazon.com/codebuild/latest/APIReference/API_Build.html); a test holds them against botocore's.
+(https://docs.aws.amazon.com/codebuild/latest/APIReference/API_Build.html). A test compares them with botocore's model.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def batch(
     reason: str | None = None,
     tables: str = _TABLES,
 ) -> Described:
-    """Gives a JobDetail; one that never started (no exit status and no reason of the container) has no attempt."""
+    """A JobDetail. Without an exit status and a reason of the container, the job never started and has no attempt."""
     started = exit_status is not None or reason is not None
     log = {"LogStreamName": f"etl/default/{_TASK}"} if exit_status is not None else {}
     ended = {
@@ -77,7 +77,7 @@ def ecs(
     reason: str | None = None,
     tables: str = _TABLES,
 ) -> Described:
-    """Gives a Task, with the container that GuardDuty puts beside it where it watches over Fargate."""
+    """A Task, with the second container that GuardDuty adds when it watches Fargate."""
     beside = {"ExitCode": 0, "LastStatus": "STOPPED", "Name": "aws-guardduty-agent-Xw4vd3"}
     container = {
         "ContainerArn": _REGION.format("ecs", f"container/nightly-etl/{_TASK}/b2b9c6c2"),
@@ -119,7 +119,7 @@ def codebuild(
     message: str | None = None,
     tables: str = _TABLES,
 ) -> Described:
-    """Gives a Build whose last phase is the one that failed."""
+    """A Build whose last phase failed."""
     command = "Error while executing command: .venv/bin/etl ${ETL_COMMAND:-run}. Reason: exit status"
     context = {"Message": message or f"{command} {exit_status}", "StatusCode": status_code}
     phases = [{"DurationInSeconds": 0, "PhaseStatus": "SUCCEEDED", "PhaseType": "SUBMITTED"}]
@@ -148,7 +148,7 @@ def codebuild(
 
 
 DESCRIBED: dict[str, Callable[..., Described]] = {"batch": batch, "codebuild": codebuild, "ecs": ecs}
-"""By the service; each takes ``job_id``, ``exit_status`` and ``tables``."""
+"""The description of an ended job, by service. Each function takes ``job_id``, ``exit_status`` and ``tables``."""
 
 _PULL = "CannotPullContainerError: pull image manifest has been retried 1 time(s)"
 NEVER_BEGAN: dict[str, Callable[..., Described]] = {
@@ -158,7 +158,7 @@ NEVER_BEGAN: dict[str, Callable[..., Described]] = {
     ),
     "ecs": partial(ecs, stop_code="TaskFailedToStart", stopped_reason=_PULL),
 }
-"""Of a job whose container never ran, so that there is no exit status; each takes ``job_id`` and ``tables``."""
+"""The description of a job whose container never ran, so without exit status; takes ``job_id`` and ``tables``."""
 
 SHAPES: Sequence[tuple[str, str]] = (("batch", "JobDetail"), ("ecs", "Task"), ("codebuild", "Build"))
-"""The service, and the shape of what describes a job of it in botocore's model."""
+"""Each service, with the name of the shape in botocore's model that describes one of its jobs."""

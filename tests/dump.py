@@ -1,4 +1,4 @@
-"""What pg_dump says of a database's objects: a comparison of catalogs that shares nothing with the product's own."""
+"""Compares databases by pg_dump, independently of the product's own catalog queries."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ SQL = Path(__file__).parent / "sql"
 
 
 def script(name: str) -> str:
-    """Gives the text of one of the tests' SQL files."""
+    """The text of one of the tests' SQL files."""
     return (SQL / name).read_text(encoding="utf-8")
 
 
 def schema_of(database: Database, *options: str) -> list[str]:
-    """Gives the DDL of all but this tool's own schemas, its lines sorted: the order of grants means nothing."""
-    # a dump of 18 and later holds two lines with a new random key each time: \restrict and \unrestrict
+    """The DDL of a database without etl's own schemas, as sorted lines, because the order of grants has no meaning."""
+    # pg_dump 18 and later writes two lines with a random key in each dump: \restrict and \unrestrict
     command = [str(database.server.bin / "pg_dump"), "--schema-only", "--exclude-schema=etl*", *options, database.url]
     dump = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     lines = (line for line in dump.splitlines() if line and not line.startswith(("--", "\\")))
@@ -27,6 +27,6 @@ def schema_of(database: Database, *options: str) -> list[str]:
 
 
 def difference(before: list[str], after: list[str]) -> list[str]:
-    """Gives the lines that went (-) and came (+), without their indentation."""
+    """The lines that were removed (-) and added (+), without their indentation."""
     gone, come = Counter(before) - Counter(after), Counter(after) - Counter(before)
     return [f"- {line.strip()}" for line in gone.elements()] + [f"+ {line.strip()}" for line in come.elements()]

@@ -1,4 +1,4 @@
-"""What the tests stand on: a database of its own for each test, and ``etl`` as a real process."""
+"""The base of the tests: a database for each test, and ``etl`` as a real process."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from psycopg.rows import TupleRow
 from servers.postgres import Server
 
 TIMEOUT = 120
-"""Seconds after which a process that a test started is taken for hung."""
+"""Seconds after which the tests assume that a process they started hangs."""
 
 CANARY = "s3cr3t/c4n4ry"
-"""A password that must never be shown, nor any piece of it; percent-encoded it looks otherwise."""
+"""A password of which no output may show any piece. It changes when it is percent-encoded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """One database on one server, made for one test, and the role that ``etl`` has there."""
+    """A database on one server, created for one test, and the role that ``etl`` uses there."""
 
     server: Server
     name: str
@@ -37,25 +37,25 @@ class Database:
 
     @property
     def etl_url(self) -> str:
-        """The URL that ``etl`` is given."""
+        """The URL that the tests give to ``etl``."""
         return self.server.url(self.name, self.role)
 
     def connect(self, **options: Any) -> psycopg.Connection[TupleRow]:
-        """Opens a session, in autocommit, that speaks UTF8 whatever the database's encoding is."""
+        """Opens a session in autocommit mode with client encoding UTF8, whatever encoding the database has."""
         return psycopg.connect(self.url, autocommit=True, **{"client_encoding": "UTF8"} | options)
 
     def execute(self, statements: str) -> None:
-        """Executes SQL, one statement or more."""
+        """Executes one or more SQL statements."""
         with self.connect() as connection:
             connection.execute(statements.encode())
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """Gives a query's rows."""
+        """Executes a query and returns its rows."""
         with self.connect() as connection:
             return connection.execute(query.encode()).fetchall()
 
     def value(self, query: str) -> Any:
-        """Gives the one value of a query's one row."""
+        """Executes a query that returns one row with one column, and returns this value."""
         ((value,),) = self.rows(query)
         return value
 
@@ -69,11 +69,11 @@ class Databases:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that lead ``etl`` to them."""
+        """The environment variables that lead ``etl`` to both databases."""
         return {"ETL_OPERATIONAL_URL": self.operational.etl_url, "ETL_REPORTING_URL": self.reporting.etl_url}
 
     def staging_tables(self) -> list[str]:
-        """Names what is left in staging schemas."""
+        """The names of the tables that are left in staging schemas."""
         rows = self.reporting.rows(
             "SELECT format('%s.%s', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
             " WHERE n.nspname LIKE 'etl\\_staging%' ORDER BY 1"
@@ -83,7 +83,7 @@ class Databases:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How a process ended."""
+    """The result of a process: its exit status and its output."""
 
     status: int
     stdout: str
@@ -95,13 +95,13 @@ class Done:
         return [json.loads(line) for line in self.stdout.splitlines() if line.startswith("{")]
 
     def event(self, name: str) -> dict[str, Any]:
-        """Gives the one event of this name."""
+        """The only event with this name."""
         (found,) = (event for event in self.events if event["event"] == name)
         return found
 
 
 def environment_of(variables: Mapping[str, str]) -> dict[str, str]:
-    """Gives an environment with these variables and none that would reach ``etl`` by accident."""
+    """An environment with these variables, and without any inherited variable that ``etl`` would read."""
     mine = ("ETL_", "AWS_", "PG", "TABLES")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(mine)}
     inherited.pop("PYTHONDONTWRITEBYTECODE", None)  # start-up is twice as fast with compiled files
@@ -129,7 +129,7 @@ class Etl:
 
     @contextmanager
     def started(self, *arguments: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
-        """Starts ``etl`` and gives the running process; it is killed at the block's end if it still runs."""
+        """Starts ``etl`` and yields the running process. It is killed at the block's end if it still runs."""
         process = subprocess.Popen(
             [sys.executable, "-m", "etl", *arguments],
             env=environment_of(self.environment | variables),

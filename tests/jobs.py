@@ -1,4 +1,4 @@
-"""The jobs of Batch, ECS and CodeBuild: each is really started, with the override that it was given."""
+"""The jobs of Batch, ECS and CodeBuild. Each job really runs, with the overrides of its request."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tests.described import DESCRIBED
 from tests.harness import Done, environment_of
 
 NEVER_BEGAN = 512
-"""The status of a job whose container was never run; no process ends with it."""
+"""The status of a job whose container never ran. No process can end with this status."""
 
 GRACE = 30
 """Seconds between SIGTERM and SIGKILL, as Batch and ECS have them by default."""
 
 
 class Process(Protocol):
-    """What carries a job out: a process, or a container that looks like one."""
+    """The process of a job: a local process, or a container with the same methods."""
 
     def poll(self) -> int | None:
-        """Gives the exit status, None while it runs."""
+        """The exit status; None while it runs."""
 
     def terminate(self) -> None:
         """Sends SIGTERM."""
@@ -35,7 +35,7 @@ class Process(Protocol):
         """Sends SIGKILL."""
 
     def done(self) -> Done:
-        """Gives how it ended, and what it wrote."""
+        """The exit status and the output."""
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class Local:
 
     @classmethod
     def etl(cls, command: str, variables: Mapping[str, str]) -> Local:
-        """Starts ``etl COMMAND`` with these variables and no other of ours."""
+        """Starts ``etl COMMAND`` with these variables and none of the test's environment."""
         stdout, stderr = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - `done` reads them
         environment = environment_of(variables)
         arguments = [sys.executable, "-m", "etl", command]
@@ -58,7 +58,7 @@ class Local:
         )
 
     def poll(self) -> int | None:
-        """Gives the exit status, None while it runs."""
+        """The exit status; None while it runs."""
         return self.process.poll()
 
     def terminate(self) -> None:
@@ -70,7 +70,7 @@ class Local:
         self.process.kill()
 
     def done(self) -> Done:
-        """Gives how it ended, and what it wrote."""
+        """The exit status and the output."""
         status = self.process.wait()
         texts = []
         for file in (self.stdout, self.stderr):
@@ -84,7 +84,7 @@ Start = Callable[[str, Mapping[str, str]], Process]
 
 @dataclass(slots=True)
 class Job:
-    """One job: what was asked for, and what carries it out."""
+    """One job: the request, and the process that it started."""
 
     id: str
     service: str
@@ -94,12 +94,12 @@ class Job:
 
     @property
     def shard(self) -> str | None:
-        """The shard that it loads, None for the holder of the snapshot."""
+        """The shard that the job loads; None for the snapshot's holder."""
         return self.variables.get("ETL_SHARD")
 
     @property
     def status(self) -> int | None:
-        """The exit status as a container's: 128 and the signal's number for one that was killed."""
+        """The exit status as a container reports it: 128 plus the signal's number for a killed process."""
         status = self.process.poll()
         return 128 - status if status is not None and status < 0 else status
 
@@ -108,7 +108,7 @@ class Job:
         return self.process.poll() is not None
 
     def stop(self) -> None:
-        """Stops it as the services do: SIGTERM, and SIGKILL when it does not go."""
+        """Stops the job as the services do: SIGTERM, then SIGKILL if it still runs."""
         self.process.terminate()
         killer = threading.Timer(GRACE, self.process.kill)
         killer.daemon = True
@@ -116,7 +116,7 @@ class Job:
 
     @property
     def submitted(self) -> dict[str, Any]:
-        """What the service answers when the job is submitted."""
+        """The service's answer when a job is submitted."""
         task = {"TaskArn": self.id, "LastStatus": "PROVISIONING"}
         answers: dict[str, dict[str, Any]] = {
             "batch": {"JobId": self.id},
@@ -127,7 +127,7 @@ class Job:
 
     @property
     def described(self) -> dict[str, Any]:
-        """What the service says of the job when it has ended."""
+        """The service's description of the job after its end."""
         tables = self.variables.get("TABLES", "")
         if self.status == NEVER_BEGAN:
             return described.NEVER_BEGAN[self.service](job_id=self.id, tables=tables)
@@ -136,7 +136,7 @@ class Job:
 
 @dataclass(slots=True)
 class Jobs:
-    """All jobs that were submitted, in order; ``variables`` are the job definition's own."""
+    """All submitted jobs, in order; ``variables`` are those of the job definition."""
 
     start: Start
     variables: dict[str, str] = field(default_factory=dict)
@@ -144,7 +144,7 @@ class Jobs:
     _numbers: Any = field(default_factory=count)
 
     def submit(self, service: str, request: Mapping[str, Any]) -> Job:
-        """Starts what a request asks for."""
+        """Starts the job of a request."""
         command, given = asked(service, request)
         process = self.start(command, {**self.variables, **given})
         job = Job(f"job-{next(self._numbers)}", service, command, given, process)
@@ -152,33 +152,33 @@ class Jobs:
         return job
 
     def of(self, submitted: Mapping[str, Any]) -> Job:
-        """Gives the job for which the service gave this answer."""
+        """The job that belongs to this answer of the service."""
         (job,) = (job for job in self.submitted if job.submitted == submitted)
         return job
 
     def running(self) -> list[Job]:
-        """Gives the jobs that have not ended."""
+        """The jobs that still run."""
         return [job for job in self.submitted if not job.has_ended()]
 
     def of_run(self, run_id: str) -> list[Job]:
-        """Gives the jobs of a run."""
+        """The jobs of a run."""
         return [job for job in self.submitted if job.variables["ETL_RUN_ID"] == run_id]
 
     def shard(self, run_id: str, shard: str) -> list[Job]:
-        """Gives the jobs that were to load a shard, first try first."""
+        """The jobs that loaded a shard, the first attempt first."""
         return [job for job in self.of_run(run_id) if job.shard == shard]
 
     def holder(self, run_id: str) -> Job:
-        """Gives the job that holds a run's snapshot."""
+        """The job that holds a run's snapshot."""
         (job,) = (job for job in self.of_run(run_id) if job.command == "snapshot")
         return job
 
 
 def asked(service: str, request: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
-    """Gives the command and the variables that a request overrides the container's with."""
+    """The command and the variables with which a request overrides those of the container."""
     if service == "codebuild":
         variables = {each["name"]: each["value"] for each in request["environmentVariablesOverride"]}
-        return variables.pop("ETL_COMMAND"), variables  # buildspec.yml does the same
+        return variables.pop("ETL_COMMAND"), variables  # as buildspec.yml does
     if service == "batch":
         override = request["containerOverrides"]
     else:

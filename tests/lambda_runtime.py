@@ -1,7 +1,7 @@
-"""Lambda as AWS runs it: the real ``awslambdaric``, asking a Runtime API of our own for its events, over HTTP.
+"""Runs functions as AWS Lambda does: the real ``awslambdaric`` gets its events over HTTP from a Runtime API made here.
 
-The API is AWS's (Lambda Developer Guide, "Using the Lambda runtime API"): GET …/invocation/next waits for an event;
-POST …/invocation/ID/response and …/error bring the answer; POST …/init/error tells that the handler cannot be loaded.
+The API is AWS's (Lambda Developer Guide, "Using the Lambda runtime API"): GET …/invocation/next waits for an event.
+POST …/invocation/ID/response and …/error send the answer. POST …/init/error says that the handler cannot be loaded.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ARN = "arn:aws:lambda:eu-central-1:123456789012:function:"
 
 
 class FunctionError(Exception):
-    """A function answered with an error; ``type`` and the message are what Step Functions would see."""
+    """A function's answer was an error; ``type`` and the message are as Step Functions would see them."""
 
     def __init__(self, answer: Mapping[str, Any]) -> None:
         super().__init__(answer.get("errorMessage"))
@@ -36,7 +36,7 @@ class FunctionError(Exception):
 
 @dataclass(slots=True)
 class _Invocation:
-    """One event on its way, and the answer when it is there."""
+    """One event, and its answer as soon as it has arrived."""
 
     request_id: str
     event: bytes
@@ -48,7 +48,7 @@ class _Invocation:
 
 @dataclass(slots=True)
 class Function:
-    """A function that is being run: its process lives from invocation to invocation, as a warm Lambda does."""
+    """A running function. Its process lives from invocation to invocation, as a warm Lambda does."""
 
     handler: str
     seconds: float
@@ -60,7 +60,7 @@ class Function:
     _numbers: Iterator[int] = field(default_factory=count)
 
     def invoke(self, event: object, seconds: float | None = None) -> Any:
-        """Gives the function's answer to an event; raises FunctionError for an error, TimeoutError at its timeout."""
+        """Invokes the function. Raises FunctionError if it answers with an error, TimeoutError if it takes too long."""
         allowed = self.seconds if seconds is None else seconds
         deadline = time.time() + allowed
         request_id = f"00000000-0000-4000-8000-{next(self._numbers):012}"
@@ -79,7 +79,7 @@ class Function:
 
     @property
     def log(self) -> str:
-        """All that the function has printed, as CloudWatch Logs would have it."""
+        """All output of the function, as CloudWatch Logs would have it."""
         self.output.seek(0)
         return self.output.read().decode()
 
@@ -93,10 +93,10 @@ def function(
     python: Sequence[str] = (sys.executable,),
     seconds: float = 60,
 ) -> Iterator[Function]:
-    """Runs a handler (``module.function``) for as long as the block lasts, with this environment and no other.
+    """Runs a handler (``module.function``) for as long as the block lasts, with exactly this environment.
 
-    Takes the folder that is the function's code (LAMBDA_TASK_ROOT; by default the one we are in), the interpreter, and
-    the timeout of an invocation.
+    Takes the folder with the function's code (LAMBDA_TASK_ROOT; by default this repository), the interpreter, and the
+    timeout of an invocation.
     """
     events: queue.Queue[_Invocation | None] = queue.Queue()
     pending: dict[str, _Invocation] = {}
@@ -119,13 +119,13 @@ def function(
         finally:
             process.kill()
             process.wait()
-            events.put(None)  # lets the thread go that waits for the next event
+            events.put(None)  # ends the thread that waits for the next event
             server.shutdown()
             server.server_close()
 
 
 def _variables(handler: str, port: int, root: Path) -> dict[str, str]:
-    """Gives what Lambda puts into the environment of every function."""
+    """The environment variables that Lambda sets for every function."""
     name = handler.rpartition(".")[2]
     return {
         "PATH": os.environ["PATH"],
@@ -183,17 +183,17 @@ def _api(
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            with suppress(ConnectionError):  # a process that was killed, or that ended after its last word
+            with suppress(ConnectionError):  # the process was killed, or it ended after its last answer
                 self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Says nothing."""
+            """Prints nothing."""
 
     return RuntimeApi
 
 
 def _body(request: BaseHTTPRequestHandler) -> bytes:
-    """Reads a request's body, which the client sends in chunks where it is long."""
+    """Reads a request's body, which the client sends in chunks if it is long."""
     if "Content-Length" in request.headers:
         return request.rfile.read(int(request.headers["Content-Length"]))
     body = b""

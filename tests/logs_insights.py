@@ -1,22 +1,21 @@
-"""Logs Insights for tests: a grammar of the documented commands, and what they do to lines of JSON.
+"""Logs Insights for tests: a grammar of the documented commands, and what a query asks of the log's lines.
 
 No engine can be had that runs this syntax: moto knows ``fields``, ``sort`` and ``limit`` of whole messages, and drops
-the rest without a word. Only what our queries use is here; everything else is refused.
+the rest without a word. Only what our queries use is here; everything else is refused. The syntax:
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_QuerySyntax.html
 """
 
 from __future__ import annotations
 
 import json
-import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
 from lark import Lark, Token, Tree
 
-Row = dict[str, Any]
-Expression = Tree[Token] | Token
+BUILT_IN = frozenset({"@timestamp", "@message"})
+"""Fields that CloudWatch adds to each line."""
 
 _GRAMMAR = r"""
 start: command ("|" command)*
@@ -53,47 +52,10 @@ COMMENT: /#[^\n]*/
 %ignore COMMENT
 """
 
-_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    "=": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-_COMPUTE: dict[str, Callable[[Any, Any], Any]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-}
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-
-
-def run(query: str, lines: Iterable[str]) -> list[Row]:
-    """Runs a query over a log's lines; gives the rows, each with the columns that the query shows.
-
-    Lines that are not JSON have no fields, as in CloudWatch. Raises lark's UnexpectedInput for what is no query.
-    """
-    rows = [_row(line) for line in lines]
-    shown: list[str] | None = None
-    for command in parsed(query).children:
-        assert isinstance(command, Tree)
-        rows, names = _apply(command, rows)
-        shown = names or shown
-    return [{name: row.get(name) for name in shown} if shown else row for row in rows]
-
 
 def parsed(query: str) -> Tree[Token]:
-    """Gives a query's commands. Raises lark's UnexpectedInput."""
+    """A query's commands. Raises lark's UnexpectedInput for what is no query."""
     return _parser().parse(query)
-
-
-def fields(query: str) -> set[str]:
-    """Gives the fields of log lines that a query reads: not those that it makes itself."""
-    tree = parsed(query)
-    made = {str(column.children[1]) for column in tree.find_data("column") if len(column.children) == 2}
-    return {str(field.children[0]) for field in tree.find_data("field")} - made
 
 
 @cache
@@ -101,102 +63,40 @@ def _parser() -> Lark:
     return Lark(_GRAMMAR, parser="earley", maybe_placeholders=False)
 
 
-def _row(line: str) -> Row:
-    row: Row = json.loads(line) if line.startswith("{") else {}
-    return {**row, "@message": line, "@timestamp": row.get("timestamp")}
+def unknown(query: str, lines: Iterable[str]) -> set[str]:
+    """Names what a query asks for and no line has: a field, or a field's value.
+
+    A field must be on a line of one of the events that the query selects, and so must each value that it is compared
+    with. Lines that are not JSON have no fields, as in CloudWatch.
+    """
+    tree = parsed(query)
+    values = set(_values(tree))
+    events = {value for field, value in values if field == "event"}
+    rows = [row for row in map(_row, lines) if row.get("event") in events]
+    written = BUILT_IN.union(*rows)
+    missing = {field for field in _fields(tree) if field not in written}
+    return missing | {f"{field} {value}" for field, value in values if all(row.get(field) != value for row in rows)}
 
 
-def _apply(command: Tree[Token], rows: list[Row]) -> tuple[list[Row], list[str] | None]:
-    """Gives the rows after a command, and the columns that are shown from here on, where it says so."""
-    parts: Sequence[Any] = command.children
-    if command.data == "filter":
-        return [row for row in rows if _value(parts[0], row) is True], None
-    if command.data == "limit":
-        return rows[: int(parts[0])], None
-    if command.data == "sort":
-        return _sorted(rows, parts), None
-    names = [_name(column) for columns in reversed(parts) for column in columns.children]
-    if command.data == "fields":
-        return [row | {_name(each): _value(each.children[0], row) for each in parts[0].children} for row in rows], names
-    return _grouped(rows, parts[0].children, parts[1].children if len(parts) > 1 else []), names
+def _row(line: str) -> dict[str, Any]:
+    row: dict[str, Any] = json.loads(line) if line.startswith("{") else {}
+    return row
 
 
-def _sorted(rows: list[Row], orders: Sequence[Any]) -> list[Row]:
-    for order in reversed(orders):
-        name, *direction = map(str, order.children)
-        there = [row for row in rows if row.get(name) is not None]
-        there.sort(key=lambda row: row[name], reverse=direction != ["asc"])
-        rows = [*there, *(row for row in rows if row.get(name) is None)]
-    return rows
+def _fields(tree: Tree[Token]) -> set[str]:
+    """The fields that a query reads from lines, or sorts by; not those that it makes itself."""
+    made = {str(column.children[1]) for column in tree.find_data("column") if len(column.children) == 2}
+    read = {str(field.children[0]) for field in tree.find_data("field")}
+    return (read | {str(order.children[0]) for order in tree.find_data("order")}) - made
 
 
-def _grouped(rows: list[Row], columns: Sequence[Any], keys: Sequence[Any]) -> list[Row]:
-    groups: dict[tuple[Any, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(_value(key.children[0], row) for key in keys), []).append(row)
-    names = [_name(key) for key in keys]
-    return [
-        dict(zip(names, group, strict=True)) | {_name(each): _aggregate(each.children[0], inside) for each in columns}
-        for group, inside in groups.items()
-    ]
-
-
-def _aggregate(call: Tree[Any], rows: list[Row]) -> Any:
-    name, argument = str(call.children[0]), call.children[1]
-    if isinstance(argument, Token):  # count(*)
-        return len(rows)
-    ordered = sorted(rows, key=lambda row: row["@timestamp"])
-    values = [value for row in ordered if (value := _value(argument, row)) is not None]
-    aggregates: Mapping[str, Callable[[list[Any]], Any]] = {
-        "avg": lambda given: sum(given) / len(given),
-        "count": len,
-        "latest": lambda given: given[-1],
-        "max": max,
-        "min": min,
-        "sum": sum,
-    }
-    return aggregates[name](values) if values or name == "count" else None
-
-
-def _name(column: Tree[Any]) -> str:
-    expression, *alias = column.children
-    return str(alias[0]) if alias else str(expression.children[-1])
-
-
-def _value(expression: Any, row: Row) -> Any:  # noqa: PLR0911 - one line a kind of expression
-    parts = expression.children
-    match expression.data:
-        case "field":
-            return row.get(str(parts[0]))
-        case "string":
-            return str(parts[0])[1:-1]
-        case "number":
-            return float(parts[0])
-        case "or_":
-            return any(_value(part, row) is True for part in parts)
-        case "and_":
-            return all(_value(part, row) is True for part in parts)
-        case "negated":
-            return _value(parts[0], row) is not True
-        case "compared" | "computed":
-            return _operated(str(parts[1]), _value(parts[0], row), _value(parts[2], row))
-        case "among":
-            return _value(parts[0], row) in [_value(part, row) for part in parts[1].children]
-        case _:
-            return _called(str(parts[0]), parts[1:], row)
-
-
-def _operated(sign: str, left: Any, right: Any) -> Any:
-    if left is None or right is None:
-        return None
-    return _COMPARE[sign](left, right) if sign in _COMPARE else _COMPUTE[sign](left, right)
-
-
-def _called(name: str, arguments: Sequence[Any], row: Row) -> Any:
-    if name == "ispresent":
-        return _value(arguments[0], row) is not None
-    assert name == "bin", f"{name}() is for stats"
-    period = str(arguments[0].children[0])
-    seconds = int(period[:-1]) * _SECONDS[period[-1]]
-    at = datetime.fromisoformat(row["@timestamp"]).timestamp()
-    return datetime.fromtimestamp(at // seconds * seconds, UTC).isoformat()
+def _values(tree: Tree[Token]) -> Iterator[tuple[str, str]]:
+    """The texts that a query compares fields with, each with its field."""
+    for comparison in (*tree.find_data("compared"), *tree.find_data("among")):
+        field, *rest = comparison.children
+        if isinstance(field, Tree) and field.data == "field":
+            for part in rest:
+                if isinstance(part, Tree):
+                    yield from (
+                        (str(field.children[0]), str(one.children[0])[1:-1]) for one in part.find_data("string")
+                    )

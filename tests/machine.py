@@ -1,4 +1,4 @@
-"""Names for the definition's placeholders, as a deployment gives them."""
+"""Values for the definition's placeholders, as a deployment would give them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of every type, and a comparison of both sides that shares nothing with the product's own."""
+"""Tables of every type, and a comparison of both databases that shares no code with the product."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from psycopg import sql
 
 from tests.harness import Database
 
-# Says every value exactly, whatever the database or the role has set.
+# These settings make every value exact, whatever the database or the role has set.
 _EXACT = (
     "-c datestyle=ISO -c intervalstyle=postgres -c timezone=UTC -c extra_float_digits=3 -c bytea_output=hex"
     " -c lc_monetary=C -c search_path= -c quote_all_identifiers=off -c statement_timeout=120s"
@@ -17,21 +17,21 @@ _EXACT = (
 
 
 def contents(database: Database, table: sql.Composable, form: str = "text") -> list[bytes]:
-    """Gives all rows of a table as COPY sends them, one piece a row, sorted."""
+    """All rows of a table as COPY sends them, sorted."""
     query = sql.SQL("COPY (SELECT * FROM {}) TO STDOUT (FORMAT {})").format(table, sql.SQL(form))
     with database.connect(options=_EXACT) as connection, connection.cursor().copy(query) as copy:
         return sorted(bytes(piece) for piece in copy)
 
 
 def assert_same(source: Database, target: Database, names: Iterable[str], form: str = "text") -> None:
-    """Fails with the first row that differs, of the tables given (in ``public``)."""
+    """Compares tables of schema ``public`` in both databases; fails with the first row that differs."""
     for name in names:
         table = sql.Identifier("public", name)
         assert contents(target, table, form) == contents(source, table, form), f"{name}, as {form}"
 
 
 def make_user_types(database: Database, types: Iterable[str]) -> None:
-    """Makes a domain, a domain over it and a composite type on each type: ``d_…``, ``dd_…``, ``c_…``."""
+    """Creates, for each type, a domain, a domain over this domain, and a composite type: ``d_…``, ``dd_…``, ``c_…``."""
     make = """
         CREATE DOMAIN public.{d} AS pg_catalog.{t}; CREATE DOMAIN public.{dd} AS public.{d};
         CREATE TYPE public.{c} AS (one pg_catalog.{t}, many pg_catalog.{t}[], own public.{dd});
@@ -40,7 +40,7 @@ def make_user_types(database: Database, types: Iterable[str]) -> None:
 
 
 def fill(database: Database, samples: Mapping[str, tuple[str, ...]]) -> None:
-    """Makes two tables a type, ``plain_…`` and ``user_…``: the samples, NULLs, and arrays of them in every shape."""
+    """Creates two tables a type, ``plain_…`` and ``user_…``, with the samples, NULLs, and arrays of every shape."""
     with database.connect() as connection:
         for name, values in samples.items():
             connection.execute(_named(_TABLES, name))
@@ -71,7 +71,7 @@ def _named(template: str, name: str) -> sql.Composed:
 
 
 def _arrays(name: str, values: tuple[str, ...]) -> list[str]:
-    """Gives array literals: all values, none, nested ones, ones with NULLs and with other lower bounds."""
+    """Array literals: full, empty, nested, with NULLs, and with lower bounds other than 1."""
     pair = _array(name, (values[0], None))
     nested = "{" + _delimiter(name).join((pair, _array(name, (None, values[-1])))) + "}"
     return ["{}", _array(name, values), _array(name, (None,)), nested, f"[-2:-1]={pair}", f"[0:1][5:6]={nested}"]

@@ -1,21 +1,23 @@
-"""A database that takes IAM's word, as RDS does: TLS, and a signed token in place of the password.
+"""A database with IAM authentication, as RDS has it: TLS, and a signed token instead of the password.
 
-In front of a real server: it ends TLS, asks for a password, checks that this is a token for this host, port and user,
-signed with the one secret key and not older than 15 minutes, and hands the session over to the server.
+It is a relay in front of a real server. It ends TLS, asks for a password, and checks that the password is a token for
+this host, port and user, signed with the one secret key and at most 15 minutes old. Then it passes the session on to
+the server.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import socket
 import ssl
 import struct
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import trustme
+from botocore.auth import SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from servers.relay import Link, Relay
 from tests.harness import Database
@@ -26,30 +28,27 @@ _LIFE = timedelta(minutes=15)
 
 
 def refusal(token: str, host: str, port: int, user: str) -> str | None:
-    """Says what is wrong with a token, None where nothing is (Signature Version 4, in the query string)."""
+    """Says what is wrong with a token, None where nothing is: botocore's own signer signs it again."""
     url = urlsplit(f"https://{token}")
     query = dict(parse_qsl(url.query, keep_blank_values=True))
-    signature = query.pop("X-Amz-Signature", "")
     if url.netloc != f"{host}:{port}" or query.get("DBUser") != user or query.get("Action") != "connect":
         return f"a token for {query.get('DBUser')} at {url.netloc}"
     signed = datetime.strptime(query["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     if not timedelta(minutes=-1) < datetime.now(UTC) - signed < _LIFE or query["X-Amz-Expires"] != "900":
         return "a token that has expired"
-    _, date, region, service, _ = query["X-Amz-Credential"].split("/")
+    access_key, _, region, service, _ = query["X-Amz-Credential"].split("/")
     if service != "rds-db":
         return f"a token for {service}"
-    canonical = "&".join(f"{quote(key, safe='')}={quote(query[key], safe='')}" for key in sorted(query))
-    asked = f"GET\n/\n{canonical}\nhost:{url.netloc}\n\nhost\n{hashlib.sha256(b'').hexdigest()}"
-    scope = f"{date}/{region}/{service}/aws4_request"
-    text = f"AWS4-HMAC-SHA256\n{query['X-Amz-Date']}\n{scope}\n{hashlib.sha256(asked.encode()).hexdigest()}"
-    key = f"AWS4{SECRET_KEY}".encode()
-    for part in (date, region, service, "aws4_request", text):
-        key = hmac.digest(key, part.encode(), "sha256")
-    return None if hmac.compare_digest(key.hex(), signature) else "a token with a wrong signature"
+    unsigned, _, signature = token.partition("&X-Amz-Signature=")
+    request = AWSRequest("GET", f"https://{unsigned}")
+    request.context["timestamp"] = query["X-Amz-Date"]
+    signer = SigV4QueryAuth(Credentials(access_key, SECRET_KEY), service, region)
+    text = signer.string_to_sign(request, signer.canonical_request(request))
+    return None if signer.signature(text, request) == signature else "a token with a wrong signature"
 
 
 class Rds(Relay):
-    """Serves one server's databases; ``tokens`` are those that it took, in order."""
+    """A relay to one server's databases; ``tokens`` are the accepted tokens, in order."""
 
     def __init__(self, database: Database, folder: Path) -> None:
         super().__init__(database.server.port)
@@ -63,12 +62,12 @@ class Rds(Relay):
 
     @property
     def url(self) -> str:
-        """The URL, without a password: there is none."""
+        """The URL, without a password, because IAM needs none."""
         where = f"localhost:{self.port}/{self.database.name}"
         return f"postgresql://postgres@{where}?sslmode=verify-full&sslrootcert={self.bundle}"
 
     def link(self, client: socket.socket) -> Link | None:
-        """Lets a client through that comes with TLS and a token; one that only cancels needs neither."""
+        """Accepts a client that comes with TLS and a valid token. A cancel request needs neither."""
         code, packet = _startup(client)
         if code == _SSL_REQUEST:
             client.sendall(b"S")
@@ -77,7 +76,7 @@ class Rds(Relay):
             if code != _CANCEL_REQUEST and not self._signs_in(client, _user(packet)):
                 client.close()
                 return None
-        elif code != _CANCEL_REQUEST:  # libpq's old call sends that in the clear
+        elif code != _CANCEL_REQUEST:  # libpq's PQcancel sends the request without TLS
             _refuse(client, "no pg_hba.conf entry, no encryption")
             return None
         link = Link(client, self.connect())
@@ -102,7 +101,7 @@ def _refuse(client: socket.socket, message: str) -> None:
 
 
 def _startup(connection: socket.socket) -> tuple[int, bytes]:
-    """Reads a packet without a type; gives its code, and the whole of it."""
+    """Reads a packet without a type byte; returns its code and the whole packet."""
     head = _exactly(connection, 8)
     length, code = struct.unpack("!II", head)
     return code, head + _exactly(connection, length - 8)

@@ -1,4 +1,4 @@
-"""A relay between ``etl`` and a server that writes down every byte that passes."""
+"""A relay between ``etl`` and a server that records every byte."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tests.harness import Database
 class Recorder(Relay):
     """Passes connections on to a database.
 
-    ``sent`` is what the server sent, ``asked`` what it was asked, and ``trips`` how often it was asked something after
-    it had answered: the round trips, over all connections.
+    ``sent`` has the server's bytes and ``asked`` the client's. ``trips`` counts round trips over all connections: how
+    often the client sent something after the server had answered.
     """
 
     def __init__(self, database: Database) -> None:
@@ -24,11 +24,11 @@ class Recorder(Relay):
 
     @property
     def url(self) -> str:
-        """Leads to the database through here; in the clear, for encrypted bytes would show nothing."""
+        """The URL of the database through this relay, without encryption, which would make the bytes unreadable."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/{self.database.name}?sslmode=disable"
 
     def link(self, client: socket.socket) -> Link:
-        """Records what passes on a new connection."""
+        """Records the bytes of a new connection."""
         return _Recorded(self, client)
 
 

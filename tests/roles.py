@@ -1,7 +1,8 @@
-"""The roles that docs/ describes; with ``make test-roles`` the integration tests run as these, not as a superuser.
+"""The roles that docs/ describes. With ``make test-roles`` the integration tests run as these, not as a superuser.
 
-A template database on either side has what the files in docs/ grant, for what is made later too. What a test makes on
-the target is handed over to the loader, as docs/target-role.sql wants it of what is live.
+Each server has a template database with the grants of the files in docs/, also as default privileges for objects
+created later. Objects that a test creates on the target are given to the loader, because docs/target-role.sql requires
+that the loader owns live tables.
 """
 
 from __future__ import annotations
@@ -47,27 +48,27 @@ CREATE EVENT TRIGGER hand_over ON ddl_command_end
 
 
 def make_reader(server: Server) -> None:
-    """Makes the source's role, and the template of the databases that it reads."""
+    """Creates the source's role, and the template of the databases that it reads."""
     server.psql(f"CREATE ROLE {READER} LOGIN; CREATE DATABASE {TEMPLATE} TEMPLATE template0")
     grant(server, TEMPLATE, READER, "source-role.sql")
     server.psql(_LATER, TEMPLATE)
 
 
 def make_loader(server: Server) -> None:
-    """Makes the target's role, and the template of the databases that it writes."""
+    """Creates the target's role, and the template of the databases that it writes."""
     server.psql(f"CREATE ROLE {LOADER} LOGIN; CREATE DATABASE {TEMPLATE} TEMPLATE template0")
     grant(server, TEMPLATE, LOADER, "target-role.sql")
-    server.psql(f"GRANT pg_read_all_stats, pg_signal_backend TO {LOADER}")  # as the file's last line says
+    server.psql(f"GRANT pg_read_all_stats, pg_signal_backend TO {LOADER}")  # the last line of docs/target-role.sql
     server.psql(_HANDED_OVER, TEMPLATE)
 
 
 def open_database(server: Server, name: str) -> None:
-    """Lets the loader into a database made from the template: a database's own privileges are not copied with it."""
+    """Lets the loader into a database made from the template. CREATE DATABASE does not copy a database's privileges."""
     server.psql(f"GRANT CONNECT, CREATE ON DATABASE {name} TO {LOADER}")
 
 
 def grant(server: Server, database: str, role: str, file: str) -> None:
-    """Grants a role what a file in docs/ says, in a database's schema public."""
+    """Executes the grants of a file in docs/ for a role, on schema public of a database."""
     variables = {"role": role, "schema": "public", "database": database}
     options = [option for name, value in variables.items() for option in ("-v", f"{name}={value}")]
     server.psql((DOCS / file).read_text(encoding="utf-8"), database, *options)

@@ -1,12 +1,12 @@
-"""Every built-in type of PostgreSQL that a column can have, with the values at its edges.
+"""Every built-in type of PostgreSQL that a column can have, with the values at its limits.
 
-Values are in the type's own text form. A type's name is pg_type.typname.
+Values are in the type's text form. The name of a type is its pg_type.typname.
 """
 
 from __future__ import annotations
 
 SAMPLES: dict[str, tuple[str, ...]] = {
-    # the edges of the numbers; -0 and the smallest denormals are values of their own
+    # the limits of numbers; -0 and the smallest denormals are distinct values
     "bool": ("t", "f"),
     "int2": ("-32768", "0", "32767"),
     "int4": ("-2147483648", "0", "2147483647"),
@@ -18,7 +18,7 @@ SAMPLES: dict[str, tuple[str, ...]] = {
         *("123456789" * 111 + "1", "-0." + "0" * 999 + "1", "9" * 500 + "." + "9" * 500, "0." + "0" * 16382 + "1"),
     ),
     "money": ("-92233720368547758.08", "0", "92233720368547758.07"),
-    # text: what COPY's text format must escape, every plane of Unicode, and nothing at all
+    # text: the characters that COPY's text format must escape, every plane of Unicode, and the empty string
     "text": (
         "",
         " ",
@@ -47,7 +47,7 @@ SAMPLES: dict[str, tuple[str, ...]] = {
         "text <b/> text",
         "<?xml version='1.1' standalone='yes'?><a/>",
     ),
-    # dates: the first and the last that there are
+    # dates: the first and the last possible
     "date": ("4713-01-01 BC", "0001-12-31 BC", "2000-02-29", "5874897-12-31", "infinity", "-infinity"),
     "time": ("00:00:00", "23:59:59.999999", "24:00:00"),
     "timetz": ("00:00:00+15:59:59", "23:59:59.999999-15:59:59", "24:00:00+05:45"),
@@ -63,7 +63,7 @@ SAMPLES: dict[str, tuple[str, ...]] = {
         *("0", "1 month", "30 days", "720 hours", "-1 mons +29 days -23:59:59.999999", "1 day -00:00:00.000001"),
         *("178000000 years", "-178000000 years", "2147483647 days", "infinity", "-infinity"),
     ),
-    # what addresses and numbers things
+    # bytes, network addresses, identifiers
     "uuid": ("00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"),
     "inet": ("0.0.0.0", "192.168.1.5/24", "255.255.255.255/0", "::", "::ffff:1.2.3.4/128", "fe80::1/10"),
     "cidr": ("0.0.0.0/0", "10.0.0.0/8", "::/0", "2001:db8::/32"),
@@ -87,7 +87,7 @@ SAMPLES: dict[str, tuple[str, ...]] = {
     "path": ("((0,0))", "[(0,0),(1,1),(2,0)]", "((0,0),(1,1),(2,0))"),
     "polygon": ("((0,0))", "((0,0),(1,1),(2,0))"),
     "circle": ("<(0,0),0>", "<(1,-0),Infinity>"),
-    # full text
+    # full text search
     "tsvector": ("", "a", "'it''s':1A,2B,3C,4 'a b':16383 'é'", "'\\\\x'"),
     "tsquery": ("", "a & !b | c <2> d", "'it''s':*A & 'a b':BC"),
     # ranges
@@ -105,7 +105,7 @@ SAMPLES: dict[str, tuple[str, ...]] = {
     "tstzmultirange": ("{}", "{(,)}", "{[-infinity,2000-01-01 00:00+00],(2001-01-01 00:00+00,infinity]}"),
 }
 
-# Names of other objects: the numbers behind them are each server's own, so columns of these types are refused.
+# Names of other objects. Their oids differ from server to server, so the product refuses columns of these types.
 NAMING: dict[str, tuple[str, ...]] = {
     "aclitem": ("=r/postgres", "postgres=arwdDxt*/postgres"),
     "regclass": ("-", "pg_catalog.pg_class", "public.anchor"),
@@ -121,7 +121,7 @@ NAMING: dict[str, tuple[str, ...]] = {
     "regtype": ("-", "integer[]", "character varying", "public.anchor"),
 }
 
-# What the names above point to beside the catalog's own.
+# The objects that the names above refer to and that the system catalogs do not have.
 ANCHORS = """
     CREATE TABLE public.anchor (); CREATE FUNCTION public.twice(i int) RETURNS int LANGUAGE sql RETURN i * 2;
     CREATE COLLATION public.order_of_words (locale = 'C');
@@ -136,13 +136,13 @@ UNSTORABLE = {
     "pg_ndistinct": "the planner's statistics; takes no input",
     "pg_node_tree": "a parsed expression; takes no input",
 }
-"""Types that pg_type lists and that no user's row can hold, with the reason."""
+"""Types in pg_type that no column of a user's table can have, with the reason."""
 
 _LATER = {"char": (16, ("\\377",)), "interval": (17, ("infinity", "-infinity"))}
 
 
 def samples_of(version: int, *, has_xml: bool) -> dict[str, tuple[str, ...]]:
-    """Gives the samples that a server of this major version takes."""
+    """The samples that a server of this major version accepts."""
     samples = {name: values for name, values in SAMPLES.items() if name != "xml" or has_xml}
     for name, (since, values) in _LATER.items():
         if version < since:

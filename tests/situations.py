@@ -1,6 +1,7 @@
-"""Situations that a test waits for or makes: a COPY that stands still, a lock held, a session that is gone.
+"""Situations that a test waits for or creates: a COPY that stands still, a held lock, a terminated session.
 
-Nothing here sleeps for luck: each wait polls for its condition and fails with the condition's name at a deadline.
+Nothing here sleeps for a fixed time: each wait polls for its condition, and at a deadline fails with the condition's
+name.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from psycopg import sql
 from tests.harness import TIMEOUT, Database, Done
 
 GATE = 4711
-"""The advisory lock that a gate waits for."""
+"""The key of the advisory lock that every gate waits for."""
 
 
 def until(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
-    """Polls until ``condition`` is true; fails, naming ``what`` did not happen, after ``seconds``."""
+    """Polls until ``condition`` is true. After ``seconds`` it fails with ``what``, the name of the condition."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s"
@@ -29,24 +30,24 @@ def until(condition: Callable[[], object], what: str, seconds: float = 30) -> No
 
 
 def ended(process: subprocess.Popen[str], seconds: float = TIMEOUT) -> Done:
-    """Waits for a started ``etl`` to end by itself."""
+    """Waits until a started ``etl`` ends by itself."""
     stdout, stderr = process.communicate(timeout=seconds)
     return Done(process.returncode, stdout, stderr)
 
 
 def peak_of(process: subprocess.Popen[str]) -> int:
-    """Waits for a process; gives the most memory that it ever had, in bytes.
+    """Waits for a process to end; returns its peak memory in bytes.
 
-    Its output must fit in the pipe, or be read meanwhile.
+    The process's output must fit in the pipe, or another thread must read it meanwhile.
 
-    Read from the kernel's VmHWM while it lives: wait4()'s ru_maxrss is never less than what the parent, which is
-    pytest, once had, for exec() takes that over (a child of one that had 700 MB says 700 MB, and be it ``true``).
+    The peak is the kernel's VmHWM, read while the process lives. ru_maxrss of wait4() is useless here: exec() keeps the
+    parent's peak, and the parent is pytest. A child of a process that had 700 MB reports 700 MB, even ``true``.
     """
     peak = 0
     while process.poll() is None:
         with suppress(FileNotFoundError):
             status = Path(f"/proc/{process.pid}/status").read_text()
-            # one that has ended has none, until it is waited for
+            # a zombie has none
             if found := re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE):
                 peak = max(peak, int(found[1]) * 1024)
         time.sleep(0.02)
@@ -63,7 +64,7 @@ def locked(database: Database, table: str, mode: str = "ACCESS EXCLUSIVE") -> It
 
 @contextmanager
 def reading(database: Database, table: str) -> Iterator[None]:
-    """Has read a table in a transaction that stays open for as long as the block lasts."""
+    """Keeps a transaction that has read a table open for as long as the block lasts."""
     with database.connect(application_name="long report") as session, session.transaction():
         session.execute(f"SELECT count(*) FROM {table}".encode())
         yield
@@ -71,14 +72,14 @@ def reading(database: Database, table: str) -> Iterator[None]:
 
 @contextmanager
 def gate_closed(database: Database) -> Iterator[None]:
-    """Makes every gate of the database wait for as long as the block lasts."""
+    """Closes the database's gates for as long as the block lasts: every call of ``public.gate`` waits."""
     with database.connect() as session:
         session.execute(sql.SQL("SELECT pg_advisory_lock({})").format(sql.Literal(GATE)))
         yield
 
 
 def make_gate(database: Database) -> None:
-    """Makes the function ``public.gate(int)``, which gives its argument, and waits while the gate is closed."""
+    """Creates the function ``public.gate(int)``, which returns its argument, and waits while the gates are closed."""
     database.execute(
         "CREATE FUNCTION public.gate(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN"
         f" PERFORM pg_catalog.pg_advisory_xact_lock_shared({GATE}); RETURN n; END $$"
@@ -86,7 +87,7 @@ def make_gate(database: Database) -> None:
 
 
 def make_gated(database: Database, name: str = "gated", rows: int = 40_000) -> None:
-    """Makes a relation whose COPY stands still in the middle, after about 1 MB, while the gate is closed."""
+    """Creates a relation whose COPY stops after about 1 MB for as long as the gates are closed."""
     make_gate(database)
     database.execute(
         f"CREATE VIEW {name} AS SELECT id, repeat('x', 40) AS note,"
@@ -95,7 +96,7 @@ def make_gated(database: Database, name: str = "gated", rows: int = 40_000) -> N
 
 
 def waiting(database: Database, query: str = "") -> list[int]:
-    """Gives the pids of the sessions that wait for a lock in a statement that holds ``query``."""
+    """The pids of the sessions that wait for a lock in a statement that contains ``query``."""
     with database.connect() as session:
         rows = session.execute(
             "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -106,7 +107,7 @@ def waiting(database: Database, query: str = "") -> list[int]:
 
 
 def sessions(database: Database, query: str, run_id: str = "tonight") -> list[int]:
-    """Gives the pids of a run's sessions whose last statement holds ``query``."""
+    """The pids of a run's sessions whose last statement contains ``query``."""
     with database.connect() as session:
         rows = session.execute(
             "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = %s"
@@ -117,14 +118,14 @@ def sessions(database: Database, query: str, run_id: str = "tonight") -> list[in
 
 
 def kill(database: Database, query: str, run_id: str = "tonight") -> None:
-    """Terminates the one session of a run whose last statement holds ``query``, and sees it gone."""
+    """Terminates the one session of a run whose last statement contains ``query``, and waits until it is gone."""
     until(lambda: len(sessions(database, query, run_id)) == 1, f"one session of run {run_id} with {query!r}")
     (pid,) = sessions(database, query, run_id)
     assert database.value(f"SELECT pg_terminate_backend({pid}, 10000)")
 
 
 def kill_holder(source: Database, run_id: str = "tonight") -> None:
-    """Terminates the session that holds a run's snapshot: the one of the run that idles in its transaction."""
+    """Terminates the session that holds a run's snapshot: the run's only session that is idle in a transaction."""
     ((pid,),) = source.rows(
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'"
         f" AND application_name = 'nightly-etl {run_id}'"
@@ -133,7 +134,7 @@ def kill_holder(source: Database, run_id: str = "tonight") -> None:
 
 
 def kill_control(target: Database, run_id: str = "tonight") -> None:
-    """Terminates a run's control session: the one that holds the run's lock."""
+    """Terminates a run's control session, which holds the run's lock."""
     ((pid,),) = target.rows(
         f"WITH h (key) AS (SELECT hashtextextended('nightly-etl run {run_id}', 0))"
         " SELECT l.pid FROM pg_locks l, h WHERE l.locktype = 'advisory' AND l.granted"
@@ -143,7 +144,7 @@ def kill_control(target: Database, run_id: str = "tonight") -> None:
 
 
 def live(database: Database) -> list[tuple[str, int]]:
-    """Gives the live tables with their oids: a table that was replaced has another."""
+    """The live tables with their oids. A replaced table has a new oid."""
     rows = database.rows(
         "SELECT c.relname::text, c.oid::bigint FROM pg_class c WHERE c.relkind = 'r'"
         " AND c.relnamespace = 'public'::regnamespace ORDER BY 1"
@@ -152,6 +153,6 @@ def live(database: Database) -> list[tuple[str, int]]:
 
 
 def ledger(database: Database, run_id: str = "tonight") -> tuple[str, str | None]:
-    """Gives a run's status and error."""
+    """A run's status and error in the ledger."""
     ((status, error),) = database.rows(f"SELECT status, error FROM etl.runs WHERE run_id = '{run_id}'")
     return status, error

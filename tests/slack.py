@@ -1,4 +1,4 @@
-"""Slack as the tests have it: real HTTP on 127.0.0.1, answers that a test has put there, and what was posted."""
+"""A server that stands for Slack: real HTTP on 127.0.0.1, answers that a test chooses, and a record of all posts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TOKEN = "xoxb-s3cr3t-t0k3n"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What Slack says to one post."""
+    """Slack's answer to one post."""
 
     status: int = 200
     body: str = "ok"
@@ -30,7 +30,7 @@ LIMITED = Answer(429, "rate_limited", 1)
 
 @dataclass(slots=True)
 class Slack:
-    """A Slack of our own: ``answers`` are given in turn, then all is well; ``posts`` is what it took."""
+    """A local Slack server. It sends ``answers`` in turn, then success; ``posts`` are the posts that it accepted."""
 
     url: str
     answers: list[Answer] = field(default_factory=list)
@@ -50,17 +50,17 @@ class Slack:
         return f"{self.url}/api/"
 
     def of_run(self, run_id: str) -> list[str]:
-        """Gives the headlines of the messages about a run."""
+        """The headlines of the messages about a run."""
         headers = [post["blocks"][0]["text"]["text"] for post in self.posts]
         return [header for header in headers if f" {run_id} " in f"{header.replace(':', ' ')} "]
 
     def text_of(self, run_id: str) -> str:
-        """Gives all text of the one message about a run."""
+        """All text of the only message about a run."""
         (post,) = (post for post in self.posts if f" {run_id} " in f"{post['text'].replace(':', ' ')} ")
         return json.dumps(post, ensure_ascii=False)
 
     def take(self, post: dict[str, Any], token: str) -> Answer:
-        """Takes a post and gives the answer."""
+        """Records a post and returns the answer."""
         with self.lock:
             self.asked += 1
             answer = self.answers.pop(0) if self.answers else Answer()
@@ -72,7 +72,7 @@ class Slack:
 
 @contextmanager
 def slack() -> Iterator[Slack]:
-    """Serves a Slack for as long as the block lasts."""
+    """Runs a Slack server for as long as the block lasts."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -90,7 +90,7 @@ def slack() -> Iterator[Slack]:
             self.wfile.write(body.encode())
 
         def log_message(self, *_: object) -> None:
-            """Says nothing."""
+            """Prints nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -104,7 +104,7 @@ def slack() -> Iterator[Slack]:
 
 
 def _posted(text: str) -> dict[str, Any]:
-    """Reads a post: JSON, or a form whose blocks are JSON."""
+    """Parses a post: JSON, or a form whose blocks are JSON."""
     if text.startswith("{"):
         post: dict[str, Any] = json.loads(text)
         return post

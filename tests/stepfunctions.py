@@ -1,10 +1,10 @@
-"""Step Functions as the tests have it: moto's interpreter executes the real definition, over real HTTP.
+"""Step Functions for the tests: moto's interpreter executes the real definition, over real HTTP.
 
-What moto lacks is put in its place for as long as the interpreter runs, in its private modules, which is why moto is
-pinned: the ``.sync`` tasks of Batch, ECS and CodeBuild (its own end at once, or do not exist), carried out by
-``tests.jobs``; executions of other machines; Lambdas, which are called, not looked up; JSONata, for which it wants a
-Java machine; and variables that hold quotes, which it puts into expressions as they are. Waits before retries are
-shortened.
+For as long as the interpreter runs, this module replaces parts of moto's private modules that lack something; therefore
+moto's version is pinned. Replaced are the ``.sync`` tasks of Batch, ECS and CodeBuild (moto's end at once, or do not
+exist), which ``tests.jobs`` carries out; executions of other state machines; Lambdas, which moto looks up instead of
+calling; JSONata, which needs Java in moto; and variables that contain quotes, which moto does not escape in
+expressions. Waits before retries are shortened.
 """
 
 from __future__ import annotations
@@ -56,19 +56,19 @@ from tests.asl import APIS, parameter_names, request
 from tests.jobs import Jobs
 from tests.lambda_runtime import FunctionError
 
-ACCOUNT = "123456789012"  # moto's
+ACCOUNT = "123456789012"  # moto's account
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/nightly-etl"
 
 Functions = dict[str, Callable[[Any], Any]]
-"""The Lambdas by their names, as what gives an answer to an event, or raises FunctionError or TimeoutError."""
+"""The Lambdas by name. Each takes an event and returns an answer, or raises FunctionError or TimeoutError."""
 
 HURRY = 0.002
-"""What is left of a second's wait before a retry."""
+"""The factor by which the waits before retries are shortened."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How an execution ended."""
+    """The end of an execution."""
 
     name: str
     arn: str
@@ -79,13 +79,13 @@ class Ended:
 
     @property
     def states(self) -> list[str]:
-        """The states that were entered, in order."""
+        """The states that the execution entered, in order."""
         entered = (event.get("stateEnteredEventDetails") for event in self.history)
         return [details["name"] for details in entered if details]
 
     @property
     def event(self) -> dict[str, Any]:
-        """The EventBridge event of this end; moto sends none."""
+        """The EventBridge event for this end, because moto sends none."""
         detail: dict[str, Any] = {
             "executionArn": self.arn,
             "stateMachineArn": self.arn.rpartition(":")[0].replace(":execution:", ":stateMachine:"),
@@ -103,23 +103,23 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class StepFunctions:
-    """A Step Functions endpoint whose executions really run."""
+    """A Step Functions endpoint that really runs its executions."""
 
     endpoint: str
 
     @property
     def client(self) -> Any:
-        """Gives a client of the endpoint."""
+        """A client of the endpoint."""
         session = boto3.Session("test", "test", region_name=cloud.REGION)
         return session.client("stepfunctions", endpoint_url=self.endpoint)
 
     def machine(self, name: str, definition: str) -> str:
-        """Makes a state machine; gives its ARN."""
+        """Creates a state machine; returns its ARN."""
         arn: str = self.client.create_state_machine(name=name, definition=definition, roleArn=ROLE)["stateMachineArn"]
         return arn
 
     def start(self, machine: str, name: str, **given: object) -> str:
-        """Starts an execution; gives its ARN."""
+        """Starts an execution; returns its ARN."""
         started = self.client.start_execution(stateMachineArn=machine, name=name, input=json.dumps(given))
         arn: str = started["executionArn"]
         return arn
@@ -138,7 +138,7 @@ class StepFunctions:
         return self._ended(said)
 
     def _ended(self, said: Mapping[str, Any]) -> Ended:
-        # Not over HTTP: an event of a branch that was stopped may hold what moto cannot serialize.
+        # Not over HTTP: an event of a stopped branch may contain objects that moto cannot serialize.
         backend = stepfunctions_parser_backends[ACCOUNT][cloud.REGION]
         history = [dict(event) for event in backend.get_execution_history(said["executionArn"])["events"]]
         fields = (said.get("error"), said.get("cause"))
@@ -147,7 +147,7 @@ class StepFunctions:
 
 @contextmanager
 def interpreter(functions: Functions, jobs: Jobs) -> Iterator[StepFunctions]:
-    """Serves AWS on a port of 127.0.0.1 for as long as the block lasts, its executions carried out by these."""
+    """Serves AWS on a port of 127.0.0.1 for as long as the block lasts, with these functions and jobs."""
     server = ThreadedMotoServer("127.0.0.1", free_port(), verbose=False)
     with ExitStack() as stack:
         for replacement in _replacements(functions, jobs):
@@ -180,7 +180,7 @@ def _replacements(functions: Functions, jobs: Jobs) -> list[Any]:
 
 
 def _unless_stopped(set_error: Callable[[Environment, Any], None]) -> Callable[[Environment, Any], None]:
-    """An execution that was stopped stays so, whatever its branches then run into; moto would call it failed."""
+    """Keeps the status of a stopped execution when its branches fail later; moto would set it to failed."""
 
     def guarded(env: Environment, error: Any) -> None:
         if not isinstance(env.program_state(), ProgramStopped):
@@ -190,7 +190,7 @@ def _unless_stopped(set_error: Callable[[Environment, Any], None]) -> Callable[[
 
 
 def evaluated(expression: str) -> Any:
-    """Gives the value of a JSONata expression, None for nothing; its ``$parse`` is strict, which moto's is not."""
+    """Evaluates a JSONata expression, None for nothing; its ``$parse`` is strict, unlike moto's."""
     try:
         return asl.evaluated(expression.replace(_DECLARATION_PARSE, ""))
     except jsonata.JException as error:
@@ -202,7 +202,7 @@ def _declared(bindings: Mapping[str, Any]) -> str:
 
 
 class _LambdaTask(StateTaskServiceLambda):
-    """A Lambda, called."""
+    """A task that calls a Lambda."""
 
     def __init__(self, functions: Functions) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -224,7 +224,7 @@ class _LambdaTask(StateTaskServiceLambda):
 
 
 class _JobTask(StateTaskServiceCallback):
-    """A job of Batch, ECS or CodeBuild: started, waited for, and stopped with the state that waits."""
+    """A task that starts a job of Batch, ECS or CodeBuild and waits for it. If the state is stopped, so is the job."""
 
     def __init__(self, jobs: Jobs) -> None:
         super().__init__({ResourceCondition(ResourceCondition.Sync)})
@@ -237,7 +237,7 @@ class _JobTask(StateTaskServiceCallback):
         return parameter_names(self.resource.service_name)
 
     def _eval_service_task(self, env: Any, normalised_parameters: Any, **_: Any) -> None:  # type: ignore[override]
-        if not env.is_running():  # another branch has failed meanwhile: moto's stack holds no arguments
+        if not env.is_running():  # another branch has failed meanwhile, and moto's stack holds no arguments
             env.stack.append({})
             return
         service = self.resource.service_name
@@ -260,7 +260,7 @@ class _JobTask(StateTaskServiceCallback):
 
 
 class _ExecutionTask(StateTaskServiceCallback):
-    """An execution of another state machine; moto's own sends its parameters under names that the API does not know."""
+    """A task that executes another state machine. moto's own sends parameters under names unknown to the API."""
 
     def __init__(self) -> None:
         super().__init__({ResourceCondition(ResourceCondition.Sync2)})
@@ -284,7 +284,7 @@ class _ExecutionTask(StateTaskServiceCallback):
 
 
 def _failure(task: Any, env: Any, described: Mapping[str, Any]) -> FailureEvent:
-    """Gives what a ``.sync`` task of any service fails with: States.TaskFailed, and what the service says."""
+    """The error of a failed ``.sync`` task of any service: States.TaskFailed, with the service's description."""
     name = StatesErrorNameType.StatesTaskFailed
     details = TaskFailedEventDetails(
         resource=task._get_sfn_resource(),

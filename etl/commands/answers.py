@@ -29,12 +29,12 @@ class RunLoad(_Answer):
     """One table that a run has copied."""
 
     table: str
-    """Its name in the source, `schema.table`."""
+    """The table's name in the source, `schema.table`."""
     rows: int | None
     bytes: int | None
     """Bytes that went through the stream."""
     seconds: float
-    """Wall time from its beginning until it was staged."""
+    """Wall time from the load's beginning until the table was staged."""
     copy_seconds: float | None
     index_seconds: float | None
     analyze_seconds: float | None
@@ -48,7 +48,7 @@ class RunLoad(_Answer):
 
 @dataclass(frozen=True, slots=True)
 class RunAnswer(_Answer):
-    """A run that went well."""
+    """A run that succeeded."""
 
     run_id: str
     status: str
@@ -59,7 +59,7 @@ class RunAnswer(_Answer):
     """Bytes that went through the stream."""
     seconds: float
     loads: tuple[RunLoad, ...]
-    """What this process has copied, in the order in which it was staged."""
+    """The tables that this process has copied, in the order in which they were staged."""
 
     @classmethod
     def of(cls, finished: Finished) -> RunAnswer:
@@ -74,11 +74,11 @@ class PlanShard(_Answer):
     """A shard, and its tables as TABLES takes them."""
 
     shard: int
-    """Its number, from 0 on: ETL_SHARD."""
+    """The shard's number, from 0 on: ETL_SHARD."""
     tables: str
     """A JSON array of names, as a text for TABLES."""
     expected_seconds: float
-    """How long it is expected to take, with ETL_JOBS loads at once."""
+    """Seconds that the shard is expected to take, with ETL_JOBS loads at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +94,11 @@ class BriefShard(_Answer):
     """A shard, and how many tables it has."""
 
     shard: int
-    """Its number, from 0 on: ETL_SHARD."""
+    """The shard's number, from 0 on: ETL_SHARD."""
     tables: int
-    """How many tables it has; the ledger has their names."""
+    """Number of the shard's tables; the ledger has their names."""
     expected_seconds: float
-    """How long it is expected to take, with ETL_JOBS loads at once."""
+    """Seconds that the shard is expected to take, with ETL_JOBS loads at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class PlanInBrief(_Answer):
 
     run_id: str
     tables: int
-    """How many tables all shards have together."""
+    """Number of the tables of all shards."""
     shards: tuple[BriefShard, ...]
 
 
@@ -117,7 +117,7 @@ class SnapshotAnswer(_Answer):
 
     run_id: str
     snapshot_id: str | None
-    """Null where all tables were staged already, so that no snapshot was taken."""
+    """Null if all tables were staged already, so that no snapshot was taken."""
     snapshot_at: datetime | None
     """The instant that the copied tables show."""
     tables: int
@@ -136,14 +136,14 @@ class PublishAnswer(_Answer):
     seconds: float
     """Wall time, with the waiting for readers."""
     attempts: int
-    """How often it asked for the locks; 0 where the run was published before."""
+    """How often the publish asked for its locks; 0 if the run was published before."""
     blocked_ms: float
     """For how long readers may have waited, in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class AbortAnswer(_Answer):
-    """A run that was to be given up."""
+    """A run that was to be aborted."""
 
     run_id: str
     status: str | None
@@ -174,7 +174,7 @@ class Finding(_Answer):
     """A table of the source, or `source` or `target`."""
     text: str
     obstacle: bool = False
-    """Whether a run would fail for it."""
+    """Whether it would make a run fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +239,7 @@ class SlowTable(_Answer):
     table: str
     seconds: float
     median_seconds: float | None
-    """Over its last 10 published loads before this run; null where there are none."""
+    """Over the table's last 10 published loads before this run; null if there are none."""
     rows: int | None
 
 
@@ -249,7 +249,7 @@ class FailedTable(_Answer):
 
     table: str
     error: str
-    """The first 500 characters of it."""
+    """The first 500 characters of the error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +258,7 @@ class PublishedRun(_Answer):
 
     run_id: str
     snapshot_at: datetime | None
-    """The instant that its tables show."""
+    """The instant that the run's tables show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,16 +272,16 @@ class Report(_Answer):
     started_at: datetime | None
     finished_at: datetime | None
     seconds: float | None
-    """Null until it has ended."""
+    """Null until the run has ended."""
     tables: int
     rows: int
     bytes: int
     slowest: tuple[SlowTable, ...]
     """Up to 10, the slowest first."""
     failed: tuple[FailedTable, ...]
-    """Up to 100, those that were given up for others' failure not among them."""
+    """Up to 100. Loads that were stopped because the run had failed are not among them."""
     failed_count: int
-    """How many have failed, whether `failed` names them or not."""
+    """Number of failed tables, with those that `failed` does not name."""
     last_published: PublishedRun | None
     """Null where no run has been published yet."""
     error: str | None

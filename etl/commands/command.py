@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Generic, TypeVar
 
 from etl.commands.answers import plain
@@ -20,15 +21,15 @@ R = TypeVar("R")
 class Call(Generic[In]):
     """One call of a command: the settings found, and what it is asked.
 
-    ``is_function`` says that a Lambda is called, by a state machine that may ask for the same thing twice; ``seconds``
-    is what Lambda gives it.
+    ``is_function`` says that a Lambda is called, by a state machine that may ask for the same thing twice;
+    ``seconds_left`` says how long Lambda still gives it.
     """
 
     found: Found
     asked: In
     progress: Progress = field(default_factory=Progress)
     is_function: bool = False
-    seconds: float | None = None
+    seconds_left: Callable[[], float] = lambda: inf
 
     @property
     def settings(self) -> Settings:

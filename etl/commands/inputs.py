@@ -23,8 +23,8 @@ from etl.model.selection import Selection
 class Given:
     """How a field is given, where it is not both an option and a field of the event.
 
-    ``is_argument``: by its position on the command line. ``names_run``: it is the run's id, which the setting has where
-    the command line does not name it; an event has to. ``in_event``: whether an event may have it. ``as_event``: its
+    ``is_argument``: by its position on the command line. ``names_run``: it is the run's id, which the setting gives
+    where the command line does not; an event has to. ``in_event``: whether an event may have it. ``as_event``: its
     description there, where an event may have more than the command line.
     """
 
@@ -99,7 +99,7 @@ class BatchInput(Input):
     table: Annotated[str, Field(description="The table's exact name.")]
     last_id: Annotated[
         int | None,
-        Field(ge=-(2**63), lt=2**63, description="The batch before ended here; null goes on from the watermark."),
+        Field(ge=-(2**63), lt=2**63, description="The last id of the batch before; null goes on from the watermark."),
     ] = None
     limit: Annotated[int, Field(ge=1, le=100_000_000, description="How many rows.")]
     key: Annotated[str | None, Field(description="The column that orders the table; by default its primary key.")] = (

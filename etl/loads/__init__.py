@@ -1,6 +1,7 @@
-"""One table's journey from the source into staging, in one stream or in page ranges; and tables copied in batches.
+"""The loads: each copies one table from the source into its staging table, in one stream or in page ranges.
 
-``load`` is the file to read first. The others are the ways of loading (``way``, ``whole``, ``ranges``), its last step
-(``finish``), and all loads of a run (``loading``, ``survey``, ``schedule``, ``progress``). It imports ``target`` and
-what that imports, and nothing of ``publish``.
+Start with ``load``. The other modules are the ways of loading (``way``, ``whole``, ``ranges``), a load's last step
+(``finish``), the loads of a run together (``loading``, ``survey``, ``schedule``, ``progress``), and the copying of a
+table in batches, outside of any run (``batches``). The package imports ``target`` and the packages that ``target``
+imports, and nothing of ``publish``.
 """

@@ -1,8 +1,9 @@
-"""The other pattern: one big table, copied batch by batch in the order of an integer key, as often as somebody calls.
+"""Copies one big table in batches, in the order of an integer key. Each call copies one batch, outside of any run.
 
-A batch is one transaction on the target: its rows, put in or brought up to date by their key, and the watermark in
-``etl.watermarks``. So it may be done twice, and a caller that was killed goes on from the last id. What it cannot do is
-what a run does: each batch is of another instant, and rows deleted in the source stay.
+A batch is one transaction on the target: it inserts or updates the rows by their key, and moves the watermark in
+``etl.watermarks``. So a batch may be copied twice, and a caller that was killed continues after the last id. Batches do
+not keep the promise of a run: each shows another instant of the source, and rows deleted in the source stay in the
+target.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ from etl.source.snapshot import Snapshot
 from etl.target import disclosure, guard, indexes, live, staging, trust, types
 
 INTEGERS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
-"""The types that a key may have, and their greatest values."""
+"""The types that a key may have, and the greatest value of each."""
 
 _NOT_RUN = {"default", "statistics"}
-"""What code of a live table does not run when a batch is put in: all columns are given, and nothing is analyzed."""
+"""Kinds of code that inserting a batch does not execute: a batch has a value for every column, and runs no ANALYZE."""
 
 BATCH = sql.Identifier("pg_temp", "etl_batch")
 
@@ -43,9 +44,10 @@ log = get_logger()
 async def copy_batch(settings: Settings, table: str, last_id: int | None, limit: int, key: str | None = None) -> Batch:
     """Copies the next ``limit`` rows of a table after ``last_id``, in the order of its key.
 
-    Where ``last_id`` is None it goes on from the watermark, or begins. Takes a table's exact name, and the key where
-    it is not the primary one. Raises ConfigurationError for a table or key that cannot be copied so, LoadFailed where
-    the live table does not fit, TableLocked while a run loads it.
+    If ``last_id`` is None, copies the rows after the watermark, or the first rows if the table has no watermark yet.
+    ``table`` is the exact name of a table; ``key`` is a column, by default the primary key. Raises ConfigurationError
+    for a table or key that cannot be copied in batches, LoadFailed if the live table has other columns, TableLocked
+    while a run loads the table.
     """
     application = guard.application(settings.run_id)
     async with (
@@ -75,21 +77,19 @@ def _name(table: str) -> Relation:
 
 
 async def _described(settings: Settings, source: Source, name: Relation) -> Table:
-    there = await choice.relations(source, settings.options)
-    found = [one for one in there if one == name]
-    if not found:
+    matching = [relation for relation in await choice.relations(source, settings.options) if relation == name]
+    if not matching:
         raise ConfigurationError(f"table {name} is not in the source, or its role may not see it")
-    (described,) = settings.options.apply(await catalog.tables(source, found))
+    (described,) = settings.options.apply(await catalog.tables(source, matching))
     await proof.prove(source, [described])
     return described
 
 
 def _key(table: Table, wanted: str | None) -> str:
-    """Gives the column in whose order a table is copied: one of integers that tells its rows apart."""
-    primary = [one for one in table.constraints if one.definition.startswith("PRIMARY KEY")]
-    unique = [one for one in table.constraints if one.definition.startswith(("PRIMARY KEY", "UNIQUE"))]
+    """The column in whose order a table is copied: an integer column that alone is a primary key or unique."""
+    kinds = ("PRIMARY KEY", "UNIQUE") if wanted else ("PRIMARY KEY",)
     columns = {column.name: column for column in table.columns}
-    candidates = [one.columns for one in (unique if wanted else primary)]
+    candidates = [constraint.columns for constraint in table.constraints if constraint.definition.startswith(kinds)]
     name = wanted or (candidates[0][0] if candidates else "")
     if (name,) not in candidates or name not in columns or columns[name].type not in INTEGERS:
         what = f"{wanted!r} is not" if wanted else "its primary key is not"
@@ -100,13 +100,13 @@ def _key(table: Table, wanted: str | None) -> str:
 
 
 async def _ensure_live(source: Source, control: Target, table: Table, key: str) -> None:
-    """Makes the live table, empty, with its indexes; where it is there, its columns have to be the source's."""
-    there = await live.columns(control, table.live)
-    if there:
+    """Makes the live table, empty, with its indexes; if it exists already, raises LoadFailed for other columns."""
+    existing = await live.columns(control, table.live)
+    if existing:
         wanted = [(column.name, column.type) for column in table.columns]
-        if sorted(there) != sorted(wanted):
+        if sorted(existing) != sorted(wanted):
             raise LoadFailed(
-                f"{table}: its columns have changed: {drift.between(there, wanted)}; change the live table"
+                f"{table}: its columns have changed: {drift.between(existing, wanted)}; change the live table"
             )
         return
     await trust.refuse_named(source, control, [table])
@@ -123,38 +123,42 @@ async def _ensure_live(source: Source, control: Target, table: Table, key: str) 
 
 
 async def _copied(held: Snapshot, control: Target, slice_: Table, key: str, limit: int) -> tuple[int | None, int]:
-    """Copies one batch, read at one instant of the source, and moves the watermark with it; gives its last id.
+    """Copies one batch and moves the watermark, in one transaction; returns the batch's last id and number of rows.
 
-    Takes the instant's snapshot; its holder, which has the locks, reads.
+    The session that holds the snapshot reads the rows, because it has the locks, too.
     """
     source = held.holder
     assert source is not None
     async with control.transaction():
         await _refuse_untrusted_code(control, slice_.live)
-        last, found = await source.fetchrow(text(_extent(slice_, key)), limit) or (None, 0)
+        last, rows = await source.fetchrow(text(_extent(slice_, key)), limit) or (None, 0)
         if last is not None:
-            await _fill(source, control, _until(slice_, key, last), found)
+            await _fill(source, control, _until(slice_, key, last), rows)
             await control.execute(_upsert(slice_, key))
             await watermark.move(control, slice_.source, last, (*slice_.masked, *slice_.withheld))
-    log.info("table.batch", table=str(slice_), last_id=last, rows=found)
-    return last, found
+    log.info("table.batch", table=str(slice_), last_id=last, rows=rows)
+    return last, rows
 
 
 async def _refuse_untrusted_code(control: Target, table: TargetName) -> None:
-    """Raises LoadFailed where others' code would run as etl's role; from here on, nobody can hang any on the table."""
+    """Raises LoadFailed if inserting would execute untrusted code as etl's role.
+
+    The lock keeps other sessions from attaching such code to the table until the transaction ends.
+    """
     await control.execute(sql.SQL("LOCK TABLE {} IN ROW EXCLUSIVE MODE").format(table.identifier))
-    if code := [one for one in await trust.untrusted_code_on(control, table) if one.kind not in _NOT_RUN]:
-        raise LoadFailed("; ".join(f"{table} is copied in batches, and {one}" for one in code))
+    untrusted = await trust.untrusted_code_on(control, table)
+    if executed := [code for code in untrusted if code.kind not in _NOT_RUN]:
+        raise LoadFailed("; ".join(f"{table} is copied in batches, and {code}" for code in executed))
 
 
-async def _fill(source: Source, control: Target, slice_: Table, found: int) -> None:
-    """Streams the rows into a table of this transaction's own."""
+async def _fill(source: Source, control: Target, slice_: Table, rows: int) -> None:
+    """Streams the rows into a temporary table, which exists until the transaction ends."""
     names = sql.SQL(", ").join(sql.Identifier(column.name) for column in slice_.columns)
     make = sql.SQL("CREATE TEMPORARY TABLE etl_batch ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA")
     await control.execute(make.format(names, slice_.live.identifier))
     streamed = await stream.copy(source, control, slice_, BATCH, lambda _: None)
-    if not found == streamed.rows_out == streamed.rows_in:
-        raise LoadFailed(f"{slice_}: {found} rows were to be copied, {streamed.rows_in} arrived")
+    if not rows == streamed.rows_out == streamed.rows_in:
+        raise LoadFailed(f"{slice_}: {rows} rows were to be copied, {streamed.rows_in} arrived")
 
 
 def _after(table: Table, key: str, after: int | None) -> Table:
@@ -168,12 +172,12 @@ def _until(table: Table, key: str, last: int) -> Table:
 
 
 def _where(table: Table, condition: str) -> Table:
-    # brackets on lines of their own: the options' condition may end in a comment
+    # the closing bracket stands on a new line, because the options' condition may end in a comment
     return replace(table, where=f"({table.where}\n) AND {condition}" if table.where else condition)
 
 
 def _extent(slice_: Table, key: str) -> sql.Composed:
-    """Gives the SELECT of the last id of a batch and the number of its rows."""
+    """The SELECT of a batch's last id and number of rows."""
     column = sql.Identifier(key)
     inner = slice_.select(column + sql.SQL(" AS id")) + sql.SQL(" ORDER BY {} LIMIT $1::bigint").format(column)
     return sql.SQL("SELECT pg_catalog.max(b.id), pg_catalog.count(*) FROM ({}) AS b").format(inner)

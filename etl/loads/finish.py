@@ -1,4 +1,4 @@
-"""What a load does once a table's rows are in: the indexes of a big one side by side, and then the finish."""
+"""The steps of a load after the rows have been copied: indexes of a big table, side by side, and then the finish."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What was done before the finish: the indexes, those that could not be built (with the reason), the seconds."""
+    """The indexes that were built before the finish, those that could not be built (with reasons), and the seconds."""
 
     names: frozenset[str] = frozenset()
     skipped: dict[str, str] = field(default_factory=dict)
@@ -40,7 +40,10 @@ class Built:
 
 
 async def build_index(table: Table, index: Index, options: TableOptions, pair: Pair) -> str | None:
-    """Builds one index of a table whose rows are committed; gives why it could not, where the options let it be."""
+    """Builds one index of a table whose rows are committed.
+
+    Returns the reason if the index cannot be built and the options allow skipping it.
+    """
     try:
         await indexes.build_one(await pair.writer(), table, index)
         return None
@@ -51,7 +54,10 @@ async def build_index(table: Table, index: Index, options: TableOptions, pair: P
 
 
 async def is_staged(writer: Target, run_id: str, table: Table, oid: int) -> bool:
-    """Tells whether a try whose end nobody heard of has staged a table; waits until that try's session is gone."""
+    """Whether an earlier attempt, whose commit is in doubt, has staged a table.
+
+    Waits until the session of that attempt has ended, because it locks the table until then.
+    """
     async with writer.transaction():
         await staging.lock(writer, table)
         return await ledger.is_staged(writer, run_id, table.live, oid)
@@ -59,11 +65,12 @@ async def is_staged(writer: Target, run_id: str, table: Table, oid: int) -> bool
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """What makes a filled staging table ready, and writes that it is staged, in one transaction.
+    """Completes a filled staging table and records it as staged, in one transaction.
 
-    Takes what the source ``carried`` into the live table the last time: what is on it besides, the reporting side has
-    added. Statements that need no answer share a round trip, which is what a tiny table costs over a network.
-    ``tries`` holds the loads that were to be recorded; whether the last was committed may be in doubt.
+    ``carried`` names the indexes and constraints that the source brought to the live table at its last load; all others
+    on the live table are additions of the reporting side. Statements whose results are not needed share a round trip:
+    over a network, round trips are most of a tiny table's load. ``tries`` has the loads that earlier attempts were to
+    record; the commit of the last may be in doubt.
     """
 
     run_id: str
@@ -79,10 +86,10 @@ class Finish:
     redact: Redactor
 
     async def whole(self) -> Load:
-        """Does it all; gives the load as the ledger has it."""
+        """Finishes the table; returns the load as the ledger has it."""
         try:
             if self.options.unbuildable_indexes == "skip":
-                return await self._transaction(self._build)  # each index needs its savepoint's answer
+                return await self._transaction(self._build)  # each index needs a savepoint, and its result
             return await self._transaction(self._build_at_once)
         except psycopg.errors.LockNotAvailable as error:
             raise LoadFailed(
@@ -92,13 +99,13 @@ class Finish:
         except (IndexUnbuildable, psycopg.Error) as error:
             if isinstance(error, psycopg.Error) and not indexes.is_unbuildable(error):
                 raise
-            return await self._transaction(self._build)  # one by one tells which index it was
+            return await self._transaction(self._build)  # building one by one shows which index fails
 
     async def _transaction(self, build: Callable[[], Awaitable[AsyncCursor[dict[str, Any]]]]) -> Load:
         start = perf_counter()
         async with begun(self.writer):
-            hanging = await build()
-            await self._add(await live.extras_of(hanging))
+            extras = await build()
+            await self._add(await live.extras_of(extras))
             indexed = perf_counter()
             state = await at_once(self.writer, [staging.analyze(self.table), self._ask_state()])
             load = self._load(self.built.seconds + indexed - start, perf_counter() - indexed)
@@ -107,12 +114,15 @@ class Finish:
         return load
 
     async def _build_at_once(self) -> AsyncCursor[dict[str, Any]]:
-        """Begins; makes the source's indexes, constraints and comments; asks what hangs on the live table."""
+        """Begins; makes the source's indexes, constraints and comments; queries the live table's extras.
+
+        All of it is one round trip.
+        """
         build = indexes.statements(self.table, self.built.names)
         return await at_once(self.writer, [BEGIN, *build, *staging.comments(self.table), self._ask_extras()])
 
     async def _build(self) -> AsyncCursor[dict[str, Any]]:
-        """Does the same, one index after the other, without those that cannot be built where the options let them."""
+        """Does the same, one index after the other; skips those that cannot be built if the options allow it."""
         await self.writer.execute(BEGIN)
         skips, left = self.options.unbuildable_indexes == "skip", self.table.without(self.built.skipped)
         skipped = await indexes.build(self.writer, left, self.built.names, skips=skips)
@@ -127,15 +137,16 @@ class Finish:
         return ledger.ask_state(self.writer, self.run_id)
 
     async def _add(self, extras: live.Extras) -> None:
-        """Makes what the reporting side added, as far as the options want it; a table that stays has it already.
+        """Makes the additions of the reporting side that the options want; a table published in place has them already.
 
-        What the source has brought again, or did not bring again because it is gone there, is no addition.
+        An index or constraint that the source brings again, or that it brought the last time and has dropped since, is
+        not an addition.
         """
         if self.options.publish == "in-place":
             return
         known = {*self.table.carried, *self.carried}
-        found = additions.of(extras, known, without_indexes=self.options.without_target_indexes)
-        await additions.make(self.writer, self.table.live, found)
+        added = additions.of(extras, known, without_indexes=self.options.without_target_indexes)
+        await additions.make(self.writer, self.table.live, added)
 
     def _load(self, index_seconds: float, analyze_seconds: float) -> Load:
         return Load(

@@ -1,15 +1,15 @@
-"""One table's journey within a run, from the source's rows to a staging table that is ready to be published.
+"""The load of one table within a run, from the source's rows to a staging table that is ready to be published.
 
-This is the file to read first. The steps of a load, each of which can be tried again by itself:
+Read this module first. A load has three steps, each of which can be tried again by itself:
 
-1. *fill*: the staging table is made, and the rows stream into it, read inside the run's snapshot: in one stream, or,
-   where the table is big, in page ranges side by side (``way.py``).
-2. *index*: the indexes of a big table, each on a session of its own. A small table skips this step.
-3. *finish*: what is left of indexes, constraints, comments, statistics, and the ledger's row that says "staged", in
-   one transaction, so that the ledger never says so of a table that is not.
+1. *fill* makes the staging table and copies into it the rows that the run's snapshot shows: in one stream or, if the
+   table is big, in page ranges side by side (``way.py``).
+2. *index* builds the indexes of a big table, each in its own session. A small table skips this step.
+3. *finish* makes the remaining indexes, the constraints, the comments and the statistics, and writes "staged" into the
+   ledger. It is one transaction, so the ledger never calls a table staged that is not.
 
-The source is done with after *fill*: its vacuum does not wait for our indexes. Each piece of work takes a pair of
-connections from the schedule, of which there are ``ETL_JOBS``.
+Only *fill* reads the source, so the source's vacuum does not wait for index builds on the target. Each step takes a
+pair of connections from the schedule, which has ``ETL_JOBS`` pairs.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Loader:
-    """What all loads of a run share.
+    """Loads the tables of a run, and has all that their loads share.
 
-    Its id, its snapshot, how to verify, the options, who is told of the progress, the schedule that says whose turn it
-    is, what each live table was ``carried`` from the source the last time, and the ``owners`` of those that are not
-    etl's role's; ``began`` is each table's first turn.
+    ``carried`` names, for each live table, the indexes and constraints that the source brought at its last load.
+    ``owners`` has the live tables that another role than etl's owns. ``began`` is when each table's load began, and
+    ``tries`` has the loads that attempts at the finish were to record.
     """
 
     run_id: str
@@ -72,9 +72,9 @@ class Loader:
     tries: dict[str, list[Load]] = field(default_factory=dict)
 
     async def load(self, table: Table) -> Load:
-        """Stages one table; gives the load as the ledger has it.
+        """Stages one table; returns the load as the ledger has it.
 
-        Raises LoadFailed, SnapshotLost, or the databases' own errors once trying again does not help.
+        Raises LoadFailed, SnapshotLost, or an error of the database driver when another attempt would not help.
         """
         is_big = bool(table.ranges) or table.bytes >= limits.SIDE_BY_SIDE_INDEX_BYTES
         # a small table keeps its pair from the first row to the last; a big one takes another for each piece of work
@@ -97,13 +97,13 @@ class Loader:
             await self.snapshot.table_read()
 
     def _way(self, table: Table) -> Way:
-        """The way in which a table is loaded."""
+        """The way in which a table's rows are loaded."""
         verify = self.options.of(table.source).verify or self.verify
         rows = Rows(self.snapshot, table, verify, lambda size: self.progress.advanced(table, size))
         return Ranges(rows) if table.ranges else Whole(rows)
 
     async def _index(self, table: Table) -> Built:
-        """Builds a big table's indexes side by side, those of its keys first."""
+        """Builds a big table's indexes side by side, those of keys first."""
         began, options = perf_counter(), self.options.of(table.source)
         names = [index.name for index in table.separable_indexes]
         builds = [partial(build_index, table, index, options) for index in table.separable_indexes]
@@ -115,9 +115,9 @@ class Loader:
         writer, again = await pair.writer(), str(table) in self.tries
         tries = self.tries.setdefault(str(table), [])
         if again and await is_staged(writer, self.run_id, table, filled.oid):
-            return tries[-1]  # it was committed, and the connection lost before we were told
+            return tries[-1]  # the commit succeeded, and its answer was lost with the connection
         if owner := self._owner(table):
-            # indexes and statistics that were added on the live table are built, and analyzed, with its owner's rights
+            # PostgreSQL executes index expressions and ANALYZE as the table's owner, so additions run with their rights
             await staging.give(writer, sql.SQL("TABLE"), table.staged, owner)
         finishing = Finish(
             self.run_id,
@@ -135,7 +135,7 @@ class Loader:
         return await finishing.whole()
 
     def _owner(self, table: Table) -> str | None:
-        """Gives the role that is to own the staging table; None for this session's own."""
+        """The role that will own the staging table; None for this session's role."""
         return self.owners.get(table.live) if self.options.of(table.source).publish != "in-place" else None
 
     async def _work(
@@ -145,21 +145,21 @@ class Loader:
         pair: Pair | None = None,
         within: PageRange | None = None,
     ) -> T:
-        """Does a step when it is its turn (or on the pair given), again on new connections where that may help."""
-        async with nullcontext(pair) if pair else self.schedule.turn(table.bytes) as own:
+        """Does a step on ``pair``, or on the next free pair; tries again on new connections if that may help."""
+        async with nullcontext(pair) if pair else self.schedule.turn(table.bytes) as used:
             self.began.setdefault(str(table), Began())
             self.progress.started(table)
 
             async def clear() -> None:
-                if within is None:  # a range counts for itself
+                if within is None:  # a range takes back the bytes that it has counted (``ranges.py``)
                     self.progress.restarted(table)
-                await own.close()
+                await used.close()
 
             def say(attempt: int, error: BaseException) -> None:
                 what: dict[str, Any] = {"range": str(within)} if within else {}
                 log.warning("table.retried", table=str(table), attempt=attempt, error=self.redact(error), **what)
 
-            return await retried(lambda: step(own), clear, say)
+            return await retried(lambda: step(used), clear, say)
 
 
 def _refuse_unclassified(table: Table) -> None:

@@ -1,4 +1,4 @@
-"""All loads of a process, from one snapshot: ``ETL_JOBS`` of them side by side, the largest table first."""
+"""Loads all tables of a process from one snapshot: ``ETL_JOBS`` tables at once, the largest first."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ log = get_logger()
 class Loading:
     """The loads of some tables of a run from one snapshot.
 
-    ``control`` is the run's control session, and ``loads`` where each load is put when it is over, well or not. The
-    session does one thing at a time, so loads that end together take turns.
+    ``control`` is the run's control session. Each load is appended to ``loads`` when it ends, whether it succeeded or
+    failed. ``turn`` lets one task at a time use the control session.
     """
 
     settings: Settings
@@ -46,9 +46,10 @@ class Loading:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def all(self) -> None:
-        """Loads the tables. A load that fails is recorded, and the others go on, so that one night shows all failures.
+        """Loads the tables. If a load fails, it is recorded and the others go on, so that one night shows all failures.
 
-        Raises SnapshotLost; RunEnded when somebody gives the run up meanwhile; and what no other load would survive.
+        Raises the errors with which all other loads would fail, too: SnapshotLost, ConnectionFailed, and RunEnded if
+        another process ends the run meanwhile.
         """
         over = asyncio.Event()
         try:
@@ -67,9 +68,9 @@ class Loading:
                 await ledger.must_run(self.control, self.settings.run_id, self.snapshot.id)
 
     async def _load_all(self) -> None:
-        settings, live_tables = self.settings, [one.live for one in self.planned]
+        settings, live_tables = self.settings, [table.live for table in self.planned]
         async with self.turn:
-            wanted = [one.source for one in self.planned]
+            wanted = [table.source for table in self.planned]
             tables = await survey.survey(settings, self.control, self.snapshot, wanted)
             await survey.say_drifted(self.control, tables)
             share = await memory.of_session(self.control, settings.index_memory, settings.jobs)
@@ -89,7 +90,7 @@ class Loading:
         try:
             load = await loader.load(table)
         except (SnapshotLost, ConnectionFailed, RunEnded):
-            raise  # no other table would fare better
+            raise  # every other load would fail with it, too
         except EXPECTED as error:
             reason = self.settings.redact(error)
             log.error("table.failed", table=str(table), error=reason)

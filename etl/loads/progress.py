@@ -1,4 +1,4 @@
-"""Who is told how far the loads are: nobody, or a person at a terminal."""
+"""The progress of the loads: shown to nobody here, or as bars on a terminal (``etl.report.console``)."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from etl.model.table import Table
 
 
 class Progress:
-    """What a run tells of its loads while it goes on; this one tells nobody."""
+    """Receives the progress of a run's loads, and ignores it; subclasses show it."""
 
     def surveyed(self, tables: list[Table]) -> None:
-        """These tables are to be loaded."""
+        """The run will load these tables."""
 
     def started(self, table: Table) -> None:
         """A load has begun."""
 
     def advanced(self, table: Table, size: int) -> None:
-        """``size`` more bytes of a table have gone through."""
+        """``size`` more bytes of a table have been copied."""
 
     def restarted(self, table: Table) -> None:
-        """A load will be tried again, or has been given up."""
+        """An attempt at a load has failed; its progress is void."""
 
     def finished(self, table: Table) -> None:
         """A load is staged."""

@@ -1,8 +1,8 @@
-"""A table in page ranges, side by side on several pairs of sessions.
+"""Loads a table in page ranges, side by side on several pairs of sessions.
 
-The staging table is made and committed first, and the rows carry the ids of the transactions that wrote them: the
-publish waits until no snapshot is older than those, and freezes the rows (``horizon.py``). Each range is a transaction
-of its own, so that one that fails is copied again without the others.
+The staging table is made and committed first. Each range is copied in its own transaction, so that a range that fails
+is copied again without the others. The rows are not frozen: each has the xid of the transaction that wrote it. So the
+publish waits until no snapshot is older than these transactions, and freezes the rows (``publish/horizon.py``).
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ class Ranges:
     rows: Rows
 
     async def fill(self, work: Worker) -> Filled:
-        """Makes the staging table, then streams each range into it; compares the rows of all ranges together."""
+        """Makes the staging table and streams each range into it; compares the checksum of all ranges together."""
         began = perf_counter()
         oid = await work(self._make)
-        copies = [_Copy(self.rows, one) for one in self.rows.table.ranges]
+        copies = [_Copy(self.rows, page_range) for page_range in self.rows.table.ranges]
         copied = await together(work(copy.whole, within=copy.range) for copy in copies)
-        hashes = [one.checksum for one in copied if one.checksum is not None]
+        hashes = [done.checksum for done in copied if done.checksum is not None]
         filled = Filled(
             oid,
-            sum(one.rows for one in copied),
-            sum(one.bytes for one in copied),
+            sum(done.rows for done in copied),
+            sum(done.bytes for done in copied),
             perf_counter() - began,
-            max(one.xid or 0 for one in copied),
+            max(done.xid or 0 for done in copied),
         )
         if hashes:
             await work(lambda pair: self._compare(pair, hashes))
         return filled
 
     async def _make(self, pair: Pair) -> int:
-        """Makes the staging table, for sessions that will each write a page range; returns its oid."""
+        """Makes and commits the staging table, into which several sessions will write; returns its oid."""
         writer = await pair.writer()
         oid = await staging.oid_of(await at_once(writer, staging.creation(self.rows.table)))
         await trust.refuse_types(writer, self.rows.table, oid)
@@ -61,7 +61,7 @@ class Ranges:
 
 @dataclass(frozen=True, slots=True)
 class _Copied:
-    """What came in of one range, and what the source has hashed of it, where it was asked to."""
+    """A copied range: its rows, bytes and transaction, and the source's checksum if the load compares checksums."""
 
     rows: int
     bytes: int
@@ -71,7 +71,10 @@ class _Copied:
 
 @dataclass(slots=True)
 class _Copy:
-    """One page range on its way, over its tries; ``xid`` is the transaction of the last try."""
+    """The copying of one page range, over all its attempts.
+
+    ``xid`` is the transaction of the last attempt, and ``sent`` the bytes that it has copied.
+    """
 
     rows: Rows
     range: PageRange
@@ -79,7 +82,7 @@ class _Copy:
     sent: int = field(default=0, init=False)
 
     async def whole(self, pair: Pair) -> _Copied:
-        """Streams the range's rows in, unless a try whose end nobody saw has brought them already."""
+        """Streams the range's rows in, unless an attempt whose commit was in doubt has done so already."""
         rows, table = self.rows, self.rows.table
         reader, writer = await pair.both()
         arrived = await staging.arrived(writer, table, self.xid) if self.xid is not None else 0

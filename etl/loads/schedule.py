@@ -1,8 +1,8 @@
-"""Who works next: ``ETL_JOBS`` pairs of connections, handed out to the largest table that waits for one.
+"""The schedule: ``ETL_JOBS`` pairs of connections, each given to the largest table that waits for a pair.
 
-Whole tables, page ranges and index builds all take a pair for as long as they work, so they share one budget, and all
-of a giant's work goes before that of smaller tables: its ranges are read first, its indexes are built as soon as its
-rows are in, and it does not finish alone when all others are done (longest processing time first).
+Whole tables, page ranges and index builds all take a pair while they work, so ``ETL_JOBS`` limits all of them together.
+The work of a large table goes first: its ranges are read before smaller tables, and its indexes are built as soon as
+its rows have been copied. So it does not end alone, long after all others (longest processing time first).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from etl.sessions.pair import Pair
 
 @dataclass(slots=True)
 class Schedule:
-    """The pairs that nobody works with, and who waits for one: the heaviest first, of equals the first to come."""
+    """The free pairs, and the tasks that wait for a pair: the heaviest first, of equal ones the earliest."""
 
     free: list[Pair]
     _waiting: list[tuple[int, int, Future[Pair]]] = field(default_factory=list)
@@ -28,7 +28,7 @@ class Schedule:
 
     @asynccontextmanager
     async def turn(self, weight: int) -> AsyncIterator[Pair]:
-        """Waits for a pair, in order of ``weight`` (bytes), and gives it for as long as the block lasts."""
+        """Waits for a pair, in order of ``weight`` (bytes), and yields it until the block ends."""
         pair = self.free.pop() if self.free else await self._wait(weight)
         try:
             yield pair
@@ -42,7 +42,7 @@ class Schedule:
             return await place
         except asyncio.CancelledError:
             if place.done() and not place.cancelled():
-                self._give(place.result())  # it had just been handed over
+                self._give(place.result())  # another task had just given the pair to this one
             raise
 
     def _give(self, pair: Pair) -> None:
@@ -54,6 +54,6 @@ class Schedule:
         self.free.append(pair)
 
     async def close(self) -> None:
-        """Closes all pairs, when nobody works with them any more."""
+        """Closes all pairs; no task may use one any more."""
         for pair in self.free:
             await pair.close()

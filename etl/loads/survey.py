@@ -1,4 +1,4 @@
-"""What a run is to load: its tables, as the source's catalog has them and the options want them."""
+"""Reads the tables that a run will load from the source's catalog, and applies the options to them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ log = get_logger()
 
 
 async def survey(settings: Settings, control: Target, held: Snapshot, wanted: Sequence[Relation]) -> list[Table]:
-    """Describes the source's tables that are wanted, the largest first, and makes the target fit for their types.
+    """Reads the wanted tables of the source, the largest first, and makes the types that they need in the target.
 
-    The catalog is read while the tables are locked: by the snapshot's holder, or, where that is another process, by
-    this one. Raises EtlError for a table that is gone, for what its options or its types make impossible, and for a
-    column that was masked and would arrive in clear.
+    The tables are locked while the catalog is read: by the snapshot's holder or, if that is another process, by this
+    process, too. Raises EtlError for a table that was dropped, for options or types that cannot be, and for a column
+    that was masked and would now arrive in clear.
     """
     options = settings.options
     source = held.holder or await connect_source(settings.source, guard.application(settings.run_id))
@@ -32,7 +32,7 @@ async def survey(settings: Settings, control: Target, held: Snapshot, wanted: Se
         async with nullcontext() if held.holder else locks.sharing(source, wanted):
             tables = options.apply(await catalog.tables(source, wanted))
             tables = await disclosure.refuse(control, tables, options)
-            if not held.holder:  # it has locked and planned all this itself
+            if not held.holder:  # a holder in this process has locked and planned the options' SQL already
                 await locks.share_read(source, tables, held.id)
             await trust.refuse_named(source, control, tables)
             await types.ensure(source, control, tables)

@@ -20,9 +20,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """What a way of loading has done: into which table, rows, bytes on the wire, and the seconds it took.
+    """A filled staging table: its oid, its rows, the bytes that the stream had, and the seconds that it took.
 
-    ``newest_xid`` is the newest of the transactions that wrote the rows, or None where the rows are frozen.
+    ``newest_xid`` is the newest transaction that wrote rows, or None if the rows are frozen.
     """
 
     oid: int
@@ -33,22 +33,25 @@ class Filled:
 
 
 class Worker(Protocol):
-    """Does a step of a load when it is its turn, again on new connections where that may help."""
+    """Does a step of a load on the next free pair; tries again on new connections if that may help."""
 
     async def __call__(self, step: Callable[[Pair], Awaitable[T]], *, within: PageRange | None = None) -> T:
-        """Does the step; ``within`` is the page range that it copies, where it does not copy the whole table."""
+        """Does the step; ``within`` is the page range that it copies, or None for the whole table."""
 
 
 class Way(Protocol):
     """A way of loading one table's rows."""
 
     async def fill(self, work: Worker) -> Filled:
-        """Makes the staging table and fills it with the table's rows; raises LoadFailed where they are not the same."""
+        """Makes the staging table and copies the rows into it; raises LoadFailed if the copied rows differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows of a table as a snapshot shows them, how they are to be compared, and whom to tell of each piece."""
+    """The rows of a table as a snapshot shows them.
+
+    ``verify`` is how to compare them; ``advance`` is called with the bytes of each piece that was copied.
+    """
 
     snapshot: Snapshot
     table: Table
@@ -56,14 +59,14 @@ class Rows:
     advance: Callable[[int], None]
 
     def compare_counts(self, streamed: Streamed, what: object) -> None:
-        """Raises RowsDiffer where other rows went out than came in."""
+        """Raises RowsDiffer if the source sent another number of rows than the target received."""
         if self.verify != "none" and streamed.rows_out != streamed.rows_in:
             raise RowsDiffer(f"{what}: the source gave {streamed.rows_out} rows, {streamed.rows_in} arrived")
 
-    async def compare(self, target: Target, there: Checksum, kept: str | None) -> None:
-        """Raises ChecksumDiffers where the staged rows are not those that the source has hashed."""
-        here = await checksum.of_target(target, self.table, self.table.staged.identifier, kept)
-        if there != here:
+    async def compare(self, target: Target, expected: Checksum, kept: str | None) -> None:
+        """Raises ChecksumDiffers if the staged rows have another checksum than the source's."""
+        staged = await checksum.of_target(target, self.table, self.table.staged.identifier, kept)
+        if expected != staged:
             raise ChecksumDiffers(
-                f"{self.table}: the staged rows' checksum {here.sum:x} is not the source's {there.sum:x}"
+                f"{self.table}: the staged rows' checksum {staged.sum:x} is not the source's {expected.sum:x}"
             )

@@ -1,4 +1,4 @@
-"""A table in one stream: the transaction that makes its staging table fills it, so COPY writes the rows frozen."""
+"""Loads a table in one stream. One transaction makes the staging table and fills it, so COPY can freeze the rows."""
 
 from __future__ import annotations
 

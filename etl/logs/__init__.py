@@ -1,4 +1,4 @@
-"""Log lines: their format, the secrets that they must not show, and the metrics that CloudWatch makes of them.
+"""Log lines: their format, the removal of secrets, and the metrics that CloudWatch reads from them.
 
 It imports ``model``. Start with ``log``.
 """

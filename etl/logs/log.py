@@ -1,4 +1,4 @@
-"""Logs: JSON lines on standard output (or readable ones on a terminal), and errors on standard error too."""
+"""Logs: JSON lines on standard output (readable lines on a terminal), and errors also on standard error."""
 
 from __future__ import annotations
 
@@ -23,28 +23,29 @@ _TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}  # Unic
 
 
 class Log(Protocol):
-    """What writes log lines. An error on one is a text without secrets, which mypy holds every caller to."""
+    """A logger. The field ``error`` of a line is a text without secrets (``Redacted``); mypy checks every caller."""
 
     def info(self, event: str, /, *, error: Redacted = ..., **fields: object) -> None:
-        """Writes what happened."""
+        """Writes a line of level info."""
 
     def warning(self, event: str, /, *, error: Redacted = ..., **fields: object) -> None:
-        """Writes what somebody should look at."""
+        """Writes a line of level warning: somebody should look at it."""
 
     def error(self, event: str, /, *, error: Redacted = ..., **fields: object) -> None:
-        """Writes what failed, on standard error too."""
+        """Writes a line of level error, also on standard error."""
 
 
 def get_logger() -> Log:
-    """The logger of a module; how its lines look is set up later, by an entry point."""
+    """The logger of a module; an entry point configures the format later (``configure``)."""
     log: Log = structlog.get_logger()
     return log
 
 
 def configure(form: str, level: str, redact: Redactor = own_words, metrics: Processor | None = None) -> None:
-    """Sets up logging for the process.
+    """Configures logging for the process.
 
-    Takes a format of FORMATS, a level of LEVELS, what takes secrets out of all texts of a line, and what makes metrics.
+    ``form`` is one of FORMATS, ``level`` one of LEVELS. ``redact`` removes secrets from all texts of a line, and
+    ``metrics`` adds metrics to a line.
     """
     if not logging.getLogger().handlers:
         logging.getLogger().addHandler(logging.NullHandler())  # libraries' own logs are not part of the contract
@@ -68,15 +69,16 @@ def configure(form: str, level: str, redact: Redactor = own_words, metrics: Proc
 
 
 def bind(**values: object) -> None:
-    """Puts values, such as ``run_id``, on every line from here on, and no others."""
+    """Adds values, such as ``run_id``, to every later line, in place of those that an earlier call added."""
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(**values)
 
 
 def printable(text: str) -> str:
-    """Gives ``text`` with what would act on a terminal spelt out, such as a name that holds escape sequences.
+    """Returns ``text`` with escapes for all characters that would act on a terminal.
 
-    Control characters, line ends among them, which would make one message two; and those that turn writing round.
+    They are control characters, including line ends, which would make two messages of one, and the characters that
+    change the direction of writing. The name of a table may contain them.
     """
     return "".join(repr(character)[1:-1] if _acts(character) else character for character in text)
 
@@ -86,7 +88,7 @@ def _acts(character: str) -> bool:
 
 
 def flush() -> None:
-    """Flushes standard output. Once its reader has gone, what is written goes nowhere: a copy outlives its log."""
+    """Flushes standard output. If its reader has gone, later output is discarded, and the run continues."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -94,12 +96,12 @@ def flush() -> None:
 
 
 def tell(said: Redacted) -> None:
-    """Writes a line on standard error, where users look for what went wrong."""
+    """Writes a line on standard error, where users look for errors."""
     print(printable(f"etl: {said}"), file=sys.stderr, flush=True)
 
 
 def _redaction(redact: Redactor) -> Processor:
-    """A processor that takes secrets out of every text of an event, whichever field it is in."""
+    """A processor that removes secrets from every text of an event, in all fields."""
 
     def process(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         return {key: redact(value) if isinstance(value, str) else value for key, value in event.items()}
@@ -108,7 +110,10 @@ def _redaction(redact: Redactor) -> Processor:
 
 
 def _told_on_standard_error(redact: Redactor) -> Processor:
-    """A processor that writes errors as plain text on standard error too; on one terminal, only there."""
+    """A processor that writes errors also on standard error, as plain text.
+
+    If standard output and standard error are both a terminal, it writes them on standard error only.
+    """
 
     def process(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         if event["level"] == "error":
@@ -127,7 +132,7 @@ def _contract_first(_logger: WrappedLogger, _method: str, event: EventDict) -> E
 
 
 def _for_eyes(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Leaves out what is the same on every line of a terminal: the day, and the run's id."""
+    """Leaves out the values that are the same on every line of a terminal: the date, and the run's id."""
     shown = {
         key: printable(value) if isinstance(value, str) else value for key, value in event.items() if key != "run_id"
     }
@@ -139,7 +144,7 @@ def _json() -> structlog.processors.JSONRenderer:
 
 
 class _StandardOutput:
-    """Whatever is standard output when a line is written: a progress display puts its own in place."""
+    """The stream that ``sys.stdout`` is when a line is written; a progress display replaces it for a while."""
 
     def write(self, text: str) -> int:
         try:

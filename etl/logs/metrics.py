@@ -1,7 +1,7 @@
-"""Metrics of each table, in CloudWatch's embedded metric format: a log line that CloudWatch Logs reads metrics from.
+"""Metrics of each table, in CloudWatch's embedded metric format: CloudWatch Logs reads the metrics from log lines.
 
-No agent and no call: the lines ``table.loaded`` and ``table.failed`` get a member ``_aws`` that says which of their
-fields are metrics (CloudWatch's "Specification: Embedded metric format").
+This needs no agent and no API call. The lines ``table.loaded`` and ``table.failed`` get a member ``_aws``, which lists
+the fields that are metrics (CloudWatch's "Specification: Embedded metric format").
 """
 
 from __future__ import annotations
@@ -32,38 +32,38 @@ _TAKEN = {"timestamp", "level", "event", "run_id", "shard", "error", *_UNITS}
 
 
 def namespace(text: str) -> str:
-    """Gives a namespace as it is; raises ValueError where CloudWatch would not take it."""
+    """Returns a namespace unchanged; raises ValueError if CloudWatch would refuse it."""
     if not _NAMESPACE.fullmatch(text):
         raise ValueError(f"is {text!r}; write 1 to 255 letters, digits and . _ / # : -, not beginning with AWS/")
     return text
 
 
 def dimensions(text: str) -> dict[str, str | None]:
-    """Reads dimensions: ``table``, the line's own, gives None; ``name=value`` is put on every line.
+    """Reads dimensions: ``table``, whose value is in the line (None here), and ``name=value``, added to every line.
 
     Raises ValueError.
     """
-    found: dict[str, str | None] = {}
+    values: dict[str, str | None] = {}
     for part in (each.strip() for each in text.split(",")):
         name, equals, value = part.partition("=")
         if part == "table":
-            found[name] = None
+            values[name] = None
         elif equals and name != "table" and name not in _TAKEN and _NAME.fullmatch(name) and _VALUE.fullmatch(value):
-            found[name] = value
+            values[name] = value
         else:
             raise ValueError(f"has {part!r}; write table, and name=value for what is the same on every line")
-    return found
+    return values
 
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """A processor of log events that makes metrics of each table's line."""
+    """A log processor that adds metrics to the line of each table."""
 
     namespace: str
     dimensions: dict[str, str | None]
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        """Gives the event, with what CloudWatch wants where it is a table's."""
+        """Returns the event; if it is about a table's load, with the member ``_aws``."""
         if event["event"] not in _FAILURES or not _VALUE.fullmatch(str(event["table"])):
             return event
         constants = {name: value for name, value in self.dimensions.items() if value is not None}

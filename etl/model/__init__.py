@@ -1,7 +1,7 @@
-"""The values that every other package speaks of: names, tables, loads, errors. Nothing here asks a server.
+"""The values that all other packages use: names, tables, loads and errors. No module here connects to a server.
 
-Here live a table's name and ``TABLES`` (``selection``), a table as the source has it and as it will arrive
-(``table``, ``shape``, ``mask``, ``split``), how columns have changed (``drift``), a load's record (``record``), and
-the errors. It imports nothing of ``etl``. Start with ``selection`` and ``table``; ``errors`` draws the tree of what
-may go wrong.
+Here live the names of tables (``name``) and ``TABLES`` (``selection``), a table as the source's catalog describes it
+(``catalog``) and as it will arrive (``table``, ``shape``, ``mask``, ``split``), the changes of a table's columns
+(``drift``), the record of a load (``record``), and the errors. It imports nothing of ``etl``. Start with ``selection``
+and ``table``; the docstring of ``errors`` has the tree of all errors.
 """

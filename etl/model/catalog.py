@@ -12,10 +12,11 @@ from etl.model.name import Relation
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its DDL's parts, whether its binary form may travel, and what it is cast to for the checksum.
+    """A column: the parts of its DDL, and how its values are copied and hashed.
 
-    ``column_types.sql`` says when and why; ``names_objects``: whether its values hold oids of the source's own objects.
-    ``user_type`` is its type's schema and name where that is not PostgreSQL's own.
+    ``binary`` says whether COPY may send the values in binary format, ``names_objects`` whether they contain oids of
+    the source's objects; ``hashed_as`` is the type to which the checksum casts them (``column_types.sql`` has the
+    reasons). ``user_type`` is the schema and the name of the column's type, if it is not a type of PostgreSQL's.
     """
 
     name: str
@@ -34,38 +35,38 @@ class Column:
 
     @property
     def value(self) -> sql.Composable:
-        """The source's expression for its value."""
+        """The SQL expression that the source computes for the column."""
         return sql.Identifier(self.name)
 
     @property
     def listed(self) -> sql.Composable:
-        """What a SELECT lists so that the column goes by its own name."""
+        """The column's item in a SELECT list, under the column's name."""
         return sql.Identifier(self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskedColumn(Column):
-    """A column in whose place something else arrives: ``expression``, which the source computes."""
+    """A column with a mask: the target receives the value of ``expression``, which the source computes."""
 
     expression: sql.Composable = field(hash=False)  # SQL composed with psycopg has no hash
 
     @property
     def value(self) -> sql.Composable:
-        """The source's expression for its value."""
+        """The SQL expression that the source computes for the column."""
         return self.expression
 
     @property
     def listed(self) -> sql.Composable:
-        """What a SELECT lists so that the column goes by its own name.
+        """The column's item in a SELECT list, under the column's name.
 
-        So sorting by that name sorts by what arrives, and not by what is hidden.
+        An ORDER BY of that name therefore sorts by the masked value, and does not reveal the order of the real values.
         """
         return self.expression + sql.SQL(" AS ") + sql.Identifier(self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index that no constraint owns; ``definition`` starts at USING, ``columns`` are those it rests on."""
+    """An index that no constraint owns; ``definition`` starts at USING, ``columns`` are those that it uses."""
 
     name: str
     unique: bool
@@ -78,7 +79,8 @@ class Index:
 class Constraint:
     """A primary key, unique, exclusion or check constraint; ``definition`` as ADD CONSTRAINT takes it.
 
-    ``index`` is the definition, from USING on, of the index that can be built first and then be taken for it.
+    ``index`` is the definition, from USING on, of an index that can be built first, if ADD CONSTRAINT ... USING INDEX
+    can then turn that index into the constraint.
     """
 
     name: str
@@ -89,12 +91,12 @@ class Constraint:
 
     @property
     def has_index(self) -> bool:
-        """Whether an index enforces it."""
+        """Whether an index enforces the constraint."""
         return not self.definition.startswith("CHECK")
 
     @property
     def definition_using_index(self) -> str:
-        """The definition that takes an index of the constraint's own name for it."""
+        """The definition that uses the existing index of the constraint's name."""
         kind = "PRIMARY KEY" if self.definition.startswith("PRIMARY KEY") else "UNIQUE"
         deferral = re.search(r" DEFERRABLE( INITIALLY DEFERRED)?$", self.definition)
         return f"{kind} USING INDEX {sql.Identifier(self.name).as_string(None)}{deferral[0] if deferral else ''}"
@@ -102,7 +104,7 @@ class Constraint:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Extended statistics; ``definition`` is what stands between the name and FROM."""
+    """Extended statistics; ``definition`` is the part of CREATE STATISTICS between the name and FROM."""
 
     name: str
     definition: str
@@ -112,9 +114,10 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A table that holds rows of another one: that table itself, a partition, or an inheritance child (``parts.sql``).
+    """A relation that stores rows of a table: the table itself, a partition, or an inheritance child (``parts.sql``).
 
-    ``pages`` are those of its heap, ``bytes`` its size with TOAST.
+    ``pages`` is the number of pages of its heap, ``bytes`` its size with TOAST. ``may_cut`` says whether page ranges
+    may read it by its own name.
     """
 
     relation: Relation
@@ -127,7 +130,7 @@ class Member:
 class SourceTable:
     """A table of the source as its catalog describes it. ``bytes`` (heap + TOAST) and ``rows`` are estimates.
 
-    Nothing loads it: ``shape.shaped`` makes the ``Table`` of it that arrives.
+    It is not loaded as it is: ``shape.shaped`` applies the options, and returns the ``Table`` to load.
     """
 
     source: Relation

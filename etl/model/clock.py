@@ -1,4 +1,4 @@
-"""A beginning: when it was, by the clock on the wall, and how long ago that is, by one that nobody sets."""
+"""The start of a run or a load: its time by the system clock, and its duration by the monotonic clock."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from time import perf_counter
 
 @dataclass(frozen=True, slots=True)
 class Began:
-    """A beginning: the instant (UTC), and the seconds of the monotonic clock at that moment."""
+    """A start: the time (UTC), and the reading of the monotonic clock at that time, in seconds."""
 
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     ticks: float = field(default_factory=perf_counter)
 
     def now(self) -> datetime:
-        """Gives the present as the beginning's clock would have it: no setting of the clock changes a duration."""
+        """Returns the start time plus the monotonic seconds since, so that setting the clock changes no duration."""
         return self.at + timedelta(seconds=perf_counter() - self.ticks)

@@ -1,4 +1,4 @@
-"""What has changed in a table's columns since it was last published. Pure policy."""
+"""The changes of a table's columns since its last publish. Pure policy."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ Named = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """Columns that are new, gone, of another type, of another name, or whether they are in another order.
+    """The columns that were added, dropped, retyped or renamed, and whether the order of the others has changed.
 
-    A column counts as renamed when one of its type came at the place where another went.
+    A dropped column and an added column of the same type at the same position count as one renamed column.
     """
 
     added: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ class Drift:
 
 
 def between(old: Sequence[Named], new: Sequence[Named]) -> Drift:
-    """Compares the columns of a live table with those of the one that is to take its place."""
+    """Compares the columns of a live table (``old``) with those of its staging table (``new``)."""
     before, after = dict(old), dict(new)
     renamed = {
         was[0]: now[0]

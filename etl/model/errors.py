@@ -1,4 +1,4 @@
-"""What can go wrong, as a user is told it.
+"""The errors that a user sees.
 
 The tree::
 
@@ -7,24 +7,24 @@ The tree::
     ├── ConnectionFailed                  a database cannot be reached, or went away for good
     ├── SnapshotLost                      the session that held the run's snapshot is gone
     ├── TableLocked                       another run is loading the same table
-    ├── RunEnded                          somebody gave the run up while this process worked on it
+    ├── RunEnded                          the run was aborted or failed while this process worked on it
     ├── LoadFailed                        one table's load failed
-    │   ├── Unclassified                  a column that nobody has said what it is, where somebody must
+    │   ├── Unclassified                  the options do not name a column, and on_new_column is fail
     │   ├── IndexUnbuildable              an index that the target cannot build
-    │   ├── RowsDiffer                    rows in are not rows out
-    │   └── ChecksumDiffers               the staged bytes are not the source's
+    │   ├── RowsDiffer                    the target has received fewer or more rows than the source has sent
+    │   └── ChecksumDiffers               the staged rows and the source's rows have different checksums
     ├── RunFailed                         at least one load of the run failed
-    ├── TypesDiffer                       a user-defined type is another in the target
+    ├── TypesDiffer                       a user-defined type has another definition in the target
     ├── TablesDiffer                      ``etl verify`` found a difference
-    ├── CheckFailed                       ``etl check`` found something in the way
-    └── PublishFailed                     what was staged could not become live
-        ├── CannotCarry                   an object on the live table cannot be put back
+    ├── CheckFailed                       ``etl check`` found a reason why a run would fail
+    └── PublishFailed                     the staging tables could not become live
+        ├── CannotCarry                   an attachment of the live table cannot be reattached to the new table
         ├── CannotReplace                 an object on the live table forbids to replace its rows in place
-        ├── PublishInDoubt                the connection broke while it was committed
-        ├── PublishBlocked                readers held the live tables until the deadline
-        └── LiveChanged                   somebody changes what hangs on the live tables all the time
+        ├── PublishInDoubt                the connection was lost during the commit
+        ├── PublishBlocked                other sessions held the live tables until the deadline
+        └── LiveChanged                   other sessions kept changing the live tables or their attachments
 
-Each message is one line that names the thing, what is wrong with it and the remedy.
+Each message is one line: it names the object, the fault and the remedy.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ import psycopg
 
 
 class EtlError(Exception):
-    """Something the user is told in one line, without a traceback."""
+    """An error that a user sees as one line, without a traceback."""
 
     exit_status = 1
 
@@ -45,7 +45,7 @@ class EtlError(Exception):
 class ConfigurationError(EtlError):
     """Settings, options or table names that cannot be used.
 
-    ``problems`` holds all of them, one line each, so that they can be mended in one go.
+    ``problems`` holds all problems, one line each, so that the user can correct all of them at once.
     """
 
     exit_status = 2
@@ -56,19 +56,19 @@ class ConfigurationError(EtlError):
 
 
 class ConnectionFailed(EtlError):
-    """A database that cannot be reached, or that went away and did not come back."""
+    """A database that cannot be reached, or whose connection was lost and could not be opened again."""
 
 
 class SnapshotLost(EtlError):
-    """The session that held the run's snapshot is gone, and the snapshot with it."""
+    """The session that held the run's snapshot has ended, and the snapshot with it."""
 
 
 class TableLocked(EtlError):
-    """Another run is loading a table that this run was given."""
+    """Another run is loading a table that this run is to load."""
 
 
 class RunEnded(EtlError):
-    """The run was given up, or ended otherwise, while this process worked on it; or before it began."""
+    """The run has ended, by ``etl abort`` or otherwise, before or while this process worked on it."""
 
 
 class LoadFailed(EtlError):
@@ -76,7 +76,7 @@ class LoadFailed(EtlError):
 
 
 class Unclassified(LoadFailed):
-    """A table has a column that its options do not name, and they say that none may be copied so."""
+    """A table has a column that its options do not name, and ``on_new_column`` is ``fail``."""
 
 
 class IndexUnbuildable(LoadFailed):
@@ -84,11 +84,11 @@ class IndexUnbuildable(LoadFailed):
 
 
 class RowsDiffer(LoadFailed):
-    """The target took another number of rows than the source gave."""
+    """The target has received another number of rows than the source has sent."""
 
 
 class ChecksumDiffers(LoadFailed):
-    """The staged rows' checksum is not the source's."""
+    """The checksum of the staged rows differs from that of the source's rows."""
 
 
 class RunFailed(EtlError):
@@ -96,7 +96,7 @@ class RunFailed(EtlError):
 
 
 class TypesDiffer(EtlError):
-    """A user-defined type is not the same on both sides, and cannot be made so."""
+    """A user-defined type has different definitions in source and target, and the run cannot change the target's."""
 
 
 class TablesDiffer(EtlError):
@@ -104,23 +104,23 @@ class TablesDiffer(EtlError):
 
 
 class CheckFailed(EtlError):
-    """A preflight found something that would make the run fail."""
+    """``etl check`` found a reason why a run would fail."""
 
 
 class PublishFailed(EtlError):
-    """What a run staged could not become live; the live tables are as they were."""
+    """The staging tables of a run could not become live; the live tables are unchanged."""
 
 
 class CannotCarry(PublishFailed):
-    """Something hangs on a live table that the publish could not put back."""
+    """A live table has an attachment that the publish cannot reattach to the new table."""
 
 
 class CannotReplace(PublishFailed):
-    """Something on a live table would do harm if its rows were replaced in place, or forbids it."""
+    """An object on a live table would do harm if the table's rows were replaced in place, or it forbids that."""
 
 
 class PublishInDoubt(PublishFailed):
-    """The session that published is lost, and nobody said whether it came to its commit."""
+    """The session that published was lost during its commit, and the server has not said whether it committed."""
 
 
 class PublishBlocked(PublishFailed):
@@ -128,17 +128,21 @@ class PublishBlocked(PublishFailed):
 
 
 class LiveChanged(PublishFailed):
-    """Somebody changed a live table, or what hangs on it, since the publish read it; it is read anew."""
+    """Another session changed a live table or its attachments after the publish had read them.
+
+    The publish reads them again; only after the deadline does the run fail.
+    """
 
 
-# Only these errors' DETAIL names objects; others' quote rows ("Key (email)=(…) already exists"),
+# Only the DETAIL of these errors names objects. That of other errors quotes rows ("Key (email)=(…) already exists"),
 # and rows must not reach a log. Codes: PostgreSQL manual, Appendix A.
 _DETAIL_IS_SAFE = {"2BP01"}  # dependent_objects_still_exist
 
-# Data exceptions (class 22) quote the value in the message itself ('invalid input value for enum mood: "sad"'),
-# but for the first of these, which quotes settings and snapshots, and the others, which quote encodings.
+# The messages of data exceptions (class 22) quote the value ('invalid input value for enum mood: "sad"'). These three
+# do not: invalid_parameter_value (22023) quotes settings and snapshots, character_not_in_repertoire (22021) and
+# untranslatable_character (22P05) quote encodings.
 _NAMES_NO_VALUE = {"22023", "22021", "22P05"}
-# invalid_parameter_value, character_not_in_repertoire, untranslatable_character; the latter spell out a value's bytes.
+# But 22021 and 22P05 spell out a value's bytes.
 _BYTES = re.compile(r"0x[0-9a-f]{2}(?: 0x[0-9a-f]{2})*")
 
 
@@ -148,10 +152,10 @@ _QUOTED = re.compile(f"[{_OPENING}].*[{_CLOSING}]", re.DOTALL)
 
 
 def one_line(error: BaseException, *, whole: bool = True) -> str:
-    """An error in one line, which quotes no row: a server's message and hint, without the values that a message quotes.
+    """Returns an error as one line: a server's message and hint, without the values that the message quotes.
 
-    Never its DETAIL or CONTEXT, which quote the offending row. Not ``whole``, it is without the guesses of libpq that
-    follow its message, on lines that begin with a tab.
+    DETAIL and CONTEXT are left out, because they quote the offending row. If ``whole`` is false, so are the guesses
+    that libpq adds to a message, on lines that begin with a tab.
     """
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
         parts = [error.diag.message_primary, error.diag.message_hint]
@@ -160,7 +164,7 @@ def one_line(error: BaseException, *, whole: bool = True) -> str:
         parts = [str(error.args[0]) if error.args else "", getattr(error, "hint", None)]
         detail = getattr(error, "detail", None)
     else:
-        lines = str(error).splitlines() if whole else [one for one in str(error).splitlines() if one[:1] != "\t"]
+        lines = str(error).splitlines() if whole else [line for line in str(error).splitlines() if line[:1] != "\t"]
         parts, detail = [" ".join(lines) or type(error).__name__], None
     state = sqlstate(error) or ""
     if state.startswith("22") and state not in _NAMES_NO_VALUE:
@@ -173,13 +177,13 @@ def one_line(error: BaseException, *, whole: bool = True) -> str:
 
 
 def sqlstate(error: BaseException) -> str | None:
-    """Gives an error's SQLSTATE (five characters), or None where no server raised it."""
+    """Returns an error's SQLSTATE (five characters), or None if no server raised the error."""
     code = getattr(error, "sqlstate", None)
     return code if isinstance(code, str) else None
 
 
-# Conditions that pass by themselves: connection trouble, a restart, a replica's recovery conflict, a
-# deadlock, a lock held for a moment. PostgreSQL manual, Appendix A.
+# Conditions that are soon over: a lost connection, a restart, a replica's recovery conflict, a deadlock, a lock that
+# another session holds for a moment. PostgreSQL manual, Appendix A.
 _TRANSIENT_STATES = {
     "40001",  # serialization_failure: also "canceling statement due to conflict with recovery"
     "40P01",  # deadlock_detected: also a recovery conflict
@@ -192,7 +196,7 @@ _TRANSIENT_STATES = {
 
 
 def is_transient(error: BaseException) -> bool:
-    """Tells whether the same work may well succeed a moment later."""
+    """Whether the same work may succeed a moment later."""
     if isinstance(error, ConnectionFailed):
         return True
     state = sqlstate(error)
@@ -202,13 +206,14 @@ def is_transient(error: BaseException) -> bool:
 
 
 EXPECTED = (EtlError, OSError, psycopg.Error, asyncpg.PostgresError, asyncpg.InterfaceError)
-"""What the world may do to a run; anything else that is raised is a bug."""
+"""The errors that users, servers and networks cause; any other exception is a bug."""
 
 
 def is_connection_loss(error: BaseException) -> bool:
-    """Whether a connection could not be made, or broke.
+    """Whether a connection could not be opened, or was lost.
 
-    An asyncpg.InterfaceError does not tell: it may be a closed session or a wrong call (``sessions/session.py`` looks).
+    An asyncpg.InterfaceError counts as neither, because asyncpg raises it for a closed session and for a wrong call
+    alike. ``sessions/session.py`` tells the two apart.
     """
     lost = (
         OSError,

@@ -1,8 +1,8 @@
-"""Masks: SQL that the source computes in a column's place, so that the column's value never leaves it.
+"""Masks: SQL that the source computes instead of a column's value, so that the value never leaves the source.
 
 HMAC-SHA-256 is built from the server's own sha256(): HMAC(K, m) = sha256(opad || sha256(ipad || m)), RFC 2104.
-The two padded keys are computed here and reach a session as settings of its startup packet. Neither SQL text
-nor bind parameters would do: servers with log_statement or log_min_duration_statement write both to their logs.
+This module computes the two padded keys, and a session sends them as settings in its startup packet. SQL text and bind
+parameters cannot carry the keys: servers with log_statement or log_min_duration_statement write both to their logs.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _DATED = re.compile(r"date|timestamp(\([0-6]\))? with(out)? time zone")
 
 _BARE = frozenset({"hmac", "null", "keep-last-4", "fake-name", "fake-email", "none"})
 
-# Powers of two, so that every name is as likely as every other.
+# The number of names is a power of two, so that each name is equally likely.
 _FIRST_NAMES = (
     *("Ada", "Alma", "Amir", "Anna", "Boris", "Carla", "Chen", "Dara", "Elif", "Emil", "Farah", "Felix", "Grace"),
     *("Hugo", "Ines", "Ivan", "Jana", "Jonas", "Kofi", "Lara", "Leo", "Mei", "Milan", "Nadia", "Noah", "Olga"),
@@ -47,39 +47,39 @@ _LAST_NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """One column's mask: its kind, and what stands behind the colon."""
+    """The mask of a column: its kind, and the text after the colon."""
 
     kind: str
     argument: str = ""
 
     @property
     def needs_key(self) -> bool:
-        """Whether it cannot be computed without ETL_MASK_KEY."""
+        """Whether the mask is computed with ETL_MASK_KEY."""
         return self.kind in {"hmac", "date-shift", "fake-name", "fake-email"}
 
     @property
     def keeps_apart(self) -> bool:
-        """Whether values that differ still do, so that a unique index over them can be built; "sql" is taken to."""
+        """Whether different values have different masks, so that a unique index can be built; assumed of "sql"."""
         return self.kind in {"hmac", "fake-email", "sql", "none"}
 
     @property
     def gives_text(self) -> bool:
-        """Whether the column arrives as text, whatever it is in the source."""
+        """Whether the column arrives as text, whatever its type in the source."""
         return self.kind in {"hmac", "keep-last-4", "fake-name", "fake-email"}
 
     @property
     def days(self) -> int:
-        """How far a date is shifted at most."""
+        """The most days by which a date is shifted."""
         return int(self.argument.partition(":")[0])
 
     @property
     def along(self) -> str | None:
-        """The column whose value decides how far a date is shifted, or None for the date itself."""
+        """The column from whose value the shift of a date is computed, or None for the date's own column."""
         return self.argument.partition(":")[2] or None
 
 
 def parse(text: object) -> Mask:
-    """Reads one mask of the options file; raises ValueError with one line."""
+    """Reads a mask of the options file; raises ValueError with one line."""
     if isinstance(text, Mask):
         return text
     kind, colon, argument = str(text).partition(":")
@@ -91,14 +91,14 @@ def parse(text: object) -> Mask:
 
 
 def session(key: str) -> dict[str, str]:
-    """Gives the settings that a session needs to compute masks with this key."""
+    """Returns the settings with which a session can compute masks of this key."""
     block = key.encode()
     block = (hashlib.sha256(block).digest() if len(block) > _BLOCK else block).ljust(_BLOCK, b"\0")
     return {IPAD: bytes(byte ^ 0x36 for byte in block).hex(), OPAD: bytes(byte ^ 0x5C for byte in block).hex()}
 
 
 def fault(mask: Mask, kind: str, columns: Collection[str]) -> str | None:
-    """Says why a mask does not go with a column of type ``kind`` in a table of these columns, or gives None."""
+    """Returns why a column of type ``kind``, in a table of these columns, cannot have this mask; None if it can."""
     if mask.kind == "date-shift" and not _DATED.fullmatch(kind):
         return f"is of type {kind}, and date-shift takes dates and timestamps"
     if mask.kind == "date-shift" and mask.along is not None and mask.along not in columns:
@@ -107,7 +107,7 @@ def fault(mask: Mask, kind: str, columns: Collection[str]) -> str | None:
 
 
 def expression(mask: Mask, column: str, kind: str) -> sql.Composable:
-    """Gives the SQL that stands in a column's place; ``kind`` is its type, as the catalog writes it."""
+    """Returns the SQL that replaces a column; ``kind`` is the column's type, as the catalog writes it."""
     name, text = sql.Identifier(column), _as_text(column)
     values: dict[str, Callable[[], sql.Composable]] = {
         "hmac": lambda: _hex(_hmac(_bytes(text))),
@@ -117,7 +117,7 @@ def expression(mask: Mask, column: str, kind: str) -> sql.Composable:
         "date-shift": lambda: sql.SQL("{} + pg_catalog.make_interval(days => {})").format(name, _days(mask, text)),
         "fake-name": lambda: _fake(_FAKE_NAME, text),
         "fake-email": lambda: _fake(_FAKE_EMAIL, text),
-        # a line of its own for the bracket: the expression may end in a comment
+        # the closing bracket is on a new line, because the expression may end in a comment
         "sql": lambda: sql.SQL(f"({mask.argument}\n)"),
     }
     value = values[mask.kind]()
@@ -141,21 +141,21 @@ def _hmac(message: sql.Composable) -> sql.Composed:
 
 
 def _pad(setting: str) -> sql.Composed:
-    # A subquery that refers to nothing outside is computed once a statement, not once a row.
+    # The server computes a subquery that refers to no outer column once for a statement, not once for each row.
     return sql.SQL("(SELECT pg_catalog.decode(pg_catalog.current_setting({}), 'hex'))").format(sql.Literal(setting))
 
 
 def _derived(purpose: str, text: sql.Composable) -> sql.Composed:
-    """Gives an HMAC for a mask's own use, which no column masked with "hmac" can show.
+    """Returns the HMAC from which another mask derives its values; it never equals that of a column masked with "hmac".
 
-    No text holds a zero byte, so the message is never one of theirs.
+    Its message begins with a zero byte, and no text contains a zero byte.
     """
     prefix = sql.Literal(f"\\x00{purpose.encode().hex()}00")
     return _hmac(sql.SQL("{}::pg_catalog.bytea || {}").format(prefix, _bytes(text)))
 
 
 def _keep_last_4(text: sql.Composable) -> sql.Composed:
-    # Of a short value, four characters would be most of it.
+    # Four characters would be most of a short value, so a short value shows none.
     return sql.SQL(
         "CASE WHEN pg_catalog.length({t}) < 8 THEN pg_catalog.repeat('*', pg_catalog.length({t}))"
         " ELSE pg_catalog.repeat('*', pg_catalog.length({t}) - 4) || pg_catalog.right({t}, 4) END"
@@ -163,7 +163,7 @@ def _keep_last_4(text: sql.Composable) -> sql.Composed:
 
 
 def _days(mask: Mask, text: sql.Composable) -> sql.Composed:
-    """Gives a number of days between ``-mask.days`` and ``mask.days`` that is never 0."""
+    """Returns SQL for a number of days between ``-mask.days`` and ``mask.days`` that is never 0."""
     along = _as_text(mask.along) if mask.along else text
     digits = sql.SQL("pg_catalog.left({}, 7)").format(_hex(_derived("date-shift", along)))
     number = sql.SQL("('x' || {})::pg_catalog.bit(28)::integer % {}").format(digits, sql.Literal(2 * mask.days))
@@ -171,7 +171,7 @@ def _days(mask: Mask, text: sql.Composable) -> sql.Composed:
     return sql.SQL(shift).format(most=sql.Literal(mask.days), n=number)
 
 
-# OFFSET 0 has the HMAC computed once, not once for each part.
+# Because of OFFSET 0, the server computes the HMAC once, and not once for each part of the value.
 _FAKE_NAME = "(SELECT {first} || ' ' || {last} FROM (SELECT {h} AS h OFFSET 0) AS h)"
 _FAKE_EMAIL = (
     "(SELECT pg_catalog.lower({first} || '.' || {last}) || '.' || {rest} || '@example.com'"

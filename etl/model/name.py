@@ -1,4 +1,4 @@
-"""Names: of a relation of the source, of its table in the target, and of the places in which that table may be."""
+"""The names of a relation in the source, of its table in the target, and of the places where that table may be."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ MAX_NAME_BYTES = 63
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A table or view of the source; two are equal that have one name.
+    """A table or view of the source; two relations are equal if schema and name are.
 
-    ``kind`` is its pg_class.relkind and ``oid`` its number there, where the catalog has been asked.
+    ``kind`` (pg_class.relkind) and ``oid`` come from the catalog; a relation that was not read from it has defaults.
     """
 
     schema: str
@@ -42,12 +42,12 @@ class Place(StrEnum):
     LIVE = ""
     """The schema that readers query."""
     STAGING = "etl_staging_"
-    """Where a load's rows wait for the publish."""
+    """The schema of staging tables."""
     ASIDE = "etl_stagingold_"
-    """Where a publish puts the old tables, which are dropped when nobody waits for that."""
+    """The schema to which a publish moves the old tables. They are dropped after the publish has committed."""
 
     def schema(self, live_schema: str) -> str:
-        """The schema that is this place of a live schema; a name that would be too long is shortened with a hash."""
+        """The name of a live schema's schema for this place; a hash shortens a name that would be too long."""
         name = self.value + live_schema
         if len(name.encode()) <= MAX_NAME_BYTES:
             return name
@@ -57,12 +57,12 @@ class Place(StrEnum):
 
 
 OWN_PLACES = (Place.STAGING, Place.ASIDE)
-"""The places that are this tool's own schemas."""
+"""The places whose schemas this tool creates."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class TargetName:
-    """The name of a table or view in the target, in whichever place it is."""
+    """The name of a table or view in the target, in any place."""
 
     schema: str
     name: str
@@ -88,16 +88,16 @@ class TargetName:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A table that a run copies: the relation of the source that it reads, and the live table that it makes of it."""
+    """A table that a run copies: the relation of the source, and the live table into which its rows go."""
 
     source: Relation
     live: TargetName
 
 
 def arrays(names: Iterable[Relation | TargetName]) -> dict[str, list[str]]:
-    """The parameters ``schemas`` and ``names`` of a statement about several tables: two arrays of one length."""
+    """The parameters ``schemas`` and ``names`` of a statement on several tables: two arrays of the same length."""
     chosen = list(names)
-    return {"schemas": [one.schema for one in chosen], "names": [one.name for one in chosen]}
+    return {"schemas": [table.schema for table in chosen], "names": [table.name for table in chosen]}
 
 
 @lru_cache(maxsize=1 << 16)

@@ -1,4 +1,4 @@
-"""What is told of a load, of a whole run, and of a batch: the ledger keeps it, the log says it."""
+"""The results of a load, of a run and of a batch, as the ledger and the log record them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from etl.model.status import LoadStatus, RunStatus
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One table's journey within a run, as the ledger and the log have it.
+    """The load of a table within a run, as the ledger and the log record it.
 
-    ``carried`` names the indexes and constraints that came from the source, so that the next load can tell them
-    from those that the reporting side added; ``masked`` the columns that were masked, now or when they last arrived;
-    ``staging_oid`` tells the staging table that was filled from any that
-    has taken its place since; ``snapshot_id`` is what its rows were read from, ``newest_xid`` the newest transaction
-    that wrote them, where they are not frozen. ``given_up`` says that the load was stopped because its run had ended,
-    and has not failed itself. ``rows``, ``bytes`` (on the wire) and the seconds of each step are None where the load
-    did not get there.
+    ``carried`` names the indexes and constraints that came from the source; by these names the next load recognizes
+    the indexes that somebody added in the target. ``masked`` names the columns that were masked, now or when they were
+    last copied. ``staging_oid`` is the oid of the staging table that the load filled, because another table may have
+    taken its name since. ``snapshot_id`` is the snapshot from which the rows were read. ``newest_xid`` is the newest
+    transaction that wrote the rows; it is None if they are frozen. ``given_up`` says that the load did not fail itself,
+    but was stopped because its run had ended. ``rows``, ``bytes`` (on the wire) and the seconds of each step are None
+    if the load did not reach that step.
     """
 
     table_name: str
@@ -45,7 +45,7 @@ class Load:
 
     @classmethod
     def failed(cls, table_name: str, live: TargetName, began: Began, error: Redacted) -> Load:
-        """Gives a load that failed just now."""
+        """A load that has just failed."""
         return cls(table_name, live.schema, live.name, LoadStatus.FAILED, began.at, began.now(), error=error)
 
     @property
@@ -56,7 +56,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How a run ended: its ledger status, or that its loads are staged where the publish is deferred; and its loads."""
+    """The result of a run: its status in the ledger (STAGED if the publish is deferred), and its loads."""
 
     run_id: str
     status: RunStatus | LoadStatus
@@ -76,7 +76,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a batch did: the id where the next one goes on, the rows that it copied, whether there are no more."""
+    """The result of a batch: the last id that it copied, the number of its rows, and whether no rows are left."""
 
     last_id: int | None
     rows: int

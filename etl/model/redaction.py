@@ -1,6 +1,6 @@
-"""Texts that hold no secret: the log, the ledger's errors and standard error take no other.
+"""Texts without secrets: the log, the errors in the ledger and standard error accept no other texts.
 
-``Redacted`` is made by a ``Redactor`` alone, so mypy refuses a text, or an error, that nobody has looked through.
+Only a ``Redactor`` makes a ``Redacted``, so mypy refuses a text or an error that no Redactor has processed.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ Redacted = NewType("Redacted", str)
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Redactor:
-    """Takes secrets out of texts; the longest stands first, for one that holds another must not be left in part."""
+    """Removes secrets from texts. The longest secret comes first: a shorter one may be a part of it."""
 
     secrets: Sequence[str] = ()
 
     def __call__(self, said: str | BaseException) -> Redacted:
-        """A text, or what an error says in one line, with ``***`` in place of each secret."""
+        """A text, or an error as one line, with ``***`` in place of each secret."""
         text = one_line(said) if isinstance(said, BaseException) else said
         for secret in self.secrets:
             if len(secret) >= limits.SHORTEST_SECRET_CHARACTERS:
@@ -31,9 +31,9 @@ class Redactor:
         return Redacted(text)
 
     def cut(self, text: str, longest: int) -> Redacted:
-        """A text in one line, without secrets, and then cut, so that no half of one is left."""
+        """A text as one line of at most ``longest`` characters; secrets are removed before the text is cut."""
         return Redacted(" ".join(self(text).split())[:longest])
 
 
 own_words = Redactor()
-"""For texts of this program's own, which hold names, numbers, and no text from outside."""
+"""For texts that this program composes of names and numbers, without any text from outside."""

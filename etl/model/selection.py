@@ -1,9 +1,9 @@
-"""Which tables ``TABLES`` names: its grammar, and the match against what the source has. Pure policy.
+"""``TABLES``: its grammar, and the tables of the source that it names. Pure policy.
 
 Grammar: elements separated by commas, or a JSON array of elements. An element is ``table`` (in ``public``) or
-``schema.table``; ``*`` in an unquoted part matches any characters; a leading ``!`` excludes; a part in
-double quotes is taken as it is (``""`` for a quote within), for names with dots, commas, ``*`` or spaces at
-their ends. Names are written as the catalog has them: ``Orders`` is not ``orders``.
+``schema.table``. ``*`` in an unquoted part matches any characters, and a leading ``!`` excludes. A part in double
+quotes is a literal name (``""`` stands for a quote in it): so names may contain dots, commas and ``*``, and begin or
+end with spaces. Names are case-sensitive, as in the catalog: ``Orders`` is not ``orders``.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from difflib import get_close_matches
 from etl.model.errors import ConfigurationError
 from etl.model.name import MAX_NAME_BYTES, Relation, label
 
-_ALWAYS = frozenset("rp")  # what a glob may match: tables and partitioned tables
+_ALWAYS = frozenset("rp")  # the kinds of relations that a glob may match: tables and partitioned tables
 
 
 @dataclass(frozen=True, slots=True)
 class NamePart:
-    """One part of an element: a name, or a pattern in which ``*`` matches any characters."""
+    """A part of an element: a name, or a pattern in which ``*`` matches any characters."""
 
     text: str
     quoted: bool = False
@@ -33,7 +33,7 @@ class NamePart:
         return "*" in self.text and not self.quoted
 
     def matches(self, name: str) -> bool:
-        """Tells whether this part names ``name``."""
+        """Whether this part names ``name``."""
         if not self.is_glob:
             return self.text == name
         pattern = ".*".join(re.escape(piece) for piece in self.text.split("*"))
@@ -42,7 +42,7 @@ class NamePart:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """One element of ``TABLES``."""
+    """An element of ``TABLES``."""
 
     schema: NamePart
     name: NamePart
@@ -56,15 +56,15 @@ class Pattern:
 
     @property
     def names(self) -> tuple[str, str]:
-        """The schema and the name of the one table that this element may match, where it is no pattern."""
+        """The schema and the name of the table that this element names, if it is not a glob."""
         return self.schema.text, self.name.text
 
     def matches(self, relation: Relation) -> bool:
-        """Tells whether this element names ``relation``."""
+        """Whether this element names ``relation``."""
         return self.schema.matches(relation.schema) and self.name.matches(relation.name)
 
     def finds(self, relations: Iterable[Relation]) -> list[Relation]:
-        """Gives what this element stands for: a glob takes tables only, never views or partitions."""
+        """The relations that this element names. A glob names tables only, never views or partitions."""
         found = (relation for relation in relations if self.matches(relation))
         if self.excludes or not self.is_glob:
             return list(found)
@@ -73,15 +73,15 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """``TABLES``, read."""
+    """``TABLES``, parsed."""
 
     patterns: tuple[Pattern, ...]
     origin: str = "TABLES"
-    """Where it is written, for the messages."""
+    """The name of the text, for error messages."""
 
     @classmethod
     def parse(cls, text: str) -> Selection:
-        """Reads ``TABLES``; raises ValueError with one line that names the element at fault."""
+        """Parses ``TABLES``; raises ValueError with one line that names the faulty element."""
         elements = _elements(text)
         patterns = tuple(_pattern(element) for element in elements)
         if not any(not pattern.excludes for pattern in patterns):
@@ -89,14 +89,14 @@ class Selection:
         return cls(patterns)
 
     def resolve(self, relations: Sequence[Relation]) -> list[Relation]:
-        """Gives the relations chosen, each once, in the order in which they were named.
+        """The selected relations, each once, in the order of the elements that name them.
 
-        Raises ConfigurationError for each element that names nothing.
+        Raises ConfigurationError with a line for each element that names no relation.
         """
         by_name = {(relation.schema, relation.name): [relation] for relation in relations}
 
         def find(pattern: Pattern) -> list[Relation]:
-            # one look for one name: a shard may name hundreds of tables out of thousands
+            # a name is looked up, not searched for: a shard may name hundreds of tables out of thousands
             return pattern.finds(relations if pattern.is_glob else by_name.get(pattern.names, []))
 
         if unknown := self.unknown(relations):
@@ -114,7 +114,7 @@ class Selection:
         return list(chosen)
 
     def unknown(self, relations: Sequence[Relation]) -> list[str]:
-        """Says in one line each which elements name nothing; an exclusion's glob may."""
+        """A line for each element that names no relation; a glob that excludes may name none."""
         names = {(relation.schema, relation.name) for relation in relations}
 
         def finds(pattern: Pattern) -> bool:
@@ -126,12 +126,12 @@ class Selection:
 
 
 def tables_text(tables: Sequence[str]) -> str:
-    """Gives tables' labels as TABLES takes them: a JSON array, whose elements are exact names."""
+    """Returns the labels of tables in the form of TABLES: a JSON array, whose elements are exact names."""
     return json.dumps(list(tables), ensure_ascii=False, separators=(",", ":"))
 
 
 def named(text: str) -> Relation:
-    """Gives the relation that a label names; raises ValueError where it is no one relation's name."""
+    """Returns the relation that a label names; raises ValueError if the text is not the name of a single relation."""
     patterns = Selection.parse(text).patterns
     if len(patterns) != 1 or patterns[0].excludes or patterns[0].is_glob:
         raise ValueError(f"{text!r} is no table's name")
@@ -156,7 +156,7 @@ def _elements(text: str) -> list[str]:
 
 
 def _split(text: str, separator: str) -> list[str]:
-    """Splits at a separator that stands outside double quotes."""
+    """Splits a text at each separator that is outside double quotes."""
     if text.count('"') % 2:
         raise ValueError(f'has an unpaired double quote in {text.strip()!r}; write "" for a quote within a name')
     return re.findall(rf'(?:^|(?<={re.escape(separator)}))((?:"[^"]*"|[^"{re.escape(separator)}])*)', text)
@@ -191,12 +191,12 @@ def _part(text: str, element: str) -> NamePart:
 
 
 def _is_text(part: str) -> bool:
-    """Tells whether this is Unicode: bytes of the environment that are not UTF-8 arrive as lone surrogates."""
+    """Whether a text is valid Unicode: bytes of the environment that are not UTF-8 arrive as lone surrogates."""
     return not any("\ud800" <= character <= "\udfff" for character in part)
 
 
 def unknown(pattern: Pattern, relations: Sequence[Relation], where: str) -> str:
-    """Says that an element, or the options' section of that name, names nothing; with the nearest name there is."""
+    """The error message for an element, or a section of the options, that names no relation; with a similar name."""
     if pattern.is_glob:
         return f"{where}: {pattern.text!r} matches no table of the source that its role may see; mend it or remove it"
     named = label(*pattern.names)

@@ -1,4 +1,4 @@
-"""One table's options, and the shape that they give it. Pure policy."""
+"""The options of a table, and the table that arrives after they are applied. Pure policy."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from etl.model.selection import Selection
 from etl.model.split import Split
 from etl.model.table import Table
 
-_OURS = ("pg_", "etl_staging")  # schemas that are PostgreSQL's, or this tool's own
+_OURS = ("pg_", "etl_staging")  # prefixes of the schemas of PostgreSQL and of this tool
 
 
 @dataclass(frozen=True, slots=True)
 class Rename:
-    """The name under which a table arrives; a part that is None is the source's own."""
+    """The name under which a table arrives; a part that is None is as in the source."""
 
     schema: str | None
     name: str | None
@@ -33,7 +33,7 @@ class Rename:
 
 
 def _rename(text: object) -> Rename:
-    """Reads ``rename``: a table's name as in TABLES, or ``*`` for a part that stays as it is."""
+    """Reads ``rename``: a table's name as in TABLES, with ``*`` for a part that does not change."""
     if isinstance(text, Rename):
         return text
     patterns = Selection.parse(str(text)).patterns
@@ -59,7 +59,7 @@ def _condition(text: object) -> object:
 
 
 class TableOptions(BaseModel):
-    """The options of one section; None is "not said"."""
+    """The options of a section; an option is None if the section does not have it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -70,15 +70,15 @@ class TableOptions(BaseModel):
     where: Annotated[str | None, BeforeValidator(_condition)] = None
     """A condition on the rows to copy, in the source's SQL."""
     publish: Literal["swap", "in-place"] | None = None
-    """Whether the staging table becomes the live one (the default), or its rows replace the live one's."""
+    """Whether the staging table becomes the live table (the default), or its rows replace the live table's rows."""
     rename: Annotated[Rename, BeforeValidator(_rename)] | None = None
     """The live table's schema and name."""
     order_by: list[str] | None = None
-    """Expressions by which the rows are sorted on their way."""
+    """Expressions by which the source sorts the rows."""
     indexes: Literal["source", "target", "both", "none"] | None = None
-    """Which indexes the table gets: the source's, those that the reporting side added, both (the default), none."""
+    """The indexes that the table gets: the source's, those added in the target, both (the default), or none."""
     unbuildable_indexes: Literal["fail", "skip"] | None = None
-    """What becomes of an index that the target cannot build: an error (the default), or it is left out."""
+    """Whether an index that the target cannot build is an error (the default), or is left out."""
     verify: Literal["rows", "checksum", "none"] | None = None
     """ETL_VERIFY for this table."""
     unlogged: bool | None = None
@@ -86,13 +86,13 @@ class TableOptions(BaseModel):
     split: Annotated[Split, BeforeValidator(Split.parse)] | None = None
     """Whether and how the table is cut into page ranges (experimental: docs/guarantees.md)."""
     mask: dict[str, Annotated[Mask, BeforeValidator(masks.parse)]] | None = None
-    """What stands in a column's place."""
+    """The masks of columns, by column."""
     unmask: list[str] | None = None
-    """Columns that may arrive in clear though they were masked before."""
+    """Columns that may arrive unmasked although they were masked before."""
     together: Annotated[str, BeforeValidator(_together)] | None = None
-    """The name of a group of tables that ``etl plan`` leaves in one shard."""
+    """The name of a group of tables that ``etl plan`` assigns to the same shard."""
     on_new_column: Literal["copy", "fail", "ignore"] | None = None
-    """What becomes of a column that neither ``columns`` nor ``exclude`` nor ``mask`` names."""
+    """Whether a column that neither ``columns`` nor ``exclude`` nor ``mask`` names is copied, fails, or is ignored."""
 
     def live(self, table: Relation) -> TargetName:
         """The name of a source table's live table."""
@@ -100,48 +100,48 @@ class TableOptions(BaseModel):
 
     @property
     def without_target_indexes(self) -> bool:
-        """Whether the table gets no index that the reporting side has added."""
+        """Whether the table gets no index that somebody has added in the target."""
         return self.indexes in {"source", "none"}
 
     def over(self, other: TableOptions) -> TableOptions:
-        """Gives these options with ``other`` where nothing is said here."""
-        said = {key: getattr(self, key) for key in self.model_fields_set}
+        """These options, and those of ``other`` that are not set here."""
+        options = {key: getattr(self, key) for key in self.model_fields_set}
         if self.mask is not None:
-            said["mask"] = (other.mask or {}) | self.mask
-        return other.model_copy(update=said)
+            options["mask"] = (other.mask or {}) | self.mask
+        return other.model_copy(update=options)
 
     @property
     def classified(self) -> set[str]:
-        """The columns of which somebody has said what they are."""
+        """The columns that ``columns``, ``exclude`` or ``mask`` names; ``on_new_column`` is about all others."""
         return {*(self.columns or []), *(self.exclude or []), *(self.mask or {})}
 
     @property
     def masked(self) -> dict[str, Mask]:
-        """The columns in whose place something else stands."""
+        """The masks of columns, without the mask ``none``."""
         return {name: mask for name, mask in (self.mask or {}).items() if mask.kind != "none"}
 
     @property
     def has_sql(self) -> bool:
-        """Whether a table gets SQL of these options into its SELECT."""
+        """Whether these options add SQL to a table's SELECT."""
         return bool(self.where or self.order_by or self.masked)
 
     def takes(self, column: Column) -> bool:
-        """Tells whether a column is to be copied."""
+        """Whether a column is to be copied."""
         chosen = self.columns is None or column.name in self.columns
         known = self.on_new_column in {None, "copy"} or column.name in self.classified
         return chosen and known and column.name not in (self.exclude or [])
 
     def unclassified(self, table: SourceTable) -> list[str]:
-        """Names the columns of which somebody should have said what they are, and has not."""
+        """The names of the columns that are not classified, if ``on_new_column`` is ``fail``."""
         must_classify = self.on_new_column == "fail"
         return [column.name for column in table.columns if must_classify and column.name not in self.classified]
 
 
 def faults(table: SourceTable, options: TableOptions) -> Iterator[str]:
-    """Names every column that the options name and the table does not have, or that a mask does not go with.
+    """The faults of a table's options, one line each.
 
-    And those that cannot be copied, unless the options leave them out or mask them. And says where they leave it none:
-    a table without columns is nothing that anybody asks for.
+    The options name a column that the table does not have; a column's type cannot have its mask; a column that cannot
+    be copied is neither excluded nor masked; or the options leave the table without any column.
     """
     columns = {column.name: column for column in table.columns}
     for key in ("columns", "exclude", "mask", "unmask"):
@@ -172,10 +172,11 @@ def _uncopiable(table: SourceTable, options: TableOptions) -> Iterator[str]:
 
 
 def shaped(table: SourceTable, options: TableOptions) -> Table:
-    """The table that arrives, of one that the catalog describes, as its options have it.
+    """Applies the options to a table of the catalog, and returns the table that arrives.
 
-    What rests on a column that is left out is left out with it, as is what a mask would make fail: a check or an
-    exclusion constraint on a masked column, and a unique index where the mask does not keep values apart.
+    Indexes, constraints and statistics that use an excluded column are left out. So are those that a mask could
+    violate: a check or an exclusion constraint on a masked column, and a unique index or a key on a column whose mask
+    may give different values the same result.
     """
     masked = options.masked
     kept = tuple(_masked(column, masked.get(column.name)) for column in table.columns if options.takes(column))
@@ -183,15 +184,19 @@ def shaped(table: SourceTable, options: TableOptions) -> Table:
     mixed = {name for name, mask in masked.items() if not mask.keeps_apart}
     has_indexes = options.indexes not in {"target", "none"}
     live = options.live(table.source)
-    own = partial(_renamed, table.source.name, live.name)
+    rename = partial(_renamed, table.source.name, live.name)
     indexes = (index for index in table.indexes if has_indexes and _fits(index, names, mixed))
     constraints = (
-        one
-        for one in table.constraints
-        if names.issuperset(one.columns) and _holds(one, masked, mixed) and (has_indexes or not one.has_index)
+        constraint
+        for constraint in table.constraints
+        if names.issuperset(constraint.columns)
+        and _holds(constraint, masked, mixed)
+        and (has_indexes or not constraint.has_index)
     )
     statistics = (
-        one for one in table.statistics if names.issuperset(one.columns) and masked.keys().isdisjoint(one.columns)
+        extended
+        for extended in table.statistics
+        if names.issuperset(extended.columns) and masked.keys().isdisjoint(extended.columns)
     )
     return Table(
         source=table.source,
@@ -201,9 +206,9 @@ def shaped(table: SourceTable, options: TableOptions) -> Table:
         bytes=table.bytes,
         rows=table.rows,
         columns=kept,
-        indexes=tuple(map(own, indexes)),
-        constraints=tuple(map(own, constraints)),
-        statistics=tuple(map(own, statistics)),
+        indexes=tuple(map(rename, indexes)),
+        constraints=tuple(map(rename, constraints)),
+        statistics=tuple(map(rename, statistics)),
         where=options.where,
         order_by=tuple(options.order_by or ()),
         unlogged=options.unlogged or False,
@@ -214,13 +219,13 @@ def shaped(table: SourceTable, options: TableOptions) -> Table:
 def _masked(column: Column, mask: Mask | None) -> Column:
     if mask is None:
         return column
-    as_text = mask.gives_text or column.names_objects  # whose type means something else in the target
-    said = {field.name: getattr(column, field.name) for field in fields(column)}
-    said["not_null"] = column.not_null and mask.kind != "null"
+    as_text = mask.gives_text or column.names_objects  # the oids of the source's objects mean others in the target
+    parts = {field.name: getattr(column, field.name) for field in fields(column)}
+    parts["not_null"] = column.not_null and mask.kind != "null"
     if as_text:
-        said |= {"type": "text", "user_type": None, "storage": None, "compression": None}
-        said |= {"binary": True, "hashed_as": None}
-    return MaskedColumn(**said, expression=masks.expression(mask, column.name, said["type"]))
+        parts |= {"type": "text", "user_type": None, "storage": None, "compression": None}
+        parts |= {"binary": True, "hashed_as": None}
+    return MaskedColumn(**parts, expression=masks.expression(mask, column.name, parts["type"]))
 
 
 def _fits(index: Index, names: set[str], mixed: set[str]) -> bool:
@@ -228,7 +233,7 @@ def _fits(index: Index, names: set[str], mixed: set[str]) -> bool:
 
 
 def _holds(constraint: Constraint, masked: Collection[str], mixed: set[str]) -> bool:
-    """Tells whether a constraint still makes sense on masked values."""
+    """Whether masked values cannot violate a constraint."""
     if constraint.definition.startswith(("CHECK", "EXCLUDE")):
         return not set(masked).intersection(constraint.columns)
     return mixed.isdisjoint(constraint.columns)
@@ -237,12 +242,14 @@ def _holds(constraint: Constraint, masked: Collection[str], mixed: set[str]) -> 
 _Named = TypeVar("_Named", Index, Constraint, Statistics)
 
 
-def _renamed(was: str, now: str, one: _Named) -> _Named:
-    """An index, constraint or statistics object of a renamed table, under a name of its own where it bears the table's.
+def _renamed(was: str, now: str, part: _Named) -> _Named:
+    """An index, constraint or statistics object of a renamed table: the table's new name replaces the old in its name.
 
-    Names of indexes are shared by a whole schema, and ``orders_pkey`` of two schemas may arrive in one.
+    The names of indexes are unique within a schema, and ``orders_pkey`` of two schemas may arrive in the same schema.
     """
-    return replace(one, name=_cut(now, one.name.removeprefix(was))) if one.name.startswith(was) and was != now else one
+    if was == now or not part.name.startswith(was):
+        return part
+    return replace(part, name=_cut(now, part.name.removeprefix(was)))
 
 
 def _cut(name: str, suffix: str) -> str:

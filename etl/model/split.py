@@ -1,4 +1,4 @@
-"""The option ``split``: whether a table is cut into page ranges, and how large one is. Pure policy."""
+"""The option ``split``: whether a table is cut into page ranges, and how large a range is. Pure policy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _UNITS = {"MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What the option ``split`` says: so many ranges, or ranges of so many bytes; neither is the default."""
+    """The value of the option ``split``: a number of ranges, or the bytes of each range; both None is the default."""
 
     ranges: int | None = None
     bytes: int | None = None
@@ -27,15 +27,15 @@ class Split:
                 return cls() if value else cls(ranges=1)
             case int() if 1 <= value <= limits.SPLIT_MOST_RANGES:
                 return cls(ranges=value)
-            case str() if (found := re.fullmatch(r"([1-9][0-9]{0,5}) ?(MB|GB|TB)", value.strip())) is not None:
-                return cls(bytes=int(found[1]) * _UNITS[found[2]])
+            case str() if (size := re.fullmatch(r"([1-9][0-9]{0,5}) ?(MB|GB|TB)", value.strip())) is not None:
+                return cls(bytes=int(size[1]) * _UNITS[size[2]])
         raise ValueError(
             f"is {value!r}; write false, a number of ranges from 1 to {limits.SPLIT_MOST_RANGES}, or the size of one,"
             " such as 512MB"
         )
 
     def size_of(self, whole: int) -> int | None:
-        """Gives the bytes of one range of a table of ``whole`` bytes; None says that it is not to be cut."""
+        """The bytes of each range of a table of ``whole`` bytes; None if the table is not to be cut."""
         if self.ranges is None and self.bytes is None:
             size = limits.SPLIT_RANGE_BYTES if whole >= limits.SPLIT_FROM_BYTES else whole
         else:

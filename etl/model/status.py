@@ -6,20 +6,20 @@ from enum import StrEnum
 
 
 class RunStatus(StrEnum):
-    """How far a run is (``etl.runs.status``)."""
+    """The status of a run (``etl.runs.status``)."""
 
     RUNNING = "running"
     PUBLISHED = "published"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
-    """Its process was killed, or stopped by a signal."""
+    """A signal stopped the run's process, or the process was killed."""
 
 
 class LoadStatus(StrEnum):
-    """How far the load of one table is (``etl.loads.status``)."""
+    """The status of the load of a table (``etl.loads.status``)."""
 
     PLANNED = "planned"
-    """A plan has given the table to a shard, and no process has begun."""
+    """A plan has assigned the table to a shard, and no process has begun to load it."""
     LOADING = "loading"
     STAGED = "staged"
     PUBLISHED = "published"

@@ -1,4 +1,4 @@
-"""A table as it will arrive: what the source's catalog describes, as its options want it."""
+"""A table as it will arrive: the table that the source's catalog describes, after the options are applied."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from etl.model.name import Relation, TargetName
 
 @dataclass(frozen=True, slots=True)
 class PageRange:
-    """The rows of one member that lie on the heap's pages from ``first`` up to, not including, ``end``.
+    """The rows of a member on the heap's pages from ``first`` up to, but not including, ``end``.
 
-    Either is None where the range is open: the last one takes whatever comes behind. ``bytes`` is an estimate.
+    A bound that is None is open: the last range has no end, so it includes pages that are added meanwhile. ``bytes`` is
+    an estimate.
     """
 
     member: Member
@@ -25,7 +26,7 @@ class PageRange:
 
     @property
     def conditions(self) -> tuple[str, ...]:
-        """What a row's place must be, as SQL; served by a TID range scan since PostgreSQL 14."""
+        """The SQL conditions on a row's ctid; PostgreSQL 14 and later evaluate them with a TID range scan."""
         low = () if self.first is None else (f"ctid >= '({self.first},0)'",)
         return low if self.end is None else (*low, f"ctid < '({self.end},0)'")
 
@@ -38,11 +39,11 @@ class PageRange:
 class Table:
     """A table of the source, as it will arrive. ``bytes`` (heap + TOAST) and ``rows`` are estimates.
 
-    ``live`` is the name of the live table, by which everything on the target goes. ``where`` is a condition in the
-    source's SQL on the rows to copy, or None for all of them; ``order_by`` are the expressions that sort them.
-    ``unclassified`` are the columns for which nobody has said what they are, where somebody must; ``withheld`` those
-    that were masked when they last arrived, and do not arrive now. ``ranges`` are the pieces that it is read in, none
-    where it is read in one stream.
+    ``live`` is the name of the live table. ``where`` is a condition in the source's SQL on the rows to copy, or None
+    for all rows; ``order_by`` are the expressions that sort them. ``unclassified`` are the columns that no option
+    names, if ``on_new_column`` is ``fail``. ``withheld`` are the columns that were masked when they were last copied,
+    and are not copied now. ``ranges`` are the page ranges in which the table is read; it is empty if the table is read
+    in one stream.
     """
 
     source: Relation
@@ -64,17 +65,17 @@ class Table:
 
     @property
     def staged(self) -> TargetName:
-        """The name of its staging table."""
+        """The name of the staging table."""
         return self.live.staging
 
     @property
     def oid(self) -> int:
-        """Its number in the source's catalog."""
+        """The table's oid in the source."""
         return self.source.oid
 
     @property
     def is_renamed(self) -> bool:
-        """Whether it arrives under another name than its own."""
+        """Whether the live table's name differs from the source's."""
         return (self.live.schema, self.live.name) != (self.source.schema, self.source.name)
 
     @property
@@ -84,49 +85,50 @@ class Table:
 
     @property
     def has_sql(self) -> bool:
-        """Whether the options have put SQL of their own into its SELECT."""
+        """Whether the table's SELECT contains SQL from the options."""
         return bool(self.where or self.order_by or self.masked)
 
     @property
     def masked(self) -> tuple[str, ...]:
-        """The columns in whose place something else arrives."""
+        """The names of the masked columns."""
         return tuple(column.name for column in self.columns if isinstance(column, MaskedColumn))
 
     @property
     def carried(self) -> tuple[str, ...]:
-        """The names of what comes from the source with the columns: indexes, constraints, extended statistics."""
+        """The names of the indexes, constraints and extended statistics that come from the source."""
         indexes = (index.name for index in self.indexes)
         constraints = (constraint.name for constraint in self.constraints)
         return (*indexes, *constraints, *(statistics.name for statistics in self.statistics))
 
     def select(self, expressions: sql.Composable, within: PageRange | None = None) -> sql.Composed:
-        """The source's SELECT over the rows to copy, those of children and partitions included.
+        """The SELECT of the rows to copy, including those of inheritance children and partitions.
 
-        With a page range, over its rows alone; its member goes by the table's name, as the options' SQL may use it.
+        With a page range, only the rows of the range. The range's member then has the table's name as its alias,
+        because the options' SQL may use that name.
         """
         name: sql.Composable = self.source.identifier
         if within is not None:
             member = within.member.relation.identifier
             name = sql.SQL("ONLY {} AS {}").format(member, sql.Identifier(self.source.name))
-        # a line of its own for the bracket: the condition may end in a comment
+        # the closing bracket is on a new line, because the condition may end in a comment
         conditions = [*(within.conditions if within else ()), *([f"({self.where}\n)"] if self.where else [])]
         condition = sql.SQL(f" WHERE {' AND '.join(conditions)}" if conditions else "")
         return sql.SQL("SELECT {} FROM {}{}").format(expressions, name, condition)
 
     def copied(self, within: PageRange | None = None) -> sql.Composed:
-        """The SELECT of what is to arrive: each row, each column, in order; or of a page range's rows."""
+        """The SELECT of the rows as they are to arrive, all columns and in order; or only those of a page range."""
         columns = (column.listed for column in self.columns)
         order = sql.SQL(f" ORDER BY {', '.join(self.order_by)}" if self.order_by else "")
         return self.select(sql.SQL(", ").join(columns), within) + order
 
     @property
     def separable_indexes(self) -> tuple[Index, ...]:
-        """The indexes that can be built by themselves, side by side: unique ones first, which may fail."""
-        own = (Index(one.name, True, one.index) for one in self.constraints if one.index is not None)
-        return (*own, *self.indexes)
+        """The indexes that can be built one by one, in parallel; those of constraints first, because they may fail."""
+        of_constraints = (Index(key.name, True, key.index) for key in self.constraints if key.index is not None)
+        return (*of_constraints, *self.indexes)
 
     def without(self, names: Collection[str]) -> Table:
-        """The table without the indexes and constraints named."""
+        """The table without the indexes and constraints of these names."""
         return replace(
             self,
             indexes=tuple(index for index in self.indexes if index.name not in names),

@@ -1,7 +1,7 @@
-"""The publish: one transaction in which a run's staging tables become what readers see.
+"""The publish: one transaction in which a run's staging tables become the live tables.
 
-Here live what a publish does once (``publish``, ``work``, ``policy``, ``dependents``) and its attempts (``attempts``,
-``message``), the two ways of publishing (``way``, ``swap``, ``inplace``), sessions that block it (``blockers``),
-snapshots that it waits for (``horizon``) and commits whose answer was lost (``in_doubt``). It imports ``target`` and
-what that imports, and nothing of ``loads``. Start with ``publish``.
+Start with ``publish``. Its parameters and its preparation are in ``work``, ``policy`` and ``dependents``, its attempts
+in ``attempts`` and ``message``, the two ways of publishing in ``way``, ``swap`` and ``inplace``. ``blockers`` has the
+sessions that block it, ``horizon`` the snapshots for which it waits, ``in_doubt`` the commits whose answer was lost.
+The package imports ``target`` and the packages that ``target`` imports, and nothing of ``loads``.
 """

@@ -1,7 +1,8 @@
-"""The attempts of a publish: its lock phase, tried again while others are in its way.
+"""The attempts of a publish: the phase that needs locks is tried again while other sessions block it.
 
-Each attempt is a value: its number, the views as they are staged, and the rows that were replaced in place before it.
-It composes the swap, takes the locks and does it, or gives way (``message.py``); the next attempt is made of it.
+Each attempt is a value: its number, the staged views, and the tables whose rows were replaced in place before. An
+attempt composes the swap and executes it (``message.py``). If it does not get the locks in time, it fails, and readers
+that waited behind it go on. The next attempt is a value made from the failed one.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from etl.target.views import Staged
 # lock_not_available, query_canceled (the lock phase's statement_timeout), deadlock_detected
 _BLOCKED = {"55P03", "57014", "40P01"}
 
-# internal_error: "could not open relation with OID", "cache lookup failed": what pg_get_viewdef() and its like say of
-# an object that existed when the query began; and "tuple concurrently updated", of a GRANT at the same time
+# internal_error: pg_get_viewdef() and the like raise "could not open relation with OID" or "cache lookup failed" for an
+# object that was dropped after the query began; a GRANT at the same time raises "tuple concurrently updated"
 _READ_WHILE_DROPPED = "XX000"
 
 log = get_logger()
@@ -41,13 +42,13 @@ def is_changing(error: BaseException) -> bool:
 
 
 def is_blocked(error: BaseException) -> bool:
-    """Whether an error means that other sessions are in the way, so that another attempt may help."""
+    """Whether an error means that other sessions block the publish, so that another attempt may help."""
     return sqlstate(error) in _BLOCKED or is_changing(error)
 
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """The tables whose rows were replaced in place: their oids, and the materialized views that are still to fill."""
+    """The oids of the tables whose rows were replaced in place, and the materialized views that are not filled yet."""
 
     oids: Mapping[TargetName, int] = field(default_factory=dict)
     unfilled: Unfilled = field(default_factory=Unfilled)
@@ -55,7 +56,7 @@ class Replaced:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt; ``staged`` is None where the views have to be staged anew, because something has changed."""
+    """One attempt; ``staged`` is None if the views have to be staged again, because other sessions changed them."""
 
     work: Work
     locks: ViewLocks
@@ -64,7 +65,7 @@ class Attempt:
     number: int = 0
 
     async def ready(self) -> Attempt:
-        """The attempt with its number and its views, which are staged anew only when they have changed."""
+        """This attempt with its number, and with its views staged."""
         numbered = replace(self, number=next(self.work.numbers))
         if self.staged is not None:
             return numbered
@@ -72,11 +73,11 @@ class Attempt:
             return replace(numbered, staged=await dependents.stage(self.work, self.locks))
 
     def after(self, error: BaseException) -> Attempt:
-        """The next attempt, after this one failed."""
+        """The next attempt, if this one failed with ``error``."""
         return replace(self, staged=None) if is_changing(error) else self
 
     async def make(self) -> float:
-        """Publishes; returns for how many milliseconds readers may have waited. Logs who blocked it where it fails."""
+        """Publishes; returns for how many milliseconds readers may have waited. If it fails, logs the blockers."""
         assert self.staged is not None, "its views are not staged"
         target, run_id, swapped, unfilled = (
             self.work.target,
@@ -87,7 +88,7 @@ class Attempt:
         began = None
         try:
             async with target.transaction():
-                await ledger.must_run(target, run_id)  # nobody can abort it from here on
+                await ledger.must_run(target, run_id)  # locks the run's row: `etl abort` waits from here on
                 await dependents.check(self.work, swapped)
                 swap = await message.compose(target, swapped, self.staged)
                 await ledger.published(target, run_id, swapped, self.replaced.oids)
@@ -106,7 +107,7 @@ class Attempt:
 
     @property
     def in_use(self) -> Sequence[TargetName]:
-        """The tables and views whose readers are in the way."""
+        """The tables and views on which a session's lock blocks this attempt."""
         dependent = self.staged.found if self.staged else ()
         unfilled = self.replaced.unfilled
         return [*self.work.swapped, *(view.full_name for view in (*dependent, *unfilled.before, *unfilled.after))]
@@ -129,9 +130,10 @@ class Won:
 
 
 async def until_published(first: Attempt, deadline: float) -> Won:
-    """Makes attempts until one publishes; raises PublishBlocked after ``deadline`` seconds, naming who is in the way.
+    """Makes attempts until one publishes; raises PublishBlocked, naming the blockers, after ``deadline`` seconds.
 
-    A session that changes things all the time holds no lock when it is looked for, so LiveChanged stays what it is.
+    LiveChanged is raised as it is: a session that changes the live tables again and again has often no lock at the time
+    of the query for blockers.
     """
     attempt = first
     try:
@@ -145,14 +147,14 @@ async def until_published(first: Attempt, deadline: float) -> Won:
                     raise
     except psycopg.Error as error:
         raise await blocked(attempt.work, attempt.in_use, deadline, error) from error
-    raise AssertionError("attempts end by publishing, or by raising")
+    raise AssertionError  # the loop ends only by returning or raising
 
 
 async def blocked(
     work: Work, in_use: Sequence[TargetName], deadline: float, error: psycopg.Error
 ) -> PublishBlocked | psycopg.Error:
-    """The error to raise at the deadline: who is in the way, where that is what the last attempt failed of."""
+    """The error to raise at the deadline: PublishBlocked if other sessions blocked the last attempt, else ``error``."""
     if not is_blocked(error):
         return error
-    who = "; ".join(await blockers.described(work.target, in_use) or ["sessions that are gone by now"])
-    return PublishBlocked(f"the live tables were in use for {deadline:g} s, so nothing was published; held by {who}")
+    names = "; ".join(await blockers.described(work.target, in_use) or ["sessions that are gone by now"])
+    return PublishBlocked(f"the live tables were in use for {deadline:g} s, so nothing was published; held by {names}")

@@ -1,4 +1,4 @@
-"""Who is in a publish's way: the sessions and prepared transactions that hold a lock on what it replaces."""
+"""Blockers: sessions and prepared transactions that hold a lock on the tables or views that a publish replaces."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = get_logger()
 
 
 async def described(target: Target, tables: Sequence[TargetName]) -> list[str]:
-    """Says who holds a lock on the live tables, the longest query first."""
+    """Describes the sessions and prepared transactions that hold a lock on the tables, the longest query first."""
     cursor = await target.execute(target_query("blockers"), arrays(tables))
     return [f"{_name(row)} on {row['table']}{_since(row['query_start'])}" for row in await cursor.fetchall()]
 
@@ -27,12 +27,12 @@ def _name(blocker: Mapping[str, Any]) -> str:
 
 
 def _since(query_start: datetime | None) -> str:
-    """Says since when; nothing where a role that is not a member of pg_read_all_stats is not told."""
+    """The start of the query; empty if the server hides it, because this role is no member of pg_read_all_stats."""
     return f" since {query_start:%Y-%m-%d %H:%M:%S %Z}" if query_start else ""
 
 
 async def end(target: Target, tables: Sequence[TargetName]) -> None:
-    """Ends the sessions that hold a lock on the live tables; needs pg_signal_backend, or the same role."""
+    """Ends the sessions that hold a lock on the tables; this role has to be theirs, or to have pg_signal_backend."""
     cursor = await target.execute(target_query("end_blockers"), arrays(tables))
     for row in await cursor.fetchall():
         log.warning("publish.ended_blocker", pid=row["pid"], user=row["user"], application=row["application"])

@@ -1,4 +1,4 @@
-"""What a publish makes ready before its attempts: the dependent views on the staging tables, under their locks."""
+"""Stages the dependent views before a publish's attempts: makes them in staging, on the staging tables."""
 
 from __future__ import annotations
 
@@ -23,47 +23,51 @@ from etl.target.views import Staged
 
 @dataclass(slots=True)
 class ViewLocks:
-    """The locks of views' places in staging, which one publish at a time may have."""
+    """The advisory locks of the views' names in staging: only one publish at a time can hold the lock of a view."""
 
     target: Target
     _held: Sequence[TargetName] = ()
 
     async def __aenter__(self) -> ViewLocks:
-        """Holds none at first."""
+        """Takes no lock yet."""
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Releases all."""
-        with suppress(psycopg.Error):  # a session that is gone has released them
+        """Releases all locks."""
+        with suppress(psycopg.Error):  # if the session has ended, the server has released its locks
             await self.release()
 
     async def release(self) -> None:
-        """Releases what is held."""
+        """Releases all locks."""
         await guard.unlock(self.target, self._held)
         self._held = ()
 
     async def take(self, wanted: Sequence[TargetName]) -> None:
-        """Takes the locks of views; raises LiveChanged where another publish has one of them."""
+        """Takes the locks of views; raises LiveChanged if another publish has one of them."""
         if not await guard.try_lock(self.target, wanted):
             raise LiveChanged("another publish changes the views that rest on the live tables")
         self._held = wanted
 
 
 async def stage(work: Work, locks: ViewLocks) -> Staged:
-    """Stages the dependent views; raises LiveChanged where others change them, CannotCarry for every obstacle."""
+    """Stages the dependent views.
+
+    Raises LiveChanged if other sessions change them meanwhile, CannotCarry naming every obstacle.
+    """
     target, swapped = work.target, work.swapped
     await locks.release()
     await guard.refuse_untrusted_tables(target, work.tables)
     found = await live.objects(target, swapped)
     if wanted := [view.full_name for view in live.views(found)]:
         await locks.take(wanted)
-        found = await live.objects(target, swapped)  # again: the publish that had the locks may have replaced them
-    # before all that it is to vouch for: what is read from here on is of this version, or of a later one
+        found = await live.objects(target, swapped)  # again: a publish that had these locks may have replaced the views
+    # The inventory is read first, so each later query sees the objects as the inventory has them, or newer. If they are
+    # newer, the swap finds another inventory under its locks, and fails.
     inventory = await live.inventory(target, found, swapped)
     again = await live.objects(target, swapped)
-    if {one.oid for one in again} != {one.oid for one in found}:
+    if {item.oid for item in again} != {item.oid for item in found}:
         raise LiveChanged(CHANGES)
     staged = await live.columns_of(target, [table.staging for table in swapped])
     arriving = {table: staged[table.staging] for table in swapped if table.staging in staged}
@@ -76,12 +80,12 @@ async def stage(work: Work, locks: ViewLocks) -> Staged:
 
 
 async def check(work: Work, tables: Sequence[TargetName]) -> None:
-    """Raises PublishFailed where a staging table is not the one that this run has filled.
+    """Raises PublishFailed if a staging table is not the one that this run has filled.
 
-    A run that lost its control session lost its locks, and may have gone on to fill tables that are another's.
+    A run that loses its control session loses its locks, so another run may have dropped the table and made its own.
     """
     if not tables:
         return
-    there, filled = await staging.tables(work.target), await ledger.staging_oids(work.target, work.run_id)
-    if gone := [str(table) for table in tables if there.get(table.staging) != filled.get(table)]:
+    existing, filled = await staging.tables(work.target), await ledger.staging_oids(work.target, work.run_id)
+    if gone := [str(table) for table in tables if existing.get(table.staging) != filled.get(table)]:
         raise PublishFailed(f"{', '.join(gone)} is no longer staged; another run or `etl abort` has dropped it")

@@ -1,9 +1,11 @@
-"""Rows that several sessions wrote are not frozen: here they become visible to every snapshot, before the publish.
+"""Freezes rows that were copied in page ranges, so that every snapshot sees them, before the publish.
 
-A transaction in REPEATABLE READ whose snapshot is older than such rows would find today's table with none of them. So
-the publish waits until no snapshot is older, and then has VACUUM freeze them: the WAL of that holds a replica's readers
-to the same, and no vacuum debt is left to the live table. How far VACUUM came, which knows of every snapshot, replicas'
-and prepared transactions' too, is what tells: ``pg_class.relfrozenxid``.
+COPY can freeze rows only in the transaction that made the table, so rows that several sessions copy are not frozen. A
+REPEATABLE READ transaction whose snapshot is older than such rows would see the published table without them. So the
+publish waits until no snapshot is older, and then lets VACUUM freeze the rows. On a replica, replaying that VACUUM
+conflicts with queries whose snapshots are older, so they cannot miss the rows either; and the live table needs no
+VACUUM for them later. ``pg_class.relfrozenxid`` shows whether VACUUM has frozen all rows: VACUUM takes every snapshot
+into account, including those of prepared transactions and of replicas with hot_standby_feedback.
 """
 
 # docs/decisions.md, "Page ranges arrive unfrozen"
@@ -27,10 +29,10 @@ log = get_logger()
 
 
 async def wait(target: Target, xids: Mapping[TargetName, int], deadline: float) -> None:
-    """Freezes the staging tables of the live tables given, when no snapshot is older than what wrote their rows.
+    """Waits until no snapshot is older than the tables' staged rows, and freezes these.
 
-    Takes an idle session, and for each table the newest transaction that wrote into it. Raises PublishBlocked, naming
-    the sessions whose snapshots are older, after ``deadline`` seconds.
+    Takes an idle session, and the newest transaction that wrote rows of each live table's staging table. Raises
+    PublishBlocked, naming the sessions with older snapshots, after ``deadline`` seconds.
     """
     ends, said = monotonic() + deadline, 0.0
     while unfrozen := await _unfrozen(target, xids):
@@ -53,7 +55,7 @@ async def wait(target: Target, xids: Mapping[TargetName, int], deadline: float) 
 
 
 async def end_holders(target: Target, xids: Mapping[TargetName, int]) -> None:
-    """Ends the sessions whose snapshots are older; needs pg_signal_backend, or the same role."""
+    """Ends the sessions with older snapshots; this role has to be theirs, or to have pg_signal_backend."""
     if not await _unfrozen(target, xids):
         return
     cursor = await target.execute(target_query("old_snapshots"), {"xid": max(xids.values())})
@@ -73,7 +75,7 @@ async def _unfrozen(target: Target, xids: Mapping[TargetName, int]) -> list[Targ
 
 
 async def _holders(target: Target, xid: int) -> list[str]:
-    """Says who has a snapshot that is older than what a transaction wrote, the oldest first."""
+    """Describes the sessions whose snapshots are older than a transaction, the oldest first."""
     cursor = await target.execute(target_query("old_snapshots"), {"xid": xid})
     return [
         row["who"] + (f" since {row['since']:%Y-%m-%d %H:%M:%S %Z}" if row["since"] else "")

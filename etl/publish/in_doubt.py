@@ -1,4 +1,4 @@
-"""A publish whose session was lost at the commit: the server is asked what became of it."""
+"""A publish whose commit is in doubt, because its session was lost: another session reads the ledger to settle it."""
 
 # docs/decisions.md, "A session that does not answer is asked about"
 
@@ -29,10 +29,10 @@ async def settle(
     *,
     redact: Redactor,
 ) -> None:
-    """Asks over a new session whether a publish was committed, and clears up after it if so.
+    """Finds out in a new session whether a publish was committed, and if so drops the old tables.
 
-    Takes its tables, and those of them that were ``swapped``. Raises PublishFailed if it was not, PublishInDoubt where
-    that cannot be told.
+    Takes the tables of the publish, and those of them that it ``swapped``. Raises PublishFailed if it was not
+    committed, PublishInDoubt if no session can be opened to find out.
     """
     try:
         target = await persistently(
@@ -44,7 +44,7 @@ async def settle(
             f" {error}; `etl history` tells, and the live tables are of one night in any case"
         ) from lost
     try:
-        # the lost session's locks are free once its transaction has ended, one way or the other
+        # the server releases the lost session's locks when its transaction has been committed or rolled back
         await persistently(
             lambda: guard.lock(target, run_id, tables),
             lambda error: isinstance(error, TableLocked),

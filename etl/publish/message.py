@@ -1,13 +1,15 @@
-"""The swap: staging tables take the live tables' places, and what was attached to the old is reattached to the new.
+"""The swap: staging tables replace the live tables, and the attachments of the old tables are reattached to the new.
 
-Everything is read and composed before the first lock is asked for, and sent as one message, which the server parses
-before it executes any of it: locks, a second look, moves, attachments. The second look is as wide as the
-first: under the locks, the inventory of the live tables, of the views on them and of all attachments of either must be
-the one from which the message was composed. The old tables and views are only put aside, into a schema of their own: to
-drop them takes more than twice as long, and nobody has to wait for that.
+A swap reads the catalog and composes all its statements before it requests a lock. It sends them as one message, which
+the server parses before it executes any of it. The message takes the locks, checks the inventory, moves the tables and
+reattaches the attachments. The check under the locks is as wide as what was read before: the inventory of the live
+tables, of the views on them and of the attachments of both must be the one for which the message was composed. The old
+tables and views are not dropped but moved to a schema for old tables: dropping takes more than twice as long, and
+readers would wait for it.
 """
 
 # docs/decisions.md, "Old tables are put aside, not dropped"
+# docs/decisions.md, "The catalog is read again under the locks"
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ _VACUUM_TIMEOUT = sql.SQL(
 )
 
 _CHANGED = "ETL01"
-"""The SQLSTATE, in a class that the server does not use, with which the second look fails."""
+"""The SQLSTATE with which the check under the locks fails, in a class that PostgreSQL does not use."""
 
 _LOCKED = sql.SQL("BEGIN BEGIN {locks}; EXCEPTION WHEN undefined_table THEN {fail}; END; END")
 
@@ -40,17 +42,17 @@ _LOOKED = sql.SQL("BEGIN IF ({now}) IS DISTINCT FROM {then} THEN {fail}; END IF;
 
 _FAIL = sql.SQL(f"RAISE EXCEPTION USING ERRCODE = '{_CHANGED}', MESSAGE = 'the live tables have changed'")
 
-CHANGES = "somebody changes the live tables, or what hangs on them, all the time"
+CHANGES = "other sessions keep changing the live tables, or objects that belong to them"
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What one swap will do, as one message of SQL."""
+    """All statements of one swap, as one message of the simple query protocol."""
 
     text: bytes
 
     async def execute(self, target: Target) -> None:
-        """Does it, in the caller's transaction; raises LiveChanged where what it was composed for has changed."""
+        """Does the swap in the caller's transaction; raises LiveChanged if the inventory has changed."""
         try:
             await target.execute(self.text)
         except psycopg.Error as error:
@@ -60,15 +62,15 @@ class Message:
 
 
 async def compose(target: Target, tables: Sequence[TargetName], staged: Staged) -> Message:
-    """Reads and composes all that a swap will do, in the transaction that is to do it.
+    """Reads the catalog and composes a swap, in the transaction that will execute it.
 
-    Raises CannotCarry for what could not be put back, LiveChanged when the live tables, or what hangs on them, are not
-    those for which all was staged, PublishFailed when a staging table is gone.
+    Raises CannotCarry for orphaned attachments, LiveChanged if the inventory is not the one for which the views were
+    staged, PublishFailed if a staging table was dropped.
     """
     old, found = staged.live, [*staged.live, *staged.found]
     moving = [*tables, *(view.full_name for view in staged.ready)]
-    in_staging = await live.objects(target, [one.staging for one in moving])
-    new = {one.full_name: one for one in in_staging if one.is_live}
+    in_staging = await live.objects(target, [name.staging for name in moving])
+    new = {item.full_name: item for item in in_staging if item.is_live}
     if missing := [str(table) for table in tables if table.staging not in new]:
         raise PublishFailed(f"{', '.join(missing)} is no longer staged; another run or `etl abort` has dropped it")
     try:
@@ -79,31 +81,32 @@ async def compose(target: Target, tables: Sequence[TargetName], staged: Staged) 
         raise LiveChanged(CHANGES)
     first = _first(tables, old)
     await create_schemas(target, {table.schema for table in first})
-    moves = [statement for one in found for statement in _aside(one)]
-    for one in moving:
-        moves += _move(one, new[one.staging], is_first=one in first)
+    moves = [statement for old_one in found for statement in _aside(old_one)]
+    for name in moving:
+        moves += _move(name, new[name.staging], is_first=name in first)
     moves += [statement for view in staged.late for statement in await _remade(target, view)]
     moves += [sql.SQL(statement) for statement in await live.default_grants(target, list(first))]
     attachments = _reattached(found, new, await live.attachments(target, found))
     filled = [statement for view in staged.late for statement in live.refresh(view, view.identifier)]
-    granted = [_reattach(one) for one in attachments if one.columns and one.statement.startswith("GRANT ")]
-    # Once more on the old one, first: whoever changes such a privilege beside us, which before 18 takes no lock on the
-    # table, has to wait for us then, or we for them.
+    granted = [_reattach(item) for item in attachments if item.columns and item.statement.startswith("GRANT ")]
+    # Column privileges are granted on the old table again, first. Before PostgreSQL 18, a GRANT takes no lock on the
+    # table; but two sessions that write the same catalog row wait for each other.
     statements = [*_locks(tables, staged), *granted, *moves, *map(_reattach, attachments), *filled]
     return Message(f"{Stage.PUBLISH} ".encode() + sql.SQL("; ").join(statements).as_bytes(target))
 
 
 async def _remade(target: Target, view: live.Object) -> list[sql.Composable]:
-    """Gives the statements that make a late view: its owner's from the start, and empty until the end."""
+    """The statements that create a late view: empty, owned by the view's owner, with its indexes and statistics."""
     owned = sql.SQL("ALTER {} {} OWNER TO {}").format(view.word, view.identifier, sql.Identifier(view.owner))
     extras = [sql.SQL(statement) for statement in await live.extras(target, view.full_name, Place.LIVE)]
     return [live.create(view, view.identifier, view.definition or ""), owned, *extras]
 
 
 async def _end_vacuums(target: Target, tables: Sequence[live.Object]) -> None:
-    """Takes a lock that ends an autovacuum of the tables, keeps another from starting, and concerns no reader.
+    """Takes a lock that conflicts with autovacuum and with no reader.
 
-    A server ends the autovacuum that somebody waits for after deadlock_timeout: longer than readers may wait for us.
+    The server cancels an autovacuum that blocks another session after deadlock_timeout. Readers must not wait for the
+    swap as long, so the autovacuum has to end, and no other may start, before the swap requests its locks.
     """
     if tables:
         names = sql.SQL(", ").join(table.identifier for table in tables)
@@ -111,23 +114,24 @@ async def _end_vacuums(target: Target, tables: Sequence[live.Object]) -> None:
 
 
 def _first(tables: Sequence[TargetName], old: Sequence[live.Object]) -> dict[TargetName, None]:
-    """Gives the tables that are published for the first time, in order."""
-    there = {one.full_name for one in old}
-    return {table: None for table in tables if table not in there}
+    """The tables that are published for the first time, in order."""
+    existing = {item.full_name for item in old}
+    return {table: None for table in tables if table not in existing}
 
 
 def _locks(tables: Sequence[TargetName], staged: Staged) -> list[sql.Composable]:
-    """Gives the statements that lock everything, with short timeouts: views first, as their readers do, then tables.
+    """The statements that lock views and tables, with short timeouts, and then check the inventory.
 
-    And look again. LOCK TABLE on a view would lock all that it reads, too, and it takes no materialized view: their
-    lock comes with an owner who is the owner already, which changes nothing.
+    Views come before tables, because a reader of a view locks them in that order. LOCK TABLE does not suit a view: it
+    locks all relations that the view reads, too, and refuses materialized views. So ALTER … OWNER TO the present owner
+    takes the lock, and changes nothing.
     """
     locks: list[sql.Composable] = [
         sql.SQL("ALTER {} {} OWNER TO {}").format(view.word, view.identifier, sql.Identifier(view.owner))
         for view in reversed(staged.found)
     ]
     if staged.live:
-        names = sql.SQL(", ").join(one.identifier for one in staged.live)
+        names = sql.SQL(", ").join(table.identifier for table in staged.live)
         locks.append(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names))
     timeouts = (
         f"SET LOCAL lock_timeout = '{limits.PUBLISH_LOCK_TIMEOUT}';"
@@ -137,15 +141,15 @@ def _locks(tables: Sequence[TargetName], staged: Staged) -> list[sql.Composable]
     return [
         sql.SQL(timeouts),
         *([_as_one(_LOCKED.format(locks=sql.SQL("; ").join(locks), fail=_FAIL))] if locks else []),
-        sql.SQL("SET LOCAL statement_timeout = 0"),  # nobody else's lock is waited for from here on
+        sql.SQL("SET LOCAL statement_timeout = 0"),  # the swap has all its locks from here on
         _as_one(_LOOKED.format(now=now, then=sql.Literal(staged.inventory), fail=_FAIL)),
     ]
 
 
 def _aside(old: live.Object) -> Iterator[sql.Composable]:
-    """Gives the statements that put a live table, or a view on one, aside.
+    """The statements that move a live table, or a view on one, to the schema for old tables.
 
-    Free of the tables that it refers to, and without its sequences.
+    They drop its foreign keys, so that it no longer depends on other tables, and leave its sequences where they are.
     """
     for key in old.foreign_keys:
         yield sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(old.identifier, sql.Identifier(key))
@@ -154,21 +158,22 @@ def _aside(old: live.Object) -> Iterator[sql.Composable]:
     yield from _set_schema(old, old.full_name.aside.schema)
 
 
-def _set_schema(one: live.Object, schema: str) -> Iterator[sql.Composable]:
-    names = [(one.word, one.identifier)]
-    names += [(sql.SQL("STATISTICS"), sql.Identifier(one.schema, name)) for name in one.statistics]
+def _set_schema(item: live.Object, schema: str) -> Iterator[sql.Composable]:
+    names = [(item.word, item.identifier)]
+    names += [(sql.SQL("STATISTICS"), sql.Identifier(item.schema, name)) for name in item.statistics]
     for word, name in names:
         yield sql.SQL("ALTER {} {} SET SCHEMA {}").format(word, name, sql.Identifier(schema))
 
 
-def _move(one: TargetName, staged: live.Object, *, is_first: bool) -> Iterator[sql.Composable]:
-    """Gives the statements that take a staged table or view to its live schema.
+def _move(name: TargetName, staged: live.Object, *, is_first: bool) -> Iterator[sql.Composable]:
+    """The statements that move a staged table or view to its live schema.
 
-    What global default privileges granted on it stays on the first night; later, it gets what the live one had.
+    A table that is published for the first time keeps the privileges that ALTER DEFAULT PRIVILEGES granted on it. From
+    any other they are revoked, because the privileges of the old table are reattached.
     """
-    yield from _set_schema(staged, one.schema)
+    yield from _set_schema(staged, name.schema)
     if not is_first:
-        yield from live.revoke_grants(staged, one.identifier)
+        yield from live.revoke_grants(staged, name.identifier)
 
 
 def _reattached(
@@ -183,11 +188,11 @@ def _reattached(
     by_object = dict[int, list[live.Attachment]]()
     for attachment in attached:
         by_object.setdefault(attachment.oid, []).append(attachment)
-    for one in found:
-        staged = new.get(one.full_name.staging, one)  # a late view is not in staging; it is made as it was
-        own = by_object.get(one.oid, [])
-        orphaned += live.orphaned(own, staged.columns)
-        reattached |= set(live.reattachable(own, staged, is_table=one.is_live))
+    for old in found:
+        staged = new.get(old.full_name.staging, old)  # a late view is not in staging, and keeps its columns
+        belonging = by_object.get(old.oid, [])
+        orphaned += live.orphaned(belonging, staged.columns)
+        reattached |= set(live.reattachable(belonging, staged, is_table=old.is_live))
     if orphaned:
         raise CannotCarry("; ".join(orphaned))
     return [attachment for attachment in attached if attachment in reattached]
@@ -201,5 +206,5 @@ def _reattach(attachment: live.Attachment) -> sql.Composable:
 
 
 def _as_one(block: sql.Composable) -> sql.Composed:
-    """Makes a block's statements one, because statement_timeout starts anew with each."""
+    """A block as one statement, because statement_timeout applies to each statement of a message separately."""
     return sql.SQL("DO {}").format(sql.Literal(block.as_string(None)))

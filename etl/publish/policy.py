@@ -1,4 +1,4 @@
-"""How a run's tables are to be published. Pure policy."""
+"""The policy of a publish: how it publishes each table, and how long it waits. No I/O."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from etl.settings.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How to publish: which tables in place, how long to try, and whether to end who is in the way by then.
+    """The tables to publish in place, the seconds to try, and whether to end the sessions that block it after that.
 
-    ``without_target_indexes`` are the tables that get no index of the reporting side's; ``hashed`` are those in place
-    whose rows are compared by their checksum, too. ``redact`` takes the settings' secrets out of errors.
+    ``without_target_indexes`` are the tables to which indexes of the reporting side are not added again. ``hashed`` are
+    the tables in place whose rows are compared by checksum, too. ``redact`` removes the settings' secrets from errors.
     """
 
     in_place: frozenset[TargetName] = frozenset()
@@ -27,10 +27,10 @@ class Policy:
 
     @classmethod
     def of(cls, settings: Settings, planned: Iterable[Planned]) -> Policy:
-        """Gives what the settings and the tables' options say."""
-        options = {one.live: settings.options.of(one.source) for one in planned}
-        in_place = frozenset(live for live, own in options.items() if own.publish == "in-place")
-        without_target_indexes = frozenset(live for live, own in options.items() if own.without_target_indexes)
+        """The policy that the settings and the tables' options ask for."""
+        options = {table.live: settings.options.of(table.source) for table in planned}
+        in_place = frozenset(live for live, option in options.items() if option.publish == "in-place")
+        without_target_indexes = frozenset(live for live, option in options.items() if option.without_target_indexes)
         hashed = frozenset(live for live in in_place if (options[live].verify or settings.verify) == "checksum")
         ends_blockers = settings.publish_blockers == "end"
         return cls(in_place, without_target_indexes, hashed, settings.publish_deadline, ends_blockers, settings.redact)

@@ -1,7 +1,7 @@
-"""The one transaction in which a run's staging tables become live, and the ledger says so.
+"""Publishes a run: its staging tables become live, and the ledger records it, in one transaction.
 
-Readers of the live tables must never queue behind a publish that itself waits for someone: it asks for its
-locks with a short timeout, gives way, and asks again until a deadline (``attempts.py``).
+Readers queue behind a lock request that waits. So a publish requests its locks with a short timeout, rolls back if it
+does not get them, and tries again until a deadline (``attempts.py``).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """How a publish went: tables, attempts, wall seconds with the waiting, and for how long readers may have waited."""
+    """The figures of a publish: ``seconds`` include all waiting; readers may have waited for ``blocked_ms``."""
 
     tables: int
     attempts: int
@@ -54,9 +54,10 @@ async def publish(
 ) -> Published:
     """Makes a run's staged tables live, all of them or none.
 
-    Takes an idle session on the target, and how to open another one, which asks whether the commit was done when this
-    one is lost. Raises CannotCarry before anything is touched when an object on a live table could not be put back,
-    PublishBlocked when readers hold the tables until the deadline, PublishFailed for the rest.
+    Takes an idle session on the target. ``reconnect`` opens another one, to find out whether the commit succeeded if
+    the first is lost. Raises CannotCarry, before it changes anything, if an object on a live table could not be put
+    back; PublishBlocked if other sessions hold locks on the tables until the deadline; PublishFailed or PublishInDoubt
+    for errors of the server.
     """
     began = perf_counter()
     ordered = sorted(tables)
@@ -73,9 +74,9 @@ async def publish(
 
 
 async def _published(work: Work, locks: ViewLocks) -> Won:
-    """Does it all, from the freezing of rows to the end of the old tables."""
+    """Does all steps of a publish, from freezing rows to dropping the old tables."""
     target, policy = work.target, work.policy
-    # also where no reader waits behind us: to read a view's definition asks for a lock on its tables
+    # for statements before the attempts, too: pg_get_viewdef() locks the tables of a view
     patience = max(policy.deadline, 1)
     await target.execute(f"SET lock_timeout = '{patience:g}s'; SET synchronous_commit = on".encode())
     await _freeze(work)
@@ -84,7 +85,7 @@ async def _published(work: Work, locks: ViewLocks) -> Won:
         staged = await work.insist(partial(_stage, work, locks), end)
         await _clear_aside(work)
         await _flush(target)
-        # rows are replaced in place once, however often the swap of other tables gives way
+        # rows are replaced in place once, however many attempts the swap of the other tables takes
         async with work.savepoint():
             first = Attempt(work, locks, staged, await _replace_in_place(work, staged))
             end = partial(blockers.end, target, first.in_use)
@@ -99,16 +100,16 @@ async def _published(work: Work, locks: ViewLocks) -> Won:
 
 
 async def _freeze(work: Work) -> None:
-    """Freezes the rows that were copied in page ranges, when no snapshot is older than they are."""
+    """Freezes the rows that were copied in page ranges, once no snapshot is older than they are."""
     newest = await ledger.newest_xids(work.target, work.run_id)
     if unfrozen := {table: newest[table] for table in work.swapped if table in newest}:
-        await _flush(work.target)  # VACUUM marks no page all-visible while a commit near its rows' is not durable yet
+        await _flush(work.target)  # VACUUM cannot mark a page all-visible before its rows' commits are flushed
         end = partial(horizon.end_holders, work.target, unfrozen)
         await work.insist(partial(horizon.wait, work.target, unfrozen), end)
 
 
 async def _stage(work: Work, locks: ViewLocks, deadline: float) -> Staged:
-    """Stages the views, again while others change them; raises PublishBlocked at the deadline."""
+    """Stages the views, again while other sessions change them; raises PublishBlocked at the deadline."""
     try:
         return await persistently(lambda: dependents.stage(work, locks), attempts.is_changing, deadline)
     except psycopg.Error as error:
@@ -116,7 +117,7 @@ async def _stage(work: Work, locks: ViewLocks, deadline: float) -> Staged:
 
 
 async def _clear_aside(work: Work) -> None:
-    """Drops what a killed run has put aside; raises CannotCarry where another object depends on it."""
+    """Drops the old tables that a killed run has left; raises CannotCarry if another object depends on one."""
     if kept := await staging.drop_aside(work.target, work.swapped):
         raise CannotCarry(f"an old table that an earlier publish has put aside is in the way: {'; '.join(kept)}")
 
@@ -128,11 +129,11 @@ async def _replace_in_place(work: Work, staged: Staged) -> Replaced:
     await inplace.replace(work.target, work.in_place, work.policy.hashed)
     found = await live.objects(work.target, work.in_place)
     unfilled = await inplace.refresh(work.target, live.views(found), staged)
-    return Replaced({one.full_name: one.oid for one in found if one.is_live}, unfilled)
+    return Replaced({item.full_name: item.oid for item in found if item.is_live}, unfilled)
 
 
 async def _drop_old(done: Attempt) -> None:
-    """Drops yesterday's tables; what could not be dropped now, the next run clears."""
+    """Drops the old tables and views; the next run drops those that could not be dropped now."""
     work = done.work
     try:
         if done.staged and done.staged.found:
@@ -140,12 +141,12 @@ async def _drop_old(done: Attempt) -> None:
         await staging.drop_aside(work.target, work.swapped)
     except psycopg.Error as error:
         if work.is_lost:
-            raise  # another session will
+            raise  # in_doubt.settle drops them in another session
         log.warning("publish.uncleared", error=work.policy.redact(error))
 
 
 async def _flush(target: Target) -> None:
-    """Makes what is staged durable now: the publish's commit, for which readers wait, has the less to write."""
+    """Flushes WAL now, so that the publish's commit, for which readers wait, has less to flush."""
     async with begun(target):
         await at_once(target, [BEGIN, _WRITE, COMMIT])
 
@@ -162,5 +163,5 @@ def say(done: Published) -> None:
 
 
 async def _in_place(target: Target, policy: Policy) -> list[TargetName]:
-    """Gives the tables to publish in place that are there already; the others are new, and moved in."""
+    """The tables to publish in place whose live table exists; the others are published by a swap."""
     return sorted([table for table in policy.in_place if await live.columns(target, table)], key=str)

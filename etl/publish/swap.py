@@ -1,4 +1,4 @@
-"""The swap, as a way of publishing: what would hinder it. ``message`` has what it does."""
+"""The swap as a way of publishing: its obstacles. ``message`` composes its statements."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Swap:
     """The staging table itself becomes the live one."""
 
     async def obstacles(self, target: Target, found: Sequence[Object], arriving: Arriving) -> Obstacles:
-        """Names what could not be put back on the new table: objects, views on columns that are gone, attachments."""
-        there = {one.full_name: one for one in found if one.is_live}
+        """Names the objects, views and attachments of a live table that the new table could not get."""
+        current = {item.full_name: item for item in found if item.is_live}
         attached = await live.attachments(target, found)
         return {
-            table: _of_table(there[table], [name for name, _ in columns], found, attached)
+            table: _of_table(current[table], [name for name, _ in columns], found, attached)
             for table, columns in arriving.items()
-            if table in there
+            if table in current
         }
 
 
@@ -32,8 +32,8 @@ def _of_table(
     views = live.with_views(current, found)
     gone = [(current.oid, column) for column in current.columns if column not in columns]
     return [
-        *(one.obstacle for one in views if one.obstacle),
-        *(f"view {one} uses {column}, which is no longer there"
-          for one in views for oid, column in gone if (oid, column) in one.reads_columns),
-        *live.orphaned((one for one in attached if one.oid == current.oid), columns),
+        *(view.obstacle for view in views if view.obstacle),
+        *(f"view {view} uses {column}, which is no longer there"
+          for view in views for oid, column in gone if (oid, column) in view.reads_columns),
+        *live.orphaned((attachment for attachment in attached if attachment.oid == current.oid), columns),
     ]  # fmt: skip

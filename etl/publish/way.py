@@ -1,4 +1,4 @@
-"""Ways of publishing a table: its staging table takes the live one's place (``swap``), or its rows do (``inplace``)."""
+"""Ways of publishing a table: the staging table replaces the live one (``swap``), or only its rows do (``inplace``)."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from etl.sessions.postgres import Target
 from etl.target.live import Object
 
 Arriving = Mapping[TargetName, Sequence[drift.Named]]
-"""The columns with which tables arrive, by their live names."""
+"""The columns of the new tables, by their live names."""
 
 Obstacles = dict[TargetName, list[str]]
-"""Why tables cannot be published, in one line each; none for those that can."""
+"""The reasons why tables cannot be published, one line each; none for a table that can."""
 
 
 class Way(Protocol):
-    """A way of publishing. ``etl check`` and the publish itself ask it for obstacles, so that both know the same."""
+    """A way of publishing. ``etl check`` and the publish use the same ``obstacles``, so that they never disagree."""
 
     async def obstacles(self, target: Target, found: Sequence[Object], arriving: Arriving) -> Obstacles:
-        """Why the tables cannot be published this way, as far as the server knows before it is tried.
+        """The reasons why tables cannot be published this way, as far as the server shows them beforehand.
 
-        Takes what ``live.objects`` found under the live names. Changes nothing.
+        ``found`` are the objects that ``live.objects`` has found for the tables. Changes nothing.
         """
 
 
 def said(obstacles: Obstacles) -> str:
-    """All obstacles in one text, each once; empty where there is none."""
+    """All obstacles in one text, each once; empty if there is none."""
     return "; ".join(dict.fromkeys(text for texts in obstacles.values() for text in texts))

@@ -1,4 +1,4 @@
-"""What a publish has to do: its session, its run, its tables, and how."""
+"""The work of one publish: its session, its run, its tables and its policy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 class Work:
     """The tables of a run that a session publishes; ``in_place`` are those whose rows are replaced.
 
-    ``numbers`` has the number of each attempt, in order.
+    ``numbers`` yields the number of the next attempt.
     """
 
     target: Target
@@ -33,22 +33,22 @@ class Work:
 
     @property
     def swapped(self) -> list[TargetName]:
-        """The tables of which the staging table itself becomes the live one."""
+        """The tables whose staging table becomes the live one."""
         return [table for table in self.tables if table not in self.in_place]
 
     @property
     def is_lost(self) -> bool:
-        """Whether the session that publishes is gone."""
+        """Whether the connection of the session that publishes is closed or broken."""
         return self.target.closed or self.target.broken
 
     def savepoint(self) -> AbstractAsyncContextManager[object]:
-        """A transaction where rows are replaced in place: within it each attempt is a savepoint."""
+        """A transaction if rows are replaced in place, within which each attempt is a savepoint; else nothing."""
         return self.target.transaction() if self.in_place else nullcontext()
 
     async def insist(self, step: Callable[[float], Awaitable[T]], end: Callable[[], Awaitable[None]]) -> T:
-        """Does a step, which takes its deadline in seconds and raises PublishBlocked then.
+        """Does a step, which takes a deadline in seconds, and raises PublishBlocked if it is blocked until then.
 
-        Where the policy says so, ``end`` then ends the sessions in the way, and the step is done once more.
+        If the policy is to end blockers, calls ``end``, which ends them, and does the step once more.
         """
         try:
             return await step(self.policy.deadline)

@@ -1,7 +1,7 @@
 """Sessions on both servers: how they are opened, kept alive, told from dead ones, and how statements are sent.
 
 Here live the URLs (``url``), the connections of either side (``postgres``, ``pair``), the watch over them
-(``session``, ``watch``, ``protocol``), the statements of ``etl/sql`` (``query``), the stages that statements are marked
-with (``stage``), and retries. The read side is asyncpg, the write side psycopg. It imports ``model``. Start with
+(``session``, ``watch``, ``protocol``), the statements of ``etl/sql`` (``query``), the stages that statements name
+(``stage``), and retries. The read side is asyncpg, the write side psycopg. It imports ``model``. Start with
 ``postgres``.
 """

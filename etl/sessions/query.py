@@ -1,15 +1,16 @@
 """The queries of ``sql/``, which psql can run, in the form that each driver takes.
 
-A query with several concerns is a folder and a file: each file of ``sql/attachments/`` is a CTE, named like the file,
-of ``sql/attachments.sql``, so that the server answers all of them in one round trip. ``python -m etl.sessions.query
-NAME`` prints such a query as one text, which psql can run.
+A query with several concerns is a folder and a file: each file of ``sql/live/`` is a CTE, named like the file, of
+``sql/live.sql``, so that the server answers all of them in one round trip. A variable with the name of another file of
+the folder (``:'objects'``) is the list of its oids there. ``python -m etl.sessions.query NAME`` prints such a query as
+one text, which psql can run.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -39,8 +40,19 @@ def _file(name: str) -> str:
     if not concerns.is_dir():
         return text
     bodies = {file.name.removesuffix(".sql"): _unended(_read(file)) for file in concerns.iterdir()}
-    tables = ",\n".join(f"{concern} AS (\n{body}\n)" for concern, body in sorted(bodies.items()))
+    given = {variable for body in bodies.values() for variable in _VARIABLE.findall(body)}
+    first = sorted(bodies, key=lambda concern: (concern not in given, concern))  # a CTE sees those before it
+    tables = ",\n".join(f"{concern} AS (\n{_linked(bodies[concern], bodies)}\n)" for concern in first)
     return f"WITH {tables}\n{text}"
+
+
+def _linked(body: str, concerns: Collection[str]) -> str:
+    """A concern's query; a variable with the name of another concern is the list of that one's oids."""
+
+    def value(variable: re.Match[str]) -> str:
+        return f"ARRAY(SELECT oid FROM {variable[1]})" if variable[1] in concerns else variable[0]  # noqa: S608
+
+    return _VARIABLE.sub(value, body)
 
 
 def _read(file: Traversable) -> str:

@@ -1,4 +1,7 @@
-"""Parameter Store and tokens for databases: the only place that knows boto3, imported only where one is asked for."""
+"""Parameter Store, and tokens for RDS databases.
+
+This is the only module that uses boto3. It is imported only if a setting asks for parameters or tokens.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ from botocore.config import Config
 
 from etl.model.errors import ConfigurationError, ConnectionFailed, EtlError, one_line
 
-# A container that cannot reach the service should say so within half a minute, not after boto3's default
-# of 60 s a try; standard mode retries throttling with jittered backoff.
+# A container that cannot reach the service reports it within half a minute; boto3's default is 60 s for each attempt.
+# The standard mode retries throttled requests with jittered backoff.
 _CONFIG = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4})
 
 _REMEDIES = {
@@ -30,33 +33,33 @@ _UNREACHABLE = (aws.ConnectionError, aws.HTTPClientError, aws.CredentialRetrieva
 
 
 def read_parameters(path: str, region: str | None = None) -> dict[str, str]:
-    """Reads all parameters under a path, decrypted, however many pages they are.
+    """Reads and decrypts all parameters under a path, over all pages of the answer.
 
-    Takes the region, where the SDK's own configuration shall not say. Gives values by name relative to the
-    path. Raises ConfigurationError where there are none, where
-    credentials, region or rights are missing; ConnectionFailed where the service does not answer.
+    ``region`` overrides the region of the SDK's configuration. Returns values by name relative to the path. Raises
+    ConfigurationError if the path has no parameters, or if credentials, region or rights are missing; ConnectionFailed
+    if the service does not answer.
     """
     try:
         pages = boto3.client("ssm", region_name=region, config=_CONFIG).get_paginator("get_parameters_by_path")
-        found = {
+        parameters = {
             parameter["Name"].removeprefix(f"{path}/"): parameter["Value"]
             for page in pages.paginate(Path=path, Recursive=True, WithDecryption=True)
             for parameter in page["Parameters"]
         }
     except (aws.ClientError, aws.BotoCoreError, ValueError, OSError) as error:
         raise _explained(path, error) from error
-    if not found:
+    if not parameters:
         raise ConfigurationError(
             f"ETL_PARAMETER_PATH {path}: no parameters there; check the path, the account and AWS_REGION"
         )
-    return found
+    return parameters
 
 
 def mint_token(host: str, port: int, user: str, region: str | None = None) -> str:
-    """Makes a password for a database of RDS that takes IAM's word; it is good for 15 minutes, and signed here.
+    """Signs a password for an RDS database with IAM authentication; it is valid for 15 minutes.
 
-    The region is the host's own where its name says it. Raises ConfigurationError where credentials or region are
-    missing, ConnectionFailed where the credentials' own service does not answer.
+    The host's name decides the region if it contains one. Raises ConfigurationError if credentials or region are
+    missing, ConnectionFailed if the service that provides the credentials does not answer.
     """
     named = _RDS_HOST.search(host)
     try:
@@ -89,8 +92,8 @@ def _explained(path: str, error: Exception) -> EtlError:
         return ConfigurationError(f"ETL_PARAMETER_PATH {path}: no AWS credentials; {remedy}")
     if isinstance(error, aws.NoRegionError):
         return ConfigurationError(f"ETL_PARAMETER_PATH {path}: no AWS region; set AWS_REGION")
-    # What is left is wrong settings of the SDK: a profile, a region or an endpoint that cannot be (botocore
-    # raises ValueError for the last).
+    # All other errors come from wrong settings of the SDK: a profile, a region, or an endpoint that is not valid (for
+    # which botocore raises ValueError).
     return ConfigurationError(f"ETL_PARAMETER_PATH {path}: {one_line(error)}; check the AWS_… variables")
 
 

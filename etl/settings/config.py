@@ -1,4 +1,7 @@
-"""Where settings come from: environment beats Parameter Store beats default; all problems are told at once."""
+"""Reads settings: the environment takes precedence over Parameter Store, and Parameter Store over defaults.
+
+All problems are reported in one error.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +32,12 @@ _PATH = Setting(
 )
 
 ReadParameters = Callable[[str], Mapping[str, str]]
-"""Reads all parameters under a path: names relative to it, and their decrypted values."""
+"""A function that reads all parameters under a path; returns decrypted values by name relative to the path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A setting's text, and where it was found, as a user would look for it."""
+    """The text of a setting, and where the text comes from, in a user's words."""
 
     text: str
     where: str
@@ -43,27 +46,27 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A command's settings; warnings about variables that begin like ours and are none; what was given, by setting."""
+    """The settings of a command, warnings about variables that are no settings, and the given texts by setting."""
 
     settings: Settings
     warnings: tuple[str, ...]
     given: Mapping[str, Value]
 
     def shown(self) -> list[Shown]:
-        """Every setting, in the order of the reference."""
-        return [self._shown(name, one) for name, one in DECLARED.items()]
+        """All settings, in the order of the reference."""
+        return [self._shown(name, setting) for name, setting in DECLARED.items()]
 
-    def _shown(self, name: str, one: Setting) -> Shown:
+    def _shown(self, name: str, setting: Setting) -> Shown:
         value = self.given.get(name)
         if value is None:
-            return Shown(one.variable, one.default or None, "default")
-        text = "***" if one.secret else self.settings.redact(value.text)
-        return Shown(one.variable, text, value.where if value.from_store else "environment")
+            return Shown(setting.variable, setting.default or None, "default")
+        text = "***" if setting.secret else self.settings.redact(value.text)
+        return Shown(setting.variable, text, value.where if value.from_store else "environment")
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A setting, its value (None: there is none; a secret is starred), and where that comes from."""
+    """A setting, its value (None if it has none; ``***`` for a secret), and the source of the value."""
 
     setting: str
     value: str | None
@@ -71,10 +74,10 @@ class Shown:
 
 
 DECLARED = {"path": _PATH} | declared()
-"""Every setting, by its name in ``Found.given``."""
+"""All settings, by their names in ``Found.given``."""
 
 _PLAIN = [name for name in DECLARED if name in Settings.model_fields and name not in {"tables", "options"}]
-"""The settings whose text is their validator's business alone."""
+"""The settings whose text is passed to their validator without further processing."""
 
 
 def load(
@@ -86,12 +89,12 @@ def load(
     given: Mapping[str, str] | None = None,
     on_terminal: bool = False,
 ) -> Found:
-    """Gives the settings of a command.
+    """Reads the settings of a command.
 
-    Takes the environment; what the command ``needs`` of operational, reporting, tables, run_id, and of plan (the tables
-    of TABLES or, where ETL_PLAN is run, those that the ledger has for ETL_RUN_ID); the reader of the
-    Parameter Store; what makes tokens for ``auth = iam``; and what was ``given`` on the command line, by setting.
-    Raises ConfigurationError with every problem, each of which names the setting and where its value came from.
+    ``needs`` names the settings that the command needs: operational, reporting, tables, run_id, or plan (the tables of
+    TABLES or, if ETL_PLAN is run, those of the plan that the ledger has for ETL_RUN_ID). ``read_parameters`` reads the
+    Parameter Store, ``mint_token`` makes the tokens for ``auth = iam``, and ``given`` has the settings of the command
+    line. Raises ConfigurationError with all problems; each names the setting and the source of its value.
     """
     path = _parameter_path(environment)
     parameters = read_parameters(path) if path else {}
@@ -111,7 +114,7 @@ def load(
     problems += [_missing(name) for name in ("tables", "run_id") if name in needs and name not in values]
     problems += _contradictions(fields, values, needs)
     settings = _validated(fields, values, problems)
-    names = [(one.variable, one.parameter) for one in DECLARED.values()]
+    names = [(setting.variable, setting.parameter) for setting in DECLARED.values()]
     slips, warnings = strange_variables(environment, names)
     problems += [*slips, *strange_parameters(path or "", parameters, names)]
     if fields.get("plan") == "run" and "plan" in needs and "tables" in values and not values["tables"].from_store:
@@ -124,25 +127,25 @@ def load(
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Value]:
-    # An empty variable is what compose files and task definitions make of one that is not set; an empty
-    # TABLES, though, is somebody's list gone missing.
+    # An empty variable counts as not set, because compose files and task definitions pass a variable that is not set
+    # as an empty one. An empty TABLES is an error: the list of tables was lost on its way.
     return {
-        setting: Value(_clean(setting, environment[one.variable]), one.variable)
-        for setting, one in DECLARED.items()
-        if one.variable in environment and (environment[one.variable] or setting == "tables")
+        name: Value(_clean(name, environment[setting.variable]), setting.variable)
+        for name, setting in DECLARED.items()
+        if setting.variable in environment and (environment[setting.variable] or name == "tables")
     }
 
 
 def _from_store(path: str, parameters: Mapping[str, str]) -> dict[str, Value]:
     return {
-        setting: Value(_clean(setting, parameters[one.parameter]), f"{path}/{one.parameter}", from_store=True)
-        for setting, one in DECLARED.items()
-        if one.parameter is not None and one.parameter in parameters
+        name: Value(_clean(name, parameters[setting.parameter]), f"{path}/{setting.parameter}", from_store=True)
+        for name, setting in DECLARED.items()
+        if setting.parameter is not None and setting.parameter in parameters
     }
 
 
 def _clean(setting: str, text: str) -> str:
-    """Takes off the newline that files and shells leave at a value's end; a password is taken as it is."""
+    """Removes white space around a value, such as the newline at the end of a file; a password is not changed."""
     return text if setting.endswith("/password") else text.strip()
 
 
@@ -166,17 +169,17 @@ def _url(
         if side in needs:
             problems.append(_missing(f"{side}/url"))
         return None
-    # A part beats the URL that stands beside it, but one from the store does not beat the environment's URL.
+    # A part overrides the URL, but a part from the Parameter Store does not override a URL from the environment.
     weak = [part for part, value in parts.items() if value.from_store and url is not None and not url.from_store]
     try:
-        found = _with_files(
+        database = _with_files(
             DatabaseUrl.parse(
                 url.text if url else "",
                 {part: value.text for part, value in parts.items() if part not in weak},
                 {part: parts[part].text for part in weak},
             )
         )
-        return found.with_tokens(mint_token) if _wants_tokens(side, values, problems) else found
+        return database.with_tokens(mint_token) if _wants_tokens(side, values, problems) else database
     except UrlError as fault:
         at_fault = parts.get(fault.parameter or "", url)
         problems.append(f"{at_fault.where} {fault}" if at_fault else _missing(f"{side}/{fault.parameter}"))
@@ -191,7 +194,7 @@ def _wants_tokens(side: str, values: Mapping[str, Value], problems: list[str]) -
 
 
 def _with_files(url: DatabaseUrl) -> DatabaseUrl:
-    """Gives the URL when the files that it names can be read; raises UrlError otherwise."""
+    """Returns the URL unchanged; raises UrlError if a file that it names cannot be read."""
     for parameter, file in url.files.items():
         try:
             Path(file).open("rb").close()
@@ -213,7 +216,7 @@ def _parsed(
 
 
 def _options(values: Mapping[str, Value], problems: list[str]) -> dict[str, Any]:
-    """Reads the options: a file that the environment names, or the text itself in the Parameter Store."""
+    """Reads the options: the environment names a file, and the Parameter Store has the text itself."""
     value = values.get("options")
     if value is None:
         return {}
@@ -228,7 +231,7 @@ def _options(values: Mapping[str, Value], problems: list[str]) -> dict[str, Any]
 
 
 def _contradictions(fields: Mapping[str, Any], values: Mapping[str, Value], needs: Collection[str]) -> Iterator[str]:
-    """Says where a setting asks for what the others do not give."""
+    """The problems of settings that need another setting, or contradict it."""
     if fields.get("snapshot") == "run" and "operational" in needs and "run_id" not in values.keys() | set(needs):
         yield f"{values['snapshot'].where} is run, the snapshot that another container holds: {_missing('run_id')}"
     options = fields.get("options", Options())
@@ -239,9 +242,9 @@ def _contradictions(fields: Mapping[str, Any], values: Mapping[str, Value], need
 
 
 def _missing(setting: str) -> str:
-    one = DECLARED[setting]
-    or_else = f", or the parameter {one.parameter} under {PARAMETER_PATH}" if one.parameter else ""
-    return f"{one.variable} is not set; set it{or_else or ' (publish and abort take it on the command line, too)'}"
+    declared = DECLARED[setting]
+    or_else = f", or the parameter {declared.parameter} under {PARAMETER_PATH}" if declared.parameter else ""
+    return f"{declared.variable} is not set; set it{or_else or ' (publish and abort take it on the command line, too)'}"
 
 
 def _validated(fields: dict[str, Any], values: Mapping[str, Value], problems: list[str]) -> Settings | None:

@@ -1,4 +1,4 @@
-"""Every setting's declaration, from which the reference is made, and by which settings are read and shown."""
+"""The declarations of all settings. The reference is generated from them, and settings are read and shown by them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from etl.settings.declared import Setting
 from etl.settings.settings import Settings
 
 SIDES = ("operational", "reporting")
-"""The two databases, as settings name them."""
+"""The two databases, by their names in settings."""
 
 _AUTH = (
-    "How sessions sign in: `password`; or `iam`, with a token for each connection that the task's role signs for RDS or"
-    " Aurora, which needs `sslmode=require` or better."
+    "How sessions authenticate: `password`, or `iam`, with a token that the task's role signs for each connection to"
+    " RDS or Aurora. `iam` needs `sslmode=require` or stricter."
 )
 
 
 def declared() -> dict[str, Setting]:
-    """Every setting's declaration, by the name of its field; those of the two databases by ``side/part``."""
+    """The declarations of all settings, by the name of the field; for the two databases, by ``side/part``."""
     sides = {f"{side}/{part}": _of_database(side, part) for side in SIDES for part in ("url", *PARTS, "auth")}
     fields = {name: _declaration(field) for name, field in Settings.model_fields.items() if name not in SIDES}
     return fields | sides
@@ -33,15 +33,15 @@ def _of_database(side: str, part: str) -> Setting:
             return Setting(*names, f"The {side} database, as a libpq URL with all its options.")
         case "auth":
             return Setting(*names, _AUTH, "password")
-    text = f"The part `{part}` of the URL; it counts over the one that stands there."
+    text = f"The part `{part}` of the URL. It overrides the value in the URL."
     return Setting(*names, text, secret=part == "password")
 
 
 def _declaration(field: FieldInfo) -> Setting:
-    (one,) = (found for found in field.metadata if isinstance(found, Setting))
+    (setting,) = (item for item in field.metadata if isinstance(item, Setting))
     match field.default:
         case float() as number:
-            return replace(one, default=one.default or f"{number:g}")
+            return replace(setting, default=setting.default or f"{number:g}")
         case str() | int() as default:
-            return replace(one, default=one.default or str(default))
-    return one
+            return replace(setting, default=setting.default or str(default))
+    return setting

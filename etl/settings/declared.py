@@ -1,4 +1,4 @@
-"""How a setting is declared: its variable, its parameter and its explanation, once, beside its type and default."""
+"""The declaration of a setting: its variable, its parameter and its help, next to the field's type and default."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Where a setting is read from, and what the reference says of it.
+    """The declaration of a setting.
 
-    ``parameter`` is its name under ETL_PARAMETER_PATH, None where only the environment has it. ``default`` is what the
-    reference shows for it. The value of a ``secret`` one is never shown.
+    ``variable`` is its name in the environment, ``parameter`` its name under ETL_PARAMETER_PATH, or None if it is read
+    from the environment only. ``help`` and ``default`` are texts for the reference. The value of a ``secret`` setting
+    is never shown.
     """
 
     variable: str

@@ -1,8 +1,9 @@
-"""What one table needs beside the default: the options file, read and applied. Pure policy.
+"""The options file: the exceptions from the defaults for single tables. Pure policy.
 
-TOML: a ``[defaults]`` section and sections named like elements of TABLES, ``["sales.invoice"]`` or
-``["audit.*"]``. Of the sections that match a table, a later one wins, key by key; masks, column by column, so
-that a table's own masks never take away a mask that holds for all. docs/options.md tells the user.
+The file is TOML: a section ``[defaults]``, and sections that are named like elements of TABLES, ``["sales.invoice"]``
+or ``["audit.*"]``. If several sections match a table, the last one that has an option decides it. Masks are decided for
+each column, so that the masks of a table's section do not remove the masks of ``[defaults]``. docs/options.md is the
+user's manual.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ DEFAULTS = "defaults"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """All sections of an options file, in its order."""
+    """All sections of an options file, in the order of the file."""
 
     defaults: TableOptions = TableOptions()
     sections: tuple[tuple[Pattern, TableOptions], ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Options:
-        """Reads TOML; raises ValueError with one line that names all that is wrong."""
+        """Parses the file's text; raises ValueError with one line that names all problems."""
         try:
             document = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
@@ -45,7 +46,7 @@ class Options:
         defaults = next((options for name, options in sections if name == DEFAULTS), TableOptions())
         options = cls(defaults, tuple(patterns))
         problems += [*_contradictions(sections), *_alone(options)]
-        problems += options.clashes(_exact(pattern for pattern, own in patterns if own.rename))
+        problems += options.clashes(_exact(pattern for pattern, section in patterns if section.rename))
         if problems:
             raise ValueError("; ".join(problems))
         return options
@@ -53,21 +54,21 @@ class Options:
     @property
     def needs_key(self) -> bool:
         """Whether any mask is computed with ETL_MASK_KEY."""
-        said = (self.defaults, *(options for _, options in self.sections))
-        return any(mask.needs_key for options in said for mask in (options.mask or {}).values())
+        sections = (self.defaults, *(options for _, options in self.sections))
+        return any(mask.needs_key for options in sections for mask in (options.mask or {}).values())
 
     def of(self, table: Relation) -> TableOptions:
-        """Gives the options that hold for one table of the source."""
-        found = self.defaults
+        """The options of a table of the source, merged from all sections that match it."""
+        merged = self.defaults
         for pattern, options in self.sections:
             if pattern.matches(table):
-                found = options.over(found)
-        return found
+                merged = options.over(merged)
+        return merged
 
     def planned(self, relations: Iterable[Relation]) -> tuple[Planned, ...]:
-        """The relations of the source, each with the live table that it becomes.
+        """The relations of the source, each with the name of its live table.
 
-        Raises ConfigurationError naming the live tables that two relations would share.
+        Raises ConfigurationError if two relations have the same live table.
         """
         planned = tuple(Planned(relation, self.of(relation).live(relation)) for relation in relations)
         if problems := _clashes(planned):
@@ -75,15 +76,15 @@ class Options:
         return planned
 
     def clashes(self, relations: Iterable[Relation]) -> list[str]:
-        """Names the tables that would arrive under one name, one line each."""
+        """A line for each live table that several relations would arrive as."""
         return _clashes(Planned(relation, self.of(relation).live(relation)) for relation in relations)
 
     def named_clashes(self, selection: Selection) -> list[str]:
-        """Names the clashes among the tables that TABLES names one by one, which need no look at the source."""
+        """The clashes among the tables that TABLES names exactly, which can be found without the source."""
         return self.clashes(_exact(pattern for pattern in selection.patterns if not pattern.excludes))
 
     def unknown(self, relations: Sequence[Relation]) -> list[str]:
-        """Says in one line each which sections are for no relation of the source: what they say would do nothing."""
+        """A line for each section that matches no relation of the source, so that its options would have no effect."""
         names = {(relation.schema, relation.name) for relation in relations}
 
         def finds(pattern: Pattern) -> bool:
@@ -92,9 +93,9 @@ class Options:
         return [_unknown(pattern, relations) for pattern, _ in self.sections if not finds(pattern)]
 
     def apply(self, tables: Sequence[SourceTable]) -> list[Table]:
-        """The tables that arrive, of those that the catalog describes.
+        """Applies the options to tables of the catalog, and returns the tables that arrive.
 
-        Raises ConfigurationError naming every column that a table does not have, or that a mask does not go with.
+        Raises ConfigurationError with all faults of the options (``shape.faults``).
         """
         problems = [problem for table in tables for problem in faults(table, self.of(table.source))]
         if problems:
@@ -104,8 +105,8 @@ class Options:
 
 def _clashes(planned: Iterable[Planned]) -> list[str]:
     sources: dict[TargetName, list[str]] = {}
-    for one in planned:
-        sources.setdefault(one.live, []).append(str(one.source))
+    for table in planned:
+        sources.setdefault(table.live, []).append(str(table.source))
     return [
         f"{' and '.join(same)} would both arrive as {live}; rename one of them"
         for live, same in sources.items()
@@ -114,25 +115,32 @@ def _clashes(planned: Iterable[Planned]) -> list[str]:
 
 
 def _exact(patterns: Iterable[Pattern]) -> list[Relation]:
-    """Gives the tables that patterns name one by one, each once."""
+    """The tables that patterns without ``*`` name, each once."""
     exact = (pattern for pattern in patterns if not pattern.is_glob)
     return list(dict.fromkeys(Relation(pattern.schema.text, pattern.name.text) for pattern in exact))
 
 
 def _contradictions(sections: Iterable[tuple[str, TableOptions]]) -> Iterator[str]:
-    """Says which columns one section both takes and leaves out; two sections may, and the later one means it."""
+    """A line for each column that a section both includes and excludes.
+
+    Two sections may do that, because the later section decides.
+    """
     for name, options in sections:
         for column in sorted({*(options.columns or [])} & {*(options.exclude or [])}):
             yield f"[{name}] columns and exclude both name {column!r}; take it out of one of them"
 
 
 def _alone(options: Options) -> Iterator[str]:
-    """Says which groups are of one table only; how many tables a pattern stands for, only the source knows."""
+    """A line for each group of ``together`` that has only one table.
+
+    A group that a glob's section names is assumed to have several: only the source has the tables that a glob matches.
+    """
     alone: dict[str, tuple[str, str]] = {}
     several = {options.defaults.together}
-    for pattern, own in options.sections:
-        if own.together and (pattern.is_glob or alone.setdefault(own.together, pattern.names) != pattern.names):
-            several.add(own.together)
+    for pattern, section in options.sections:
+        group = section.together
+        if group and (pattern.is_glob or alone.setdefault(group, pattern.names) != pattern.names):
+            several.add(group)
     for group, names in alone.items():
         if group not in several:
             yield f"together names {group!r} for {label(*names)} alone; a group is of two tables or more"
@@ -157,7 +165,7 @@ def _section(name: str, body: object, problems: list[str]) -> TableOptions:
 
 
 def _fault(section: str, fault: Any) -> str:
-    """Says in one line what is wrong with one key of a section."""
+    """The error message for a key of a section."""
     key = ".".join(str(part) for part in fault["loc"][:2] if isinstance(part, str))
     if fault["type"] == "value_error":
         return f"[{section}] {key} {fault['msg'].removeprefix('Value error, ')}"

@@ -1,4 +1,4 @@
-"""The settings of one command: frozen, validated, and safe to print."""
+"""The settings of a command: frozen, validated, and safe to print."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _RUN_ID = re.compile(r"[A-Za-z0-9._:+=@-]{1,100}")
 
 
 def new_run_id() -> str:
-    """Makes up a run's id: the time, and a few characters so that two runs of one second differ."""
+    """Makes a run's id: the time, and random characters, because two runs may start in the same second."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
 def check_run_id(text: Any) -> Any:
-    """Gives a run's id as it is; raises ValueError where it is none."""
+    """Returns a run's id unchanged; raises ValueError if it is not valid."""
     if not isinstance(text, str) or not _RUN_ID.fullmatch(text):
         raise ValueError(f"is {text!r}; write 1 to 100 letters, digits and . _ : + = @ -")
     return text
 
 
 class Settings(BaseModel):
-    """All settings, whichever of them a command needs; ``config.load`` makes one.
+    """All settings; ``config.load`` creates them.
 
-    ``operational``, ``reporting`` and ``tables`` are None only for commands that do not need them.
+    ``operational``, ``reporting`` and ``tables`` are None only if the command does not need them.
     """
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
@@ -50,8 +50,8 @@ class Settings(BaseModel):
         Setting(
             "TABLES",
             "tables",
-            "The tables to copy: `orders,sales.invoice,audit.*,!audit.tmp_*`. Bare names are in `public`, `*` matches"
-            ' any characters, `!` excludes, `"quoted.names"` are taken as they are. Or a JSON array.',
+            "The tables to copy: `orders,sales.invoice,audit.*,!audit.tmp_*`. A name without a schema is in `public`,"
+            ' `*` matches any characters, `!` excludes, and `"quoted.names"` are literal. Or a JSON array of names.',
         ),
     ] = None
     run_id: Annotated[
@@ -60,14 +60,14 @@ class Settings(BaseModel):
         Setting(
             "ETL_RUN_ID",
             None,
-            "The run's id, the same for all containers of a run. `etl snapshot` and `ETL_SNAPSHOT=run` need it.",
-            "made of the time",
+            "The run's id; all containers of a run have the same id. `etl snapshot` and `ETL_SNAPSHOT=run` need it.",
+            "generated from the time",
         ),
     ] = Field(default_factory=new_run_id)
     jobs: Annotated[
         int,
         BeforeValidator(values.jobs),
-        Setting("ETL_JOBS", "jobs", "Tables, page ranges and index builds in flight at once, 1 to 64."),
+        Setting("ETL_JOBS", "jobs", "The number of tables, page ranges and index builds at the same time, 1 to 64."),
     ] = 4
     index_memory: Annotated[
         int | None,
@@ -75,19 +75,19 @@ class Settings(BaseModel):
         Setting(
             "ETL_INDEX_MEMORY",
             "index_memory",
-            "Memory on the target of all index builds in flight together, such as `2GB`.",
-            "an eighth of its `shared_buffers`, but 64 MB for each build",
+            "Memory on the target for all simultaneous index builds together, such as `2GB`.",
+            "an eighth of the target's `shared_buffers`, at least 64 MB for each build",
         ),
     ] = None
-    """kB, for all index builds that go on at once."""
+    """In kB, for all simultaneous index builds together."""
     plan: Annotated[
         Literal["own", "run"],
         values.choice("own", "run"),
         Setting(
             "ETL_PLAN",
             None,
-            "Which tables this process is given: `own`, those of `TABLES`; `run`, those that `etl plan --save` wrote"
-            " into the ledger for this run: of the shard `ETL_SHARD`, or of all shards.",
+            "The tables that this process loads: `own`, those of `TABLES`; `run`, those of the plan that `etl plan"
+            " --save` wrote into the ledger for this run, of the shard `ETL_SHARD` or, without it, of all shards.",
         ),
     ] = "own"
     publish: Annotated[
@@ -105,7 +105,7 @@ class Settings(BaseModel):
         Setting(
             "ETL_PUBLISH_DEADLINE",
             "publish_deadline",
-            "Seconds for which a publish goes on giving way to readers.",
+            "The seconds for which a publish tries again when other sessions use the live tables.",
         ),
     ] = 600.0
     publish_blockers: Annotated[
@@ -123,8 +123,8 @@ class Settings(BaseModel):
         Setting(
             "ETL_SNAPSHOT",
             None,
-            "`own`: this process takes the snapshot; `run`: it waits in the ledger for the one that `etl snapshot`"
-            " holds for this run.",
+            "`own`: this process takes a snapshot of its own; `run`: it waits until the ledger has the snapshot that"
+            " `etl snapshot` holds for this run.",
         ),
     ] = "own"
     snapshot_max_age: Annotated[
@@ -133,7 +133,7 @@ class Settings(BaseModel):
         Setting(
             "ETL_SNAPSHOT_MAX_AGE",
             "snapshot_max_age",
-            "Seconds for which `etl snapshot` holds a snapshot at most.",
+            "The most seconds for which `etl snapshot` holds a snapshot.",
         ),
     ] = 6 * 3600.0
     shard: Annotated[
@@ -147,8 +147,8 @@ class Settings(BaseModel):
         Setting(
             "ETL_VERIFY",
             "verify",
-            "How a load is compared with its table before the publish: `rows`, their number; `checksum`, the hashes of"
-            " both sides too; `none`.",
+            "How a load is verified before the publish: `rows` compares the number of rows of source and target,"
+            " `checksum` their hashes, too, and `none` nothing.",
         ),
     ] = "rows"
     options: Annotated[
@@ -156,15 +156,15 @@ class Settings(BaseModel):
         Setting(
             "ETL_OPTIONS_FILE",
             "options",
-            "A TOML file, in Parameter Store the text itself: what one table needs beside the defaults (columns,"
-            " filter, name, order, indexes, masks …), see [options.md](options.md).",
+            "A TOML file with options of single tables (columns, filter, name, order, indexes, masks …), see"
+            " [options.md](options.md). The parameter in Parameter Store holds the text itself.",
             "no options",
         ),
     ] = Options()
     mask_key: Annotated[
         SecretStr | None,
         BeforeValidator(values.mask_key),
-        Setting("ETL_MASK_KEY", "mask_key", "The key of masks that need one, 16 characters or more.", secret=True),
+        Setting("ETL_MASK_KEY", "mask_key", "The key for masks that need a key, 16 characters or more.", secret=True),
     ] = None
     metrics_namespace: Annotated[
         str | None,
@@ -172,7 +172,7 @@ class Settings(BaseModel):
         Setting(
             "ETL_METRICS_NAMESPACE",
             "metrics_namespace",
-            "CloudWatch namespace of the metrics that each table's log line carries (embedded metric format).",
+            "The CloudWatch namespace of the metrics in each table's log line (embedded metric format).",
             "no metrics",
         ),
     ] = None
@@ -182,7 +182,7 @@ class Settings(BaseModel):
         Setting(
             "ETL_METRICS_DIMENSIONS",
             "metrics_dimensions",
-            "Dimensions of these metrics: `table`, and `name=value` for what is the same on every line.",
+            "The dimensions of these metrics: `table`, and `name=value` for a constant, separated by commas.",
             "table",
         ),
     ] = {"table": None}
@@ -203,7 +203,7 @@ class Settings(BaseModel):
 
     @property
     def source(self) -> DatabaseUrl:
-        """The operational database's URL, with what its sessions need to compute masks."""
+        """The operational database's URL, with the settings with which its sessions compute masks."""
         assert self.operational is not None, "this command did not ask for the operational database"
         return replace(self.operational, session=self._mask_session)
 
@@ -225,20 +225,20 @@ class Settings(BaseModel):
 
     @property
     def table_metrics(self) -> metrics.Metrics | None:
-        """What makes metrics of each table's log line, None where nobody asked for any."""
+        """The log processor that adds metrics to each table's line, or None if no namespace is set."""
         namespace = self.metrics_namespace
         return metrics.Metrics(namespace, self.metrics_dimensions) if namespace else None
 
     @property
     def redact(self) -> Redactor:
-        """What takes the secrets out of texts and errors."""
+        """The redactor that removes the secrets from texts and errors."""
         return Redactor(self.secrets)
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The texts that no log line, error or ledger row may hold, as they are and percent-encoded.
+        """The texts that no log line, error or ledger row may contain, plain and percent-encoded.
 
-        The longest stands first: one that holds another must not be left in part.
+        The longest secret comes first: a shorter one may be a part of it.
         """
         urls = [url for url in (self.operational, self.reporting) if url is not None]
         plain = [secret for url in urls for secret in url.secrets] + list(self._mask_session.values())

@@ -1,4 +1,4 @@
-"""Names that are no setting's: slips of the pen, with what was meant, and what others set for themselves."""
+"""Variables and parameters that are no settings: misspelt names, with a suggestion, and names of other programs."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from difflib import SequenceMatcher
 from os.path import commonprefix
 
 OURS = "ETL_"
-"""What a variable begins with that nobody else has a use for."""
+"""The prefix of this program's variables."""
 
 OTHERS = {
-    "ETL_COMMAND": "CodeBuild takes no command: buildspec.yml and the project of infra/ run the one that stands here",
+    "ETL_COMMAND": "CodeBuild takes no command: buildspec.yml and the project of infra/ run the command in it",
 }
-"""The variables that begin like ours, are set where the program runs, and are no settings of its; and why."""
+"""Variables with this prefix that are set in the program's environment without being settings, and the reasons."""
 
 NEAR = 0.85
 """How alike two names are of which one is taken for the other, by difflib's measure: OPTION_FILE is .96 so."""
 
 Names = Collection[tuple[str, str | None]]
-"""The settings by their names: the variable, and the parameter under ETL_PARAMETER_PATH, or None."""
+"""The names of settings: the variable, and the parameter under ETL_PARAMETER_PATH, or None."""
 
 
 def strange_variables(environment: Collection[str], names: Names) -> tuple[list[str], list[str]]:
-    """Gives a problem for each variable that is nearly one of ours, and a warning for each other that begins so.
+    """Returns a problem for each variable that is similar to a setting, and a warning for each other ``ETL_`` variable.
 
-    One that does not begin so is only taken for ours where it has the letters of one: nobody else's business is ours.
+    A variable without the prefix ``ETL_`` counts as similar only if it has the letters of a setting's name, because
+    other programs have variables, too.
     """
     known = [variable for variable, _ in names]
     spellings = {f"{OURS}{parameter}".upper().replace("/", "_"): variable for variable, parameter in names if parameter}
@@ -41,25 +42,28 @@ def strange_variables(environment: Collection[str], names: Names) -> tuple[list[
 
 
 def strange_parameters(path: str, parameters: Collection[str], names: Names) -> Iterator[str]:
-    """Says which parameters are nearly one of ours; what else is under the path is somebody else's."""
+    """A problem for each parameter that is similar to a setting; other parameters may belong to other programs."""
     spellings: dict[str, str] = {}
     for variable, parameter in names:
         right = f"{path}/{parameter}" if parameter else f"the variable {variable}"
-        for one in (parameter or variable, variable, variable.removeprefix(OURS)):
-            spellings[one.lower()] = right
+        for spelling in (parameter or variable, variable, variable.removeprefix(OURS)):
+            spellings[spelling.lower()] = right
     for name in sorted({*parameters} - {parameter for _, parameter in names}):
         if meant := _meant(name.lower(), spellings, _likeness):
             yield f"{path}/{name} is no setting; did you mean {meant}?"
 
 
 def _meant(name: str, spellings: Mapping[str, str], likeness: Callable[[str, str], float]) -> str | None:
-    """Gives what was meant by a name that is nearly one of the spellings, or None."""
-    nearest = max(spellings, key=lambda one: likeness(name, one))
+    """The setting whose spelling is most similar to a name, or None if no spelling is similar enough."""
+    nearest = max(spellings, key=lambda spelling: likeness(name, spelling))
     return spellings[nearest] if likeness(name, nearest) >= NEAR else None
 
 
 def _likeness(name: str, right: str) -> float:
-    """Gives how alike two names are, from 0 to 1, behind the words that they share: operational/arn is no url."""
+    """The similarity of two names, from 0 to 1, without the first words that both have.
+
+    So ``operational/arn`` is not similar to ``operational/url``.
+    """
     shared = commonprefix([name, right])  # noqa: RUF071 - character by character is what is wanted
     words = max(shared.rfind("_"), shared.rfind("/")) + 1
     name, right = name[words:], right[words:]
@@ -67,7 +71,10 @@ def _likeness(name: str, right: str) -> float:
 
 
 def _has_letters(name: str, right: str) -> bool:
-    """Tells whether a name begins as another and has its letters, but for one, in any order: TABLE, TABEL, TABLSE."""
+    """Whether two names have the same first letter and the same letters in any order, except for one letter.
+
+    So TABLE, TABEL and TABLSE are similar to TABLES.
+    """
     if name[:1] != right[:1] or abs(len(name) - len(right)) > 1:
         return False
     few, many = sorted((Counter(name), Counter(right)), key=Counter.total)

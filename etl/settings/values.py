@@ -1,4 +1,4 @@
-"""Settings' values, read from their texts: each raises ValueError with what is wrong and what to write instead."""
+"""Validators of settings' texts. Each raises ValueError with the fault and the remedy."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from etl.model import limits
 
 
 def jobs(text: Any) -> int:
-    """A number of jobs."""
+    """Reads a number of jobs."""
     if not re.fullmatch(r"[0-9]{1,4}", str(text).strip()) or not 1 <= int(text) <= limits.MOST_JOBS:
         raise ValueError(f"is {text!r}; write a whole number from 1 to {limits.MOST_JOBS}")
     return int(text)
 
 
 def deadline(text: Any) -> float:
-    """A number of seconds."""
+    """Reads a number of seconds."""
     if not re.fullmatch(r"[0-9]{1,6}", str(text).strip()):
         raise ValueError(f"is {text!r}; write a whole number of seconds")
     return float(text)
 
 
 def index_memory(text: Any) -> int:
-    """A size, in kB."""
-    found = re.fullmatch(r"([1-9][0-9]{0,5}) ?(MB|GB)", str(text).strip())
-    if found is None:
+    """Reads a size; returns kB."""
+    size = re.fullmatch(r"([1-9][0-9]{0,5}) ?(MB|GB)", str(text).strip())
+    if size is None:
         raise ValueError(f"is {text!r}; write a size such as 512MB or 4GB")
-    return int(found[1]) * {"MB": 1 << 10, "GB": 1 << 20}[found[2]]
+    return int(size[1]) * {"MB": 1 << 10, "GB": 1 << 20}[size[2]]
 
 
 def max_age(text: Any) -> float:
-    """A number of seconds, one or more."""
+    """Reads a number of seconds, 1 or more."""
     if deadline(text) < 1:
         raise ValueError(f"is {text!r}; write a whole number of seconds, 1 or more")
     return float(text)
 
 
 def shard(text: Any) -> int:
-    """A shard's number."""
+    """Reads the number of a shard."""
     if not re.fullmatch(r"[0-9]{1,4}", str(text).strip()):
         raise ValueError(f"is {text!r}; write a whole number from 0 to 9999")
     return int(text)
 
 
 def choice(*choices: str) -> BeforeValidator:
-    """One of some words."""
+    """A validator that accepts one of these words."""
 
     def check(text: Any) -> Any:
         if text not in choices:
@@ -59,7 +59,7 @@ def choice(*choices: str) -> BeforeValidator:
 
 
 def mask_key(text: str) -> SecretStr:
-    """The key of masks, long enough to be one."""
+    """Reads the key for masks; refuses a short key."""
     if len(text) < limits.SHORTEST_MASK_KEY_CHARACTERS:
         raise ValueError(
             f"is shorter than {limits.SHORTEST_MASK_KEY_CHARACTERS} characters; make one with `openssl rand -hex 32`"
@@ -68,5 +68,5 @@ def mask_key(text: str) -> SecretStr:
 
 
 def dimensions(text: Any) -> Any:
-    """CloudWatch's dimensions, from a text or as they are."""
+    """Reads CloudWatch's dimensions from a text; the default, a dict, is returned unchanged."""
     return metrics.dimensions(text) if isinstance(text, str) else text

@@ -1,1 +1,1 @@
-"""Tells Slack how a run ended. A small zip of its own, outside the VPC: it knows nothing of ``etl``."""
+"""Reports the end of a run to Slack. A small zip that runs outside the VPC and does not contain ``etl``."""

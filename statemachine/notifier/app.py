@@ -1,4 +1,4 @@
-"""The Lambda: from the state machine, or from EventBridge where the machine could not tell, to Slack."""
+"""The Lambda. It is called by the state machine, or by EventBridge if the machine could not, and posts to Slack."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from .outcome import TOLD, Outcome, from_event, from_machine, is_event
 from .slack import destination, post
 
 WORTH_TELLING = ("FAILED", "TIMED_OUT", "ABORTED")
-"""The ends of an execution that the machine may not have been able to tell."""
+"""The ends of an execution that the machine may not have reported."""
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, bool]:
-    """Posts the outcome of a run; gives ``{"told": false}`` for an event that Slack knows already.
+    """Posts the outcome of a run; returns ``{"told": false}`` for an event about which Slack needs no message.
 
-    Takes what the states NotifySuccess and NotifyFailure send, or an EventBridge event "Step Functions Execution
-    Status Change". Raises NotTold when Slack did not take the message, NotConfigured when there is no Slack.
+    Takes the input that the states NotifySuccess and NotifyFailure send, or an EventBridge event "Step Functions
+    Execution Status Change". Raises NotTold if Slack did not accept the message, NotConfigured if no Slack is
+    configured.
     """
     del context
     outcome = _untold(event) if is_event(event) else from_machine(event)
@@ -34,7 +35,7 @@ def handler(event: Mapping[str, Any], context: object) -> dict[str, bool]:
 
 
 def _untold(event: Mapping[str, Any]) -> Outcome | None:
-    """Gives the outcome of an execution that ended without telling, None for one that has told, or that goes on."""
+    """The outcome of an execution that ended without a message; None if it sent one, or still runs."""
     detail = event["detail"]
     if detail["status"] not in WORTH_TELLING:
         return None
@@ -44,7 +45,7 @@ def _untold(event: Mapping[str, Any]) -> Outcome | None:
 
 
 def _described(execution: str) -> dict[str, Any]:
-    """Gives the error and cause of an execution whose event does not hold them."""
+    """The error and cause of an execution whose event does not contain them."""
     described = boto3.client("stepfunctions").describe_execution(executionArn=execution)
     return {name: described[name] for name in ("error", "cause") if name in described}
 
@@ -54,5 +55,5 @@ def _post(content: Mapping[str, Any]) -> None:
     try:
         post(destination(path), content)
     except Exception:
-        destination.cache_clear()  # it may have been changed since: the next try reads it again
+        destination.cache_clear()  # the setting may have changed since; the next attempt reads it again
         raise

@@ -1,4 +1,4 @@
-"""Why a run failed, as a message tells it: each cause once, the first ones in full."""
+"""The reasons for a failed run, as a message tells them: each cause once, the first causes in full."""
 
 from __future__ import annotations
 
@@ -24,15 +24,18 @@ from .remedy import (
 )
 
 MOST_CAUSES = 3
-"""How many ways in which jobs failed are told; the others are counted."""
+"""The number of ways in which jobs failed that a message describes; it only counts the others."""
 
 _OWN_WORDS = (COPY, HOLDER, SETTINGS, UNKNOWN)
-"""What a container may have told the ledger before it ended; of the others the ledger only knows the consequence."""
+"""The remedies for failures that a container may have described in the ledger itself before it ended.
+
+For other failures the ledger only knows the consequence.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One cause: what happened, in a sentence; what was said of it; the job, where it is one; and the remedy."""
+    """One cause: a sentence that says what happened, the service's words, the job if there is one, and the remedy."""
 
     what: str
     said: str
@@ -41,7 +44,7 @@ class Cause:
 
 
 def causes(outcome: Outcome) -> list[Cause]:
-    """Finds why a run failed, the first cause first."""
+    """The causes of a failed run, the first cause first."""
     failure = outcome.failure
     if outcome.end:
         return [_of_execution(outcome, failure)]
@@ -56,7 +59,7 @@ def causes(outcome: Outcome) -> list[Cause]:
 
 
 def ledger_says(outcome: Outcome, told: Sequence[Cause]) -> str:
-    """Gives what the ledger says beside the causes that are told."""
+    """The ledger's error, if it says more than the causes that the message already has."""
     if outcome.failure is None or outcome.end:
         return ""
     said = _beside(outcome, outcome.failure)
@@ -66,7 +69,7 @@ def ledger_says(outcome: Outcome, told: Sequence[Cause]) -> str:
 
 
 def _beside(outcome: Outcome, failure: Failure) -> str:
-    """Gives the ledger's error; nothing where it repeats the machine's, or knows only what that led to."""
+    """The ledger's error; empty if it repeats the machine's error or names only a consequence of it."""
     said = " ".join(outcome.ledger_error.split())
     repeats = bool(said) and " ".join(failure.line.split()).startswith(said.removesuffix("…"))
     consequence = bool(failure.jobs) and all(remedy_of(job) not in _OWN_WORDS for job in failure.jobs)

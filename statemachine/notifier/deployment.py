@@ -1,4 +1,4 @@
-"""The deployment that a message is about: its name, what starts its runs, and where its runbook is."""
+"""The deployment that a message is about: its name, the function that starts its runs, and its runbook's address."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Deployment:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Deployment:
-        """Reads DEPLOYMENT, STARTER and RUNBOOK_URL; what is not set, or empty, is not known."""
+        """Reads DEPLOYMENT, STARTER and RUNBOOK_URL; a variable that is unset or empty counts as unknown."""
         names = {"name": "DEPLOYMENT", "starter": "STARTER", "runbook": "RUNBOOK_URL"}
         return cls(**{field: environment[name] for field, name in names.items() if environment.get(name)})
 
     def runbook_link(self, section: str) -> str | None:
-        """Gives the URL of a section of the runbook; None where nobody has said where the runbook is."""
+        """The URL of a section of the runbook; None if the runbook's address is unknown."""
         return f"{self.runbook}#{anchor(section)}" if self.runbook else None
 
     def rerun(self, run_id: str) -> str | None:
-        """Gives what starts the run again, ready to paste; None for a run that is not named after its date."""
+        """The command that starts the run again, ready to paste; None for a run whose name is not a date."""
         found = _OF_A_DATE.fullmatch(run_id)
         if found is None:
             return None

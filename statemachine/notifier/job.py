@@ -1,4 +1,4 @@
-"""A job that failed, as the state machine tells of it: one shape, whichever service ran the container."""
+"""A failed job in the state machine's words, in one shape for all services that can run the container."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 MOST_RANGES = 6
-"""How many ranges of shards a message names; the others are counted."""
+"""The number of ranges of shards that a message names; it only counts the others."""
 
 _NO_REASON = ("Essential container in task exited", "Task failed to start", "BUILD FAILED: COMMAND_EXECUTION_ERROR")
-"""What the services say of every job that failed, beside the reason."""
+"""The services' words about every failed job, which carry no information."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailedJob:
-    """The job of the snapshot's holder, or those of shards that failed alike: the first one's, for ``count`` shards.
+    """The failed job of the snapshot's holder, or the first one of ``count`` shards whose jobs failed in the same way.
 
-    ``error`` is Step Functions', ``code`` the service's status or stop code, ``reason`` what both container and service
-    said.
+    ``error`` is Step Functions' error, ``code`` the service's status or stop code, ``reason`` the words of the
+    container and of the service.
     """
 
     error: str
@@ -33,7 +33,7 @@ class FailedJob:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> FailedJob:
-        """Reads a job out of what the states ShardsFailed and SnapshotFailed tell."""
+        """Reads a job from the output of the states ShardsFailed and SnapshotFailed."""
         texts = {name: str(given.get(name) or "") for name in ("error", "reason", "code", "log", "id")}
         shards = tuple(given.get("shards") or ())
         exit_status = given.get("exit")
@@ -42,12 +42,12 @@ class FailedJob:
 
     @property
     def said(self) -> str:
-        """The reason without what is said of every job that failed, as long as anything else is known of this one."""
+        """The reason without the words that every failed job has, unless nothing else is known of this job."""
         said = [text for text in self.reason.split("; ") if not text.startswith(_NO_REASON)]
         return "; ".join(said) if said or self.exit is not None else self.reason
 
     def whose(self, of: int | None) -> str:
-        """Says whose job it was, of so many shards."""
+        """Names the job: the holder's, or the shards', of ``of`` shards in the run."""
         if self.holder:
             return "The container that holds the snapshot"
         names = numbers(self.shards, self.count)
@@ -55,7 +55,7 @@ class FailedJob:
 
 
 def numbers(shards: Sequence[int], count: int) -> str:
-    """Gives shards' numbers as ranges, the first ones of ``count``: ``0–31, 40 and 8 more``."""
+    """The numbers of the first shards of ``count``, as ranges: ``0–31, 40 and 8 more``."""
     ranges: list[list[int]] = []
     for shard in sorted(shards):
         if ranges and shard == ranges[-1][1] + 1:

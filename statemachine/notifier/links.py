@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 _HOSTS = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
 _PLAIN = frozenset(string.ascii_letters + string.digits + "_-.")
-_MARGIN = timedelta(minutes=5)  # a container's last lines come late, and its first ones before the ledger's
+_MARGIN = timedelta(minutes=5)  # before the run's row in the ledger, and after its last line
 
 Value = str | int | Sequence["Value"] | Mapping[str, "Value"]
 
@@ -26,21 +26,24 @@ class Console:
 
     @classmethod
     def of(cls, execution: str, log_group: str) -> Console:
-        """Takes an execution's ARN and the name of the containers' log group (empty: there is no link to it)."""
+        """Takes an execution's ARN and the name of the containers' log group.
+
+        With an empty name there is no link to logs.
+        """
         _, partition, _, region, *_ = execution.split(":")
         return cls(execution, partition, region, log_group)
 
     def execution_link(self) -> str:
-        """Gives the URL of the execution."""
+        """The URL of the execution."""
         return f"{self._page('states')}#/v2/executions/details/{quote(self.execution, safe=':')}"
 
     def logs_link(self, run_id: str, start: datetime | None, end: datetime | None) -> str:
-        """Gives the URL of a Logs Insights query for a run's tables, slowest and failed ones first."""
+        """The URL of a Logs Insights query for a run's tables, slowest and failed tables first."""
         detail: dict[str, Value] = {**_range(start, end), "editorString": query(run_id), "source": [self.log_group]}
         return f"{self._page('cloudwatch')}#logsV2:logs-insights$3FqueryDetail$3D{jsurl(detail)}"
 
     def stream_link(self, stream: str) -> str:
-        """Gives the URL of a container's log stream."""
+        """The URL of a container's log stream."""
         group, stream = (_twice(name) for name in (self.log_group, stream))
         return f"{self._page('cloudwatch')}#logsV2:log-groups/log-group/{group}/log-events/{stream}"
 
@@ -50,7 +53,7 @@ class Console:
 
 
 def query(run_id: str) -> str:
-    """Gives the query behind the link."""
+    """The query behind the link."""
     name = run_id.replace("\\", "\\\\").replace('"', '\\"')
     return (
         f'filter run_id = "{name}" and event in ["table.loaded", "table.failed", "run.published", "run.finished"]\n'
@@ -61,7 +64,7 @@ def query(run_id: str) -> str:
 
 
 def jsurl(value: Value) -> str:
-    """Gives a value as the console keeps it in its URLs: strings as ``~'text``, with ``*xx`` for what is not plain."""
+    """Encodes a value as the console does in its URLs: strings as ``~'text``, with ``*xx`` for special characters."""
     if isinstance(value, str):
         return "~'" + "".join(map(_character, value))
     if isinstance(value, Mapping):
@@ -83,7 +86,7 @@ def _iso(moment: datetime) -> str:
 
 
 def _twice(name: str) -> str:
-    """Gives a name as the console has it in a path: encoded twice, with $ for %."""
+    """Encodes a name as the console does in a path: percent-encoded twice, with $ instead of %."""
     return quote(quote(name, safe="", errors="replace"), safe="").replace("%", "$")
 
 
@@ -102,6 +105,6 @@ def _character(character: str) -> str:
 
 
 def _units(character: str) -> list[bytes]:
-    """Gives a character as JavaScript counts it, in units of 16 bits."""
+    """A character in JavaScript's units of 16 bits."""
     encoded = character.encode("utf-16-be", "surrogatepass")
     return [encoded[at : at + 2] for at in range(0, len(encoded), 2)]

@@ -1,4 +1,7 @@
-"""The message: Block Kit from an outcome, pure. Of a failure: why, once; what to do; what readers see; the figures."""
+"""The message in Slack's Block Kit, made from an outcome without any I/O.
+
+The message about a failure has the reason, once; the remedy; the state of the live tables; and the figures.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ _MOST_URL = 1000
 
 
 def message(outcome: Outcome, console: Console, deployment: Deployment) -> dict[str, Any]:
-    """Gives the blocks, and the plain text for notifications and screen readers."""
+    """The blocks, and the plain text for notifications and screen readers."""
     title = headline(outcome, deployment)
     told = _of_success(outcome) if outcome.well else _of_failure(outcome, console, deployment)
     blocks = [_header(title), *told, _context(_links(outcome, console))]
@@ -27,7 +30,7 @@ def message(outcome: Outcome, console: Console, deployment: Deployment) -> dict[
 
 
 def headline(outcome: Outcome, deployment: Deployment) -> str:
-    """Says in one line how a run ended."""
+    """One line that says how a run ended."""
     name = f"{deployment.name} {outcome.run_id}"
     if outcome.well:
         counted = f": {outcome.tables:,} tables" if outcome.tables is not None else ""
@@ -105,7 +108,7 @@ def _runbook(section: str, deployment: Deployment) -> str:
 
 
 def readers(outcome: Outcome) -> str:
-    """Says what the live tables hold now."""
+    """One sentence that says what the live tables hold now."""
     if outcome.status == "published":
         return f"Readers see the tables of this run{_as_of(outcome.snapshot_at)}."
     if outcome.end or outcome.status in {"unknown", LATE_STATUS}:
@@ -195,4 +198,4 @@ def _context(text: str) -> dict[str, Any]:
 
 
 def _text(text: str) -> dict[str, Any]:
-    return {"type": "mrkdwn", "text": text, "verbatim": True}  # verbatim: Slack makes no links or mentions of its own
+    return {"type": "mrkdwn", "text": text, "verbatim": True}  # verbatim: Slack adds no links or mentions

@@ -1,4 +1,4 @@
-"""How a run ended, as the notifier understands it."""
+"""The end of a run, as the notifier understands it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 from .job import FailedJob
 
 TOLD = "NightlyEtl.Failed"
-"""The error of executions that failed after they told Slack so: the machine's state ``Failed``, and none before it."""
+"""The error of executions that failed after they had told Slack; the state ``Failed`` sets it."""
 
 LATE_STATUS = "late"
-"""The status of a run that is not published at its deadline, as the deadline's machine sends it: the run may go on."""
+"""The status of a run that is not published at its deadline, sent by the deadline's machine. The run may go on."""
 
 NOT_TOLD = "NightlyEtl.NotTold"
-"""The error of executions whose run Slack could not be told of, published or not."""
+"""The error of executions that could not tell Slack how their run ended, whether it was published or not."""
 
 _ENDS = {"FAILED": "failed", "TIMED_OUT": "timed out", "ABORTED": "was aborted"}
 
 
 @dataclass(frozen=True, slots=True)
 class Slow:
-    """A table that took long, and how long it took in the median of its last runs (None: there were none)."""
+    """A slow table: its seconds, and the median seconds of its last runs (None if there were none)."""
 
     table: str
     seconds: float
@@ -33,7 +33,7 @@ class Slow:
 
 @dataclass(frozen=True, slots=True)
 class FailedTable:
-    """A table that was not loaded, and why."""
+    """A table that was not loaded, and the error."""
 
     table: str
     error: str
@@ -41,7 +41,7 @@ class FailedTable:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The run that was published last, and the instant that it shows."""
+    """The last published run, and the instant of its snapshot."""
 
     run_id: str
     snapshot_at: datetime | None
@@ -49,9 +49,10 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What the machine saw: the state that failed, its error and cause; and for containers, the jobs that failed.
+    """A failure as the machine saw it: the failed state, its error and cause; and the failed jobs of containers.
 
-    ``jobs`` are those of shards by how they failed, the most frequent ways first, of ``failed`` shards out of ``of``.
+    ``jobs`` are those of shards, one for each way of failing, the most frequent ways first; ``failed`` of ``of`` shards
+    failed.
     """
 
     state: str
@@ -63,7 +64,7 @@ class Failure:
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Failure:
-        """Reads the variable ``failure`` of the machine."""
+        """Reads the machine's variable ``failure``."""
         jobs = given.get("jobs") or ()
         found = tuple(map(FailedJob.of, jobs if isinstance(jobs, Sequence) else [jobs]))
         failed: int = given.get("failed") or 0
@@ -71,17 +72,17 @@ class Failure:
 
     @property
     def line(self) -> str:
-        """All of it in one line, as the machine tells it the ledger."""
+        """The failure in one line, as the machine writes it into the ledger."""
         return f"{self.state}: {self.error}: {self.cause}"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A run's end.
+    """The end of a run.
 
-    ``status`` is the ledger's, or "unknown" where nobody could ask it; ``end`` is the execution's, empty where the
-    machine itself tells. ``failure`` is what failed, ``ledger_error`` what the ledger says of it, ``last`` the run that
-    was published last. ``failed`` may be the first ones of ``failed_count``.
+    ``status`` is the ledger's, or "unknown" if the ledger could not be read. ``end`` is the execution's, empty if the
+    machine itself calls the notifier. ``failure`` is the machine's view, ``ledger_error`` the ledger's. ``last`` is the
+    last published run. ``failed`` has the first of ``failed_count`` tables.
     """
 
     run_id: str
@@ -105,12 +106,12 @@ class Outcome:
 
 
 def is_event(event: Mapping[str, Any]) -> bool:
-    """Tells whether EventBridge sent this, and not the machine."""
+    """Tells whether EventBridge sent this event, rather than the machine."""
     return event.get("detail-type") == "Step Functions Execution Status Change"
 
 
 def from_machine(event: Mapping[str, Any]) -> Outcome:
-    """Reads what the machine's states NotifySuccess and NotifyFailure send."""
+    """Reads the input from the machine's states NotifySuccess and NotifyFailure."""
     report, failure = event.get("report") or {}, event.get("failure")
     tables = tuple(FailedTable(table["table"], table["error"] or "") for table in report.get("failed") or [])
     last = report.get("last_published")
@@ -139,9 +140,9 @@ def from_machine(event: Mapping[str, Any]) -> Outcome:
 
 
 def from_event(detail: Mapping[str, Any]) -> Outcome:
-    """Reads the detail of an event of an execution that ended without telling."""
+    """Reads the detail of an event about an execution that ended without telling Slack."""
     run_id, error, cause = detail["name"], detail.get("error") or "", detail.get("cause") or ""
-    published = error == NOT_TOLD and cause.startswith(f"Run {run_id} is published")  # as the state NotTold says
+    published = error == NOT_TOLD and cause.startswith(f"Run {run_id} is published")  # set by the state NotTold
     return Outcome(
         run_id=run_id,
         execution=detail["executionArn"],

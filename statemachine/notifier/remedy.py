@@ -1,6 +1,7 @@
-"""The remedy for each way in which a container fails, found by the texts of the services.
+"""The remedy for each way in which a container fails, chosen by the services' texts.
 
-The texts of the services are documented: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html,
+The services document their texts:
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html,
 https://docs.aws.amazon.com/batch/latest/userguide/job_stuck_in_runnable.html,
 https://docs.aws.amazon.com/codebuild/latest/userguide/troubleshooting.html.
 """
@@ -16,7 +17,7 @@ from .job import FailedJob
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """What happened (``what``), what to do (``todo``), and the section of docs/operations.md that says more."""
+    """What happened (``what``), what to do (``todo``), and the section of docs/operations.md with more about it."""
 
     what: str
     todo: str
@@ -132,11 +133,15 @@ _RULES: Sequence[tuple[str | None, frozenset[int], Remedy]] = (
     (None, frozenset({1}), COPY),
     (r"^(?:Batch|ECS|AmazonECS|CodeBuild)\.", frozenset(), NOT_STARTED),
 )
-"""In this order: an image is pulled while CodeBuild is PROVISIONING, and a container out of time may end with 137."""
+"""The remedies.
+
+Their order matters: CodeBuild pulls images in the phase PROVISIONING, and a container that reaches its timeout may end
+with 137.
+"""
 
 
 def remedy_of(job: FailedJob) -> Remedy:
-    """Finds the remedy for a job that failed."""
+    """The remedy for a failed job."""
     said = f"{job.error} {job.code} {job.reason}"
     for pattern, exits, remedy in _RULES:
         if job.exit in exits or (pattern is not None and re.search(pattern, said)):
@@ -145,5 +150,5 @@ def remedy_of(job: FailedJob) -> Remedy:
 
 
 def anchor(section: str) -> str:
-    """A section's anchor, as GitHub and most renderers of Markdown make it."""
+    """A section's anchor, as GitHub and most Markdown renderers make it."""
     return re.sub(r"[^\w -]", "", section.lower()).replace(" ", "-")

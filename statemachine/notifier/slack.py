@@ -1,4 +1,4 @@
-"""Slack: where the message goes, and that it got there."""
+"""Slack: reads where to post, posts a message, and makes sure that Slack accepted it."""
 
 from __future__ import annotations
 
@@ -21,18 +21,21 @@ from slack_sdk.webhook import WebhookClient
 
 TRIES_MORE = 3
 LONGEST_WAIT = 15
-"""Seconds that the Lambda waits when Slack asks it to; for longer ones the state machine does, which pays nothing."""
+"""Seconds that the Lambda waits if Slack asks for it.
 
-_SECONDS = 10  # of one request
+The state machine does longer waits, because its waits are free.
+"""
+
+_SECONDS = 10  # for one request
 _PASSING = frozenset({429, 500, 502, 503, 504})
 
 
 class NotTold(Exception):
-    """Slack did not take the message."""
+    """Slack did not accept the message."""
 
 
 class NotConfigured(Exception):
-    """The Parameter Store does not say where to post."""
+    """The Parameter Store has no destination for messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +55,9 @@ class Bot:
 
 @cache
 def destination(path: str) -> Webhook | Bot:
-    """Reads from under a path of the Parameter Store where to post: ``webhook_url``, or ``bot_token`` and ``channel``.
+    """Reads the destination from a path of the Parameter Store: ``webhook_url``, or ``bot_token`` and ``channel``.
 
-    What is found is kept until ``cache_clear``. Raises NotConfigured.
+    The result is cached until ``cache_clear``. Raises NotConfigured.
     """
     pages = boto3.client("ssm").get_paginator("get_parameters_by_path")
     found = {
@@ -76,7 +79,7 @@ def _webhook(url: str, path: str) -> Webhook:
 
 
 def post(where: Webhook | Bot, message: Mapping[str, Any]) -> None:
-    """Posts a message. Raises NotTold, whose text holds no secret."""
+    """Posts a message. Raises NotTold, whose text contains no secret."""
     if isinstance(where, Webhook):
         _post_to_webhook(where, message)
     else:
@@ -114,9 +117,9 @@ def _handlers() -> list[RetryHandler]:
 
 
 class Passing(RetryHandler):
-    """Tries again what passes: 429 after the time that Slack asks for, if that is short, and 5xx.
+    """Retries temporary errors: 429 after the time that Slack asks for, if it is short, and 5xx.
 
-    slack_sdk's own handlers leave out 502 and 504, and wait for as long as they are told to.
+    slack_sdk's own handlers do not retry 502 and 504, and wait for as long as the server asks.
     """
 
     def _can_retry(
@@ -138,14 +141,14 @@ class Passing(RetryHandler):
         response: HttpResponse | None = None,
         error: Exception | None = None,
     ) -> None:
-        """Waits for as long as Slack asks, and then with the backoff of slack_sdk."""
+        """Waits for the time that Slack asks for, then for slack_sdk's own backoff."""
         if response is not None:
             time.sleep(_asked(response))
         super().prepare_for_next_attempt(state=state, request=request, response=response, error=error)
 
 
 def _asked(response: HttpResponse) -> float:
-    """Gives the seconds of a Retry-After header, 0 without one."""
+    """The seconds of a Retry-After header, 0 without the header."""
     for name, values in response.headers.items():
         if name.lower() == "retry-after" and values:
             return float(values[0])

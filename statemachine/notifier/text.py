@@ -1,39 +1,39 @@
-"""Texts that Slack shows as they are, and figures as people say them."""
+"""Escaped texts for Slack, and figures in readable form."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 # Slack's limits (docs.slack.dev/reference/block-kit/blocks): 50 blocks, 3000 characters a text, 2000 a field,
-# 150 a header. A message that is over one of them is refused as a whole.
+# 150 a header. Slack refuses a whole message that is over one of these limits.
 MOST_TEXT = 3000
 MOST_FIELD = 2000
 MOST_HEADER = 150
 MOST_LINES = 20
 
 _MINUTE, _HOUR = 60, 3600
-_SAME = 0.05  # a change that is smaller is the night's noise
+_SAME = 0.05  # a smaller change is normal variation between nights
 
 
 def escaped(text: str, most: int) -> str:
-    """Gives text that Slack shows as it is: no mention, no link, no markup of its own; cut to ``most`` characters."""
+    """Text that Slack shows literally, without mentions, links and markup, cut to ``most`` characters."""
     cut = text if len(text) <= most else f"{text[: most - 1]}…"
     return cut.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def code(text: str, most: int = 200) -> str:
-    """Gives text as code, in which Slack reads no markup; what would end the code is replaced."""
+    """Text as inline code, in which Slack reads no markup; characters that would end the code are replaced."""
     return f"`{escaped(' '.join(text.split()).replace('`', 'ˋ'), most)}`"
 
 
 def quoted(text: str) -> str:
-    """Gives an error as a block of code, its first lines."""
+    """The first lines of an error as a block of code."""
     lines = [line for line in text.replace("`", "ˋ").splitlines() if line.strip()][:10]
     return f"```{escaped(chr(10).join(lines), MOST_TEXT // 6)}```"
 
 
 def duration(seconds: float) -> str:
-    """Gives seconds as people say them."""
+    """A duration in readable form."""
     if seconds < _MINUTE:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     whole = round(seconds)
@@ -43,7 +43,7 @@ def duration(seconds: float) -> str:
 
 
 def size(number: int) -> str:
-    """Gives bytes with a decimal prefix."""
+    """A number of bytes with a decimal prefix."""
     amount = float(number)
     for unit in ("B", "kB", "MB", "GB"):
         if amount < 999.5:
@@ -53,7 +53,7 @@ def size(number: int) -> str:
 
 
 def change(seconds: float, median: float | None) -> str:
-    """Says how a duration compares with the median of the last runs."""
+    """Compares a duration with the median of the last runs, in words."""
     if not median:
         return "no run before"
     by = seconds / median - 1
@@ -61,7 +61,7 @@ def change(seconds: float, median: float | None) -> str:
 
 
 def lines_within(lines: Sequence[str], count: int, most: int) -> str:
-    """Gives as many lines as fit, and how many more there are of ``count``."""
+    """The first lines that fit into ``most`` characters, and the number of the others of ``count``."""
     kept: list[str] = []
     room = most - len("… and 1,000,000 more")
     for line in lines[:MOST_LINES]:

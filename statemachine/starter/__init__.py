@@ -1,1 +1,1 @@
-"""Starts the night's execution, once. A small zip of its own, called by the schedule or by hand."""
+"""Starts the night's execution exactly once. A small zip, called by the schedule or by hand."""

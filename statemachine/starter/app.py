@@ -1,4 +1,4 @@
-"""The Lambda: one execution a day, under the name of the run's date; and how the executions of a day are."""
+"""The Lambda that starts one execution a day, named after the run's date, and can report a day's executions."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 class BadInput(Exception):
-    """The input of the schedule, or of somebody's call, is not one that can be started."""
+    """The input, from the schedule or from a user, is invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """An execution to start: its name, which no other of ninety days may have, and its input."""
+    """An execution to start: its input, and its name, which must be unique within ninety days."""
 
     name: str
     input: dict[str, Any] = field(default_factory=dict)
 
 
 def handler(event: Mapping[str, Any] | None, context: object) -> dict[str, Any]:
-    """Starts the execution of a run date; gives its name, and whether it was started now or is there already.
+    """Starts the execution of a run date; returns its name, and whether it was started now or existed already.
 
-    Takes any of ``run_date`` (by default today, in the zone TIMEZONE), ``rerun`` (a suffix for another run of one
+    Takes any of ``run_date`` (by default today, in the time zone TIMEZONE), ``rerun`` (a suffix for another run of one
     day), ``shards`` and ``max_concurrency``; or the event of an EventBridge schedule. Raises BadInput.
 
-    With ``look``, the moment for which a night was scheduled, it starts nothing: it gives whether that night is
-    published, and why not (``statemachine.starter.night``).
+    With ``look``, the time for which a night was scheduled, it starts nothing. It returns whether that night is
+    published, and if not, the reason (``statemachine.starter.night``).
     """
     del context
     machine, zone = os.environ["STATE_MACHINE_ARN"], ZoneInfo(os.environ.get("TIMEZONE", "UTC"))
@@ -55,7 +55,7 @@ def handler(event: Mapping[str, Any] | None, context: object) -> dict[str, Any]:
 
 
 def start_of(event: object, now: datetime, zone: ZoneInfo) -> Start:
-    """Gives what to start for an event. Raises BadInput, in one line that names the field."""
+    """The execution that an event asks for. Raises BadInput, whose text names the field in one line."""
     if not isinstance(event, Mapping):
         raise BadInput('the event: give an object: {"run_date": "2026-11-22"}, or {}')
     scheduled = event.get("detail-type") == "Scheduled Event"
@@ -114,7 +114,7 @@ def _is_number(value: object, least: int) -> bool:
 
 
 def _start(machine: str, start: Start) -> bool:
-    """Starts an execution; gives False when one of that name is there already, which is as good."""
+    """Starts the execution; returns False if one of that name exists already, which is no error."""
     client = boto3.client("stepfunctions")
     try:
         client.start_execution(stateMachineArn=machine, name=start.name, input=json.dumps(start.input))

@@ -1,4 +1,4 @@
-"""Whether a night is published: what Step Functions has of its runs."""
+"""Tells whether a night is published, from Step Functions' list of executions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-_EARLY = timedelta(minutes=15)  # two schedules of one rate() are not due in the same second
+_EARLY = timedelta(minutes=15)  # two schedules with the same rate() are not due in the same second
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """A night, as the deadline's state machine takes it: whether it is published, and why not, in one sentence."""
+    """A night for the deadline's state machine: whether it is published, and if not, the reason in one sentence."""
 
     run_id: str
     execution: str | None
@@ -31,10 +31,10 @@ class Night:
 
 
 def night_of(run_date: str, scheduled: datetime, runs: Iterable[Run]) -> Night:
-    """Gives how the night of this date is, that was scheduled for this moment, by the machine's runs.
+    """The night of this date, scheduled for this moment, judged by the machine's runs.
 
-    A run counts when it has the date in its name, as the starter gives it, or began since: whatever began since and
-    succeeded has published tables that are newer than the schedule.
+    A run counts if its name has the date, as the starter names it, or if it began after the scheduled moment: when such
+    a run succeeds, its tables are newer than the schedule.
     """
     its = [run for run in runs if _is_of(run, run_date) or run.started >= scheduled - _EARLY]
     if not its:
@@ -44,7 +44,7 @@ def night_of(run_date: str, scheduled: datetime, runs: Iterable[Run]) -> Night:
 
 
 def runs_of(client: Any, machine: str) -> list[Run]:
-    """Gives the runs of a state machine that Step Functions keeps, those of ninety days."""
+    """The runs of a state machine that Step Functions still has, up to ninety days old."""
     pages: Iterable[Mapping[str, Sequence[Mapping[str, Any]]]]
     pages = client.get_paginator("list_executions").paginate(stateMachineArn=machine)
     return [

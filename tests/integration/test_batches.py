@@ -175,7 +175,7 @@ def test_a_table_that_a_run_loads_is_not_touched(events: Databases, copy: Functi
     make_gate(events.operational)
     events.operational.execute("CREATE VIEW gated AS SELECT public.gate(1) AS id")
     with gate_closed(events.operational), Etl(events.environment).started("run", TABLES="events,gated"):
-        until(lambda: waiting(events.operational, "COPY (SELECT"), "the run stands still")
+        until(lambda: waiting(events.operational, "COPY (/* etl: copy out */ SELECT"), "the run stands still")
         with pytest.raises(FunctionError) as caught:
             copy.invoke({"table": "events", "limit": 1})
     assert (caught.value.type, "is being loaded by run" in str(caught.value)) == ("TableLocked", True)

@@ -169,7 +169,7 @@ def test_a_shard_that_was_killed_is_done_again_from_the_same_snapshot(tables: Da
             killed = stack.enter_context(shard.started("run", TABLES="orders,gated", ETL_JOBS="1"))
             until(lambda: "staged" in statuses(tables).values() or waiting(tables.operational, "COPY"), "the COPY")
             # the larger comes first; orders is staged when the gated view is not
-            until(lambda: waiting(tables.operational, "COPY (SELECT"), "the COPY stands still")
+            until(lambda: waiting(tables.operational, "COPY (/* etl: copy out */ SELECT"), "the COPY stands still")
             killed.send_signal(signal.SIGKILL)
             ended(killed)
         tables.operational.execute("UPDATE orders SET id = 2; UPDATE items SET id = 2")
@@ -347,7 +347,7 @@ def test_abort_ends_the_holder_and_the_shards_and_leaves_no_staging(tables: Data
         succeeded(shard("run", TABLES="orders"))
         stack.enter_context(gate_closed(tables.operational))
         loading = stack.enter_context(shard.started("run", TABLES="items,gated"))
-        until(lambda: waiting(tables.operational, "COPY (SELECT"), "the COPY stands still")
+        until(lambda: waiting(tables.operational, "COPY (/* etl: copy out */ SELECT"), "the COPY stands still")
         until(lambda: statuses(tables)["public.items"] == "staged", "its other table is staged")
         aborted = succeeded(etl("abort", "tonight", "--error", "the boss said so"))
         assert aborted.event("run.aborted")["tables"] == 1, "the others are still the loading shard's"
@@ -365,7 +365,7 @@ def test_abort_ends_the_holder_and_the_shards_and_leaves_no_staging(tables: Data
 def test_abort_stops_a_run_of_one_process_too(tables: Databases, etl: Etl) -> None:
     """Its staging goes, its live tables stay as they are, and what it says is why."""
     with gate_closed(tables.operational), etl.started("run", TABLES="orders,gated", ETL_RUN_ID="tonight") as process:
-        until(lambda: waiting(tables.operational, "COPY (SELECT"), "the COPY stands still")
+        until(lambda: waiting(tables.operational, "COPY (/* etl: copy out */ SELECT"), "the COPY stands still")
         succeeded(etl("abort", "tonight"))
         done = ended(process, 15)
     assert (done.status, done.stderr) == (1, "etl: run tonight is failed already (aborted); start a new run\n")

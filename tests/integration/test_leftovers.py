@@ -9,7 +9,7 @@ import pytest
 from tests.harness import Databases, Etl
 from tests.situations import ended, gate_closed, kill_control, ledger, locked, make_gated, until, waiting
 
-COPY = "COPY (SELECT"
+COPY = "COPY (/* etl: copy out */ SELECT"
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from tests.situations import (
     waiting,
 )
 
-READER, WRITER = 'COPY (SELECT "id"', 'COPY "etl_staging_public"'
+READER, WRITER = 'COPY (/* etl: copy out */ SELECT "id"', 'COPY "etl_staging_public"'
 ROWS = 40_000
 
 

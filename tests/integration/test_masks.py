@@ -157,7 +157,7 @@ def test_the_key_is_in_no_log(databases: Databases, logging_server: Server, etl:
     assert wrong.status == 2
     log = logging_server.log.read_bytes()
     assert b"current_setting('etl.mask_ipad')" in log
-    assert b"COPY (SELECT" in log
+    assert b"COPY (/* etl: copy out */ SELECT" in log
     told = [log, printed, wrong.stderr.encode(), everything(databases.reporting)]
     for secret in (KEY, *mask.session(KEY).values()):
         assert not [one for one in told if secret.encode() in one.lower() or secret.encode() in one]

@@ -57,7 +57,7 @@ def in_a_copy(databases: Databases) -> Iterator[str]:
     """Stands still in the middle of a COPY; gives what the waiting statement holds."""
     make_gated(databases.operational)
     with gate_closed(databases.operational):
-        yield "COPY (SELECT"
+        yield "COPY (/* etl: copy out */ SELECT"
 
 
 @contextmanager

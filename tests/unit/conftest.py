@@ -1,4 +1,4 @@
-"""Properties are checked without a clock: the machine that runs them may be busy with servers."""
+"""Disables hypothesis's deadlines, because the machine that runs the tests may be busy with servers."""
 
 from hypothesis import settings
 

@@ -1,4 +1,4 @@
-"""What the benchmark says of its figures: ratios, targets, tables, the chart, and what it goes on with."""
+"""The benchmark's report: ratios, targets, tables, the chart, and how a benchmark continues after an interruption."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_ratio_is_that_of_the_medians_between_the_extremes_of_single_rounds() 
 
 
 def test_a_ratio_counts_only_rounds_that_have_both() -> None:
-    """A round in which one of them failed says nothing about the other."""
+    """A round in which one of the two peers failed does not count."""
     figures = outcome({"etl run": 1, "sling": 4}, {"etl run": 50}, {"sling": 90})
     assert figures.ratio("etl run", "sling", wall) == Spread(0.25, 0.25, 0.25)
     assert figures.ratio("etl run", "dlt", wall) is None
@@ -76,28 +76,28 @@ def test_the_report_says_whether_a_target_is_met(seconds: float, verdict: str) -
 
 
 def test_a_trial_at_less_than_full_size_claims_nothing() -> None:
-    """No target is met or missed by it, and the report says so at its head."""
+    """The report says at its head that the trial proves nothing, and no target counts as met or missed."""
     text = markdown({"a": outcome({"etl run": 5, "pgcopydb": 10}, scale=0.1)})
     assert "Not at full size" in text
     assert "| met |" not in text
 
 
 def test_what_a_peer_does_not_do_stands_beside_its_figure() -> None:
-    """On every way; the longest name that fits is the peer's."""
+    """For every way, as long as the name of the peer leaves room."""
     figures = outcome({"etl run": 5, "sling": 40})
     (line,) = [line for line in markdown({"a": figures}).splitlines() if line.startswith("| sling |")]
     assert line.endswith("no indexes, types change, no snapshot over tables, no atomic publish, no ANALYZE |")
 
 
 def test_who_could_not_be_measured_is_named_with_the_reason() -> None:
-    """A peer that is missing is not left out in silence."""
+    """The report names a peer that is missing, and the reason."""
     figures = outcome({"etl run": 5})
     figures.missing["psql | psql"] = "stopped after 60 s"
     assert "- psql \\| psql was not measured: stopped after 60 s" in markdown({"a": figures})
 
 
 def test_the_steps_of_a_copy_are_told_where_it_told_them() -> None:
-    """The limit's three, and the publish of etl run."""
+    """The three steps of the limit, and the publish of etl run."""
     figures = outcome({})
     figures.rounds[0]["limit"] = run(9, out=2, indexes=3)
     assert "- limit, of which out 2.00 – **2.00** – 2.00 s, indexes 3.00 – **3.00** – 3.00 s" in markdown(
@@ -106,7 +106,7 @@ def test_the_steps_of_a_copy_are_told_where_it_told_them() -> None:
 
 
 def test_results_come_back_from_their_file_as_they_were(tmp_path: Path) -> None:
-    """Resuming rests on it."""
+    """Reading the results file gives the results that were written; an interrupted benchmark needs this."""
     kept = {"a": outcome({"etl run": 5, "sling": 40}), "b-5": outcome()}
     results.save(kept, tmp_path / "full.json")
     assert results.load(tmp_path / "full.json") == kept
@@ -122,7 +122,7 @@ def test_an_interrupted_round_goes_on_with_the_cases_it_lacks() -> None:
 
 
 def test_rounds_measured_with_two_versions_say_so() -> None:
-    """Whoever goes on after a commit mixes what cannot be compared."""
+    """The report warns when a benchmark continued after a commit, because such rounds cannot be compared."""
     figures = outcome()
     for version in ("0.1.0 (a)", "0.1.0 (b)", "0.1.0 (b)"):
         figures.met("etl run", version)
@@ -130,20 +130,20 @@ def test_rounds_measured_with_two_versions_say_so() -> None:
 
 
 def test_scenarios_are_chosen_by_key_or_by_letter() -> None:
-    """``a`` is a scenario of its own; ``b`` stands for both sizes."""
+    """``a`` is one scenario; ``b`` stands for both of its sizes."""
     assert [one.key for one in wanted(("a",), full=True)] == ["a"]
     assert [one.key for one in wanted(("b",), full=True)] == ["b-0.5", "b-5"]
     assert "b-5" not in [one.key for one in wanted((), full=False)]
 
 
 def test_a_case_is_named_by_its_peer_and_its_way() -> None:
-    """The direct way goes without saying."""
+    """The name leaves out the direct way."""
     assert Case("etl run").name == "etl run"
     assert Case("etl run", Way.TLS).name == "etl run, TLS"
 
 
 def test_every_scenario_names_peers_that_there_are() -> None:
-    """And has this tool among them, and a key of its own."""
+    """Every scenario also has this tool among its peers, and a unique key."""
     for scenario in SCENARIOS:
         assert set(scenario.peers) <= set(PEERS)
         assert {"etl run", "the stream alone"} & set(scenario.peers)
@@ -151,7 +151,7 @@ def test_every_scenario_names_peers_that_there_are() -> None:
 
 
 def test_the_charts_bars_are_as_long_as_their_medians() -> None:
-    """The fastest first, this tool marked; a peer's name is written as it is."""
+    """The fastest bar comes first, this tool's bar is marked, and the peer's name is not changed."""
     figures = outcome({"psql | psql": 10, "etl run": 5, "a <b>": 20, "limit": 4})
     root = ElementTree.fromstring(chart.svg(figures))
     bars = [(one.get("class"), float(str(one.get("width")))) for one in root.iter(f"{SVG}rect")]
@@ -166,7 +166,7 @@ def test_the_charts_bars_are_as_long_as_their_medians() -> None:
 
 
 def test_the_chart_says_whose_bar_has_no_indexes_in_it() -> None:
-    """A bar without them is of less work."""
+    """The chart says which peers copy no indexes, because they do less work."""
     words = [
         one.text for one in ElementTree.fromstring(chart.svg(outcome({"etl run": 5, "dlt": 20}))).iter(f"{SVG}text")
     ]
@@ -175,7 +175,7 @@ def test_the_chart_says_whose_bar_has_no_indexes_in_it() -> None:
 
 
 def test_a_chart_of_a_trial_says_that_it_is_one() -> None:
-    """So that nobody takes it for a result."""
+    """Otherwise readers could take the trial for a result."""
     assert "a trial, not a result" in chart.svg(outcome({"etl run": 5}, scale=0.01))
     assert "a trial" not in chart.svg(outcome({"etl run": 5}))
 
@@ -189,5 +189,5 @@ def test_a_chart_of_a_trial_says_that_it_is_one() -> None:
     ],
 )
 def test_figures_have_three_digits(values: tuple[float, float, float], shown: str) -> None:
-    """More would claim more than was measured."""
+    """More digits would claim more precision than the measurement has."""
     assert report.show(Spread(*values)) == shown

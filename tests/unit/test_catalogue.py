@@ -1,4 +1,4 @@
-"""The list of commands: what the command line, the Lambdas, the schemas and the notifier have of it."""
+"""The list of commands as the command line, the Lambdas, the schemas and the notifier use it."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ NAMES = [command.name for command in COMMANDS if command.json is not None]
 
 
 def read(name: str) -> dict[str, Any]:
-    """A schema as it is published."""
+    """A published schema."""
     found: dict[str, Any] = json.loads((SCHEMAS / name).read_text(encoding="utf-8"))
     return found
 
 
 def paths(found: Mapping[str, Any]) -> set[str]:
-    """The fields that a schema has, such as ``shards[].tables``."""
+    """The fields of a schema, such as ``shards[].tables``."""
     return {path for path, _, _ in flat(found, found, "")}
 
 
 def samples(found: Mapping[str, Any], root: Mapping[str, Any]) -> st.SearchStrategy[Any]:
-    """JSON that a schema allows."""
+    """Random JSON that a schema allows."""
     if "$ref" in found:
         return samples(root["$defs"][found["$ref"].rpartition("/")[2]], root)
     if "anyOf" in found:
@@ -70,7 +70,7 @@ def _properties(found: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 class Recorder(dict[str, Any]):
-    """An object of JSON that notes the path of each field that somebody asks for."""
+    """A JSON object that records the path of each field that the code reads."""
 
     def __init__(self, given: Mapping[str, Any], path: str, seen: set[str]) -> None:
         super().__init__(given)
@@ -80,7 +80,7 @@ class Recorder(dict[str, Any]):
         return self._noted(name, super().__getitem__(name))
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The field, noted."""
+        """Returns the field, and records it."""
         return self._noted(name, super().get(name, default))
 
     def _noted(self, name: str, value: Any) -> Any:
@@ -110,13 +110,13 @@ REPORT = answers.Report(
 
 
 def told(report: Mapping[str, Any], outcome: str) -> str:
-    """What Slack is sent for a report."""
+    """The text of the Slack message for a report."""
     event = {"outcome": outcome, "run_id": "tonight", "execution": EXECUTION, "report": report}
     return json.dumps(message(from_machine(event), Console.of(EXECUTION, "/etl"), Deployment()), ensure_ascii=False)
 
 
 def test_the_notifier_reads_only_what_a_report_has() -> None:
-    """It imports nothing of etl, so a field that is renamed there would be missing here in silence."""
+    """The notifier does not import etl, so it would silently miss a field that etl renames."""
     seen: set[str] = set()
     told(Recorder(answers.plain(REPORT), "", seen), "failure")
     assert {"status", "slowest[].median_seconds", "failed[].error", "last_published.snapshot_at"} <= seen
@@ -125,14 +125,14 @@ def test_the_notifier_reads_only_what_a_report_has() -> None:
 
 @given(report=samples(read("functions/report.answer.json"), read("functions/report.answer.json")))
 def test_whatever_a_report_may_be_the_notifier_tells_it(report: dict[str, Any]) -> None:
-    """Reports made from the schema, with every null that it allows, make messages of both kinds."""
+    """Random reports from the schema, with every null that it allows, make messages of both kinds."""
     TypeAdapter(answers.Report).validate_python(report)
     for outcome in ("success", "failure"):
         assert "tonight" in told(report, outcome)
 
 
 def test_the_state_machines_read_only_what_the_lambdas_answer() -> None:
-    """``$report``, ``$plan`` and its shards, and a batch's answer."""
+    """The fields that they read of ``$report``, ``$plan`` and its shards, and a batch's answer exist in the schemas."""
     files = [*(ROOT / "statemachine").glob("*.asl.json"), *(ROOT / "statemachine").rglob("*.jsonata")]
     text = "".join(file.read_text(encoding="utf-8") for file in files)
     for reads, name in (
@@ -151,7 +151,7 @@ def test_the_state_machines_read_only_what_the_lambdas_answer() -> None:
 
 
 def test_the_state_machines_send_only_what_the_lambdas_take() -> None:
-    """The payload of each task has fields of that function's event, and those that it needs."""
+    """Each task's payload has only fields of that function's event, and all its required fields."""
     for file in (ROOT / "statemachine").glob("*.asl.json"):
         for arguments in _with("FunctionName", json.loads(file.read_text(encoding="utf-8"))):
             function = re.fullmatch(r"\$\{(\w+)Function\}", arguments["FunctionName"])
@@ -164,7 +164,7 @@ def test_the_state_machines_send_only_what_the_lambdas_take() -> None:
 
 
 def _with(name: str, state: Any) -> Iterator[dict[str, Any]]:
-    """Every object of a definition that has this field."""
+    """Every object in a definition that has this field."""
     if isinstance(state, list):
         for one in state:
             yield from _with(name, one)
@@ -176,26 +176,26 @@ def _with(name: str, state: Any) -> Iterator[dict[str, Any]]:
 
 
 def test_history_has_every_column_of_the_ledger() -> None:
-    """A column that is added there is added to the answer, and so to its schema."""
+    """A new column of the ledger must be added to the answer of history, and so to its schema."""
     runs, loads = ({field.name for field in fields(kind)} for kind in (answers.HistoryRun, answers.HistoryLoad))
     assert runs == {column.name for column in book.runs.columns} | {"loads"}
     assert loads == {column.name for column in book.loads.columns}
 
 
 def test_the_command_line_and_the_lambdas_have_every_command() -> None:
-    """Each command is on the one or the other; no other name has a handler."""
+    """Each command is on the command line, in the Lambdas, or both; no other name has a handler."""
     assert set(cli.etl.commands) == set(NAMES)
     assert {name.replace("_", "-") for name in functions.FUNCTIONS} | set(NAMES) == {one.name for one in COMMANDS}
     assert all(callable(getattr(functions, name)) for name in functions.FUNCTIONS)
     with pytest.raises(AttributeError):
-        functions.verify  # noqa: B018 - the look-up is what is tested
+        functions.verify  # noqa: B018 - the test is about the look-up
 
 
 @pytest.mark.parametrize("command", [one for one in COMMANDS if one.show and one.name not in {"run", "plan"}])
 @settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_whatever_an_answer_may_be_people_can_read_it(command: Command[Any, Any], data: st.DataObject) -> None:
-    """Answers made from the schema are printed, whatever is null and whatever the texts hold."""
+    """Random answers from the schema can be printed, with every null that it allows and any text."""
     assert command.json is not None
     assert command.show is not None
     found = schema(command.json)
@@ -213,7 +213,7 @@ SLIPS = {
 
 @pytest.mark.parametrize("slip", SLIPS)
 def test_a_field_that_an_event_has_not_is_named(slip: str) -> None:
-    """With the name that was meant, or those that there are; nothing is ignored."""
+    """The error names the field, and the field that was probably meant, or all fields; no unknown field is ignored."""
     event, expected = SLIPS[slip]
     with pytest.raises(ConfigurationError) as caught:
         functions.checked(functions.FUNCTIONS["plan"], event)
@@ -221,7 +221,7 @@ def test_a_field_that_an_event_has_not_is_named(slip: str) -> None:
 
 
 def test_all_that_is_wrong_with_an_event_is_told_at_once() -> None:
-    """A line for each field."""
+    """One line for each wrong field."""
     with pytest.raises(ConfigurationError) as caught:
         functions.checked(functions.FUNCTIONS["copy_batch"], {"tabel": "orders", "limit": 0})
     assert [one.split(": ")[1] for one in caught.value.problems] == ["tabel", "table", "limit"]

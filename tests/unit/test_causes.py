@@ -1,4 +1,4 @@
-"""Why a container failed, from the Cause that Step Functions has to the message that Slack gets."""
+"""The reason for a failed container, from Step Functions' Cause to the Slack message."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ MOST_CAUSE = 32_768
 
 @pytest.mark.parametrize("title", MESSAGES)
 def test_the_whole_message_of_a_cause_is_as_documented(title: str) -> None:
-    """docs/slack-messages.md has each of them, word for word."""
+    """docs/slack-messages.md has this message, word for word."""
     section = PAGE.read_text().partition(f"\n## {title}\n")[2].partition("\n## ")[0]
     assert section.partition("````text\n")[2] == f"{shown(MESSAGES[title])}\n````\n"
 
 
 def test_the_page_of_messages_is_the_notifiers() -> None:
-    """`make messages` was run after the last change."""
+    """It fails if `make messages` was not run after the last change."""
     assert causes.main(check=True) == 0
 
 
 def test_a_stale_page_of_messages_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A page that says anything else is named, and written anew."""
+    """The check names a page with other text; without ``--check`` the page is written again."""
     stale = tmp_path / "slack-messages.md"
     stale.write_text(PAGE.read_text().replace("The copy failed.", "The copy has failed."))
     monkeypatch.setattr(causes, "PAGE", stale)
@@ -60,7 +60,7 @@ def test_a_stale_page_of_messages_is_found(monkeypatch: pytest.MonkeyPatch, tmp_
 
 @pytest.mark.parametrize("title", MESSAGES)
 def test_a_message_tells_its_cause_once_and_keeps_slacks_limits(title: str) -> None:
-    """Of a service's own words, each stands in one place; no text is longer than Slack takes."""
+    """Each of a service's own words stands in one place, and no text is longer than Slack allows."""
     posted = MESSAGES[title]
     quotes = [block["text"]["text"] for block in posted["blocks"] if block.get("text", {}).get("text", "")[:3] == "```"]
     assert len(set(quotes)) == len(quotes)
@@ -78,14 +78,14 @@ def test_a_message_tells_its_cause_once_and_keeps_slacks_limits(title: str) -> N
     ],
 )
 def test_every_cause_that_a_service_has_is_among_the_examples(service: str, kinds: str) -> None:
-    """Each with the advice that is meant for it."""
+    """Each example has the advice that is written for its cause."""
     told = "".join(shown(MESSAGES[example.title]) for example in EXAMPLES if example.service == service)
     found = {name for name, kind in vars(remedy).items() if isinstance(kind, Remedy) and kind.section in told}
     assert found == set(kinds.split())
 
 
 def test_every_remedy_has_its_section_in_the_runbook() -> None:
-    """The links of the message lead somewhere."""
+    """The links of the messages lead to existing headings."""
     anchors = {anchor(heading) for heading in re.findall(r"^#+ (.+)$", OPERATIONS.read_text(), re.MULTILINE)}
     remedies = [kind for kind in vars(remedy).values() if isinstance(kind, Remedy)]
     assert len(remedies) > 10
@@ -95,7 +95,7 @@ def test_every_remedy_has_its_section_in_the_runbook() -> None:
 
 @pytest.mark.parametrize(("service", "shape"), SHAPES)
 def test_the_examples_have_the_documented_shapes(service: str, shape: str) -> None:
-    """No member that AWS's own model of the service does not have, in any example."""
+    """No example has a member that AWS's own model of the service does not have."""
     model = botocore.session.get_session().get_service_model(service).shape_for(shape)
     jobs = [example.cause for example in EXAMPLES if example.service == service and not isinstance(example.cause, str)]
     for job in [DESCRIBED[service](exit_status=0), *jobs]:
@@ -103,7 +103,7 @@ def test_the_examples_have_the_documented_shapes(service: str, shape: str) -> No
 
 
 def unknown(given: Any, shape: Shape) -> list[str]:
-    """Gives the members of what is given that a shape does not have."""
+    """The members of ``given`` that a shape does not have."""
     if isinstance(shape, ListShape):
         return [name for each in given for name in unknown(each, shape.member)]
     if not isinstance(shape, StructureShape):
@@ -114,28 +114,28 @@ def unknown(given: Any, shape: Shape) -> list[str]:
 
 
 def job_of(service: str, cause: str, error: str = "States.TaskFailed") -> dict[str, Any]:
-    """Gives what the machine keeps of a job's cause."""
+    """The state machine's record of a failed job, made from its cause."""
     found: dict[str, Any] = held(service, {"Error": error, "Cause": cause})["job"]
     return found
 
 
 @pytest.mark.parametrize("service", DESCRIBED)
 def test_a_job_has_one_shape_whoever_ran_it(service: str) -> None:
-    """Exit status, log stream, job, what was said, and the service's own code."""
+    """Exit status, log stream, job, messages, and the service's own code, for each service."""
     job = job_of(service, json.dumps(DESCRIBED[service](exit_status=1)))
     assert set(job) == {"exit", "log", "id", "reason", "code"}
     assert job["exit"] == 1
 
 
 def test_a_reason_in_whose_middle_the_cause_was_cut_is_told() -> None:
-    """As far as it goes; the exit status stood before it."""
+    """The message has the part of the reason before the cut, and the exit status, which came earlier."""
     cause = json.dumps(batch(exit_status=1, reason="CannotPullContainerError: pull image manifest"))
     job = job_of("batch", cause[: cause.index(" manifest")])
     assert (job["exit"], job["reason"]) == (1, "CannotPullContainerError: pull image")
 
 
 def test_a_container_beside_ours_is_not_asked() -> None:
-    """The exit status is that of the container etl, not of GuardDuty's, which comes first."""
+    """The exit status is that of the container etl, not that of GuardDuty's container, which comes first."""
     task = ecs(exit_status=143)
     assert task["Containers"][0]["ExitCode"] == 0
     assert job_of("ecs", json.dumps(task))["exit"] == 143
@@ -147,7 +147,7 @@ WHOLE = {kind: json.dumps(made(exit_status=1, tables='["a\\"b",{}]')) for kind, 
 @given(st.sampled_from(sorted(WHOLE)), st.data())
 @settings(max_examples=60, deadline=None)
 def test_a_cause_may_be_cut_anywhere(service: str, data: st.DataObject) -> None:
-    """$parse would stop the machine at a JSON text that is not whole; what can be found in it is told all the same."""
+    """$parse would stop the state machine at incomplete JSON; the message has all that the incomplete text contains."""
     whole = WHOLE[service]
     cut = data.draw(st.integers(0, len(whole) - 1))
     job = job_of(service, whole[:cut])
@@ -157,30 +157,30 @@ def test_a_cause_may_be_cut_anywhere(service: str, data: st.DataObject) -> None:
 @given(st.sampled_from(sorted(WHOLE)), st.one_of(st.text(), st.text('{}[]",:\\z0 "nul'), st.text('{":z}')))
 @settings(max_examples=150, deadline=None)
 def test_no_cause_stops_the_machine(service: str, cause: str) -> None:
-    """Plain text, and text that only looks like JSON, is told as it is."""
+    """Plain text, and text that only looks like JSON, appears unchanged."""
     job = job_of(service, cause)
     assert len(json.dumps(job)) < 2500
-    if cause.strip(" \t\r\n").isalnum() and cause.isascii():  # what JSONata trims, and no more
+    if cause.strip(" \t\r\n").isalnum() and cause.isascii():  # JSONata's $trim removes only these characters
         assert job == {"reason": " ".join(cause.split())}
 
 
 def night(service: str, number: int, cause: Any, error: str = "States.TaskFailed") -> tuple[list[Any], dict[str, Any]]:
-    """Gives the Map's output where each of many shards failed, and the machine's variable ``failure`` after that."""
-    plan = {"shards": list(range(number))}  # they are only counted
+    """The Map's output when each of many shards has failed, and the machine's variable ``failure`` after it."""
+    plan = {"shards": list(range(number))}  # the definition only counts them
     said = [{"Error": error, "Cause": cause(shard)} for shard in range(number)]
     items = [causes.shard_failed(service, shard, plan, said[shard]) for shard in range(number)]
     return items, loaded(service, "ShardsFailed", items)
 
 
 def worst(shard: int) -> str:
-    """Gives a cause that is like no other, and as long as one may be."""
+    """A cause of the greatest length that differs from every other."""
     letters = "".join(chr(ord("g") + int(digit)) for digit in str(shard))
     return json.dumps(batch(exit_status=1, job_id='"' * 200, reason=f'{letters} "\\é' * 900, tables="x"))[:MOST_CAUSE]
 
 
 @pytest.mark.parametrize("number", [200, 1000])
 def test_many_failing_shards_stay_within_step_functions_limits(number: int) -> None:
-    """The Map's output, the Cause of ShardsFailed, what the notifier is sent, and Slack's: with the worst of causes."""
+    """The limits of the Map's output, ShardsFailed's Cause, the notifier's input, and Slack, for the longest causes."""
     items, failed = night("batch", number, worst)
     assert len(json.dumps(items, ensure_ascii=False).encode()) < MOST_STATE
     (state,) = (
@@ -196,7 +196,7 @@ def test_many_failing_shards_stay_within_step_functions_limits(number: int) -> N
 
 
 def test_shards_that_failed_alike_are_told_together() -> None:
-    """A thousand hosts taken away are one line, with the shards' numbers; instances' ids make no difference."""
+    """A thousand lost hosts make one line with the shards' numbers; the ids of instances do not matter."""
     hosts = night(
         "batch", 1000, lambda shard: json.dumps(batch(status_reason=f"Host EC2 (instance i-0{shard:x}) gone."))
     )
@@ -207,7 +207,7 @@ def test_shards_that_failed_alike_are_told_together() -> None:
 
 
 def test_the_most_frequent_causes_come_first() -> None:
-    """Of shards that failed in different ways."""
+    """Shards failed in different ways."""
     exits = {0: 1, 1: 137, 2: 137, 3: 2}
     _, failed = night("ecs", 4, lambda shard: json.dumps(ecs(exit_status=exits[shard])))
     assert [(job["exit"], job["shards"]) for job in failed["jobs"]] == [(137, [1, 2]), (1, [0]), (2, [3])]
@@ -215,7 +215,7 @@ def test_the_most_frequent_causes_come_first() -> None:
 
 
 def test_a_load_that_fails_by_itself_keeps_its_cause() -> None:
-    """No branch told anything in JSON: what Step Functions says is told, with no jobs."""
+    """No branch failed with JSON: the message has Step Functions' own text, and no jobs."""
     load = causes.definition_of("batch").load
     said = {"Error": "States.ItemReaderFailed", "Cause": "{no JSON"}
     found = value(load["Catch"][0]["Assign"]["failure"], {"states": {"errorOutput": said}})
@@ -239,7 +239,7 @@ const expressions = JSON.parse(require("fs").readFileSync(0));
 
 @pytest.mark.xdist_group("npm")
 def test_jsonata_in_javascript_gives_the_same(validator: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The reference implementation, which asl-validator brings along, agrees with Python's about every example."""
+    """The reference implementation, which asl-validator contains, agrees with Python's for every example."""
     asked: list[tuple[str, asl.Values, Any]] = []
 
     def noted(expression: str, values: asl.Values) -> Any:
@@ -259,12 +259,12 @@ def test_jsonata_in_javascript_gives_the_same(validator: str, monkeypatch: pytes
 
 
 def _read(found: Any) -> Any:
-    """Reads a Cause that is JSON, in which the order of members says nothing."""
+    """Parses a Cause that is JSON, because the order of its members does not matter."""
     return json.loads(found) if isinstance(found, str) and found.startswith("{") else found
 
 
 def test_an_example_fails_the_test_where_the_machine_forgets_its_reason() -> None:
-    """As it was: a shard's error and nothing else."""
+    """The definition here keeps a shard's error and nothing else, as it once did."""
     (example, *_) = EXAMPLES
     failed = failure(example)
     assert isinstance(example, Example)

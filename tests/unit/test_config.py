@@ -1,4 +1,4 @@
-"""Settings: where each comes from, which source wins, and what is told when one is wrong."""
+"""Settings: where each comes from, which source wins, and how errors in them are reported."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def loaded(
     needs: tuple[str, ...] = ALL,
     given: Mapping[str, str] | None = None,
 ) -> tuple[Settings, list[str]]:
-    """Gives what ``config.load`` gives; ``store`` is what stands under /etl in the Parameter Store."""
+    """The result of ``config.load``; ``store`` has the parameters under /etl in the Parameter Store."""
 
     def read(path: str) -> Mapping[str, str]:
         assert path == "/etl"
@@ -46,7 +46,7 @@ def problems(environment: Mapping[str, str], store: Mapping[str, str] | None = N
 
 
 def test_defaults_are_those_of_the_contract() -> None:
-    """What is not said is 4 jobs, one publish a run, a snapshot of its own, rows verified, JSON at info."""
+    """By default: 4 jobs, one publish a run, a snapshot of its own, rows verified, JSON at level info."""
     settings, warnings = loaded(MINIMUM)
     said = settings.model_dump(include={"jobs", "publish", "snapshot", "verify", "log_format", "log_level"})
     assert list(said.values()) == [4, "run", "own", "rows", "json", "info"]
@@ -55,7 +55,7 @@ def test_defaults_are_those_of_the_contract() -> None:
 
 
 def test_environment_beats_store_beats_default() -> None:
-    """Setting by setting."""
+    """This holds for each setting separately."""
     store = {"tables": "customers", "jobs": "8", "verify": "none", "operational/url": "postgresql://etl@three/shop"}
     settings, _ = loaded(MINIMUM | {"ETL_PARAMETER_PATH": "/etl/", "ETL_JOBS": "2"}, store)
     assert (settings.jobs, settings.verify, settings.publish) == (2, "none", "run")
@@ -64,32 +64,32 @@ def test_environment_beats_store_beats_default() -> None:
 
 
 def test_the_store_is_not_asked_without_a_path() -> None:
-    """No path, no boto3, no network."""
+    """Without a path, boto3 is not imported and the network not used."""
     settings, _ = loaded(MINIMUM | {"ETL_PARAMETER_PATH": ""})
     assert settings.jobs == 4
 
 
 def test_a_variable_that_is_empty_is_not_set() -> None:
-    """Compose files and task definitions make empty ones of those that are not set."""
+    """Compose files and task definitions set variables to the empty string when they have no value."""
     settings, _ = loaded(MINIMUM | {"ETL_PARAMETER_PATH": "/etl", "ETL_JOBS": ""}, {"jobs": "8"})
     assert settings.jobs == 8
 
 
 def test_an_empty_list_of_tables_is_not_the_store_s() -> None:
-    """Somebody's list has gone missing; to copy the store's instead would be a guess."""
+    """The list was probably lost by mistake; to copy the store's tables instead would be a guess."""
     (problem,) = problems(MINIMUM | {"ETL_PARAMETER_PATH": "/etl", "TABLES": ""}, {"tables": "*"})
     assert problem.startswith("TABLES names no table; ")
 
 
 def test_the_newline_at_a_value_s_end_is_not_part_of_it() -> None:
-    """Files and shells leave one; a password, though, is taken as it is."""
+    """Files and shells add a newline; but a password keeps it."""
     store = {"operational/url": "postgresql://etl@one/shop\n", "jobs": "8\n", "operational/password": " x\n"}
     settings, _ = loaded({"ETL_PARAMETER_PATH": "/etl", "TABLES": "a", "ETL_REPORTING_URL": "postgresql:///x"}, store)
     assert (settings.source.parameters["dbname"], settings.jobs, settings.source.password) == ("shop", 8, " x\n")
 
 
 def test_a_part_beats_the_url_that_stands_beside_it() -> None:
-    """In the environment as in the store, so that a password may be kept apart."""
+    """In the environment and in the store, so that a password can be kept apart from the URL."""
     store = {"operational/url": "postgresql://etl:old@one/shop", "operational/password": "new"}
     environment = {"ETL_PARAMETER_PATH": "/etl", "TABLES": "a", "ETL_REPORTING_URL": MINIMUM["ETL_REPORTING_URL"]}
     settings, _ = loaded(environment | {"ETL_REPORTING_PASSWORD": "p", "ETL_REPORTING_HOST": "local"}, store)
@@ -98,14 +98,14 @@ def test_a_part_beats_the_url_that_stands_beside_it() -> None:
 
 
 def test_a_part_from_the_store_does_not_beat_the_environment_s_url() -> None:
-    """It fills in what the URL does not say."""
+    """The part only fills in what the URL lacks."""
     store = {"operational/host": "production", "operational/password": "secret"}
     settings, _ = loaded(MINIMUM | {"ETL_PARAMETER_PATH": "/etl"}, store)
     assert (settings.source.parameters["host"], settings.source.password) == ("one", "secret")
 
 
 def test_the_command_line_beats_all() -> None:
-    """A run's id that is given is the run's id; a bad one is told by where it stands."""
+    """A run id on the command line wins; the error about a bad one says that it stood there."""
     reporting = {"ETL_REPORTING_URL": MINIMUM["ETL_REPORTING_URL"], "ETL_RUN_ID": "a"}
     settings, _ = loaded(reporting, needs=("reporting", "run_id"), given={"run_id": "b"})
     assert settings.run_id == "b"
@@ -114,7 +114,7 @@ def test_the_command_line_beats_all() -> None:
 
 
 def test_all_problems_are_told_at_once() -> None:
-    """Each names its setting, and where the value came from."""
+    """Each error names its setting, and where the value came from."""
     store = {"verify": "md5", "operational/url": "postgresql://one"}
     environment = {"ETL_PARAMETER_PATH": "/etl", "ETL_JOBS": "0", "ETL_RUN_ID": "a b", "TABLES": "a.b.c"}
     assert [problem.split(";")[0] for problem in problems(environment, store)] == [
@@ -128,7 +128,7 @@ def test_all_problems_are_told_at_once() -> None:
 
 
 def test_the_part_at_fault_is_named() -> None:
-    """Not the URL beside it; and a database that no part names is one that is not set."""
+    """The error names the part, not the URL; a database that no part names counts as not set."""
     assert problems(MINIMUM | {"ETL_REPORTING_PORT": "x"}) == (
         "ETL_REPORTING_PORT has a port that is no number from 1 to 65535",
     )
@@ -140,7 +140,7 @@ def test_the_part_at_fault_is_named() -> None:
 
 @pytest.mark.parametrize("path", ["nightly-etl/prod", "/", "//prod", "/a b", "/prod/*", "arn:aws:ssm:x", "/a" * 16])
 def test_a_path_that_is_none_is_refused(path: str) -> None:
-    """Before the store is asked."""
+    """etl checks the path before it asks the store."""
     assert problems({"ETL_PARAMETER_PATH": path}) == (
         f"ETL_PARAMETER_PATH is {path!r}; write a path such as /nightly-etl/prod",
     )
@@ -167,7 +167,7 @@ SLIPS = {
 @pytest.mark.parametrize("name", SLIPS)
 @pytest.mark.parametrize("needs", [ALL, ("reporting",)], ids=["run", "history"])
 def test_a_variable_that_is_nearly_a_setting_is_refused(name: str, needs: tuple[str, ...]) -> None:
-    """By every command, empty or not: what it was to say would not be heard, and a mask be lost with it."""
+    """Every command refuses it, even when it is empty: an ignored misspelt setting could leave data unmasked."""
     for text in ("x", ""):
         with pytest.raises(ConfigurationError) as caught:
             loaded(MINIMUM | {name: text}, needs=needs)
@@ -175,7 +175,7 @@ def test_a_variable_that_is_nearly_a_setting_is_refused(name: str, needs: tuple[
 
 
 def test_slips_are_told_with_all_other_problems() -> None:
-    """In variables as in parameters, which are named with their path."""
+    """Both misspelt variables and misspelt parameters, which the error names with their path."""
     store = {"operational/pasword": "x", "table": "y", "log_level": "info", "ETL_VERIFY": "none", "slack/webhook": "z"}
     slips = {"ETL_PARAMETER_PATH": "/etl", "ETL_JOB": "3", "ETL_VERIFY": "all", "TABEL": "x"}
     assert problems(MINIMUM | slips, store) == (
@@ -190,7 +190,7 @@ def test_slips_are_told_with_all_other_problems() -> None:
 
 
 def test_other_variables_that_begin_like_ours_are_warned_of() -> None:
-    """By name; what the program's environment sets there is theirs, as is what begins otherwise."""
+    """etl logs their names; variables that the environment of the program sets, or with other prefixes, are ignored."""
     others = ("ETL_COMMAND", "TABLET", "TABLEAU", "STABLE", "TABLE_NAME", "tables", "JOBS", "AWS_REGION")
     _, warnings = loaded(MINIMUM | dict.fromkeys(others, "x") | {"ETL_SLACK": "x", "ETL_HOME": "/"})
     assert warnings == [
@@ -199,7 +199,7 @@ def test_other_variables_that_begin_like_ours_are_warned_of() -> None:
 
 
 def test_no_setting_is_taken_for_a_slip_of_another() -> None:
-    """All of them at once are no problem, nor is what stands beside them in the store."""
+    """All settings at once cause no error, and neither do other parameters in the store."""
     rest = {variable: "" for variable in (one.variable for one in declared().values()) if variable not in MINIMUM}
     assert loaded(MINIMUM | rest)[1] == []
     beside = {"slack/webhook": "x", "operational/arn": "x", "a/b": "x", "backup": "x"}
@@ -207,7 +207,7 @@ def test_no_setting_is_taken_for_a_slip_of_another() -> None:
 
 
 def test_options_come_from_a_file_or_from_the_store(tmp_path: Path) -> None:
-    """The environment names a file, the parameter holds the text itself."""
+    """The environment has the name of a file; the parameter has the text itself."""
     file = tmp_path / "options.toml"
     file.write_text('[defaults]\nwhere = "true"\n')
     from_file, _ = loaded(MINIMUM | {"ETL_OPTIONS_FILE": str(file)})
@@ -217,7 +217,7 @@ def test_options_come_from_a_file_or_from_the_store(tmp_path: Path) -> None:
 
 
 def test_secrets_are_known_as_they_are_and_encoded_the_longest_first() -> None:
-    """So that one which holds another is taken out whole."""
+    """So a secret that contains another one is redacted as a whole."""
     settings, _ = loaded(MINIMUM | {"ETL_OPERATIONAL_PASSWORD": "a/b", "ETL_REPORTING_PASSWORD": "a/b c"})
     assert sorted(settings.secrets) == ["a%2Fb", "a%2Fb%20c", "a/b", "a/b c"]
     assert [len(secret) for secret in settings.secrets] == [9, 5, 5, 3]
@@ -225,21 +225,21 @@ def test_secrets_are_known_as_they_are_and_encoded_the_longest_first() -> None:
 
 
 def test_settings_never_show_a_password() -> None:
-    """Not printed, not dumped."""
+    """Neither str() and repr() nor a dump of the model has it."""
     settings, _ = loaded(MINIMUM | {"ETL_OPERATIONAL_PASSWORD": "s3cr3t"})
     for shown in (str(settings), repr(settings), str(settings.model_dump())):
         assert "s3cr3t" not in shown
 
 
 def test_settings_are_frozen() -> None:
-    """Nothing changes them once they are validated."""
+    """Nothing can change validated settings."""
     settings, _ = loaded(MINIMUM)
     with pytest.raises(ValueError, match="frozen"):
         settings.jobs = 5
 
 
 def test_made_up_run_ids_differ_and_are_valid() -> None:
-    """Two runs of one second are two runs."""
+    """Two runs that start in one second have different ids."""
     assert new_run_id() != new_run_id()
     assert loaded(MINIMUM | {"ETL_RUN_ID": new_run_id()})
 
@@ -249,7 +249,7 @@ KEY = "a key that nobody may see"
 
 
 def test_masks_that_need_a_key_are_refused_without_one() -> None:
-    """By commands that read the source; the others compute no mask."""
+    """Only commands that read the source need the key; the others compute no masks."""
     environment = MINIMUM | {"ETL_PARAMETER_PATH": "/etl"}
     assert problems(environment, {"options": KEYED}) == (
         "/etl/options has masks that need a key; ETL_MASK_KEY is not set; set it, or the parameter mask_key under"
@@ -260,14 +260,14 @@ def test_masks_that_need_a_key_are_refused_without_one() -> None:
 
 
 def test_a_short_key_is_refused_and_not_quoted() -> None:
-    """It could be found by trying."""
+    """An attacker could find a short key by trying all values."""
     assert problems(MINIMUM | {"ETL_MASK_KEY": "s3cr3t"}) == (
         "ETL_MASK_KEY is shorter than 16 characters; make one with `openssl rand -hex 32`",
     )
 
 
 def test_the_mask_key_is_a_secret_as_it_is_and_as_sessions_get_it() -> None:
-    """It is in no text of the settings, and in no log line."""
+    """No text of the settings and no log line has it."""
     settings, _ = loaded(MINIMUM | {"ETL_PARAMETER_PATH": "/etl"}, {"options": KEYED, "mask_key": KEY + "\n"})
     session = settings.source.session
     assert len(session) == 2
@@ -277,13 +277,13 @@ def test_the_mask_key_is_a_secret_as_it_is_and_as_sessions_get_it() -> None:
 
 
 def test_sessions_get_a_key_only_where_a_mask_needs_it() -> None:
-    """A pooler between may refuse settings that it does not know."""
+    """A pooler may refuse settings that it does not know."""
     settings, _ = loaded(MINIMUM | {"ETL_MASK_KEY": KEY})
     assert settings.source.session == {}
 
 
 def test_tables_that_would_arrive_as_one_are_told_before_the_first_connection() -> None:
-    """Where TABLES names them one by one."""
+    """At least if TABLES names them one by one."""
     environment = MINIMUM | {"TABLES": "orders,old.orders", "ETL_PARAMETER_PATH": "/etl"}
     assert problems(environment, {"options": '["old.*"]\nrename = "public.*"'}) == (
         "/etl/options: public.orders and old.orders would both arrive as public.orders; rename one of them",
@@ -291,7 +291,7 @@ def test_tables_that_would_arrive_as_one_are_told_before_the_first_connection() 
 
 
 def test_a_setting_is_declared_once() -> None:
-    """A field without a declaration would be ignored whatever its variable says; two may not share a name."""
+    """A field without a declaration would be silently ignored, and two declarations may not share a name."""
     named = [one.variable for one in declared().values()]
     parameters = [one.parameter for one in declared().values() if one.parameter]
     assert len(set(named)) == len(named)
@@ -303,7 +303,7 @@ def test_a_setting_is_declared_once() -> None:
 
 
 def test_what_was_given_is_shown_with_its_place() -> None:
-    """The environment counts over the store; the store's own place is named; what nobody gave is the default."""
+    """The environment wins over the store; `etl settings` names where in the store, and marks defaults."""
     found = config.load(
         MINIMUM | {"ETL_PARAMETER_PATH": "/etl/prod", "ETL_VERIFY": "none"},
         (),

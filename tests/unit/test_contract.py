@@ -1,4 +1,4 @@
-"""docs/contract.md lists every event that the log may have, and every column of the ledger."""
+"""docs/contract.md lists every event that the log can have, and every column of the ledger."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LEVELS = {"debug", "info", "warning", "error"}
 
 
 def logged() -> set[str]:
-    """The events that the code logs: the first argument of ``….info("noun.verb", …)``."""
+    """The events that the code logs, from the first arguments of ``….info("noun.verb", …)``."""
     return {
         call.args[0].value
         for file in (ROOT / "etl").rglob("*.py")
@@ -29,29 +29,29 @@ def logged() -> set[str]:
 
 
 def section(heading: str) -> str:
-    """The text below a heading, or below a paragraph that begins with it, up to the next one of its kind."""
+    """The text from a heading, or from a paragraph that begins with it, to the next one of the same kind."""
     return re.split(r"\n## |\n`etl\.", PAGE.partition(heading)[2])[0]
 
 
 def named(text: str) -> set[str]:
-    """The names in the first column of the tables."""
+    """The names in the first columns of the tables."""
     return {name for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE) for name in re.findall(r"`([\w.]+)`", row)}
 
 
 def test_each_event_is_documented_and_each_documented_event_is_logged() -> None:
-    """An event that is new, renamed or gone changes the page."""
+    """An event that is added, renamed or removed requires a change of the page."""
     assert len(logged()) > 20
     assert named(section("## Events")) == logged()
 
 
 @pytest.mark.parametrize("table", [book.runs, book.loads, book.watermarks], ids=lambda table: table.name)
 def test_each_column_of_the_ledger_is_documented(table: sa.Table) -> None:
-    """And no column that the ledger does not have."""
+    """The page has no other columns either."""
     assert named(section(f"\n`{table.fullname}`,")) == {column.name for column in table.columns}
 
 
 def test_the_statuses_of_the_ledger_are_documented() -> None:
-    """Those of runs and of loads, where their columns stand."""
+    """The page has the statuses of runs and of loads beside their columns."""
     for table, statuses in ((book.runs, RunStatus), (book.loads, LoadStatus)):
         (row,) = re.findall(r"^\| `status` \| (.*) \|$", section(f"\n`{table.fullname}`,"), re.MULTILINE)
         assert set(re.findall(r"`(\w+)`", row)) == {str(status) for status in statuses}

@@ -1,4 +1,4 @@
-"""The definition: put together for each compute kind, held against what AWS takes; its checkers, against mistakes."""
+"""The definition of each compute kind is valid for AWS, and the checks of these tests find mistakes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ VALUES = {
         "why": "No run of 2026-11-22 was started.",
     },
 }
-"""The variables of a run in its middle."""
+"""The variables of a run that is under way."""
 
 DEFINITIONS = {
     **{kind: nightly(kind, NAMES) for kind in COMPUTE},
@@ -57,13 +57,13 @@ Change = Callable[[dict[str, Any]], object]
 
 @pytest.mark.parametrize("kind", DEFINITIONS)
 def test_aws_would_take_every_tasks_arguments(kind: str) -> None:
-    """Each is an operation that we mean to call, with parameters of its model; each has timeout, retries and catch."""
+    """Each task calls an expected operation with valid parameters, and has a timeout, retries and a catch."""
     assert problems(json.loads(DEFINITIONS[kind]), VALUES) == []
 
 
 @pytest.mark.parametrize("kind", DEFINITIONS)
 def test_no_expression_asks_for_an_input(kind: str) -> None:
-    """Step Functions evaluates without one: $ and $$ stand for nothing, and moto refuses them."""
+    """Step Functions evaluates expressions without an input: $ and $$ have no value, and moto refuses them."""
     expressions = re.findall(r"\{%.*?%\}", DEFINITIONS[kind])
     assert len(expressions) > 4
     for expression in expressions:
@@ -71,7 +71,7 @@ def test_no_expression_asks_for_an_input(kind: str) -> None:
 
 
 def broken(kind: str, task: str, change: Change) -> list[str]:
-    """Gives what is found in a definition with one mistake in one task."""
+    """The problems found in a definition with one mistake in one task."""
     definition = json.loads(DEFINITIONS[kind])
     change(tasks(definition["States"])[task])
     return problems(definition, VALUES)
@@ -102,14 +102,14 @@ def broken(kind: str, task: str, change: Change) -> list[str]:
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_task_is_found(kind: str, task: str, change: Change, found: str) -> None:
-    """A checker that finds nothing wrong with anything would pass the test above."""
+    """A check that never finds a mistake would pass the test above."""
     (problem, *_) = broken(kind, task, change)
     assert problem.startswith(f"{task}: ")
     assert found in "\n".join(broken(kind, task, change))
 
 
 def test_what_a_task_overrides_is_the_same_whoever_runs_it() -> None:
-    """One definition: the kinds differ in two tasks' Resource, Arguments and reason of a failure, and nowhere else."""
+    """The kinds differ only in the Resource, Arguments and failure reason of two tasks."""
     machines = [json.loads(DEFINITIONS[kind]) for kind in COMPUTE]
     for machine in machines:
         for name, kept in {"Snapshot": "Assign", "Shard": "Output"}.items():
@@ -119,7 +119,7 @@ def test_what_a_task_overrides_is_the_same_whoever_runs_it() -> None:
 
 
 def test_a_failed_shard_is_tried_once_more_and_a_snapshot_is_not() -> None:
-    """But both wait for capacity; that a holder that never began is started again, test_paths.py shows."""
+    """Both are retried when capacity is missing. test_paths.py covers the holder that never began."""
     found = tasks(json.loads(DEFINITIONS["batch"])["States"])
     *services, failed = found["Shard"]["Retry"]
     assert (failed["ErrorEquals"], failed["MaxAttempts"]) == (["States.TaskFailed"], 1)
@@ -127,7 +127,7 @@ def test_a_failed_shard_is_tried_once_more_and_a_snapshot_is_not() -> None:
 
 
 def test_every_state_machine_ends_and_every_state_is_reached() -> None:
-    """No state is left over, none leads to one that is not there."""
+    """No state is unreachable, and no state leads to one that does not exist."""
     for text in DEFINITIONS.values():
         _check_reached(json.loads(text))
 
@@ -148,13 +148,13 @@ def _check_reached(machine: dict[str, Any]) -> None:
 
 
 def test_a_name_that_is_missing_is_named() -> None:
-    """And nothing is printed that would deploy."""
+    """The command prints no definition that somebody could deploy."""
     with pytest.raises(NameMissing, match="JobQueue"):
         nightly("batch", {name: value for name, value in NAMES.items() if name != "JobQueue"})
 
 
 def test_a_name_that_would_break_the_json_is_refused() -> None:
-    """A quote in a name would end the string that it stands in."""
+    """A quote in a name would end its JSON string."""
     with pytest.raises(ValueError, match="JobQueue"):
         nightly("batch", {**NAMES, "JobQueue": 'a"b'})
 
@@ -169,7 +169,7 @@ def test_the_command_prints_the_definition_or_says_what_is_wrong(capsys: pytest.
 
 
 def test_terraform_can_read_every_file() -> None:
-    """Its templates know ${…} and %{…}: the first are names that docs/state-machine.md explains, the second none."""
+    """Its templates use ${…} and %{…}: docs/state-machine.md explains each ${…}, and no file has %{…}."""
     explained = (FOLDER.parent / "docs/state-machine.md").read_text()
     for file in [*FOLDER.glob("*.json"), *(FOLDER / "compute").glob("*.json")]:
         text = file.read_text()
@@ -180,11 +180,11 @@ def test_terraform_can_read_every_file() -> None:
 
 
 EXPRESSIONS = {"ComputeReason": "compute/reason.jsonata", "ShardsFailedCause": "shards-failed.jsonata"}
-"""The placeholders for expressions that are too long for one line of JSON, and the files that have them."""
+"""The placeholders for expressions that are too long for one line of JSON, with the files of the expressions."""
 
 
 def test_each_services_fragment_has_all_parts_of_the_reason() -> None:
-    """And no other: Terraform's templatefile refuses a file with a name that it was not given."""
+    """No fragment has another part: Terraform's templatefile refuses a file that uses a name without a value."""
     parts = set(re.findall(r"[$%]\{([^}]*)\}", (FOLDER / EXPRESSIONS["ComputeReason"]).read_text()))
     for kind in COMPUTE:
         assert set(json.loads((FOLDER / f"compute/{kind}.json").read_text())["Reason"]) == parts
@@ -192,7 +192,7 @@ def test_each_services_fragment_has_all_parts_of_the_reason() -> None:
 
 
 def test_terraforms_way_to_put_it_together_gives_the_same() -> None:
-    """templatefile, replace and jsonencode, as docs/state-machine.md says; this does so in Python."""
+    """Python does here what docs/state-machine.md describes: templatefile, replace and jsonencode."""
 
     def template(text: str, names: dict[str, str]) -> str:
         return re.sub(r"\$\{(\w+)\}", lambda match: names[match[1]], text)
@@ -212,7 +212,7 @@ def test_terraforms_way_to_put_it_together_gives_the_same() -> None:
 
 @pytest.fixture(scope="session")
 def validator(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """asl-validator, installed once into the user's cache."""
+    """asl-validator, installed once in the user's cache."""
     if shutil.which("npm") is None:
         pytest.skip("no npm; runs where Node.js is installed")
     folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "nightly-etl" / "asl-validator-4.0.0"
@@ -238,17 +238,17 @@ def validator(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def valid(validator: str, text: str, folder: Path) -> bool:
-    """Asks asl-validator."""
+    """Tells whether asl-validator accepts a definition."""
     (folder / "definition.json").write_text(text)
     command = [validator, "--json-path", str(folder / "definition.json")]
     done = subprocess.run(command, capture_output=True, check=False)
     return done.returncode == 0
 
 
-@pytest.mark.xdist_group("npm")  # one worker, so one installation
+@pytest.mark.xdist_group("npm")  # all on one worker, so that it is installed once
 @pytest.mark.parametrize("kind", DEFINITIONS)
 def test_asl_validator_finds_nothing(validator: str, tmp_path: Path, kind: str) -> None:
-    """The definition is one in Amazon's language."""
+    """The definition is valid in the Amazon States Language."""
     assert valid(validator, DEFINITIONS[kind], tmp_path)
 
 
@@ -262,18 +262,18 @@ def test_asl_validator_finds_nothing(validator: str, tmp_path: Path, kind: str) 
     ],
 )
 def test_asl_validator_finds_a_mistake(validator: str, tmp_path: Path, right: str, wrong: str) -> None:
-    """A state that is not there, a field of the other language, an expression that does not parse."""
+    """A missing state, a field of JSONPath, and an expression that cannot be parsed."""
     assert right in DEFINITIONS["batch"]
     assert not valid(validator, DEFINITIONS["batch"].replace(right, wrong), tmp_path)
 
 
 def test_the_picture_is_the_definitions() -> None:
-    """`make picture` was run after the last change."""
+    """It fails if `make picture` was not run after the last change."""
     assert picture.main(check=True) == 0
 
 
 def test_a_stale_picture_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A definition that has another state has another picture."""
+    """If the definition gets another state, the check finds the old picture."""
     page, drawn = tmp_path / "state-machine.md", picture.PAGE.read_text()
     page.write_text(drawn.replace("Publish -.->|on error| Abort", ""))
     monkeypatch.setattr(picture, "PAGE", page)

@@ -1,4 +1,4 @@
-"""Links within the documentation lead somewhere; decisions and the code that rests on them name each other."""
+"""Links within the documentation work; decisions and the code that rests on them name each other."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from etl.model.shape import TableOptions
 from statemachine.notifier.remedy import anchor
 
 ROOT = Path(__file__).parents[2]
@@ -17,7 +18,7 @@ CODE = [file for folder in ("etl", "statemachine", "infra") for file in (ROOT / 
 
 
 def prose(page: Path) -> str:
-    """A page without its blocks of code."""
+    """A page without its code blocks."""
     return re.sub(r"^(`{3,}).*?^\1", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
 
 
@@ -27,14 +28,14 @@ def headings(page: Path) -> list[str]:
 
 
 def links(page: Path) -> list[str]:
-    """The targets of a page's links and pictures that are within the project."""
+    """The targets of a page's links and pictures, without those outside the project."""
     found = re.findall(r"\]\(([^)\s]+)\)", prose(page))
     return [link for link in found if not link.startswith(("https://", "http://", "mailto:"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_link_leads_to_a_file_and_a_heading(page: Path) -> None:
-    """The file is there, and it has the heading after #."""
+    """The file exists, and it has the heading after #."""
     for link in links(page):
         name, _, wanted = link.partition("#")
         file = (page.parent / name).resolve() if name else page
@@ -44,15 +45,25 @@ def test_a_link_leads_to_a_file_and_a_heading(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_path_of_the_project_that_a_page_names_is_there(page: Path) -> None:
-    """``etl/loads/load.py`` and its like, so that a move of a file changes the pages that name it."""
+    """It holds for paths such as ``etl/loads/load.py``, so whoever moves a file must change the pages that name it."""
     for path in re.findall(
         r"`((?:etl|tests|statemachine|infra|docs|demo|benchmarks)/[\w./-]+\.(?:py|sql|md|tf|json|svg))`", prose(page)
     ):
         assert (ROOT / path).exists(), path
 
 
+def test_each_option_has_a_row_in_the_table_of_options() -> None:
+    """And no option that there is not."""
+    table = re.search(
+        r"^\| option \|.*?\n\n", (ROOT / "docs" / "options.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    assert table is not None
+    rows = re.findall(r"^\| (`.*?) \|", table[0], re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(TableOptions.model_fields)
+
+
 def test_code_and_decisions_name_each_other() -> None:
-    """A title that the code names is a heading, and each heading is named by code."""
+    """Every title that code names is a heading, and code names each heading."""
     texts = [file.read_text(encoding="utf-8") for file in CODE if file.suffix in {".py", ".sql", ".tf"}]
     named = {title for text in texts for title in re.findall(r'docs/decisions\.md, "([^"]+)"', text)}
     assert named == set(headings(DECISIONS)[1:])

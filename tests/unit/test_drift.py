@@ -1,4 +1,4 @@
-"""What has changed in a table's columns, in words."""
+"""Changes of a table's columns, described in words."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ columns = st.lists(
     ],
 )
 def test_each_change_is_said(new: list[Named], said: str) -> None:
-    """A column of the same type at the place of one that went counts as renamed; new ones reorder nothing."""
+    """A removed column and a new one of the same type at its place count as a rename; new columns reorder nothing."""
     drift = between(OLD, new)
     assert str(drift) == said
     assert bool(drift) == bool(said)
@@ -39,7 +39,7 @@ def test_each_change_is_said(new: list[Named], said: str) -> None:
 
 @given(columns, columns)
 def test_the_changes_lead_from_the_old_columns_to_the_new(old: list[Named], new: list[Named]) -> None:
-    """Nothing is said of tables that are the same, and no column is lost or said twice."""
+    """Equal tables have no changes, and no column is missing or named twice."""
     drift = between(old, new)
     assert (drift == Drift()) == (old == new)
     renamed = dict(text.split(" to ") for text in drift.renamed)

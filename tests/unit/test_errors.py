@@ -1,4 +1,4 @@
-"""Errors: one line, no rows of the user's, and which of them pass by themselves."""
+"""Errors are one line without data of the user's rows, and only temporary ones are retried."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from etl.model import errors
 
 
 def test_every_error_has_an_exit_status() -> None:
-    """Bad configuration is 2, all else is 1."""
+    """Exit status 2 for bad configuration, 1 for all other errors."""
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.EtlError)]
     assert {kind.__name__ for kind in kinds if kind.exit_status == 2} == {"ConfigurationError"}
     assert {kind.exit_status for kind in kinds} == {1, 2}
 
 
 def test_a_message_of_many_lines_becomes_one() -> None:
-    """Drivers' messages have line breaks and tabs."""
+    """Messages of drivers contain line breaks and tabs."""
     assert errors.one_line(OSError("connection failed:\n\tIs the server\n running?")) == (
         "connection failed: Is the server running?"
     )
@@ -25,7 +25,7 @@ def test_a_message_of_many_lines_becomes_one() -> None:
 
 
 def test_a_servers_detail_is_not_quoted() -> None:
-    """It holds the offending row."""
+    """The DETAIL of a server's error has the row that caused it."""
     error = asyncpg.UniqueViolationError("duplicate key value")
     error.detail, error.hint = "Key (email)=(a@b) already exists.", "Try another."
     assert errors.one_line(error) == "duplicate key value Try another."
@@ -52,19 +52,19 @@ def test_a_servers_detail_is_not_quoted() -> None:
     ],
 )
 def test_only_what_may_pass_by_itself_is_tried_again(error: Exception, transient: bool) -> None:
-    """Connection trouble, restarts, deadlocks and recovery conflicts; never a fault in data or rights."""
+    """Lost connections, restarts, deadlocks and recovery conflicts are; errors in data or privileges are not."""
     assert errors.is_transient(error) is transient
 
 
 @pytest.mark.parametrize("quoted", ['"%s"', "„%s“", "»%s«", "«%s»", "« %s »", "“%s”", "「%s」"])
 def test_a_value_is_not_quoted_in_any_languages_quotation_marks(quoted: str) -> None:
-    """A server speaks the language of its lc_messages, and quotes as it does."""
+    """A server writes its messages in the language of lc_messages, with that language's quotation marks."""
     error = asyncpg.InvalidTextRepresentationError(f"ungültige Eingabe: {quoted.replace('%s', 'a@b.example')}")
     assert "a@b" not in errors.one_line(error)
 
 
 def test_what_libpq_guesses_is_left_out_where_only_the_fact_is_wanted() -> None:
-    """It stands on lines of its own, in each language."""
+    """libpq writes its guesses on separate lines, in every language."""
     error = psycopg.OperationalError(
         "Server beendete die Verbindung unerwartet\n\tDas heißt wahrscheinlich, dass der Server abnormal beendete.\n"
     )
@@ -87,5 +87,5 @@ def test_what_libpq_guesses_is_left_out_where_only_the_fact_is_wanted() -> None:
     ],
 )
 def test_a_value_that_cannot_be_converted_is_not_spelt_out(error: Exception, said: str) -> None:
-    """The encodings are said, and the bytes are not."""
+    """The message has the encodings and not the bytes."""
     assert errors.one_line(error) == said

@@ -1,4 +1,4 @@
-"""A program that imports etl stays as it was: what belongs to the whole process changes at the entry points alone."""
+"""Importing etl does not change the importing program: only the entry points change state of the whole process."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ print(json.dumps({"before": before, "after": look(), "modules": len(names)}))
 
 
 def test_importing_every_module_changes_nothing_of_the_process() -> None:
-    """Neither asyncpg's protocol class, nor logging, nor structlog, nor the handlers of signals."""
+    """asyncpg's protocol class, logging, structlog and signal handlers stay as they were."""
     done = subprocess.run([sys.executable, "-c", LOOK], check=True, capture_output=True, text=True)
     seen = json.loads(done.stdout)
     assert seen["modules"] > 60
@@ -42,7 +42,7 @@ def test_importing_every_module_changes_nothing_of_the_process() -> None:
 
 
 def test_settings_of_two_runs_in_one_process_redact_each_its_own() -> None:
-    """One tenant's password is no secret of the other's, and neither is forgotten."""
+    """The password of one tenant is not a secret of the other, and etl forgets neither."""
     first, second = (
         config.load({"ETL_REPORTING_URL": f"postgresql://u:{password}@h/d"}, ["reporting"], lambda _: {}).settings
         for password in ("swordfish", "hunter22")

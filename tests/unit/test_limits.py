@@ -1,6 +1,6 @@
-"""AWS's limits, which moto does not have: what a night passes on stays below them, however many tables it copies.
+"""AWS's limits, which moto does not enforce: a night stays below them, however many tables it copies.
 
-The definition's own expressions render the texts, for the most tables, shards and characters that there may be.
+The definition's own expressions make the texts, for the greatest possible numbers of tables, shards and characters.
 """
 
 from __future__ import annotations
@@ -21,18 +21,21 @@ from tests.machine import NAMES
 
 TABLES = 10_000
 RUN_ID = "n" * 80
-"""The longest name of an execution (Step Functions Developer Guide, "Service quotas")."""
+"""The longest possible name of an execution (Step Functions Developer Guide, "Service quotas")."""
 
 OVERRIDES = {"batch": 8192, "ecs": 8192}
-"""Characters of a container's overrides, its JSON with them.
+"""The maximum number of characters of a container's overrides as JSON.
 
 ECS: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html ("A total of 8192 characters are allowed
 for overrides"). Batch starts the job by ECS, and fails it with "Container Overrides length must be at most 8192".
 """
 
 REQUEST = {"batch": 30 * 1024, "ecs": 64 * 1024, "codebuild": 64 * 1024}
-"""Bytes of a whole request: Batch says "Job size must be less than 30 KiB" (SubmitJob); of the others no limit that is
-smaller than these is documented."""
+"""The maximum size of a whole request in bytes.
+
+Batch says "Job size must be less than 30 KiB" (SubmitJob). The other services document no limit that is smaller than
+these.
+"""
 
 STATE = 256 * 1024
 """Bytes of the input or output of a state, of a variable, and of a task's result
@@ -48,7 +51,7 @@ MACHINES = {kind: json.loads(nightly(kind, NAMES)) for kind in COMPUTE}
 
 
 def states(machine: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every state of a machine, by its name, those in branches and Maps too."""
+    """Every state of a state machine by its name, including those in branches and Maps."""
     for name, state in machine["States"].items():
         yield name, state
         for inner in inner_machines(state):
@@ -56,7 +59,7 @@ def states(machine: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def a_plan() -> Plan:
-    """The largest plan that there may be: its tables' names are as long as PostgreSQL lets them be."""
+    """The largest possible plan: the names of its tables are as long as PostgreSQL allows."""
     names = [f"{'s' * 63}.{number:063}" for number in range(TABLES)]
     shards = [
         Shard(number, tuple(names[number :: limits.MOST_SHARDS]), 123456.789, 123456.789)
@@ -66,14 +69,14 @@ def a_plan() -> Plan:
 
 
 def job(kind: str, state: str, passed_on: Mapping[str, Any]) -> dict[str, Any]:
-    """The variables that a Pass state assigns for the job that the next one starts."""
+    """The variables that a Pass state assigns for the job of the next state."""
     values = {"run_id": RUN_ID, "plan": plain(a_plan().in_brief()), "states": {"input": passed_on}}
     assigned: dict[str, Any] = value(dict(states(MACHINES[kind]))[state]["Assign"], values)
     return assigned
 
 
 def asked(kind: str, state: str, task: str) -> dict[str, Any]:
-    """What the service is asked for by a task, as its API has it."""
+    """A task's request in the form of the service's API."""
     variables = job(kind, state, plain(a_plan().in_brief())["shards"][-1])
     return request(kind, value(tasks(MACHINES[kind]["States"])[task]["Arguments"], variables))
 
@@ -81,7 +84,7 @@ def asked(kind: str, state: str, task: str) -> dict[str, Any]:
 @pytest.mark.parametrize(("state", "task"), [("SnapshotJob", "Snapshot"), ("ShardJob", "Shard")])
 @pytest.mark.parametrize("kind", COMPUTE)
 def test_what_a_container_is_told_does_not_grow_with_the_tables(kind: str, state: str, task: str) -> None:
-    """A run's id and a shard's number, a tenth of what the services take; no table's name is in it."""
+    """The request has a run's id and a shard's number, a tenth of the services' limits, and no table names."""
     sent = asked(kind, state, task)
     overrides = sent.get("containerOverrides") or sent.get("overrides") or sent["environmentVariablesOverride"]
     assert len(json.dumps(overrides)) < OVERRIDES.get(kind, 8192) / 10
@@ -91,7 +94,7 @@ def test_what_a_container_is_told_does_not_grow_with_the_tables(kind: str, state
 
 
 def test_what_plan_answers_does_not_grow_with_the_tables() -> None:
-    """It stays in a variable until the night ends, and each shard's part of it is an item's input."""
+    """The answer stays in a variable until the night ends, and each shard's part of it is an item's input."""
     brief = plain(a_plan().in_brief())
     assert brief["tables"] == TABLES
     assert len(json.dumps(brief).encode()) < STATE / 5
@@ -99,7 +102,7 @@ def test_what_plan_answers_does_not_grow_with_the_tables() -> None:
 
 @pytest.mark.parametrize("letter", ["x", "é", "🙈", '"'])
 def test_what_report_tells_leaves_room_for_the_rest(letter: str) -> None:
-    """The most failed tables, with long names and errors, as Lambda writes them: each letter with one to twelve."""
+    """Tested with the most failed tables; Lambda writes each letter of their names and errors as 1 to 12 characters."""
     name = letter * (63 // len(letter.encode()))
     load = {"status": "failed", "error": letter * 5000, "given_up": False, "rows": None, "bytes": None}
     loads = [load | {"table_name": f"{name}.{number}{name}"} for number in range(TABLES)]
@@ -111,7 +114,7 @@ def test_what_report_tells_leaves_room_for_the_rest(letter: str) -> None:
 
 @pytest.mark.parametrize("kind", COMPUTE)
 def test_the_history_has_room_for_every_shard_and_every_try(kind: str) -> None:
-    """The most shards, each of which needs every try that its state has, and then fails."""
+    """Tested with the most shards, each of which fails after every retry that its state allows."""
     inside = [state for state in states(MACHINES[kind]) if state[0] == "Shards"]
     ((_, shards),) = inside
     each = 2 + sum(events(state) for _, state in states(shards["ItemProcessor"]))
@@ -120,6 +123,9 @@ def test_the_history_has_room_for_every_shard_and_every_try(kind: str) -> None:
 
 
 def events(state: Mapping[str, Any]) -> int:
-    """The events of a state that is entered once (API reference, HistoryEvent): each try of a task has up to four."""
+    """The events of a state that is entered once (API reference, HistoryEvent).
+
+    Each attempt of a task has up to four.
+    """
     tries = 1 + sum(retrier["MaxAttempts"] for retrier in state.get("Retry", []))
     return 2 + (4 * tries if state["Type"] == "Task" else 0)

@@ -59,7 +59,7 @@ def attached(*attachments: Attachment, by: Object = TABLE, is_table: bool = True
 
 @given(st.data())
 def test_views_come_after_all_that_they_rest_on(data: st.DataObject) -> None:
-    """In whatever order the catalog gives them, and however they rest on each other."""
+    """This holds for any order in the catalog, and for any dependencies between the views."""
     count = data.draw(st.integers(1, 8))
     views = [view(oid, *data.draw(st.sets(st.integers(1, oid - 1), min_size=1))) for oid in range(2, count + 2)]
     ordered = live.views(data.draw(st.permutations([TABLE, *views])))
@@ -82,7 +82,7 @@ def test_views_come_after_all_that_they_rest_on(data: st.DataObject) -> None:
     ],
 )
 def test_a_view_is_made_under_another_name_with_its_options(one: Object, statement: str) -> None:
-    """A materialized view is made empty: REFRESH writes rows frozen, and CREATE does not on every release."""
+    """A materialized view is created empty: REFRESH writes frozen rows, and CREATE does not on every release."""
     assert live.create(one, sql.Identifier("s", "n"), "SELECT x").as_string(None) == statement
 
 
@@ -94,12 +94,12 @@ def test_a_view_is_made_under_another_name_with_its_options(one: Object, stateme
     ],
 )
 def test_a_view_is_dropped_by_its_own_word(one: Object, statement: str) -> None:
-    """And never with what rests on it."""
+    """The statement is DROP VIEW or DROP MATERIALIZED VIEW, never with CASCADE."""
     assert live.drop(one).as_string(None) == statement
 
 
 def test_what_default_privileges_granted_is_taken_back() -> None:
-    """From each grantee; None is PUBLIC, and a role may be called so too."""
+    """The privileges are revoked from each grantee. None is PUBLIC, because a role may have the name PUBLIC too."""
     new = replace(TABLE, grantees=(None, "PUBLIC", 'o"dd'))
     assert text(live.revoke_grants(new, NAME)) == [
         'REVOKE ALL ON "public"."orders" FROM PUBLIC',
@@ -109,7 +109,7 @@ def test_what_default_privileges_granted_is_taken_back() -> None:
 
 
 def test_what_needs_a_column_or_an_index_that_is_gone_is_left_out() -> None:
-    """The rest is reattached in the order in which it was found."""
+    """The remaining attachments are reattached in their old order."""
     first = replace(ATTACHMENT, columns=("note", "id"))
     second = replace(ATTACHMENT, index="orders_pkey")
     gone = replace(ATTACHMENT, columns=("id", "gone"))
@@ -118,7 +118,7 @@ def test_what_needs_a_column_or_an_index_that_is_gone_is_left_out() -> None:
 
 
 def test_the_sources_comments_go_before_those_on_the_live_table() -> None:
-    """The table's and its columns', each by itself; a view has no source."""
+    """The comments of the table and of each column are handled separately; a view has no source."""
     table, column = replace(ATTACHMENT, is_comment=True), replace(ATTACHMENT, is_comment=True, columns=("note",))
     assert attached(table, column) == [table, column]
     assert attached(table, column, by=replace(TABLE, has_comment=True)) == [column]
@@ -128,7 +128,7 @@ def test_the_sources_comments_go_before_those_on_the_live_table() -> None:
 
 
 def test_what_must_not_vanish_with_its_column_is_named_once() -> None:
-    """Names and columns; what has no name may go, and what fits is not orphaned."""
+    """The error has names and columns; an attachment without a name may go, and one that fits is not orphaned."""
     trigger = replace(ATTACHMENT, what="trigger t on table orders", columns=("id", "gone", "lost"))
     fits = replace(ATTACHMENT, what="policy p on table orders", columns=("id",))
     comment = replace(trigger, statement="COMMENT …")
@@ -159,7 +159,7 @@ def test_what_must_not_vanish_with_its_column_is_named_once() -> None:
 def test_what_cannot_be_put_back_is_an_obstacle_that_is_named(
     one: Object, obstacle: str | None, in_place: str | None
 ) -> None:
-    """Another thing in a table's place, or what would have to go with the table; in place, only the former is one."""
+    """Another object in a table's place is one; in a swap, so is an object that would be dropped with the table."""
     assert one.obstacle == obstacle
     if one.is_live:
         assert one.obstacle_in_place == (obstacle if in_place == "same" else in_place)

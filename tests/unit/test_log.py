@@ -1,4 +1,4 @@
-"""Logs: the contract's lines, and what may not stand in them."""
+"""Logs have the lines that the contract promises, and no secrets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _as_before() -> Iterator[None]:
 
 
 def test_a_line_is_json_and_begins_as_the_contract_says(capsys: pytest.CaptureFixture[str]) -> None:
-    """timestamp, level, event, run_id, and then the event's own."""
+    """timestamp, level, event, run_id, and then the event's own fields."""
     log.configure("json", "info")
     log.bind(run_id="tonight")
     structlog.get_logger().info("table.loaded", table="öffentlich.☃", rows=1)
@@ -35,7 +35,7 @@ def test_a_line_is_json_and_begins_as_the_contract_says(capsys: pytest.CaptureFi
 
 
 def test_errors_are_told_on_standard_error_too(capsys: pytest.CaptureFixture[str]) -> None:
-    """As plain text, naming the table; the JSON line stays where it was."""
+    """Standard error has plain text that names the table; the JSON line is still written."""
     log.configure("json", "info")
     structlog.get_logger().error("table.failed", table="public.orders", error="no")
     out, err = capsys.readouterr()
@@ -44,7 +44,7 @@ def test_errors_are_told_on_standard_error_too(capsys: pytest.CaptureFixture[str
 
 
 def test_a_level_hides_what_is_below_it(capsys: pytest.CaptureFixture[str]) -> None:
-    """ETL_LOG_LEVEL=error says errors only."""
+    """With ETL_LOG_LEVEL=error only errors appear."""
     log.configure("json", "error")
     structlog.get_logger().warning("x")
     assert capsys.readouterr().out == ""
@@ -52,12 +52,12 @@ def test_a_level_hides_what_is_below_it(capsys: pytest.CaptureFixture[str]) -> N
 
 @given(st.text(min_size=3), st.text(), st.text())
 def test_no_text_keeps_a_secret(secret: str, before: str, after: str) -> None:
-    """Wherever in the text it stands."""
+    """The position of the secret in the text does not matter."""
     assert secret not in Redactor([secret])(before + secret + after).replace("***", "\0")
 
 
 def test_secrets_are_taken_out_of_every_field(capsys: pytest.CaptureFixture[str]) -> None:
-    """On both streams, quotes and backslashes in the secret or not."""
+    """On both streams, with and without quotes and backslashes in the secret."""
     secret = 's3"c\\r3t'
     log.configure("json", "info", Redactor([secret]))
     structlog.get_logger().error("table.failed", table=f"a{secret}", error=f"password {secret} is wrong")
@@ -67,13 +67,13 @@ def test_secrets_are_taken_out_of_every_field(capsys: pytest.CaptureFixture[str]
 
 
 def test_short_secrets_do_not_take_the_sense_away() -> None:
-    """A password of one letter would make every line unreadable."""
+    """To redact a password of one letter would make every line unreadable."""
     assert Redactor(["o"])("public.orders") == "public.orders"
 
 
 @given(st.text())
 def test_what_is_printable_does_nothing_to_a_terminal(text: str) -> None:
-    """No escape sequence is left, and nobody's text is changed that needs no change."""
+    """No escape sequence remains, and text without one stays as it is."""
     shown = log.printable(text)
     assert shown == log.printable(shown)
     assert not re.search("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", shown)
@@ -81,7 +81,7 @@ def test_what_is_printable_does_nothing_to_a_terminal(text: str) -> None:
 
 
 def test_escape_sequences_in_names_are_spelt_out_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """The JSON line holds them too, as JSON writes them."""
+    """The JSON line has them too, in JSON's notation."""
     log.configure("json", "info")
     structlog.get_logger().error(
         "table.failed", table="public.\x1b[2Jgone\netl: all is well", error="\x9b31mred \u202eback"

@@ -1,4 +1,4 @@
-"""Masks, read and put into SQL; what servers make of that SQL is tested on real ones."""
+"""Parsing masks and composing their SQL. Integration tests show what real servers do with this SQL."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from etl.model.mask import IPAD, OPAD, Mask
     ],
 )
 def test_a_mask_is_its_kind_and_its_argument(text: str, parsed: Mask) -> None:
-    """The first colon parts them."""
+    """The first colon separates them."""
     assert mask.parse(text) == parsed
 
 
@@ -32,14 +32,14 @@ def test_a_mask_is_its_kind_and_its_argument(text: str, parsed: Mask) -> None:
     ["", "HMAC", "hmac:x", "constant", "sql:", "sql: ", "date-shift", "date-shift:0", "date-shift:-1", "date-shift:x"],
 )
 def test_what_is_no_mask_is_refused_with_all_that_are(text: str) -> None:
-    """A mask that is misspelt must not let its column through."""
+    """A misspelt mask must not leave its column unmasked."""
     with pytest.raises(ValueError, match="is no mask; write one of hmac, null, constant:TEXT, keep-last-4"):
         mask.parse(text)
 
 
 @given(st.text(min_size=1, max_size=200))
 def test_the_padded_keys_are_those_of_rfc_2104(key: str) -> None:
-    """Each is a block of 64 bytes, and they differ by what RFC 2104 xors them with."""
+    """Each is a block of 64 bytes, and they differ as RFC 2104 says."""
     settings = mask.session(key)
     inner, outer = bytes.fromhex(settings[IPAD]), bytes.fromhex(settings[OPAD])
     assert len(inner) == len(outer) == 64
@@ -48,18 +48,18 @@ def test_the_padded_keys_are_those_of_rfc_2104(key: str) -> None:
 
 @pytest.mark.parametrize("kind", ["date", "timestamp(3) without time zone", "timestamp with time zone"])
 def test_dates_and_timestamps_are_shifted(kind: str) -> None:
-    """Of whatever precision and zone."""
+    """In every precision, with and without time zone."""
     assert mask.fault(mask.parse("date-shift:9:id"), kind, ["id", "born"]) is None
 
 
 @pytest.mark.parametrize("kind", ["time without time zone", "interval", "date[]", "text", "public.birthday"])
 def test_nothing_else_is_shifted(kind: str) -> None:
-    """A time of day plus some days is the same time of day: it would pass unmasked."""
+    """A time of day plus some days is the same time of day, so its mask would change nothing."""
     assert mask.fault(mask.parse("date-shift:9"), kind, ["born"])
 
 
 def test_a_date_is_shifted_along_a_column_that_is_there() -> None:
-    """A misspelt one is told by name."""
+    """The error names a misspelt column."""
     assert mask.fault(mask.parse("date-shift:9:idd"), "date", ["id"]) == (
         "is shifted along 'idd', which is no column of it"
     )

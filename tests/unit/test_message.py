@@ -1,4 +1,4 @@
-"""The notifier's message: what it says, what it leaves unsaid, and Slack's limits."""
+"""The notifier's message: what it says, what it leaves out, and Slack's limits."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=400)
 
 
 def texts(posted: dict[str, Any]) -> list[str]:
-    """Gives every text of a message's blocks."""
+    """Every text of a message's blocks."""
     found = []
     for block in posted["blocks"]:
         parts = [block.get("text"), *block.get("fields", []), *block.get("elements", [])]
@@ -59,12 +59,12 @@ def texts(posted: dict[str, Any]) -> list[str]:
 
 
 def everything(outcome: Outcome) -> str:
-    """Gives all that a reader sees of a message."""
+    """All text that a reader sees of a message."""
     return "\n".join(texts(message(outcome, CONSOLE, DEPLOYMENT)))
 
 
 def test_success_says_how_much_how_long_and_as_of_when() -> None:
-    """Run, snapshot, duration, rows and bytes, as people write them."""
+    """Run, snapshot, duration, rows and bytes, in readable form."""
     said = everything(PUBLISHED)
     assert said.startswith("✅ nightly-etl 2026-11-22 is published: 20 tables")
     for fact in (
@@ -77,7 +77,7 @@ def test_success_says_how_much_how_long_and_as_of_when() -> None:
 
 
 def test_slow_tables_are_told_beside_their_usual_time() -> None:
-    """The change against the median of the last runs; nothing is made of noise, or of a first run."""
+    """The message has the change against the median of the last runs, unless it is small or this is the first run."""
     said = everything(PUBLISHED)
     assert "• `public.orders` 5 min 0 s (+50 %), 9,000,000 rows" in said
     assert "• `sales.invoice` 1 min 1 s (as usual), 12 rows" in said
@@ -85,7 +85,7 @@ def test_slow_tables_are_told_beside_their_usual_time() -> None:
 
 
 def test_failure_says_what_failed_and_that_nothing_is_published() -> None:
-    """The state's error, and each failed table with its error's first line only."""
+    """The state's error, and each failed table with only the first line of its error."""
     tables = (FailedTable("public.bad", "division by zero\nCONTEXT: row 3, secret"),)
     said = everything(replace(FAILED, failed=tables, failed_count=1))
     assert said.startswith("❌ nightly-etl 2026-11-22 failed: nothing is published")
@@ -95,7 +95,7 @@ def test_failure_says_what_failed_and_that_nothing_is_published() -> None:
 
 
 def test_a_failed_transform_does_not_pass_for_an_unpublished_night() -> None:
-    """The tables are published; the transform after the publish failed."""
+    """The message says that the tables are published and that the transform failed."""
     event = {
         "outcome": "failure",
         "run_id": "tonight",
@@ -110,7 +110,7 @@ def test_a_failed_transform_does_not_pass_for_an_unpublished_night() -> None:
 
 
 def test_a_publish_whose_answer_was_lost_is_told_as_published() -> None:
-    """The ledger goes before what the machine saw, and the message says both."""
+    """The ledger counts more than the machine's view, and the message has both."""
     event = {
         "outcome": "success",
         "run_id": "tonight",
@@ -124,7 +124,7 @@ def test_a_publish_whose_answer_was_lost_is_told_as_published() -> None:
 
 
 def test_an_execution_that_timed_out_claims_nothing_of_the_tables() -> None:
-    """The notifier cannot ask the ledger, and says where to look."""
+    """The notifier cannot read the ledger then, so it says where to look."""
     detail = {"name": "tonight", "executionArn": EXECUTION, "status": "TIMED_OUT", "startDate": 1_795_312_800_000}
     said = everything(from_event(detail))
     assert said.startswith("❌ nightly-etl tonight timed out")
@@ -133,7 +133,7 @@ def test_an_execution_that_timed_out_claims_nothing_of_the_tables() -> None:
 
 
 def test_mentions_links_and_markup_are_shown_not_obeyed() -> None:
-    """A table's name or an error can call nobody and link nowhere, in the blocks or the fallback."""
+    """A table's name or an error cannot mention people or add links, in the blocks or the fallback text."""
     bad = "<!channel> <@U123> <https://evil|click> *bold* `code` & _it_"
     job = FailedJob(bad, bad, code=bad, log=bad, id=bad, shards=(1,))
     failure = Failure(bad, bad, bad, (job, replace(job, log="")), failed=2)
@@ -151,7 +151,7 @@ def test_mentions_links_and_markup_are_shown_not_obeyed() -> None:
 
 
 def test_long_lists_are_cut_with_a_count() -> None:
-    """Twenty lines at most, then how many more there are, of those too that the report left out."""
+    """Twenty lines at most, then the number of the others, including those that the report left out."""
     tables = tuple(FailedTable(f"public.t{number}", "boom") for number in range(100))
     said = everything(replace(FAILED, failed=tables, failed_count=1234))
     assert "*Failed tables* (1,234)" in said
@@ -160,7 +160,7 @@ def test_long_lists_are_cut_with_a_count() -> None:
 
 
 def test_the_longest_texts_keep_within_slacks_limits() -> None:
-    """Sixty tables whose names and errors are nothing but characters that five stand for."""
+    """Sixty tables whose names and errors have only characters that take five characters when escaped."""
     names = ["&" * 500] * 60
     long = FailedJob(
         "&" * 900, "&" * 9000, 1, "&" * 900, "&" * 900, "&" * 900, shards=tuple(range(0, 999, 2)), count=999
@@ -185,7 +185,7 @@ def test_the_longest_texts_keep_within_slacks_limits() -> None:
 def test_no_message_is_over_slacks_limits(
     why: str, note: str, names: list[str], error: str, exit_status: int | None
 ) -> None:
-    """Whatever the texts are: 50 blocks, 3000 characters a text, 2000 a field, 150 a header, none of them empty."""
+    """For any texts: 50 blocks, 3000 characters a text, 2000 a field, 150 a header, and no empty text."""
     outcome = replace(
         FAILED,
         failure=Failure("Load", error, why * 20, tuple(FailedJob(error, why, exit_status, log=name) for name in names)),
@@ -203,7 +203,7 @@ def test_no_message_is_over_slacks_limits(
 
 
 def test_a_long_fallback_is_cut() -> None:
-    """The plain text says the outcome, and goes on no longer than a notification can."""
+    """The plain text says how the run ended, and is no longer than a notification."""
     outcome = replace(FAILED, failed=(FailedTable("x" * 10_000, "boom"),), failed_count=1)
     posted = message(outcome, CONSOLE, DEPLOYMENT)
     assert posted["text"].startswith(
@@ -213,7 +213,7 @@ def test_a_long_fallback_is_cut() -> None:
 
 
 def test_rows_that_did_not_arrive_do_not_read_as_if_they_had() -> None:
-    """A night that published nothing copied its rows for nothing; where it copied none there is nothing to tell."""
+    """If nothing was published, the message says so beside the copied rows; without copied rows it has no figures."""
     said = everything(FAILED)
     assert "*Rows copied, not published*\n12,345,678" in said
     assert "*Data copied, not published*\n1.2 GB" in said
@@ -223,7 +223,7 @@ def test_rows_that_did_not_arrive_do_not_read_as_if_they_had() -> None:
 
 
 def test_the_cause_is_told_first_and_once() -> None:
-    """What the machine saw, and what Abort wrote of it into the ledger, are not told again as a note."""
+    """The note has neither the machine's error again nor the ledger's copy of it, which Abort wrote."""
     cause = "the live tables were in use for 600 s"
     failure = Failure("Publish", "PublishBlocked", cause)
     outcome = replace(FAILED, failure=failure, ledger_error=f"Publish: PublishBlocked: {cause}")
@@ -233,7 +233,7 @@ def test_the_cause_is_told_first_and_once() -> None:
 
 
 def test_what_the_ledger_knows_beside_is_told_and_a_consequence_is_not() -> None:
-    """The holder's own words are why it failed; what the ledger has of one whose host is gone was led to by that."""
+    """The holder's own error is the cause; the ledger's error after a lost host is only a consequence."""
     own = replace(COPY_FAILED, holder=True, shards=())
     outcome = replace(FAILED, failure=replace(LOAD, jobs=(own,)), ledger_error="the source ended the session")
     assert "```the source ended the session```" in everything(outcome)
@@ -242,7 +242,7 @@ def test_what_the_ledger_knows_beside_is_told_and_a_consequence_is_not() -> None
 
 
 def test_what_readers_see_is_told() -> None:
-    """The run before, this one, none, or that the ledger could not be read."""
+    """The live tables show the previous run, this run or none, or the ledger could not be read."""
     last = Published("2026-11-21", datetime(2026, 11, 21, 2, 0, 3, tzinfo=UTC))
     assert "Readers see what they saw before: run 2026-11-21, as of 2026-11-21 02:00:03 UTC." in everything(
         replace(FAILED, last=last)
@@ -259,7 +259,7 @@ def test_what_readers_see_is_told() -> None:
     [("2026-11-22", 2), ("2026-11-22-2", 3), ("2026-11-22-19", 20), ("2026-11-22-fixed", None), ("by-hand", None)],
 )
 def test_a_run_is_started_again_under_the_next_number(run_id: str, rerun: int | None) -> None:
-    """Ready to paste; a run that is not named after its date has no next number."""
+    """The command is ready to paste; a run whose name is not a date has no next number."""
     command = DEPLOYMENT.rerun(run_id)
     if rerun is None:
         assert command is None
@@ -275,14 +275,14 @@ def test_a_run_is_started_again_under_the_next_number(run_id: str, rerun: int | 
 
 
 def test_the_command_is_one_that_the_starter_takes() -> None:
-    """Its payload starts the run that it says."""
+    """Its payload starts the run that the message names."""
     event = Deployment().rerun("2026-11-22-2")
     assert event is not None
     assert start_of(json.loads(event), datetime.now(UTC), ZoneInfo("UTC")).name == "2026-11-22-3"
 
 
 def test_the_deployment_is_named_and_its_runbook_linked() -> None:
-    """As its environment says; where it says nothing, the section's name has to do."""
+    """As in the notifier's environment; without a runbook's address the message has the section's name only."""
     said = {"DEPLOYMENT": "prod", "RUNBOOK_URL": "https://wiki.example.com/runbook"}
     posted = message(FAILED, CONSOLE, Deployment.of(said))
     assert posted["text"].startswith("❌ prod 2026-11-22 failed: nothing is published")
@@ -292,7 +292,7 @@ def test_the_deployment_is_named_and_its_runbook_linked() -> None:
 
 
 def test_shards_are_named_by_ranges() -> None:
-    """The first ranges, and how many shards more."""
+    """The message has the first ranges, and the number of other shards."""
     assert numbers([3, 0, 1, 2], 4) == "0–3"
     assert numbers([*range(32), 40], 41) == "0–31, 40 and 8 more"
     assert numbers(range(0, 40, 2), 20) == "0, 2, 4, 6, 8, 10 and 14 more"
@@ -310,7 +310,7 @@ def test_shards_are_named_by_ranges() -> None:
     ],
 )
 def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
-    """Two units at most."""
+    """With at most two units."""
     assert duration(seconds) == said
 
 
@@ -327,12 +327,12 @@ def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> Non
     ],
 )
 def test_sizes_have_a_decimal_prefix(number: float, said: str) -> None:
-    """The largest one that leaves a number before the point."""
+    """The largest prefix with a number of at least 1."""
     assert size(int(number)) == said
 
 
 def test_a_change_is_told_only_when_it_is_one() -> None:
-    """Five percent either way are the night's noise."""
+    """A change of up to five per cent is normal variation."""
     assert [change(1.04, 1), change(1.06, 1), change(0.5, 1), change(30, 1), change(1, 0)] == [
         "as usual",
         "+6 %",
@@ -343,7 +343,7 @@ def test_a_change_is_told_only_when_it_is_one() -> None:
 
 
 def test_links_lead_to_the_execution_and_to_the_runs_lines() -> None:
-    """The execution's ARN whole; the query, its log group and its time range as the console encodes them."""
+    """The whole ARN of the execution; the query, its log group and its time range in the console's encoding."""
     *_, context = texts(message(PUBLISHED, CONSOLE, DEPLOYMENT))
     execution, logs = context.split(" · ")
     assert execution == (
@@ -364,30 +364,30 @@ def test_links_lead_to_the_execution_and_to_the_runs_lines() -> None:
 
 
 def test_a_link_is_in_the_console_of_its_partition() -> None:
-    """China and GovCloud have consoles of their own."""
+    """China and GovCloud have other consoles."""
     console = Console.of(EXECUTION.replace("arn:aws:", "arn:aws-cn:").replace("eu-central-1", "cn-north-1"), "")
     assert console.execution_link().startswith("https://cn-north-1.console.amazonaws.cn/states/home?")
 
 
 def test_without_a_log_group_there_is_no_link_to_one() -> None:
-    """Nothing is linked that leads nowhere."""
+    """The message has no link that leads nowhere."""
     *_, context = texts(message(PUBLISHED, Console.of(EXECUTION, ""), DEPLOYMENT))
     assert "Logs Insights" not in context
 
 
 @given(st.dictionaries(TEXTS.filter(bool), st.one_of(TEXTS, st.integers(), st.lists(TEXTS, min_size=1)), min_size=1))
 def test_what_the_console_reads_is_what_was_meant(detail: dict[str, Any]) -> None:
-    """Any text survives the encoding, those that look like it too."""
+    """Any text survives the encoding, also text that looks encoded."""
     assert _read(jsurl(detail)) == detail
 
 
 def test_half_a_character_is_kept_for_the_console() -> None:
-    """JSON may hold one half of a pair, cut by whoever wrote the error."""
+    """JSON can have half of a surrogate pair, if a program cut the error in its middle."""
     assert jsurl({"a": "\ud83d"}) == "~(a~'**d83d)"
 
 
 def test_a_log_stream_is_linked_as_the_console_has_it() -> None:
-    """Encoded twice, with $ for %; half a character does not matter."""
+    """The name is encoded twice, with $ instead of %; half a surrogate pair causes no error."""
     assert CONSOLE.stream_link("etl/default/0f9d").endswith(
         "#logsV2:log-groups/log-group/$252Fnightly-etl$252Fprod/log-events/etl$252Fdefault$252F0f9d"
     )
@@ -395,7 +395,7 @@ def test_a_log_stream_is_linked_as_the_console_has_it() -> None:
 
 
 def _read(text: str) -> Any:
-    """Reads JSURL (github.com/Sage/jsurl), which the console uses: ``~'`` a string, ``~(`` an object or a list."""
+    """Parses JSURL (github.com/Sage/jsurl), the console's format: ``~'`` a string, ``~(`` an object or a list."""
     value, rest = _read_value(text)
     assert rest == ""
     return value

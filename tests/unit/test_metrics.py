@@ -1,4 +1,4 @@
-"""Metrics in the embedded metric format: which lines carry them, and what CloudWatch would not take."""
+"""Metrics in CloudWatch's embedded metric format: which lines have them, and which values CloudWatch refuses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _as_before() -> Iterator[None]:
 
 
 def said(capsys: pytest.CaptureFixture[str], event: str, **fields: object) -> dict[str, Any]:
-    """Gives the line of an event, with metrics of each table in each deployment."""
+    """The log line of an event, with metrics for each table in each deployment."""
     log.configure("json", "info", metrics=Metrics("NightlyEtl", dimensions("deployment=prod, table")))
     structlog.get_logger().info(event, **fields)
     line: dict[str, Any] = json.loads(capsys.readouterr().out)
@@ -30,7 +30,7 @@ def said(capsys: pytest.CaptureFixture[str], event: str, **fields: object) -> di
 
 
 def test_a_loaded_table_s_line_carries_its_metrics(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each metric and each dimension that the directive names is a member of the line."""
+    """The line has a member for each metric and each dimension that the directive names."""
     line = said(capsys, "table.loaded", table="public.orders", rows=7, seconds=1.5)
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     assert (directive["Namespace"], directive["Dimensions"]) == ("NightlyEtl", [["deployment", "table"]])
@@ -50,7 +50,7 @@ def test_a_loaded_table_s_line_carries_its_metrics(capsys: pytest.CaptureFixture
 
 
 def test_a_failed_table_counts(capsys: pytest.CaptureFixture[str]) -> None:
-    """failures is 1, and there is no other metric."""
+    """The line has failures = 1, and no other metric."""
     line = said(capsys, "table.failed", table="public.orders", error="no")
     assert line["failures"] == 1
     assert [metric["Name"] for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]] == ["failures"]
@@ -68,7 +68,7 @@ def test_a_failed_table_counts(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_cloudwatch_would_not_take_stays_a_log_line(
     capsys: pytest.CaptureFixture[str], event: str, fields: dict[str, object]
 ) -> None:
-    """Whole, and without metrics."""
+    """The line is whole, but has no metrics."""
     line = said(capsys, event, **fields)
     assert "_aws" not in line
     assert all(line[name] == value for name, value in fields.items())
@@ -76,13 +76,13 @@ def test_what_cloudwatch_would_not_take_stays_a_log_line(
 
 @pytest.mark.parametrize("text", ["", "run_id", "table,,x=1", "table=x", "rows=1", "a b=1", "x=", "x=\t", "x=é"])
 def test_a_dimension_that_would_not_do_is_refused(text: str) -> None:
-    """A dimension is the table, or the same on every line."""
+    """A dimension is the table, or has the same value on every line."""
     with pytest.raises(ValueError, match="write table, and name=value"):
         dimensions(text)
 
 
 @pytest.mark.parametrize("text", ["", "AWS/Etl", "Nightly Etl", "x" * 256])
 def test_a_namespace_that_cloudwatch_refuses_is_refused(text: str) -> None:
-    """Its own are taken too."""
+    """Namespaces that begin with AWS/ are reserved."""
     with pytest.raises(ValueError, match="not beginning with AWS/"):
         namespace(text)

@@ -1,4 +1,4 @@
-"""docs/operations.md knows each message that a user may be told."""
+"""docs/operations.md lists each message that a user can get."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 HOLE = "…"
 LETTERS = 10
-"""A text with no more letters than these says nothing by itself: its message is composed of what stands elsewhere."""
+"""A template with at most this many letters is no message: the code composes the message from texts elsewhere."""
 
 
 def messages() -> Iterator[tuple[str, str]]:
-    """Gives where each message of an error stands in the source, and its text with … in place of what varies."""
+    """The place of each error message in the source, and its text with … for the variable parts."""
     for file in sorted((ROOT / "etl").rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             said = template(told(node))
@@ -23,7 +23,7 @@ def messages() -> Iterator[tuple[str, str]]:
 
 
 def told(node: ast.AST) -> ast.expr | None:
-    """Gives what an error is raised with, or what is yielded, or appended, as one of several problems."""
+    """The argument with which an error is raised, or which is yielded or appended as one of several problems."""
     match node:
         case ast.Raise(exc=ast.Call() as call) if is_made(call):
             return call.args[0]
@@ -37,13 +37,16 @@ def told(node: ast.AST) -> ast.expr | None:
 
 
 def is_made(call: ast.Call) -> bool:
-    """Tells whether an error is made here, of a class, and not by a function, whose arguments are none of the text."""
+    """Tells whether an error is made here, of a class, and not by a function, whose arguments are none of the text.
+
+    AttributeError is for Python itself. AssertionError is a mistake in the code: a user is told "internal error".
+    """
     name = ast.unparse(call.func).rpartition(".")[2]
-    return bool(call.args) and name[:1].isupper() and name != "AttributeError"  # which Python itself asks for
+    return bool(call.args) and name[:1].isupper() and name not in {"AttributeError", "AssertionError"}
 
 
 def template(node: ast.expr | None) -> str | None:
-    """Gives a literal's text; None where the message is composed elsewhere."""
+    """The text of a literal; None if the message is composed elsewhere."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):
@@ -52,7 +55,7 @@ def template(node: ast.expr | None) -> str | None:
 
 
 def entries() -> list[re.Pattern[str]]:
-    """Gives the first column of the tables of messages, as patterns; … stands for anything."""
+    """The first column of the tables of messages, as patterns; … matches anything."""
     text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     first = re.findall(r"^\| (`` .+? ``|`[^|]+?`) \|", text, flags=re.MULTILINE)
     quoted = [one.strip("` ") for one in first]
@@ -60,7 +63,7 @@ def entries() -> list[re.Pattern[str]]:
 
 
 def test_each_error_message_has_an_entry_in_the_runbook() -> None:
-    """A message without one fails here: add a row with its cause and its remedy."""
+    """For a message without an entry, add a row with its cause and its remedy."""
     found = list(messages())
     assert len(found) > 50
     known = entries()
@@ -69,9 +72,9 @@ def test_each_error_message_has_an_entry_in_the_runbook() -> None:
 
 
 def test_each_entry_of_the_runbook_is_a_message() -> None:
-    """What is no longer said, or was never, is not documented."""
+    """The page has no message that the code no longer has."""
     code = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "etl").rglob("*.py"))
-    code = re.sub(r'"\s*\n\s*f?"', "", code)  # messages of more than one line
+    code = re.sub(r'"\s*\n\s*f?"', "", code)  # joins messages of more than one line
     stale = []
     for entry in entries():
         pieces = [piece for piece in re.split(r"\.\*", entry.pattern) if len(piece) > 3]

@@ -1,4 +1,4 @@
-"""The options file: what it may say, and what becomes of a table."""
+"""The options file: its grammar, and its effect on a table."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def applied(text: str) -> Table:
 
 
 def test_no_options_change_nothing() -> None:
-    """The default copies a table as it is."""
+    """By default a table is copied as it is."""
     same = ("source", "comment", "storage", "bytes", "rows", "columns", "indexes", "constraints", "statistics")
     assert applied("") == Table(live=TargetName("sales", "invoice"), **{name: getattr(TABLE, name) for name in same})
 
 
 def test_a_column_left_out_takes_its_indexes_and_constraints_along() -> None:
-    """What rests on other columns stays."""
+    """Indexes and constraints of other columns stay."""
     table = applied('["sales.invoice"]\nexclude = ["customer", "total"]')
     assert [column.name for column in table.columns] == ["id", "note"]
     assert table.indexes == ()
@@ -43,14 +43,14 @@ def test_a_column_left_out_takes_its_indexes_and_constraints_along() -> None:
 
 
 def test_columns_keep_the_table_s_order() -> None:
-    """However the option lists them."""
+    """The order of the option's list does not matter."""
     table = applied('["sales.invoice"]\ncolumns = ["total", "id"]\nwhere = "total > 1"')
     assert [column.name for column in table.columns] == ["id", "total"]
     assert table.where == "total > 1"
 
 
 def test_a_later_section_wins_key_by_key() -> None:
-    """And every section wins over the defaults, wherever those stand."""
+    """Every section also wins over the defaults, wherever they stand in the file."""
     text = '["sales.*"]\nwhere = "a"\nexclude = ["note"]\n["*.invoice"]\nwhere = "b"\n[defaults]\nwhere = "c"\n'
     table = applied(text)
     assert (table.where, len(table.columns)) == ("b", 3)
@@ -58,7 +58,7 @@ def test_a_later_section_wins_key_by_key() -> None:
 
 
 def test_unknown_columns_are_told_all_at_once() -> None:
-    """One line each, naming table, option and column."""
+    """The error has a line for each, with table, option and column."""
     with pytest.raises(ConfigurationError) as caught:
         applied('["sales.invoice"]\ncolumns = ["id", "totl"]\nexclude = ["Note"]')
     assert caught.value.problems == (
@@ -77,7 +77,7 @@ def test_unknown_columns_are_told_all_at_once() -> None:
     ],
 )
 def test_a_table_is_left_a_column(text: str) -> None:
-    """One without any would be published, and be of no use to anybody; one that has none in the source is as it is."""
+    """Options may not leave out every column; a table that has no column in the source is copied as it is."""
     with pytest.raises(ConfigurationError, match=r"^options of sales.invoice: no column is left of it; "):
         applied(f'["sales.invoice"]\n{text}')
     bare = SourceTable(Relation("sales", "invoice"))
@@ -85,14 +85,14 @@ def test_a_table_is_left_a_column(text: str) -> None:
 
 
 def test_masks_add_up_column_by_column() -> None:
-    """A table's own masks take away no mask that holds for all, unless they name its column."""
+    """A table's own masks replace the default masks only for the columns that they name."""
     text = '[defaults]\nmask = {note = "hmac", total = "null"}\n["sales.*"]\nmask = {total = "none", customer = "hmac"}'
     masked = {column.name: column.type for column in applied(text).columns if isinstance(column, MaskedColumn)}
     assert masked == {"note": "text", "customer": "text"}
 
 
 def test_what_a_mask_would_make_fail_is_left_out() -> None:
-    """Checks on the column, and uniqueness where values that differ may be alike behind the mask."""
+    """Left out are checks on the column, and uniqueness if the mask can make different values equal."""
     table = applied('["sales.invoice"]\nmask = {id = "hmac", total = "sql:total * 2", customer = "null"}')
     assert [constraint.name for constraint in table.constraints] == ["pk"]
     assert [index.name for index in table.indexes] == ["by_customer"]
@@ -101,7 +101,7 @@ def test_what_a_mask_would_make_fail_is_left_out() -> None:
 
 @pytest.mark.parametrize("indexes", ["target", "none"])
 def test_without_the_source_s_indexes_its_constraints_lose_theirs(indexes: str) -> None:
-    """A primary key is an index; a check is none."""
+    """A primary key is an index; a check is not."""
     table = applied(f'["sales.invoice"]\nindexes = "{indexes}"')
     assert (table.indexes, [constraint.name for constraint in table.constraints]) == ((), ["sane"])
 
@@ -118,13 +118,13 @@ def test_without_the_source_s_indexes_its_constraints_lose_theirs(indexes: str) 
     ],
 )
 def test_a_table_arrives_under_the_name_that_the_options_give_it(rename: str, live: str) -> None:
-    """As in TABLES, a bare name is in public; a star keeps the source's part."""
+    """As in TABLES, a bare name is in public; a star stands for the source's schema or name."""
     table = applied(f"[\"sales.invoice\"]\nrename = '{rename}'")
     assert (str(table), str(table.live)) == ("sales.invoice", live)
 
 
 def test_two_tables_cannot_arrive_as_one() -> None:
-    """Whoever is renamed, and whoever has the name already."""
+    """It does not matter which of them is renamed."""
     options = Options.parse('["*.invoice"]\nrename = "reporting.*"')
     two = [Relation("sales", "invoice"), Relation("buying", "invoice")]
     with pytest.raises(
@@ -162,25 +162,25 @@ SOURCE = [Relation("public", "orders"), Relation("sales", "invoice"), Relation("
     ],
 )
 def test_a_section_is_for_a_table_of_the_source(section: str, said: str | None) -> None:
-    """Or for a view there; else what it says would do nothing, and a mask among it hide nothing."""
+    """It may also be for a view of the source; any other section would have no effect, and its masks hide nothing."""
     assert Options.parse(f'["{section}"]').unknown(SOURCE) == ([said] if said else [])
 
 
 @pytest.mark.parametrize("other", ["[defaults]", "[b]", '["b*"]', '["sales.a"]'])
 def test_a_group_may_be_of_any_two_tables(other: str) -> None:
-    """How many a pattern stands for, only the source knows."""
+    """Only the source's catalog shows how many tables a pattern matches."""
     assert Options.parse(f"[a]\ntogether = 'x'\n{other}\ntogether = 'x'").sections[0][1].together == "x"
 
 
 def test_one_place_asks_which_relations_the_source_has() -> None:
-    """So that no command can forget to look for sections and names of which it has none."""
+    """So no command can forget to check for sections and names that match nothing."""
     modules = Path(choice.__file__).parents[1].rglob("*.py")
     asking = [module.name for module in modules if "catalog.relations(" in module.read_text(encoding="utf-8")]
     assert asking == ["choice.py"]
 
 
 def test_a_renamed_table_s_indexes_bear_its_new_name() -> None:
-    """Where they bore the old one; no name grows over 63 bytes."""
+    """If they bore the table's old name; no name gets longer than 63 bytes."""
     named = replace(TABLE, indexes=tuple(replace(TABLE.indexes[0], name=name) for name in ("invoice_pkey", "by_total")))
     (table,) = Options.parse(f'["sales.invoice"]\nrename = "x.{"é" * 31}"').apply([named])
     assert [index.name for index in table.indexes] == ["é" * 29 + "_pkey", "by_total"]
@@ -200,13 +200,13 @@ def test_a_renamed_table_s_indexes_bear_its_new_name() -> None:
 def test_a_column_is_classified_by_columns_exclude_and_mask(
     text: str, copied: list[str], unclassified: tuple[str, ...]
 ) -> None:
-    """One that is not is copied, left out, or stops its table."""
+    """A column without classification is copied, left out, or stops its table."""
     table = applied(f'["sales.invoice"]\n{text}')
     assert ([column.name for column in table.columns], table.unclassified) == (copied, unclassified)
 
 
 def test_masks_that_do_not_go_with_their_column_are_told() -> None:
-    """Dates are shifted, and only dates; along a column that is there."""
+    """Only dates are shifted, and only along an existing column."""
     with pytest.raises(ConfigurationError) as caught:
         applied('["sales.invoice"]\nmask = {total = "date-shift:3", nobody = "hmac"}')
     assert caught.value.problems == (
@@ -216,7 +216,7 @@ def test_masks_that_do_not_go_with_their_column_are_told() -> None:
 
 
 def test_unmask_names_columns_that_are_there_and_have_no_mask() -> None:
-    """A mask none is no mask; unmask alone changes nothing of the table."""
+    """A mask none is no mask; unmask alone does not change the table."""
     with pytest.raises(ConfigurationError) as caught:
         applied('["sales.*"]\nmask = {total = "null"}\n["sales.invoice"]\nunmask = ["total", "totl"]')
     assert caught.value.problems == (
@@ -267,7 +267,7 @@ def test_unmask_names_columns_that_are_there_and_have_no_mask() -> None:
     ],
 )
 def test_what_cannot_be_read_is_told_in_one_line(text: str, fault: str) -> None:
-    """The line names the section, the key and the fault."""
+    """The error line names the section, the key and the mistake."""
     with pytest.raises(ValueError, match=re.escape(fault)) as caught:
         Options.parse(text)
     assert "\n" not in str(caught.value)

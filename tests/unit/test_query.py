@@ -1,4 +1,4 @@
-"""The queries of etl/sql: documented, composed, and in ASCII, so that a database of any encoding takes them."""
+"""The queries in etl/sql are documented, composed correctly, and ASCII, which every encoding contains."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ STATEMENT = re.compile(r"\b(SELECT|SET|CREATE|ALTER|DROP|COPY|INSERT|UPDATE|DELE
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_each_sql_file_is_ascii(file: Path) -> None:
-    """Its comments too: the server reads them, and one letter that its encoding lacks fails the whole statement."""
+    """The server reads comments too: one letter that its encoding lacks makes the whole statement fail."""
     assert file.read_bytes().isascii()
 
 
 def statements(file: Path) -> Iterator[str]:
-    """Gives the literals of a module that look like SQL, its docstrings apart."""
+    """The literals of a module that look like SQL, without docstrings."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
@@ -36,7 +36,7 @@ def statements(file: Path) -> Iterator[str]:
 
 
 def test_sql_within_python_is_ascii() -> None:
-    """As the files are."""
+    """For the same reason as in the files."""
     found = [text for file in sorted((ROOT / "etl").rglob("*.py")) for text in statements(file)]
     assert len(found) > 50
     assert [text for text in found if not text.isascii()] == []
@@ -50,7 +50,7 @@ VARIABLE = re.compile(r":'(\w+)'")
 
 
 def parted(file: Path) -> tuple[str, str]:
-    """The comment with which a file begins, without its dashes, and the rest of the file."""
+    """The comment at the beginning of a file, without its dashes, and the rest of the file."""
     lines = file.read_text().splitlines()
     count = next(n for n, line in enumerate(lines) if not line.startswith("--"))
     return "\n".join(line[3:] for line in lines[:count]), "\n".join(lines[count:])
@@ -58,20 +58,21 @@ def parted(file: Path) -> tuple[str, str]:
 
 @pytest.mark.parametrize("file", sorted(SQL.rglob("*.sql")), ids=lambda file: str(file.relative_to(SQL)))
 def test_each_query_says_what_it_is_where_it_runs_and_how_to_try_it(file: Path) -> None:
-    """In the comment with which it begins, and of each variable what it is and what the command gives it."""
+    """The comment at the file's beginning says so, and describes each variable and its value in the command."""
     comment, statement = parted(file)
     assert re.match(r"[A-Z]", comment)
     assert re.search(r"\b(Source|Target)\s+side|\bBoth\s+sides", comment)
     assert re.search(r"Try it[^:]*:\s+(psql|python) .*\b" + file.stem, comment)
     used = set(VARIABLE.findall(statement)) | {name for part in sorted(SQL.glob(f"{file.stem}/*.sql"))
                                                for name in VARIABLE.findall(parted(part)[1])}  # fmt: skip
+    used -= {part.stem for part in SQL.glob(f"{file.stem}/*.sql")}  # the query itself has what these give each other
     assert set(VARIABLE.findall(comment)) == used
     assert set(re.findall(r"-v (\w+)=", comment)) == used
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_each_file_of_a_folder_is_a_table_of_the_query_of_that_name(folder: Path) -> None:
-    """By its own name, once: a file that nobody reads would do nothing, and nobody would know."""
+    """A query uses each file once, by its own name: a file that no query uses would silently do nothing."""
     _, head = parted(folder.with_suffix(".sql"))
     read = re.findall(r"(?:FROM|JOIN) (\w+)", head)
     files = [file.stem for file in sorted(folder.glob("*"))]
@@ -82,7 +83,7 @@ def test_each_file_of_a_folder_is_a_table_of_the_query_of_that_name(folder: Path
 
 
 def test_no_comment_reaches_a_server() -> None:
-    """It names variables; a value in the place of one could end the comment, and be executed."""
+    """A comment names variables; a value in their place could end the comment, and the server would run its rest."""
     names = [file.stem for file in sorted(SQL.glob("*.sql"))]
     texts = [query.source_query(name) for name in names]
     assert [text for text in texts if re.search(r"^\s*--", text, re.MULTILINE)] == []
@@ -90,7 +91,7 @@ def test_no_comment_reaches_a_server() -> None:
 
 
 def test_a_value_cannot_end_a_comment() -> None:
-    """The inventory's variables are filled in here, not by the server: a name with a newline stays a name."""
+    """etl fills in the inventory's variables, not the server: a name with a newline stays a name."""
     schema = "a\n'; DROP TABLE orders; --"
     bound = query.bound("inventory", {"oids": [1], "schemas": [schema], "names": ["orders"]}).as_string(None)
     assert bound.count("DROP TABLE") == 1

@@ -1,4 +1,4 @@
-"""Page ranges: the option, the bounds, and that no page is left out or read twice."""
+"""Page ranges: the option, the bounds, and that every page is read exactly once."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ def part(pages: int, name: str = "items", kind: str = "r", extra: int = 0, may_c
     ],
 )
 def test_split_is_false_or_a_number_or_a_size(value: object, split: Split) -> None:
-    """True is the default again, where [defaults] has said false."""
+    """True means the default, for a table where [defaults] has false."""
     assert Split.parse(value) == split
 
 
 @pytest.mark.parametrize("value", [0, -1, 1001, 1.5, "512", "0MB", "512KB", "many", [], {}])
 def test_a_split_that_is_none_is_told_with_its_remedy(value: object) -> None:
-    """One line, which shows the value."""
+    """The error is one line, which has the value."""
     with pytest.raises(ValueError, match=r"write false, a number of ranges from 1 to 1000, or the size of one"):
         Split.parse(value)
 
 
 def test_only_big_tables_are_cut_by_default() -> None:
-    """Into ranges of a gigabyte, and larger ones where there would be too many."""
+    """A range has a gigabyte, or more if there would be too many ranges."""
     assert Split().size_of(limits.SPLIT_FROM_BYTES - 1) is None
     assert Split().size_of(limits.SPLIT_FROM_BYTES) == limits.SPLIT_RANGE_BYTES
     assert Split().size_of(10 * limits.SPLIT_MOST_RANGES * limits.SPLIT_RANGE_BYTES) == 10 * limits.SPLIT_RANGE_BYTES
@@ -56,7 +56,7 @@ def test_only_big_tables_are_cut_by_default() -> None:
 
 @pytest.mark.parametrize("whole", [0, 1, 100])
 def test_a_table_of_less_than_a_range_is_not_cut(whole: int) -> None:
-    """Nor an empty one."""
+    """An empty table is not split either."""
     assert Split(bytes=100).size_of(whole) is None
     assert Split(ranges=1).size_of(whole) is None
 
@@ -65,7 +65,7 @@ def test_a_table_of_less_than_a_range_is_not_cut(whole: int) -> None:
     pages=st.lists(st.integers(0, 500), min_size=1, max_size=6), toast=st.integers(0, 10**7), count=st.integers(1, 40)
 )
 def test_every_page_is_in_one_range(pages: list[int], toast: int, count: int) -> None:
-    """Each part's ranges join up from its first page to an open end."""
+    """The ranges of each part are adjacent, from its first page to an open end."""
     parts = [part(size, f"p{number}", extra=toast) for number, size in enumerate(pages)]
     ranges = cut(parts, Split(ranges=count))
     for one in parts:
@@ -80,12 +80,12 @@ def test_every_page_is_in_one_range(pages: list[int], toast: int, count: int) ->
 
 
 def test_toast_counts() -> None:
-    """Ten pages with a megabyte beside them are as much work as a megabyte of pages."""
+    """Ten pages with a megabyte of TOAST are as much work as a megabyte of pages."""
     assert len(cut([part(10, extra=10 * 2**20)], Split(bytes=2**21))) == 6
 
 
 def test_foreign_parts_and_parts_of_another_access_method_are_ranges_by_themselves() -> None:
-    """Their rows have no place by which a range could be found."""
+    """Their rows have no ctid by which ranges could be selected."""
     foreign, columnar = part(0, "f", "f"), Member(Relation("public", "c"), 0, 10**6)
     assert cut([part(100), foreign, columnar], Split(ranges=2)) == (
         PageRange(part(100), None, None, 100 * PAGE),
@@ -95,12 +95,12 @@ def test_foreign_parts_and_parts_of_another_access_method_are_ranges_by_themselv
 
 
 def test_one_part_that_may_not_be_read_by_itself_keeps_the_table_whole() -> None:
-    """The parent's privileges and row security hold for the whole."""
+    """The parent's privileges and row security apply only if the whole table is read."""
     assert cut([part(100), part(100, "other", may_cut=False)], Split(ranges=4)) == ()
 
 
 async def test_a_source_without_tid_range_scans_is_read_in_one_stream() -> None:
-    """13, which cannot be had here: nothing is asked of it but its version."""
+    """PostgreSQL 13, for which the tests have no server: etl asks only for its version."""
 
     class Thirteen:
         def get_server_version(self) -> SimpleNamespace:

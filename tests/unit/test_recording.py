@@ -1,4 +1,4 @@
-"""The recorded run in README.md: one small SVG that CSS animates, and that stands still for who asks for that."""
+"""The recorded run in README.md: a small SVG that CSS animates, and that stands still if the reader wants no motion."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_a_frame_comes_at_the_second_at_which_the_terminal_showed_it() -> None:
-    """The second frame's line of the timetable is at its share of the whole."""
+    """The keyframe of the second frame stands at its part of the whole duration."""
     share = 100 * 2.0 / (2.0 + HOLD)
     assert f"{share:.2f}%{{transform:translateY(-36px)}}" in svg(FRAMES)
 
 
 def test_a_line_of_several_frames_is_written_once() -> None:
-    """Both frames show the prompt, and refer to one text."""
+    """Both frames show the prompt, and both refer to one text."""
     drawn = ElementTree.fromstring(svg(FRAMES))
     assert [text[0].text for text in drawn.iter(f"{SVG}text")] == ["$ etl run", "published"]
     assert [use.get("href") for use in drawn.iter(f"{SVG}use")] == ["#l0", "#l0", "#l1"]
 
 
 def test_text_of_the_terminal_is_never_markup() -> None:
-    """What a program prints is escaped."""
+    """The output of a program is escaped."""
     assert "&lt;script&gt;" in svg((Frame(0.0, ((Run(0, "<script>"),),)),))
 
 
 def test_without_motion_the_last_frame_stands() -> None:
-    """Without the animation the strip stands where its last frame is in the window."""
+    """Without animation, the window shows the last frame."""
     style = svg(FRAMES)
     assert ".strip{transform:translateY(-36px);animation:" in style
     assert "@media (prefers-reduced-motion:reduce){.strip{animation:none}}" in style
 
 
 def test_the_recording_of_the_readme_is_small_and_shows_a_publish() -> None:
-    """150 kB at the most, without JavaScript; its text says that the run was published and that both sides agree."""
+    """At most 150 kB, without JavaScript; its text says that the run was published and that both sides agree."""
     recorded = FILE.read_text(encoding="utf-8")
     texts = [tspan.text or "" for tspan in ElementTree.fromstring(recorded).iter(f"{SVG}tspan")]
     assert len(recorded.encode()) < 150_000

@@ -1,4 +1,4 @@
-"""What a release rests on: the version, the changelog, and the files that GitHub reads."""
+"""The needs of a release: the version, the changelog, and the files that GitHub reads."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_tag_of_this_version_gives_its_notes() -> None:
-    """The changelog's section, without the others."""
+    """The notes are the changelog's section of this version, without the others."""
     done = make("notes", f"TAG=v{project_version()}")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip()
@@ -40,21 +40,21 @@ def test_a_tag_of_this_version_gives_its_notes() -> None:
 
 
 def test_a_tag_of_another_version_is_refused() -> None:
-    """One line that names both."""
+    """The error is one line with both versions."""
     done = make("notes", "TAG=v9.9.9")
     assert done.returncode != 0
     assert done.stderr.startswith(f"notes: the tag is v9.9.9, but pyproject.toml says {project_version()}\n")
 
 
 def test_the_changelog_begins_with_what_is_unreleased_and_then_this_version() -> None:
-    """So that nobody releases without having said what is in it."""
+    """So every release says what it contains."""
     headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert headings[:2] == ["Unreleased", project_version()]
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_workflows_call_targets_that_the_makefile_has(path: Path) -> None:
-    """A target that is renamed would fail by night only, or at the release."""
+    """A renamed target would fail only at night or at the release."""
     steps = [step for job in workflow(path.stem)["jobs"].values() for step in job["steps"]]
     commands = "\n".join(step.get("run", "") for step in steps)
     words = [word for line in re.findall(r"\bmake ([^|>#\n]*)", commands) for word in line.split()]
@@ -75,14 +75,14 @@ def test_the_night_tries_each_release_of_postgresql_that_the_readme_promises() -
 
 
 def test_the_wheel_names_the_pythons_that_are_tested() -> None:
-    """Its classifiers are the matrix of ci.yml, and begin with what it requires."""
+    """Its classifiers are the matrix of ci.yml, and begin with the required version."""
     named = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
     assert named == _matrix(workflow("ci")["jobs"]["test"])["python"]
     assert PROJECT["requires-python"] == f">={named[0]}"
 
 
 def test_the_repository_has_one_owner() -> None:
-    """Whoever takes the project over changes the owner's name; none of the old ones is left behind."""
+    """A new owner changes the name everywhere; no file may keep the old name."""
     owners = set(re.findall(r"github\.com/([^/\s]+)/nightly-etl", "\n".join(PROJECT["urls"].values())))
     owners |= set(re.findall(r"@([^/\s]+)", (ROOT / ".github" / "CODEOWNERS").read_text(encoding="utf-8")))
     assert len(owners) == 1
@@ -90,14 +90,14 @@ def test_the_repository_has_one_owner() -> None:
 
 
 def test_pre_commit_runs_make_check() -> None:
-    """Itself, on every commit, so that the two cannot differ."""
+    """The hook calls `make check` itself on every commit, so the two cannot differ."""
     configured = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
     (hook,) = (hook for repository in configured["repos"] for hook in repository["hooks"])
     assert (hook["entry"], hook["always_run"], hook["pass_filenames"]) == ("make check", True, False)
 
 
 def test_a_folder_without_postgresql_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A matrix that took the wheel's servers instead would be green for the wrong release."""
+    """If the matrix silently used the wheel's server instead, it would test the wrong release."""
     monkeypatch.setenv("ETL_TEST_POSTGRES", str(tmp_path))
     with pytest.raises(RuntimeError, match=re.escape(f"ETL_TEST_POSTGRES: no initdb in {tmp_path}; name a folder")):
         default_bin()

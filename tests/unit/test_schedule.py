@@ -1,4 +1,4 @@
-"""Turns: the heaviest waits least, and a pair is never lost."""
+"""Turns: the heaviest task waits least, and no pair of connections is lost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def schedule(jobs: int) -> Schedule:
 
 
 async def test_the_heaviest_goes_first_and_equals_in_order() -> None:
-    """What waits is served by weight; who holds the turn is not disturbed."""
+    """Waiting tasks get their turn by weight; a task that has its turn is not interrupted."""
     turns, served = schedule(1), list[str]()
 
     async def work(name: str, weight: int) -> None:
@@ -32,7 +32,7 @@ async def test_the_heaviest_goes_first_and_equals_in_order() -> None:
 
 
 async def test_as_many_work_as_there_are_pairs() -> None:
-    """Never more, and never fewer while somebody waits."""
+    """Never more, and never fewer while a task waits."""
     turns, working, seen = schedule(3), 0, list[int]()
 
     async def work() -> None:
@@ -49,7 +49,7 @@ async def test_as_many_work_as_there_are_pairs() -> None:
 
 
 async def test_who_is_stopped_while_waiting_gives_its_turn_on() -> None:
-    """Also when the pair had just been handed over."""
+    """It does so even if the pair had just been given to it."""
     turns = schedule(1)
     served = asyncio.Event()
 
@@ -61,7 +61,7 @@ async def test_who_is_stopped_while_waiting_gives_its_turn_on() -> None:
         stopped = asyncio.create_task(turns.turn(5).__aenter__())
         last = asyncio.create_task(work())
         await asyncio.sleep(0)
-    stopped.cancel()  # the pair is its own by now, and it has not run since
+    stopped.cancel()  # it already has the pair, but has not run since
     with pytest.raises(asyncio.CancelledError):
         await stopped
     await last
@@ -70,7 +70,7 @@ async def test_who_is_stopped_while_waiting_gives_its_turn_on() -> None:
 
 
 async def test_the_first_error_stops_the_others_and_is_raised_plain() -> None:
-    """No group around it, and nothing goes on behind one's back."""
+    """The error is not in an exception group, and no other task keeps running."""
     ended = list[str]()
 
     async def fails() -> None:

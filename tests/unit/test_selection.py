@@ -1,4 +1,4 @@
-"""``TABLES``: its grammar, and what it chooses of what the source has."""
+"""``TABLES``: its grammar, and which relations of the source it selects."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from etl.model.selection import Selection
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20).filter(
     lambda name: len(name.encode()) <= MAX_NAME_BYTES
 )
-"""Whatever PostgreSQL takes for a name."""
+"""Every name that PostgreSQL accepts."""
 
 AWKWARD = st.text('ab .,*"!\n[]', min_size=1, max_size=6)
-"""Names that are made of what the grammar is made of."""
+"""Names made of the characters of the grammar."""
 
 RELATIONS = st.builds(Relation, NAMES | AWKWARD, NAMES | AWKWARD)
 
@@ -53,14 +53,14 @@ def told(tables: str, relations: list[Relation] = SHOP) -> tuple[str, ...]:
 
 @given(RELATIONS, st.lists(RELATIONS, max_size=5))
 def test_a_quoted_name_selects_exactly_itself(relation: Relation, others: list[Relation]) -> None:
-    """Whatever the name is made of, and whatever else is there."""
+    """For any name, and any other relations in the source."""
     text = f"{quoted(relation.schema)}.{quoted(relation.name)}"
     assert Selection.parse(text).resolve([*others, relation]) == [relation]
 
 
 @given(st.lists(RELATIONS, min_size=1, max_size=5, unique=True))
 def test_quoted_names_select_themselves_in_a_json_array_too(relations: list[Relation]) -> None:
-    """A JSON array of the same elements is the same list, however JSON escapes them."""
+    """A JSON array of the same elements is the same list, whichever characters JSON escapes."""
     elements = [f"{quoted(relation.schema)}.{quoted(relation.name)}" for relation in relations]
     for text in (json.dumps(elements), json.dumps(elements, ensure_ascii=False, indent=1), ",".join(elements)):
         assert Selection.parse(text).resolve(relations) == relations
@@ -68,20 +68,20 @@ def test_quoted_names_select_themselves_in_a_json_array_too(relations: list[Rela
 
 @given(st.lists(RELATIONS, min_size=1, max_size=5, unique=True))
 def test_a_label_read_back_is_the_table(relations: list[Relation]) -> None:
-    """What logs and ledger call a table can be pasted into TABLES."""
+    """Users can paste a table's label from logs and ledger into TABLES."""
     assert Selection.parse(",".join(map(str, relations))).resolve(relations) == relations
 
 
 @given(NAMES | AWKWARD, NAMES | AWKWARD, NAMES | AWKWARD, NAMES | AWKWARD)
 def test_two_tables_never_have_one_label(schema: str, name: str, other_schema: str, other_name: str) -> None:
-    """A label tells a table from every other."""
+    """Different tables have different labels."""
     assume((schema, name) != (other_schema, other_name))
     assert label(schema, name) != label(other_schema, other_name)
 
 
 @given(st.lists(st.sampled_from([str(relation) for relation in SHOP] + ["*", "sales.*", "*.orders"]), min_size=1))
 def test_each_table_comes_once_in_the_order_of_naming(elements: list[str]) -> None:
-    """A table that is named twice, or by a glob and by its name, stands where it was first named."""
+    """A table that is named twice, or by a glob and by its name, has the place of its first mention."""
     names = chosen(",".join(elements))
     assert len(names) == len(set(names))
     firsts = [chosen(element) for element in elements]
@@ -90,7 +90,7 @@ def test_each_table_comes_once_in_the_order_of_naming(elements: list[str]) -> No
 
 @given(st.text("ab*", min_size=1, max_size=6), st.lists(st.text("ab", min_size=1, max_size=6), unique=True))
 def test_a_star_matches_any_characters(pattern: str, names: list[str]) -> None:
-    """A glob selects what the regular expression of the same meaning matches."""
+    """A glob selects the same names as the equivalent regular expression."""
     expression = pattern.replace("*", "(?:a|b)*")
     expected = [f"public.{name}" for name in names if re.fullmatch(expression, name)]
     assume(expected)
@@ -99,7 +99,7 @@ def test_a_star_matches_any_characters(pattern: str, names: list[str]) -> None:
 
 @given(st.lists(st.sampled_from(SHOP), min_size=1, unique=True), st.permutations(["*.*", "!audit.*", "!orders"]))
 def test_an_exclusion_holds_wherever_it_stands(relations: list[Relation], elements: list[str]) -> None:
-    """Before or after what it excludes, it takes out all that it matches and nothing else."""
+    """Before or after the elements it excludes from, it excludes all that it matches and nothing else."""
     relations = [*{*relations, Relation("public", "orders"), Relation("public", "customers")}]
     names = chosen(",".join(elements), relations)
     kept = [one for one in relations if one.schema != "audit" and (one.schema, one.name) != ("public", "orders")]
@@ -125,7 +125,7 @@ def test_an_exclusion_holds_wherever_it_stands(relations: list[Relation], elemen
     ],
 )
 def test_elements_mean_what_the_contract_says(tables: str, names: list[str]) -> None:
-    """Bare names are in public, ``*`` takes tables only, a view or a partition may be named."""
+    """Bare names are in public, ``*`` takes tables only, and views and partitions must be named."""
     assert chosen(tables) == names
 
 
@@ -153,14 +153,14 @@ def test_elements_mean_what_the_contract_says(tables: str, names: list[str]) -> 
     ],
 )
 def test_what_cannot_be_read_is_told_in_one_line(tables: str, fault: str) -> None:
-    """The line names the fault and, after a semicolon, says what to write."""
+    """The line names the mistake and, after a semicolon, says what to write."""
     with pytest.raises(ValueError, match=re.escape(fault)) as caught:
         Selection.parse(tables)
     assert "\n" not in str(caught.value)
 
 
 def test_unknown_names_are_told_all_at_once_with_the_nearest() -> None:
-    """One line for each, in their order; a name that stands in another schema is found there."""
+    """One line for each, in their order; the suggestions include tables of other schemas."""
     assert told("ordrs,sales.customers,nowhere.whatever,zzz*,!audit.logn") == (
         "TABLES: public.ordrs is not in the source; did you mean public.orders?",
         "TABLES: sales.customers is not in the source; did you mean public.customers?",
@@ -171,5 +171,5 @@ def test_unknown_names_are_told_all_at_once_with_the_nearest() -> None:
 
 
 def test_excluding_all_that_is_named_is_an_error() -> None:
-    """A run of nothing is somebody's mistake."""
+    """A run without tables is a mistake."""
     assert told("orders,!*") == ("TABLES excludes every table that it names; remove a ! element",)

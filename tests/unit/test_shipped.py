@@ -1,4 +1,4 @@
-"""The module's copies of the definitions: the same bytes, nothing missing, nothing left over."""
+"""The Terraform module's copies of the definitions are complete and equal to the originals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from statemachine.definition import FOLDER
 
 
 def test_the_module_ships_what_the_folder_holds() -> None:
-    """`make definitions` wrote it."""
+    """It fails if `make definitions` was not run after the last change."""
     assert shipped.stale(shipped.TARGET) == []
 
 
@@ -27,7 +27,7 @@ def test_all_that_terraform_reads_is_shipped() -> None:
 
 
 def test_a_copy_that_differs_is_found_and_mended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One that is missing, one that was changed, and one whose original is gone."""
+    """A missing copy, a changed copy, and a copy whose original is gone."""
     shipped.ship(tmp_path)
     (tmp_path / "nightly.asl.json").unlink()
     (tmp_path / "compute" / "ecs.json").write_text("{}")
@@ -44,7 +44,7 @@ def test_a_copy_that_differs_is_found_and_mended(tmp_path: Path, capsys: pytest.
 def test_the_check_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """In a line a copy, and with status 1."""
+    """It prints a line for each copy, and ends with status 1."""
     shipped.ship(tmp_path)
     (tmp_path / "batches.asl.json").write_text("{}")
     monkeypatch.setattr(shipped, "TARGET", tmp_path)

@@ -1,4 +1,4 @@
-"""Staging schemas: one for each live schema, whatever its name."""
+"""Staging schemas: one for each live schema, for any name."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ SCHEMAS = st.text("aé☃", min_size=1, max_size=63).filter(lambda name: len(nam
 
 
 def test_a_short_name_is_prefixed() -> None:
-    """People find it in psql."""
+    """So people recognize it in psql."""
     assert Place.STAGING.schema("public") == "etl_staging_public"
 
 
 @given(SCHEMAS)
 def test_a_staging_schema_has_a_name_that_postgresql_takes(schema: str) -> None:
-    """63 bytes at most, cut between characters, always recognisable, always the same."""
+    """At most 63 bytes, cut between characters, recognizable, and the same each time."""
     name = Place.STAGING.schema(schema)
     assert len(name.encode()) <= 63
     assert name.startswith("etl_staging_")
@@ -26,11 +26,11 @@ def test_a_staging_schema_has_a_name_that_postgresql_takes(schema: str) -> None:
 
 @given(SCHEMAS, SCHEMAS)
 def test_two_schemas_never_share_a_staging_schema(one: str, other: str) -> None:
-    """Also where only their last characters differ."""
+    """Not even if only their last characters differ."""
     assume(one != other)
     assert Place.STAGING.schema(one) != Place.STAGING.schema(other)
 
 
 def test_names_that_are_cut_alike_differ() -> None:
-    """The hash is over the whole name."""
+    """The hash is computed from the whole name."""
     assert Place.STAGING.schema("x" * 62 + "a") != Place.STAGING.schema("x" * 62 + "b")

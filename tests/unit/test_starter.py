@@ -1,4 +1,4 @@
-"""The starter: which execution an event starts, and what it refuses."""
+"""The starter: which execution an event starts, and which events it refuses."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from statemachine.starter.app import BadInput, Start, handler, start_of
 from statemachine.starter.night import Night, Run, night_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
-LATE = datetime(2026, 11, 21, 23, 30, tzinfo=UTC)  # half past midnight in Berlin, the next day
+LATE = datetime(2026, 11, 21, 23, 30, tzinfo=UTC)  # half past midnight of the next day in Berlin
 
 
 def test_the_execution_is_named_by_the_date_where_the_people_are() -> None:
-    """The same moment is another day in another zone."""
+    """The date of a moment depends on the time zone."""
     assert start_of({}, LATE, BERLIN) == Start("2026-11-22", {"run_date": "2026-11-22"})
     assert start_of({}, LATE, ZoneInfo("UTC")).name == "2026-11-21"
 
 
 def test_a_schedules_own_time_decides_not_the_moment_of_a_late_delivery() -> None:
-    """EventBridge delivers at least once, and may be late: the name stays the night's."""
+    """EventBridge may deliver an event twice or late; the name stays that of the night."""
     event = {"version": "0", "detail-type": "Scheduled Event", "time": "2026-11-20T23:30:00Z", "detail": {}}
     assert start_of(event, LATE, BERLIN).name == "2026-11-21"
 
 
 def test_a_rerun_has_a_name_of_its_own() -> None:
-    """Its date stays that of the night."""
+    """The name has the date of the night and a suffix."""
     start = start_of({"run_date": "2026-11-20", "rerun": 2}, LATE, BERLIN)
     assert start == Start("2026-11-20-2", {"run_date": "2026-11-20"})
 
 
 def test_shards_and_concurrency_are_passed_on() -> None:
-    """A number to plan, or lists by hand, as lists or as TABLES has them."""
+    """``shards`` is a number for `etl plan`, or lists of tables, as JSON lists or in the syntax of TABLES."""
     for shards in (5, [["orders"], ["customers", "items"]], ["orders,items", "customers"]):
         assert start_of({"shards": shards, "max_concurrency": 0}, LATE, BERLIN).input == {
             "run_date": "2026-11-22",
@@ -67,17 +67,17 @@ def test_shards_and_concurrency_are_passed_on() -> None:
     ],
 )
 def test_bad_input_is_one_line_that_names_the_field(event: object, field: str) -> None:
-    """Nothing is started for what nobody can have meant."""
+    """The starter starts nothing for invalid input."""
     with pytest.raises(BadInput, match=f"^{field}: ") as caught:
         start_of(event, LATE, BERLIN)
     assert "\n" not in str(caught.value)
 
 
-SCHEDULED = datetime(2026, 11, 21, 23, 15, tzinfo=UTC)  # a quarter past midnight in Berlin, of the 22nd
+SCHEDULED = datetime(2026, 11, 21, 23, 15, tzinfo=UTC)  # a quarter past midnight of the 22nd in Berlin
 
 
 def _run(name: str, status: str, minutes: int = 1) -> Run:
-    """Gives a run that began so many minutes after the schedule."""
+    """A run that began so many minutes after the scheduled time."""
     return Run(name, f"arn:{name}", status, SCHEDULED + timedelta(minutes=minutes))
 
 
@@ -119,14 +119,14 @@ NIGHTS = {
 
 @pytest.mark.parametrize("case", NIGHTS)
 def test_a_night_is_published_when_a_run_of_its_date_or_since_is(case: str) -> None:
-    """Reruns count, and so do runs by hand; what another night published does not."""
+    """Reruns count, and so do runs by hand; runs of another night do not."""
     runs, run_id, published = NIGHTS[case]
     night = night_of("2026-11-22", SCHEDULED, runs)
     assert (night.run_id, night.published) == (run_id, published)
 
 
 def test_why_a_night_is_not_published_is_one_sentence() -> None:
-    """With the run that matters, how it is, and since when."""
+    """The sentence has the most relevant run, its status, and since when."""
     assert night_of("2026-11-22", SCHEDULED, []) == Night(
         "2026-11-22", None, False, "No run of 2026-11-22 was started."
     )
@@ -137,7 +137,7 @@ def test_why_a_night_is_not_published_is_one_sentence() -> None:
 
 
 def test_a_look_at_no_moment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In one line that names the field; nobody is asked."""
+    """The error is one line that names the field; Step Functions is not asked."""
     monkeypatch.setenv("STATE_MACHINE_ARN", "arn:aws:states:eu-central-1:123456789012:stateMachine:nightly-etl")
     for moment in ("soon", None, 5):
         with pytest.raises(BadInput, match=r"^look: .* is no moment"):

@@ -1,4 +1,4 @@
-"""What a swap says to the server, before any server hears it."""
+"""The statements of a swap, tested without a server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def text(statements: Iterable[sql.Composable]) -> list[str]:
 
 
 def test_an_old_table_goes_aside_free_of_what_it_refers_to() -> None:
-    """Foreign keys first, for nobody else's table must be locked when it is dropped; statistics go along."""
+    """Its foreign keys are dropped first, so that its later DROP locks no other table; its statistics move with it."""
     old = replace(TABLE, foreign_keys=("fk",), statistics=("s",))
     assert text(message._aside(old)) == [
         'ALTER TABLE "public"."orders" DROP CONSTRAINT "fk"',
@@ -35,7 +35,7 @@ def test_an_old_table_goes_aside_free_of_what_it_refers_to() -> None:
 
 @pytest.mark.parametrize("is_first", [True, False])
 def test_a_new_table_has_no_grants_unless_it_is_the_first(is_first: bool) -> None:
-    """What default privileges granted on it is revoked where an old table's privileges are reattached."""
+    """Privileges that default privileges granted are revoked if those of an old table are reattached."""
     moved = [
         'ALTER TABLE "etl_staging_public"."orders" SET SCHEMA "public"',
         'ALTER STATISTICS "etl_staging_public"."s" SET SCHEMA "public"',
@@ -45,7 +45,7 @@ def test_a_new_table_has_no_grants_unless_it_is_the_first(is_first: bool) -> Non
 
 
 def test_views_are_locked_before_the_tables_as_their_readers_do() -> None:
-    """The last view first, because it rests on the others; the timeouts hold for the locks and end with them."""
+    """The last view comes first, because it depends on the others; the timeouts apply to the locks only."""
     views = [view(2, 1), replace(view(3, 2), kind="m")]
     tables = (TABLE, replace(TABLE, name="items"))
     staged = Staged("12 345", tables, tuple(views), (), ())
@@ -64,7 +64,7 @@ def test_views_are_locked_before_the_tables_as_their_readers_do() -> None:
 
 
 def test_locks_are_asked_for_in_one_statement() -> None:
-    """statement_timeout counts each statement of a message anew, and must bound them all."""
+    """statement_timeout starts anew for each statement of a message, and must limit the wait for all locks."""
     assert (
         message._as_one(sql.SQL("BEGIN LOCK TABLE s; LOCK TABLE t; END")).as_string(None)
         == "DO 'BEGIN LOCK TABLE s; LOCK TABLE t; END'"
@@ -72,7 +72,7 @@ def test_locks_are_asked_for_in_one_statement() -> None:
 
 
 def test_a_grant_is_made_by_its_grantor() -> None:
-    """Who has it from somebody else than the owner has it from them again."""
+    """A privilege that another role than the owner granted is granted by this role again."""
     assert message._reattach(replace(ATTACHMENT, statement="GRANT …")).as_string(None) == "GRANT …"
     assert message._reattach(replace(ATTACHMENT, role='o"dd', statement="GRANT …")).as_string(None) == (
         'SET LOCAL ROLE "o""dd"; GRANT …; RESET ROLE'
@@ -80,7 +80,7 @@ def test_a_grant_is_made_by_its_grantor() -> None:
 
 
 def test_each_new_table_gets_its_own_attachments_and_a_late_view_all_that_it_had() -> None:
-    """In the order found; what is in the way is raised for all tables at once."""
+    """They come in their old order; the error names the obstacles of all tables at once."""
     late = view(2, 1)
     new = {TargetName("etl_staging_public", "orders"): replace(STAGED, columns=("id",))}
     mine, theirs, gone = (
@@ -94,6 +94,6 @@ def test_each_new_table_gets_its_own_attachments_and_a_late_view_all_that_it_had
 
 
 def test_every_obstacle_is_named() -> None:
-    """Of all tables, and once where two tables share it."""
+    """The obstacles of all tables, and only once if two tables share one."""
     one, other = TargetName("public", "orders"), TargetName("public", "items")
     assert said({one: ["a", "b"], other: ["b", "c"]}) == "a; b; c"

@@ -1,4 +1,4 @@
-"""What is done about a user-defined type that the target lacks, or has otherwise."""
+"""User-defined types that the target lacks, or has with another definition."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def statements(wanted: list[UserType], there: list[UserType]) -> list[str]:
 
 
 def test_what_is_missing_is_made_in_the_order_given() -> None:
-    """Extensions first, once each, in their own schema; what is there is left alone."""
+    """Extensions come first, once each, in their own schema; existing types stay as they are."""
     other = replace(ENUM, name="other", statement="CREATE TYPE public.other …")
     half = replace(VECTOR, name="halfvec")
     assert statements([other, VECTOR, half, ENUM], []) == [
@@ -56,14 +56,14 @@ def test_what_is_missing_is_made_in_the_order_given() -> None:
     ],
 )
 def test_new_labels_come_at_their_places(was: list[str], labels: list[str], added: list[str]) -> None:
-    """Each after the one before it, which is there by then; the first of all before the old first."""
+    """Each new label comes after its predecessor, which exists already; a new first label before the old first one."""
     prefix = 'ALTER TYPE "public"."mood" ADD VALUE IF NOT EXISTS '
     assert statements([enum(*labels)], [enum(*was)]) == [prefix + one for one in added]
 
 
 @given(st.lists(st.sampled_from("abcdef"), unique=True), st.lists(st.sampled_from("abcdef"), unique=True))
 def test_an_enum_grows_or_differs(was: list[str], labels: list[str]) -> None:
-    """It grows exactly where all that it had is still there in the same order."""
+    """It grows if all its old labels are still there in the same order; otherwise it differs."""
     kept = [label for label in labels if label in was]
     if kept == was:
         assert len(statements([enum(*labels)], [enum(*was)])) == len(labels) - len(was)
@@ -73,7 +73,7 @@ def test_an_enum_grows_or_differs(was: list[str], labels: list[str]) -> None:
 
 
 def test_all_that_differs_is_named_with_both_definitions() -> None:
-    """Other kinds, other attributes, and what cannot be made at all, in one error."""
+    """One error names all: other kinds, other attributes, and types that cannot be created."""
     domain = replace(ENUM, name="code", kind="d", statement="CREATE DOMAIN public.code AS int")
     row = replace(ENUM, name="pair", kind="c", is_row_type=True)
     with pytest.raises(TypesDiffer) as raised:

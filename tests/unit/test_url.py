@@ -1,4 +1,4 @@
-"""A database's URL: read once, handed to both drivers, never shown with its password."""
+"""A database's URL: parsed once, given to both drivers, and never shown with its password."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def told(text: str, **parts: str) -> str:
 
 
 def understood(url: DatabaseUrl) -> tuple[Any, Any]:
-    """Gives the addresses and the parameters as asyncpg itself reads our arguments."""
+    """The addresses and the parameters that asyncpg itself reads from our arguments."""
     arguments = url.asyncpg()
     rest = {"passfile": None, "ssl": None, "service": None, "servicefile": None, "direct_tls": None}
     rest |= {"target_session_attrs": None, "krbsrvname": None, "gsslib": None}
@@ -36,7 +36,7 @@ def understood(url: DatabaseUrl) -> tuple[Any, Any]:
 
 @given(PASSWORDS)
 def test_any_password_reaches_both_drivers_from_a_url(password: str) -> None:
-    """Percent-encoded in the URL, it is the very same characters in both drivers' arguments."""
+    """Percent-encoded in the URL, it is the same text in both drivers' arguments."""
     url = DatabaseUrl.parse(f"postgresql://etl:{quote(password, safe='')}@db.example:5433/shop")
     assert url.libpq()["password"] == url.asyncpg()["password"] == url.password == password
     assert (url.libpq()["host"], url.libpq()["port"], url.libpq()["dbname"]) == ("db.example", "5433", "shop")
@@ -44,14 +44,14 @@ def test_any_password_reaches_both_drivers_from_a_url(password: str) -> None:
 
 @given(PASSWORDS)
 def test_any_password_reaches_both_drivers_as_a_part(password: str) -> None:
-    """A part is taken as it is, without any encoding."""
+    """A part needs no percent-encoding."""
     url = DatabaseUrl.parse("", {"host": "db.example", "dbname": "shop", "user": "etl", "password": password})
     assert url.libpq()["password"] == url.asyncpg()["password"] == password
 
 
 @given(PASSWORDS)
 def test_the_password_is_never_shown(text: str) -> None:
-    """Neither str() nor repr() holds it, nor anything that formats the object."""
+    """Neither str() nor repr() shows it, nor anything that formats the object."""
     password = CANARY + text
     url = DatabaseUrl.parse(f"postgresql://etl:{quote(password, safe='')}@db.example/shop?sslpassword={CANARY}")
     for shown in (str(url), repr(url), f"{url}", f"{url!r}", f"{[url]}"):
@@ -61,7 +61,7 @@ def test_the_password_is_never_shown(text: str) -> None:
 
 
 def test_asyncpg_understands_what_libpq_understands() -> None:
-    """Two hosts, their ports, the names, TLS and server options arrive; what asyncpg does not know is left out."""
+    """Two hosts, their ports, the names, TLS and server options arrive; parameters unknown to asyncpg are left out."""
     url = DatabaseUrl.parse(
         "postgresql://etl:pw@one:5433,two:5434/shop?sslmode=disable&options=-c%20geqo%3Doff"
         "&keepalives_idle=7&load_balance_hosts=random&connect_timeout=3&target_session_attrs=read-write"
@@ -75,19 +75,19 @@ def test_asyncpg_understands_what_libpq_understands() -> None:
 
 
 def test_a_socket_and_a_numeric_address_are_hosts() -> None:
-    """A folder of a Unix socket and an IPv6 address mean the same to both drivers."""
+    """The folder of a Unix socket and an IPv6 address mean the same to both drivers."""
     assert understood(DatabaseUrl.parse("postgresql:///shop?host=/run/pg&user=etl"))[0] == ["/run/pg/.s.PGSQL.5432"]
     assert understood(DatabaseUrl.parse("postgresql://etl@[::1]:5433/shop"))[0] == [("::1", 5433)]
 
 
 def test_parts_win_over_the_url_and_the_rest_is_filled_in() -> None:
-    """Part beats URL beats what stands behind both."""
+    """A part wins over the URL, and the URL over the defaults."""
     url = DatabaseUrl.parse("postgresql://etl@one/shop", {"host": "two"}, {"user": "other", "password": "pw"})
     assert dict(url.parameters) == {"host": "two", "user": "etl", "dbname": "shop", "password": "pw"}
 
 
 def test_the_platforms_certificates_become_a_context() -> None:
-    """``sslrootcert=system`` is libpq's; asyncpg gets the context that means it."""
+    """``sslrootcert=system`` is libpq's notation; asyncpg gets an SSL context with the same meaning."""
     arguments = DatabaseUrl.parse("postgresql://h/shop?sslmode=verify-full&sslrootcert=system").asyncpg()
     assert arguments["ssl"].check_hostname
     assert "ssl" not in arguments["dsn"]
@@ -113,13 +113,13 @@ def test_the_platforms_certificates_become_a_context() -> None:
     ],
 )
 def test_what_cannot_be_used_is_refused_with_a_remedy(text: str, fault: str) -> None:
-    """A safety that one driver would silently ignore is refused too."""
+    """A security option that one driver would silently ignore is refused too."""
     assert fault in told(text)
 
 
 @pytest.mark.parametrize("options", ["service=nobody", "gssencmode=perhaps", "sslnegotiation=never"])
 def test_options_that_libpq_itself_refuses_are_told_without_reading_its_words(options: str) -> None:
-    """Its texts are in the language of the process; PQping has a status for them."""
+    """libpq's messages are in the language of the process; PQping returns a status for them."""
     assert DatabaseUrl.parse(f"postgresql://u:pw@one:5,two:6/shop?{options}").is_refused_by_libpq
     assert not DatabaseUrl.parse("postgresql://u:pw@one:5,two:6/shop?sslmode=require").is_refused_by_libpq
 
@@ -127,14 +127,14 @@ def test_options_that_libpq_itself_refuses_are_told_without_reading_its_words(op
 @pytest.mark.parametrize("hole", ["@", "/", "?", "@/", "?sslmode=", "/%", "?require_auth=", "#@"])
 @pytest.mark.parametrize("head", ["12", "12a"])
 def test_an_unescaped_password_is_refused_without_quoting_it(head: str, hole: str) -> None:
-    """libpq would take a piece of it for a port, a host, a database or an option, and that would be shown."""
+    """libpq would take a piece of it for a port, a host, a database or an option, and show it in its error."""
     said = told(f"postgresql://etl:{head}{hole}{CANARY}@db.example/shop")
     assert CANARY not in said
     assert "percent-encode" in said
 
 
 def test_bytes_that_are_no_utf_8_are_refused_and_not_shown() -> None:
-    """Percent-encoded in a URL, as they are in it, or in a part: as the environment gives them to Python."""
+    """Tested percent-encoded in a URL, unencoded in a URL, and in a part."""
     for text in (f"postgresql://etl:%ff{CANARY}@db/shop", f"postgresql://etl:\udcff{CANARY}@db/shop"):
         said = told(text)
         assert said.startswith("is not UTF-8 text; percent-encode ")
@@ -143,5 +143,5 @@ def test_bytes_that_are_no_utf_8_are_refused_and_not_shown() -> None:
 
 
 def test_a_zero_byte_is_refused() -> None:
-    """PostgreSQL's protocol ends a string there, so half a password would be sent."""
+    """PostgreSQL's protocol ends a string there, so only half of the password would be sent."""
     assert told("", dbname="shop", password="a\0b") == "has a zero byte in its password, which PostgreSQL cannot take"

@@ -1,4 +1,4 @@
-"""When a silent session is dead, and when it works."""
+"""How the watch tells a dead session from a silent one that works."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ WORKS, WAITS, GONE, SILENT, UNKNOWN = Answer.WORKS, Answer.WAITS, Answer.GONE, A
     ],
 )
 def test_two_answers_in_a_row_prove_a_death(answers: list[Answer], verdict: Answer | None) -> None:
-    """One may be of the instant between a question and its answer."""
+    """One alone may come from the moment between a question and its answer."""
     assert dead(answers) is verdict
 
 
 def test_a_backend_that_waits_for_its_client_waits_for_us() -> None:
-    """Whether for a question or for room; one that waits for a lock or a disk works, and one of another role may."""
+    """It waits for a query or for buffer space. One that waits for a lock or a disk works; another role's may work."""
     assert answered("idle", "Client") is WAITS
     assert answered("active", "Client") is WAITS
     assert answered("active", "Lock") is WORKS
@@ -40,7 +40,7 @@ def test_a_backend_that_waits_for_its_client_waits_for_us() -> None:
 
 
 def test_the_defaults_notice_a_dead_peer_within_a_minute() -> None:
-    """A server that answers nobody takes longest: silence, a question that times out, a pause, another."""
+    """A server that does not answer at all takes longest: silence, a question's timeout, a pause, another question."""
     idle, interval = limits.KEEPALIVES["keepalives_idle"], limits.KEEPALIVES["keepalives_interval"]
     assert idle + limits.CONNECT_SECONDS + interval + limits.CONNECT_SECONDS < 60
     assert idle + interval * limits.KEEPALIVES["keepalives_count"] < 60
@@ -48,7 +48,7 @@ def test_the_defaults_notice_a_dead_peer_within_a_minute() -> None:
 
 
 async def watched(*answers: Answer, seconds: float, waits: bool = True) -> tuple[Answer | None, int, list[str]]:
-    """Watches a session that gives these answers, the last one again and again; gives verdict, questions, deeds."""
+    """Watches a session with these answers, the last one repeated; returns verdict, questions and actions."""
     deeds: list[str] = []
     asked = 0
     left = chain(answers, repeat(answers[-1]))
@@ -73,13 +73,13 @@ async def watched(*answers: Answer, seconds: float, waits: bool = True) -> tuple
 
 
 async def test_a_session_that_lost_touch_is_ended_on_both_sides() -> None:
-    """First at the server, for it may hold locks; a session that is gone there is only cut here."""
+    """The watch terminates it at the server, where it may hold locks; a session that is gone there is only closed."""
     assert await watched(WAITS, seconds=0.3) == (WAITS, 2, ["end", "cut"])
     assert await watched(GONE, seconds=0.3) == (GONE, 2, ["cut"])
 
 
 async def test_a_session_that_works_is_asked_about_and_left_alone() -> None:
-    """However long it takes."""
+    """Its work may take any time."""
     verdict, asked, deeds = await watched(WORKS, seconds=0.3)
     assert (verdict, deeds) == (None, [])
     assert asked > 2
@@ -91,7 +91,7 @@ async def test_nobody_asks_about_a_session_that_nobody_waits_for() -> None:
 
 
 async def test_a_server_that_does_not_answer_the_question_is_out_of_reach() -> None:
-    """The question has its own time."""
+    """The question has its own timeout."""
     deeds: list[str] = []
 
     async def never() -> Answer:

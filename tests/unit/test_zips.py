@@ -1,4 +1,4 @@
-"""The Lambdas' zips: the same bytes from the same sources, all that they need, and nothing else."""
+"""The Lambdas' zips: reproducible, complete, and without superfluous files."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from statemachine import zips
 
 @pytest.mark.parametrize("name", zips.LAMBDAS)
 def test_the_same_sources_give_the_same_bytes(tmp_path: Path, name: str) -> None:
-    """Whenever and wherever it is built."""
+    """At any time and on any machine."""
     first, second = (zips.build(name, tmp_path / folder).read_bytes() for folder in ("a", "b"))
     assert first == second
 
 
 @pytest.mark.parametrize("name", zips.LAMBDAS)
 def test_everything_that_is_imported_is_there_and_etl_is_not(tmp_path: Path, name: str) -> None:
-    """Own modules and locked packages; boto3 is Lambda's, and the rest Python's."""
+    """Own modules and locked packages are there; boto3 comes with Lambda, and the rest with Python."""
     with zipfile.ZipFile(zips.build(name, tmp_path)) as archive:
         names = archive.namelist()
         own = [ast.parse(archive.read(each)) for each in names if each.startswith(f"{name}/")]
@@ -41,7 +41,7 @@ def test_everything_that_is_imported_is_there_and_etl_is_not(tmp_path: Path, nam
 
 
 def test_another_version_than_the_locks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is zipped is what uv.lock has hashes of."""
+    """The zip has the versions whose hashes are in uv.lock."""
     monkeypatch.setattr(zips, "distribution", lambda _: type("Installed", (), {"version": "0"}))
     with pytest.raises(RuntimeError, match="run `make setup`"):
         zips.packages("notifier")

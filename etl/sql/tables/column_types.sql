@@ -1,10 +1,11 @@
 -- How the types of tables' columns are copied and hashed, one row a type. Source side.
--- :'oids': the tables. Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f tables/column_types.sql
+-- :'oids': the tables.
+-- Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f tables/column_types.sql
 --
 -- binary: the type's bytes mean the same on every server, so that COPY may be binary. That holds for pg_catalog's own
 -- types (their oids, below 10000, are assigned by hand and never change: access/transam.h), for enums (sent as their
--- label) and for domains over either. It does not hold for arrays, ranges and rows of user types (their oids travel with
--- the value), nor for int2vector, oidvector and tsquery (their receive functions refuse an empty one as it is sent).
+-- label) and for domains over either. It does not hold for arrays, ranges and rows of user types (their oids are part
+-- of the value), nor for int2vector, oidvector and tsquery (their receive functions refuse an empty one as it is sent).
 -- names_objects: values contain oids of this server's own objects: a reg* type's, or an aclitem's roles. As text they
 -- are names, which the target would look up while the next tables are still in staging.
 -- hashed_as: the type whose bytes go into the checksum: the built-in one on which a domain rests, else text; NULL for

@@ -1,5 +1,6 @@
 -- The keys, exclusion constraints and checks of tables; keys come first. Source side.
--- :'oids': the tables. Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f tables/constraints.sql
+-- :'oids': the tables.
+-- Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f tables/constraints.sql
 --
 -- index: the definition of the key's index, from USING on, where ADD CONSTRAINT ... USING INDEX can take it, which is
 -- not so for a key WITHOUT OVERLAPS.

@@ -1,5 +1,6 @@
 -- The indexes of tables, apart from those of keys and exclusion constraints, which constraints.sql has. Source side.
--- :'oids': the tables. Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f tables/indexes.sql
+-- :'oids': the tables.
+-- Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f tables/indexes.sql
 --
 -- definition: from USING on; the words before it name the source's table.
 -- A unique index holds for a table's own rows only. The rows of inheritance children arrive with them and may break it;

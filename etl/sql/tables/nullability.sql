@@ -1,5 +1,6 @@
 -- Which columns of tables and views are NOT NULL, and the name of that constraint. Source side.
--- :'oids': the tables. Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f tables/nullability.sql
+-- :'oids': the tables.
+-- Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f tables/nullability.sql
 WITH RECURSIVE tree AS (
     -- a table's partitions and inheritance children, itself included: their rows arrive with the table's own
     SELECT o.oid AS root, o.oid AS leaf FROM unnest(:'oids'::pg_catalog.oid[]) AS o (oid)

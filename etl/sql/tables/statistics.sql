@@ -1,5 +1,6 @@
 -- The extended statistics of tables. Source side.
--- :'oids': the tables. Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f tables/statistics.sql
+-- :'oids': the tables.
+-- Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f tables/statistics.sql
 --
 -- definition: kinds and columns, which are between the statistics' name and the table's.
 SELECT c.oid,

@@ -1,6 +1,7 @@
 -- How much data tables hold, with their partitions and inheritance children: bytes (heap and TOAST) and, as the planner
 -- estimates them, rows. Source side.
--- :'oids': the tables. Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f tables/volume.sql
+-- :'oids': the tables.
+-- Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f tables/volume.sql
 WITH RECURSIVE tree AS (
     SELECT o.oid AS root, o.oid AS leaf FROM unnest(:'oids'::pg_catalog.oid[]) AS o (oid)
     UNION

@@ -1,5 +1,5 @@
 output "repository_url" {
-  description = "Where the image goes."
+  description = "Repository of the image."
   value       = module.image.repository_url
 }
 
@@ -9,11 +9,11 @@ output "state_machine_arn" {
 }
 
 output "secrets_to_set" {
-  description = "What is still to be set by hand."
+  description = "SecureStrings to set by hand."
   value       = module.settings.secret_names
 }
 
 output "architecture" {
-  description = "What the image is to be built for."
+  description = "Architecture of the image."
   value       = var.architecture
 }

@@ -31,7 +31,7 @@ variable "tables" {
 }
 
 variable "architecture" {
-  description = "What the image is built for, and runs on: x86_64, or arm64, which costs a fifth less."
+  description = "Architecture of the image and of everything that runs it: x86_64, or arm64, which costs a fifth less."
   type        = string
   default     = "x86_64"
 }

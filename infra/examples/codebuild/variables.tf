@@ -16,7 +16,7 @@ variable "image" {
 }
 
 variable "architecture" {
-  description = "What the image is built for, and runs on: x86_64, or arm64, which costs a fifth less."
+  description = "Architecture of the image and of everything that runs it: x86_64, or arm64, which costs a fifth less."
   type        = string
   default     = "x86_64"
 }
@@ -32,7 +32,7 @@ variable "subnet_ids" {
 }
 
 variable "databases" {
-  description = "The databases' security groups, by a name of yours."
+  description = "The databases' security groups, by any name."
   type        = map(object({ security_group_id = string, port = optional(number, 5432) }))
 }
 

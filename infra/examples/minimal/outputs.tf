@@ -1,16 +1,16 @@
 output "repository_url" {
-  description = "Where the image goes."
+  description = "Repository of the image."
   value       = module.image.repository_url
 }
 
 output "architecture" {
-  description = "What the image is to be built for."
+  description = "Architecture of the image."
   value       = var.architecture
   depends_on  = [module.image] # with the repository, so that `apply -target` of it gives this, too
 }
 
 output "secrets_to_set" {
-  description = "What is still to be set by hand."
+  description = "SecureStrings to set by hand."
   value       = module.settings.secret_names
 }
 

@@ -16,7 +16,7 @@ variable "image" {
 }
 
 variable "architecture" {
-  description = "What the image is built for, and runs on: x86_64, or arm64, which costs a fifth less."
+  description = "Architecture of the image and of everything that runs it: x86_64, or arm64, which costs a fifth less."
   type        = string
   default     = "x86_64"
 }
@@ -37,7 +37,7 @@ variable "tables" {
 }
 
 variable "emails" {
-  description = "Who hears of failures by mail."
+  description = "Mail addresses that hear of failures."
   type        = set(string)
   default     = []
 }

@@ -1,5 +1,5 @@
 output "repository_url" {
-  description = "Where the image goes."
+  description = "Repository of the image."
   value       = module.image.repository_url
 }
 
@@ -9,7 +9,7 @@ output "state_machine_arns" {
 }
 
 output "secrets_to_set" {
-  description = "What is still to be set by hand, by environment."
+  description = "SecureStrings to set by hand, by environment."
   value       = { for name, made in module.nightly_etl : name => made.secrets_to_set }
 }
 
@@ -19,6 +19,6 @@ output "starter_function_names" {
 }
 
 output "architecture" {
-  description = "What the image is to be built for."
+  description = "Architecture of the image."
   value       = var.architecture
 }

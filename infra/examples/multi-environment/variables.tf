@@ -10,7 +10,7 @@ variable "image" {
 }
 
 variable "environments" {
-  description = "What differs from environment to environment, by its name; image is for one that stays with another image."
+  description = "Inputs that differ between environments, by the environment's name; image is for an environment that keeps another image."
   type = map(object({
     image      = optional(string)
     vpc_id     = string
@@ -24,7 +24,7 @@ variable "environments" {
 }
 
 variable "architecture" {
-  description = "What the image is built for, and runs on: x86_64, or arm64, which costs a fifth less."
+  description = "Architecture of the image and of everything that runs it: x86_64, or arm64, which costs a fifth less."
   type        = string
   default     = "x86_64"
 }

@@ -1,15 +1,15 @@
 output "repository_url" {
-  description = "Where the image goes."
+  description = "Repository of the image."
   value       = module.nightly_etl.repository_url
 }
 
 output "architecture" {
-  description = "What the image is to be built for."
+  description = "Architecture of the image."
   value       = module.nightly_etl.architecture
 }
 
 output "secrets_to_set" {
-  description = "What is still to be set by hand."
+  description = "SecureStrings to set by hand."
   value       = module.nightly_etl.secrets_to_set
 }
 

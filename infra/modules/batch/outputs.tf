@@ -1,5 +1,5 @@
 output "queue_arn" {
-  description = "ARN of the job queue: Spot first, where it is wanted, and on-demand."
+  description = "ARN of the job queue: Spot first, if it is on, then on-demand."
   value       = aws_batch_job_queue.this.arn
 }
 

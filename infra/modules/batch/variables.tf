@@ -20,7 +20,7 @@ variable "pull_statements" {
 }
 
 variable "environment" {
-  description = "Environment variables of the job; no secrets, for they stand in the state."
+  description = "Environment variables of the job. No secrets: the state contains the values."
   type        = map(string)
   default     = {}
 }
@@ -66,7 +66,7 @@ variable "create_job_role" {
 }
 
 variable "job_role_arn" {
-  description = "Role of the copy itself, where none is made. ecs-tasks.amazonaws.com must be allowed to assume it, and it needs `statements`."
+  description = "Your own role for the copy itself, instead of a new one. ecs-tasks.amazonaws.com must be allowed to assume it, and it needs `statements`."
   type        = string
   default     = null
 
@@ -122,7 +122,7 @@ variable "container_secret_keys" {
 }
 
 variable "platform" {
-  description = "What the environments are made of: fargate or ec2."
+  description = "Platform of the environments: fargate or ec2."
   type        = string
   default     = "fargate"
 

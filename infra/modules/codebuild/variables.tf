@@ -20,7 +20,7 @@ variable "pull_statements" {
 }
 
 variable "environment" {
-  description = "Environment variables of the job; no secrets, for they stand in the state."
+  description = "Environment variables of the job. No secrets: the state contains the values."
   type        = map(string)
   default     = {}
 }
@@ -65,7 +65,7 @@ variable "vpc_id" {
 }
 
 variable "source_code" {
-  description = "Where the repository with buildspec.yml is; null runs the image, without a source."
+  description = "Repository with buildspec.yml; null runs the image, without a source."
   type = object({
     type      = string
     location  = string
@@ -98,7 +98,7 @@ variable "standard_image" {
 }
 
 variable "command" {
-  description = "What the image runs; CodeBuild does not use the image's entry point."
+  description = "Command that the image runs; CodeBuild does not use the image's entry point."
   type        = string
   default     = "etl \"$${ETL_COMMAND:-run}\""
 }
@@ -126,7 +126,7 @@ variable "architecture" {
 }
 
 variable "concurrent_builds" {
-  description = "How many builds run at once at most; null for the account's limit."
+  description = "Greatest number of builds at once; null means the account's limit."
   type        = number
   default     = null
 }

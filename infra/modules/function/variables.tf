@@ -9,7 +9,7 @@ variable "name" {
 }
 
 variable "description" {
-  description = "What the function does, in a line."
+  description = "Purpose of the function, in one line."
   type        = string
 }
 
@@ -68,13 +68,13 @@ variable "architecture" {
 }
 
 variable "environment" {
-  description = "Environment variables; no secrets, for they stand in the state."
+  description = "Environment variables. No secrets: the state contains the values."
   type        = map(string)
   default     = {}
 }
 
 variable "timeout_seconds" {
-  description = "How long a call may take."
+  description = "Time limit of a call."
   type        = number
   default     = 60
 

@@ -1,5 +1,5 @@
 output "repository_url" {
-  description = "Where to push: `docker push <repository_url>:<tag>`."
+  description = "Repository to push to: `docker push <repository_url>:<tag>`."
   value       = aws_ecr_repository.this.repository_url
 }
 

@@ -9,7 +9,7 @@ variable "name" {
 }
 
 variable "keep" {
-  description = "How many images stay; older ones expire. What a rollback wants must still be there."
+  description = "Number of images to keep; older ones expire. A rollback needs the earlier image."
   type        = number
   default     = 20
 

@@ -4,7 +4,7 @@ variable "name" {
 }
 
 variable "path" {
-  description = "Where the parameters are: ETL_PARAMETER_PATH."
+  description = "Path of the parameters: ETL_PARAMETER_PATH."
   type        = string
 
   validation {
@@ -14,7 +14,7 @@ variable "path" {
 }
 
 variable "secrets" {
-  description = "SecureStrings to make, by name under the path, with what they are for. They hold a placeholder until someone sets them."
+  description = "SecureStrings to create: name under the path, and purpose. They hold a placeholder until somebody sets them."
   type        = map(string)
 
   validation {
@@ -46,7 +46,7 @@ variable "create_kms_key" {
 }
 
 variable "kms_key_arn" {
-  description = "KMS key for the secrets, where none is made."
+  description = "Your own KMS key for the secrets, instead of a new one."
   type        = string
   default     = null
 
