@@ -52,6 +52,12 @@ def test_a_path_of_the_project_that_a_page_names_is_there(page: Path) -> None:
         assert (ROOT / path).exists(), path
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_has_no_marks_of_a_merge(page: Path) -> None:
+    """A conflict that was committed."""
+    assert not re.search(r"^(<{7} |={7}$|>{7} )", page.read_text(encoding="utf-8"), re.MULTILINE)
+
+
 def test_each_option_has_a_row_in_the_table_of_options() -> None:
     """And no option that there is not."""
     table = re.search(
