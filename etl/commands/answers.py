@@ -1,7 +1,7 @@
-"""What the commands answer: the values behind ``--json`` and behind the Lambdas' answers.
+"""The commands' answers: the dataclasses that ``--json`` prints and that the Lambdas return, as JSON.
 
-docs/schemas/ is made from them, and they are a contract: fields are added, never renamed. ``plain`` makes JSON's values
-of them.
+docs/schemas/ is generated from them. They are a contract: fields are added, never renamed. ``plain`` converts them to
+JSON's values.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from etl.model.record import Finished, Load
 
 
 class _Answer:
-    """Says to pydantic that a field's docstring is its description in the schema, and that every field is there."""
+    """Tells pydantic that a field's docstring is its description in the schema, and that every field is required."""
 
     __slots__ = ()
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(
@@ -32,34 +32,34 @@ class RunLoad(_Answer):
     """Its name in the source, `schema.table`."""
     rows: int | None
     bytes: int | None
-    """Bytes that went through the stream."""
+    """Bytes that the stream had."""
     seconds: float
-    """Wall time from its beginning until it was staged."""
+    """Wall time from the start of the load until the table was staged."""
     copy_seconds: float | None
     index_seconds: float | None
     analyze_seconds: float | None
 
     @classmethod
     def of(cls, load: Load) -> RunLoad:
-        """The answer's part for a load."""
+        """The answer about one load."""
         steps = load.copy_seconds, load.index_seconds, load.analyze_seconds
         return cls(load.table_name, load.rows, load.bytes, load.seconds, *steps)
 
 
 @dataclass(frozen=True, slots=True)
 class RunAnswer(_Answer):
-    """A run that went well."""
+    """A run that succeeded."""
 
     run_id: str
     status: str
-    """`published`; or `staged`, where ETL_PUBLISH is defer."""
+    """`published`; or `staged`, if ETL_PUBLISH is defer."""
     tables: int
     rows: int
     bytes: int
-    """Bytes that went through the stream."""
+    """Bytes that the streams had."""
     seconds: float
     loads: tuple[RunLoad, ...]
-    """What this process has copied, in the order in which it was staged."""
+    """The tables that this process has copied, in the order in which they were staged."""
 
     @classmethod
     def of(cls, finished: Finished) -> RunAnswer:
@@ -71,14 +71,14 @@ class RunAnswer(_Answer):
 
 @dataclass(frozen=True, slots=True)
 class PlanShard(_Answer):
-    """A shard, and its tables as TABLES takes them."""
+    """A shard, and its tables in the form of TABLES."""
 
     shard: int
     """Its number, from 0 on: ETL_SHARD."""
     tables: str
     """A JSON array of names, as a text for TABLES."""
     expected_seconds: float
-    """How long it is expected to take, with ETL_JOBS loads at once."""
+    """How long the shard is expected to take, with ETL_JOBS loads at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,40 +91,40 @@ class PlanAnswer(_Answer):
 
 @dataclass(frozen=True, slots=True)
 class BriefShard(_Answer):
-    """A shard, and how many tables it has."""
+    """A shard, and the number of its tables."""
 
     shard: int
     """Its number, from 0 on: ETL_SHARD."""
     tables: int
-    """How many tables it has; the ledger has their names."""
+    """The number of its tables; the ledger has their names."""
     expected_seconds: float
-    """How long it is expected to take, with ETL_JOBS loads at once."""
+    """How long the shard is expected to take, with ETL_JOBS loads at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanInBrief(_Answer):
-    """A plan without the tables' names: it travels through a state machine, so its size must not grow with them."""
+    """A plan without the tables' names: a state machine passes it on, so its size must not depend on their number."""
 
     run_id: str
     tables: int
-    """How many tables all shards have together."""
+    """The number of tables of all shards together."""
     shards: tuple[BriefShard, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotAnswer(_Answer):
-    """A snapshot that is no longer needed."""
+    """A snapshot that its holder has released."""
 
     run_id: str
     snapshot_id: str | None
-    """Null where all tables were staged already, so that no snapshot was taken."""
+    """Null if all tables were staged already, so that no snapshot was taken."""
     snapshot_at: datetime | None
     """The instant that the copied tables show."""
     tables: int
     reason: str
-    """`staged` or `published`: how far the run was when the snapshot was let go."""
+    """`staged` or `published`: the state of the run when the holder released the snapshot."""
     seconds: float
-    """For how long the snapshot was held."""
+    """How long the snapshot was held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,47 +134,47 @@ class PublishAnswer(_Answer):
     run_id: str
     tables: int
     seconds: float
-    """Wall time, with the waiting for readers."""
+    """Wall time, including the waiting for readers."""
     attempts: int
-    """How often it asked for the locks; 0 where the run was published before."""
+    """How often the publish requested its locks; 0 if the run was published before."""
     blocked_ms: float
-    """For how long readers may have waited, in milliseconds."""
+    """How long readers may have waited for the publish, in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class AbortAnswer(_Answer):
-    """A run that was to be given up."""
+    """A run after `etl abort`."""
 
     run_id: str
     status: str | None
-    """The ledger's status of the run: `failed` or `interrupted`; `published`, which stays so; null where there is no
-    such run."""
+    """The run's status in the ledger: `failed` or `interrupted`; `published` if the run was published before; null if
+    it is not in the ledger."""
     dropped: int
-    """How many staging tables were dropped."""
+    """The number of staging tables dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison(_Answer):
-    """One table on both sides."""
+    """The comparison of one table on both sides."""
 
     table: str
     rows: int | None
-    """Rows in the source; null where a side could not be read."""
+    """Rows in the source; null if a side could not be read."""
     checksum: str | None
     """The checksum of the source's rows, in hexadecimal digits."""
     difference: str | None
-    """How the target differs, or why a side could not be read; null where both are the same."""
+    """How the target differs, or why a side could not be read; null if both sides are equal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding(_Answer):
-    """One line of the preflight."""
+    """One line of `etl check`."""
 
     subject: str
     """A table of the source, or `source` or `target`."""
     text: str
     obstacle: bool = False
-    """Whether a run would fail for it."""
+    """Whether a run would fail because of this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,13 +200,13 @@ class HistoryLoad(_Answer):
     relation_name: str | None
     """The live table's name."""
     carried: tuple[str, ...] | None
-    """Indexes and constraints that came from the source."""
+    """Indexes and constraints that the load brought from the source."""
     staging_oid: int | None
     live_oid: int | None
     newest_xid: int | None
     snapshot_id: str | None
     masked: tuple[str, ...] | None
-    """Columns that were masked; null where an older version wrote the row."""
+    """Columns that were masked; null if an older version wrote the row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,34 +225,34 @@ class HistoryRun(_Answer):
     bytes: int | None
     error: str | None
     publish: str | None
-    """ETL_PUBLISH of the run."""
+    """The run's ETL_PUBLISH."""
     loads: tuple[HistoryLoad, ...]
-    """In the order in which they began."""
+    """The run's loads, in the order in which they began."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlowTable(_Answer):
-    """A table that took long."""
+    """One of the slowest tables of a run."""
 
     table: str
     seconds: float
     median_seconds: float | None
-    """Over its last 10 published loads before this run; null where there are none."""
+    """The median of its last 10 published loads before this run; null if there are none."""
     rows: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class FailedTable(_Answer):
-    """A table that failed."""
+    """A table whose load failed."""
 
     table: str
     error: str
-    """The first 500 characters of it."""
+    """The first 500 characters of the error."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedRun(_Answer):
-    """The run that was published last: what readers see."""
+    """The run that was published last, whose tables readers see."""
 
     run_id: str
     snapshot_at: datetime | None
@@ -261,32 +261,32 @@ class PublishedRun(_Answer):
 
 @dataclass(frozen=True, slots=True)
 class Report(_Answer):
-    """How a run ended, as the ledger has it."""
+    """How a run ended, according to the ledger."""
 
     run_id: str
     status: str
-    """`running`, `published`, `failed` or `interrupted`; `failed` too where the ledger does not know the run."""
+    """`running`, `published`, `failed` or `interrupted`; `failed`, too, if the run is not in the ledger."""
     snapshot_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
     seconds: float | None
-    """Null until it has ended."""
+    """Null until the run has ended."""
     tables: int
     rows: int
     bytes: int
     slowest: tuple[SlowTable, ...]
-    """Up to 10, the slowest first."""
+    """Up to 10 tables, the slowest first."""
     failed: tuple[FailedTable, ...]
-    """Up to 100, those that were given up for others' failure not among them."""
+    """Up to 100 tables, without those whose load was given up because another one failed."""
     failed_count: int
-    """How many have failed, whether `failed` names them or not."""
+    """The number of failed tables, including those that `failed` does not name."""
     last_published: PublishedRun | None
-    """Null where no run has been published yet."""
+    """Null if no run has been published yet."""
     error: str | None
 
 
 def plain(value: Any) -> Any:
-    """An answer as JSON has it: objects, arrays, and timestamps as texts of ISO 8601."""
+    """An answer as values of JSON; a timestamp becomes a string of ISO 8601."""
     if is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, list | tuple):

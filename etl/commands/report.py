@@ -1,4 +1,4 @@
-"""What became of a run, for who tells people: figures, the slowest tables, what failed, what readers see now."""
+"""``etl report``: how a run ended, for notifications: its figures, its slowest and failed tables, the published run."""
 
 from __future__ import annotations
 
@@ -15,27 +15,24 @@ from etl.settings.settings import Settings
 from etl.target import guard
 
 SLOWEST = 10
-"""How many of the slowest tables are told."""
+"""The number of slowest tables in a report."""
 
 NIGHTS = 10
-"""Over how many published loads of a table the median is taken."""
+"""The number of published loads of a table of which the report has the median."""
 
 MOST_FAILED = 100
-"""How many failed tables are told; ``failed_count`` counts all."""
+"""The most failed tables in a report; ``failed_count`` counts all."""
 
 FAILED_ROOM = 100_000
-"""Characters of JSON that they may take together: a state machine carries 256 KiB from state to state, and Lambda
-writes a character that is not ASCII with up to twelve (tests/unit/test_limits.py)."""
+"""The most characters of JSON for all failed tables: Step Functions passes 256 KiB from state to state, and Lambda
+writes a character that is not ASCII as up to twelve (tests/unit/test_limits.py)."""
 
 LONGEST_ERROR = 500
-"""Characters of an error that are told."""
+"""The most characters of an error in a report."""
 
 
 async def report(settings: Settings) -> Report:
-    """What the ledger says of a run.
-
-    One that never got there has failed; nothing else is known of it.
-    """
+    """The report on a run, from the ledger; a run that is not in the ledger counts as failed."""
     target = await connect_target(settings.target, guard.application(settings.run_id))
     try:
         if not await book.exists(target):
@@ -77,7 +74,7 @@ def _report(
     slowest: Sequence[SlowTable],
     last: Mapping[str, Any] | None,
 ) -> Report:
-    # What was given up because the run failed is not why it failed.
+    # Loads that were given up because the run failed are not the cause of its failure.
     failed = [load for load in loads if load["status"] == LoadStatus.FAILED and not load["given_up"]]
     return Report(
         run_id=run_id,
@@ -98,7 +95,7 @@ def _report(
 
 
 def _within_room(failed: Sequence[Mapping[str, Any]]) -> Iterator[FailedTable]:
-    """As many of the failed tables, with their errors, as there is room for."""
+    """The first failed tables, with their errors, as many as fit into ``FAILED_ROOM``."""
     room = FAILED_ROOM
     for load in failed:
         told = FailedTable(load["table_name"], _cut(load["error"] or "failed"))

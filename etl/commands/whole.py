@@ -1,4 +1,4 @@
-"""A run that one process does alone: it takes the snapshot, and another one when that is lost."""
+"""A run that one process does alone: the process takes the snapshot, and another one if the first is lost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from etl.source.snapshot import Snapshot
 from etl.target import guard
 
 SNAPSHOTS = 3
-"""How many snapshots a run takes at most, when the sessions that hold them are lost."""
+"""The most snapshots that a run takes, if it loses the sessions that hold them."""
 
 log = get_logger()
 
@@ -33,7 +33,7 @@ class Whole:
     source: Source
 
     async def begin(self) -> None:
-        """Opens the run in the ledger, with its tables."""
+        """Opens the run and its loads in the ledger."""
         settings, session = self.control.settings, self.control.session
         await ledger.open_run(session, settings.run_id, settings.publish)
         await ledger.begin_loads(session, settings.run_id, self.planned, settings.shard)
@@ -41,21 +41,21 @@ class Whole:
     async def snapshot(self) -> Held:
         """Takes a snapshot, and writes it into the ledger."""
         settings = self.control.settings
-        chosen = [one.source for one in self.planned]
+        chosen = [table.source for table in self.planned]
         application = guard.application(settings.run_id)
         taken = await snapshot.take(settings.source, application, chosen, settings.options, self.source)
         await ledger.took_snapshot(self.control.session, settings.run_id, taken.id, taken.at)
         return Held(taken, self.planned)
 
     async def lost(self, held: Snapshot, error: SnapshotLost, attempt: int) -> None:
-        """Raises the error when ``SNAPSHOTS`` have been lost."""
+        """Raises ``error`` after the run has lost ``SNAPSHOTS`` snapshots."""
         if attempt == SNAPSHOTS:
             raise error
         log.warning("snapshot.lost", attempt=attempt, error=self.control.settings.redact(error))
 
     async def useless(self) -> list[TargetName]:
-        """All tables: another try of the run takes another snapshot."""
-        return [one.live for one in self.planned]
+        """All tables, because another attempt at the run takes another snapshot."""
+        return [table.live for table in self.planned]
 
     async def close(self, status: RunStatus, reason: Redacted) -> None:
         """Closes the run."""
