@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> str:
-        """Looks ``__version__`` up when somebody asks for it, for it would cost each start some milliseconds."""
+        """Looks ``__version__`` up on first use, because the import would take some milliseconds of each start."""
         if name != "__version__":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib.metadata import version

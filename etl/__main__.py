@@ -1,13 +1,14 @@
-"""The start of the process: what ``etl`` and ``python -m etl`` do."""
+"""The start of the process for ``etl`` and ``python -m etl``."""
 
 import gc
 from typing import NoReturn
 
 
 def main() -> NoReturn:
-    """Runs the command line, and looks for no garbage before its imports are done, which leave none.
+    """Runs the command line, with the garbage collector off during the imports.
 
-    The collector would go over all of them: a tenth of the start's CPU (benchmarks/NOTES.md, Start-up).
+    Imports leave no garbage, and the collector would take a tenth of the start's CPU time to find none
+    (benchmarks/NOTES.md, Start-up).
     """
     gc.disable()
     from etl import cli

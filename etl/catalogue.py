@@ -1,7 +1,7 @@
-"""The commands: each with its name, what it needs, what it is asked, the function that does it, and what it answers.
+"""The list of all commands: each with its name, the settings that it needs, its input, its function and its answer.
 
-``cli`` makes the command line of this list, ``functions`` the Lambdas, and docs/commands.md is written from it. A
-command's modules are imported when it is called, so that ``etl --help`` and a cold Lambda start at once.
+``cli`` makes the command line from this list, ``functions`` the Lambdas, and ``docs.commands`` writes docs/commands.md.
+A command's function imports its modules when it is called, so that ``etl --help`` and a cold Lambda start at once.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _show_verify(comparisons: list[answers.Comparison]) -> None:
 
 
 def _judge_verify(comparisons: list[answers.Comparison]) -> None:
-    if differing := [f"{one.table} ({one.difference})" for one in comparisons if one.difference]:
+    if differing := [f"{table.table} ({table.difference})" for table in comparisons if table.difference]:
         raise TablesDiffer(f"{len(differing)} of {len(comparisons)} tables differ: {', '.join(differing)}")
 
 
@@ -123,10 +123,8 @@ def _show_check(findings: list[answers.Finding]) -> None:
 
 
 def _judge_check(findings: list[answers.Finding]) -> None:
-    if obstacles := [one for one in findings if one.obstacle]:
-        raise CheckFailed(
-            f"{len(obstacles)} things stand in a run's way: {', '.join(one.subject for one in obstacles)}"
-        )
+    if obstacles := [finding.subject for finding in findings if finding.obstacle]:
+        raise CheckFailed(f"{len(obstacles)} things stand in a run's way: {', '.join(obstacles)}")
 
 
 async def _history(call: Call[inputs.HistoryInput]) -> list[answers.HistoryRun]:
@@ -233,7 +231,7 @@ COMMANDS: tuple[Command[Any, Any], ...] = (
     ),
     Command(
         "verify",
-        "Compare every table of TABLES on both sides, rows and checksums; exit 1 where they differ.",
+        "Compare rows and checksums of every table of TABLES on both sides; exit with 1 if a table differs.",
         (SOURCE, TARGET, "tables"),
         inputs.Input,
         _verify,
@@ -253,7 +251,7 @@ COMMANDS: tuple[Command[Any, Any], ...] = (
     ),
     Command(
         "history",
-        "Show the last runs and their loads, or those of RUN_ID.",
+        "Show the last runs, or RUN_ID, with their loads.",
         (TARGET,),
         inputs.HistoryInput,
         _history,
@@ -262,7 +260,7 @@ COMMANDS: tuple[Command[Any, Any], ...] = (
     ),
     Command(
         "report",
-        "Tell how RUN_ID (or ETL_RUN_ID) ended: its figures, the slowest tables, the failed ones.",
+        "Show how RUN_ID (or ETL_RUN_ID) ended: its figures, its slowest tables, its failed tables.",
         (TARGET, "run_id"),
         inputs.OfRun,
         _report,
@@ -281,11 +279,11 @@ COMMANDS: tuple[Command[Any, Any], ...] = (
     ),
     Command(
         "copy-batch",
-        "Copies the next batch of a table, in the time that is left.",
+        "Copy the next batch of a table, within the time that the function has left.",
         (SOURCE, TARGET),
         inputs.BatchInput,
         _copy_batch,
         answer=Form(Batch),
     ),
 )
-"""All of them, in the order of a night."""
+"""All commands, in the order in which a night uses them."""

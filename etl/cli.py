@@ -1,4 +1,4 @@
-"""The command line: the list of commands as click has it; it reads the environment and knows exit statuses."""
+"""The command line: makes click's commands from the list of commands, reads the environment, sets the exit status."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _HELP = {"help_option_names": ["-h", "--help"]}
 
 
 class Interrupted(BaseException):
-    """A signal asked the process to stop; ``signum`` says which.
+    """SIGTERM or SIGINT, ``signum``, has stopped the process.
 
-    No Exception, as KeyboardInterrupt is none: botocore takes those for a failed request, and tries again.
+    Like KeyboardInterrupt, it is not an Exception: botocore regards every Exception as a failed request, and retries.
     """
 
     def __init__(self, signum: int) -> None:
@@ -46,7 +46,7 @@ class Interrupted(BaseException):
 
 
 @click.group(context_settings=_HELP)
-@click.version_option(package_name="nightly-etl", prog_name="nightly-etl")  # looked up if asked for
+@click.version_option(package_name="nightly-etl", prog_name="nightly-etl")  # imported only for --version
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def etl(debug: bool) -> None:
     """Copies tables of an operational PostgreSQL to a reporting PostgreSQL: one snapshot, one publish.
@@ -57,7 +57,7 @@ def etl(debug: bool) -> None:
 
 
 def _built(command: Command[Any, Any]) -> click.Command:
-    """A command of the list as click has it, with the fields of its input, and with ``--json``."""
+    """Click's command for an entry of the list, with the fields of its input as parameters, and with ``--json``."""
     fields = command.input.model_fields.items()
     as_json = click.Option(["--json", "as_json"], is_flag=True, help=JSON_HELP)
     parameters = [*(_parameter(name, field) for name, field in fields), as_json]
@@ -76,20 +76,20 @@ def _parameter(name: str, field: FieldInfo) -> click.Parameter:
 
 
 def _type(annotation: Any, metadata: Sequence[Any]) -> click.ParamType[Any]:
-    """A field's type as click has it; the first one, where an event may have others."""
+    """Click's type for a field. If the field is a union, its first type: only an event may have the others."""
     if get_origin(annotation) is Annotated:
         inner, *more = get_args(annotation)
-        return _type(inner, [each for one in more for each in getattr(one, "metadata", [one])])
+        return _type(inner, [part for item in more for part in getattr(item, "metadata", [item])])
     if get_origin(annotation) in {Union, UnionType}:
         return _type(get_args(annotation)[0], metadata)
     if annotation is int:
-        bounds = {name: getattr(one, name) for one in metadata for name in ("ge", "le") if hasattr(one, name)}
+        bounds = {name: getattr(item, name) for item in metadata for name in ("ge", "le") if hasattr(item, name)}
         return click.IntRange(bounds.get("ge"), bounds.get("le")) if bounds else click.INT
     return {bool: click.BOOL, str: click.STRING}[annotation]
 
 
 def _do(command: Command[Any, Any], as_json: bool, **given: Any) -> None:
-    """Does a command, and tells its result: as JSON, on standard output and with nothing else there, or to people."""
+    """Executes a command and prints its result. If that is JSON, standard output has nothing else."""
     asked = command.input(**given)
     assert command.json is not None
     if as_json or (command.is_json_in_pipes and not sys.stdout.isatty()):
@@ -108,7 +108,10 @@ def _call(command: Command[Any, Any], asked: inputs.Input) -> Call[Any]:
 
 
 def _shown(command: Command[Any, Any], call: Call[Any]) -> Any:
-    """Does a command, and shows people how it goes on and what comes of it, where the log is not what they read."""
+    """Executes a command and prints its result for people.
+
+    A command with progress bars prints bars and result only on a terminal; elsewhere the log has both.
+    """
     result: Any
     if not command.has_bars:
         result = _await(command.work(call))
@@ -146,7 +149,7 @@ def main() -> NoReturn:
     except EtlError as error:
         _tell(str(error), debug=debug)
         sys.exit(error.exit_status)
-    except BrokenPipeError:  # whoever read what we print has seen enough
+    except BrokenPipeError:  # the reader of a pipe, such as head, has closed it
         sys.exit(1)
     except EXPECTED as error:
         _tell(one_line(error), debug=debug)
@@ -176,8 +179,8 @@ def _tell(*lines: str, debug: bool = False) -> None:
 
 
 def _await(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine to its end; SIGTERM and SIGINT cancel it, and it clears up before Interrupted is raised."""
-    gc.freeze()  # what has been imported stays: the collector need not go over it
+    """Runs a coroutine to its end. SIGTERM or SIGINT cancels it; Interrupted is raised after it has cleared up."""
+    gc.freeze()  # the collector ignores the imported modules, which are never garbage
     gc.enable()
     return asyncio.run(_stoppable(work))
 
@@ -187,7 +190,7 @@ async def _stoppable(work: Coroutine[Any, Any, T]) -> T:
     stopped: list[int] = []
 
     def stop(signum: int) -> None:
-        if not stopped:  # a second signal must not stop the clearing up
+        if not stopped:  # a second signal must not cancel the clearing up
             stopped.append(signum)
             task.cancel()
 

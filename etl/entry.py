@@ -1,7 +1,7 @@
-"""What every way into the program does first: it reads the settings, sets up the log, and hides their secrets.
+"""The first step of every entry point: reads the settings, configures the log, and hides the settings' secrets.
 
-Only here is anything changed that belongs to the whole process: asyncpg's protocol class and the log's configuration.
-Importing ``etl`` changes nothing, so another program may use its modules beside its own.
+Only this module changes the whole process: asyncpg's protocol class and the log's configuration. Importing ``etl``
+changes neither, so that another program may use its modules.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from etl.settings import config
 from etl.settings.settings import Settings
 
 _redactor: ContextVar[Redactor] = ContextVar("etl_redactor", default=own_words)
-"""Takes out the secrets of the settings that this entry has read; each thread and task may be an entry of its own."""
+"""Removes the secrets of the settings that were read last in this context: a thread or task may read others."""
 
 _log = get_logger()
 
@@ -30,7 +30,7 @@ def settings(
     *,
     on_terminal: bool = False,
 ) -> Settings:
-    """A command's settings, as ``config.load`` finds them; from here on the log hides their secrets."""
+    """Reads a command's settings, as ``config.load`` finds them; from then on the log hides their secrets."""
     return found(environment, needs, given, on_terminal=on_terminal).settings
 
 
@@ -41,7 +41,7 @@ def found(
     *,
     on_terminal: bool = False,
 ) -> config.Found:
-    """The same, with where each of them comes from."""
+    """Reads a command's settings like ``settings``, and returns them with the origin of each."""
     read = partial(_read_parameters, environment)
     mint = partial(_mint_token, environment)
     loaded = config.load(environment, needs, read, mint_token=mint, given=given, on_terminal=on_terminal)
@@ -55,13 +55,13 @@ def found(
     return loaded
 
 
-def redact(said: str | BaseException) -> Redacted:
-    """A text or an error without the secrets of the settings that this entry has read."""
-    return _redactor.get()(said)
+def redact(text: str | BaseException) -> Redacted:
+    """A text or an error without the secrets of the settings that were read last."""
+    return _redactor.get()(text)
 
 
 def _read_parameters(environment: Mapping[str, str], path: str) -> dict[str, str]:
-    from etl.settings.aws import read_parameters  # boto3 costs half a second of start-up where it is not needed
+    from etl.settings.aws import read_parameters  # importing boto3 takes half a second, which other starts save
 
     return read_parameters(path, environment.get("AWS_REGION") or None)  # boto3 itself reads AWS_DEFAULT_REGION only
 

@@ -1,7 +1,7 @@
-"""The Lambda handlers over the commands: `python -m awslambdaric etl.functions.plan`, from the same image.
+"""The Lambda handlers of the commands: `python -m awslambdaric etl.functions.plan`, from the same image.
 
-They are as thin as the command line, and like it a place where the environment is read; settings are read anew for each
-event, because the process goes on living. An error is one line without a secret; its class is Lambda's ``errorType``.
+Like ``cli``, this module reads the environment. Each event reads the settings again, because the process lives on
+between events. An error is one line without secrets; its class is Lambda's ``errorType``.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ FUNCTIONS = {one.name.replace("-", "_"): one for one in COMMANDS if one.answer i
 
 
 class Context(Protocol):
-    """What a handler asks of Lambda."""
+    """The part of Lambda's context object that a handler uses."""
 
     def get_remaining_time_in_millis(self) -> int:
-        """Gives the milliseconds that are left of the function's timeout."""
+        """The milliseconds until the function's timeout."""
 
 
 Handler = Callable[[Any, Context], Any]
 
 
 def __getattr__(name: str) -> Handler:
-    """Makes the handler of a name, such as ``plan``."""
+    """Makes the handler of a command, for instance ``plan``."""
     if name not in FUNCTIONS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return _handler(FUNCTIONS[name])
 
 
 def _handler(command: Command[Any, Any]) -> Handler:
-    """Makes a Lambda handler of a command; its errors are one line."""
+    """The Lambda handler of a command; its errors are one line each."""
 
     def handler(event: Any, context: Context) -> Any:
         try:
@@ -75,14 +75,14 @@ def _plain(kind: type[EtlError], error: BaseException) -> EtlError:
 
 
 class Event(Input):
-    """An event; which fields it has, a subclass of each command says."""
+    """A Lambda's event; each command has a subclass with its fields."""
 
     model_config = ConfigDict(extra="ignore", json_schema_extra={"additionalProperties": False})
 
 
 @cache
 def event_of(command: Command[Any, Any]) -> type[Event]:
-    """The model of a command's event: the fields of its input that an event may have; the run's id is needed."""
+    """The model of a command's event: the fields of its input that an event may have. The run's id is required."""
     fields: dict[str, Any] = {}
     for name, field in command.input.model_fields.items():
         how = given(field)
@@ -99,7 +99,7 @@ def event_of(command: Command[Any, Any]) -> type[Event]:
 
 
 def checked(command: Command[Any, Any], event: Any) -> Input:
-    """What a command is asked by an event; raises ConfigurationError, with a line for each field that is wrong."""
+    """A command's input from an event; raises ConfigurationError, with a line for each wrong field."""
     model = event_of(command)
     problems = list(_strange(event, list(model.model_fields))) if isinstance(event, Mapping) else []
     try:
@@ -113,7 +113,7 @@ def checked(command: Command[Any, Any], event: Any) -> Input:
 
 
 def _strange(event: Mapping[str, Any], fields: list[str]) -> Iterator[str]:
-    """Says which fields of an event are none."""
+    """An error line for each field that the event's model does not have."""
     for name in event:
         if name not in fields:
             near = get_close_matches(name, fields, n=1)
@@ -122,6 +122,6 @@ def _strange(event: Mapping[str, Any], fields: list[str]) -> Iterator[str]:
 
 
 def _fault(fault: Any) -> str:
-    # what stands behind the field's name are the branches of a union
+    # only the first part of pydantic's location is a field's name; the others are branches of a union
     name = str(fault["loc"][0]) if fault["loc"] else "the event"
     return f"event: {name}: {fault['msg'].removeprefix('Value error, ')}"

@@ -1,7 +1,8 @@
-"""The commands: run, plan, snapshot, publish, abort, verify, check, history, report; one module each.
+"""The commands, one module each: run, plan, snapshot, publish, abort, verify, check, history, report.
 
-``run`` is a whole run, or a shard of one (``shard``) beside the holder of the snapshot (``holder``); ``control`` is
-the run's own session. ``inputs`` is what the commands are asked, ``answers`` what they answer, ``command`` an entry of
-``etl.catalogue``, of which the command line and the Lambdas are made. Nothing here reads the environment. It imports
-``loads``, ``publish`` and what they import. Start with ``run``.
+Start with ``run``, which does a whole run (``whole``) or a shard of a run (``shard``). ``holder`` is ``etl snapshot``,
+``deferred`` is ``etl publish``, ``control`` the control session. ``inputs`` has the commands' parameters, ``answers``
+their results, ``command`` the type of the entries of ``etl.catalogue``, from which the command line and the Lambdas are
+made. No module here reads the environment. The package imports ``loads``, ``publish`` and the packages that they
+import.
 """

@@ -1,4 +1,4 @@
-"""Gives up a run, whatever of it has been done."""
+"""``etl abort``: ends a run as failed, whatever its state, unless it is published."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from etl.target import guard, staging
 
 @dataclass(frozen=True, slots=True)
 class Aborted:
-    """What became of a run: its status in the ledger (None: not there), and the staging tables dropped."""
+    """An aborted run: its status in the ledger (None if it is not in the ledger), and the staging tables dropped."""
 
     run_id: str
     status: str | None
@@ -24,11 +24,11 @@ class Aborted:
 
 
 async def abort(settings: Settings, error: str = "aborted", *, marks_unknown: bool = False) -> Aborted:
-    """Says in the ledger that a run has failed, and drops its staging tables.
+    """Records in the ledger that a run has failed, and drops its staging tables.
 
-    From then on none of its processes stages or publishes anything: shards drop what they have staged and end, the
-    snapshot's holder lets go. A run that is published stays so. One that is not in the ledger is left alone, or is
-    ``marked`` there, so that a container of it that starts late finds that it is too late.
+    After that, no process of the run stages or publishes a table: shards drop their staging tables and end, and the
+    holder releases the snapshot. A published run stays published. A run that is not in the ledger stays unknown; with
+    ``marks_unknown`` it is recorded as failed, so that a container of the run that starts later ends at once.
     """
     run_id, reason = settings.run_id, settings.redact.cut(error, limits.ABORT_REASON_CHARACTERS)
     async with target_session(settings.target, guard.application(run_id)) as control:
@@ -49,9 +49,12 @@ async def abort(settings: Settings, error: str = "aborted", *, marks_unknown: bo
 
 
 async def _drop(control: Target, tables: Iterable[TargetName]) -> list[TargetName]:
-    """Drops the staging tables that nobody has locked; who loads one now finds the run ended, and drops it itself."""
-    there = await staging.tables(control)
-    own = [table for table in tables if table.staging in there]
-    free = [table for table in own if await guard.try_lock(control, [table])]
+    """Drops the staging tables that no process has locked.
+
+    A process that loads a table finds the run ended when it has staged it, and drops the table itself.
+    """
+    existing = await staging.tables(control)
+    staged = [table for table in tables if table.staging in existing]
+    free = [table for table in staged if await guard.try_lock(control, [table])]
     await staging.drop(control, free)
     return free

@@ -1,7 +1,7 @@
-"""What the commands answer: the values behind ``--json`` and behind the Lambdas' answers.
+"""The commands' answers: the dataclasses that ``--json`` prints and that the Lambdas return, as JSON.
 
-docs/schemas/ is made from them, and they are a contract: fields are added, never renamed. ``plain`` makes JSON's values
-of them.
+docs/schemas/ is generated from them. They are a contract: fields are added, never renamed. ``plain`` converts them to
+JSON's values.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from etl.model.record import Finished, Load
 
 
 class _Answer:
-    """Says to pydantic that a field's docstring is its description in the schema, and that every field is there."""
+    """Tells pydantic that a field's docstring is its description in the schema, and that every field is required."""
 
     __slots__ = ()
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(
@@ -32,7 +32,7 @@ class RunLoad(_Answer):
     """The table's name in the source, `schema.table`."""
     rows: int | None
     bytes: int | None
-    """Bytes that went through the stream."""
+    """Bytes that the stream had."""
     seconds: float
     """Wall time from the load's beginning until the table was staged."""
     copy_seconds: float | None
@@ -41,7 +41,7 @@ class RunLoad(_Answer):
 
     @classmethod
     def of(cls, load: Load) -> RunLoad:
-        """The answer's part for a load."""
+        """The answer about one load."""
         steps = load.copy_seconds, load.index_seconds, load.analyze_seconds
         return cls(load.table_name, load.rows, load.bytes, load.seconds, *steps)
 
@@ -52,11 +52,11 @@ class RunAnswer(_Answer):
 
     run_id: str
     status: str
-    """`published`; or `staged`, where ETL_PUBLISH is defer."""
+    """`published`; or `staged`, if ETL_PUBLISH is defer."""
     tables: int
     rows: int
     bytes: int
-    """Bytes that went through the stream."""
+    """Bytes that the streams had."""
     seconds: float
     loads: tuple[RunLoad, ...]
     """The tables that this process has copied, in the order in which they were staged."""
@@ -71,7 +71,7 @@ class RunAnswer(_Answer):
 
 @dataclass(frozen=True, slots=True)
 class PlanShard(_Answer):
-    """A shard, and its tables as TABLES takes them."""
+    """A shard, and its tables in the form of TABLES."""
 
     shard: int
     """The shard's number, from 0 on: ETL_SHARD."""
@@ -91,7 +91,7 @@ class PlanAnswer(_Answer):
 
 @dataclass(frozen=True, slots=True)
 class BriefShard(_Answer):
-    """A shard, and how many tables it has."""
+    """A shard, and the number of its tables."""
 
     shard: int
     """The shard's number, from 0 on: ETL_SHARD."""
@@ -103,7 +103,7 @@ class BriefShard(_Answer):
 
 @dataclass(frozen=True, slots=True)
 class PlanInBrief(_Answer):
-    """A plan without the tables' names: it travels through a state machine, so its size must not grow with them."""
+    """A plan without the tables' names: a state machine passes it on, so its size must not depend on their number."""
 
     run_id: str
     tables: int
@@ -113,7 +113,7 @@ class PlanInBrief(_Answer):
 
 @dataclass(frozen=True, slots=True)
 class SnapshotAnswer(_Answer):
-    """A snapshot that is no longer needed."""
+    """A snapshot that its holder has released."""
 
     run_id: str
     snapshot_id: str | None
@@ -122,9 +122,9 @@ class SnapshotAnswer(_Answer):
     """The instant that the copied tables show."""
     tables: int
     reason: str
-    """`staged` or `published`: how far the run was when the snapshot was let go."""
+    """`staged` or `published`: the state of the run when the holder released the snapshot."""
     seconds: float
-    """For how long the snapshot was held."""
+    """How long the snapshot was held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +134,11 @@ class PublishAnswer(_Answer):
     run_id: str
     tables: int
     seconds: float
-    """Wall time, with the waiting for readers."""
+    """Wall time, including the waiting for readers."""
     attempts: int
     """How often the publish asked for its locks; 0 if the run was published before."""
     blocked_ms: float
-    """For how long readers may have waited, in milliseconds."""
+    """How long readers may have waited for the publish, in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,28 +147,28 @@ class AbortAnswer(_Answer):
 
     run_id: str
     status: str | None
-    """The ledger's status of the run: `failed` or `interrupted`; `published`, which stays so; null where there is no
-    such run."""
+    """The run's status in the ledger: `failed` or `interrupted`; `published` if the run was published before; null if
+    it is not in the ledger."""
     dropped: int
-    """How many staging tables were dropped."""
+    """The number of staging tables dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison(_Answer):
-    """One table on both sides."""
+    """The comparison of one table on both sides."""
 
     table: str
     rows: int | None
-    """Rows in the source; null where a side could not be read."""
+    """Rows in the source; null if a side could not be read."""
     checksum: str | None
     """The checksum of the source's rows, in hexadecimal digits."""
     difference: str | None
-    """How the target differs, or why a side could not be read; null where both are the same."""
+    """How the target differs, or why a side could not be read; null if both sides are equal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding(_Answer):
-    """One line of the preflight."""
+    """One line of `etl check`."""
 
     subject: str
     """A table of the source, or `source` or `target`."""
@@ -200,13 +200,13 @@ class HistoryLoad(_Answer):
     relation_name: str | None
     """The live table's name."""
     carried: tuple[str, ...] | None
-    """Indexes and constraints that came from the source."""
+    """Indexes and constraints that the load brought from the source."""
     staging_oid: int | None
     live_oid: int | None
     newest_xid: int | None
     snapshot_id: str | None
     masked: tuple[str, ...] | None
-    """Columns that were masked; null where an older version wrote the row."""
+    """Columns that were masked; null if an older version wrote the row."""
     given_up: bool | None
     """Whether the load was stopped because its run had ended; null where an older version wrote the row."""
 
@@ -227,14 +227,14 @@ class HistoryRun(_Answer):
     bytes: int | None
     error: str | None
     publish: str | None
-    """ETL_PUBLISH of the run."""
+    """The run's ETL_PUBLISH."""
     loads: tuple[HistoryLoad, ...]
-    """In the order in which they began."""
+    """The run's loads, in the order in which they began."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlowTable(_Answer):
-    """A table that took long."""
+    """One of the slowest tables of a run."""
 
     table: str
     seconds: float
@@ -245,7 +245,7 @@ class SlowTable(_Answer):
 
 @dataclass(frozen=True, slots=True)
 class FailedTable(_Answer):
-    """A table that failed."""
+    """A table whose load failed."""
 
     table: str
     error: str
@@ -254,7 +254,7 @@ class FailedTable(_Answer):
 
 @dataclass(frozen=True, slots=True)
 class PublishedRun(_Answer):
-    """The run that was published last: what readers see."""
+    """The run that was published last, whose tables readers see."""
 
     run_id: str
     snapshot_at: datetime | None
@@ -263,11 +263,11 @@ class PublishedRun(_Answer):
 
 @dataclass(frozen=True, slots=True)
 class Report(_Answer):
-    """How a run ended, as the ledger has it."""
+    """How a run ended, according to the ledger."""
 
     run_id: str
     status: str
-    """`running`, `published`, `failed` or `interrupted`; `failed` too where the ledger does not know the run."""
+    """`running`, `published`, `failed` or `interrupted`; `failed`, too, if the run is not in the ledger."""
     snapshot_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
@@ -277,18 +277,18 @@ class Report(_Answer):
     rows: int
     bytes: int
     slowest: tuple[SlowTable, ...]
-    """Up to 10, the slowest first."""
+    """Up to 10 tables, the slowest first."""
     failed: tuple[FailedTable, ...]
     """Up to 100. Loads that were stopped because the run had failed are not among them."""
     failed_count: int
     """Number of failed tables, with those that `failed` does not name."""
     last_published: PublishedRun | None
-    """Null where no run has been published yet."""
+    """Null if no run has been published yet."""
     error: str | None
 
 
 def plain(value: Any) -> Any:
-    """An answer as JSON has it: objects, arrays, and timestamps as texts of ISO 8601."""
+    """An answer as values of JSON; a timestamp becomes a string of ISO 8601."""
     if is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, list | tuple):

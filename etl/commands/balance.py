@@ -1,9 +1,9 @@
-"""How tables are dealt out to shards. Pure policy.
+"""Assigns tables to shards, so that all shards take about the same time. Pure policy.
 
-The longest first, each to the shard that has least (LPT), which is never worse than 4/3 of the best there is (Graham,
-1969). From night to night tables stay where they were, as long as the longest shard gets no more than 5 %, or 5
-seconds, longer by it than it would be, dealt out anew; and never beyond those 4/3. Where more is to be gained, as few
-tables move as will do.
+Each table, the longest first, goes to the shard that takes the least time so far (longest processing time first, LPT).
+The longest shard of such a new assignment is never longer than 4/3 of the optimum (Graham, 1969). From night to night,
+a table stays in its shard, as long as the longest shard is at most 5 %, or 5 seconds, longer than in a new assignment,
+and within those 4/3. Otherwise, as few tables as possible move.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 PATIENCE = 1.05
-"""By how much longer the longest shard may be, for tables to stay where they were."""
+"""Tables stay in their shards if the longest shard is at most this factor longer than in a new assignment."""
 
 PATIENCE_SECONDS = 5.0
-"""Likewise, in seconds: less than it takes to start a container."""
+"""They stay, too, if it is at most so many seconds longer: less than a container takes to start."""
 
 MOVES = 0.25
-"""Which part of all tables may move before all are dealt out anew."""
+"""The fraction of all tables that may move; if more would have to, all are assigned anew."""
 
 GUARANTEE = 4 / 3
-"""How much longer than the best there is the longest shard may be at most."""
+"""The bound of LPT: how many times longer than the optimum the longest shard can be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Tables that stay together (mostly one), the seconds that they take, and the shard where they were last."""
+    """Tables that stay in one shard together (mostly one table), their seconds, and the shard of their last load."""
 
     tables: tuple[str, ...]
     seconds: float
@@ -36,7 +36,7 @@ class Item:
 
 
 def balance(items: Sequence[Item], most: int) -> list[list[Item]]:
-    """Deals the items out to at most ``most`` shards, none of them empty; gives each shard's, the longest first."""
+    """Assigns the items to at most ``most`` shards, none empty; returns the items of each shard, the longest first."""
     count = min(most, len(items))
     ordered = sorted(items, key=lambda item: (-item.seconds, item.tables))
     if not count:
@@ -51,7 +51,7 @@ def balance(items: Sequence[Item], most: int) -> list[list[Item]]:
 
 
 def _dealt(seconds: Sequence[float], count: int, numbers: Sequence[int | None]) -> list[int]:
-    """Gives each of the sorted items that has no shard yet to the one that has least, in seconds and then in items."""
+    """Assigns each item without a shard, in order, to the shard with the fewest seconds, of equals the fewest items."""
     loads = [[0.0, 0, number] for number in range(count)]
     for second, number in zip(seconds, numbers, strict=True):
         if number is not None:
@@ -77,15 +77,15 @@ def _longest(seconds: Sequence[float], numbers: Sequence[int], count: int) -> fl
 
 
 def _bound(seconds: Sequence[float], count: int, fresh: float) -> float:
-    """Gives how long the longest shard may be, for tables to stay where they were."""
-    # No way to deal out is better than this: the mean, the longest, and the two that must share a shard.
+    """The seconds that the longest shard may take if tables stay in their shards."""
+    # A lower bound of every assignment: the mean, the longest item, and the shortest pair that has to share a shard.
     pair = seconds[count - 1] + seconds[count] if len(seconds) > count else 0.0
     least = max(sum(seconds) / count, seconds[0], pair)
     return max(fresh, min(max(PATIENCE * fresh, fresh + PATIENCE_SECONDS), GUARANTEE * least)) * (1 + 1e-9)
 
 
 def _kept(items: Sequence[Item], count: int, previous: Sequence[int | None], fresh: Sequence[int]) -> list[int] | None:
-    """Leaves the items where they were, moves as few as will do; None where that is too many, or nothing is known."""
+    """Keeps items in their shards and moves as few as possible; None if too many would move, or none had a shard."""
     if all(number is None for number in previous):
         return None
     seconds = [item.seconds for item in items]
@@ -113,13 +113,13 @@ class _Moving:
             items.sort()
 
     def is_within(self, bound: float) -> bool:
-        """Tells whether no shard is empty, and none longer than that."""
+        """Whether no shard is empty, and none is longer than ``bound``."""
         return max(self.loads) <= bound and all(self.items)
 
     def move(self) -> bool:
-        """Moves the item that evens out most; tells whether there was one."""
+        """Moves the item that evens the shards out most; returns whether there was such an item."""
         shortest = min(range(len(self.loads)), key=lambda number: (self.loads[number], len(self.items[number])))
-        if not self.items[shortest]:  # somebody has two: there are no fewer items than shards
+        if not self.items[shortest]:  # another shard has two, because there are at least as many items as shards
             donors = [number for number, items in enumerate(self.items) if len(items) > 1]
         else:
             donors = list(range(len(self.loads)))
@@ -128,7 +128,7 @@ class _Moving:
         items = self.items[longest]
         position = min(bisect_left(items, (gap / 2, 0)), len(items) - 1)
         candidates = items[max(position - 1, 0) : position + 1]
-        second, index = min(candidates, key=lambda one: abs(one[0] - gap / 2))
+        second, index = min(candidates, key=lambda item: abs(item[0] - gap / 2))
         if self.items[shortest] and second >= gap:
             return False
         items.remove((second, index))
@@ -140,7 +140,7 @@ class _Moving:
 
 
 def _renumbered(items: Sequence[Item], count: int, previous: Sequence[int | None], fresh: Sequence[int]) -> list[int]:
-    """Gives shards that were dealt out anew the numbers of those with which they have most in common."""
+    """Numbers the shards of a new assignment: each gets the number of the old shard with most seconds in common."""
     common: dict[tuple[int, int], float] = {}
     for item, number, before in zip(items, fresh, previous, strict=True):
         if before is not None:

@@ -1,4 +1,4 @@
-"""A preflight: what a run would do, table by table, and what stands in its way. Changes nothing."""
+"""``etl check``: reports how a run would copy each table, and every obstacle to that. Changes nothing."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _C = TypeVar("_C")
 
 
 async def check(settings: Settings) -> list[Finding]:
-    """Looks at both sides; gives what was found, the databases first and then the tables.
+    """Checks both databases, and then each table; returns the findings in this order.
 
-    Raises ConfigurationError where TABLES or the options name what is not there.
+    Raises ConfigurationError if TABLES or the options name a table or column that does not exist.
     """
     findings: list[Finding] = []
     source = await _connected(connect_source(settings.source, guard.application("check")), "source", findings)
@@ -38,7 +38,7 @@ async def check(settings: Settings) -> list[Finding]:
         "target",
         findings,
     )
-    findings = [replace(one, text=settings.redact(one.text)) for one in findings]
+    findings = [replace(finding, text=settings.redact(finding.text)) for finding in findings]
     try:
         if source is not None and target is not None:
             findings += await _both(settings, source, target)
@@ -69,9 +69,9 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
     chosen = await choice.choose(source, settings.options, settings.selection)
     readable = {
         row["oid"]: dict(row)
-        for row in await source.fetch(source_query("source_privileges"), [one.source.oid for one in chosen])
+        for row in await source.fetch(source_query("source_privileges"), [table.source.oid for table in chosen])
     }
-    tables = settings.options.apply(await catalog.tables(source, [one.source for one in chosen]))
+    tables = settings.options.apply(await catalog.tables(source, [table.source for table in chosen]))
     if has_ledger := await book.is_current(target):
         await disclosure.refuse(target, tables, settings.options)
     await proof.prove(source, tables)
@@ -93,7 +93,7 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
 async def _obstacles(
     settings: Settings, target: Target, tables: Sequence[Table], objects: Sequence[live.Object]
 ) -> Obstacles:
-    """What would hinder each table's publish, asked of the way in which it is published."""
+    """The obstacles to each table's publish, according to the way in which it is published."""
     in_place = {table.live for table in tables if settings.options.of(table.source).publish == "in-place"}
     arriving = {table.live: [(column.name, column.type) for column in table.columns] for table in tables}
     ways: tuple[tuple[Way, Collection[TargetName]], ...] = (
@@ -107,7 +107,7 @@ async def _obstacles(
 
 
 async def _left_behind(target: Target, live_tables: Collection[TargetName]) -> list[Finding]:
-    """Names the live tables that runs have published, and that no table of TABLES arrives as any more."""
+    """The live tables that earlier runs have published, and that no table of TABLES has as its live name."""
     cursor = await target.execute(target_query("published"))
     rows = [(TargetName(row["schema"], row["name"]), row["published_at"]) for row in await cursor.fetchall()]
     return [
@@ -127,8 +127,8 @@ def _encoded(name: str | None) -> str:
 
 async def _target(target: Target, tables: Sequence[Table]) -> list[Finding]:
     schemas = sorted({table.live.schema for table in tables})
-    own = [place.schema(schema) for place in OWN_PLACES for schema in schemas]
-    wanted = {"schemas": schemas * len(OWN_PLACES), "staging": own}
+    places = [place.schema(schema) for place in OWN_PLACES for schema in schemas]
+    wanted = {"schemas": schemas * len(OWN_PLACES), "staging": places}
     cursor = await target.execute(target_query("target_privileges"), wanted)
     rows = await cursor.fetchall()
     lacking = [Finding("target", text, obstacle=True) for text in dict.fromkeys(_lacking(rows))]
@@ -149,12 +149,12 @@ def _lacking(rows: Iterable[dict[str, Any]]) -> Iterable[str]:
             yield "is read-only; point ETL_REPORTING_URL at the primary"
         missing = [
             name
-            for name, there in (
+            for name, exists in (
                 ("etl", row["ledger_exists"]),
                 (row["staging"], row["staging_exists"]),
                 (row["schema"], row["schema_exists"]),
             )
-            if not there
+            if not exists
         ]
         if missing and not row["may_create_schema"]:
             yield f"lacks schema {', '.join(missing)}, and the role may not create it; GRANT CREATE ON DATABASE to it"
@@ -167,11 +167,11 @@ def _lacking(rows: Iterable[dict[str, Any]]) -> Iterable[str]:
 def _table(
     table: Table, readable: dict[str, Any], objects: Sequence[live.Object], obstacles: Sequence[str], is_kept: bool
 ) -> Finding:
-    current = next((one for one in objects if one.is_live and one.full_name == table.live), None)
+    current = next((item for item in objects if item.is_live and item.full_name == table.live), None)
     problems = [*_unreadable(readable), *_unclassified(table), *obstacles]
     if problems:
         return Finding(str(table), "; ".join(problems), obstacle=True)
-    views = [_view(one) for one in live.with_views(current, objects) if not one.is_live]
+    views = [_view(view) for view in live.with_views(current, objects) if not view.is_live]
     parts = [
         f"{'replaces the live table' if current else 'is loaded for the first time'}{_renamed(table)}",
         f"about {table.rows:,} rows, {table.bytes / 1e6:,.1f} MB, {len(table.columns)} columns",
@@ -183,7 +183,7 @@ def _table(
 
 
 def _view(view: live.Object) -> str:
-    """Names a view, and why a materialized one is filled while its readers wait."""
+    """A view's name, and the reason if it is a materialized view that is filled while its readers wait."""
     return f"{view} (filled within the publish, for {', '.join(view.unproven)})" if view.unproven else str(view)
 
 

@@ -1,4 +1,4 @@
-"""A command as the list has it (``etl.catalogue``), a call of it, and the JSON of its result."""
+"""The types of a command (an entry of ``etl.catalogue``), of a call of it, and of the JSON of its result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[In]):
-    """One call of a command: the settings found, and what it is asked.
+    """One call of a command, with its settings and its input.
 
     ``is_function`` says that a Lambda is called, by a state machine that may ask for the same thing twice;
     ``seconds_left`` says how long Lambda still gives it.
@@ -33,7 +33,7 @@ class Call(Generic[In]):
 
     @property
     def settings(self) -> Settings:
-        """The settings."""
+        """The settings, without their origins."""
         return self.found.settings
 
 
@@ -43,7 +43,7 @@ def _itself(result: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Form(Generic[R]):
-    """A result as JSON: its type, of which docs/schemas has the schema, and how it is made of a result."""
+    """The JSON of a result: its type, whose schema is in docs/schemas, and the function that makes it of a result."""
 
     type: Any
     make: Callable[[R], Any] = _itself
@@ -58,17 +58,17 @@ def _nothing(_: Any) -> Iterable[str]:
 
 
 def _accept(_: Any) -> None:
-    """Finds no fault."""
+    """Accepts every result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command(Generic[In, R]):
-    """A command.
+    """A command of the command line, of Lambda, or of both.
 
-    ``needs`` are the settings that it cannot do without (``config.load``), ``also`` those that hang on its input.
-    ``json`` is what ``--json`` prints, None where the command line has no such command; ``answer`` what the Lambda
-    answers, None where there is none. ``show`` prints a result for people, and is None where the log says it all.
-    ``judge`` raises, once the command line has printed the result, what makes its exit status 1 all the same.
+    ``needs`` are the settings that it requires (``config.load``); ``also`` returns those that its input requires, too.
+    ``json`` is the form that ``--json`` prints, None if the command line does not have the command. ``answer`` is the
+    form that the Lambda returns, None if there is no Lambda. ``show`` prints a result for people, None if the log
+    suffices. ``judge`` raises an error for a result that has to make the exit status 1, after it was printed.
     """
 
     name: str
@@ -82,10 +82,10 @@ class Command(Generic[In, R]):
     judge: Callable[[R], None] = _accept
     also: Callable[[In], Iterable[str]] = _nothing
     has_bars: bool = False
-    """A terminal sees bars while it works, and its result at the end; elsewhere the log has both."""
+    """On a terminal it shows progress bars, and then its result; elsewhere the log has both."""
     is_json_in_pipes: bool = False
-    """It prints JSON to everything but a terminal."""
+    """It prints JSON if standard output is not a terminal."""
 
     def needed(self, asked: In) -> set[str]:
-        """The settings that a call needs."""
+        """The settings that a call with this input requires."""
         return {*self.needs, *self.also(asked)}

@@ -1,6 +1,6 @@
-"""The control session of a run or of a snapshot's holder, on the target, which lives as long as they do.
+"""The control session: the target session that a run, or a snapshot's holder, keeps open until it ends.
 
-It holds the run's table locks, writes the ledger and does the publish; if it is lost, the locks are lost with it.
+It holds the run's table locks, writes the ledger and publishes. If the session is lost, so are its locks.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from etl.target import guard, staging
 
 
 def opened(settings: Settings) -> AbstractAsyncContextManager[Target]:
-    """A control session for as long as the block lasts."""
+    """A control session that is open until the block ends."""
     return target_session(settings.target, guard.application(settings.run_id), synchronous_commit="on")
 
 
 async def connect(settings: Settings) -> Target:
-    """Opens a control session; what it writes into the ledger outlives a crash of the target."""
+    """Opens a control session; its commits wait for the WAL flush, so that the ledger survives a server crash."""
     return await connect_target(settings.target, guard.application(settings.run_id), synchronous_commit="on")
 
 
 async def sessions(settings: Settings) -> tuple[Target, Source]:
-    """Opens a control session and one on the source, side by side; both, or none."""
+    """Opens a control session and a source session at the same time; if one fails, closes the other."""
     opening = connect(settings), connect_source(settings.source, guard.application(settings.run_id))
     control, source = await asyncio.gather(*opening, return_exceptions=True)
     if isinstance(control, BaseException):
@@ -46,42 +46,43 @@ async def sessions(settings: Settings) -> tuple[Target, Source]:
 
 @dataclass(slots=True)
 class Control:
-    """The control session of a process, opened again where it was lost."""
+    """The control session of a process, which can be opened again if it is lost."""
 
     settings: Settings
     session: Target
 
     async def lives(self) -> bool:
-        """Tells whether the session, and so its locks, are still there: it may be dead and not have heard of it."""
+        """Whether the session, and so its locks, still exist. It asks the server: a lost connection may look open."""
         with suppress(*EXPECTED):
             await self.session.execute(b"SELECT")
         return not self.is_lost
 
     @property
     def is_lost(self) -> bool:
-        """Whether the session is known to be gone."""
+        """Whether the connection is known to be closed or broken."""
         return self.session.closed or self.session.broken
 
     async def reopen(self) -> None:
-        """Opens another session; the locks of the old one are gone with it."""
+        """Opens another session, which has none of the old one's locks."""
         self.session = await connect(self.settings)
 
 
 async def claim(settings: Settings, control: Target, source: Source) -> tuple[Planned, ...]:
-    """Finds the run's tables in the source, and makes sure that nobody else loads them.
+    """Finds the run's tables in the source, locks them for this run, and clears up after earlier ones.
 
-    Raises ConfigurationError for unknown tables and for one database given twice, TableLocked otherwise.
+    Raises ConfigurationError for unknown tables, and if source and target are the same database; TableLocked if another
+    run has one of the tables.
     """
     await guard.refuse_same_database(source, control, settings.source, settings.target)
     _refuse_parts(settings)
     selection = await saved_plan.selection(settings, control, settings.shard)
     chosen = await choice.choose(source, settings.options, selection)
-    # A column that is not there is told before anything is touched; a shard looks beside the holder's locks.
+    # An unknown column is an error before anything is changed. A shard checks this later, beside the holder's locks.
     if settings.options != Options() and settings.snapshot == "own":
-        settings.options.apply(await catalog.tables(source, [one.source for one in chosen]))
-    live = [one.live for one in chosen]
+        settings.options.apply(await catalog.tables(source, [table.source for table in chosen]))
+    live = [table.live for table in chosen]
     await guard.refuse_too_many_locks(control, len(live))
-    if settings.snapshot == "run":  # before it clears up: a shard of a run that has ended takes no table from another
+    if settings.snapshot == "run":  # first, so that a shard of an ended run takes no tables from another run
         await _refuse_ended(settings, control)
     await guard.lock(control, settings.run_id, live)
     await book.ensure(control)
@@ -92,13 +93,13 @@ async def claim(settings: Settings, control: Target, source: Source) -> tuple[Pl
 
 
 async def _refuse_ended(settings: Settings, control: Target) -> None:
-    """Raises RunEnded where the ledger knows the run, and it has ended; the holder may not have written it yet."""
+    """Raises RunEnded if the run has ended; passes if it is not in the ledger, where the holder may write it later."""
     if await book.exists(control) and await ledger.run_of(control, settings.run_id):
         await ledger.must_run(control, settings.run_id)
 
 
 def _refuse_parts(settings: Settings) -> None:
-    """Raises ConfigurationError where a shard of a plan would copy from an instant of its own."""
+    """Raises ConfigurationError if a shard of a plan would take its own snapshot."""
     if settings.plan == "run" and settings.shard is not None and settings.snapshot == "own":
         raise ConfigurationError(
             f"ETL_PLAN is 'run' and ETL_SHARD {settings.shard}, but ETL_SNAPSHOT is 'own'; set it to run: the shards of"

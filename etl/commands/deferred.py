@@ -1,4 +1,4 @@
-"""The publish of a deferred run, by ``etl publish`` or the Lambda: what its containers have staged becomes live."""
+"""``etl publish``: publishes a run whose processes have only staged tables (ETL_PUBLISH=defer)."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from etl.target import guard, staging
 
 
 async def publish_run(settings: Settings, *, once: bool = False) -> Published:
-    """Publishes all that a run has staged (``etl publish``), and logs it.
+    """Publishes all tables that a run has staged, and logs it.
 
-    A run that is published already is an error, unless it is to be published ``once``, however often that is asked
-    for. Raises PublishFailed when there is nothing to publish, when a load of the run failed or a planned one is
-    missing, and when its loads are not of one snapshot; TableLocked while it still loads.
+    If the run is published already, raises PublishFailed or, with ``once``, returns that without publishing again.
+    Raises PublishFailed, too, if nothing is staged, if a load of the run failed or is missing, and if its loads are not
+    from one snapshot; TableLocked while a process of the run still loads.
     """
     async with control.opened(settings) as session:
         if await book.exists(session):
             await book.ensure(session)
         if once and (tables := await _published(session, settings.run_id)):
             return Published(tables, 0, 0.0, 0.0)
-        await guard.lock(session, settings.run_id, [one.live for one in await _staged(session, settings.run_id)])
-        staged = await _staged(session, settings.run_id)  # again: who had the locks may just have published it
-        live = [one.live for one in staged]
+        await guard.lock(session, settings.run_id, [table.live for table in await _staged(session, settings.run_id)])
+        staged = await _staged(session, settings.run_id)  # again: a publish that had the locks may have ended just now
+        live = [table.live for table in staged]
         await guard.refuse_too_many_locks(session, len(live))
         policy = Policy.of(settings, staged)
         try:
             done = await publish(session, settings.run_id, live, policy, partial(control.connect, settings))
-        except RunEnded:  # whoever aborted it could not drop what we had locked
+        except RunEnded:  # `etl abort` does not drop tables that are locked, as these were
             await staging.drop(session, live)
             raise
     say(done)
@@ -44,13 +44,13 @@ async def publish_run(settings: Settings, *, once: bool = False) -> Published:
 
 
 async def _published(target: Target, run_id: str) -> int:
-    """Gives how many tables a run has published; 0 where it is not published."""
+    """The number of tables that a run has published; 0 if it is not published."""
     run = await ledger.run_of(target, run_id) if await book.exists(target) else None
     return int(run["tables"]) if run and run["status"] == RunStatus.PUBLISHED else 0
 
 
 async def _staged(target: Target, run_id: str) -> list[Planned]:
-    """The tables that a run has staged."""
+    """The tables that a run has staged; raises PublishFailed if the run cannot be published."""
     run = await ledger.run_of(target, run_id) if await book.exists(target) else None
     if run is None:
         raise PublishFailed(f"run {run_id} is not in the ledger; `etl history` lists the runs there are")

@@ -1,4 +1,4 @@
-"""What the ledger says of the last runs and their loads."""
+"""``etl history``: the last runs and their loads, as the ledger has them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from etl.target import guard
 
 
 async def history(settings: Settings, limit: int, run_id: str | None = None) -> list[HistoryRun]:
-    """The newest runs, newest first, or the one asked for, each with its ``loads``; [] without a ledger."""
+    """The last ``limit`` runs, the newest first, or the run ``run_id``; [] if there is no ledger."""
     async with target_session(settings.target, guard.application("history")) as target:
         if not await book.exists(target):
             return []
@@ -32,6 +32,6 @@ async def history(settings: Settings, limit: int, run_id: str | None = None) -> 
 
 
 def _values(kind: type[HistoryRun | HistoryLoad], row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of the ledger as the answer has it; its lists as tuples, which do not change."""
+    """The fields of an answer from a row of the ledger, with tuples instead of lists."""
     values = {field.name: row[field.name] for field in fields(kind)}
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

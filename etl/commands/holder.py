@@ -1,8 +1,8 @@
 """``etl snapshot``: holds one snapshot of the source open until all tables of a run are staged from it.
 
-One run = one snapshot. So there is one holder a run, and one that starts again takes another snapshot only as long as
-nothing is staged from the first; after that the run has failed, because whoever staged those tables has ended and
-would not do them again.
+A run has one snapshot, so it has one holder. A holder that is started again takes another snapshot only if no table is
+staged from the first one. Otherwise the run fails: the shards that staged those tables may have ended, and would not
+load them again from another snapshot.
 """
 
 # docs/decisions.md, "Processes meet in the ledger"
@@ -40,10 +40,10 @@ log = get_logger()
 
 
 async def hold(settings: Settings) -> SnapshotAnswer:
-    """Holds the run's snapshot until its tables are staged, or the run has ended in the ledger.
+    """Holds the run's snapshot until all its tables are staged, or the run is published.
 
-    Raises SnapshotLost when the source's session is lost or the greatest age has come, RunEnded when the run was given
-    up, TableLocked when another process holds a snapshot for it; the ledger then says that the run has failed.
+    Raises SnapshotLost if the source's session is lost or ETL_SNAPSHOT_MAX_AGE is over, RunEnded if the run has ended,
+    TableLocked if another process holds a snapshot for the run. After most errors, the ledger has the run as failed.
     """
     session = await connect(settings)
     holding = _Holding(Control(settings, session))
@@ -78,7 +78,7 @@ async def _planned(settings: Settings, target: Target) -> tuple[Planned, ...]:
 
 @dataclass(slots=True)
 class _Holding:
-    """A snapshot being held; the control session holds the lock that says so."""
+    """The holding of a snapshot; the control session has the advisory lock of the run's holder."""
 
     control: Control
     began: float = field(default_factory=perf_counter)
@@ -90,22 +90,23 @@ class _Holding:
 
     @property
     def session(self) -> Target:
-        """The control session of now."""
+        """The present control session, which is another one after a reconnect."""
         return self.control.session
 
     async def whole(self, planned: Sequence[Planned]) -> SnapshotAnswer:
-        """Takes the snapshot unless all is staged, lets the shards know, and waits for them."""
+        """Takes the snapshot unless all tables are staged, writes it into the ledger, and waits for the shards."""
         if await self._is_staged(planned):
             log.info("snapshot.not_needed", tables=len(planned))
             return SnapshotAnswer(self.settings.run_id, None, None, len(planned), "staged", 0.0)
         settings, application = self.settings, guard.application(self.settings.run_id)
-        chosen = [one.source for one in planned]
+        chosen = [table.source for table in planned]
         held = await snapshot.take(settings.source, application, chosen, settings.options)
         self.began = perf_counter()
         reason = "failed"
         try:
             assert held.holder is not None
-            self.settings.options.apply(await catalog.tables(held.holder, chosen))  # no shard begins what cannot be
+            # options that do not fit the tables are an error here, before shards begin
+            self.settings.options.apply(await catalog.tables(held.holder, chosen))
             async with self.session.transaction():
                 await ledger.must_run(self.session, self.settings.run_id)
                 await ledger.begin_loads(self.session, self.settings.run_id, planned, anew=False)
@@ -117,7 +118,7 @@ class _Holding:
         return SnapshotAnswer(self.settings.run_id, held.id, held.at, len(planned), reason, seconds)
 
     async def _is_staged(self, planned: Sequence[Planned]) -> bool:
-        """Tells whether all tables are staged from an earlier holder's snapshot; raises SnapshotLost if some are."""
+        """Whether all tables are staged from an earlier holder's snapshot; raises SnapshotLost if only some are."""
         run_id = self.settings.run_id
         row = await ledger.run_of(self.session, run_id)
         if row is None or row["snapshot_id"] is None:
@@ -126,7 +127,7 @@ class _Holding:
         staged = [ledger.live_of(load) for load in loads if load["status"] in {LoadStatus.STAGED, LoadStatus.PUBLISHED}]
         if not staged:
             return False
-        if {one.live for one in planned} <= set(staged):
+        if {table.live for table in planned} <= set(staged):
             return True
         raise SnapshotLost(
             f"run {run_id} has {len(staged)} of {len(planned)} tables staged from snapshot {row['snapshot_id']}, whose"
@@ -134,26 +135,26 @@ class _Holding:
         )
 
     async def _until_staged(self, held: Snapshot) -> str:
-        """Waits until no table of the run is left to load; gives the reason for which the snapshot can go."""
+        """Waits until no shard needs the snapshot any more; returns why: ``staged`` or ``published``."""
         run_id, most = self.settings.run_id, self.settings.snapshot_max_age
         while True:
-            found = await self._progress()
-            if found is None:
+            state = await self._progress()
+            if state is None:
                 raise RunEnded(f"run {run_id} is no longer in the ledger; somebody has deleted it")
-            if found["status"] == RunStatus.PUBLISHED or found["unstaged"] == 0:
-                return "published" if found["status"] == RunStatus.PUBLISHED else "staged"
-            if found["status"] != RunStatus.RUNNING:
-                raise RunEnded(f"run {run_id} is {found['status']}: {found['error']}; its snapshot was let go")
+            if state["status"] == RunStatus.PUBLISHED or state["unstaged"] == 0:
+                return "published" if state["status"] == RunStatus.PUBLISHED else "staged"
+            if state["status"] != RunStatus.RUNNING:
+                raise RunEnded(f"run {run_id} is {state['status']}: {state['error']}; its snapshot was let go")
             if perf_counter() - self.began > most:
                 raise SnapshotLost(
-                    f"the snapshot of run {run_id} was held for {most:g} s, and {found['unstaged']} tables are not"
+                    f"the snapshot of run {run_id} was held for {most:g} s, and {state['unstaged']} tables are not"
                     " staged yet; raise ETL_SNAPSHOT_MAX_AGE or look for what keeps them, and start a new run"
                 )
             await self._must_hold(held)
             await asyncio.sleep(limits.HOLDER_PAUSE_SECONDS)
 
     async def _progress(self) -> dict[str, Any] | None:
-        """Asks the ledger how far the run is, on a new session where the old one is lost."""
+        """Queries the ledger for the run's progress; opens a new session if the old one is lost."""
 
         async def ask() -> dict[str, Any] | None:
             await self._reconnect()
@@ -170,7 +171,7 @@ class _Holding:
             await guard.lock_snapshot(self.session, self.settings.run_id)
 
     async def _must_hold(self, held: Snapshot) -> None:
-        """Raises SnapshotLost when the session that holds the snapshot is gone."""
+        """Raises SnapshotLost if the session that holds the snapshot does not answer."""
         assert held.holder is not None
         try:
             async with asyncio.timeout(limits.HOLDER_ANSWER_SECONDS):
@@ -182,7 +183,7 @@ class _Holding:
             ) from error
 
     async def _release(self, held: Snapshot, reason: str) -> float:
-        """Lets the snapshot go, and says for how long, and by how much, vacuum had to wait for it; the seconds."""
+        """Releases the snapshot, and logs for how long, and by how many transactions, it held back vacuum."""
         transactions = await self._held_back(held)
         await held.release()
         seconds = round(perf_counter() - self.began, 3)
@@ -190,9 +191,9 @@ class _Holding:
         return seconds
 
     async def _held_back(self, held: Snapshot) -> int | None:
-        """Gives by how many transactions the source's vacuum horizon lies back; None where nobody can tell any more.
+        """By how many transactions the snapshot holds back vacuum in the source; None if the source does not answer.
 
-        Asked in another session: within a transaction, age() counts up to the transaction's own begin.
+        It needs another session: within the snapshot's transaction, age() counts only to the start of that transaction.
         """
         assert held.holder is not None
         try:
@@ -200,13 +201,13 @@ class _Holding:
                 asyncio.timeout(limits.HORIZON_LOOK_SECONDS),
                 source_session(self.settings.source, guard.application(self.settings.run_id)) as source,
             ):
-                found: int | None = await source.fetchval(source_query("held_back"), held.holder.get_server_pid())
-                return found
+                age: int | None = await source.fetchval(source_query("held_back"), held.holder.get_server_pid())
+                return age
         except (*EXPECTED, TimeoutError):
             return None
 
     async def give_up(self, status: RunStatus, reason: str) -> None:
-        """Tells the ledger, so that the shards fail clearly, on a new session where the old one is lost."""
+        """Closes the run in the ledger, so that shards report why they fail; opens a new session if the old is lost."""
         try:
             async with asyncio.timeout(limits.CLEARING_SECONDS[status]):
                 if not await self.control.lives():

@@ -1,7 +1,7 @@
-"""What each command is asked: arguments and options on the command line, fields of the event in a Lambda.
+"""The commands' inputs: arguments and options on the command line, and fields of a Lambda's event.
 
-A model here is the one declaration of both. A field is an option ``--name`` and a field ``name`` of the event, unless
-its ``Given`` says otherwise; its description is the option's help.
+Each model declares both. A field is an option ``--name`` and a field ``name`` of the event, unless its ``Given`` says
+otherwise. Its description is the option's help.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from etl.model.selection import Selection
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """How a field is given, where it is not both an option and a field of the event.
+    """How a field is given, if it is not simply an option and a field of the event.
 
     ``is_argument``: by its position on the command line. ``names_run``: it is the run's id, which the setting gives
     where the command line does not; an event has to. ``in_event``: whether an event may have it. ``as_event``: its
@@ -35,18 +35,18 @@ class Given:
 
 
 def given(field: FieldInfo) -> Given:
-    """How a field is given."""
-    return next((one for one in field.metadata if isinstance(one, Given)), Given())
+    """The ``Given`` of a field."""
+    return next((item for item in field.metadata if isinstance(item, Given)), Given())
 
 
 class Input(BaseModel):
-    """What a command is asked; nothing, where the settings say it all."""
+    """A command's input; this one is empty, for commands that need only settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
     @property
     def settings(self) -> dict[str, str]:
-        """The settings that the caller has given: the run's id."""
+        """The settings that the input overrides: the run's id."""
         return {
             name: value
             for name, field in type(self).model_fields.items()
@@ -55,7 +55,7 @@ class Input(BaseModel):
 
 
 class OfRun(Input):
-    """Names a run."""
+    """A run."""
 
     run_id: Annotated[
         str | None, Given(is_argument=True, names_run=True), Field(description="The run; by default ETL_RUN_ID.")
@@ -63,7 +63,7 @@ class OfRun(Input):
 
 
 class PlanInput(OfRun):
-    """Asks for a number of shards or, in an event, names the tables of each."""
+    """The number of shards or, in an event, the tables of each."""
 
     shards: Annotated[
         Annotated[int, Field(ge=1, le=limits.MOST_SHARDS)]
@@ -79,36 +79,36 @@ class PlanInput(OfRun):
 
 
 class AbortInput(OfRun):
-    """Says why a run is given up."""
+    """A run to end, and the reason."""
 
-    error: Annotated[str | None, Field(description="The reason, for the ledger.")] = "aborted"
+    error: Annotated[str | None, Field(description="The reason to record in the ledger.")] = "aborted"
 
 
 class HistoryInput(Input):
-    """Asks for the last runs, or for one."""
+    """The last runs, or one run."""
 
     run_id: Annotated[str | None, Given(is_argument=True), Field(description="The run; by default the last ones.")] = (
         None
     )
-    limit: Annotated[int, Field(ge=1, le=10_000, description="How many runs.")] = 5
+    limit: Annotated[int, Field(ge=1, le=10_000, description="The most runs to show.")] = 5
 
 
 class BatchInput(Input):
-    """Asks for the next batch of a table."""
+    """The next batch of a table."""
 
     table: Annotated[str, Field(description="The table's exact name.")]
     last_id: Annotated[
         int | None,
         Field(ge=-(2**63), lt=2**63, description="The last id of the batch before; null goes on from the watermark."),
     ] = None
-    limit: Annotated[int, Field(ge=1, le=100_000_000, description="How many rows.")]
-    key: Annotated[str | None, Field(description="The column that orders the table; by default its primary key.")] = (
+    limit: Annotated[int, Field(ge=1, le=100_000_000, description="The most rows to copy.")]
+    key: Annotated[str | None, Field(description="The column whose order to follow; by default the primary key.")] = (
         None
     )
 
 
 def selections(shards: Sequence[str | list[str]]) -> list[Selection]:
-    """Reads shards that were written by hand: lists of names and patterns, or texts such as TABLES has."""
+    """Parses shards that a user wrote: each is a list of names and patterns, or a text in the form of TABLES."""
     read, problems = [], []
     for number, shard in enumerate(shards):
         try:

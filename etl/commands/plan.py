@@ -1,4 +1,4 @@
-"""``etl plan``: which tables go into which shard, by what the last nights took."""
+"""``etl plan``: assigns a run's tables to shards, by the seconds that their last loads took."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from etl.settings.settings import Settings
 from etl.source import catalog, choice
 from etl.target import disclosure, guard
 
-# What a table is taken to need that no night has loaded yet. Only the proportions matter where others have been loaded:
-# their seconds tell how fast these servers are.
+# The estimate for a table that no run has loaded yet. If other tables have been loaded, only its proportions matter:
+# the seconds of those loads show how fast these servers are.
 A_TABLE = 0.1
-"""Seconds that any load takes: its round trips."""
+"""Seconds that the round trips of a load take."""
 BYTES_A_SECOND = 50e6
-"""Bytes of heap and TOAST that are copied in a second."""
+"""Bytes of heap and TOAST that a load copies in a second."""
 AN_INDEX = 0.2
-"""What an index takes, as a part of what copying the rows takes."""
+"""The time that an index takes, as a fraction of the time that copying the rows takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """What one container is given: the tables, and the seconds that they take, one after another and in all."""
+    """The tables of one container. ``seconds`` is their sum; ``expected`` is less, with ETL_JOBS loads at once."""
 
     number: int
     tables: tuple[str, ...]
@@ -38,7 +38,7 @@ class Shard:
 
     @property
     def text(self) -> str:
-        """The tables as TABLES takes them, names of any characters among them."""
+        """The tables in the form of TABLES, which allows any character in a name."""
         return tables_text(self.tables)
 
 
@@ -56,17 +56,17 @@ class Plan:
 
     @property
     def imbalance(self) -> float:
-        """How much longer the longest shard is than the mean, as a part of the mean."""
+        """How much longer the longest shard is than the mean, as a fraction of the mean."""
         mean = sum(shard.seconds for shard in self.shards) / len(self.shards)
         return max(shard.seconds for shard in self.shards) / mean - 1 if mean else 0.0
 
     def in_brief(self) -> PlanInBrief:
-        """The plan without the tables' names, whose size does not grow with them: numbers of tables, and seconds."""
+        """The plan without the tables' names, so that its size does not depend on their number."""
         shards = [BriefShard(shard.number, len(shard.tables), round(shard.expected, 1)) for shard in self.shards]
         return PlanInBrief(self.run_id, sum(shard.tables for shard in shards), tuple(shards))
 
     def in_full(self) -> PlanAnswer:
-        """The plan as ``etl plan`` prints it, with the tables as TABLES takes them."""
+        """The plan as ``etl plan`` prints it, with the tables in the form of TABLES."""
         shards = [PlanShard(shard.number, shard.text, round(shard.expected, 1)) for shard in self.shards]
         return PlanAnswer(self.run_id, tuple(shards))
 
@@ -74,7 +74,7 @@ class Plan:
 async def plan(settings: Settings, most: int) -> Plan:
     """Balances the tables of TABLES into at most ``most`` shards.
 
-    Changes nothing in the source, and nothing in the target but an older ledger's columns.
+    Changes nothing in the source, and in the target only the columns of an older version's ledger.
     """
     seen = await _look(settings, settings.selection)
     dealt = balance(_items(settings, seen), most)
@@ -82,26 +82,26 @@ async def plan(settings: Settings, most: int) -> Plan:
 
 
 async def given(settings: Settings, shards: Sequence[Selection]) -> Plan:
-    """Makes a plan of shards that were written by hand.
+    """Makes a plan of shards that a user wrote.
 
-    Raises ConfigurationError for unknown tables, and for one that two shards would load.
+    Raises ConfigurationError for an unknown table, and for a table that is in two shards.
     """
     seen = await _look(
         settings, Selection(tuple(pattern for shard in shards for pattern in shard.patterns if not pattern.excludes))
     )
     lists = [[str(relation) for relation in shard.resolve(seen.relations)] for shard in shards]
-    found: dict[str, int] = {}
+    shard_of: dict[str, int] = {}
     for number, tables in enumerate(lists):
         for table in tables:
-            if table in found:
-                raise ConfigurationError(f"shards {found[table]} and {number} both have {table}; take it out of one")
-            found[table] = number
+            if table in shard_of:
+                raise ConfigurationError(f"shards {shard_of[table]} and {number} both have {table}; take it out of one")
+            shard_of[table] = number
     return _plan(settings, seen, lists)
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What both databases say: the source's relations, those chosen, each one's seconds and the shard it was in."""
+    """The source's relations, the chosen ones, the expected seconds of each, and the shard of its last load."""
 
     relations: Sequence[Relation]
     chosen: Sequence[Relation]
@@ -128,9 +128,9 @@ async def _look(settings: Settings, selection: Selection) -> _Seen:
 
 
 async def _last(settings: Settings, source: Source, chosen: Sequence[Planned]) -> dict[str, dict[str, Any]]:
-    """Gives each table's last published load, as far as there is one.
+    """The last published load of each table that has one.
 
-    Raises ConfigurationError where a column was masked in it that would now arrive in clear.
+    Raises ConfigurationError if that load masked a column that would now arrive in clear.
     """
     target = await connect_target(settings.target, guard.application(settings.run_id))
     try:
@@ -138,7 +138,7 @@ async def _last(settings: Settings, source: Source, chosen: Sequence[Planned]) -
             return {}
         await book.ensure(target)
         await disclosure.foresee(source, target, chosen, settings.options)
-        recent = await ledger.recent(target, [str(one.source) for one in chosen], 1)
+        recent = await ledger.recent(target, [str(table.source) for table in chosen], 1)
         return {table: loads[0] for table, loads in recent.items()}
     finally:
         await target.close()
@@ -149,11 +149,11 @@ def _weight(size: int, indexes: int) -> float:
 
 
 def _items(settings: Settings, seen: _Seen) -> list[Item]:
-    """Gives the tables as what cannot be parted: one by one, or those that the options bind together."""
+    """The tables as items: one table each, or all tables to which the options give the same ``together``."""
     bound: dict[str, list[str]] = {}
     for relation in seen.chosen:
         together = settings.options.of(relation).together
-        # a table's label has a dot outside of quotes, so no name of the options is taken for one by accident
+        # a table's label has a dot outside of quotes, so it cannot equal "together …"
         bound.setdefault(f"together {together}" if together else str(relation), []).append(str(relation))
     return [_item(tables, seen) for tables in bound.values()]
 

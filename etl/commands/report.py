@@ -1,4 +1,4 @@
-"""What became of a run, for who tells people: figures, the slowest tables, what failed, what readers see now."""
+"""``etl report``: how a run ended, for notifications: its figures, its slowest and failed tables, the published run."""
 
 from __future__ import annotations
 
@@ -17,10 +17,7 @@ from etl.target import guard
 
 
 async def report(settings: Settings) -> Report:
-    """What the ledger says of a run.
-
-    One that never got there has failed; nothing else is known of it.
-    """
+    """The report on a run, from the ledger; a run that is not in the ledger counts as failed."""
     target = await connect_target(settings.target, guard.application(settings.run_id))
     try:
         if not await book.exists(target):
@@ -62,7 +59,7 @@ def _report(
     slowest: Sequence[SlowTable],
     last: Mapping[str, Any] | None,
 ) -> Report:
-    # What was given up because the run failed is not why it failed.
+    # Loads that were given up because the run failed are not the cause of its failure.
     failed = [load for load in loads if load["status"] == LoadStatus.FAILED and not load["given_up"]]
     return Report(
         run_id=run_id,
@@ -83,7 +80,7 @@ def _report(
 
 
 def _within_room(failed: Sequence[Mapping[str, Any]]) -> Iterator[FailedTable]:
-    """As many of the failed tables, with their errors, as there is room for."""
+    """The first failed tables, with their errors, as many as fit into ``FAILED_ROOM``."""
     room = limits.REPORTED_FAILED_CHARACTERS
     for load in failed:
         told = FailedTable(load["table_name"], _cut(load["error"] or "failed"))

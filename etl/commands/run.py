@@ -1,6 +1,6 @@
-"""One run: its tables staged from one snapshot of the source, then published in one transaction.
+"""``etl run``: stages all tables of a run from one snapshot of the source, then publishes them in one transaction.
 
-The control session (``control.py``) lives as long as the run; if it is lost, the run cannot publish any more.
+The control session (``control.py``) is open until the run ends. If it is lost, the run cannot publish any more.
 """
 
 from __future__ import annotations
@@ -40,9 +40,10 @@ log = get_logger()
 
 
 async def run(settings: Settings, progress: Progress) -> Finished:
-    """Does one run, or a shard of one; returns how it ended when all went well.
+    """Does one run, or one shard of a run; returns its figures.
 
-    Raises EtlError otherwise, with the ledger closed and the staging tables dropped.
+    If it fails, drops its staging tables, closes the run in the ledger, and raises EtlError. A shard leaves its run
+    open, and keeps what it has staged.
     """
     stream.keep_buffers()
     with _not_begun(settings):
@@ -62,13 +63,13 @@ async def run(settings: Settings, progress: Progress) -> Finished:
 async def _share(held: Control, planned: Sequence[Planned], source: Source) -> Share:
     if held.settings.snapshot == "own":
         return Whole(held, planned, source)
-    await close_source(source)  # a shard reads on its loads' sessions alone
+    await close_source(source)  # a shard reads the source only in the sessions of its loads
     return Shard(held, planned)
 
 
 @contextmanager
 def _not_begun(settings: Settings) -> Iterator[None]:
-    """Logs how a run ended that fails before the ledger knows of it."""
+    """Logs the end of a run that fails before it is in the ledger."""
     began = perf_counter()
     try:
         yield
@@ -79,7 +80,7 @@ def _not_begun(settings: Settings) -> Iterator[None]:
 
 
 def _say(finished: Finished, tables: int, error: Redacted | None) -> None:
-    """Logs how a run ended, and why where it is not well."""
+    """Logs the end of a run, with the error if it failed."""
     log.info(
         "run.finished",
         status=finished.status,
@@ -93,7 +94,7 @@ def _say(finished: Finished, tables: int, error: Redacted | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A run under way: its tables, this process's share of it, and the loads that are over."""
+    """A run that goes on: its tables, this process's share of it, and the loads that have ended."""
 
     settings: Settings
     control: Control
@@ -104,7 +105,7 @@ class _Run:
     began: float = field(default_factory=perf_counter)
 
     async def whole(self) -> Finished:
-        """Stages and publishes; whatever goes wrong, the ledger says so and nothing half done stays in staging."""
+        """Stages and publishes. After any error, clears up staging and closes the run in the ledger."""
         settings = self.settings
         try:
             await self.share.begin()
@@ -128,7 +129,7 @@ class _Run:
             raise RunFailed(f"{len(failed)} of {len(self.loads)} tables failed ({names}); nothing was published")
 
     async def _is_staged(self, attempt: int) -> bool:
-        """Loads all tables from one snapshot; tells whether it lasted until they were read."""
+        """Loads all tables from one snapshot; returns whether the snapshot was held until all were read."""
         self.loads.clear()
         held = await self.share.snapshot()
         loading = Loading(self.settings, self.control.session, held.snapshot, held.left, self.progress, self.loads)
@@ -142,17 +143,17 @@ class _Run:
             await held.snapshot.release()
 
     async def _publish(self) -> RunStatus | LoadStatus:
-        """Publishes what was staged, unless ``etl publish`` is to do it; returns the run's status."""
+        """Publishes the staged tables, unless ETL_PUBLISH is defer; returns the run's status."""
         settings = self.settings
         if settings.publish == "defer":
             return LoadStatus.STAGED
-        tables, policy = [one.live for one in self.planned], Policy.of(settings, self.planned)
+        tables, policy = [table.live for table in self.planned], Policy.of(settings, self.planned)
         reconnect = partial(control.connect, settings)
         publishing.say(await publishing.publish(self.control.session, settings.run_id, tables, policy, reconnect))
         return RunStatus.PUBLISHED
 
     async def _give_up(self, status: RunStatus, why: str | BaseException) -> None:
-        """Drops what was staged and closes the run in the ledger, on a new session where the old one is lost."""
+        """Drops the staging tables and closes the run in the ledger; opens a new session if the old one is lost."""
         settings, reason = self.settings, self.settings.redact(why)
         self._finished(status, reason)
         try:
@@ -160,19 +161,19 @@ class _Run:
                 if await self.control.lives():
                     useless = await self.share.useless()
                     await staging.drop(self.control.session, useless)
-                    # where the publish was done, and the connection lost before it could drop the old tables
+                    # old tables are left if the connection was lost after the publish and before they were dropped
                     await staging.drop_aside(self.control.session, useless)
                 else:
                     # The locks were lost with the session, so another run may have taken the tables by now.
                     await self.control.reopen()
                     await guard.clear(self.control.session, settings.run_id, [])
                     useless = await self.share.useless()
-                async with self.control.session.transaction():  # the run first: its end is why loads are given up
+                async with self.control.session.transaction():  # the run first: its end is the loads' reason
                     await self.share.close(status, reason)
                     await ledger.not_published(self.control.session, settings.run_id, reason, useless)
         except (*EXPECTED, TimeoutError) as error:
-            said = settings.redact(f"{one_line(error)}; the next run will clear what this one left")
-            log.error("run.uncleared", error=said)
+            message = settings.redact(f"{one_line(error)}; the next run will clear what this one left")
+            log.error("run.uncleared", error=message)
 
     def _finished(self, status: RunStatus | LoadStatus, error: Redacted | None = None) -> Finished:
         finished = Finished(self.settings.run_id, status, tuple(self.loads), perf_counter() - self.began)

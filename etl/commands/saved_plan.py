@@ -1,7 +1,7 @@
-"""A run's plan in the ledger: the tables of each shard, which the containers of the run find there.
+"""Saves a run's plan, the tables of each shard, in the ledger, from which the containers of the run read it.
 
-No list of tables has to pass through the state machine, or through a container's overrides, which take 8,192 characters
-on AWS Batch and ECS.
+So no list of tables passes through the state machine, or through the overrides of a container, which AWS Batch and ECS
+limit to 8,192 characters.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from etl.target import guard
 
 
 async def save(settings: Settings, shards: Mapping[int, Sequence[str]]) -> None:
-    """Writes the plan of the run into the ledger, in place of the one that is there.
+    """Writes the plan of the run into the ledger, and replaces an earlier plan.
 
-    Takes the tables' labels by the shard's number. Raises RunEnded where the run has ended, ConfigurationError where
-    one of its processes has begun.
+    Takes the tables' labels by the shard's number. Raises RunEnded if the run has ended, ConfigurationError if one of
+    its processes has begun.
     """
     run_id = settings.run_id
     async with target_session(settings.target, guard.application(run_id), synchronous_commit="on") as target:
@@ -39,9 +39,9 @@ async def save(settings: Settings, shards: Mapping[int, Sequence[str]]) -> None:
 
 
 async def selection(settings: Settings, target: Target, shard: int | None) -> Selection:
-    """The tables that a process of a run is given: those of TABLES or, where ETL_PLAN is run, of its shard in the plan.
+    """The tables of a process: those of TABLES or, if ETL_PLAN is run, those of its shard in the saved plan.
 
-    Without a shard they are the tables of all shards. Raises ConfigurationError where the plan does not have them.
+    Without a shard they are the tables of all shards. Raises ConfigurationError if there is no plan, or no such shard.
     """
     if settings.plan == "own":
         return settings.selection

@@ -1,7 +1,7 @@
-"""A shard: the part of a run that one of several processes does, all of them from the one snapshot that another holds.
+"""A shard: the tables of a run that one of several processes loads, from the snapshot that the holder has taken.
 
-They meet in the ledger. The run ends when somebody says so there: `etl publish`, `etl abort`, or the snapshot's
-holder; a shard that fails says so of its tables only, so that it can be tried again.
+The processes exchange everything through the ledger. `etl publish`, `etl abort` or the snapshot's holder ends the run
+there. A shard that fails records only the failure of its tables, so that the shard can be tried again.
 """
 
 from __future__ import annotations
@@ -31,42 +31,42 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """The share of a process that does a shard of a run."""
+    """The share of a process that loads one shard of a run."""
 
     control: Control
     planned: Sequence[Planned]
 
     async def begin(self) -> None:
-        """Writes that the run has begun, unless another process has."""
+        """Writes the run into the ledger, unless another process has done so."""
         settings = self.control.settings
         await ledger.join_run(self.control.session, settings.run_id, settings.publish)
 
     async def snapshot(self) -> Held:
-        """Waits for the run's snapshot, and plans the tables that are not staged from it yet.
+        """Waits for the run's snapshot; returns it with the tables that are not staged from it yet.
 
-        Raises SnapshotLost when the snapshot does not come, RunEnded when the run has ended, ConfigurationError for a
-        table that the holder has not locked, and where it would publish the run in part.
+        Raises SnapshotLost if no snapshot is in the ledger in time, RunEnded if the run has ended, ConfigurationError
+        for a table that the holder has not locked, and if this shard would publish a part of the run.
         """
         session, settings = self.control.session, self.control.settings
         snapshot_id, at = await _snapshot(session, settings.run_id)
         loads = {ledger.live_of(load): load for load in await ledger.loads_of(session, [settings.run_id])}
         _refuse_unplanned(settings, self.planned, loads)
         staging_oids = set((await staging.tables(session)).values())
-        left = [one for one in self.planned if not _is_staged(loads[one.live], snapshot_id, staging_oids)]
-        for one in sorted(set(self.planned) - set(left), key=lambda one: one.live):
-            rows = loads[one.live]["rows"]
-            log.info("table.skipped", table=str(one.source), rows=rows, snapshot_id=snapshot_id)
+        left = [table for table in self.planned if not _is_staged(loads[table.live], snapshot_id, staging_oids)]
+        for table in sorted(set(self.planned) - set(left), key=lambda table: table.live):
+            rows = loads[table.live]["rows"]
+            log.info("table.skipped", table=str(table.source), rows=rows, snapshot_id=snapshot_id)
         await ledger.begin_loads(session, settings.run_id, left, settings.shard)
         return Held(Snapshot(snapshot_id, at, None, len(left)), left)
 
     async def lost(self, held: Snapshot, error: SnapshotLost, attempt: int) -> None:
-        """Raises: only the holder could take another snapshot. Where it is gone for good, the run has failed."""
+        """Raises SnapshotLost, because only the holder takes snapshots; if the holder has ended, closes the run."""
         raise await _lost(self.control.session, self.control.settings.run_id, held.id) from error
 
     async def useless(self) -> list[TargetName]:
-        """The tables that are not staged, because a shard may be tried again; all of them when the run has ended."""
+        """The tables that are not staged, because a shard may be tried again; all tables if the run has ended."""
         session, run_id = self.control.session, self.control.settings.run_id
-        live = [one.live for one in self.planned]
+        live = [table.live for table in self.planned]
         try:
             await ledger.must_run(session, run_id)
         except RunEnded:
@@ -79,7 +79,7 @@ class Shard:
 
 
 def _is_staged(load: Mapping[str, Any], snapshot_id: str, staging_oids: Collection[int]) -> bool:
-    """Tells whether an earlier try of the shard has staged a table, and its staging table is still there."""
+    """Whether an earlier attempt of the shard has staged a table, and its staging table still exists."""
     is_current = load["status"] == LoadStatus.STAGED and load["snapshot_id"] == snapshot_id
     return is_current and load["staging_oid"] in staging_oids
 
@@ -87,14 +87,14 @@ def _is_staged(load: Mapping[str, Any], snapshot_id: str, staging_oids: Collecti
 def _refuse_unplanned(
     settings: Settings, planned: Sequence[Planned], loads: Mapping[TargetName, Mapping[str, Any]]
 ) -> None:
-    """Refuses tables that the holder has not locked, and a publish of some of the run's tables."""
+    """Raises ConfigurationError for tables that the holder has not locked, and for a publish of a part of the run."""
     locked = {table for table, load in loads.items() if load["status"] != LoadStatus.PLANNED}
-    if strange := [str(one.source) for one in planned if one.live not in locked]:
+    if strange := [str(table.source) for table in planned if table.live not in locked]:
         raise ConfigurationError(
             f"TABLES: {', '.join(strange)}: not among the tables of run {settings.run_id}, whose snapshot is held"
             " without a lock on it; give `etl snapshot` the tables of all shards"
         )
-    others = loads.keys() - {one.live for one in planned}
+    others = loads.keys() - {table.live for table in planned}
     if others and settings.publish != "defer":
         raise ConfigurationError(
             f"ETL_PUBLISH is {settings.publish!r}, but run {settings.run_id} has {len(others)} other tables too; set it"
@@ -103,7 +103,7 @@ def _refuse_unplanned(
 
 
 async def _snapshot(control: Target, run_id: str) -> tuple[str, datetime]:
-    """Waits in the ledger for the snapshot that another process holds for this run."""
+    """Waits until the holder has written the run's snapshot into the ledger; returns its id and its instant."""
     says = True
     try:
         async with asyncio.timeout(limits.SNAPSHOT_WAIT_SECONDS):
@@ -124,7 +124,7 @@ async def _snapshot(control: Target, run_id: str) -> tuple[str, datetime]:
 
 
 async def _lost(control: Target, run_id: str, snapshot_id: str) -> SnapshotLost:
-    """Tells why the run's snapshot cannot be joined; where it is gone for good, the run has failed."""
+    """The error that says why no session can import the run's snapshot; if its holder has ended, closes the run."""
     if await guard.is_snapshot_held(control, run_id):
         return SnapshotLost(
             f"the source's snapshot {snapshot_id} is not on this host, though run {run_id} still holds it:"

@@ -1,4 +1,4 @@
-"""What one process does of a run: all of it, or a shard of it."""
+"""The share of a run that one process does: the whole run, or a shard."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from etl.source.snapshot import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A snapshot, and the tables that are to be loaded from it."""
+    """A snapshot, and the tables to load from it."""
 
     snapshot: Snapshot
     left: Sequence[Planned]
@@ -28,13 +28,13 @@ class Share(Protocol):
         """Writes into the ledger that the run has begun."""
 
     async def snapshot(self) -> Held:
-        """Takes the run's snapshot, or joins it; tells the tables that are not staged from it yet."""
+        """Takes the run's snapshot, or waits for the holder's; returns it with the tables that are not staged yet."""
 
     async def lost(self, held: Snapshot, error: SnapshotLost, attempt: int) -> None:
-        """Raises, unless another snapshot may take the place of one that was lost in the attempt of this number."""
+        """Raises SnapshotLost, unless the run may take another snapshot after losing one in this attempt."""
 
     async def useless(self) -> list[TargetName]:
-        """The live tables whose staging tables nobody can use once this process has failed."""
+        """The live tables whose staging tables are of no use after this process has failed."""
 
     async def close(self, status: RunStatus, reason: Redacted) -> None:
-        """Writes into the ledger how the run ended, where this process decides that."""
+        """Closes the run in the ledger, if this process decides how the run ends."""

@@ -1,4 +1,4 @@
-"""Compares the live tables with the source's, row counts and checksums, computed in the servers."""
+"""``etl verify``: compares live tables with the source's by number of rows and checksum, computed by the servers."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ from etl.target import guard
 
 
 async def verify(settings: Settings) -> list[Comparison]:
-    """Compares every table of TABLES; gives the comparisons by table name.
+    """Compares every table of TABLES; returns the comparisons in order of the tables' names.
 
-    The source is read in one snapshot, so tables that are written to meanwhile still differ from last
-    night's copy, but never from each other. Raises EtlError where a side cannot be read at all.
+    It reads the source in one snapshot. So a table that was written after the last run differs, but all tables are
+    compared at the same instant. Raises EtlError if it cannot connect to one side.
     """
     application = guard.application(settings.run_id)
     async with source_session(settings.source, application) as source:
-        chosen = [one.source for one in await choice.choose(source, settings.options, settings.selection)]
+        chosen = [table.source for table in await choice.choose(source, settings.options, settings.selection)]
     held = await snapshot.take(settings.source, application, chosen, settings.options)
     try:
         assert held.holder is not None
         queue = deque(settings.options.apply(await catalog.tables(held.holder, chosen)))
-        found: list[Comparison] = []
+        comparisons: list[Comparison] = []
         async with asyncio.TaskGroup() as group:
             for _ in range(min(settings.jobs, len(queue))):
-                group.create_task(_worker(settings, held, queue, found))
+                group.create_task(_worker(settings, held, queue, comparisons))
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     finally:
         await held.release()
-    return sorted(found, key=lambda comparison: comparison.table)
+    return sorted(comparisons, key=lambda comparison: comparison.table)
 
 
-async def _worker(settings: Settings, held: Snapshot, queue: deque[Table], found: list[Comparison]) -> None:
+async def _worker(settings: Settings, held: Snapshot, queue: deque[Table], comparisons: list[Comparison]) -> None:
     async with Pair(settings.source, settings.target, guard.application(settings.run_id)) as pair:
         while queue:
-            found.append(await _compare(settings, held, pair, queue.popleft()))
+            comparisons.append(await _compare(settings, held, pair, queue.popleft()))
 
 
 async def _compare(settings: Settings, held: Snapshot, pair: Pair, table: Table) -> Comparison:
@@ -56,13 +56,13 @@ async def _compare(settings: Settings, held: Snapshot, pair: Pair, table: Table)
         reader, writer = await pair.both()
         kept = encoding.kept(reader, writer)
         async with held.reading(reader, table) as source:
-            there, here = await asyncio.gather(
+            expected, actual = await asyncio.gather(
                 checksum.of_source(source, table, kept), checksum.of_target(writer, table, table.live.identifier, kept)
             )
     except (psycopg.Error, asyncpg.PostgresError) as error:
         await pair.close()
         return Comparison(str(table), None, None, settings.redact(one_line(error)))
-    return Comparison(str(table), there.rows, f"{there.sum:x}", _difference(there, here))
+    return Comparison(str(table), expected.rows, f"{expected.sum:x}", _difference(expected, actual))
 
 
 def _difference(source: Checksum, target: Checksum) -> str | None:

@@ -1,4 +1,4 @@
-"""A run that one process does alone: it takes the snapshot, and another one when that is lost."""
+"""A run that one process does alone: the process takes the snapshot, and another one if the first is lost."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Whole:
     source: Source
 
     async def begin(self) -> None:
-        """Opens the run in the ledger, with its tables."""
+        """Opens the run and its loads in the ledger."""
         settings, session = self.control.settings, self.control.session
         await ledger.open_run(session, settings.run_id, settings.publish)
         await ledger.begin_loads(session, settings.run_id, self.planned, settings.shard)
@@ -39,7 +39,7 @@ class Whole:
     async def snapshot(self) -> Held:
         """Takes a snapshot, and writes it into the ledger."""
         settings = self.control.settings
-        chosen = [one.source for one in self.planned]
+        chosen = [table.source for table in self.planned]
         application = guard.application(settings.run_id)
         taken = await snapshot.take(settings.source, application, chosen, settings.options, self.source)
         await ledger.took_snapshot(self.control.session, settings.run_id, taken.id, taken.at)
@@ -52,8 +52,8 @@ class Whole:
         log.warning("snapshot.lost", attempt=attempt, error=self.control.settings.redact(error))
 
     async def useless(self) -> list[TargetName]:
-        """All tables: another try of the run takes another snapshot."""
-        return [one.live for one in self.planned]
+        """All tables, because another attempt at the run takes another snapshot."""
+        return [table.live for table in self.planned]
 
     async def close(self, status: RunStatus, reason: Redacted) -> None:
         """Closes the run."""

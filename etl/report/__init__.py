@@ -1,4 +1,4 @@
-"""What people see of a run: a terminal's bars and tables, and the only use of rich.
+"""The output for people on a terminal: progress bars and tables. Only this package uses rich.
 
-It imports ``commands`` and what that imports. Start with ``console``.
+Start with ``console``. The package imports ``commands`` and the packages that ``commands`` imports.
 """

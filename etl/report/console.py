@@ -1,6 +1,6 @@
-"""What a person at a terminal sees: progress, tables, colours. Rich draws it; nothing here decides anything.
+"""Prints progress, tables and colours on a terminal, with rich. It decides nothing.
 
-Printed to a file or a pipe the same tables come without colours, and nothing is cut off at 80 columns.
+To a file or a pipe it prints the same tables without colours, and does not cut them at 80 columns.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ from etl.model.table import Table
 from etl.settings.config import Shown
 
 _WIDE = 200
-"""Columns where no terminal says how many there are."""
+"""The least width of output that does not go to a terminal, in columns."""
 
 
 _FIRST = 3
-"""How many of a shard's tables are named."""
+"""The number of a shard's tables that the plan names."""
 
 
 class _RowsColumn(ProgressColumn):
-    """How many rows have gone through, as far as the catalog can tell; nothing where it cannot."""
+    """The rows that were copied, estimated from the catalog; empty if the catalog has no estimate."""
 
     def render(self, task: Task) -> Text:
         rows = task.fields["rows"]
@@ -68,7 +68,7 @@ class TerminalProgress(Progress):
         self._bars.__exit__(*exception)
 
     def surveyed(self, tables: list[Table]) -> None:
-        """Draws the run's bar, again from the start where the run had to take another snapshot."""
+        """Draws the run's bar; draws it again from the start if the run has taken another snapshot."""
         for bar in self._bars.task_ids:
             self._bars.remove_task(bar)
         self._of_table.clear()
@@ -84,12 +84,12 @@ class TerminalProgress(Progress):
         self._move(table, size, table.rows * size / _size(table))
 
     def restarted(self, table: Table) -> None:
-        """Takes a table's bar back to its start, and the run's by as much."""
+        """Moves a table's bar back to its start, and the run's bar by as much."""
         bar = self._task(self._of_table[str(table)])
         self._move(table, -bar.completed, -bar.fields["rows"])
 
     def finished(self, table: Table) -> None:
-        """Takes a table's bar away, and moves the run's on by all that the estimate was too high."""
+        """Removes a table's bar, and moves the run's bar on by the rest of the table's estimate."""
         bar = self._task(self._of_table[str(table)])
         self._move(table, _size(table) - bar.completed, table.rows - bar.fields["rows"])
         self._bars.remove_task(self._of_table.pop(str(table)))
@@ -103,7 +103,7 @@ class TerminalProgress(Progress):
 
 
 def escape(text: str) -> str:
-    """Gives ``text`` as rich prints it literally: neither its markup nor its escape sequences take effect."""
+    """Escapes ``text``, so that rich prints it literally, and the terminal executes no escape sequence in it."""
     return escape_markup(printable(text))
 
 
@@ -116,10 +116,10 @@ def _size(table: Table) -> int:
 
 
 def print_finished(finished: Finished) -> None:
-    """Prints a run's closing table."""
+    """Prints a run's end, and a table of its loads."""
     console = _console()
     console.print(f"\nrun {finished.run_id}: {finished.status} in {finished.seconds:.1f} s", style="bold")
-    # The loads were noted when they were staged; since then they went the run's way.
+    # The loads were recorded when they were staged; now they have the run's status.
     loads = [asdict(load) | {"status": finished.status} for load in finished.loads]
     _print_loads(console, loads, finished.seconds)
 
@@ -140,7 +140,7 @@ def print_history(runs: Sequence[HistoryRun]) -> None:
 
 
 def print_plan(plan: Plan) -> None:
-    """Prints the shards, with what they are expected to take, and how far they are from equal."""
+    """Prints the shards, the seconds that each is expected to take, and the imbalance."""
     grid = _grid(">shard", ">tables", ">expected s", "longest first")
     for shard in plan.shards:
         first = ", ".join(shard.tables[:_FIRST]) + (" …" if len(shard.tables) > _FIRST else "")
@@ -151,16 +151,16 @@ def print_plan(plan: Plan) -> None:
 
 
 def print_comparisons(comparisons: Iterable[Comparison]) -> None:
-    """Prints what ``etl verify`` found."""
+    """Prints the comparisons of ``etl verify``."""
     grid = _grid("table", ">rows", ">checksum", "source = target")
-    for one in comparisons:
-        rows = "" if one.rows is None else f"{one.rows:,}"
-        grid.add_row(escape(one.table), rows, one.checksum or "", escape(one.difference or "same"))
+    for table in comparisons:
+        rows = "" if table.rows is None else f"{table.rows:,}"
+        grid.add_row(escape(table.table), rows, table.checksum or "", escape(table.difference or "same"))
     _console().print(grid)
 
 
 def print_report(report: Report) -> None:
-    """Prints how a run ended: its figures, the slowest tables, what failed, and what readers see."""
+    """Prints how a run ended: its figures, its slowest and failed tables, and the run that readers see."""
     console = _console()
     took = f" in {report.seconds:.1f} s" if report.seconds is not None else ""
     copied = f"{report.tables:,} tables, {report.rows:,} rows, {report.bytes / 1e6:,.1f} MB"
@@ -183,17 +183,17 @@ def print_report(report: Report) -> None:
 
 
 def print_settings(shown: Iterable[Shown]) -> None:
-    """Prints every setting, what it is, and where that comes from."""
+    """Prints every setting, its value, and the value's origin."""
     grid = _grid("setting", "value", "from")
-    for one in shown:
-        grid.add_row(escape(one.setting), escape(one.value or ""), escape(one.source))
+    for setting in shown:
+        grid.add_row(escape(setting.setting), escape(setting.value or ""), escape(setting.source))
     _console().print(grid)
 
 
 def print_findings(findings: Iterable[Finding]) -> None:
-    """Prints what ``etl check`` found, one line each."""
-    for one in findings:
-        print(printable(f"{'not ready' if one.obstacle else 'ok':9}  {one.subject}: {one.text}"))
+    """Prints the findings of ``etl check``, one line each."""
+    for finding in findings:
+        print(printable(f"{'not ready' if finding.obstacle else 'ok':9}  {finding.subject}: {finding.text}"))
 
 
 def _console() -> Console:
@@ -204,10 +204,10 @@ def _console() -> Console:
 
 
 def _print_loads(console: Console, loads: Sequence[dict[str, Any]], seconds: float) -> None:
-    """Prints a table of loads with their sums, and below it the errors, which would not fit in."""
+    """Prints a table of loads with their sums, and below it the errors, which would not fit into it."""
     if not loads:
         return
-    # Where all went well, a column that says so of each is only in the way.
+    # A column that says "published" of every load would only take room.
     shows_status = any(load["status"] != LoadStatus.PUBLISHED for load in loads)
     status = ["status"] if shows_status else []
     grid = _grid("table", *status, ">rows", ">MB", ">copy s", ">index s", ">seconds", ">rows/s")
@@ -236,7 +236,7 @@ def _seconds(row: dict[str, Any]) -> float:
 
 
 def _grid(*columns: str) -> Grid:
-    """Makes a table of these columns; ``>`` stands before those of numbers, which are never cut."""
+    """A table with these columns; a column of numbers, which is never cut, has ``>`` before its name."""
     grid = Grid(box=box.SIMPLE_HEAD)
     for column in columns:
         if column.startswith(">"):
