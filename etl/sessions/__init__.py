@@ -1,7 +1,7 @@
-"""Sessions on both servers: how they are opened, kept alive, told from dead ones, and how statements are sent.
+"""Sessions on both servers: opening them, keeping them alive, detecting dead sessions, and sending statements.
 
-Here live the URLs (``url``), the connections of either side (``postgres``, ``pair``), the watch over them
-(``session``, ``watch``, ``protocol``), the statements of ``etl/sql`` (``query``), the stages that statements are marked
-with (``stage``), and retries. The read side is asyncpg, the write side psycopg. It imports ``model``. Start with
-``postgres``.
+Here live the URLs (``url``), the connections to both databases (``postgres``, ``pair``), the watch over sessions
+(``session``, ``watch``, ``protocol``), the statements of ``etl/sql`` (``query``), the stages named in statements
+(``stage``), advisory locks (``advisory``) and retries (``retry``). asyncpg reads the source, psycopg writes to the
+target. It imports ``model``. Start with ``postgres``.
 """
