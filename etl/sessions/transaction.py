@@ -1,6 +1,6 @@
 """Transactions on the target whose statements share round trips: for a tiny table, round trips take most of the time.
 
-psycopg's ``transaction()`` sends BEGIN and COMMIT in round trips of their own, and its pipeline passes through the event
+psycopg's ``transaction()`` sends BEGIN and COMMIT in separate round trips, and its pipeline passes through the event
 loop at each statement. With them, the client waits 22 times for each table; with several statements in one text, 9
 times (benchmarks/NOTES.md, "Tiny tables").
 """

@@ -1,4 +1,5 @@
--- Who holds an advisory lock: the application name carries the run's id. Target side.
+-- The session that holds an advisory lock; its application name contains the run's id. Target side.
+-- :'key': the lock's key.
 -- Try it: psql -v key=1234 -f lock_holder.sql
 SELECT a.pid, a.application_name
   FROM pg_catalog.pg_locks l

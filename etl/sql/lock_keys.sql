@@ -1,6 +1,6 @@
--- The key of each advisory lock that runs exclude each other by; no other file and no module spells one. Target side.
--- A run of another version has to come to the same key, so the text that is hashed never changes: the kind of the lock,
--- and a run's id, or the name of a staging table, because that is what two runs must not share.
+-- The keys of the advisory locks by which runs exclude each other. No other file or module computes a key. Target side.
+-- Runs of different versions have to compute the same keys, so the text that is hashed must never change.
+-- :'kind': run, snapshot, table or schemas; :'names': ids of runs, or staging tables; :'schemas': for each, its schema.
 -- Try it: psql -v kind=table -v schemas='{etl_staging_public}' -v names='{orders}' -f lock_keys.sql
 SELECT n.schema,
        n.name,
