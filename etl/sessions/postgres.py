@@ -266,7 +266,7 @@ def refuse_untrusted(owners: Mapping[str, str], role: str) -> None:
     for what, owner in owners.items():
         word, _, name = what.partition(" ")
         problems.append(
-            f"{what} is there in the target already and belongs to {owner}, whose code would run as {role}; drop it, or"
+            f"{what} already exists in the target and belongs to {owner}, whose code would run as {role}; drop it, or"
             f" hand it over: ALTER {word.upper()} {name} OWNER TO {role} (docs/target-role.sql)"
         )
     if problems:

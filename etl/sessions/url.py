@@ -56,7 +56,7 @@ KEEPALIVES = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count
 
 
 class UrlError(ValueError):
-    """What is wrong with a URL, in one line; ``parameter`` is libpq's name of the one at fault, or None."""
+    """A fault of a URL, in one line; ``parameter`` is libpq's name of the faulty parameter, or None."""
 
     def __init__(self, fault: str, parameter: str | None = None) -> None:
         self.parameter = parameter

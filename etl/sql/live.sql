@@ -89,7 +89,7 @@ WITH RECURSIVE live AS (
     SELECT q.filled, 'row security of ' || q.reads::pg_catalog.regclass
       FROM query q JOIN pg_catalog.pg_class c ON c.oid = q.reads AND c.relrowsecurity
 ), publisher AS (
-    -- pg_publication_tables has those FOR TABLES IN SCHEMA, too; of one FOR ALL TABLES `etl check` warns
+    -- pg_publication_tables includes publications FOR TABLES IN SCHEMA; `etl check` warns of those FOR ALL TABLES
     SELECT f.oid, 'publication ' || quote_ident(t.pubname) || ' (its subscribers hear of changed rows only)' AS what
       FROM pg_catalog.pg_publication p
       JOIN pg_catalog.pg_publication_tables t ON t.pubname = p.pubname
