@@ -1,8 +1,8 @@
-"""The ledger's tables themselves: what they are, made on first use, and how statements on them are executed.
+"""The ledger's tables: their definitions, their creation on first use, and the execution of statements on them.
 
-SQLAlchemy Core, compiled for psycopg and executed on the session that does the work, so that a row commits with the
-work that it records. Columns may be added here, never renamed: users' queries hang on them. A column or an index that
-an older version did not have is added on first use.
+The statements are SQLAlchemy Core, compiled for psycopg and executed on the session that does the work, so that a row
+commits with the work that it records. Columns may be added here, but never renamed, because users' queries name them.
+``ensure`` adds columns and indexes that an older version did not have.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ _metadata = sa.MetaData(schema=SCHEMA)
 _timestamp = sa.DateTime(timezone=True)
 
 _room = {"fillfactor": 70}
-"""A row's later versions find room on its page, so that no update waits for autovacuum to have its space back.
+"""Free space for new versions of a row on the same page, so that updates do not depend on autovacuum.
 
-Without, their bytes a row went up and down with autovacuum, to twice as much (benchmarks/NOTES.md, "The ledger").
+With the default fillfactor, the size of the tables depended on autovacuum, and grew to twice as many bytes per row
+(benchmarks/NOTES.md, "The ledger").
 """
 
 runs = sa.Table(
@@ -74,9 +75,9 @@ loads = sa.Table(
     sa.Column("live_oid", sa.BigInteger),
     sa.Column("newest_xid", sa.BigInteger),
     sa.Column("snapshot_id", sa.Text),
-    sa.Column("masked", postgresql.ARRAY(sa.Text)),  # NULL: an older version wrote the row, and nobody knows
-    sa.Column("given_up", sa.Boolean),  # true: stopped because its run had ended, whose error says why
-    sa.Index("loads_by_table", "table_name", "published_at"),  # for what the last nights took: recent_loads.sql
+    sa.Column("masked", postgresql.ARRAY(sa.Text)),  # NULL: unknown, because an older version wrote the row
+    sa.Column("given_up", sa.Boolean),  # true: stopped because its run had ended; the run's error is the cause
+    sa.Index("loads_by_table", "table_name", "published_at"),  # for recent_loads.sql
     postgresql_with=_room,
 )
 
@@ -95,7 +96,7 @@ _dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 
 
 async def ensure(target: Target) -> None:
-    """Makes the ledger on first use, and adds the columns and indexes that an older version did not have."""
+    """Creates the ledger on first use, and adds the columns and indexes that an older version did not have."""
     parts = await _parts(target)
     if not any(_missing(parts)):
         return
@@ -114,65 +115,65 @@ async def ensure(target: Target) -> None:
 
 
 async def _parts(target: Target) -> set[tuple[str, str]]:
-    """Gives the ledger's columns and indexes, by table and name.
+    """The columns and indexes that the ledger has, as pairs of table and name.
 
-    Raises ConfigurationError where its schema or a table is somebody else's, or is no ledger.
+    Raises ConfigurationError if the schema or a table belongs to an untrusted role, or a table is not the ledger's.
     """
     cursor = await target.execute(target_query("ledger_parts"))
     rows = await cursor.fetchall()
-    foreign = {row["part"]: row["owner"] for row in rows if row["owner"] is not None}
-    refuse_untrusted(foreign, target.info.user)
-    there = {(row["relation"], row["part"]) for row in rows}
-    names = {relation for relation, _ in there}
+    untrusted = {row["part"]: row["owner"] for row in rows if row["owner"] is not None}
+    refuse_untrusted(untrusted, target.info.user)
+    parts = {(row["relation"], row["part"]) for row in rows}
+    names = {relation for relation, _ in parts}
     for table in _tables:
-        keys = {column.name for column in table.primary_key} - {part for name, part in there if name == table.name}
+        keys = {column.name for column in table.primary_key} - {part for name, part in parts if name == table.name}
         if table.name in names and keys:
             raise ConfigurationError(
                 f"table {table.fullname} in the target is not this tool's ledger, for it has no"
                 f" {', '.join(sorted(keys))}; the schema {SCHEMA} is the ledger's, so rename the other one"
             )
-    return there
+    return parts
 
 
-def _missing(there: Collection[tuple[str, str]]) -> tuple[list[sa.Column[Any]], list[sa.Index]]:
-    """Gives the ledger's columns and indexes that are not there."""
-    columns = [column for table in _tables for column in table.columns if (table.name, column.name) not in there]
-    indexes = [index for table in _tables for index in table.indexes if (table.name, index.name) not in there]
+def _missing(parts: Collection[tuple[str, str]]) -> tuple[list[sa.Column[Any]], list[sa.Index]]:
+    """The columns and indexes that the ledger does not have yet."""
+    columns = [column for table in _tables for column in table.columns if (table.name, column.name) not in parts]
+    indexes = [index for table in _tables for index in table.indexes if (table.name, index.name) not in parts]
     return columns, sorted(indexes, key=lambda index: str(index.name))
 
 
 async def exists(target: Target) -> bool:
-    """Tells whether the target has a ledger."""
+    """Whether the target has a ledger."""
     return (runs.name, "run_id") in await _parts(target)
 
 
 async def is_current(target: Target) -> bool:
-    """Tells whether the target has a ledger with all the columns that this version writes."""
+    """Whether the target has a ledger with all columns that this version writes."""
     columns, _ = _missing(await _parts(target))
     return not columns
 
 
 async def execute(target: Target, statement: ExecutableDDLElement | sa.Executable) -> None:
-    """Executes a statement of SQLAlchemy's."""
+    """Executes a SQLAlchemy statement."""
     text, parameters = compiled(statement)
     await target.execute(text, parameters)
 
 
 async def fetch(target: Target, statement: sa.Executable) -> list[dict[str, Any]]:
-    """Executes one that gives rows."""
+    """Executes a SQLAlchemy statement, and returns its rows."""
     text, parameters = compiled(statement)
     cursor = await target.execute(text, parameters)
     return await cursor.fetchall()
 
 
 def compiled(statement: Any) -> tuple[bytes, dict[str, Any] | None]:
-    """Gives a statement as psycopg takes it."""
-    # literal_execute and IN lists are expanded at compile time, because no engine will do it later
+    """Returns the text and the parameters of a SQLAlchemy statement, for psycopg."""
+    # literal_execute and IN lists are expanded now, because no SQLAlchemy engine does it at execution
     as_text = statement.compile(dialect=_dialect, compile_kwargs={"render_postcompile": True})
     parameters = dict(as_text.params) if getattr(as_text, "params", None) else None
     return str(as_text).encode(), parameters
 
 
 def now() -> datetime:
-    """The instant, as the ledger writes it."""
+    """The current time, as the ledger stores it."""
     return datetime.now(UTC)

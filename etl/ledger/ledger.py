@@ -1,7 +1,7 @@
-"""The door to the ledger: what others write and ask of ``etl.runs`` (``runs.py``) and ``etl.loads`` (``loads.py``).
+"""The interface of the ledger: the functions on ``etl.runs`` (``runs.py``) and ``etl.loads`` (``loads.py``).
 
-Statements of SQLAlchemy Core, executed on the session that does the work (``book.py``), so that a row commits with
-the work that it records.
+Each function executes a statement on the session that does the work (``book.py``), so that a row commits with the work
+that it records.
 """
 
 # docs/decisions.md, "Processes meet in the ledger"

@@ -1,4 +1,4 @@
-"""Loads, in ``etl.loads``: the tables of a run, how far each is, and what the last published one brought."""
+"""Loads, in ``etl.loads``: the tables of a run with their status, and the results of published loads."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from etl.sessions.query import target_query
 from etl.sessions.stage import Stage
 
 UNPUBLISHED = (LoadStatus.PLANNED, LoadStatus.LOADING, LoadStatus.STAGED)
-"""The statuses of a load that is under way; the others are published and failed."""
+"""The statuses of a load that has not ended; the others are published and failed."""
 
 
 def live_of(load: Mapping[str, Any]) -> TargetName:
-    """Gives the live table of a load's row."""
+    """The live table of a row of ``etl.loads``."""
     return TargetName(load["schema_name"], load["relation_name"])
 
 
 async def loads_of(target: Target, run_ids: Sequence[str]) -> list[dict[str, Any]]:
-    """Gives the loads of the runs given, in the order in which they started."""
+    """The loads of these runs, in the order in which they started."""
     statement = sa.select(loads).where(loads.c.run_id.in_(run_ids)).order_by(loads.c.started_at, loads.c.table_name)
     return await fetch(target, statement)
 
@@ -46,16 +46,17 @@ async def begin_loads(
     status: LoadStatus = LoadStatus.LOADING,
     anew: bool = True,
 ) -> None:
-    """Writes which tables a run, or a shard of it, is to load: until they are staged, nobody may publish the run.
+    """Writes the tables that a run, or a shard of it, is to load. The run is not published until they are staged.
 
-    What this run knows of them is forgotten where they begin ``anew``, and
-    stays otherwise, but that they are planned.
+    If they begin ``anew``, the state of an earlier attempt of this run is reset. Otherwise only loads that are planned
+    get the new status.
     """
     names = ("run_id", "table_name", "schema_name", "relation_name", "shard", "status", "started_at")
     statement = insert(loads).values({name: sa.bindparam(name) for name in names})
     reset = (*names[4:], "error", "given_up", "finished_at", "published_at")
     fresh = {name: statement.excluded[name] for name in reset}
-    is_planned = loads.c.status == sa.literal_column(f"'{LoadStatus.PLANNED}'")  # the only parameters are the rows'
+    # a literal, because executemany's only parameters are the values of the rows
+    is_planned = loads.c.status == sa.literal_column(f"'{LoadStatus.PLANNED}'")
     begun = {name: statement.excluded[name] for name in ("status", "started_at")}
     key = ["run_id", "table_name"]
     text, _ = compiled(
@@ -64,7 +65,7 @@ async def begin_loads(
         else statement.on_conflict_do_update(index_elements=key, set_=begun, where=is_planned)
     )
     number = None if shard is None else str(shard)
-    rows = [(run_id, str(one.source), one.live.schema, one.live.name, number, status, now()) for one in tables]
+    rows = [(run_id, str(table.source), table.live.schema, table.live.name, number, status, now()) for table in tables]
     async with target.cursor() as cursor:
         await cursor.executemany(text, [dict(zip(names, row, strict=True)) for row in rows])
 
@@ -75,18 +76,18 @@ async def forget_plan(target: Target, run_id: str) -> None:
 
 
 async def record(target: Target, run_id: str, load: Load) -> None:
-    """Writes what became of a load; a new try takes the place of the old one."""
+    """Writes the result of a load, in place of that of an earlier attempt."""
     await target.execute(_record(), _values(target, run_id, load))
 
 
 async def stage(target: Target, run_id: str, load: Load, asked: AsyncCursor[dict[str, Any]]) -> None:
     """Writes that a load is staged, and commits the caller's transaction with it.
 
-    Takes the cursor on the answer to ``ask_state`` in that transaction. Raises RunEnded where the run was given up
-    meanwhile, or has another snapshot by now.
+    ``asked`` is the cursor on the result of ``ask_state`` in that transaction. Raises RunEnded if the run has ended, or
+    has taken another snapshot.
     """
     refuse_ended(run_id, load.snapshot_id, await asked.fetchall())
-    # whose values are bound here: with parameters the server takes one statement at a time
+    # a client-side cursor, because the server accepts only one statement at a time with parameters
     await AsyncClientCursor(target).execute(_record() + b"; COMMIT", _values(target, run_id, load))
 
 
@@ -102,7 +103,7 @@ def _values(target: Target, run_id: str, load: Load) -> dict[str, Any]:
 
 @cache
 def _record() -> bytes:
-    # Compiled once, as _state is: it would be a third of a tiny table's CPU.
+    # Cached like runs._state, because compiling it takes a third of the CPU time of a tiny table.
     key = ["run_id", "table_name"]
     names = [*key, *(field.name for field in fields(Load) if field.name not in key), "published_at"]
     statement = insert(loads).prefix_with(Stage.RECORD).values({name: sa.bindparam(name) for name in names})
@@ -112,42 +113,42 @@ def _record() -> bytes:
 
 
 async def staging_oids(target: Target, run_id: str) -> dict[TargetName, int]:
-    """Gives the oid of each staging table that a run has filled, by the live table's name."""
+    """The oids of the staging tables that a run has filled, by live table."""
     statement = sa.select(loads).where(loads.c.run_id == run_id, loads.c.status == LoadStatus.STAGED)
     return {live_of(row): row["staging_oid"] for row in await fetch(target, statement)}
 
 
 async def is_staged(target: Target, run_id: str, live: TargetName, oid: int) -> bool:
-    """Tells whether a run has staged a live table in the staging table of this oid."""
+    """Whether a run has staged a live table in the staging table of this oid."""
     return (await staging_oids(target, run_id)).get(live) == oid
 
 
 async def newest_xids(target: Target, run_id: str) -> dict[TargetName, int]:
-    """Gives, by the live table's name, the newest transaction that wrote a staged table's rows, if not frozen."""
+    """The newest transaction that wrote the rows of each load whose rows are not frozen, by live table."""
     statement = sa.select(loads).where(loads.c.run_id == run_id, loads.c.newest_xid.is_not(None))
     return {live_of(row): row["newest_xid"] for row in await fetch(target, statement)}
 
 
 async def carried(target: Target, live: Sequence[TargetName]) -> dict[TargetName, frozenset[str]]:
-    """Gives, by live table, the names of the indexes and constraints that its last published load brought."""
+    """The names of the indexes and constraints that came from the source in the last published load, by live table."""
     statement = (
         sa.select(loads.c.schema_name, loads.c.relation_name, loads.c.carried)
         .where(loads.c.status == LoadStatus.PUBLISHED)
         .order_by(loads.c.schema_name, loads.c.relation_name, loads.c.published_at.desc())
         .distinct(loads.c.schema_name, loads.c.relation_name)
     )
-    found = {live_of(row): frozenset(row["carried"] or []) for row in await fetch(target, statement)}
-    return {one: found.get(one, frozenset()) for one in live}
+    names = {live_of(row): frozenset(row["carried"] or []) for row in await fetch(target, statement)}
+    return {table: names.get(table, frozenset()) for table in live}
 
 
 async def brought(target: Target, run_id: str) -> dict[TargetName, frozenset[str]]:
-    """Gives the same of what a run has staged."""
+    """The names of the indexes and constraints that came from the source in a run's loads, by live table."""
     statement = sa.select(loads).where(loads.c.run_id == run_id)
     return {live_of(row): frozenset(row["carried"] or []) for row in await fetch(target, statement)}
 
 
 async def deferred(target: Target) -> set[TargetName]:
-    """Gives the live tables that wait for ``etl publish``."""
+    """The live tables of loads that wait for ``etl publish``."""
     statement = (
         sa.select(loads.c.schema_name, loads.c.relation_name)
         .join(runs, runs.c.run_id == loads.c.run_id)
@@ -157,30 +158,31 @@ async def deferred(target: Target) -> set[TargetName]:
 
 
 async def known(target: Target) -> set[TargetName]:
-    """Gives every live table that any run was ever to load."""
+    """All live tables in the ledger, of all runs."""
     statement = sa.select(loads.c.schema_name, loads.c.relation_name).distinct()
     return {live_of(row) for row in await fetch(target, statement)}
 
 
 async def recent(target: Target, tables: Sequence[str], most: int, before: str = "") -> dict[str, list[dict[str, Any]]]:
-    """Gives the last published loads of the tables named, ``most`` of each, the newest first.
+    """The last published loads of these source tables, at most ``most`` of each, the newest first.
 
-    Takes the run that is not to be looked at.
+    The loads of the run ``before`` are left out.
     """
     wanted = {"names": list(tables), "most": most, "before": before}
     cursor = await target.execute(target_query("recent_loads"), wanted)
-    found: dict[str, list[dict[str, Any]]] = {}
+    by_table: dict[str, list[dict[str, Any]]] = {}
     for row in await cursor.fetchall():
-        found.setdefault(row["table_name"], []).append(row)
-    return found
+        by_table.setdefault(row["table_name"], []).append(row)
+    return by_table
 
 
 async def published(
     target: Target, run_id: str, swapped: Iterable[TargetName], replaced: Mapping[TargetName, int]
 ) -> None:
-    """Writes that staged loads are live, in the publish's own transaction.
+    """Writes that staged loads are published, in the transaction of the publish.
 
-    Takes the live tables that are swapped, and the oids of those whose rows were replaced in place.
+    ``swapped`` are the live tables that staging tables have replaced. ``replaced`` has the oids of the live tables
+    whose rows were replaced in place.
     """
     whose, done = loads.c.run_id == run_id, {"status": LoadStatus.PUBLISHED, "published_at": now()}
     swap = sa.update(loads).where(whose, _arrive_as(swapped))
@@ -190,15 +192,15 @@ async def published(
 
 
 async def not_published(target: Target, run_id: str, error: Redacted, live: Iterable[TargetName]) -> None:
-    """Writes that what a run had staged, or not yet staged, of the live tables named was given up.
+    """Writes that the unpublished loads of these live tables in a run have failed.
 
-    Where the run has ended by then, that is why.
+    If the run has ended before, the loads are marked as given up: the end of the run is the cause.
     """
     await _fail(target, loads.c.run_id == run_id, live, error)
 
 
 async def supersede(target: Target, run_id: str, live: Iterable[TargetName]) -> None:
-    """Writes that ``run_id`` took over live tables that another run had staged and never published."""
+    """Writes that unpublished loads of other runs have failed, because ``run_id`` loads their live tables now."""
     await _fail(target, loads.c.run_id != run_id, live, own_words(f"never published; run {run_id} took the table over"))
 
 
@@ -210,9 +212,9 @@ async def _fail(target: Target, whose: sa.ColumnElement[bool], live: Iterable[Ta
 
 
 def _arrive_as(live: Iterable[TargetName]) -> sa.ColumnElement[bool]:
-    """Gives the condition on the loads of the live tables named: they, not the source's, are what runs share.
+    """The condition for the loads of these live tables.
 
-    Arrays, because a list of 10,000 pairs is deeper than the server's stack (``max_stack_depth``).
+    It uses arrays, because a list of 10,000 pairs exceeds the server's ``max_stack_depth``.
     """
     pairs = sa.func.unnest(*(sa.literal(part, sa.ARRAY(sa.Text)) for part in arrays(live).values()))
     wanted = sa.select(pairs.table_valued("schema", "name").render_derived())

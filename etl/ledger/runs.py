@@ -1,4 +1,4 @@
-"""Runs, in ``etl.runs``: when one began, from which snapshot it copies, and how it ended."""
+"""Runs, in ``etl.runs``: their start, their snapshot, and their end."""
 
 from __future__ import annotations
 
@@ -23,54 +23,54 @@ from etl.sessions.stage import Stage
 
 
 async def run_of(target: Target, run_id: str) -> dict[str, Any] | None:
-    """Gives a run's row, or None."""
+    """The row of a run, or None."""
     rows = await fetch(target, sa.select(runs).where(runs.c.run_id == run_id))
     return rows[0] if rows else None
 
 
 async def latest_runs(target: Target, limit: int, status: str | None = None) -> list[dict[str, Any]]:
-    """Gives the newest runs, newest first: all of them, or those of a status."""
+    """The newest runs, the newest first; of any status, or only of ``status``."""
     newest = sa.select(runs).order_by(runs.c.started_at.desc(), runs.c.run_id).limit(limit)
     return await fetch(target, newest if status is None else newest.where(runs.c.status == status))
 
 
 async def open_run(target: Target, run_id: str, publish: str) -> None:
-    """Writes that a run has begun, or that another of its shards, or a new try, has joined it."""
+    """Writes that a run has begun, or that another shard or a new attempt has joined it."""
     fresh = {"status": RunStatus.RUNNING, "publish": publish, "finished_at": None, "error": None}
     statement = insert(runs).prefix_with(Stage.OPEN).values(run_id=run_id, started_at=now(), **fresh)
     await execute(target, statement.on_conflict_do_update(index_elements=["run_id"], set_=fresh))
 
 
 async def join_run(target: Target, run_id: str, publish: str) -> None:
-    """Writes that a run has begun, unless that is known already; what became of it since, stays."""
+    """Writes that a run has begun, if the ledger does not have it yet; an existing row is not changed."""
     statement = insert(runs).values(run_id=run_id, started_at=now(), status=RunStatus.RUNNING, publish=publish)
     await execute(target, statement.on_conflict_do_nothing(index_elements=["run_id"]))
 
 
 async def took_snapshot(target: Target, run_id: str, snapshot_id: str, at: datetime) -> None:
-    """Writes which snapshot a run copies, and the instant that it shows."""
+    """Writes the id and the time of a run's snapshot."""
     taken = sa.update(runs).prefix_with(Stage.TAKEN).where(runs.c.run_id == run_id)
     await execute(target, taken.values(snapshot_id=snapshot_id, snapshot_at=at))
 
 
 async def must_run(target: Target, run_id: str, snapshot_id: str | None = None) -> None:
-    """Raises RunEnded unless a run is still under way, with the snapshot given.
+    """Raises RunEnded unless a run is still running, and has the given snapshot.
 
-    Within a transaction, the run cannot end before that does.
+    Within a transaction, it locks the run's row, so that the run cannot end before the transaction does.
     """
     refuse_ended(run_id, snapshot_id, await (await target.execute(_state(), {"run": run_id})).fetchall())
 
 
 def ask_state(target: Target, run_id: str) -> sql.Composable:
-    """Gives the statement that asks whether a run is still under way, for ``stage``, to be sent beside others."""
+    """The statement that reads and locks the state of a run, to be sent together with others; ``stage`` checks it."""
     return sql.SQL(AsyncClientCursor(target).mogrify(_state(), {"run": run_id}))
 
 
-def refuse_ended(run_id: str, snapshot_id: str | None, found: Sequence[dict[str, Any]]) -> None:
-    """Raises RunEnded unless the answer to ``ask_state`` says that a run is under way, with the snapshot given."""
-    if not found:
+def refuse_ended(run_id: str, snapshot_id: str | None, rows: Sequence[dict[str, Any]]) -> None:
+    """Raises RunEnded unless the result of ``ask_state`` says that a run is running, and has the given snapshot."""
+    if not rows:
         raise RunEnded(f"run {run_id} is no longer in the ledger; somebody has deleted it")
-    status, error, current = found[0].values()
+    status, error, current = rows[0].values()
     if status != RunStatus.RUNNING:
         raise RunEnded(f"run {run_id} is {status} already{f' ({error})' if error else ''}; start a new run")
     if snapshot_id is not None and current != snapshot_id:
@@ -84,10 +84,10 @@ def _state() -> bytes:
 
 
 async def running(target: Target) -> list[dict[str, Any]]:
-    """Gives the runs that have not ended, as far as the ledger knows.
+    """The runs that are running according to the ledger, and whose sessions should hold their locks.
 
-    Not those that wait for ``etl publish``, nor those that are planned and may still begin: no session has their locks.
-    A day after its start a run that has nothing staged waits for neither.
+    Runs that wait for ``etl publish``, and planned runs that may still begin, are left out, because no session holds
+    their locks. A run that has staged nothing within a day of its start is not left out.
     """
 
     def has(status: LoadStatus) -> sa.ColumnElement[bool]:
@@ -99,24 +99,25 @@ async def running(target: Target) -> list[dict[str, Any]]:
 
 
 async def progress(target: Target, run_id: str) -> dict[str, Any] | None:
-    """Gives a run's ``status``, ``error``, ``snapshot_id`` and how many of its tables are ``unstaged``, or None."""
+    """The ``status``, ``error`` and ``snapshot_id`` of a run, and the number of ``unstaged`` tables; or None."""
     cursor = await target.execute(target_query("progress"), {"run_id": run_id})
     return await cursor.fetchone()
 
 
 async def close_run(target: Target, run_id: str, status: RunStatus, error: Redacted | None = None) -> None:
-    """Writes how a run ended, with the sums over its loads.
+    """Writes the status of a run that has ended, with the sums over its loads.
 
-    How it ended first, stays: a connection may break after the commit of a publish, and what a shard says that was
-    stopped because the run failed is not why it failed. But a reason is worth more than an interruption.
+    The first end of a run counts: a connection may be lost after the commit of a publish, and the error of a shard that
+    was stopped because the run had failed is not the cause. But a failure replaces an interruption, because it has the
+    cause.
     """
-    own = loads.c.run_id == run_id
+    of_run = loads.c.run_id == run_id
     sums: Mapping[str, Any] = {
-        "tables": sa.select(sa.func.count()).select_from(loads).where(own).scalar_subquery(),
-        "rows": sa.select(sa.func.sum(loads.c.rows)).where(own).scalar_subquery(),
-        "bytes": sa.select(sa.func.sum(loads.c.bytes)).where(own).scalar_subquery(),
+        "tables": sa.select(sa.func.count()).select_from(loads).where(of_run).scalar_subquery(),
+        "rows": sa.select(sa.func.sum(loads.c.rows)).where(of_run).scalar_subquery(),
+        "bytes": sa.select(sa.func.sum(loads.c.bytes)).where(of_run).scalar_subquery(),
     }
-    open_ones = [RunStatus.RUNNING, *([RunStatus.INTERRUPTED] if status == RunStatus.FAILED else [])]
-    statement = sa.update(runs).where(runs.c.run_id == run_id, runs.c.status.in_(open_ones))
+    replaceable = [RunStatus.RUNNING, *([RunStatus.INTERRUPTED] if status == RunStatus.FAILED else [])]
+    statement = sa.update(runs).where(runs.c.run_id == run_id, runs.c.status.in_(replaceable))
     spelt = error and encoding.spelt(target, error)
     await execute(target, statement.values(status=status, finished_at=now(), error=spelt, **sums))

@@ -1,4 +1,4 @@
-"""Watermarks: up to which id a table has been copied in batches."""
+"""Watermarks, in ``etl.watermarks``: the last id that batches have copied of a table."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from etl.sessions.postgres import Target
 
 
 async def read(target: Target, table: Relation) -> int | None:
-    """Gives the id up to which a table has been copied in batches, or None."""
+    """The last id that batches have copied of a table, or None."""
     rows = await fetch(target, sa.select(watermarks.c.last_id).where(watermarks.c.table_name == str(table)))
     return rows[0]["last_id"] if rows else None
 
 
 async def move(target: Target, table: Relation, last_id: int | None, masked: Sequence[str]) -> None:
-    """Writes up to which id a table has been copied, and what was masked, in the caller's transaction."""
+    """Writes the last id that was copied of a table, and the masked columns, in the caller's transaction."""
     fresh = {"last_id": last_id, "updated_at": datetime.now(UTC), "masked": list(masked)}
     statement = insert(watermarks).values(table_name=str(table), **fresh)
     await execute(target, statement.on_conflict_do_update(index_elements=["table_name"], set_=fresh))

@@ -1,4 +1,4 @@
-"""Sessions on both servers: how they are opened, kept alive, told from dead ones, and how statements are sent.
+"""Sessions on both servers: opening them, keeping them alive, detecting dead sessions, and sending statements.
 
 Here live the URLs (``url``), the connections of either side (``postgres``, ``pair``), the watch over them
 (``session``, ``watch``, ``protocol``), the statements of ``etl/sql`` (``query``), the stages that statements name

@@ -1,6 +1,6 @@
-"""Advisory locks in the target, by which the processes of runs exclude each other, or learn that one of them lives.
+"""Advisory locks in the target. By them, runs exclude each other, and learn whether another run still has sessions.
 
-``sql/lock_keys.sql`` alone spells the locks' keys.
+The locks' keys are defined in ``sql/lock_keys.sql`` only.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Session: TypeAlias = psycopg.AsyncConnection[dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Locks:
-    """Locks of one kind: by the id of a run, or by the schema and name of a table."""
+    """Locks of the same kind, named by the id of a run, or by the schema and name of a table."""
 
     kind: str
     names: Sequence[str | None]
     schemas: Sequence[str] = ()
 
     def statement(self, function: str) -> sql.Composed:
-        """The statement that calls one of PostgreSQL's functions on each lock's key."""
+        """The statement that calls one of PostgreSQL's lock functions with each lock's key."""
         values = {"kind": self.kind, "schemas": list(self.schemas), "names": list(self.names)}
         call = sql.SQL("SELECT k.schema, k.name, k.key, {}(k.key) AS is_got FROM ({}) AS k")
         return call.format(sql.Identifier("pg_catalog", function), bound("lock_keys", values))
@@ -36,7 +36,7 @@ class Locks:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A lock that was tried: the table's, or the run's (which has no schema), its key, and whether it was got."""
+    """The result of trying a lock: the lock of a table, or of a run (without a schema), and whether it was taken."""
 
     schema: str | None
     name: str
@@ -45,70 +45,70 @@ class Tried:
 
     @property
     def table(self) -> TargetName:
-        """The table whose lock it is."""
+        """The table to which the lock belongs."""
         assert self.schema is not None, "it is a run's lock"
         return TargetName(self.schema, self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The session that holds a lock; its application name carries the run's id."""
+    """The session that holds a lock; its application name contains the run's id."""
 
     pid: int
     application_name: str
 
 
 def of_runs(run_ids: Sequence[str]) -> Locks:
-    """The locks that say that runs live; the processes of a run share its lock."""
+    """The locks of runs. The processes of a run share its lock, so a lock that is free says that the run has ended."""
     return Locks("run", run_ids)
 
 
 def of_snapshot(run_id: str) -> Locks:
-    """The lock of the one process that holds a run's snapshot."""
+    """The lock of the process that holds a run's snapshot."""
     return Locks("snapshot", [run_id])
 
 
 def of_tables(staged: Sequence[TargetName]) -> Locks:
-    """The locks of staging tables, which no two runs may share."""
+    """The locks of staging tables. Only one run may load a table at a time."""
     return Locks("table", [table.name for table in staged], [table.schema for table in staged])
 
 
 @cache
 def schema_lock() -> sql.Composed:
-    """The statement that lets one transaction at a time make this tool's schemas, types and ledger.
+    """The statement that lets only one transaction at a time create this tool's schemas, types and ledger.
 
-    So first runs may begin together.
+    So the first runs on a new target may begin at the same time.
     """
     return Locks("schemas", [None]).statement("pg_advisory_xact_lock")
 
 
 async def share(session: Session, locks: Locks) -> None:
-    """Waits for locks, which others may share, and holds them for as long as the session lasts."""
+    """Waits for shared locks, and holds them until the session ends."""
     await session.execute(locks.statement("pg_advisory_lock_shared"))
 
 
 async def take(session: Session, locks: Locks) -> list[Tried]:
-    """Tries locks, and holds those that it gets for as long as the session lasts."""
+    """Tries to take locks, and holds those that were free until the session ends."""
     return await rows(session, Tried, locks.statement("pg_try_advisory_lock"))
 
 
 async def release(session: Session, locks: Locks) -> None:
-    """Lets go what ``take`` got."""
+    """Releases locks that ``take`` has taken."""
     await session.execute(locks.statement("pg_advisory_unlock"))
 
 
 async def free(session: Session, locks: Locks) -> list[Tried]:
-    """Those of the locks that nobody holds or shares."""
+    """The locks that no session holds or shares."""
     tried = await rows(session, Tried, locks.statement("pg_try_advisory_xact_lock"))
-    return [one for one in tried if one.is_got]
+    return [lock for lock in tried if lock.is_got]
 
 
 async def is_taken(session: Session, locks: Locks) -> bool:
-    """Whether somebody holds one of the locks alone."""
+    """Whether a session holds at least one of the locks exclusively."""
     tried = await rows(session, Tried, locks.statement("pg_try_advisory_xact_lock_shared"))
-    return not all(one.is_got for one in tried)
+    return not all(lock.is_got for lock in tried)
 
 
 async def holder(session: Session, lock: Tried) -> Holder | None:
-    """The session that holds a lock; None where it is gone by now."""
+    """The session that holds a lock, or None if no session holds it any more."""
     return next(iter(await rows(session, Holder, target_query("lock_holder"), {"key": lock.key})), None)

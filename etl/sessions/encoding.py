@@ -1,10 +1,11 @@
-"""The two databases' encodings: where the rows' bytes pass as they are, and what is said of a value that cannot pass.
+"""The encodings of the two databases: rows that need no conversion, and the error for a value that has no equivalent.
 
-Every session speaks UTF8, so each server converts what it sends and takes. Between two databases of one encoding that
-is not UTF8 that would lose what has no equivalent in Unicode (the byte 81 in WIN1252), and everything that is beyond
-ASCII where there is no encoding at all (SQL_ASCII). There the rows go in text format, for which COPY has the option
-ENCODING, so that neither server converts a byte. In binary format, the types' own functions go by client_encoding;
-to set that around the rows would have both drivers write names and the options' SQL in every encoding there is.
+The client_encoding of every session is UTF8, so each server converts the text that it sends and receives. Between two
+databases with the same encoding other than UTF8, this would lose bytes that have no equivalent in Unicode (0x81 in
+WIN1252) or, for SQL_ASCII, all bytes that are not ASCII. Between such databases, COPY uses the text format with the
+option ENCODING, so that neither server converts the rows. For the binary format the option has no effect: the types'
+receive functions use client_encoding. If a session changed client_encoding for the rows, both drivers would have to
+write names and the options' SQL in every encoding.
 """
 
 from __future__ import annotations
@@ -18,25 +19,25 @@ _NO_EQUIVALENT, _NOT_VALID = "22P05", "22021"  # untranslatable_character, chara
 
 
 def of_source(source: Source) -> str | None:
-    """Gives the operational database's encoding, as the server has told it when the session was opened."""
+    """The operational database's encoding, which the server reported when the session was opened."""
     return getattr(source.get_settings(), "server_encoding", None)
 
 
 def of_target(target: Target) -> str | None:
-    """Gives the reporting database's encoding, as the server has told it when the session was opened."""
+    """The reporting database's encoding, which the server reported when the session was opened."""
     return target.info.parameter_status("server_encoding")
 
 
 def kept(source: Source, target: Target) -> str | None:
-    """Gives the encoding in which rows pass as they are: that of both databases, where it is one and not UTF8."""
-    here, there = of_source(source), of_target(target)
-    return here if here == there != UTF8 else None
+    """The encoding in which rows are copied without conversion: that of both databases, if it is one and not UTF8."""
+    encoding = of_source(source)
+    return encoding if encoding == of_target(target) != UTF8 else None
 
 
 def spelt(target: Target, text: str) -> str:
-    """Gives a text of ours as the reporting database can hold it: what is not ASCII spelt out, where it is not UTF8.
+    """Returns a text that the reporting database can store: unless its encoding is UTF8, with escapes for non-ASCII.
 
-    What a run failed of has to reach the ledger, whatever letters it has.
+    A run's error has to reach the ledger, whichever characters it contains.
     """
     if of_target(target) in {UTF8, None}:
         return text
@@ -44,13 +45,13 @@ def spelt(target: Target, text: str) -> str:
 
 
 def refusal(source: Source, target: Target, table: object, error: Exception) -> LoadFailed | None:
-    """Says that a value of a table cannot be converted, where that is what a server's error means; or gives None."""
+    """Returns the error that a value of a table cannot be converted, if ``error`` means that; None otherwise."""
     if sqlstate(error) not in {_NOT_VALID, _NO_EQUIVALENT}:
-        return None  # a session that was lost can no longer be asked for its encoding
-    here, there = of_source(source), of_target(target)
-    if here == there and sqlstate(error) == _NO_EQUIVALENT:
-        return None  # between two that are UTF8 nothing is converted, and this error is about an escape in a json
+        return None  # before the encodings are read: those of a lost session cannot be read any more
+    from_encoding, to_encoding = of_source(source), of_target(target)
+    if from_encoding == to_encoding and sqlstate(error) == _NO_EQUIVALENT:
+        return None  # the servers convert nothing between equal encodings; the error is about an escape in a json
     return LoadFailed(
-        f"{table}: a value has no equivalent in the reporting database: its encoding is {there}, and the operational"
-        f" database's is {here}; mend the value, exclude or mask its column, or use one encoding"
+        f"{table}: a value has no equivalent in the reporting database: its encoding is {to_encoding}, and the"
+        f" operational database's is {from_encoding}; mend the value, exclude or mask its column, or use one encoding"
     )

@@ -1,4 +1,4 @@
-"""A pair of sessions: one reads the source, one writes to the target."""
+"""A pair of sessions: a reader on the source, and a writer on the target."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from etl.sessions.url import DatabaseUrl
 
 @dataclass(slots=True)
 class Pair:
-    """A reader on the source and a writer on the target, opened when first asked for, kept from load to load.
+    """A reader on the source and a writer on the target. Each is opened on first use, and kept for later loads.
 
-    ``memory`` is what the writer's index builds may take, in kB; None is the server's own maintenance_work_mem.
+    ``memory`` is the maintenance_work_mem of the writer, in kB; None leaves the server's setting.
     """
 
     source_url: DatabaseUrl
@@ -25,13 +25,13 @@ class Pair:
     _writer: Target | None = None
 
     async def reader(self) -> Source:
-        """Gives the session that reads."""
+        """The session that reads."""
         if self._reader is None:
             self._reader = await connect_source(self.source_url, self.application)
         return self._reader
 
     async def writer(self) -> Target:
-        """Gives the session that writes."""
+        """The session that writes."""
         if self._writer is None:
             self._writer = await connect_target(
                 self.target_url, self.application, self.memory, lock_timeout=limits.LIVE_TABLE_LOCK_TIMEOUT
@@ -39,7 +39,7 @@ class Pair:
         return self._writer
 
     async def both(self) -> tuple[Source, Target]:
-        """Gives both, opened side by side."""
+        """Both sessions; they are opened at the same time."""
         if self._reader is None or self._writer is None:
             await together([self.reader(), self.writer()])
         return await self.reader(), await self.writer()
@@ -51,7 +51,7 @@ class Pair:
         await self.close()
 
     async def close(self) -> None:
-        """Closes both, whatever state they are in; asked for again, they are opened anew."""
+        """Closes both sessions, in any state. The next use opens new sessions."""
         reader, writer, self._reader, self._writer = self._reader, self._writer, None, None
         if writer is not None:
             await writer.close()

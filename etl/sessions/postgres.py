@@ -1,7 +1,7 @@
 """Connections: asyncpg reads the source, psycopg does everything on the target.
 
-asyncpg hands out a COPY's bytes in the pieces in which they arrive; libpq hands out one row a call, which
-costs three to four times the client's CPU (benchmarks/NOTES.md, "The stream").
+asyncpg returns the data of a COPY in the pieces that arrive from the network. libpq returns one row in each call, which
+takes three to four times the client's CPU time (benchmarks/NOTES.md, "The stream").
 """
 
 # docs/decisions.md, "asyncpg reads, psycopg writes"
@@ -29,14 +29,14 @@ Source: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 """A connection to the operational database."""
 
 Target = psycopg.AsyncConnection[dict[str, Any]]
-"""A connection to the reporting database; rows come as dicts."""
+"""A connection to the reporting database; rows are dicts."""
 
 OLDEST = 13
-"""The oldest PostgreSQL, on either side."""
+"""The oldest version of PostgreSQL that is supported, for source and target."""
 
-# The text form of a value must not depend on who set what for the role or the database, because COPY in
-# text format, and the DDL that pg_get_*def() gives, pass through it. An empty search_path makes those
-# functions qualify every name, and leaves nothing for an object that another role made in "public" to catch.
+# The text form of a value must not depend on settings of the role or the database, because COPY in text format and the
+# DDL from pg_get_*def() contain values as text. With an empty search_path, these functions qualify every name, and no
+# unqualified name finds an object that another role has created in "public".
 _SAME_TEXT = {
     "search_path": "",
     "client_encoding": "UTF8",
@@ -51,11 +51,11 @@ _SAME_TEXT = {
     "quote_all_identifiers": "off",
 }
 
-# The planner thinks that the recursive catalog queries give millions of rows, and would compile them: 5 s for
-# 1,000 tables, of which the query itself takes 0.3 s.
+# The planner estimates that the recursive catalog queries return millions of rows, and would therefore compile them.
+# With JIT compilation such a query takes 5 s for 1,000 tables, without it 0.3 s.
 _NO_COMPILER = {"jit": "off"}
 
-# A night's work has its own limits; one set on the role for interactive use must not end it.
+# A run sets its own timeouts. A timeout that is set on the role, for interactive use, must not end it.
 _NO_LIMITS = {
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
@@ -64,7 +64,8 @@ _NO_LIMITS = {
 _NO_LIMITS_FROM_14 = {"idle_session_timeout": "0"}
 _NO_LIMITS_FROM_17 = {"transaction_timeout": "0"}
 
-# A statement ends when its client is gone, be it an index build of hours; from 14 on, and where the system can tell.
+# The server ends a statement, even an index build of hours, if its client has gone: since PostgreSQL 14, and only on
+# operating systems that can detect it.
 _LOOKS_AFTER_CLIENT = (
     "SELECT pg_catalog.set_config(name, '10s', false) FROM pg_catalog.pg_settings"
     " WHERE name = 'client_connection_check_interval' AND pg_catalog.version() LIKE '%linux%'"
@@ -72,33 +73,34 @@ _LOOKS_AFTER_CLIENT = (
 
 _SOURCE_ONLY = {
     "default_transaction_read_only": "on",
-    # Fail where row security would hide rows, as pg_dump does, instead of copying some of them.
+    # Like pg_dump, fail if row-level security would hide rows, instead of copying only the visible rows.
     "row_security": "off",
-    # Concurrent scans of one table would start in the middle; see the manual on synchronize_seqscans.
+    # Otherwise a scan could start in the middle of a table that another session scans (manual, synchronize_seqscans).
     "synchronize_seqscans": "off",
 }
 
 _TARGET_ONLY = {
-    # Staged rows need not survive a crash by themselves: the publish commits synchronously, and its
-    # commit record makes all WAL before it durable too. Saves an fsync a transaction.
+    # A staging table need not survive a crash before its publish. The publish commits synchronously, and the flush of
+    # its commit record includes all earlier WAL. This saves an fsync for each transaction.
     "synchronous_commit": "off",
-    # Who looks again under a lock has to see what was committed while it waited for it.
+    # A session that reads the catalog again under a lock has to see the changes that were committed while it waited.
     "default_transaction_isolation": "read committed",
-    # Each notice ("does not exist, skipping") is a packet of its own, in the middle of the answers.
+    # The server sends each notice ("does not exist, skipping") as a message between the results.
     "client_min_messages": "warning",
 }
 
-# Statistics are read anew each time, not once a transaction: they tell of a REFRESH ... CONCURRENTLY (inventory.sql).
+# Cumulative statistics are read each time, not once in a transaction: inventory.sql detects a REFRESH ... CONCURRENTLY
+# by them.
 _FRESH_FROM_15 = {"stats_fetch_consistency": "none"}
 
-# Values that the source does not say a compression for: with lz4 the server spent 1.2 s of CPU on 108 MB of jsonb, with
-# pglz 2.9 to 3.4 s, for the same size (benchmarks/NOTES.md). Not every build has it.
+# For columns without a compression method in the source: with lz4 the server spent 1.2 s of CPU time on 108 MB of
+# jsonb, with pglz 2.9 to 3.4 s, for the same size (benchmarks/NOTES.md). Not every build of PostgreSQL has lz4.
 _LZ4 = (
     "SELECT pg_catalog.set_config(name, 'lz4', false) FROM pg_catalog.pg_settings"
     " WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)"
 )
 
-# Wrong for certain, however often it is tried: the password, the role, the database.
+# Errors that no retry cures: a wrong password, role or database.
 _MISCONFIGURED = {"28P01", "28000", "3D000"}
 
 
@@ -114,7 +116,7 @@ async def connect_source(url: DatabaseUrl, application: str) -> Source:
         connection = await open_source(arguments)
         version = connection.get_server_version().major
         _refuse_old("operational", url, version)
-        async with asyncio.timeout(url.connect_timeout):  # nobody watches yet
+        async with asyncio.timeout(url.connect_timeout):  # the session is not watched yet
             await connection.execute(_set(_settings(version, url) | _SOURCE_ONLY))
             await watch_source(connection, url, arguments, source_query("session"))
         return connection
@@ -129,11 +131,11 @@ async def connect_source(url: DatabaseUrl, application: str) -> Source:
 async def connect_target(url: DatabaseUrl, application: str, memory: int | None = None, **other: str) -> Target:
     """Opens a connection to the reporting database, in autocommit.
 
-    Takes what maintenance may have of ``memory``, in kB, and other settings of the session.
+    ``memory`` is its maintenance_work_mem, in kB; ``other`` are further settings of the session.
 
     Raises ConfigurationError for a wrong password, role or database, ConnectionFailed otherwise.
     """
-    # the encoding from the first answer on: psycopg gives bytes for text where the server says SQL_ASCII
+    # set in the startup packet, because psycopg returns text as bytes while the server reports SQL_ASCII
     arguments = url.libpq() | {"application_name": application[:63], "client_encoding": "UTF8"}
     connection = None
     try:
@@ -143,7 +145,7 @@ async def connect_target(url: DatabaseUrl, application: str, memory: int | None 
         settings = _settings(version, url) | _TARGET_ONLY | (_FRESH_FROM_15 if version >= 15 else {}) | other
         settings |= {"maintenance_work_mem": str(memory)} if memory else {}
         settings |= {"tcp_user_timeout": str(url.keepalives["tcp_user_timeout"])} if url.keeps_alive else {}
-        async with asyncio.timeout(url.connect_timeout):  # nobody watches yet
+        async with asyncio.timeout(url.connect_timeout):  # the session is not watched yet
             await connection.execute(f"{_set(settings)}; {_LZ4}; {prepare()}".encode())
             await watch_target(connection, url, arguments, target_query("session"))
         return connection
@@ -157,7 +159,7 @@ async def connect_target(url: DatabaseUrl, application: str, memory: int | None 
 
 def _settings(version: int, url: DatabaseUrl) -> dict[str, str]:
     settings = _SAME_TEXT | _NO_COMPILER | _NO_LIMITS
-    if url.keeps_alive:  # the server, too, lets go of a client that is gone, and of its locks and its snapshot
+    if url.keeps_alive:  # so the server also detects a client that has gone, and releases its locks and snapshot
         settings |= {f"tcp_{name}": str(value) for name, value in url.keepalives.items() if name != "tcp_user_timeout"}
     settings |= _NO_LIMITS_FROM_14 if version >= 14 else {}
     return settings | (_NO_LIMITS_FROM_17 if version >= 17 else {})
@@ -176,7 +178,7 @@ def _unreachable(side: str, url: DatabaseUrl, error: Exception) -> Exception:
 
 
 def _is_misconfigured(url: DatabaseUrl, error: Exception) -> bool:
-    """Whether a driver has refused its arguments, or lacks a password, before a server has refused anything."""
+    """Whether the driver, not a server, has refused the arguments, or misses a password."""
     if isinstance(error, psycopg.OperationalError):
         return (error.pgconn is not None and error.pgconn.needs_password) or url.is_refused_by_libpq
     return isinstance(error, asyncpg.ClientConfigurationError)
@@ -188,11 +190,11 @@ def _refuse_old(side: str, url: DatabaseUrl, version: int) -> None:
 
 
 async def close_source(connection: Source) -> None:
-    """Closes a connection to the source, whatever state it is in."""
+    """Closes a connection to the source, in any state."""
     try:
         await connection.close(timeout=limits.CLOSE_SECONDS)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        connection.terminate()  # closes the socket without a farewell; the server sees that it is gone
+        connection.terminate()  # closes the socket without a Terminate message; the server notices the closed socket
 
 
 @asynccontextmanager
@@ -218,33 +220,34 @@ async def target_session(
 
 
 async def create_schemas(target: Target, names: Iterable[str], *, own: bool = False) -> None:
-    """Makes the schemas that are missing; needs CREATE on the database only when one is.
+    """Creates the schemas that do not exist. The role needs CREATE on the database only if a schema is missing.
 
-    CREATE SCHEMA IF NOT EXISTS alone fails when two sessions come at once, hence the lock, held until the
-    caller's transaction ends. Raises ConfigurationError where schemas of this tool's ``own`` are somebody else's.
+    CREATE SCHEMA IF NOT EXISTS alone fails if two sessions execute it at the same time. Therefore an advisory lock is
+    taken, until the caller's transaction ends. If the schemas are this tool's ``own``, raises ConfigurationError for a
+    schema that belongs to an untrusted role.
     """
     wanted = sorted(set(names))
     if not wanted:
         return
-    there = await refuse_untrusted_schemas(target, wanted) if own else await _owners(target, wanted)
-    if missing := set(wanted) - there.keys():
+    existing = await refuse_untrusted_schemas(target, wanted) if own else await _owners(target, wanted)
+    if missing := set(wanted) - existing.keys():
         create = [sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(name)) for name in sorted(missing)]
         async with target.transaction():
             await target.execute(schema_lock())
             await target.execute(sql.SQL("; ").join(create))
-            await create_schemas(target, wanted, own=own)  # somebody else may have been faster
+            await create_schemas(target, wanted, own=own)  # another role may have created one first: check the owners
 
 
 async def refuse_untrusted_schemas(target: Target, names: Sequence[str]) -> Mapping[str, object]:
-    """Raises ConfigurationError where a schema of this tool's own is somebody else's; gives those that are there."""
+    """Raises ConfigurationError if a schema of this tool belongs to an untrusted role; returns those that exist."""
     owners = await _owners(target, names)
-    foreign = {f"schema {name}": owner for name, (owner, is_trusted) in owners.items() if not is_trusted}
-    refuse_untrusted(foreign, target.info.user)
+    untrusted = {f"schema {name}": owner for name, (owner, is_trusted) in owners.items() if not is_trusted}
+    refuse_untrusted(untrusted, target.info.user)
     return owners
 
 
 async def _owners(target: Target, names: Sequence[str]) -> dict[str, tuple[str, bool]]:
-    """Gives the owners of the schemas that are there, and whether each is this session's role or a superuser."""
+    """The owners of the schemas that exist, and whether each owner is this session's role or a superuser."""
     query = (
         "SELECT n.nspname::text AS name, r.rolname::text AS owner, r.rolsuper OR r.rolname = current_user AS is_trusted"
         " FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner WHERE n.nspname = ANY (%s)"
@@ -254,16 +257,17 @@ async def _owners(target: Target, names: Sequence[str]) -> dict[str, tuple[str, 
 
 
 def refuse_untrusted(owners: Mapping[str, str], role: str) -> None:
-    """Raises ConfigurationError naming things that would be taken for this tool's own, and belong to others.
+    """Raises ConfigurationError for objects that have this tool's names and belong to untrusted roles.
 
-    Takes their owners, by a description that starts with SQL's word for the kind. Whoever owns a table or a schema can
-    have what is done there run code of theirs, as this session's role.
+    ``owners`` has the owner of each object, by a description that begins with SQL's word for its kind: "table
+    etl.runs". The owner of a table or schema can make the statements of this session run the owner's code, as this
+    session's role.
     """
     problems = []
     for what, owner in owners.items():
         word, _, name = what.partition(" ")
         problems.append(
-            f"{what} is there in the target already and belongs to {owner}, whose code would run as {role}; drop it, or"
+            f"{what} already exists in the target and belongs to {owner}, whose code would run as {role}; drop it, or"
             f" hand it over: ALTER {word.upper()} {name} OWNER TO {role} (docs/target-role.sql)"
         )
     if problems:

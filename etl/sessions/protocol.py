@@ -1,10 +1,11 @@
-"""asyncpg's protocol with two things that it has neither a setting nor a hook for; so its class is exchanged for ours.
+"""A replacement of asyncpg's protocol class, with two changes for which asyncpg has neither a setting nor a hook.
 
-The exchange is the whole process's, so only an entry point does it (``etl/entry.py``), never an import.
+It limits the bytes that a server may send before the session is open. asyncpg has no limit, so a hostile server, or
+another kind of server, could fill the machine's memory; libpq refuses such messages. The limit is tested at real
+sockets (tests/faults/test_hostile_server.py). And it reads larger pieces from the socket, because Python code runs for
+each piece.
 
-A bound on what a source may say before its session is open: asyncpg takes in whatever comes, and a server that means
-harm, or is none, may send until the machine's memory is full. (libpq refuses such messages by itself.) That it holds,
-tests/faults/test_hostile_server.py shows at real sockets. And larger pieces of rows, each of which costs some Python.
+The class is replaced for the whole process, so only an entry point does it (``etl/entry.py``), never an import.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ else:
 
 
 class SourceProtocol(_Protocol):
-    """What stands between a session on the source and its socket."""
+    """The asyncio protocol between a session on the source and its socket."""
 
     def __init__(self, address: object, opened: asyncio.Future[object], *rest: Any) -> None:
         super().__init__(address, opened, *rest)
@@ -31,12 +32,12 @@ class SourceProtocol(_Protocol):
         self._left = limits.UNOPENED_SESSION_BYTES
 
     def connection_made(self, transport: Any) -> None:
-        """Begins on a connection."""
+        """Sets the size of the pieces that are read from the connection's socket."""
         transport.max_size = limits.SOCKET_READ_BYTES
         super().connection_made(transport)
 
     def data_received(self, data: Any) -> None:
-        """Takes the bytes that have come; fails the opening with ConnectionError where it is too much."""
+        """Processes received bytes. If there are too many before the session is open, opening it fails."""
         if not self._opened.done():
             self._left -= len(data)
             if self._left < 0:
@@ -47,5 +48,5 @@ class SourceProtocol(_Protocol):
 
 
 def exchange() -> None:
-    """Has asyncpg use this protocol for all sessions of the process from here on."""
+    """Makes asyncpg use this protocol for all later sessions of the process."""
     asyncpg.protocol.Protocol = SourceProtocol  # type: ignore[assignment, misc]

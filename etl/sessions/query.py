@@ -1,4 +1,4 @@
-"""The queries of ``sql/``, which psql can run, in the form that each driver takes.
+"""Translates the queries of ``sql/``, which psql can run, for each of the two drivers.
 
 A query with several concerns is a folder and a file: each file of ``sql/live/`` is a CTE, named like the file, of
 ``sql/live.sql``, so that the server answers all of them in one round trip. A variable with the name of another file of
@@ -23,13 +23,13 @@ from psycopg.rows import class_row
 T = TypeVar("T")
 
 _PREPARED = ("extras",)
-"""Queries that every load asks, which a session prepares: planning this one took the target longer than any other
-statement of a tiny table but its COPY (benchmarks/NOTES.md, "Tiny tables")."""
+"""The queries of every load, which each session prepares. Of the statements for a tiny table, only COPY took the target
+longer than planning this query (benchmarks/NOTES.md, "Tiny tables")."""
 
 _VARIABLE = re.compile(r":'(\w+)'")
 
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
-"""A line of comment. It names variables, too, and a value in its place could end the comment: servers never see it."""
+"""A comment line. Comments are removed, because they name variables, too, and a value in one could end the comment."""
 
 
 @cache
@@ -83,21 +83,21 @@ def target_query(name: str) -> bytes:
 
 @cache
 def prepare() -> str:
-    """The statements with which a session of the target prepares the queries that every load asks."""
+    """The statements with which a session of the target prepares the queries of every load."""
     types = {name: ", ".join("text" for _ in _variables(_file(name))) for name in _PREPARED}
     statements = (f"PREPARE {name} ({types[name]}) AS {source_query(name)}" for name in _PREPARED)
-    return "; ".join(["DEALLOCATE ALL", *statements])  # a pooler may give us a session that was another run's
+    return "; ".join(["DEALLOCATE ALL", *statements])  # a pooler may pass on the session of another run
 
 
 def prepared(name: str, values: Mapping[str, str]) -> sql.Composed:
-    """The statement that executes ``sql/<name>.sql`` as the session has prepared it."""
+    """The statement that executes the prepared query ``sql/<name>.sql``."""
     in_order = [sql.Literal(values[variable]) for variable in _variables(_file(name))]
     return sql.SQL("EXECUTE {} ({})").format(sql.Identifier(name), sql.SQL(", ").join(in_order))
 
 
 def bound(name: str, values: Mapping[str, object]) -> sql.Composed:
-    """``sql/<name>.sql`` with the values of its variables in place, to be a part of another statement."""
-    parts = _VARIABLE.split(_unended(_file(name)))  # text and variables in turns
+    """``sql/<name>.sql`` with values in place of its variables, for use within another statement."""
+    parts = _VARIABLE.split(_unended(_file(name)))  # text and variables alternate
     return sql.Composed([sql.Literal(values[part]) if i % 2 else sql.SQL(part) for i, part in enumerate(parts)])
 
 
@@ -107,14 +107,14 @@ async def rows(
     query: bytes | sql.Composed,
     values: Mapping[str, Any] | None = None,
 ) -> list[T]:
-    """The rows of a query on the target, each as a dataclass whose fields are its columns."""
+    """The rows of a query on the target, as dataclasses whose fields are the query's columns."""
     async with session.cursor(row_factory=class_row(kind)) as cursor:
         await cursor.execute(query, values)
         return await cursor.fetchall()
 
 
 def text(composed: sql.Composable) -> str:
-    """A statement composed with psycopg.sql as text, for asyncpg."""
+    """Converts a statement that was composed with psycopg.sql into text, for asyncpg."""
     return composed.as_string(None)
 
 

@@ -1,4 +1,4 @@
-"""When to do a step again, and how often: pure policy over tenacity."""
+"""Retries of a step, with tenacity: which errors are retried, how often, and after which pauses."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ async def retried(
     clear: Callable[[], Awaitable[None]],
     say: Callable[[int, BaseException], None],
 ) -> T:
-    """Does a step, again where what failed may pass by itself.
+    """Executes a step, and tries it again after a transient error.
 
-    Calls ``clear`` after each failure, the last one too, and ``say`` with the number of the try that failed and the
-    error, before the next. Raises what the last try raised.
+    Calls ``clear`` after each failed attempt, including the last. Calls ``say`` with the number and the error of the
+    failed attempt before the next attempt. Raises the error of the last attempt.
     """
 
     async def attempt() -> T:
@@ -54,7 +54,7 @@ async def retried(
 
 
 def persistent(again: Callable[[BaseException], bool], deadline: float) -> AsyncRetrying:
-    """Attempts, with pauses, while their errors say so, for ``deadline`` seconds; the last error is raised."""
+    """Attempts with pauses, while ``again`` accepts their errors, for ``deadline`` seconds; raises the last error."""
     return AsyncRetrying(
         retry=retry_if_exception(again),
         stop=stop_after_delay(deadline),
@@ -66,9 +66,12 @@ def persistent(again: Callable[[BaseException], bool], deadline: float) -> Async
 async def persistently(
     attempt: Callable[[], Awaitable[T]], again: Callable[[BaseException], bool], deadline: float
 ) -> T:
-    """Makes attempts, with pauses, while their errors say so, for ``deadline`` seconds; raises the last error."""
+    """Repeats an attempt with pauses, while ``again`` accepts its error, for ``deadline`` seconds.
 
-    async def once() -> T:  # tenacity awaits only what it knows to be a coroutine function, and a lambda is none
+    Raises the last error.
+    """
+
+    async def once() -> T:  # tenacity awaits coroutine functions only, and ``attempt`` may be a lambda
         return await attempt()
 
     return await persistent(again, deadline)(once)

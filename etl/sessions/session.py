@@ -1,9 +1,9 @@
-"""Sessions of both drivers that notice when their server, or the way to it, is dead.
+"""Sessions of both drivers that detect a dead server, or a dead connection to a server.
 
-A host that is gone is found by TCP: keepalives while nothing is sent, and TCP_USER_TIMEOUT while something is. The
-latter only towards whom we send little: it also ends a connection whose peer is well and takes nothing for as long
-(tcp(7); tcp_probe_timer() in Linux), which is what a target that is busy does in the middle of a COPY. Everything else
-is found by ``watch``.
+TCP detects a host that has gone: by keepalives while the connection is idle, and by TCP_USER_TIMEOUT while data is
+sent. TCP_USER_TIMEOUT is set only on connections to the source, to which this program sends little. It also ends a
+connection to a live peer that accepts no data for that time (tcp(7); tcp_probe_timer() in Linux), as a busy target does
+during a COPY. ``watch`` detects all other cases.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A session as its server knows it: the process, and which server it is, however many hide behind one name."""
+    """A session in the server's view: its process, and the server itself, because several may share a host name."""
 
     pid: int
     address: str | None
@@ -44,42 +44,42 @@ class Backend:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Backend:
-        """Reads a row of session.sql."""
+        """The session in a row of session.sql."""
         return cls(row["pid"], row["address"], row["port"], row["started"])
 
     def judged(self, row: Mapping[str, Any]) -> Answer:
-        """Says what a row of session.sql, asked over another connection, means for this session."""
+        """The state of this session, according to a row of session.sql from another connection."""
         other = Backend.of(row)
         if (other.address, other.port) != (self.address, self.port):
-            return Answer.UNKNOWN  # another server behind the same name
+            return Answer.UNKNOWN  # another server with the same host name
         if other.started != self.started or not row["is_there"]:
             return Answer.GONE
         return answered(row["state"], row["wait_event_type"])
 
 
 class SourceSession(_SourceBase):
-    """A session on the source; what waits for a dead one ends with a connection error that says so."""
+    """A session on the source. If the session is dead, a waiting call raises a connection error that says so."""
 
     watch: Watch | None = None
 
     async def execute(self, query: str, *args: object, **options: Any) -> str:
-        """Executes SQL; gives the last statement's status."""
+        """Executes SQL, and returns the status of the last statement."""
         return await self._watched(super().execute(query, *args, **options))
 
     async def fetch(self, query: str, *args: object, **options: Any) -> Any:
-        """Gives a query's rows."""
+        """Returns all rows of a query."""
         return await self._watched(super().fetch(query, *args, **options))
 
     async def fetchrow(self, query: str, *args: object, **options: Any) -> Any:
-        """Gives a query's first row."""
+        """Returns the first row of a query."""
         return await self._watched(super().fetchrow(query, *args, **options))
 
     async def fetchval(self, query: str, *args: object, **options: Any) -> Any:
-        """Gives one value of a query's first row."""
+        """Returns a value of the first row of a query."""
         return await self._watched(super().fetchval(query, *args, **options))
 
     async def copy_from_query(self, query: str, *args: object, output: Any, **options: Any) -> str:
-        """Streams a query's rows to ``output``, a coroutine function, for which the server may have to wait."""
+        """Streams the rows of a query to ``output``, a coroutine function; the server waits while it is busy."""
         watch = self.watch
 
         async def passed_on(piece: bytes) -> None:
@@ -89,38 +89,38 @@ class SourceSession(_SourceBase):
         return await self._watched(super().copy_from_query(query, *args, output=passed_on, **options))
 
     def transaction(self, **options: Any) -> Transaction:
-        """A transaction, to be begun."""
+        """Returns a transaction that is not started yet."""
         try:
             return super().transaction(**options)
         except asyncpg.InterfaceError as error:
-            raise self._told(error) from error
+            raise self._explained(error) from error
 
     async def _watched(self, answer: Awaitable[T]) -> T:
         try:
             with self.watch.waiting() if self.watch else nullcontext():
                 return await answer
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-            raise self._told(error) from error
+            raise self._explained(error) from error
 
-    def _told(self, error: Exception) -> Exception:
-        """The error as it is, or one that says that the connection is lost.
+    def _explained(self, error: Exception) -> Exception:
+        """Returns the error unchanged, or an error that says that the connection was lost.
 
-        asyncpg has one class for a closed session and for a wrong call. And after a fatal error it stays in the middle
-        of that, and cannot even roll back: that is an error of asyncpg's own, an InternalClientError.
+        asyncpg raises the same class for a closed session and for a wrong call. After a fatal error of the server, it
+        stays in the state of the failed operation, and raises InternalClientError at the next call, even a ROLLBACK.
         """
         is_closed = isinstance(error, asyncpg.InterfaceError) and self.is_closed()
         if is_closed or isinstance(error, asyncpg.InternalClientError) or is_connection_loss(error):
-            return asyncpg.ConnectionDoesNotExistError(_obituary("operational", self.watch, error))
+            return asyncpg.ConnectionDoesNotExistError(_loss("operational", self.watch, error))
         return error
 
 
 class TargetSession(psycopg.AsyncConnection[dict[str, Any]]):
-    """A session on the target; what waits for a dead one ends with a connection error that says so."""
+    """A session on the target. If the session is dead, a waiting call raises a connection error that says so."""
 
     watch: Watch | None = None
 
     async def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
-        """Waits for the server: all that this session does comes by here."""
+        """Waits for the server. psycopg calls this method for every operation of the session."""
         watch = self.watch
         if watch is None:
             return await super().wait(gen, *args, **options)
@@ -130,21 +130,22 @@ class TargetSession(psycopg.AsyncConnection[dict[str, Any]]):
         except psycopg.OperationalError as error:
             if not is_connection_loss(error):
                 raise
-            raise type(error)(_obituary("reporting", watch, error)) from error
+            raise type(error)(_loss("reporting", watch, error)) from error
 
     def cut(self) -> None:
-        """Shuts the socket, so that who waits for it wakes up; libpq closes it."""
-        with suppress(OSError), socket.socket(fileno=os.dup(self.fileno())) as ours:
-            ours.shutdown(socket.SHUT_RDWR)
+        """Shuts down the socket, so that a call that waits for it returns; libpq closes it."""
+        with suppress(OSError), socket.socket(fileno=os.dup(self.fileno())) as duplicate:
+            duplicate.shutdown(socket.SHUT_RDWR)
 
     async def close(self) -> None:
-        """Closes the session, whatever state it is in."""
+        """Closes the session, in any state."""
         if self.watch is not None:
             self.watch.stop()
         await super().close()
 
 
-def _obituary(side: str, watch: Watch | None, error: Exception) -> str:
+def _loss(side: str, watch: Watch | None, error: Exception) -> str:
+    """The message for a lost connection, with the watch's verdict if there is one."""
     if watch is not None and watch.verdict is not None:
         return f"the session with the {side} database {watch.verdict.value}"
     return f"the connection with the {side} database was lost: {one_line(error, whole=False)}"
@@ -165,9 +166,9 @@ _END = "SELECT pg_catalog.pg_terminate_backend({})"
 
 
 async def watch_source(session: SourceSession, url: DatabaseUrl, arguments: Mapping[str, Any], query: str) -> None:
-    """Keeps a session on the source alive, and watches it; ``query`` is session.sql.
+    """Sets the keepalives of a session on the source, and starts to watch it; ``query`` is session.sql.
 
-    Raises ConfigurationError where it is not a session of its own.
+    Raises ConfigurationError if a pooler shares the session's server process with other sessions.
     """
     backend = Backend.of(await session.fetchrow(query, 0))
 
@@ -198,9 +199,9 @@ async def watch_source(session: SourceSession, url: DatabaseUrl, arguments: Mapp
 
 
 async def watch_target(session: TargetSession, url: DatabaseUrl, arguments: Mapping[str, Any], query: bytes) -> None:
-    """Watches a session on the target, which libpq keeps alive; ``query`` is session.sql.
+    """Starts to watch a session on the target, whose keepalives libpq sets; ``query`` is session.sql.
 
-    Raises ConfigurationError where it is not a session of its own.
+    Raises ConfigurationError if a pooler shares the session's server process with other sessions.
     """
     row = await (await session.execute(query, {"pid": 0})).fetchone()
     assert row is not None
@@ -232,10 +233,11 @@ async def watch_target(session: TargetSession, url: DatabaseUrl, arguments: Mapp
 async def _refuse_shared(
     side: str, url: DatabaseUrl, backend: Backend, another: Callable[[], Awaitable[Mapping[str, Any]]]
 ) -> None:
-    """Raises ConfigurationError where a pooler gives our server process to another session while ours is open.
+    """Raises ConfigurationError if a pooler assigns the server process of an open session to another session.
 
-    A pooler is there when the process is not the one that the connection was told of. It hands out the process that was
-    used last, which is ours, unless somebody else comes at the same moment; hence more than one look.
+    The caller has found a pooler: the session's process is not the process that was reported at its start. A pooler
+    assigns the process that was used last, which is this session's, unless another client connects at the same moment.
+    Therefore it is asked up to three times.
     """
     for _ in range(limits.POOLER_LOOKS):
         if Backend.of(await another()).pid == backend.pid:
@@ -254,17 +256,19 @@ def _silence(url: DatabaseUrl) -> Silence:
 
 
 async def answer_of_refusal(url: DatabaseUrl, error: Exception) -> Answer:
-    """What an error of the watcher's own connection says: a refusal is an answer, too (no connection left, say).
+    """The answer in an error of the watch's second connection.
 
-    It does not tell whether the session lives.
+    If the server refuses the connection (too many connections, for instance), it is alive, and the state of the session
+    is unknown. Any other error means that the server does not answer.
     """
     return Answer.SILENT if sqlstate(await with_state(url, error)) is None else Answer.UNKNOWN
 
 
 async def with_state(url: DatabaseUrl, error: Exception) -> Exception:
-    """An error of libpq's, or that of asyncpg for the same session: libpq keeps the SQLSTATE of a refusal to itself.
+    """Returns an error with SQLSTATE for a connection that libpq could not open, because libpq's error has none.
 
-    The text alone does not tell a wrong password from a server that starts up: it is in the server's language.
+    The error comes from asyncpg, which opens the same connection again. libpq's text alone does not distinguish a wrong
+    password from a server that starts up, because it is in the server's language.
     """
     refused = isinstance(error, psycopg.OperationalError) and not isinstance(error, psycopg.errors.ConnectionTimeout)
     if refused and sqlstate(error) is None:
@@ -278,11 +282,11 @@ async def with_state(url: DatabaseUrl, error: Exception) -> Exception:
 
 
 def _keep_alive(session: SourceSession, url: DatabaseUrl) -> None:
-    """Sets on asyncpg's socket what libpq sets on its own; where the system has no such option, its default holds."""
-    ours = session._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # asyncpg gives no other way
-    if ours is None or ours.family == getattr(socket, "AF_UNIX", None):
+    """Sets the keepalive options on asyncpg's socket as libpq does on its socket, as far as the system has them."""
+    connection = session._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # asyncpg has no public way
+    if connection is None or connection.family == getattr(socket, "AF_UNIX", None):
         return
-    ours.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     options = {
         "TCP_KEEPIDLE": url.keepalives["keepalives_idle"],
         "TCP_KEEPINTVL": url.keepalives["keepalives_interval"],
@@ -291,4 +295,4 @@ def _keep_alive(session: SourceSession, url: DatabaseUrl) -> None:
     }
     for name, value in options.items():
         if value and hasattr(socket, name):
-            ours.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -1,7 +1,7 @@
-"""The stages of a run, each named in a comment of the SQL statement that does its work.
+"""The stages of a run. A comment in the SQL statement of a stage names the stage.
 
-PostgreSQL shows the comment with the statement, in pg_stat_activity and in its log, and so tells how far a session has
-come. The fault suite stops a run at these stages (tests/faults).
+PostgreSQL shows the comment with the statement in pg_stat_activity and in its log, so both show the stage of a session.
+The fault suite stops a run at these stages (tests/faults).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Stage(StrEnum):
-    """A stage of a run, as the comment that its statement carries; in the order in which a run comes to them."""
+    """A stage of a run, as the comment in its statement; in the order in which a run reaches them."""
 
     CONNECT = "/* etl: connect */"
     OPEN = "/* etl: open the run */"

@@ -1,4 +1,4 @@
-"""Things done side by side."""
+"""Coroutines that run concurrently."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ T = TypeVar("T")
 
 
 async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Does things side by side; gives their results in order.
+    """Runs coroutines concurrently, and returns their results in order.
 
-    When one fails the others are stopped, and its error is raised once they have ended.
+    If a coroutine fails, the others are cancelled. After they have ended, the error is raised.
     """
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one) for one in work]
+            tasks = [group.create_task(coroutine) for coroutine in work]
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]

@@ -1,7 +1,8 @@
-"""Transactions on the target whose statements share round trips, which is what a tiny table costs.
+"""Transactions on the target whose statements share round trips: for a tiny table, round trips take most of the time.
 
-psycopg's own ``transaction()`` sends BEGIN and COMMIT by themselves, and its pipeline sends each statement through the
-event loop: 22 waits of the client a table, where one text each takes 9 (benchmarks/NOTES.md, "Tiny tables").
+psycopg's ``transaction()`` sends BEGIN and COMMIT in separate round trips, and its pipeline passes through the event
+loop at each statement. With them, the client waits 22 times for each table; with several statements in one text, 9
+times (benchmarks/NOTES.md, "Tiny tables").
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from psycopg import AsyncCursor, sql
 from etl.sessions.postgres import Target
 
 BEGIN, COMMIT = sql.SQL("BEGIN"), sql.SQL("COMMIT")
-"""For ``at_once``, within ``begun``."""
+"""Statements for ``at_once``, within a block of ``begun``."""
 
 
 async def at_once(target: Target, statements: Iterable[sql.Composable]) -> AsyncCursor[dict[str, Any]]:
-    """Executes statements in one round trip; gives a cursor on the answer to the last.
+    """Executes statements in one round trip, and returns a cursor on the result of the last statement.
 
-    As one text, which is one transaction unless the caller's is open or the statements say otherwise (manual, "Multiple
-    Statements in a Simple Query").
+    The statements are sent as one text. The server executes it as one transaction, unless a transaction is open already
+    or the text contains BEGIN or COMMIT (manual, "Multiple Statements in a Simple Query").
     """
     cursor = await target.execute(sql.SQL("; ").join(statements))
     while cursor.nextset():
@@ -33,10 +34,10 @@ async def at_once(target: Target, statements: Iterable[sql.Composable]) -> Async
 
 @asynccontextmanager
 async def begun(target: Target) -> AsyncIterator[None]:
-    """Rolls back what the block has begun when it fails; BEGIN and COMMIT it sends itself, beside other statements."""
+    """Rolls back the transaction of the block if the block fails. The block itself sends BEGIN and COMMIT."""
     try:
         yield
     except BaseException:
-        with suppress(psycopg.Error):  # a lost session's transaction has gone with it
+        with suppress(psycopg.Error):  # if the session was lost, the server has rolled back its transaction
             await target.rollback()
         raise

@@ -1,4 +1,4 @@
-"""Where a database is: a libpq URL, or its parts, read once and never shown with its password."""
+"""The address of a database: a libpq URL, or its parts. It is never shown with its password."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from psycopg.pq import Conninfo, PGconn, Ping
 from etl.model import limits
 
 PARTS = ("host", "port", "dbname", "user", "password", "sslmode")
-"""The parts that may be given one by one, by libpq's own names."""
+"""The parts that can be set one by one, by libpq's names."""
 
 MintToken = Callable[[str, int, str], str]
-"""Makes a password for a host, a port and a user that is good for one connection."""
+"""A function that makes a password for a host, a port and a user, which is valid for one connection."""
 
 _ENCRYPTED = ("require", "verify-ca", "verify-full")
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
-# asyncpg, the read side, has no such thing: silently ignoring what someone asked for their safety is
-# worse than refusing it. None refuses any value.
+# asyncpg, which reads the source, does not have these options. They concern security, so they are refused, not ignored.
+# None refuses any value.
 _UNSUPPORTED = {
     "require_auth": None,
     "requirepeer": None,
@@ -39,7 +39,7 @@ _ENCODE = (
     " %25), or give the password as a part of its own"
 )
 
-# asyncpg reads these from its URL only; all others are keyword arguments of its connect().
+# asyncpg takes these options in its URL only. All other options are keyword arguments of its connect().
 _URL_ONLY = (
     *("sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslpassword", "sslnegotiation"),
     *("ssl_min_protocol_version", "ssl_max_protocol_version", "service", "passfile"),
@@ -47,11 +47,11 @@ _URL_ONLY = (
 )
 
 FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
-"""The parameters that name files, which the drivers miss in different ways."""
+"""The parameters that name files. They are checked in advance, because the drivers report missing files differently."""
 
 
 class UrlError(ValueError):
-    """What is wrong with a URL, in one line; ``parameter`` is libpq's name of the one at fault, or None."""
+    """A fault of a URL, in one line; ``parameter`` is libpq's name of the faulty parameter, or None."""
 
     def __init__(self, fault: str, parameter: str | None = None) -> None:
         self.parameter = parameter
@@ -60,11 +60,11 @@ class UrlError(ValueError):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class DatabaseUrl:
-    """One database: libpq's parameters by name, the password among them.
+    """The address of a database: libpq's parameters by name, including the password.
 
-    ``str()`` and ``repr()`` show it as a URL without the password. ``session`` are settings of the source's
-    sessions that no server log may hold, by name: they travel in the startup packet, because servers may log
-    statements and bind parameters. ``mint_token`` makes the password of each connection anew.
+    ``str()`` and ``repr()`` show it as a URL without the password. ``session`` are secret settings of the source's
+    sessions, by name: the startup packet contains them, because servers may log statements and bind parameters.
+    ``mint_token`` makes a new password for each connection.
     """
 
     parameters: Mapping[str, str]
@@ -75,10 +75,10 @@ class DatabaseUrl:
     def parse(
         cls, text: str, parts: Mapping[str, str] | None = None, otherwise: Mapping[str, str] | None = None
     ) -> DatabaseUrl:
-        """Reads a libpq URL, the parts that win over it, and those that fill in what neither of them says.
+        """Reads a libpq URL, ``parts`` that override it, and parts that are used if neither has them (``otherwise``).
 
-        Raises UrlError, which never quotes ``text`` or a value from it: a slip in the URL's punctuation makes
-        any of them a piece of the password.
+        Raises UrlError, which never quotes ``text`` or a value from it: after a mistake in the URL's punctuation, any
+        value may contain a piece of the password.
         """
         parameters = {**(otherwise or {})} | (_parse(text) if text else {})
         parameters |= {key: value for key, value in (parts or {}).items() if value}
@@ -86,7 +86,7 @@ class DatabaseUrl:
         return cls(parameters)
 
     def with_tokens(self, mint_token: MintToken | None) -> DatabaseUrl:
-        """Gives the URL whose connections sign in with tokens instead of a password; raises UrlError where none can."""
+        """Returns the URL with tokens instead of a password; raises UrlError if it cannot be used with tokens."""
         for key in ("host", "user"):
             if not self.parameters.get(key):
                 raise UrlError(f"names no {key}, for which auth=iam signs its tokens; add it", key)
@@ -97,7 +97,7 @@ class DatabaseUrl:
         return replace(self, mint_token=mint_token)
 
     def _token(self) -> str | None:
-        """Gives a new token where connections sign in with one, the password otherwise."""
+        """A new token if connections authenticate with tokens, the password otherwise."""
         if self.mint_token is None:
             return self.password
         known = self.parameters
@@ -105,59 +105,61 @@ class DatabaseUrl:
 
     @property
     def password(self) -> str | None:
-        """The password, if the URL or the parts hold one."""
+        """The password, if the URL or the parts contain one."""
         return self.parameters.get("password")
 
     @property
     def secrets(self) -> list[str]:
-        """What must never be shown: the password, and that of the client's key."""
+        """The values that must never be shown: the password, and the password of the client's key."""
         return [value for key in ("password", "sslpassword") if (value := self.parameters.get(key))]
 
     @property
     def files(self) -> dict[str, str]:
-        """The files that a connection needs, by parameter."""
+        """The files that a connection reads, by parameter."""
         if self.parameters.get("sslmode") == "disable":
             return {}
         return {key: self.parameters[key] for key in FILES if self.parameters.get(key, "system") != "system"}
 
     @property
     def keeps_alive(self) -> bool:
-        """Whether a dead peer is looked for; ``keepalives=0`` says no."""
+        """Whether dead peers are detected; ``keepalives=0`` disables it."""
         return self.parameters.get("keepalives", "1") != "0"
 
     @property
     def keepalives(self) -> dict[str, int]:
-        """How a dead peer is noticed, by libpq's names."""
+        """The keepalive parameters, by libpq's names."""
         return {key: int(self.parameters.get(key, value)) for key, value in limits.KEEPALIVES.items()}
 
     @property
     def connect_timeout(self) -> float | None:
-        """Seconds to wait for a connection; None is for ever."""
+        """Seconds to wait for a connection, or None for no limit."""
         return float(self.parameters.get("connect_timeout", limits.CONNECT_SECONDS)) or None
 
     @property
     def is_refused_by_libpq(self) -> bool:
-        """Whether libpq refuses the options themselves: an unknown value, or a service that no file defines.
+        """Whether libpq refuses the options: an unknown value, or a service that no file defines.
 
-        PQping says so without a word of any language. It looks at the options before it connects, here to nobody.
+        PQping tells it by a status, not by a text in some language. It checks the options before it connects; here it
+        connects to a port without a server.
         """
         nowhere = {"host": "localhost", "hostaddr": "127.0.0.1", "port": "1"}
         return PGconn.ping(make_conninfo(**dict(self.parameters) | nowhere).encode()) == Ping.NO_ATTEMPT
 
     def libpq(self) -> dict[str, Any]:
-        """Gives psycopg's keyword arguments.
+        """The keyword arguments of psycopg's connect().
 
-        Without tcp_user_timeout, unless the URL has it: a target that takes no rows for a while is well (session.py).
+        tcp_user_timeout is set only if the URL has it, because a live target may receive no rows for a while
+        (session.py).
         """
         keepalives = {key: value for key, value in limits.KEEPALIVES.items() if key != "tcp_user_timeout"}
         token = {} if self.mint_token is None else {"password": self._token()}
         return {"connect_timeout": limits.CONNECT_SECONDS} | keepalives | dict(self.parameters) | token
 
     def asyncpg(self) -> dict[str, Any]:
-        """Gives asyncpg's keyword arguments, which are not libpq's.
+        """The keyword arguments of asyncpg's connect(), which differ from libpq's.
 
-        asyncpg sends each parameter of a URL that it does not know to the server as a setting, so only
-        those that it knows go into one. ``sslrootcert=system`` (libpq 16) is the platform's own list.
+        asyncpg sends each unknown parameter of a URL to the server as a setting, so its URL contains known parameters
+        only. ``sslrootcert=system`` (libpq 16) stands for the platform's list of certificates.
         """
         known = self.parameters
         in_url = {key: known[key] for key in _URL_ONLY if key in known}
@@ -171,7 +173,7 @@ class DatabaseUrl:
             "server_settings": {**self.session} | ({"options": known["options"]} if "options" in known else {}),
         }
         if in_url.get("sslrootcert") == "system":
-            import ssl  # only for this one option; it costs a few milliseconds of start-up
+            import ssl  # here, because only this option needs it, and the import takes a few milliseconds
 
             arguments["ssl"] = ssl.create_default_context()
             in_url = {key: value for key, value in in_url.items() if not key.startswith("ssl")}
@@ -190,16 +192,16 @@ def _parse(text: str) -> dict[str, str]:
         raise UrlError("is not a libpq URL; write postgresql://USER:PASSWORD@HOST:PORT/DBNAME")
     authority, *rest = re.split("[/?]", text.partition("://")[2], maxsplit=1)
     if authority.count("@") > 1 or "@" in "".join(rest):
-        # libpq would take the rest of the password for the host or the database, and we would show it.
+        # libpq would take the rest of the password for the host or the database, which messages show.
         raise UrlError(f"holds an @ that is not percent-encoded, or a / or ? before it; {_ENCODE}")
     try:
         parameters = conninfo_to_dict(text)
     except psycopg.Error:
-        # libpq's own message would quote the text, and with it the password.
+        # libpq's message quotes the text, and so the password.
         if option := _unknown_option(text):
             raise UrlError(f"has an option that libpq does not know, {option}; leave it out") from None
         raise UrlError(f"cannot be read as a libpq URL; {_ENCODE}") from None
-    except UnicodeError:  # it would quote the byte, which may be the password's
+    except UnicodeError:  # its message quotes the byte, which may belong to the password
         raise UrlError(f"is not UTF-8 text; {_ENCODE}") from None
     return {key: str(value) for key, value in parameters.items() if value is not None}
 
@@ -207,7 +209,9 @@ def _parse(text: str) -> dict[str, str]:
 def _unknown_option(text: str) -> str | None:
     """The first option of a URL that libpq does not know."""
     known = {option.keyword.decode() for option in Conninfo.get_defaults()}
-    pairs = [pair for pair in text.partition("?")[2].split("&") if pair != "ssl=true"]  # JDBC's, which it takes too
+    pairs = [
+        pair for pair in text.partition("?")[2].split("&") if pair != "ssl=true"
+    ]  # a JDBC option that libpq accepts
     names = (pair.partition("=")[0] for pair in pairs)
     return next((name for name in names if re.fullmatch(r"\w+", name) and name not in known), None)
 
@@ -224,7 +228,7 @@ def _validate(parameters: Mapping[str, str]) -> None:
     for key, value in parameters.items():
         if "\0" in value:
             raise UrlError(f"has a zero byte in its {key}, which PostgreSQL cannot take", key)
-        if any("\ud800" <= character <= "\udfff" for character in value):  # what Python makes of other bytes
+        if any("\ud800" <= character <= "\udfff" for character in value):  # Python's replacements of other bytes
             raise UrlError(f"has bytes in its {key} that are not UTF-8 text; write it in UTF-8", key)
     for key, refused in _UNSUPPORTED.items():
         if key in parameters and parameters[key] == (refused or parameters[key]):

@@ -1,9 +1,10 @@
-"""Whether a silent session works or is dead: pure policy, and the task that asks.
+"""Detects dead sessions: the policy (pure), and the task that asks the server about a silent session.
 
-TCP's keepalives find a host that is gone. They do not find a connection through which nothing comes while its ends
-are alive: a firewall that has forgotten it, a proxy that hangs. And silence alone proves nothing, since a view may
-sort for an hour before its first row. So whoever has waited for a while asks the server, over a fresh connection,
-what the session does. A server that waits for us while we wait for it has lost touch with us; one that works, works.
+TCP's keepalives detect a host that has gone. They do not detect a connection that passes on no data while both its ends
+are alive, because a firewall has dropped its state, or a proxy hangs. A silent session need not be dead: a view may
+sort for an hour before its first row. So after some time without an answer, a task asks the server over a new
+connection for the session's state. If the server waits for this client while this client waits for the server, the
+connection is dead. If the session is active, it is alive.
 """
 
 # docs/decisions.md, "A session that does not answer is asked about"
@@ -24,7 +25,7 @@ T = TypeVar("T")
 
 
 class Answer(Enum):
-    """What a server says about one of its sessions."""
+    """The state of a session, as the server reports it."""
 
     WORKS = "works"
     WAITS = "waits for us, as we do for it: the connection passes nothing on"
@@ -35,7 +36,10 @@ class Answer(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """How long a session may be silent before the server is asked, and how long the server may take: seconds."""
+    """Seconds: how long a session may be silent before the server is asked, and how long an answer may take.
+
+    ``interval`` is the pause before the server is asked again.
+    """
 
     idle: float
     interval: float
@@ -46,24 +50,25 @@ _ALIVE = frozenset({Answer.WORKS, Answer.UNKNOWN})
 
 
 def dead(answers: Sequence[Answer]) -> Answer | None:
-    """Gives what a session died of, or None where its last answers do not prove it; the last of them says what."""
+    """The last of a session's answers, if the last ones prove that the session is dead; None otherwise."""
     last = answers[-limits.AGREEING_ANSWERS :]
     return last[-1] if len(last) == limits.AGREEING_ANSWERS and _ALIVE.isdisjoint(last) else None
 
 
 def answered(state: str | None, wait_event_type: str | None) -> Answer:
-    """Reads pg_stat_activity: a backend that waits for its client says so, whether for a question or for room."""
+    """The answer in a row of pg_stat_activity: a backend that waits for its client, to read or to write, shows it."""
     if state is None:
-        return Answer.UNKNOWN  # another role's session: the server does not tell
+        return Answer.UNKNOWN  # the server hides the state of other roles' sessions
     return Answer.WAITS if wait_event_type == "Client" else Answer.WORKS
 
 
 @dataclass(slots=True)
 class Watch:
-    """Watches one session.
+    """Watches a session.
 
-    ``ask`` asks the server about it. Once it is dead, ``end`` ends what the server still has of it, for that may hold
-    locks that the next try needs, and ``cut`` closes our end, so that who waits is told; ``verdict`` says why.
+    ``ask`` asks the server about the session. If the session is dead, ``end`` ends its server process, which may hold
+    locks that the next attempt needs, ``cut`` closes this end of the connection, so that a waiting call fails, and
+    ``verdict`` is the reason.
     """
 
     silence: Silence
@@ -75,17 +80,17 @@ class Watch:
     _task: asyncio.Task[None] | None = field(default=None, repr=False)
 
     def start(self) -> None:
-        """Begins to watch, on the running loop."""
+        """Starts to watch, on the running event loop."""
         self._task = asyncio.create_task(self._watch())
 
     def stop(self) -> None:
-        """Watches no more."""
+        """Stops to watch."""
         if self._task is not None:
             self._task.cancel()
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Says that for as long as the block lasts we wait for the server."""
+        """A block in which the client waits for the server."""
         self.moved()
         try:
             yield
@@ -94,7 +99,7 @@ class Watch:
 
     @contextmanager
     def busy(self) -> Iterator[None]:
-        """Says that for as long as the block lasts it is us who is waited for; after it we wait again."""
+        """A block, within ``waiting``, in which the client is busy and does not wait for the server."""
         self._since = None
         try:
             yield
@@ -102,7 +107,7 @@ class Watch:
             self.moved()
 
     def moved(self) -> None:
-        """Says that the server has just been heard of."""
+        """Records that the server has just sent something."""
         self._since = time.monotonic()
 
     async def _watch(self) -> None:
@@ -116,7 +121,7 @@ class Watch:
             if since is None or time.monotonic() - since < self.silence.idle:
                 continue
             answer = await self._asked(self.ask) or Answer.SILENT
-            if self._since == since:  # else it has been heard of while we asked
+            if self._since == since:  # otherwise the session has received something in the meantime
                 answers.append(answer)
             if verdict := dead(answers):
                 self.verdict = verdict
@@ -126,14 +131,14 @@ class Watch:
                 return
 
     def _pause(self, answers: Sequence[Answer]) -> float:
-        """Gives the seconds until there may be something to ask."""
+        """Seconds until the next look at the session."""
         if answers:
             return self.silence.idle if answers[-1] in _ALIVE else self.silence.interval
         quiet = 0.0 if self._since is None else time.monotonic() - self._since
         return max(self.silence.idle - quiet, 0.0)
 
     async def _asked(self, question: Callable[[], Awaitable[T]]) -> T | None:
-        """Gives the answer, or None where none comes in time."""
+        """The answer, or None if it does not come in time."""
         try:
             async with asyncio.timeout(self.silence.timeout):
                 return await question()

@@ -105,7 +105,7 @@ class Settings(BaseModel):
         Setting(
             "ETL_PUBLISH_DEADLINE",
             "publish_deadline",
-            "The seconds for which a publish tries again when other sessions use the live tables.",
+            "How long a publish tries again while other sessions use the live tables, in seconds.",
         ),
     ] = 600.0
     publish_blockers: Annotated[
@@ -133,7 +133,7 @@ class Settings(BaseModel):
         Setting(
             "ETL_SNAPSHOT_MAX_AGE",
             "snapshot_max_age",
-            "The most seconds for which `etl snapshot` holds a snapshot.",
+            "The longest time for which `etl snapshot` holds a snapshot, in seconds.",
         ),
     ] = 6 * 3600.0
     shard: Annotated[

@@ -1,6 +1,6 @@
 -- The roles that may read tables and views, as the statements that let them read the staging tables and views of the
--- same name. In staging as in the live schema, a view's query reads with the privileges of the view's owner. Nobody
--- else can read there: nobody has USAGE on a staging schema. Target side.
+-- same name. In staging as in the live schema, a view's query reads with the privileges of the view's owner. No
+-- other role can read them: no role has USAGE on a staging schema. Target side.
 -- :'oids': the live tables and views; :'staging': for each, its staging schema.
 -- Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -v staging='{etl_staging_public}' -f access.sql
 WITH object AS (

@@ -1,6 +1,5 @@
 -- The functions and operators, other than PostgreSQL's own, that the indexes, constraints and extended statistics of
--- tables
--- call: in the target, these would call the functions and operators of the same names. Source side.
+-- tables call. In the target, they would call the functions and operators of the same names. Source side.
 -- :'oids': the tables.
 -- Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f named_code.sql
 WITH object AS (

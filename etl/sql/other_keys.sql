@@ -1,9 +1,10 @@
--- What else must be unique in a live table, beside the columns that identify a row: the columns of each other unique
--- index, or NULL where columns do not say it (an expression, an exclusion constraint, NULLS NOT DISTINCT). Target side.
+-- The other unique indexes and exclusion constraints of a live table, besides that on the columns that identify a row:
+-- their columns, or NULL if more than the equality of columns counts (an expression, an exclusion constraint, NULLS NOT
+-- DISTINCT). Target side.
 -- :'schema', :'name': the live table; :'key': the columns that identify a row.
 -- Try it: psql -v schema=public -v name=orders -v key='{id}' -f other_keys.sql
 SELECT CASE WHEN i.indexprs IS NULL AND NOT i.indisexclusion
-             -- since 15
+             -- PostgreSQL 15 and later
              AND NOT coalesce((pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false)
             THEN k.columns END AS columns
   FROM pg_catalog.pg_index i

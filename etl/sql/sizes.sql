@@ -1,4 +1,4 @@
--- The amount of work that each table is: bytes (heap and TOAST, with partitions and inheritance children), and the
+-- The amount of work for each table: bytes (heap and TOAST, with partitions and inheritance children), and the
 -- number of its indexes. Source side.
 -- :'oids': the tables.
 -- Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f sizes.sql

@@ -1,4 +1,4 @@
--- What a staging table needs to know of its source table, one row a table. Source side.
+-- The description of source tables from which staging tables are created, one row for each table. Source side.
 -- :'oids': the tables.
 -- Try it: python -m etl.sessions.query tables | psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}"
 --

@@ -105,12 +105,12 @@ WITH RECURSIVE relation (root, oid, is_written) AS (
              JOIN pg_catalog.pg_depend d ON d.objid = t.typrelid
             WHERE u.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND t.oid = u.refobjid AND t.typrelid <> 0
               AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objsubid > 0
-           UNION ALL  -- casts that nobody has to write, and the one to text, which the checksum writes
+           UNION ALL  -- implicit casts, and the cast to text, which the checksum uses
            SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, t.castfunc
              FROM pg_catalog.pg_cast t
             WHERE u.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND t.castsource = u.refobjid
               AND (t.castcontext = 'i' OR t.casttarget = 'text'::pg_catalog.regtype) AND t.castfunc <> 0
-           UNION ALL  -- what an operator class compares by
+           UNION ALL  -- the functions and operators of an operator class's family
            SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, m.amproc
              FROM pg_catalog.pg_amproc m
             WHERE u.refclassid = 'pg_catalog.pg_opfamily'::pg_catalog.regclass AND m.amprocfamily = u.refobjid

@@ -8,7 +8,7 @@ SELECT n.nspname::text AS schema, c.relname::text AS name, r.rolname::text AS ow
   JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = w.name
   JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
  WHERE NOT r.rolsuper AND r.rolname <> current_user
-   -- a name proves nothing: the table that was published may be gone, and another one have its name
+   -- compare oids, not names: the published table may have been dropped, and another table may have its name
    AND NOT EXISTS (SELECT FROM etl.loads l
                     WHERE l.schema_name = w.schema AND l.relation_name = w.name
                       -- only a publish writes live_oid, and another run with the same id keeps it

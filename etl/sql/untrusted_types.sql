@@ -19,7 +19,7 @@ WITH RECURSIVE used (oid) AS (
             WHERE a.attrelid = t.typrelid AND t.typrelid <> 0 AND a.attnum > 0 AND NOT a.attisdropped
            UNION ALL
            SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid
-           UNION ALL  -- a multirange; 13 has none
+           UNION ALL  -- multiranges; PostgreSQL 13 has none
            SELECT r.rngtypid FROM pg_catalog.pg_range r
             WHERE (pg_catalog.to_jsonb(r) ->> 'rngmultitypid')::pg_catalog.oid = t.oid) AS n
      WHERE n.oid <> 0

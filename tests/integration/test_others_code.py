@@ -107,7 +107,7 @@ PLACES = {
     ),
     "a table that waits for the first night": Place(
         "CREATE TABLE first (id int, note text CHECK (alice.is_fine(note))); ALTER TABLE first OWNER TO alice",
-        "table public.first is there in the target already and belongs to alice",
+        "table public.first already exists in the target and belongs to alice",
         tables="items,first",
     ),
     "a function that the source's index names": Place(
@@ -229,7 +229,7 @@ def test_what_others_made_under_our_names_is_refused(databases: Databases, etl: 
         ):
             done: Done = etl(*command, TABLES="items")
             assert done.status == 2, command
-            assert f"{untrusted} is there in the target already and belongs to alice" in done.stderr
+            assert f"{untrusted} already exists in the target and belongs to alice" in done.stderr
             assert "OWNER TO postgres" in done.stderr
         assert whom(databases.reporting) == set()
     finally:

@@ -3,7 +3,7 @@
 -- :'oids': the tables.
 -- Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f tables/columns.sql
 --
--- user_type: the type's schema and name if it is not PostgreSQL's own: it has to be there before the table.
+-- user_type: the type's schema and name if it is not a type of PostgreSQL's: the type has to exist before the table.
 -- collation, storage, compression, statistics: NULL where the column has the default.
 SELECT a.attrelid AS oid,
        a.attnum AS position,
