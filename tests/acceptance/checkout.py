@@ -27,6 +27,6 @@ def checkout(folder: Path) -> Path:
 
 
 def project_version() -> str:
-    """Gives the version of pyproject.toml."""
+    """The version in pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return str(project["version"])

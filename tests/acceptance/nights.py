@@ -43,7 +43,7 @@ class Rows(Protocol):
     """A database, by what it answers."""
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """Gives a query's rows."""
+        """Executes a query and returns its rows."""
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class Nights:
         return self.aws.start(self.machines[compute], run_id, **given)
 
     def told(self, run_id: str) -> str:
-        """Gives the headline of the one message about a run."""
+        """The headline of the only message about a run."""
         (headline,) = self.slack.of_run(run_id)
         return headline
 

@@ -35,7 +35,7 @@ def test_three_variables_are_enough_to_copy(image: Image, sides: Sides) -> None:
 
 
 def test_every_command_works_in_the_container(image: Image, sides: Sides) -> None:
-    """check, run, verify and history, one after the other, as somebody would who tries the image."""
+    """check, run, verify and history, in the order in which a user would try the image."""
     sides.operational.rows("CREATE TABLE orders (id int); INSERT INTO orders VALUES (1), (2)")
     for command in (["check"], ["run"], ["verify", "--json"], ["history", "--json"]):
         ended = image.run(*command, network=sides.network, TABLES="orders", **sides.environment)

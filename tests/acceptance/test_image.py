@@ -134,14 +134,14 @@ def test_an_image_of_another_architecture_is_refused(engine: docker.DockerClient
 
 
 def _checked(name: str, architecture: str) -> tuple[int, str]:
-    """Gives infra/check-image's exit status, and what it says of an image."""
+    """The exit status and the output of infra/check-image for an image."""
     command = [str(ROOT / "infra" / "check-image"), name, architecture]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.returncode, done.stderr
 
 
 def _empty_image(name: str, architecture: str) -> bytes:
-    """Gives an image without a file, as `docker save` would."""
+    """An image without one of its files, as `docker save` would write it."""
     config = {"architecture": architecture, "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}, "config": {}}
     manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": []}]
     packed = io.BytesIO()

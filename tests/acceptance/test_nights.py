@@ -62,7 +62,7 @@ def nights(everything: Nights, both: Databases) -> Iterator[Nights]:
 
 
 def transactions(both: Databases) -> list[tuple[Any, ...]]:
-    """Gives the sessions of nightly-etl that are in a transaction in the source."""
+    """The sessions of nightly-etl that are in a transaction in the source."""
     return both.operational.rows(
         "SELECT application_name, state, query FROM pg_stat_activity WHERE datname = current_database()"
         " AND application_name LIKE 'nightly-etl%' AND xact_start IS NOT NULL"
@@ -105,7 +105,7 @@ def test_a_night_publishes_twenty_tables_of_one_instant(
 
 
 def before(both: Databases) -> tuple[list[tuple[str, int]], list[tuple[Any, ...]]]:
-    """Gives what must not have changed after a night that failed: the live tables by their oids, and pgbench's sums."""
+    """Values that a failed night must not change: the live tables with their oids, and pgbench's sums."""
     assert is_one_instant(both.reporting)
     return live(both.reporting), both.reporting.rows("SELECT count(*) FROM pgbench_history")
 

@@ -26,7 +26,7 @@ class Contained:
     ended: Done | None = None
 
     def poll(self) -> int | None:
-        """Gives the exit status, None while it runs."""
+        """The exit status; None while the container runs."""
         if self.ended is not None:
             return self.ended.status
         inside = self.container.get_wrapped_container()
@@ -42,7 +42,7 @@ class Contained:
         self.container.get_wrapped_container().kill()
 
     def done(self) -> Done:
-        """Gives how it ended, and what it wrote."""
+        """The exit status and the output."""
         self.ended = self.ended or done(self.container)
         return self.ended
 
@@ -55,7 +55,7 @@ def stack() -> Iterator[ExitStack]:
 
 
 def outside(side: Side) -> str:
-    """Gives the URL by which this machine reaches a database of the containers' network."""
+    """The URL by which this machine reaches a database in the containers' network."""
     host, port = side.server.get_container_host_ip(), side.server.get_exposed_port(5432)
     return f"postgresql://test:{quote(PASSWORD, safe='')}@{host}:{port}/{side.name}"
 

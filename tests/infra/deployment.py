@@ -114,11 +114,11 @@ class Deployment:
     stack: ExitStack
 
     def client(self, service: str) -> Any:
-        """Gives a client of the endpoint."""
+        """A client of the endpoint."""
         return boto3.Session("test", "test", region_name=cloud.REGION).client(service, endpoint_url=self.aws.endpoint)
 
     def roles(self) -> dict[str, list[Statement]]:
-        """Gives the roles that were deployed, each with all statements of its policies."""
+        """The deployed roles, each with all statements of its policies."""
         iam, found = self.client("iam"), {}
         for page in iam.get_paginator("list_roles").paginate():
             for role in page["Roles"]:
@@ -128,7 +128,7 @@ class Deployment:
         return {name: statements for name, statements in found.items() if statements}
 
     def calls(self) -> list[Call]:
-        """Gives the calls that roles made, with what follows from them."""
+        """The calls that roles made, with the calls that AWS authorizes in addition."""
         calls = []
         for call in self.recorder.calls:
             calls += self._decryptions(call) if call.action == "kms:Decrypt" else [call]
@@ -153,7 +153,7 @@ class Deployment:
         ]
 
     def _key(self, name: str) -> str:
-        """Gives the ARN of the key behind a name: IAM policies are written on keys, and nothing here makes aws/ssm."""
+        """The ARN of the key behind an alias: IAM policies name keys, and nothing here creates aws/ssm."""
         if name == "alias/aws/ssm":
             return _arn("kms", "key/of-parameter-store")
         arn: str = self.client("kms").describe_key(KeyId=name)["KeyMetadata"]["Arn"]
@@ -185,7 +185,7 @@ class Deployment:
         return cloud.account(self.aws.endpoint) | {"AWS_ACCESS_KEY_ID": f"role-{role}"}
 
     def _function(self, made: Mapping[str, Any]) -> Callable[[Any], Any]:
-        """Gives a function as deployed: called by the machine, it answers."""
+        """A deployed function, callable like the state machine's."""
         name, arn = made["FunctionName"], made["FunctionArn"]
         variables = made["Environment"]["Variables"] | self._as_role(made["Role"].rpartition("/")[2])
         if made["PackageType"] == "Image":
@@ -212,7 +212,7 @@ class Deployment:
         return call
 
     def _job_variables(self, name: str) -> dict[str, str]:
-        """Gives the variables of the container's definition, whichever service has it."""
+        """The variables of the container's definition, for the service that has it."""
         for made in self.client("batch").describe_job_definitions(status="ACTIVE")["jobDefinitions"]:
             if made["jobDefinitionName"] == name:
                 return {one["name"]: one["value"] for one in made["containerProperties"]["environment"]}
@@ -226,7 +226,7 @@ class Deployment:
 
 
 def put_parameter(name: str, value: str) -> dict[str, Any]:
-    """Gives PutParameter's arguments, as infra/README.md says the command for this secret."""
+    """PutParameter's arguments, from the command that infra/README.md gives for this secret."""
     text = (INFRA / "README.md").read_text().replace("\\\n", " ")
     deployment, _, end = name.removeprefix("/").partition("/")
     told = [shlex.split(line) for line in re.findall(r"^ +\$ +aws ssm (put-parameter .*)", text, re.MULTILINE)]
@@ -257,7 +257,7 @@ def deployment(folder: Path) -> Iterator[Deployment]:
 
 
 def network(made: Deployment) -> dict[str, Any]:
-    """Gives a VPC, two subnets and a database's security group, which the module is given."""
+    """A VPC, two subnets and a database's security group, as inputs of the module."""
     ec2 = made.client("ec2")
     vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
     subnets = [one["SubnetId"] for one in ec2.describe_subnets()["Subnets"][:2]]

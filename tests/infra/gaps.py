@@ -108,7 +108,7 @@ def _make_rule_whole(self: Any, *arguments: Any, **named: Any) -> None:
 
 
 def _description(rule: Any) -> Any:
-    """Gives a rule's description, wherever it was put: moto looks for it in CIDRs alone."""
+    """A rule's description, wherever the request has it: moto looks for it in CIDRs only."""
     places = (rule.ip_range, rule.source_group, rule.prefix_list)
     return next((place["Description"] for place in places if place.get("Description")), None)
 

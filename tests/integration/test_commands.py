@@ -1,4 +1,4 @@
-"""The commands beside ``etl run``: publish, abort, verify, check, history; and the ways a run can be told to go."""
+"""The commands beside ``etl run``: publish, abort, verify, check, history; and deferred publishes."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_verify_names_the_tables_that_differ(tables: Databases, etl: Etl) -> Non
 
 
 def dump(database: Database) -> list[str]:
-    """Gives everything a database holds, as pg_dump writes it."""
+    """A database's whole contents, as pg_dump writes them."""
     command = [str(database.server.bin / "pg_dump"), "--create", database.url]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return [line for line in text.splitlines() if not line.startswith(("\\restrict", "\\unrestrict"))]

@@ -53,7 +53,7 @@ def _read(leader: int) -> bytes:
 
 
 def plain(written: str) -> list[str]:
-    """Gives the lines that stay on the screen or were drawn on it, without colours and cursor movements."""
+    """The lines that stay on the screen or were drawn on it, without colours and cursor movements."""
     lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written))
     return [line for line in lines if line.strip()]
 

@@ -163,7 +163,7 @@ def test_a_load_that_fails_touches_nothing_and_the_next_run_succeeds(copied: Dat
 
 @contextmanager
 def small_tablespace(database: Database) -> Iterator[str]:
-    """Gives a tablespace of 4 MB, and takes it away."""
+    """A tablespace of 4 MB for as long as the block lasts."""
     folder = database.server.data.parent / "small"
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=0777", "tmpfs", folder], check=True)

@@ -1,4 +1,4 @@
-"""Masks: what stands in a column's place, and that what is masked never leaves the source."""
+"""Masks: the values of masked columns, and the guarantee that unmasked values never leave the source."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def make_people(database: Database, extra: str = "") -> None:
 
 
 def forms(database: Database) -> dict[str, list[bytes]]:
-    """Gives each secret's forms: as text, and as COPY and record_send() write it in binary, with its length."""
+    """Each secret's forms: as text, and as COPY and record_send() write it in binary, with its length."""
     found = {}
     for name, value in SECRETS.items():
         kind = database.value(f"SELECT pg_typeof({value})::regtype::oid")
@@ -68,7 +68,7 @@ def forms(database: Database) -> dict[str, list[bytes]]:
 
 
 def everything(database: Database) -> bytes:
-    """Gives all that the target holds of a run: rows, the planner's statistics, the ledger."""
+    """Everything that the target has of a run: rows, the planner's statistics, the ledger."""
     database.execute("ANALYZE people")
     queries = (
         "SELECT p::text FROM people p",
@@ -80,7 +80,7 @@ def everything(database: Database) -> bytes:
 
 
 def leaks(database: Database, where: bytes) -> set[str]:
-    """Names the secrets of which any form is there."""
+    """The secrets of which any form is in these bytes."""
     return {name for name, texts in forms(database).items() if any(text in where for text in texts)}
 
 
@@ -98,7 +98,7 @@ def relayed(databases: Databases) -> Iterator[tuple[Recorder, Etl]]:
 
 
 def commands(etl: Etl, given: dict[str, str]) -> bytes:
-    """Runs all that reads the source; gives what was printed."""
+    """Runs all commands that read the source; returns their output."""
     done: list[Done] = []
     for command in ("check", "run", "verify", "run"):
         done.append(etl(command, **given, ETL_VERIFY="checksum", ETL_LOG_LEVEL="debug", ETL_MASK_KEY=KEY))
@@ -113,7 +113,7 @@ TEXT_COPY = "ALTER TABLE people ADD kind tsquery"  # a type that only text forma
 def test_what_is_masked_is_nowhere(
     databases: Databases, relayed: tuple[Recorder, Etl], tmp_path: Path, extra: str
 ) -> None:
-    """Not on the wire from the source, in the target, the logs or the ledger; what is not masked is there."""
+    """It is not on the wire from the source, in the target, the logs or the ledger; unmasked values are there."""
     between, etl = relayed
     make_people(databases.operational, extra)
     printed = commands(etl, options(tmp_path, MASKS))
@@ -129,7 +129,7 @@ def test_what_is_masked_is_nowhere(
 def test_what_is_not_masked_is_found_by_the_same_search(
     databases: Databases, relayed: tuple[Recorder, Etl], tmp_path: Path, extra: str
 ) -> None:
-    """Every column, on the wire and in the target: so the search of the test above does find what is there."""
+    """It finds every column on the wire and in the target, so the search in the test above works."""
     between, etl = relayed
     make_people(databases.operational, extra)
     commands(etl, options(tmp_path, ""))
@@ -148,7 +148,7 @@ def logging_server() -> Iterator[Server]:
 
 
 def test_the_key_is_in_no_log(databases: Databases, logging_server: Server, etl: Etl, tmp_path: Path) -> None:
-    """Neither the source's, with every statement and parameter logged, nor ours; nor in the ledger."""
+    """It is not in the source's log of every statement and parameter, not in etl's log, and not in the ledger."""
     make_people(Database(logging_server, "postgres"))
     given = options(tmp_path, MASKS)
     source = Etl(databases.environment | {"ETL_OPERATIONAL_URL": logging_server.url()})
@@ -165,7 +165,7 @@ def test_the_key_is_in_no_log(databases: Databases, logging_server: Server, etl:
 
 @pytest.mark.parametrize("key", [KEY, "k" * 16, "k" * 64, "k" * 65, "schlüssel" * 20], ids=len)
 def test_the_hmac_is_that_of_everybody_else(databases: Databases, etl: Etl, tmp_path: Path, key: str) -> None:
-    """Python's, over the value's text in UTF-8, for keys shorter and longer than a block."""
+    """The mask equals Python's HMAC over the value's text in UTF-8, for keys shorter and longer than a block."""
     values = ["", "a", "grün ☃ 😀", "it's \\ \" \n", "x" * 100_000, "b@c.example"]
     databases.operational.execute("CREATE TABLE people (id int, email text, n numeric)")
     with databases.operational.connect() as session:
@@ -216,7 +216,7 @@ DATES = "SELECT id, born - date '2000-01-01', extract(epoch FROM seen - '2000-01
 
 
 def shifts(databases: Databases) -> dict[int, tuple[int, int]]:
-    """Gives by how many days each row's two dates were shifted."""
+    """The number of days by which each row's two dates were shifted."""
     before = {number: (born, seen) for number, born, seen in databases.operational.rows(DATES)}
     after = {number: (born, seen) for number, born, seen in databases.reporting.rows(DATES)}
     assert all((after[number][1] - seen) % 86400 == 0 for number, (_, seen) in before.items())

@@ -106,7 +106,7 @@ def test_a_bot_posts_to_its_channel(aws: StepFunctions, served: Slack, folders: 
 
 
 def running_log(error: FunctionError) -> str:
-    """Gives all that Step Functions would see of an error."""
+    """All text that Step Functions would see of an error."""
     return str(error.answer)
 
 
@@ -181,7 +181,7 @@ def test_a_notifier_that_cannot_post_says_so(
 
 
 def ended(status: str, error: str | None = None, cause: str | None = None, arn: str = EXECUTION) -> dict[str, Any]:
-    """Gives EventBridge's event of an execution's end."""
+    """EventBridge's event for an execution's end."""
     return Ended("tonight", arn, status, error, cause, []).event
 
 

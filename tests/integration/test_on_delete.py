@@ -83,7 +83,7 @@ def loaded(etl: Etl, night: str, options: dict[str, str]) -> dict[str, str | Non
 
 
 def all_rows(database: Database, prefix: str = "") -> dict[str, list[str]]:
-    """Gives the rows of the family's tables, or of those with a prefix, by table."""
+    """The rows of the family's tables, or of those with a prefix, by table."""
     names = [f"{prefix}{table}" for table in FAMILY]
     queries = (f"SELECT '{name}', array_agg(t::text ORDER BY t::text) FROM {name} t" for name in names)
     return dict(database.rows(" UNION ALL ".join(queries)))

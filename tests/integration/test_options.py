@@ -33,7 +33,7 @@ def run(etl: Etl, tmp_path: Path) -> Run:
 
 
 def done(run: Done) -> Done:
-    """Gives a run that has ended well."""
+    """Asserts that a run succeeded, and returns it."""
     assert (run.status, run.stderr) == (0, "")
     return run
 

@@ -1,7 +1,7 @@
-"""Other people's code runs as its owner or not at all: each place where a night could call a function of somebody else.
+"""Code of untrusted roles runs as its owner or not at all, in each place where a night could call it.
 
-``alice`` is an analyst whose functions note as whom they ran; etl is a superuser, or the role of docs/target-role.sql
-that has been made a member of hers, so that it may replace what she has made.
+``alice`` is an analyst whose functions record the role that they run as. etl is a superuser, or the role of
+docs/target-role.sql as a member of alice's role, so that it may replace her objects.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def night(databases: Databases, etl: Etl, request: pytest.FixtureRequest) -> Ite
 
 
 def whom(database: Database) -> set[str]:
-    """Gives as whom her functions have run."""
+    """The roles that her functions have run as."""
     return {who for (who,) in database.rows("SELECT DISTINCT who FROM alice.caught")}
 
 

@@ -1,4 +1,4 @@
-"""What the reporting side added to the live tables is there the next morning, and the one after."""
+"""Objects that the reporting side added to live tables are there the next morning, and the morning after."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def shop(databases: Databases, etl: Etl) -> Databases:
 
 
 def privileges(database: Database) -> list[str]:
-    """Gives every privilege on a table, a view or a column of them as "object=role:privilege*/grantor"."""
+    """Every privilege on a table, a view or a column of them, as "object=role:privilege*/grantor"."""
     rows = database.rows(
         "SELECT concat(o.name, '=', nullif(x.grantee, 0)::regrole, ':', x.privilege_type,"
         " CASE WHEN x.is_grantable THEN '*' END, '/', x.grantor::regrole) FROM (SELECT oid::regclass::text AS name,"

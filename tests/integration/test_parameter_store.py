@@ -36,7 +36,7 @@ def started(store: str, path: str, *arguments: str, **variables: str) -> Done:
 
 
 def urls(databases: Databases) -> dict[str, str]:
-    """Gives the parameters that lead to the databases."""
+    """The parameters that lead to the databases."""
     return {"operational/url": databases.operational.url, "reporting/url": databases.reporting.url}
 
 

@@ -1,6 +1,6 @@
-"""Every way through the definitions, executed; the Lambdas and jobs are the test's, and end at once.
+"""Every path through the definitions, executed; the tests' own Lambdas and jobs end at once.
 
-What they do when they are ``etl`` is shown by ``tests/acceptance/test_nights.py``.
+``tests/acceptance/test_nights.py`` runs the real ``etl`` in their place.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _names = (f"night-{number}" for number in count())
 
 
 def failing(error: str, message: str = "no luck") -> Callable[[Any], Any]:
-    """Gives a Lambda that fails."""
+    """A Lambda that fails."""
 
     def fail(_: Any) -> Any:
         raise FunctionError({"errorMessage": message, "errorType": error, "stackTrace": ["…"]})
@@ -35,7 +35,7 @@ def failing(error: str, message: str = "no luck") -> Callable[[Any], Any]:
 
 
 def in_turn(answers: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
-    """Gives a Lambda that does another thing each time."""
+    """A Lambda that behaves differently on each call."""
     left = iter(answers)
     return lambda event: next(left)(event)  # noqa: PLW0108 - the next one is taken when it is asked
 
@@ -105,7 +105,7 @@ class World:
         return self.aws.run(self.aws.machine(name, nightly(compute, NAMES | (names or {}))), name, **given)
 
     def events(self, name: str) -> list[Any]:
-        """Gives what a Lambda was asked."""
+        """The events with which a Lambda was called."""
         return [event for asked, event in self.asked if asked == name]
 
     @property
@@ -311,7 +311,7 @@ def test_a_night_that_nobody_was_told_of_does_not_end_as_if_all_were_well(world:
 
 
 def transform(world: World, state: dict[str, Any]) -> dict[str, str]:
-    """Makes a state machine of one state; gives the name of it that a deployment would give."""
+    """Creates a state machine of one state; returns its name for the deployment."""
     definition = {"QueryLanguage": "JSONata", "StartAt": "Only", "States": {"Only": state}}
     return {"TransformStateMachine": world.aws.machine(next(_names), json.dumps(definition))}
 
@@ -343,7 +343,7 @@ def test_a_transform_still_comes_when_the_publishs_answer_was_lost(world: World)
 
 
 def table_of(ids: list[int]) -> Callable[[Any], Any]:
-    """Gives a Lambda that copies this table's ids, a batch a call."""
+    """A Lambda that copies this table's ids, one batch for each call."""
 
     def copy(event: Any) -> Any:
         batch = [each for each in ids if event["last_id"] is None or each > event["last_id"]][: event["limit"]]

@@ -45,7 +45,7 @@ def lines(operational_server: Server, reporting_server: Server) -> Iterator[list
 
 
 def rows(name: str, lines: list[str]) -> list[Row]:
-    """Gives what a query finds."""
+    """The result of a query."""
     return run(QUERIES[name], lines)
 
 

@@ -27,7 +27,7 @@ Literals = st.SearchStrategy[str]
 
 
 def characters(*, without: str = "") -> st.SearchStrategy[str]:
-    """Gives every character that PostgreSQL stores: no NUL, no surrogates."""
+    """Every character that PostgreSQL stores: no NUL, no surrogates."""
     return st.characters(exclude_categories=["Cs"], exclude_characters="\0" + without)
 
 
@@ -83,7 +83,7 @@ OTHERS: dict[str, Literals] = {
 
 
 def identifiers() -> st.SearchStrategy[str]:
-    """Gives names: any character that PostgreSQL takes, up to 63 bytes."""
+    """Names of any characters that PostgreSQL accepts, up to 63 bytes."""
     return st.text(characters(), min_size=1, max_size=20).filter(lambda name: len(name.encode()) <= 63)
 
 

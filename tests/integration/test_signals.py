@@ -1,4 +1,4 @@
-"""Being stopped at any moment: exit status 143 or 130 within five seconds, staging dropped, the ledger closed."""
+"""A signal at any moment: exit status 143 or 130 within five seconds, staging dropped, the ledger closed."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_run_that_is_stopped_clears_up_at_once(
 
 @contextmanager
 def silent_port() -> Iterator[int]:
-    """Gives a port that takes connections and never says a word."""
+    """A port that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 

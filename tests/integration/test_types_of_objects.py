@@ -44,12 +44,12 @@ def wide(databases: Databases) -> Databases:
 
 
 def refused(lines: str) -> set[str]:
-    """Gives the columns that the errors name."""
+    """The columns that the errors name."""
     return set(re.findall(r"public\.wide: column (\w+) of type .*? holds numbers of the source's own objects", lines))
 
 
 def columns(databases: Databases) -> set[str]:
-    """Gives the columns that are to be refused: all but those of plain types."""
+    """The columns that etl must refuse: all but those of plain types."""
     names = databases.operational.rows(
         "SELECT attname::text FROM pg_attribute WHERE attrelid = 'wide'::regclass AND attnum > 1 AND NOT attisdropped"
     )
