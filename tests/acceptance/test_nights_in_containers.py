@@ -20,7 +20,7 @@ pytestmark = pytest.mark.xdist_group("image")  # one worker, so one build
 
 @dataclass(slots=True)
 class Contained:
-    """A job in a container."""
+    """A job that runs in a container."""
 
     container: DockerContainer
     ended: Done | None = None
@@ -49,7 +49,7 @@ class Contained:
 
 @pytest.fixture
 def stack() -> Iterator[ExitStack]:
-    """What has to be removed in the end."""
+    """The stack of things to remove at the end."""
     with ExitStack() as one:
         yield one
 
@@ -61,7 +61,7 @@ def outside(side: Side) -> str:
 
 
 def test_a_night_in_containers(image: Image, sides: Sides, stack: ExitStack, tmp_path: Path) -> None:
-    """The built image as the job, by its own entrypoint, read-only and without capabilities: published, and told."""
+    """The built image as the job, with its own entrypoint, read-only, without capabilities; the night is published."""
 
     def start(command: str, variables: Mapping[str, str]) -> Contained:
         container = stack.enter_context(image.started(command, network=sides.network, **variables))

@@ -1,7 +1,7 @@
-"""A deployment: what Terraform made in moto, and what of it runs, runs as it was deployed.
+"""A deployment: the resources that Terraform made in moto, whose functions and containers run as deployed.
 
-The functions are started with the code, command and variables that Lambda was given, the containers with those of the
-job's definition; each has its own role's name for an access key, so that whoever calls an API can be told.
+The functions run with the code, command and variables of Lambda's configuration, the containers with those of the job's
+definition. The access key of each process is its role's name, so that the recorder knows the caller of an API.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _arn(service: str, rest: str) -> str:
 
 @dataclass(slots=True)
 class Recorder:
-    """Everything that roles of the deployment asked of AWS."""
+    """Records all calls of AWS that roles of the deployment made."""
 
     calls: list[Call] = field(default_factory=list)
 
@@ -57,7 +57,7 @@ class Recorder:
         self.calls += [Call(role, action, resource, renamed, request or {}) for resource in resources or ("*",)]
 
     def http(self, environ: Mapping[str, Any], body: bytes) -> None:
-        """Notes a request that came over HTTP, signed with a role's name."""
+        """Records an HTTP request, which is signed with a role's name."""
         match = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
         if match is None or not match[1].startswith("role-"):
             return
@@ -78,14 +78,14 @@ class Recorder:
 
 @dataclass(slots=True)
 class _Jobs(Jobs):
-    """The jobs that a state machine submits, each call of which is noted."""
+    """The jobs that a state machine submits; records each call."""
 
     recorder: Recorder = field(default_factory=Recorder)
     role: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)
 
     def submit(self, service: str, request: Mapping[str, Any]) -> Job:
-        """Notes what Step Functions asks of the services, and starts the job."""
+        """Records the call by which Step Functions starts a job, and starts the job."""
         self.requests.append(dict(request))
         note = self.recorder.add
         if service == "batch":
@@ -104,7 +104,7 @@ class _Jobs(Jobs):
 
 @dataclass(slots=True)
 class Deployment:
-    """An endpoint, and what Terraform has made there."""
+    """An endpoint, and the resources that Terraform has made there."""
 
     aws: StepFunctions
     terraform: Terraform
@@ -135,7 +135,7 @@ class Deployment:
         return calls + implied(calls, self.client)
 
     def _decryptions(self, call: Call) -> list[Call]:
-        """Parameter Store decrypts each SecureString in the reader's name, and says of which it is."""
+        """Adds the decryptions: Parameter Store decrypts each SecureString with the reader's role, and names it."""
         path = call.resource.removesuffix("/*")
         pages = self.client("ssm").get_paginator("get_parameters_by_path").paginate(Path=path, Recursive=True)
         kept = self.client("ssm").describe_parameters()["Parameters"]
@@ -171,7 +171,7 @@ class Deployment:
             self.client("ssm").put_parameter(**put_parameter(name, value))
 
     def run_what_was_deployed(self, name: str) -> None:
-        """Lets the functions and the containers of the deployment of this name run from here on."""
+        """Runs the functions and the containers of the deployment of this name from here on."""
         client = self.client("lambda")
         for page in client.get_paginator("list_functions").paginate():
             for made in page["Functions"]:

@@ -1,8 +1,8 @@
-"""What AWS authorizes beside the call itself, which moto does not: tags on creation, roles that a call passes on, and
-what a service does in a role's name to start a container, a build or a function.
+"""The actions that AWS authorizes in addition to a call itself, and that moto does not check.
 
-Each rule names the call from which it follows and the documentation that says so. What a rule gives is held against the
-deployed policies, as if the role had asked for it.
+They are tags on creation, roles that a call passes on, and the actions of a service with a role's permissions to start
+a container, a build or a function. Each rule names the call from which it follows and its documentation. The tests
+check the deployed policies for these actions as if the role had called them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from tests.infra.policies import Call
 
 Client = Callable[[str], Any]
-"""Makes a client of a service, by its name."""
+"""A function that creates a client of a service, by the service's name."""
 
 _TO_TASKS = {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
 _IMAGE = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.[^/]+/([^@:]+)")
