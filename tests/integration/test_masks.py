@@ -28,7 +28,7 @@ SECRETS = {
     "note": "'a note that says cleartext'::text",
     "token": "'\\x0badc0ffee0ddf00d5'::bytea",
 }
-"""Columns, and the one value of each that must not leave the source once they are masked."""
+"""The columns, each with a value that must not leave the source once the column is masked."""
 
 MASKS = """
 [people.mask]
@@ -46,7 +46,7 @@ token = "hmac"
 
 
 def make_people(database: Database, extra: str = "") -> None:
-    """Makes ``people``: one row of secrets, and one of NULLs."""
+    """Creates ``people``: one row of secrets, and one of NULLs."""
     columns = ", ".join(f"{value} AS {name}" for name, value in SECRETS.items())
     nulls = ", ".join("NULL" for _ in SECRETS)
     database.execute(
@@ -182,7 +182,7 @@ def test_the_hmac_is_that_of_everybody_else(databases: Databases, etl: Etl, tmp_
 
 
 def test_each_mask_gives_what_it_says(databases: Databases, etl: Etl, tmp_path: Path) -> None:
-    """Values, types, and NULLs, which stay NULL but for a constant."""
+    """Values, types, and NULLs, which stay NULL except under a constant."""
     make_people(databases.operational, "ALTER TABLE people ALTER phone TYPE varchar(30)")
     assert etl("run", **options(tmp_path, MASKS), ETL_MASK_KEY=KEY).stderr == ""
     target = databases.reporting
@@ -205,7 +205,7 @@ def test_each_mask_gives_what_it_says(databases: Databases, etl: Etl, tmp_path: 
 
 
 def test_a_short_value_keeps_none_of_its_characters(databases: Databases, etl: Etl, tmp_path: Path) -> None:
-    """Four of five would be nearly all of it."""
+    """Four characters of five would be nearly the whole value."""
     databases.operational.execute("CREATE TABLE people AS SELECT repeat('7', n) AS pin FROM generate_series(0, 9) n")
     assert etl("run", **options(tmp_path, '[people]\nmask = { pin = "keep-last-4" }')).stderr == ""
     found = {value for (value,) in databases.reporting.rows("SELECT pin FROM people")}
@@ -226,7 +226,7 @@ def shifts(databases: Databases) -> dict[int, tuple[int, int]]:
 
 
 def test_dates_are_shifted_by_some_days_and_never_by_none(databases: Databases, etl: Etl, tmp_path: Path) -> None:
-    """Each by its own value or along another column's; the same every night, and another with another key."""
+    """By the row's own value or along another column; the same every night, and different with another key."""
     databases.operational.execute(
         "CREATE TABLE people AS SELECT id, id / 10 AS customer, date '2000-01-01' + id % 50 AS born,"
         " timestamptz '2001-01-01 10:00Z' + id * interval '1 day 1 second' AS seen FROM generate_series(1, 500) id"
@@ -246,7 +246,7 @@ def test_dates_are_shifted_by_some_days_and_never_by_none(databases: Databases, 
 
 
 def test_fake_emails_stay_unique_and_the_same(databases: Databases, etl: Etl, tmp_path: Path) -> None:
-    """A unique constraint over them holds, and the next night, and another table, have the same ones."""
+    """A unique constraint on them holds, and the next night and another table have the same addresses."""
     databases.operational.execute(
         "CREATE TABLE people AS SELECT id, format('u%s@corp.example', id) AS email, 'name ' || id AS name"
         " FROM generate_series(1, 3000) id; ALTER TABLE people ADD UNIQUE (email), ADD UNIQUE (name);"
@@ -268,7 +268,7 @@ def test_fake_emails_stay_unique_and_the_same(databases: Databases, etl: Etl, tm
 
 
 def test_a_mask_that_is_new_takes_effect_on_the_next_night(databases: Databases, etl: Etl, tmp_path: Path) -> None:
-    """Also where the column had a check, NOT NULL and a unique index; what changed is logged."""
+    """Also if the column had a check, NOT NULL and a unique index; the change is logged."""
     make_people(databases.operational)
     databases.operational.execute(
         "DELETE FROM people WHERE id = 2; ALTER TABLE people ALTER email SET NOT NULL, ALTER pin SET NOT NULL,"
