@@ -1,6 +1,6 @@
-"""Random schemas and random rows, two nights of them: what arrives is what was there.
+"""Random schemas and random rows, for two nights: the copies equal the source.
 
-Ten examples, the same each time; ETL_TEST_EXAMPLES=200 tries as many others, and prints how to repeat a failure.
+Ten examples, the same each time; ETL_TEST_EXAMPLES=200 tries 200 random ones, and prints how to repeat a failure.
 """
 
 from __future__ import annotations
