@@ -1,1 +1,1 @@
-"""The same work done by this tool and by its peers, side by side: ``make bench``."""
+"""Benchmarks of this tool and its peers doing the same work: ``make bench``."""

@@ -39,7 +39,9 @@ def main(full: bool, only: tuple[str, ...], name: str | None, only_report: bool,
     After an interruption, the same command goes on with the copies that are missing.
     """
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C: servers and clients go with it
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(143)
+    )  # handled like Ctrl-C, so that servers and clients are stopped too
     compileall.compile_dir(str(Path(etl.__file__).parent), quiet=1)  # as in the image
     file = RESULTS / f"{name or ('full' if full else 'quick')}.json"
     results = load(file)
@@ -70,7 +72,7 @@ def _measure(work: Work, results: Results, file: Path, again: bool) -> None:
     if not left:
         return
     results[key] = known
-    for case in work.scenario.cases:  # who failed before may do better now
+    for case in work.scenario.cases:  # a case that failed before is tried again
         known.missing.pop(case.peer, None)
         known.missing.pop(case.name, None)
     try:

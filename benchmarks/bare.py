@@ -1,6 +1,6 @@
-"""The stream step by itself, without snapshot, ledger and publish: SOURCE TARGET TABLE ['as glibc does'].
+"""The stream step alone, without snapshot, ledger and publish: SOURCE TARGET TABLE ['as glibc does'].
 
-With the last word memory is freed as glibc does by itself, without ``stream.keep_buffers``.
+With the last argument, glibc frees memory in its default way, without ``stream.keep_buffers``.
 """
 
 from __future__ import annotations

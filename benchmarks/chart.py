@@ -1,4 +1,4 @@
-"""The chart of one scenario: a bar a peer, as long as its median took, with its spread; and the limit as a line."""
+"""The chart of one scenario: a bar for each peer's median time, with its spread; the limit is a line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ text { font: 12px system-ui, sans-serif; fill: #57606a } .title { font-size: 14p
 
 
 def svg(outcome: Outcome) -> str:
-    """Gives the chart of an outcome's wall times, the fastest first."""
+    """The chart of an outcome's wall times, the fastest first."""
     spreads = {case: spread for case in outcome.cases if (spread := outcome.spread(case, wall))}
     limit = spreads.pop(LIMIT, None)
     bars = sorted(spreads.items(), key=lambda each: each[1].median)

@@ -1,4 +1,4 @@
-"""The tables that are copied, made in SQL in the source. Each statement takes ``{rows}``."""
+"""The tables that the benchmarks copy, created by SQL in the source. Each statement takes ``{rows}``."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 from servers.postgres import Server
 
 DATABASE = "bench"
-"""The database that is copied, and the one it is copied into, on either server."""
+"""The name of the database on either server."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What makes one table, or many: statements, and the number of rows (of tables) that they are given."""
+    """One table, or many: the statements that create them, and the number of rows (or of tables) for the statements."""
 
     statements: str
     rows: int
 
     def made(self, scale: float) -> str:
-        """Gives the statements for so large a part of the rows."""
+        """The statements for this part of the rows."""
         return self.statements.format(rows=max(1, round(self.rows * scale)))
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a database holds in its schema ``public``: rows and indexes of each table, and each column's type."""
+    """The contents of a database's schema ``public``: rows and indexes of each table, and each column's type."""
 
     rows: dict[str, int]
     indexes: dict[str, int]
@@ -120,7 +120,7 @@ END $$;
 
 
 def make(source: Server, tables: tuple[Table, ...], scale: float) -> Contents:
-    """Makes the database that is copied, vacuumed and analyzed; gives what it holds."""
+    """Creates the source's database, vacuums and analyzes it; returns its contents."""
     source.psql(f"DROP DATABASE IF EXISTS {DATABASE}")
     source.psql(f"CREATE DATABASE {DATABASE}")
     for table in tables:
@@ -130,7 +130,7 @@ def make(source: Server, tables: tuple[Table, ...], scale: float) -> Contents:
 
 
 def contents(server: Server) -> Contents:
-    """Reads what the database holds: rows are counted, indexes are those that are valid."""
+    """Reads the contents of a database: it counts rows, and lists valid indexes."""
     names = server.psql(
         "SELECT format('%I', relname) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
         " ORDER BY 1",
@@ -163,6 +163,6 @@ def _pairs(server: Server, query: str) -> list[tuple[str, str]]:
 
 
 def size(server: Server) -> int:
-    """Gives the bytes of the tables, TOAST included, indexes not."""
+    """The size of the tables in bytes, with TOAST and without indexes."""
     query = "SELECT sum(pg_table_size(oid)) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
     return int(server.psql(query, DATABASE))

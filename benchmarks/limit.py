@@ -1,7 +1,8 @@
-"""What the servers need by themselves, without a client between them: SOURCE TARGET FOLDER, tables on standard input.
+"""The time that the servers need without a client between them: SOURCE TARGET FOLDER, tables on standard input.
 
-The source writes each table to a file, the target reads it (with FREEZE, into a table without indexes), then builds its
-indexes. Each step does the largest first, two at once, for both servers have two cores between them. Prints its parts.
+The source writes each table to a file. The target reads it (with FREEZE, into a table without indexes), then builds its
+indexes. Each step starts with the largest tables and does two at once, because both servers together have two cores.
+Prints the seconds of the steps.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ SESSIONS = 2
 
 
 def main(source: str, target: str, folder: Path, names: list[str]) -> dict[str, float]:
-    """Fills tables that are empty in the target, and builds the source's indexes there; gives each step's seconds."""
+    """Fills empty tables of the target, and builds the source's indexes there; returns each step's seconds."""
     folder.chmod(0o777)  # the servers run as another user
     with psycopg.connect(source) as connection:
         indexes = [row[0] for row in connection.execute(_INDEXES)]

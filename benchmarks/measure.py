@@ -1,4 +1,4 @@
-"""What a client costs: wall time, CPU and peak memory of the processes that do the copying, servers left out."""
+"""Measures a client: wall time, CPU time and peak memory of its processes, without those of the servers."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import IO
 
 SAMPLING = 0.1
-"""Seconds between two looks at the clients' memory."""
+"""Seconds between two samples of the clients' memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a client took, with all the processes it started: seconds, CPU seconds, peak bytes, and what it printed."""
+    """The usage of a client with all processes that it started: seconds, CPU seconds, peak bytes, and its output."""
 
     wall: float
     cpu: float
@@ -31,7 +31,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Several measurements of one thing."""
+    """The median, least and greatest of several measurements."""
 
     low: float
     median: float
@@ -39,7 +39,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """Gives the spread of some values."""
+        """The spread of some values."""
         return cls(min(values), statistics.median(values), max(values))
 
 
@@ -48,11 +48,11 @@ class Failed(Exception):  # noqa: N818 -- named by what happened, as in etl.erro
 
 
 class _Peak(threading.Thread):
-    """Watches the memory of a process and all below it, for as long as they live.
+    """Watches the memory of a process and its descendants for as long as they live.
 
-    One process alone: the kernel's own peak of its resident memory (VmHWM). Several: the greatest sum of what is theirs
-    at one time (Pss), for those that one process forked share most of their pages. wait4()'s ru_maxrss will not do: a
-    process inherits it from the one that forked it, which is us.
+    For one process it is the kernel's own peak of resident memory (VmHWM). For several it is the greatest sum of their
+    Pss at one time, because forked processes share most of their pages. ru_maxrss of wait4() is useless here: a process
+    inherits it from the process that forked it, which is this one.
     """
 
     def __init__(self, pid: int) -> None:
@@ -71,7 +71,7 @@ class _Peak(threading.Thread):
 
 def _tree(pid: int) -> Iterator[int]:
     yield pid
-    with suppress(FileNotFoundError):  # it has ended
+    with suppress(FileNotFoundError):  # the process has ended
         for children in Path(f"/proc/{pid}/task").glob("*/children"):
             for child in _read(children).split():
                 yield from _tree(int(child))
@@ -85,15 +85,15 @@ def _bytes(pid: int, file: str, name: str) -> int:
 def _read(path: Path) -> str:
     try:
         return path.read_text()
-    except OSError:  # it has ended
+    except OSError:  # the process has ended
         return ""
 
 
 def measure(script: str, environment: Mapping[str, str] | None = None, deadline: float | None = None) -> Usage:
     """Runs a bash script to its end, in a session of its own.
 
-    Takes variables to set beside the inherited environment, and the seconds after which it is stopped. Raises Failed
-    when it ends with an error or is stopped.
+    Takes variables to set in addition to the inherited environment, and the seconds after which the script is stopped.
+    Raises Failed when it ends with an error or is stopped.
     """
     variables = _clean(os.environ) | dict(environment or {})
     command = ["bash", "-euo", "pipefail", "-c", script]
@@ -126,13 +126,13 @@ def measure(script: str, environment: Mapping[str, str] | None = None, deadline:
 
 
 def _end(pid: int) -> None:
-    """Ends a script with all that it started: they are one session, which we made."""
-    with suppress(ProcessLookupError):  # it has ended
+    """Kills a script with all processes that it started: they are one session, which ``measure`` created."""
+    with suppress(ProcessLookupError):  # the process has ended
         os.killpg(pid, signal.SIGKILL)
 
 
 def _last(*files: IO[str]) -> str:
-    """Gives the last lines of the first file that has any."""
+    """The last lines of the first file that is not empty."""
     for file in files:
         file.seek(0)
         if lines := [line.strip() for line in file.read()[-4000:].splitlines() if line.strip()]:
@@ -141,5 +141,5 @@ def _last(*files: IO[str]) -> str:
 
 
 def _clean(environment: Mapping[str, str]) -> dict[str, str]:
-    ours = ("ETL_", "AWS_", "PG", "TABLES", "PYTHON")  # nothing that would reach a client by accident
+    ours = ("ETL_", "AWS_", "PG", "TABLES", "PYTHON")  # variables that could change a client by accident
     return {name: value for name, value in environment.items() if not name.startswith(ours)}

@@ -1,4 +1,4 @@
-"""What may lie between a client and a server: TLS, and the time that bytes take on their way."""
+"""The network between a client and a server: TLS, and a delay of every byte."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ at what two cores can copy, so that the relay delays and does not throttle."""
 
 
 def secure(servers: Iterable[Server], folder: Path) -> Path:
-    """Makes servers take TLS beside plain connections, with a certificate for 127.0.0.1; gives its authority's file."""
+    """Configures servers to accept TLS too, with a certificate for 127.0.0.1; returns the file of its authority."""
     authority = trustme.CA()
     for server in servers:
         issued, owner = authority.issue_cert("127.0.0.1", "localhost"), server.data.stat()
@@ -42,9 +42,9 @@ def secure(servers: Iterable[Server], folder: Path) -> Path:
 
 @contextmanager
 def relay(port: int, round_trip: float) -> Iterator[int]:
-    """Runs a relay to a port of this machine, in a process of its own, that delays every byte; gives its port.
+    """Runs a relay to a port of this machine, in a separate process, that delays every byte; yields the relay's port.
 
-    Each direction takes half of ``round_trip`` (seconds), however many bytes are under way.
+    Each direction takes half of ``round_trip`` (seconds), however many bytes are in flight.
     """
     process = Popen(
         [sys.executable, "-m", __name__, str(port), str(round_trip / 2)], stdout=PIPE, stdin=PIPE, text=True
@@ -65,7 +65,7 @@ class _Delay(Relay):
         self.delay = delay
 
     def link(self, client: socket.socket) -> Link:
-        """Takes a new client; the handshake of its connection is a round trip, too."""
+        """Accepts a client. The handshake of its connection takes a round trip, too."""
         time.sleep(2 * self.delay)
         return _Delayed(client, self.connect(), self.delay)
 
@@ -82,7 +82,7 @@ class _Delayed(Link):
         self.ways[self.server].take(piece)
 
     def ended(self, end: socket.socket) -> None:
-        self.ways[end].take(b"")  # what is under way arrives first
+        self.ways[end].take(b"")  # earlier bytes arrive first
 
     def run(self) -> None:
         for way in self.ways.values():
@@ -93,7 +93,7 @@ class _Delayed(Link):
 
 
 class _Way(threading.Thread):
-    """One direction of one connection: what is taken now is written when its time has come."""
+    """One direction of one connection: each piece is written when its delay has passed."""
 
     def __init__(self, source: socket.socket, target: socket.socket, delay: float) -> None:
         super().__init__(daemon=True)
@@ -103,7 +103,7 @@ class _Way(threading.Thread):
         self.changed = threading.Condition()
 
     def take(self, piece: bytes) -> None:
-        """Takes a piece, once there is room for it; an empty one is the last."""
+        """Takes a piece as soon as there is room for it; an empty piece is the last."""
         with self.changed:
             self.changed.wait_for(lambda: self.held < IN_FLIGHT)
             self.pieces.append((time.monotonic() + self.delay, piece))
@@ -120,7 +120,7 @@ class _Way(threading.Thread):
             try:
                 self.target.sendall(piece) if piece else self.target.shutdown(socket.SHUT_WR)
             except OSError:
-                piece = b""  # the other end has gone: read on no more
+                piece = b""  # the other end is closed, but this end must still be read
                 _shut(self.source)
             with self.changed:
                 self.held = self.held - len(piece) if piece else 0
@@ -130,7 +130,7 @@ class _Way(threading.Thread):
 
 
 def _shut(end: socket.socket) -> None:
-    with suppress(OSError):  # it has ended already
+    with suppress(OSError):  # the connection has ended already
         end.shutdown(socket.SHUT_RDWR)
 
 

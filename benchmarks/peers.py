@@ -1,9 +1,9 @@
-"""Who copies: this tool as its users start it, its peers at their best documented settings, and the limit.
+"""The peers: this tool as its users start it, other tools with their best documented settings, and the limit.
 
-A peer is a bash script. It finds ``$SOURCE`` and ``$TARGET`` (URLs), ``$NAMES`` (the tables, a line each), ``$WORK``
-(an empty folder), ``$CLIENTS`` (benchmarks/clients) and, first on its PATH, what was installed for it and then the
-servers' own programs. The target database is empty when it starts. Where a tool leaves out the tables' definitions,
-as anything that moves rows alone does, ``pg_dump`` brings them, for that is what whoever uses it would do.
+A peer is a bash script. It gets ``$SOURCE`` and ``$TARGET`` (URLs), ``$NAMES`` (the tables, one a line), ``$WORK`` (an
+empty folder), ``$CLIENTS`` (benchmarks/clients) and a PATH that begins with the programs installed for it and then the
+servers' own programs. The target database is empty when the script starts. If a tool copies only rows, the script
+creates the tables by ``pg_dump``, because a user of that tool would do so.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ def _nothing(_output: str) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Someone who copies a database: how it is installed and started, and what it does not do that ``etl run`` does."""
+    """A tool that copies a database: how it is installed and started, and which work of ``etl run`` it omits."""
 
     name: str
     install: Install
     script: str
     lacks: tuple[str, ...] = ()
-    indexes: bool = True  # brings them: a copy without them is then a failed one
-    before: str = ""  # what is done first, and not measured
-    parts: Callable[[str], dict[str, float]] = _nothing  # seconds of its steps, from what it prints
+    indexes: bool = True  # it copies indexes, and a copy without them counts as failed
+    before: str = ""  # a preparation that is not measured
+    parts: Callable[[str], dict[str, float]] = _nothing  # the seconds of its steps, parsed from its output
 
 
 def _etl_parts(output: str) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What the stream's memory costs: ``python -m benchmarks.pieces`` prints the figures of ``stream.keep_buffers``."""
+"""The cost of the stream's memory: ``python -m benchmarks.pieces`` prints the figures of ``stream.keep_buffers``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MEMORY = ("kept", "as glibc does")
 
 
 def main() -> None:
-    """Copies a million rows both ways in turns; prints the least and the median of each."""
+    """Copies a million rows in turns with and without it; prints the least and the median of each."""
     seen: dict[str, list[dict[str, float]]] = {memory: [] for memory in MEMORY}
     with ExitStack() as stack:
         source, target = (_filled(stack) for _ in range(2))

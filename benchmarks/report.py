@@ -1,4 +1,4 @@
-"""What the figures say, as Markdown: targets first, then a table for each scenario, then what stood on the machine."""
+"""The report in Markdown: targets first, then a table for each scenario, then the machine and its settings."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ OURS = "etl run"
 
 
 def wall(run: Run) -> float:
-    """Gives a run's seconds."""
+    """The seconds of a run."""
     return run.wall
 
 
 def cpu(run: Run) -> float:
-    """Gives a run's seconds of client CPU."""
+    """The seconds of client CPU of a run."""
     return run.cpu
 
 
 def megabytes(run: Run) -> float:
-    """Gives a run's peak of client memory."""
+    """The peak of client memory of a run."""
     return run.peak / 1e6
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Something the figures must show: at most so much, measured over the scenarios that it names."""
+    """A target: a figure, measured over the scenarios that it names, and its allowed maximum."""
 
     what: str
     most: float
@@ -45,7 +45,7 @@ class Target:
     of: Callable[..., Spread | None]
 
     def measured(self, results: Results) -> Spread | None:
-        """Gives the figure, or None where its scenarios were not measured."""
+        """The figure; None if its scenarios were not measured."""
         outcomes = [results.get(key) for key in self.scenarios]
         return None if None in outcomes else self.of(*outcomes)
 
@@ -64,13 +64,13 @@ def _per_table(one: Outcome, case: str = OURS) -> Spread | None:
 
 
 def _growth(small: Outcome, large: Outcome) -> Spread | None:
-    """Gives the time per byte of the larger as a part of the smaller's: of medians, and of the extremes."""
+    """The larger size's time per byte divided by the smaller one's, for medians and extremes."""
     a, b = (one.spread(OURS, lambda run, size=one.bytes: run.wall / size) for one in (small, large))  # type: ignore[misc]
     return Spread(b.low / a.high, b.median / a.median, b.high / a.low) if a and b else None
 
 
 def _stream(key: str, what: str, most: float) -> Target:
-    """Compares the copying itself, without the start of Python, with that of two psql."""
+    """The target for the copying alone, without the start of Python, relative to two psql."""
 
     def of(one: Outcome) -> Spread | None:
         return one.ratio("the stream alone", "psql | psql, rows alone", lambda run: run.parts.get(what, figure(run)))
@@ -126,7 +126,7 @@ TARGETS = (
 
 
 def markdown(results: Results) -> str:
-    """Gives the report."""
+    """The report."""
     lines = [*_head(results), *_targets(results)]
     for key, outcome in sorted(results.items()):
         lines += _table(key, outcome)
@@ -175,7 +175,7 @@ def _table(key: str, outcome: Outcome) -> Iterator[str]:
 
 
 def _parts(outcome: Outcome) -> Iterator[str]:
-    """Gives the steps of those that told them."""
+    """The steps of the runs that printed them."""
     for case in outcome.cases:
         runs = [one[case] for one in outcome.rounds if case in one]
         steps = [(step, Spread.of([run.parts[step] for run in runs])) for step in runs[0].parts]
@@ -211,7 +211,7 @@ def _row(outcome: Outcome, case: str) -> str:
 
 
 def _lacks(case: str) -> tuple[str, ...]:
-    """Gives what a case's peer does not do; its way may follow the peer's name."""
+    """The parts of the work that a case's peer omits. The case's name may have the way after the peer's name."""
     found = max((name for name in PEERS if case.startswith(name)), key=len, default=None)
     return PEERS[found].lacks if found else ()
 
@@ -226,13 +226,13 @@ def _cell(text: str) -> str:
 
 
 def show(spread: Spread) -> str:
-    """Shows a spread with three digits that count."""
+    """A spread with three significant digits."""
     digits = 0 if spread.median >= 100 else 1 if spread.median >= 10 else 2
     return f"{spread.low:.{digits}f} – **{spread.median:.{digits}f}** – {spread.high:.{digits}f}"
 
 
 def machine(settings: Mapping[str, str]) -> dict[str, str]:
-    """Says what this runs on."""
+    """The machine of the benchmark."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.exists() else []
     model = next(

@@ -1,4 +1,4 @@
-"""What was measured, kept in a JSON file that later runs add to."""
+"""The results of a benchmark, in a JSON file to which later runs add."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.measure import Spread
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One copy: what the client took, which part of the indexes and of the column types arrived, and its steps."""
+    """One copy: the client's usage, the parts of indexes and column types that arrived, and the copy's steps."""
 
     wall: float
     cpu: float
@@ -28,7 +28,7 @@ Value = Callable[[Run], float]
 
 @dataclass(slots=True)
 class Outcome:
-    """One scenario's rounds, each with a run of every case; and who is missing, and why."""
+    """The rounds of one scenario, each with a run of every case; and the cases that are missing, with the reason."""
 
     title: str
     scale: float
@@ -43,21 +43,21 @@ class Outcome:
 
     @property
     def cases(self) -> list[str]:
-        """Gives the cases that were measured, in the first round's order."""
+        """The measured cases, in the order of the first round."""
         return list(dict.fromkeys(name for one in self.rounds for name in one))
 
     def met(self, peer: str, version: str) -> None:
-        """Writes down a peer's version, after any other that rounds before this one were measured with."""
+        """Records a peer's version after the versions of earlier rounds, if it differs."""
         versions = self.versions[peer].split(" → ") if peer in self.versions else []
         self.versions[peer] = " → ".join(dict.fromkeys([*versions, version]))
 
     def spread(self, case: str, value: Value) -> Spread | None:
-        """Gives a case's own figures, or None where there are none."""
+        """A case's figures; None if there are none."""
         values = [value(one[case]) for one in self.rounds if case in one]
         return Spread.of(values) if values else None
 
     def ratio(self, case: str, beside: str, value: Value) -> Spread | None:
-        """Gives a case's figures as a part of another's in one round; the middle one is the ratio of the medians."""
+        """The ratio of two cases' figures: that of their medians, and the extremes of single rounds."""
         both = [(value(one[case]), value(one[beside])) for one in self.rounds if case in one and beside in one]
         if not both:
             return None
@@ -70,7 +70,7 @@ Results = dict[str, Outcome]
 
 
 def load(file: Path) -> Results:
-    """Reads results, none where there is no file."""
+    """Reads results; empty if the file does not exist."""
     if not file.exists():
         return {}
     return {key: _outcome(one) for key, one in json.loads(file.read_text(encoding="utf-8")).items()}
@@ -82,7 +82,7 @@ def _outcome(one: dict[str, Any]) -> Outcome:
 
 
 def save(results: Results, file: Path) -> None:
-    """Writes results; a file half written never takes the place of a whole one."""
+    """Writes results atomically, so that a crash never leaves a partial file."""
     fresh = file.with_suffix(".tmp")
     fresh.write_text(
         json.dumps({key: asdict(one) for key, one in sorted(results.items())}, indent=1) + "\n", encoding="utf-8"

@@ -1,4 +1,4 @@
-"""Runs a scenario: two servers, the data, and rounds of every peer, in an order that turns round each time."""
+"""Runs a scenario: two servers, the data, and rounds of every peer, whose order changes from round to round."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from servers.postgres import Server
 from servers.programs import system_bin
 
 SETTINGS = {
-    "fsync": "off",  # the disk is not what is compared
+    "fsync": "off",  # the benchmark does not compare disks
     "wal_level": "replica",
     "shared_buffers": "512MB",
     "max_wal_size": "16GB",
     "checkpoint_timeout": "1h",
     "autovacuum": "off",
-    "max_locks_per_transaction": "1024",  # 10,000 tables in one transaction, for every peer that works so
+    "max_locks_per_transaction": "1024",  # for peers that copy 10,000 tables in one transaction
 }
 
 MEMORY = Path("/dev/shm")
-"""Where Linux has a file system in memory."""
+"""A file system in memory, on Linux."""
 
 CLIENTS = Path(__file__).parent / "clients"
 
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """The two servers that a scenario stands on, and the URLs of both databases on each way."""
+    """The two servers of a scenario, and the URLs of both databases for each way."""
 
     source: Server
     target: Server
     urls: dict[Way, tuple[str, str]]
 
     def fresh(self) -> None:
-        """Leaves an empty database in the target, and no dirty buffers on either side."""
+        """Recreates the target's database, and writes all dirty buffers of both servers."""
         self.target.psql(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
         self.target.psql(f"CREATE DATABASE {DATABASE}")
         for server in (self.source, self.target):
@@ -67,7 +67,7 @@ def started(scenario: Scenario) -> Iterator[Servers]:
 
 
 def data_folder(scenario: Scenario) -> Path:
-    """Gives the folder that the servers' data goes into."""
+    """The folder for the servers' data."""
     return MEMORY if scenario.many_files and MEMORY.is_dir() else Path(tempfile.gettempdir())
 
 
@@ -90,7 +90,7 @@ def _urls(stack: ExitStack, source: Server, target: Server, way: Way, authority:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A scenario, and how much of it: the part of the rows, the rounds, the seconds that one copy may take."""
+    """A scenario and its size: the part of the rows, the rounds, the maximum seconds of one copy."""
 
     scenario: Scenario
     scale: float
@@ -99,10 +99,10 @@ class Work:
 
 
 def measured(work: Work, outcome: Outcome, keep: Callable[[], None]) -> None:
-    """Fills what is missing of an outcome's rounds; ``keep`` is called after each copy, so that it is not lost.
+    """Adds the missing runs of an outcome; calls ``keep`` after each copy, so that an interruption loses nothing.
 
-    A peer that cannot be had, fails or arrives with other rows is written down with the reason, and measured no more
-    this time. Raises Unavailable where the servers or the disk are wanting.
+    A peer that cannot be installed, fails, or copies other rows is recorded with the reason, and not measured again in
+    this call. Raises Unavailable if a server cannot run or the disk is too small.
     """
     _insist_on_room(data_folder(work.scenario), work.scenario.disk * work.scale)
     with started(work.scenario) as servers:
@@ -129,14 +129,14 @@ def _insist_on_room(folder: Path, gigabytes: float) -> None:
 
 
 def missing(work: Work, outcome: Outcome, number: int) -> list[Case]:
-    """Gives the cases that a round has not measured yet."""
+    """The cases that a round has not measured yet."""
     done = outcome.rounds[number] if number < len(outcome.rounds) else {}
     return [case for case in work.scenario.cases if case.name not in done]
 
 
 @dataclass(frozen=True, slots=True)
 class _Stand:
-    """Where the peers compete: the servers, what the source holds, and the outcome that fills."""
+    """One measurement of a scenario: the servers, the source's contents, and the outcome to fill."""
 
     work: Work
     outcome: Outcome
@@ -144,7 +144,7 @@ class _Stand:
     expected: Contents
 
     def tools(self) -> Iterator[tuple[str, Tool]]:
-        """Installs the peers; those that cannot be had are missing."""
+        """Installs the peers; records those that cannot be installed as missing."""
         for name in self.work.scenario.peers:
             try:
                 tool = PEERS[name].install(cache_folder(), self.servers.source.bin)
@@ -155,13 +155,13 @@ class _Stand:
                 yield name, tool
 
     def warm_up(self, tools: dict[str, Tool]) -> None:
-        """Copies once for the servers alone, which make their WAL files and touch their memory for the first time.
+        """Copies once without measuring, so that the servers create their WAL files and touch their memory.
 
-        It would be the first peer's burden: a third of the job's seconds (benchmarks/NOTES.md).
+        Otherwise the first peer would pay for this: a third of the job's seconds (benchmarks/NOTES.md).
         """
         case = next((case for case in self.work.scenario.cases if case.peer in tools), None)
         if case is not None:
-            with suppress(Failed):  # which its own turn will tell
+            with suppress(Failed):  # the measured copy will report the failure
                 self.copied(case, tools[case.peer])
 
     def measure(self, case: Case, tool: Tool, number: int) -> None:
@@ -177,7 +177,7 @@ class _Stand:
             self.outcome.rounds[number][case.name] = run
 
     def miss(self, name: str, reason: str) -> None:
-        """Writes down who is not measured, and why."""
+        """Records a peer that is not measured, with the reason."""
         print(f"  {name}: {reason}")
         self.outcome.missing[name] = reason
 
@@ -195,7 +195,7 @@ class _Stand:
         return Run(usage.wall, usage.cpu, usage.peak, indexes, types, peer.parts(usage.output))
 
     def variables(self, case: Case, tool: Tool, folder: str) -> dict[str, str]:
-        """Gives what a peer's script finds."""
+        """The environment variables of a peer's script."""
         source, target = self.servers.urls[case.way]
         return dict(tool.variables) | {
             "PATH": f"{tool.bin}:{self.servers.source.bin}:/usr/local/bin:/usr/bin:/bin",
@@ -205,16 +205,16 @@ class _Stand:
             "DATABASE": DATABASE,
             "NAMES": "\n".join(self.expected.rows),
             "WORK": folder,
-            "HOME": folder,  # what a tool keeps from one run to the next would help the second
+            "HOME": folder,  # a new folder, because files that a tool keeps would help its second run
             "TMPDIR": folder,
             "CLIENTS": str(CLIENTS),
         }
 
 
 def _insist(peer: Peer, expected: Contents, arrived: Contents) -> tuple[float, float]:
-    """Gives the parts of indexes and types that are the same.
+    """The parts of indexes and column types that arrived unchanged.
 
-    Raises Failed unless all rows are there, and the indexes if the peer brings them.
+    Raises Failed if rows are missing, or indexes although the peer copies them.
     """
     for name, rows in expected.rows.items():
         if arrived.rows.get(name) != rows:

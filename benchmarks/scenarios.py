@@ -1,4 +1,4 @@
-"""What is copied, by whom, and over what: the work of ``make bench``, as data."""
+"""The scenarios of ``make bench``, as data: the copied tables, the peers and the ways."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Way(Enum):
 
 
 ROUND_TRIP = {Way.RELAY: 0.0, Way.DELAYED: 0.020}
-"""Seconds that a question and its answer spend on the way."""
+"""Seconds of a round trip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,29 +32,29 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Names the case in tables and results."""
+        """The case's name in tables and results."""
         return f"{self.peer}, {self.way.value}" if self.way.value else self.peer
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One piece of work and the peers that do it, in turns."""
+    """Some tables, and the peers that copy them in turns."""
 
     key: str
     title: str
     tables: tuple[Table, ...]
     peers: tuple[str, ...]
     ways: tuple[Way, ...] = (Way.DIRECT,)
-    debian: bool = False  # on Debian's PostgreSQL instead of the wheel's
-    rounds: int = 5  # of `make bench-full`
+    debian: bool = False  # use Debian's PostgreSQL instead of the wheel's
+    rounds: int = 5  # in `make bench-full`
     quick: float = 0.1  # the part of the rows that `make bench` copies; 0 leaves the scenario out
     quick_rounds: int = 3
-    disk: float = 15  # GB that all rows need where the servers' data is: both servers, their WAL, files of peers
-    many_files: bool = False  # so many that the file system would be measured: the data is in memory
+    disk: float = 15  # GB of disk for all rows on both servers, their WAL, and files of peers
+    many_files: bool = False  # keep the data in memory, because otherwise the benchmark would measure the file system
 
     @property
     def cases(self) -> list[Case]:
-        """Gives every peer on every way."""
+        """Every peer on every way."""
         return [Case(peer, way) for peer in self.peers for way in self.ways]
 
 
@@ -145,7 +145,7 @@ SCENARIOS = (
 
 
 def wanted(only: tuple[str, ...], full: bool) -> list[Scenario]:
-    """Gives the scenarios to measure: those named by key, or by the letter of several; else all that the size has."""
+    """The scenarios to measure: those named by key, or by a letter that stands for several; else all of this size."""
     keys = {one.key for one in SCENARIOS}
     letters = {name for name in only if name not in keys}
     if only:

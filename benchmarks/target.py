@@ -1,6 +1,7 @@
-"""What decided how the target is written to: ``python -m benchmarks.target`` prints NOTES.md's figures of it.
+"""Measurements behind the design of the target's writes: ``python -m benchmarks.target`` prints them for NOTES.md.
 
-Page ranges beside one stream, by psql; and the CPU of one backend, which other work changes less than its wall time.
+It compares page ranges with one stream, by psql, and measures the CPU time of one backend, which other load on the
+machine changes less than wall time.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def _make(server: Server, table: str, statements: str, rows: int) -> None:
 
 
 def _copied(source: Server, target: Server, table: str, ranges: int) -> str:
-    """Copies a table in so many page ranges, and freezes it; 0 is one stream that writes frozen rows."""
+    """Copies a table in this many page ranges, and freezes it. 0 means one stream that writes frozen rows."""
     columns = source.psql(
         "SELECT string_agg(format('%I %s', attname, format_type(atttypid, atttypmod)), ', ' ORDER BY attnum)"
         f" FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attnum > 0"
@@ -99,7 +100,7 @@ def _pipe(
 
 
 def _cpu(target: Server) -> Iterator[str]:
-    """Tells the CPU seconds of one backend, by what it does."""
+    """Prints the CPU seconds of one backend for each kind of work."""
     _make(target, "documents", DOCUMENTS, 40_000)
     _make(target, "lineitem", LINEITEM, 1_000_000)
     for name in ("documents", "lineitem"):

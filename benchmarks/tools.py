@@ -1,4 +1,4 @@
-"""How the peers come here: from PyPI and Debian, each into a folder of its own outside the project's lock."""
+"""Installs the peers from PyPI and Debian, each into a folder of its own outside the project's lock."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ ROOT = Path(__file__).parent.parent
 
 
 class Unavailable(Exception):  # noqa: N818 -- named by what happened, as in etl.errors
-    """A peer cannot be had here; says why, and what would help."""
+    """A peer cannot be installed here; the message has the reason and a remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """Something installed: the folder of its programs, its version, and variables that it needs."""
+    """An installed tool: the folder of its programs, its version, and the variables that it needs."""
 
     bin: Path
     version: str
@@ -30,17 +30,20 @@ class Tool:
 
 
 Install = Callable[[Path, Path], Tool]
-"""Installs: takes the cache folder and the folder of the servers' programs. Raises Unavailable."""
+"""A function that installs a peer, given the cache folder and the folder of the servers' programs.
+
+Raises Unavailable.
+"""
 
 
 def cache_folder() -> Path:
-    """Gives the folder in which installed peers stay from one run to the next."""
+    """The folder that keeps installed peers between runs."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root) / "nightly-etl-bench"
 
 
 def ours(_cache: Path, _servers: Path) -> Tool:
-    """This working copy, in the environment that runs the benchmark."""
+    """This working copy, with the Python environment of the benchmark."""
     commit = _output(["git", "-C", ROOT, "describe", "--always", "--dirty", "--exclude=*"], "no commit")
     return Tool(Path(sys.executable).parent, f"{etl.__version__} ({commit})", (("PYTHONPATH", str(ROOT)),))
 
@@ -52,12 +55,12 @@ def postgres(_cache: Path, servers: Path) -> Tool:
 
 @dataclass(frozen=True, slots=True)
 class Pypi:
-    """Packages from PyPI, in a virtual environment; the first one's version is the tool's."""
+    """Packages from PyPI in a virtual environment. The tool's version is that of the first package."""
 
     packages: tuple[str, ...]
 
     def __call__(self, cache: Path, _servers: Path) -> Tool:
-        """Makes the environment unless it is there."""
+        """Creates the environment unless it exists."""
         folder = cache / f"{_slug(self.packages[0])}-{_digest(self.packages)}"
         if not (folder / "done").exists():
             shutil.rmtree(folder, ignore_errors=True)
@@ -83,7 +86,7 @@ class Debian:
     packages: tuple[str, ...]
 
     def __call__(self, cache: Path, _servers: Path) -> Tool:
-        """Downloads and unpacks the packages unless they are there."""
+        """Downloads and unpacks the packages unless they are there already."""
         folder = cache / f"{_slug(self.packages[0])}-{_digest(self.packages)}"
         if not (folder / "done").exists():
             if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):

@@ -37,7 +37,7 @@ def demo(rows: int, keep: bool) -> None:
     began = time.monotonic()
     try:
         with ExitStack() as stack:
-            stack.callback(_ignore_signals)  # a second Ctrl-C must not stop the clearing up
+            stack.callback(_ignore_signals)  # a second Ctrl-C must not interrupt the clean-up
             _stop_at_signals()
             _play(stack, rows, keep)
     except SystemExit:  # a signal

@@ -17,7 +17,7 @@ from servers.port import free_port
 
 @contextmanager
 def parameter_store() -> Iterator[str]:
-    """Starts the store and gives its URL (for AWS_ENDPOINT_URL); at the block's end it is stopped and forgotten.
+    """Starts the store and yields its URL (for AWS_ENDPOINT_URL); stops it at the block's end. Nothing is kept.
 
     Raises RuntimeError with its output when it does not listen within 30 seconds.
     """
@@ -36,7 +36,7 @@ def parameter_store() -> Iterator[str]:
                 time.sleep(0.02)
             yield f"http://127.0.0.1:{port}"
         finally:
-            process.kill()  # it keeps everything in memory, so there is nothing to end in good order
+            process.kill()  # it keeps everything in memory, so it needs no orderly shutdown
             process.wait()
 
 
@@ -46,7 +46,7 @@ def _listens(port: int) -> bool:
 
 
 def put(path: str, secrets: Mapping[str, str]) -> None:
-    """Stores values as SecureStrings under a path, in the store that the environment's AWS_* lead to."""
+    """Stores values as SecureStrings under a path, in the store that the environment's AWS_* variables name."""
     client = boto3.client("ssm")
     for name, value in secrets.items():
         client.put_parameter(Name=f"{path}/{name}", Value=value, Type="SecureString", Overwrite=True)

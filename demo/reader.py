@@ -1,4 +1,4 @@
-"""Someone who reads the reporting database all the time, also while it is being replaced."""
+"""A reader that queries the reporting database all the time, also during a publish."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ PAUSE = 0.02
 """Seconds between two reads."""
 
 PATIENCE = 30.0
-"""Seconds after which an answer that should come is given up."""
+"""Seconds that the demo waits for an answer before it gives up."""
 
 
 class Answer(NamedTuple):
-    """What two tables say together: of one day, both have the old value or both the new one."""
+    """One query's result from two tables. If both values are of one day, the reader saw that day whole."""
 
     price_list: Decimal
     orders: int
@@ -31,7 +31,7 @@ QUESTION = "SELECT (SELECT sum(price) FROM products) AS price_list, (SELECT coun
 
 
 def ask(connection: psycopg.Connection[tuple[Decimal, int]]) -> Answer:
-    """Asks once."""
+    """Runs the query once."""
     row = connection.execute(QUESTION).fetchone()
     assert row is not None
     return Answer(*row)
@@ -46,7 +46,7 @@ class Read:
 
 
 class Reader:
-    """Asks a database the question again and again, in a thread, for as long as a ``with`` block lasts."""
+    """Runs the query again and again, in a thread, for as long as a ``with`` block lasts."""
 
     def __init__(self, url: str) -> None:
         self.reads: list[Read] = []
@@ -67,7 +67,7 @@ class Reader:
     def await_answer(self, answer: Answer) -> None:
         """Waits until the last read gave this answer; returns early when the reader has failed.
 
-        Raises TimeoutError when it does not come within PATIENCE.
+        Raises TimeoutError when the answer does not come within PATIENCE.
         """
         with self._told:
             if not self._told.wait_for(lambda: self.error or self._last() == answer, PATIENCE):
@@ -96,6 +96,6 @@ class Reader:
 
 
 def days(reads: Sequence[Read], yesterday: Answer, today: Answer) -> list[str]:
-    """Gives what the reads saw, in order and without repetition: ``["yesterday", "today"]`` when all is well."""
+    """The days that the reads saw, in order and without repetition; ``["yesterday", "today"]`` if all is well."""
     names = {yesterday: "yesterday", today: "today"}
     return [day for day, _ in groupby(reads, key=lambda read: names.get(read.answer, "a mixture"))]

@@ -1,10 +1,10 @@
-"""``make recording``: runs ``etl`` on a terminal and draws what that shows, with its times, as docs/recording.svg.
+"""``make recording``: runs ``etl`` on a terminal and draws its output over time, as docs/recording.svg.
 
-The two servers and the shop are the demo's. The picture is one SVG that CSS animates; it needs no JavaScript, so GitHub
-shows it in a README. Where the reader's system asks for less motion, it stands still at its last frame.
+The two servers and the shop are the demo's. The picture is one SVG animated by CSS; it needs no JavaScript, so GitHub
+shows it in a README. If the reader's system asks for less motion, it stands still at its last frame.
 
-The known tools for this are not maintained: termtosvg has been archived since 2020, and nobody answers svg-term-cli's
-issues. pyte, the terminal emulator that termtosvg rests on, is; it tells which character stands where.
+The known tools for this are not maintained: termtosvg has been archived since 2020, and svg-term-cli's issues get no
+answers. pyte, the terminal emulator behind termtosvg, is maintained; it computes the screen's contents.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ READ = 1.5
 """Seconds for which a command's result stands before the next command."""
 
 HOLD = 6.0
-"""Seconds for which the last frame stands before it begins again."""
+"""Seconds for which the last frame stands before the animation begins again."""
 
 _WIDTH, _HEIGHT, _BORDER = 8.4, 18, 14
-"""Pixels of a character, and around all of them."""
+"""Pixels of a character, and of the margin."""
 
 _COLOURS = {
     "red": "#ff7b72",
@@ -60,7 +60,7 @@ _BACKGROUND, _TEXT, _FRAME = "#0d1117", "#e6edf3", "#484f58"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Neighbouring characters of one line that look alike, and the column of the first."""
+    """Adjacent characters of one line with the same style, and the column of the first."""
 
     column: int
     text: str
@@ -73,14 +73,14 @@ Line = tuple[Run, ...]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What the terminal shows, from this second on."""
+    """The screen's contents from this second on."""
 
     second: float
     lines: tuple[Line, ...]
 
 
 class Recorder:
-    """A terminal of a given size, and what it has shown so far."""
+    """A terminal of a given size, and its frames so far."""
 
     def __init__(self) -> None:
         import pyte
@@ -91,7 +91,7 @@ class Recorder:
         self.frames: list[Frame] = []
 
     def run(self, command: str) -> None:
-        """Runs a shell's command on the terminal to its end. Raises CalledProcessError when it fails."""
+        """Runs a shell command on the terminal to its end. Raises CalledProcessError when it fails."""
         self._show(f"\x1b[1;36m$ {command}\x1b[0m\r\n".encode())
         ours, its = pty.openpty()
         fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
@@ -107,7 +107,7 @@ class Recorder:
         self._take()
 
     def wait(self, seconds: float) -> None:
-        """Lets time pass in the recording, and not here."""
+        """Adds a pause to the recording, without waiting."""
         self._began -= seconds
 
     def _show(self, piece: bytes) -> None:
@@ -125,11 +125,11 @@ class Recorder:
 
 
 def _pieces(terminal: int) -> Iterator[bytes]:
-    """What arrives at a terminal's end, until the last process has closed the other one."""
+    """The output on a terminal, until the last process has closed it."""
     while True:
         try:
             piece = os.read(terminal, 65536)
-        except OSError:  # Linux: EIO, once nobody has the other end open
+        except OSError:  # Linux raises EIO when no process has the terminal open
             return
         if not piece:
             return

@@ -1,4 +1,4 @@
-"""What the demo plays on: two servers, a shop in one of them, and a Parameter Store that knows both."""
+"""The demo's environment: two servers, a shop in one of them, and a Parameter Store with the URLs of both."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ PARAMETER_PATH = "/nightly-etl/demo"
 
 _FOLDER = Path(__file__).parent
 
-# The night's role may read everything in the one database, and make schemas and tables in the other.
+# The loader's role may read everything in the source, and create schemas and tables in the target.
 _OPERATIONAL = "CREATE ROLE nightly_etl LOGIN IN ROLE pg_read_all_data; CREATE DATABASE shop"
 _REPORTING = "CREATE ROLE nightly_etl LOGIN; CREATE ROLE analyst LOGIN; CREATE DATABASE reporting OWNER nightly_etl"
-# Whoever reads gets the right once, here; each publish hands it on.
+# Readers get the privilege once, here; each publish keeps it.
 _ANALYSTS = "ALTER DEFAULT PRIVILEGES FOR ROLE nightly_etl IN SCHEMA public GRANT SELECT ON TABLES TO analyst"
 
-# Servers that live for half a minute and whose data may be lost.
+# settings for servers that live for half a minute and whose data may be lost
 _SETTINGS = FAST | {"wal_level": "minimal", "max_wal_senders": "0", "autovacuum": "off"}
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Both servers, up, and the store's URL."""
+    """Both running servers, and the store's URL."""
 
     operational: Server
     reporting: Server
@@ -35,9 +35,9 @@ class Stage:
 
     @classmethod
     def build(cls, stack: ExitStack) -> Stage:
-        """Starts everything, with empty databases, and makes this process's environment the container's.
+        """Starts everything, with empty databases, and sets this process's environment to the container's.
 
-        The stack stops and deletes it all.
+        The stack stops and deletes all of it.
         """
         _isolate()
         servers = []
@@ -54,17 +54,17 @@ class Stage:
 
     @property
     def operational_url(self) -> str:
-        """The shop's database, for its owner."""
+        """The shop's database, with its owner's role."""
         return self.operational.url("shop")
 
     @property
     def reporting_url(self) -> str:
-        """The reporting database, for those who read there."""
+        """The reporting database, with the readers' role."""
         return self.reporting.url("reporting", "analyst")
 
     @property
     def environment(self) -> dict[str, str]:
-        """All that the container is given: the tables, where its parameters are, and what AWS gives to a task."""
+        """The container's environment: the tables, the path of its parameters, and AWS's variables for a task."""
         return {
             "TABLES": TABLES,
             "ETL_PARAMETER_PATH": PARAMETER_PATH,
@@ -84,16 +84,16 @@ class Stage:
         parameters.put(PARAMETER_PATH, urls)
 
     def fill(self, rows: int) -> None:
-        """Makes the shop's data, of about so many rows."""
+        """Creates the shop's data, of about this many rows."""
         self.operational.psql((_FOLDER / "shop.sql").read_text(), "shop", "-v", f"rows={rows}")
 
     def change(self) -> None:
-        """Lets a new day begin in the shop."""
+        """Makes the changes of a new day in the shop."""
         self.operational.psql((_FOLDER / "today.sql").read_text(), "shop")
 
 
 def _isolate() -> None:
-    """Takes out of the environment what a developer's shell holds and a container does not."""
+    """Removes variables from the environment that a developer's shell has and a container does not."""
     for name in [name for name in os.environ if name.startswith(("ETL_", "AWS_", "PG", "TABLES"))]:
         del os.environ[name]
     nothing = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}

@@ -1,4 +1,4 @@
-"""What the demo shows, in four acts. Each prints what it does and why, and raises DemoFailed when it is not so."""
+"""The demo's story, in four acts. Each prints what it does and why, and raises DemoFailed if it goes wrong."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _first_night() -> None:
     console.print("As its container starts it: the tables, and where its parameters are.\n")
     console.print(f"TABLES={TABLES}\nETL_PARAMETER_PATH={PARAMETER_PATH}", style="cyan", soft_wrap=True)
     _etl("run")
-    if not console.is_terminal:  # on one, `etl run` has just shown the same table
+    if not console.is_terminal:  # on a terminal, `etl run` has just shown the same table
         console.print("\nThe ledger, in the reporting database, keeps what each night did.\n")
         _etl("history", "--limit", "1")
 
@@ -97,7 +97,7 @@ def _show(reads: Sequence[Read], yesterday: Answer, today: Answer) -> None:
 
 
 def judge(reader: Reader, yesterday: Answer, today: Answer) -> None:
-    """Says that all went well; raises DemoFailed when readers saw a mixture, or an error."""
+    """Prints that all went well; raises DemoFailed if readers saw a mixture, or an error."""
     if reader.error:
         raise DemoFailed(f"a reader got an error: {reader.error}")
     seen = days(reader.reads, yesterday, today)
@@ -117,7 +117,7 @@ def _etl(*arguments: str) -> None:
     process = subprocess.Popen([sys.executable, "-m", "etl", *arguments])
     try:
         status = process.wait()
-    except BaseException:  # a signal: etl clears up after itself, and its servers must stay for that long
+    except BaseException:  # a signal: etl cleans up, and needs its servers until it has finished
         process.terminate()
         process.wait(timeout=10)
         raise

@@ -50,7 +50,7 @@ def schema(form: Form[Any]) -> dict[str, Any]:
 
 
 def schemas() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every schema, with its file's name below docs/schemas/."""
+    """Every schema, with the name of its file below docs/schemas/."""
     for command in COMMANDS:
         if command.json is not None:
             yield f"{command.name}.json", schema(command.json)
@@ -61,7 +61,7 @@ def schemas() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def page() -> str:
-    """docs/commands.md."""
+    """The content of docs/commands.md."""
     return "\n".join([HEAD, *(line for command in COMMANDS for line in _command(command))]).rstrip("\n") + "\n"
 
 
@@ -91,7 +91,7 @@ def _json(intro: str, file: str, form: Form[Any]) -> Iterator[str]:
 
 
 def _needs(command: Command[Any, Any]) -> Iterator[str]:
-    """What a call needs that gives numbers for what is required, and nothing else."""
+    """A sentence on the needs of a call that has only the required fields."""
     asked = {name: 1 for name, field in command.input.model_fields.items() if field.is_required()}
     needed = command.needed(command.input.model_construct(**asked))
     if needs := [text for name, text in NEEDS.items() if name in needed]:
@@ -99,7 +99,7 @@ def _needs(command: Command[Any, Any]) -> Iterator[str]:
 
 
 def _usage(command: Command[Any, Any], parameters: Sequence[click.Parameter]) -> Iterator[str]:
-    """A table of what can be given beside ``--json``."""
+    """A table of the arguments and options besides ``--json``."""
     if not command.input.model_fields:
         return
     yield from ("| argument or option | what it is | default |", "|---|---|---|")
@@ -114,14 +114,14 @@ def _usage(command: Command[Any, Any], parameters: Sequence[click.Parameter]) ->
 
 
 def _fields(found: Mapping[str, Any]) -> Iterator[str]:
-    """A table of the fields that a schema has, those of nested objects below their own."""
+    """A table of a schema's fields, with those of nested objects below their parents."""
     yield from ("| field | type | what it is |", "|---|---|---|")
     yield from (f"| `{path}` | {kind} | {about} |" for path, kind, about in flat(found, found, ""))
     yield ""
 
 
 def flat(found: Mapping[str, Any], root: Mapping[str, Any], path: str) -> Iterator[tuple[str, str, str]]:
-    """Each field of a schema: its path, such as ``loads[].table``, its type, and what it is."""
+    """Each field of a schema: its path, such as ``loads[].table``, its type, and its description."""
     found = _resolved(found, root)
     if "items" in found:
         yield from flat(found["items"], root, f"{path}[]")
@@ -150,7 +150,7 @@ def _resolved(found: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str,
 
 
 def main(check: bool) -> int:
-    """Writes the page and the schemas, or says which are stale; the exit status."""
+    """Writes the page and the schemas, or with ``check`` prints which are out of date; returns the exit status."""
     wanted = {PAGE: page()}
     wanted |= {SCHEMAS / name: json.dumps(one, indent=2, ensure_ascii=False) + "\n" for name, one in schemas()}
     there = {PAGE, *SCHEMAS.rglob("*.json")}

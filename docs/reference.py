@@ -46,12 +46,12 @@ def _rows(variables: Collection[str]) -> Iterator[str]:
 
 
 def page() -> str:
-    """docs/reference.md."""
+    """The content of docs/reference.md."""
     return _INTRODUCTION + table([one.variable for one in DECLARED.values()])
 
 
 def readme() -> str:
-    """README.md with the table between its two marks. Raises ValueError where a mark is missing."""
+    """README.md with the table between its two marks. Raises ValueError if a mark is missing."""
     before, begin, rest = README.read_text(encoding="utf-8").partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not (begin and end):
@@ -60,7 +60,7 @@ def readme() -> str:
 
 
 def main(check: bool) -> int:
-    """Writes both pages, or says which one is stale; the exit status."""
+    """Writes both pages, or with ``check`` prints which are out of date; returns the exit status."""
     stale = 0
     for file, text in ((FILE, page()), (README, readme())):
         if not check:

@@ -19,12 +19,12 @@ BEGIN, END = "<!-- reference: python infra/reference.py -->", "<!-- /reference -
 
 
 def folders() -> list[Path]:
-    """Gives the module, its modules and its examples."""
+    """The folders of the module, its submodules and its examples."""
     return [ROOT, *sorted((ROOT / "modules").iterdir()), *sorted((ROOT / "examples").iterdir())]
 
 
 def reference(folder: Path) -> str:
-    """Gives the tables of a folder, as Markdown."""
+    """The tables of a folder, as Markdown."""
     return "\n".join([*_inputs(folder), "", *_outputs(folder)])
 
 
@@ -59,7 +59,7 @@ def _short(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Takes off the quotes, and what the parser adds of its own."""
+    """Removes the quotes and the keys that the HCL parser adds."""
     if isinstance(value, dict):
         return {str(_plain(key)): _plain(each) for key, each in value.items() if key != "__is_block__"}
     if isinstance(value, list):
@@ -72,7 +72,7 @@ def _cell(text: str) -> str:
 
 
 def main(check: bool) -> int:
-    """Writes all tables, or only looks; gives the exit status."""
+    """Writes all tables, or with ``check`` only compares them; returns the exit status."""
     stale = []
     for folder in folders():
         file = folder / "README.md"

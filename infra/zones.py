@@ -1,9 +1,9 @@
 """Writes zones.json: ``python infra/zones.py [--check]``.
 
-The names of all time zones, each with the hours in which its clocks are put forward: a schedule in such an hour loses a
-night a year, for EventBridge Scheduler skips a time that does not exist. What is known of the clocks is what the
-package tzdata knows, of which uv.lock says the version. With --check nothing is written; the exit status is 1 where
-something would be.
+The file has the names of all time zones, each with the hours in which its clocks are put forward. A schedule in such an
+hour loses a night a year, because EventBridge Scheduler skips times that do not exist. The data comes from the package
+tzdata, in the version that uv.lock has. With --check nothing is written; the exit status is 1 if the file is out of
+date.
 
 https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#daylist-savings-time
 """
@@ -24,8 +24,8 @@ _DAY, _MINUTE = timedelta(days=1), timedelta(minutes=1)
 
 
 def zones() -> dict[str, list[int]]:
-    """Gives the hours in which a zone's clocks are put forward, by the zone's name; none for most."""
-    reset_tzpath([])  # tzdata's, not the machine's own
+    """The hours in which a zone's clocks are put forward, by the zone's name; empty for most zones."""
+    reset_tzpath([])  # use the package tzdata, not the machine's files
     return {name: sorted(_skipped(ZoneInfo(name))) for name in sorted(available_timezones()) if name != "Factory"}
 
 
@@ -38,7 +38,7 @@ def _skipped(zone: ZoneInfo) -> set[int]:
 
 
 def _skipped_within(day: datetime, zone: ZoneInfo) -> set[int]:
-    """Gives the hours that the clocks leave out within a day after a moment, those that they leave out in part too."""
+    """The hours that the clocks skip, wholly or in part, within a day after a moment."""
     minute = next(day + i * _MINUTE for i in range(1, 1441) if _offset(day + i * _MINUTE, zone) > _offset(day, zone))
     before, after = _offset(day, zone), _offset(minute, zone)
     skipped = (minute + before + i * _MINUTE for i in range((after - before) // _MINUTE))
@@ -52,7 +52,7 @@ def _offset(moment: datetime, zone: ZoneInfo) -> timedelta:
 
 
 def main(check: bool) -> int:
-    """Writes the file, or only looks; gives the exit status."""
+    """Writes the file, or with ``check`` only compares it; returns the exit status."""
     lines = [f"{json.dumps(name)}: {json.dumps(hours)}" for name, hours in zones().items()]
     text = "{\n" + ",\n".join(lines) + "\n}\n"
     if FILE.exists() and FILE.read_text(encoding="utf-8") == text:

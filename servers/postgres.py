@@ -1,7 +1,7 @@
-"""A PostgreSQL server of its own: a cluster that is made, started, stopped and deleted again.
+"""A PostgreSQL server on this machine: it creates, starts, stops and deletes a cluster.
 
-It listens on 127.0.0.1, on a free port, and has a superuser ``postgres`` without a password. No other machine can
-reach it.
+The server listens on 127.0.0.1, on a free port, and has a superuser ``postgres`` without a password. No other machine
+can reach it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _UNPRIVILEGED = "nobody"  # PostgreSQL refuses to run as root; this user is on e
 _Command = list[str | Path]
 
 FAST: dict[str, str] = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "256MB"}
-"""Settings for data that may be lost: the tests'."""
+"""Settings of the tests, for data that may be lost."""
 
 
 @dataclass(slots=True)
 class Server:
-    """One running server: where its programs and its data are, and its port."""
+    """A running server: the folders of its programs and its data, and its port."""
 
     bin: Path
     data: Path
@@ -46,11 +46,11 @@ class Server:
         within: Path | None = None,
         **initdb: str,
     ) -> Server:
-        """Makes a new cluster and starts it.
+        """Creates a new cluster and starts it.
 
-        Takes the folder of the programs (``default_bin`` otherwise), server settings, the folder that the data goes
-        into (that of temporary files by default), and initdb's options (``locale="C"``). Raises RuntimeError with the
-        server's log when it does not come up in 30 seconds.
+        Takes the folder of the programs (``default_bin`` otherwise), server settings, the parent folder of the data
+        (that of temporary files by default), and initdb's options (``locale="C"``). Raises RuntimeError with the
+        server's log when the server does not start within 30 seconds.
         """
         programs, data = bin or default_bin(), _data_folder(within)
         options = {"encoding": "UTF8", "locale": "C.UTF-8", "auth": "trust", "username": "postgres"} | initdb
@@ -61,7 +61,7 @@ class Server:
         return server
 
     def replica(self, settings: Mapping[str, str] | None = None) -> Server:
-        """Makes a hot standby of this server, streaming from it, and starts it."""
+        """Creates and starts a hot standby that streams from this server."""
         data = _data_folder()
         source = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres"]
         standby = Server(self.bin, data, free_port())
@@ -77,7 +77,7 @@ class Server:
         return standby
 
     def _make(self, command: _Command, settings: Mapping[str, str] | None) -> None:
-        """Fills the data folder and starts the server; leaves nothing when that fails, or is interrupted."""
+        """Creates the data folder and starts the server; deletes everything if this fails or is interrupted."""
         try:
             _run(command)
             self._launch(settings or {})
@@ -93,7 +93,7 @@ class Server:
         self.restart()
 
     def restart(self) -> None:
-        """Starts the server, again after ``stop``, and waits until it takes connections."""
+        """Starts the server, also after ``stop``, and waits until it accepts connections."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [self.bin / "postgres", "-D", self.data],
@@ -119,16 +119,16 @@ class Server:
         return self.data.parent / "log"
 
     def url(self, dbname: str = "postgres", user: str = "postgres", host: str = "127.0.0.1") -> str:
-        """Gives the URL of a database."""
+        """The URL of a database."""
         return f"postgresql://{user}@{host}:{self.port}/{dbname}"
 
     def psql(self, statements: str, dbname: str = "postgres", *options: str) -> str:
-        """Runs SQL with psql; gives what it prints, unaligned. Raises CalledProcessError when it fails."""
+        """Runs SQL with psql; returns its unaligned output. Raises CalledProcessError when it fails."""
         command: _Command = [self.bin / "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", *options, self.url(dbname)]
         return subprocess.run(command, input=statements, check=True, capture_output=True, text=True).stdout.strip()
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Stops the server: SIGINT is a fast shutdown, SIGQUIT as if the power had failed."""
+        """Stops the server. SIGINT is a fast shutdown; SIGQUIT is an immediate one, like a power failure."""
         assert self.process is not None, "the server was never started"
         self.process.send_signal(how)
         self.process.wait(timeout=30)
@@ -142,7 +142,7 @@ class Server:
 
 def _data_folder(within: Path | None = None) -> Path:
     root = Path(tempfile.mkdtemp(prefix="nightly-etl-", dir=within))
-    root.chmod(0o755)  # its owner is root, and the server is not
+    root.chmod(0o755)  # root owns the folder, and the server runs as another user
     data = root / "data"
     data.mkdir(mode=0o700)
     if os.geteuid() == 0:

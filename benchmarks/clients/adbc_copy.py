@@ -7,7 +7,7 @@ from adbc_driver_postgresql import StatementOptions, dbapi
 
 
 def copy(name: str) -> None:
-    """Copies one table into a new one of ADBC's making."""
+    """Copies one table into a new one that ADBC creates."""
     with dbapi.connect(os.environ["SOURCE"]) as source, dbapi.connect(os.environ["TARGET"]) as target:
         with source.cursor() as rows, target.cursor() as into:
             rows.adbc_statement.set_options(**{StatementOptions.BATCH_SIZE_HINT_BYTES.value: str(16 << 20)})

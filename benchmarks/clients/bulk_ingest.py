@@ -35,7 +35,7 @@ def copy(source: sqlalchemy.Engine, target: sqlalchemy.Engine, name: str) -> Non
 
 
 def engine(url: str) -> sqlalchemy.Engine:
-    """Leads to a database, with psycopg."""
+    """An engine for a database, with psycopg as the driver."""
     return sqlalchemy.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
 
 

@@ -9,7 +9,7 @@ from pyarrow import csv
 
 
 def copy(name: str) -> None:
-    """Copies one table, in the transaction that empties it, as FREEZE wants."""
+    """Copies one table in the transaction that has truncated it, because FREEZE requires this."""
     batches = connectorx.read_sql(
         os.environ["SOURCE"],
         f"SELECT * FROM {name}",
@@ -26,7 +26,7 @@ def copy(name: str) -> None:
 
 
 class _Sink:
-    """A file, to pyarrow, that hands on what is written to it."""
+    """A file object for pyarrow that passes on all bytes that pyarrow writes."""
 
     closed = False
 
@@ -47,10 +47,10 @@ class _Sink:
         return False
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Does nothing, because no bytes are buffered."""
 
     def close(self) -> None:
-        """The COPY ends where it began."""
+        """Does nothing, because the caller ends the COPY."""
 
 
 with ThreadPoolExecutor(2) as pool:

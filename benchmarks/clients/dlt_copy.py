@@ -17,7 +17,7 @@ os.environ |= {
     "NORMALIZE__DATA_WRITER__DISABLE_COMPRESSION": "true",
 }
 
-import dlt  # noqa: E402 -- it reads the variables as it comes
+import dlt  # noqa: E402 -- dlt reads the variables when it is imported
 from dlt.destinations import postgres  # noqa: E402
 from dlt.sources.sql_database import sql_database  # noqa: E402
 
@@ -31,7 +31,7 @@ if __name__ == "__main__":  # the workers import this file
         reflection_level="full_with_precision",
         backend_kwargs={"return_type": "arrow_stream", "protocol": "binary", "batch_size": 100_000},
     )
-    target = os.environ["TARGET"].replace("postgres@", "postgres:unused@")  # it insists on a password
+    target = os.environ["TARGET"].replace("postgres@", "postgres:unused@")  # dlt requires a password
     pipeline = dlt.pipeline("bench", destination=postgres(target), dataset_name="public", pipelines_dir=work)
     info = pipeline.run(source.parallelize(), write_disposition="replace", loader_file_format="csv")
     info.raise_on_failed_jobs()

@@ -1,4 +1,4 @@
-"""What a clone of this repository would hold, changes that are not committed yet included."""
+"""A folder as a clone of this repository would have it, with uncommitted changes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def checkout(folder: Path) -> Path:
-    """Copies the files that git knows, or would take, into ``folder``; gives the folder."""
+    """Copies the files that git tracks, or would add, into ``folder``; returns the folder."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -27,6 +27,6 @@ def checkout(folder: Path) -> Path:
 
 
 def project_version() -> str:
-    """Gives the version of pyproject.toml."""
+    """The version in pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return str(project["version"])

@@ -16,7 +16,7 @@ from testcontainers.core.network import Network
 from tests.acceptance.checkout import checkout, project_version
 from tests.acceptance.containers import PASSWORD, Image, Side, Sides
 
-# Ryuk is one more image to pull, and wants the engine's socket; the fixtures remove what they start.
+# Ryuk is another image to pull, and needs the engine's socket; the fixtures remove their containers themselves.
 testcontainers_config.ryuk_disabled = True
 
 _numbers = count()
@@ -25,7 +25,7 @@ _PLANTED = "planted-b7e1c4f0"
 
 @pytest.fixture(scope="session")
 def engine() -> docker.DockerClient:
-    """A container engine that answers."""
+    """A running container engine."""
     try:
         client = docker.from_env()
         client.ping()
@@ -36,7 +36,7 @@ def engine() -> docker.DockerClient:
 
 @pytest.fixture(scope="session")
 def image(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Image:
-    """The image, built from a checkout in which somebody left secrets lying about."""
+    """The image, built from a checkout that contains planted secrets."""
     assert engine is not None
     folder = checkout(tmp_path_factory.mktemp("context"))
     for name in (".env", "etl/.env", ".aws/credentials", "tests/secret.py", "secret.txt"):
@@ -59,7 +59,7 @@ def network(engine: docker.DockerClient) -> Iterator[Network]:
 
 @pytest.fixture(scope="session")
 def servers(network: Network) -> Iterator[dict[str, PostgresContainer]]:
-    """Two PostgreSQL containers, by the names that they have on the network."""
+    """Two PostgreSQL containers, by their names in the network."""
     sides = ("operational", "reporting")
     made = {side: PostgresContainer("postgres:18", username="test", password=PASSWORD) for side in sides}
     try:

@@ -18,7 +18,7 @@ from testcontainers.core.network import Network
 from tests.harness import TIMEOUT, Done
 
 PASSWORD = "pa:ss/w@rd %"
-"""One that is wrong as soon as somebody forgets to encode it."""
+"""A password that fails if any code forgets to encode it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Side:
         return f"postgresql://test:{quote(PASSWORD, safe='')}@{self.alias}:5432/{self.name}"
 
     def rows(self, statements: str) -> list[tuple[Any, ...]]:
-        """Executes SQL; gives the last statement's rows."""
+        """Executes SQL; returns the last statement's rows."""
         host, port = self.server.get_container_host_ip(), self.server.get_exposed_port(5432)
         where = make_conninfo(host=host, port=port, user="test", password=PASSWORD, dbname=self.name)
         with psycopg.connect(where, autocommit=True) as connection:
@@ -59,7 +59,7 @@ class Sides:
         return {"ETL_OPERATIONAL_URL": self.operational.url, "ETL_REPORTING_URL": self.reporting.url}
 
     def staging_tables(self) -> list[tuple[Any, ...]]:
-        """Names what is left in staging schemas."""
+        """The names of the tables that are left in staging schemas."""
         return self.reporting.rows(
             "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
             " WHERE n.nspname LIKE 'etl\\_staging%'"
@@ -78,7 +78,7 @@ class Image:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The image's configuration, by the OCI's names."""
+        """The image's configuration, with the OCI's names."""
         config: dict[str, Any] = self.model.attrs["Config"]
         return config
 
@@ -93,7 +93,7 @@ class Image:
     ) -> Iterator[DockerContainer]:
         """Starts a container with a read-only root and no capabilities; it is removed at the block's end.
 
-        With ``memory`` ("200m") it is killed when it wants more.
+        With ``memory`` ("200m") the kernel kills it if it uses more.
         """
         instead: dict[str, Any] = {"entrypoint": [entrypoint]} if entrypoint else {}
         instead |= {"mem_limit": memory, "memswap_limit": memory} if memory else {}
@@ -120,7 +120,7 @@ class Image:
 
 
 def done(container: DockerContainer) -> Done:
-    """Waits for a container's end; gives its exit status and what it wrote."""
+    """Waits for a container's end; returns its exit status and output."""
     status = container.get_wrapped_container().wait(timeout=TIMEOUT)["StatusCode"]
     stdout, stderr = container.get_logs()
     return Done(status, stdout.decode(), stderr.decode())

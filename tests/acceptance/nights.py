@@ -1,4 +1,4 @@
-"""A night as it is deployed, on one machine: the state machine, its Lambdas, its jobs, two databases, and Slack."""
+"""A deployment on one machine: the state machine, its Lambdas, its jobs, two databases, and Slack."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ PUBLISH_DEADLINE = 2
 """Seconds after which the nights' publish gives up on readers."""
 
 SMALL = 16
-"""Tables beside pgbench's four."""
+"""The number of small tables beside pgbench's four."""
 
 _SLACK = "/nightly-etl/test/slack"
 
 
 class Rows(Protocol):
-    """A database, by what it answers."""
+    """A database that a test can query."""
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """Gives a query's rows."""
+        """Executes a query and returns its rows."""
 
 
 @dataclass(slots=True)
 class Nights:
-    """All that is deployed; ``machines`` by the service that runs the container, and "batches"."""
+    """The whole deployment; ``machines`` by the service that runs the container, and "batches"."""
 
     aws: StepFunctions
     machines: dict[str, str]
@@ -62,23 +62,23 @@ class Nights:
         return self.aws.ended(self.start(run_id, compute, **given))
 
     def start(self, run_id: str, compute: str = "batch", **given: object) -> str:
-        """Starts a night; gives the execution's ARN."""
+        """Starts a night; returns the execution's ARN."""
         return self.aws.start(self.machines[compute], run_id, **given)
 
     def told(self, run_id: str) -> str:
-        """Gives the headline of the one message about a run."""
+        """The headline of the only message about a run."""
         (headline,) = self.slack.of_run(run_id)
         return headline
 
     def tell(self, ended: Ended) -> None:
-        """Does what EventBridge's rule does with an execution that failed, timed out or was aborted."""
+        """Passes an execution that failed, timed out or was aborted to the notifier, as EventBridge's rule does."""
         assert ended.status in {"FAILED", "TIMED_OUT", "ABORTED"}
         if ended.status != "FAILED":
             self.functions["abort"]({"run_id": ended.name, "error": f"the execution {ended.status}"})
         self.functions["notifier"](ended.event)
 
     def stopped(self, run_id: str) -> list[Job]:
-        """Waits for the end of all of a run's jobs; gives them."""
+        """Waits for the end of all of a run's jobs; returns the jobs."""
         jobs = self.jobs.of_run(run_id)
         until(lambda: all(job.has_ended() for job in jobs), f"the end of the jobs of {run_id}")
         return jobs
@@ -88,8 +88,8 @@ class Nights:
 def deployed(urls: Mapping[str, str], start: Start, job_urls: Mapping[str, str], folder: Path) -> Iterator[Nights]:
     """Deploys everything for as long as the block lasts.
 
-    Takes the variables that lead the Lambdas to the two databases, what starts a job, and the variables that lead the
-    jobs there.
+    Takes the variables that lead the Lambdas to the two databases, the function that starts a job, and the variables
+    that lead the jobs to the databases.
     """
     functions: Functions = {}
     jobs = Jobs(start, {**job_urls, "ETL_JOBS": "2"})
@@ -125,7 +125,7 @@ def _end(jobs: Jobs) -> None:
 
 @contextmanager
 def instead(functions: Functions, name: str, answer: Callable[[Any], Any]) -> Iterator[None]:
-    """Lets a Lambda do something else for as long as the block lasts."""
+    """Replaces a Lambda for as long as the block lasts."""
     before = functions[name]
     functions[name] = answer
     try:
@@ -135,7 +135,7 @@ def instead(functions: Functions, name: str, answer: Callable[[Any], Any]) -> It
 
 
 def make_tables(execute: Callable[[str], object], url: str) -> None:
-    """Makes twenty tables: pgbench's four, whose sums tell one instant from another, and some small ones."""
+    """Creates twenty tables: pgbench's four, whose sums show whether they are of one instant, and small ones."""
     pgbench("-i", "-s", "1", "-q", url)
     names = [f"small_{number:02}" for number in range(1, SMALL + 1)]
     made = "CREATE TABLE {0} (id int PRIMARY KEY, note text); INSERT INTO {0} SELECT g, 'note ' || g"
@@ -149,7 +149,7 @@ def pgbench(*arguments: str) -> None:
 
 @contextmanager
 def writing(url: str, history: Database) -> Iterator[None]:
-    """Lets pgbench write to the source throughout the block, 100 transactions a second for 90 seconds at most."""
+    """Runs pgbench on the source during the block: 100 transactions a second, 90 seconds at most."""
     command = [str(wheel_bin() / "pgbench"), "-n", "-c", "2", "-R", "100", "-T", "90", url]
     writer = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     before = history.value("SELECT count(*) FROM pgbench_history")
@@ -169,6 +169,6 @@ SUMS = (
 
 
 def is_one_instant(target: Rows) -> bool:
-    """Tells whether pgbench's sums are equal, as every transaction of the source leaves them."""
+    """Tells whether pgbench's sums are equal, as they are after every transaction of the source."""
     ((accounts, tellers, branches, history),) = target.rows(SUMS)
     return bool(accounts == tellers == branches == history)

@@ -11,7 +11,7 @@ from tests.harness import TIMEOUT
 
 pytestmark = pytest.mark.xdist_group("image")  # one worker, so one build
 
-# Half an hour of rows, one a millisecond: a load that a test can be sure to find in its middle.
+# Half an hour of rows, one a millisecond, so that a test surely finds the load in its middle.
 ENDLESS = (
     "CREATE VIEW endless AS SELECT g AS id, repeat('x', 1000) AS filler, pg_sleep(0.001)::text AS pause"
     " FROM generate_series(1, 2000000) g"
@@ -35,7 +35,7 @@ def test_three_variables_are_enough_to_copy(image: Image, sides: Sides) -> None:
 
 
 def test_every_command_works_in_the_container(image: Image, sides: Sides) -> None:
-    """check, run, verify and history, one after the other, as somebody would who tries the image."""
+    """check, run, verify and history, in the order in which a user would try the image."""
     sides.operational.rows("CREATE TABLE orders (id int); INSERT INTO orders VALUES (1), (2)")
     for command in (["check"], ["run"], ["verify", "--json"], ["history", "--json"]):
         ended = image.run(*command, network=sides.network, TABLES="orders", **sides.environment)
@@ -43,7 +43,7 @@ def test_every_command_works_in_the_container(image: Image, sides: Sides) -> Non
 
 
 def test_a_copy_that_fails_ends_with_1(image: Image, sides: Sides) -> None:
-    """The container's exit status is what a state machine sees; nothing is published, nothing is left."""
+    """A state machine sees the container's exit status; nothing is published, nothing is left."""
     sides.operational.rows("CREATE VIEW bad AS SELECT 1 / (g - 3) AS id FROM generate_series(1, 5) g")
     run = image.run(network=sides.network, TABLES="bad", **sides.environment)
     assert run.status == 1
@@ -54,7 +54,7 @@ def test_a_copy_that_fails_ends_with_1(image: Image, sides: Sides) -> None:
 
 
 def test_bad_configuration_ends_with_2(image: Image, sides: Sides) -> None:
-    """One line says which setting, and the password in the URL is not in it."""
+    """One line names the setting, without the password in the URL."""
     run = image.run(network=sides.network, **sides.environment)
     assert run.status == 2
     assert run.stderr.startswith("etl: TABLES is not set")
@@ -89,14 +89,14 @@ def test_help_and_version_need_nothing(image: Image, arguments: list[str]) -> No
 
 
 def _wait_for_rows(sides: Sides) -> None:
-    """Waits until the target has taken rows of a COPY that goes on."""
+    """Waits until the target has received rows of a running COPY."""
     deadline = time.monotonic() + TIMEOUT
     while not sides.reporting.rows("SELECT 1 FROM pg_stat_progress_copy WHERE tuples_processed > 0"):
         assert time.monotonic() < deadline, "no COPY began"
 
 
 def test_a_container_that_wants_more_memory_than_it_may_have_leaves_yesterday(image: Image, sides: Sides) -> None:
-    """The kernel kills it in the middle of a field of 150 MB; with room for the field the next run needs no help."""
+    """The kernel kills it in the middle of a field of 150 MB; with more memory the next run succeeds by itself."""
     sides.operational.rows("CREATE TABLE letters AS SELECT 1 AS id, 'short'::text AS body")
     night = {"TABLES": "letters", **sides.environment}
     assert image.run(network=sides.network, **night).status == 0

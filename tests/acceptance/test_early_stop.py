@@ -1,4 +1,4 @@
-"""A stop before the run has begun."""
+"""SIGTERM before the run has begun."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from tests.harness import TIMEOUT, Etl
 
 
 def test_sigterm_while_settings_are_read_ends_with_143() -> None:
-    """A Parameter Store that does not answer must not make the stop wait.
+    """A Parameter Store that does not answer does not delay the stop.
 
-    As process 1 of a container, etl would not even notice a SIGTERM that it has no handler for.
+    As process 1 of a container, etl would ignore a SIGTERM without a handler.
     """
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(TIMEOUT)

@@ -1,4 +1,4 @@
-"""What the image is made of, and whether AWS could start it."""
+"""The contents of the image, and whether AWS can start it."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ print(json.dumps(sorted(walk)))
 
 
 def test_the_image_adds_at_most_120_mb_to_its_base(image: Image, engine: docker.DockerClient) -> None:
-    """A night's fifty containers pull it fifty times."""
+    """The fifty containers of a night pull it fifty times."""
     added = image.model.attrs["Size"] - engine.images.get(BASE).attrs["Size"]
     assert 0 < added <= MOST, f"{added / 1e6:.0f} MB"
 
 
 def test_the_image_says_what_it_is(image: Image) -> None:
-    """OCI labels: title, licence, base; version and revision as the build was told."""
+    """OCI labels: title, licence, base; version and revision as given to the build."""
     labels = {name.removeprefix("org.opencontainers.image."): value for name, value in image.config["Labels"].items()}
     assert labels.pop("description")
     assert labels == {
@@ -49,13 +49,13 @@ def test_the_image_says_what_it_is(image: Image) -> None:
 
 
 def test_the_image_starts_etl_itself_by_default_a_run(image: Image) -> None:
-    """No shell stands between the engine's signals and etl."""
+    """No shell between the container engine and etl intercepts signals."""
     assert (image.config["Entrypoint"], image.config["Cmd"]) == (["etl"], ["run"])
     assert image.config.get("StopSignal", "SIGTERM") == "SIGTERM"
 
 
 def test_the_container_is_not_root(image: Image) -> None:
-    """The user is a number, so that Kubernetes' runAsNonRoot can tell."""
+    """The user is a number, so that Kubernetes' runAsNonRoot can check it."""
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", image.config["User"])
     done = image.run(
         "-c", "import os; print(os.getuid(), os.getgid(), os.access('/opt/etl', os.W_OK))", entrypoint="python"
@@ -64,13 +64,13 @@ def test_the_container_is_not_root(image: Image) -> None:
 
 
 def test_the_image_adds_files_in_one_place_only(image: Image, engine: docker.DockerClient) -> None:
-    """Everything is under /opt/etl; no cache, no source folder, no uv is left elsewhere."""
+    """Everything is under /opt/etl; caches, sources and uv are in no other folder either."""
     listed = [_files(engine, name) for name in (image.id, BASE)]
     assert {name for name in listed[0] - listed[1] if not name.startswith("/opt/etl/")} == set()
 
 
 def test_the_image_holds_no_test_code_and_no_tools(image: Image) -> None:
-    """What is installed are the project and its dependencies, none of the development group's."""
+    """It has the project and its dependencies, without those of the development group."""
     script = "from importlib.metadata import distributions; print(*(one.name.lower() for one in distributions()))"
     installed = set(image.run("-c", script, entrypoint="/opt/etl/bin/python").stdout.split())
     assert {"nightly-etl", "asyncpg", "psycopg", "psycopg-binary", "boto3", "sqlalchemy"} <= installed
@@ -89,14 +89,14 @@ def test_the_image_holds_no_test_code_and_no_tools(image: Image) -> None:
 
 
 def test_the_image_is_a_lambdas_too(image: Image) -> None:
-    """Lambda's client and the handlers are in it, read-only root or not."""
+    """Lambda's client and the handlers are in it, and work with a read-only root."""
     script = "import awslambdaric\nfrom etl.functions import abort, copy_batch, plan, publish, report\nprint(plan)"
     done = image.run("-c", script, entrypoint="python")
     assert (done.status, done.stdout.startswith("<function plan")) == (0, True), done.stderr
 
 
 def test_the_image_holds_no_secret(image: Image) -> None:
-    """Not those that lay about in the build's context, nor any in its variables and its history."""
+    """Neither the secrets planted in the build's context, nor any in its variables and its history."""
     assert _found_in(image, "pg_export_snapshot"), "the search itself finds nothing"
     assert _found_in(image, image.planted) == []
     assert image.planted not in json.dumps(image.model.history())
@@ -106,7 +106,7 @@ def test_the_image_holds_no_secret(image: Image) -> None:
 
 
 def test_every_module_is_compiled(image: Image) -> None:
-    """A read-only root takes no bytecode later, and compiling at each start costs half a second."""
+    """Python cannot write bytecode into a read-only root, and compiling at each start costs half a second."""
     script = (
         "import pathlib, importlib.util as u; site = pathlib.Path(u.find_spec('etl').origin).parent;"
         "print([str(p) for p in site.glob('*.py') if not pathlib.Path(u.cache_from_source(str(p))).exists()])"
@@ -115,7 +115,7 @@ def test_every_module_is_compiled(image: Image) -> None:
 
 
 def test_make_image_makes_one_that_lambda_takes(image: Image, engine: docker.DockerClient, tmp_path: Path) -> None:
-    """Built as `make deploy` builds it, for this engine's own architecture: of that one, and no index."""
+    """It is built as `make deploy` builds it, for this engine's architecture, without an index."""
     assert image.id, "the layers are there already"
     architecture = engine.version()["Arch"]
     command = ["make", "image", "IMAGE=nightly-etl:one", f"PLATFORM=linux/{architecture}"]
@@ -125,7 +125,7 @@ def test_make_image_makes_one_that_lambda_takes(image: Image, engine: docker.Doc
 
 
 def test_an_image_of_another_architecture_is_refused(engine: docker.DockerClient) -> None:
-    """Docker's classic builder ignores --platform without a message; what the engine then has is looked at."""
+    """Docker's classic builder silently ignores --platform, so the check looks at the image itself."""
     for built, wanted in (("arm64", "x86_64"), ("amd64", "arm64")):
         engine.images.load(_empty_image(f"nightly-etl:{built}", built))
         status, said = _checked(f"nightly-etl:{built}", wanted)
@@ -134,14 +134,14 @@ def test_an_image_of_another_architecture_is_refused(engine: docker.DockerClient
 
 
 def _checked(name: str, architecture: str) -> tuple[int, str]:
-    """Gives infra/check-image's exit status, and what it says of an image."""
+    """The exit status and the output of infra/check-image for an image."""
     command = [str(ROOT / "infra" / "check-image"), name, architecture]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.returncode, done.stderr
 
 
 def _empty_image(name: str, architecture: str) -> bytes:
-    """Gives an image without a file, as `docker save` would."""
+    """An image without one of its files, as `docker save` would write it."""
     config = {"architecture": architecture, "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}, "config": {}}
     manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": []}]
     packed = io.BytesIO()
@@ -159,7 +159,7 @@ def _found_in(image: Image, text: str) -> list[str]:
 
 
 def _is_in_layers(image: Image, text: str) -> bool:
-    """Searches what a registry would be given, layer by layer, for what a later layer has deleted, too."""
+    """Searches all layers of the image, so that it also finds files that a later layer has deleted."""
     wanted, rest = text.encode(), b""
     for chunk in image.model.save():
         if wanted in rest + chunk:

@@ -1,8 +1,8 @@
-"""Nights of many containers, as they are deployed: the real definition, every job a real ``etl``, every Lambda real.
+"""Nights of many containers as they are deployed: the real definition, real ``etl`` jobs and real Lambdas.
 
-Good ones on each service that runs containers, while pgbench writes to the source; and those on which something fails,
-is killed, is in the way or is stopped. Whatever happens: the reporting side is whole, Slack hears the truth, once, and
-nobody is left who holds a snapshot.
+Some nights succeed, on each service that runs containers, while pgbench writes to the source. In others a component
+fails, is killed, is blocked or is stopped. In all of them the reporting side shows one night, Slack gets exactly one
+true message, and no session keeps a snapshot.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from tests.slack import LIMITED, OK_FALSE, Answer
 pytestmark = pytest.mark.xdist_group("nights")  # one worker, so one deployment
 
 ONE = [["small_01", "small_02", "small_03"]]
-"""One shard of small tables, for nights that are about something else."""
+"""One shard of small tables, for tests in which the tables do not matter."""
 
 
 @pytest.fixture(scope="module")
 def both(operational_server: Server, reporting_server: Server) -> Databases:
-    """Two databases: twenty tables, copied yesterday, and in a schema of their own two that make trouble."""
+    """Two databases: twenty tables, copied yesterday, and two more, in another schema, for failures."""
     sides = []
     for server in (operational_server, reporting_server):
         server.psql("CREATE DATABASE nights")
@@ -46,14 +46,14 @@ def both(operational_server: Server, reporting_server: Server) -> Databases:
 
 @pytest.fixture(scope="module")
 def everything(both: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
-    """All that is deployed."""
+    """The whole deployment."""
     with deployed(both.environment, Local.etl, both.environment, tmp_path_factory.mktemp("lambdas")) as one:
         yield one
 
 
 @pytest.fixture
 def nights(everything: Nights, both: Databases) -> Iterator[Nights]:
-    """What is deployed; after each night, nothing may be left of it but what it published."""
+    """The deployment; after each night, nothing may remain of it but the published tables."""
     everything.slack.answers.clear()
     yield everything
     until(lambda: not everything.jobs.running(), "the end of every job", 40)
@@ -62,7 +62,7 @@ def nights(everything: Nights, both: Databases) -> Iterator[Nights]:
 
 
 def transactions(both: Databases) -> list[tuple[Any, ...]]:
-    """Gives the sessions of nightly-etl that are in a transaction in the source."""
+    """The sessions of nightly-etl that are in a transaction in the source."""
     return both.operational.rows(
         "SELECT application_name, state, query FROM pg_stat_activity WHERE datname = current_database()"
         " AND application_name LIKE 'nightly-etl%' AND xact_start IS NOT NULL"
@@ -85,7 +85,7 @@ BY_HAND = [
 def test_a_night_publishes_twenty_tables_of_one_instant(
     nights: Nights, both: Databases, compute: str, given: dict[str, object]
 ) -> None:
-    """Five shards, planned or by hand, under writes: the sums hold, the ledger has all, Slack has one message."""
+    """Five shards, planned or by hand, during writes: sums are equal, the ledger is complete, Slack has one message."""
     run_id = f"2026-11-22-{compute}"
     with writing(both.operational.url, both.operational):
         ended = nights.night(run_id, compute, **given)
@@ -105,13 +105,13 @@ def test_a_night_publishes_twenty_tables_of_one_instant(
 
 
 def before(both: Databases) -> tuple[list[tuple[str, int]], list[tuple[Any, ...]]]:
-    """Gives what must not have changed after a night that failed: the live tables by their oids, and pgbench's sums."""
+    """Values that a failed night must not change: the live tables with their oids, and pgbench's sums."""
     assert is_one_instant(both.reporting)
     return live(both.reporting), both.reporting.rows("SELECT count(*) FROM pgbench_history")
 
 
 def test_a_shard_that_fails_fails_the_night_and_not_its_sibling(nights: Nights, both: Databases) -> None:
-    """It is tried twice, the other one once and to its end; nothing is published; the table and its error are told."""
+    """It is tried twice, the other one once and to its end; nothing is published; the message has table and error."""
     was = before(both)
     ended = nights.night("bad-shard", shards=[["small_01"], ["trouble.bad"]])
     assert (ended.status, ended.error) == ("FAILED", "NightlyEtl.Failed")
@@ -130,7 +130,7 @@ def test_a_shard_that_fails_fails_the_night_and_not_its_sibling(nights: Nights, 
 
 
 def in_its_middle(nights: Nights, both: Databases, run_id: str, shard: str) -> Job:
-    """Waits until a shard's COPY stands still at the gate; gives the shard's job."""
+    """Waits until a shard's COPY stands still at the gate; returns the shard's job."""
     until(lambda: waiting(both.operational, "gated"), f"a COPY of {run_id} at the gate", 60)
     return nights.jobs.shard(run_id, shard)[-1]
 
@@ -139,7 +139,7 @@ GATED = [["small_01"], ["trouble.gated"]]
 
 
 def test_a_shard_that_is_killed_is_tried_again_from_the_same_snapshot(nights: Nights, both: Databases) -> None:
-    """As when its host goes: the second try joins the snapshot that is still held, and the night is good."""
+    """A host may fail like this: the second attempt joins the snapshot, which is still held, and the night succeeds."""
     with gate_closed(both.operational):
         execution = nights.start("killed-shard", shards=GATED)
         in_its_middle(nights, both, "killed-shard", "1").process.kill()
@@ -170,7 +170,7 @@ def test_a_holder_that_is_killed_fails_the_night(nights: Nights, both: Databases
 
 
 def test_a_publish_that_readers_block_gives_up(nights: Nights, both: Databases) -> None:
-    """Past its deadline nothing is published, what was staged is dropped, and the message says why."""
+    """At the deadline nothing is published, the staging tables are dropped, and the message has the reason."""
     was = before(both)
     with reading(both.reporting, "small_03"):
         ended = nights.night("blocked", shards=ONE)
@@ -182,7 +182,7 @@ def test_a_publish_that_readers_block_gives_up(nights: Nights, both: Databases) 
 
 
 def test_a_slack_that_stumbles_costs_no_message(nights: Nights, both: Databases) -> None:
-    """500 for longer than the Lambda has patience, 429, and 200 that is no "ok": one message comes of it all."""
+    """Slack answers 500 for longer than the Lambda retries, then 429, then 200 without "ok": one message arrives."""
     nights.slack.answers.extend([*[Answer(500, "down")] * 5, LIMITED, OK_FALSE])
     ended = nights.night("slack-stumbles", shards=ONE)
     assert nights.slack.answers == [], "Slack was asked for all of them"
@@ -192,7 +192,7 @@ def test_a_slack_that_stumbles_costs_no_message(nights: Nights, both: Databases)
 
 
 def test_a_slack_that_never_answers_takes_nothing_back(nights: Nights, both: Databases) -> None:
-    """The run stays published; the execution ends FAILED, so that alarms ring; its event is told when Slack is back."""
+    """The run stays published; the execution ends FAILED, for the alarms; Slack gets its event later."""
     nights.slack.answers.extend([OK_FALSE] * 9)
     ended = nights.night("slack-gone", shards=ONE)
     assert (ended.status, ended.error) == ("FAILED", "NightlyEtl.NotTold")
@@ -205,7 +205,7 @@ def test_a_slack_that_never_answers_takes_nothing_back(nights: Nights, both: Dat
 
 @pytest.mark.parametrize("shards", [[["trouble.no_such_table"]], 1])
 def test_a_plan_of_nothing_fails_before_anything_begins(nights: Nights, both: Databases, shards: object) -> None:
-    """No table fits, or Plan says that there is none: no job, one message, and a run that the ledger calls failed."""
+    """No table matches, or Plan returns none: no job, one message, and the ledger's status is failed."""
     run_id = f"nothing-{shards if isinstance(shards, int) else 'by-hand'}"
     was = before(both)
     empty = {"run_id": run_id, "shards": [], "all_tables": ""}
@@ -219,7 +219,7 @@ def test_a_plan_of_nothing_fails_before_anything_begins(nights: Nights, both: Da
 
 
 def test_an_execution_that_is_stopped_leaves_nobody_behind(nights: Nights, both: Databases) -> None:
-    """StopExecution in the middle of a COPY: its jobs are stopped, its event is told, nothing is published."""
+    """StopExecution in the middle of a COPY: the jobs stop, Slack gets the event, nothing is published."""
     was = before(both)
     with gate_closed(both.operational):
         execution = nights.start("stopped", shards=GATED)
@@ -237,7 +237,7 @@ def test_an_execution_that_is_stopped_leaves_nobody_behind(nights: Nights, both:
 
 
 def test_a_publish_whose_answer_is_lost_is_told_as_it_is(nights: Nights, both: Databases) -> None:
-    """It committed, and every answer got lost: the night is published, and Slack hears so."""
+    """The publish committed, but every answer was lost: Slack gets the message that the night is published."""
     publish = nights.functions["publish"]
     answers: list[Any] = []
 
@@ -254,7 +254,7 @@ def test_a_publish_whose_answer_is_lost_is_told_as_it_is(nights: Nights, both: D
 
 
 def test_a_big_table_is_carried_over_in_batches(nights: Nights, both: Databases) -> None:
-    """A Lambda a batch, in id order; taken up again from the last id, it finds what came since."""
+    """One Lambda call for each batch, in id order; a later execution continues from the last id and copies new rows."""
     both.operational.execute(
         "CREATE SCHEMA big; CREATE TABLE big.events (id bigint PRIMARY KEY, what text);"
         "INSERT INTO big.events SELECT g * 3, 'event ' || g FROM generate_series(1, 1000) g"

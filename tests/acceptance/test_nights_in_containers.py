@@ -20,13 +20,13 @@ pytestmark = pytest.mark.xdist_group("image")  # one worker, so one build
 
 @dataclass(slots=True)
 class Contained:
-    """A job in a container."""
+    """A job that runs in a container."""
 
     container: DockerContainer
     ended: Done | None = None
 
     def poll(self) -> int | None:
-        """Gives the exit status, None while it runs."""
+        """The exit status; None while the container runs."""
         if self.ended is not None:
             return self.ended.status
         inside = self.container.get_wrapped_container()
@@ -42,26 +42,26 @@ class Contained:
         self.container.get_wrapped_container().kill()
 
     def done(self) -> Done:
-        """Gives how it ended, and what it wrote."""
+        """The exit status and the output."""
         self.ended = self.ended or done(self.container)
         return self.ended
 
 
 @pytest.fixture
 def stack() -> Iterator[ExitStack]:
-    """What has to be removed in the end."""
+    """The stack of things to remove at the end."""
     with ExitStack() as one:
         yield one
 
 
 def outside(side: Side) -> str:
-    """Gives the URL by which this machine reaches a database of the containers' network."""
+    """The URL by which this machine reaches a database in the containers' network."""
     host, port = side.server.get_container_host_ip(), side.server.get_exposed_port(5432)
     return f"postgresql://test:{quote(PASSWORD, safe='')}@{host}:{port}/{side.name}"
 
 
 def test_a_night_in_containers(image: Image, sides: Sides, stack: ExitStack, tmp_path: Path) -> None:
-    """The built image as the job, by its own entrypoint, read-only and without capabilities: published, and told."""
+    """The built image as the job, with its own entrypoint, read-only, without capabilities; the night is published."""
 
     def start(command: str, variables: Mapping[str, str]) -> Contained:
         container = stack.enter_context(image.started(command, network=sides.network, **variables))

@@ -1,4 +1,4 @@
-"""The wheel as its users install it: by pip, where there is nothing but Python."""
+"""The wheel as its users install it: by pip, in an environment with only Python."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def slim(engine: docker.DockerClient, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
-    """A bare Python image in which somebody has installed the wheel."""
+    """A bare Python image with the wheel installed."""
     assert engine is not None
     folder = tmp_path_factory.mktemp("slim")
     shutil.copy(wheel, folder)
@@ -48,7 +48,7 @@ def slim(engine: docker.DockerClient, wheel: Path, tmp_path_factory: pytest.Temp
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The ``etl`` of a fresh environment outside the checkout, with what the wheel asks for and no lock."""
+    """The ``etl`` of a fresh environment outside the checkout, with the wheel's dependencies and without the lock."""
     folder = tmp_path_factory.mktemp("installed")
     for command in (f"venv --python {sys.executable} {folder}", f"pip install --python {folder} {wheel}"):
         subprocess.run([UV, *command.split(), "--quiet"], cwd=folder.parent, check=True, timeout=300)
@@ -56,7 +56,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
-    """Its modules, its SQL and the mark that it is typed; no test, no demo, no infrastructure."""
+    """Its modules, its SQL and py.typed; no tests, no demo, no infrastructure."""
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     folders = {name.split("/")[0] for name in names}
@@ -68,14 +68,14 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
 
 
 def test_the_wheel_works_in_a_bare_python_image(slim: Image) -> None:
-    """``pip install`` is all that it takes."""
+    """``pip install`` is sufficient."""
     version, usage = slim.run("etl", "--version"), slim.run("etl", "--help")
     assert (version.status, version.stdout) == (0, f"nightly-etl, version {project_version()}\n"), version.stderr
     assert (usage.status, usage.stdout.startswith("Usage: etl ")) == (0, True), usage.stderr
 
 
 def test_the_wheel_copies_a_table_from_a_bare_python_image(slim: Image, sides: Sides) -> None:
-    """With the drivers that pip has brought, and the SQL that is in the wheel."""
+    """With the drivers that pip has installed, and the SQL in the wheel."""
     sides.operational.rows("CREATE TABLE orders AS SELECT 1 AS id")
     done = slim.run("etl", "run", network=sides.network, TABLES="orders", **sides.environment)
     assert (done.status, done.stderr) == (0, "")
@@ -83,7 +83,7 @@ def test_the_wheel_copies_a_table_from_a_bare_python_image(slim: Image, sides: S
 
 
 def test_the_wheel_works_in_a_fresh_environment(installed: Path, databases: Databases, tmp_path: Path) -> None:
-    """Outside of any checkout: it says its version, and copies a table."""
+    """Outside of any checkout it prints its version, and copies a table."""
     databases.operational.execute("CREATE TABLE orders AS SELECT 1 AS id")
     assert _output(installed, tmp_path, "--version") == f"nightly-etl, version {project_version()}\n"
     _output(installed, tmp_path, "run", TABLES="orders", **databases.environment)
@@ -98,7 +98,7 @@ def test_wheel_image_and_command_name_one_version(wheel: Path, image: Image) -> 
 
 
 def test_an_image_cannot_be_labelled_with_another_version(image: Image, tmp_path: Path) -> None:
-    """The build refuses what pyproject.toml does not say, an empty version too, and names the remedy."""
+    """The build refuses another version than pyproject.toml's, also an empty one, and names the remedy."""
     assert image is not None  # its layers are there, so that these builds take seconds
     for wrong in ("9.9.9", ""):
         build = DockerImage(checkout(tmp_path), None, "nightly-etl:wrong", buildargs={"VERSION": wrong}, rm=True)
@@ -109,7 +109,7 @@ def test_an_image_cannot_be_labelled_with_another_version(image: Image, tmp_path
 
 
 def _output(program: Path, folder: Path, *arguments: str, **variables: str) -> str:
-    """Runs an installed ``etl`` in a folder, with nothing of this environment on its path."""
+    """Runs an installed ``etl`` in a folder, without this environment on its path."""
     environment = {name: value for name, value in environment_of(variables).items() if not name.startswith("PYTHON")}
     done = subprocess.run(
         [program, *arguments],

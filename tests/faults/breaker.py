@@ -21,9 +21,9 @@ from servers import relay
 from tests.harness import Database
 
 TRICKLE = 4_096
-"""Bytes that a trickling connection lets through a turn, ..."""
+"""Bytes that a trickling connection passes in a turn."""
 TURN = 0.02
-"""... and how long a turn is: 200 kB/s."""
+"""Seconds of a turn: 4 kB each 0.02 s are 200 kB/s."""
 
 
 COMMIT: Literal["COMMIT"] = "COMMIT"
@@ -43,7 +43,7 @@ class Moment:
     given: Stage | None = None
 
     def is_come(self, statement: str, earlier: Iterable[str]) -> bool:
-        """Tells whether a session's statement is the one, after those that it has sent earlier."""
+        """Tells whether a statement is the armed one, given the session's earlier statements."""
         found = self.stage in statement if isinstance(self.stage, Stage) else statement == self.stage
         return found and (self.given is None or any(self.given in one for one in earlier))
 
@@ -70,7 +70,7 @@ class Link(relay.Link):
         return int(self.server.getsockname()[1])
 
     def ask(self, piece: bytes) -> None:
-        """Passes what the client says, message by message."""
+        """Passes on the client's bytes, message by message."""
         messages, self.said, self.begun = _messages(self.said + piece, self.begun)
         for message in messages:
             if message[:1] in {b"Q", b"P"}:  # a startup packet begins with the zero byte of its length
@@ -78,7 +78,7 @@ class Link(relay.Link):
             self._pass(self.server, message)
 
     def answer(self, piece: bytes) -> None:
-        """Passes what the server says."""
+        """Passes on the server's bytes."""
         if self.withheld:
             self.withheld = False
             self.breaker.hold(self)
@@ -95,7 +95,7 @@ class Link(relay.Link):
             to.sendall(piece)
 
     def run(self) -> None:
-        """Passes pieces on until the connection has ended; then the breaker knows it no longer."""
+        """Passes pieces on until the connection has ended, then removes it from the breaker."""
         super().run()
         self.breaker.links.remove(self)
 
@@ -120,34 +120,34 @@ class Breaker(relay.Relay):
 
     @property
     def url(self) -> str:
-        """Leads to the database through here, in the clear; a dead peer is noticed in seconds, not in a minute."""
+        """The URL through this relay, unencrypted; its settings detect a dead peer in seconds, not in a minute."""
         options = "sslmode=disable&gssencmode=disable&keepalives_idle=1&keepalives_interval=1&connect_timeout=2"
         return f"postgresql://postgres@127.0.0.1:{self.port}/{self.database.name}?{options}"
 
     def arm(self, moment: Moment) -> None:
-        """Holds the first connection that comes to the moment from now on."""
+        """Holds the next connection that reaches the moment."""
         self.moment, self.held = moment, None
         self.reached.clear()
 
     def release(self) -> None:
-        """Lets everything pass from now on."""
+        """Lets all connections continue, and holds no more."""
         self.moment, self.black_hole = None, False
         for link in list(self.links):
             link.open.set()
 
     def cut(self) -> None:
-        """Ends all connections there are."""
+        """Ends all current connections."""
         for link in list(self.links):
             link.cut()
 
     def swallow(self) -> None:
-        """Passes nothing on any more, of old connections and of new ones, and closes none: the host is gone."""
+        """Passes nothing on any more, on old connections and new ones, and closes none, as if the host had vanished."""
         self.black_hole = True
         for link in list(self.links):
             link.open.clear()
 
     def hold(self, link: Link) -> None:
-        """Stops a link at the armed moment; only once."""
+        """Stops a link at the armed moment, only once."""
         with self.lock:
             if self.moment is None or self.held is not None:
                 return
@@ -156,7 +156,7 @@ class Breaker(relay.Relay):
         self.reached.set()
 
     def saw(self, link: Link, text: str) -> None:
-        """Looks at a statement that its server has not got yet."""
+        """Checks a statement before the server gets it."""
         moment, earlier = self.moment, list(link.seen)
         link.seen.append(text)
         if moment is None or self.held is not None or not moment.is_come(text, earlier):
@@ -167,7 +167,7 @@ class Breaker(relay.Relay):
         link.countdown = 100_000 if moment.when == "during" else None
 
     def link(self, client: socket.socket) -> Link:
-        """Takes a new connection, which is held from the start where the host is gone."""
+        """Accepts a new connection. It is held from the start if the host has vanished."""
         link = Link(self, client)
         self.links.append(link)
         if self.black_hole:
@@ -186,14 +186,14 @@ class Breaker(relay.Relay):
 
 
 def _turns(data: bytes) -> Iterator[bytes]:
-    """Cuts what trickles into pieces, a turn each."""
+    """Splits data into pieces, one for each turn of a trickling connection."""
     for at in range(0, len(data), TRICKLE):
         time.sleep(TURN)
         yield data[at : at + TRICKLE]
 
 
 def _messages(buffer: bytes, begun: bool) -> tuple[list[bytes], bytes, bool]:
-    """Cuts whole messages from what has come; the first of a connection has no type byte."""
+    """Splits whole messages from the received bytes; the first message of a connection has no type byte."""
     whole = []
     while len(buffer) >= 5:
         size = struct.unpack_from("!i", buffer, 1 if begun else 0)[0] + (1 if begun else 0)
@@ -205,7 +205,7 @@ def _messages(buffer: bytes, begun: bool) -> tuple[list[bytes], bytes, bool]:
 
 
 def _statement(message: bytes) -> str:
-    """Gives the text of a Query or Parse message (Parse has the statement's name before it)."""
+    """The text of a Query or Parse message. In a Parse message the statement's name comes before the text."""
     body = message[5:]
     text = body if message[:1] == b"Q" else body.partition(b"\0")[2]
     return text.partition(b"\0")[0].decode(errors="replace")

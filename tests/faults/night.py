@@ -1,4 +1,4 @@
-"""A night between two servers of its own, with a breaker before each, and what must hold after whatever befell it."""
+"""A night between two servers of its own with a breaker before each, and the checks after a fault."""
 
 from __future__ import annotations
 
@@ -39,33 +39,33 @@ class Night:
 
     @property
     def etl(self) -> Etl:
-        """``etl`` through the breakers."""
+        """``etl`` with the breakers' URLs."""
         urls = {f"ETL_{side.upper()}_URL": one.url for side, one in self.breakers.items()}
         return Etl(urls | {"TABLES": TABLES, "ETL_VERIFY": "checksum", "ETL_JOBS": "2"})
 
     def database(self, side: str) -> Database:
-        """Gives the database of a side, past the breaker."""
+        """The database of a side, without the breaker."""
         found: Database = getattr(self.databases, side)
         return found
 
     def passes(self) -> None:
-        """Writes another night into the source."""
+        """Writes the data of another night into the source."""
         self.number += 1
         changes = (f"UPDATE {table} SET night = {self.number}" for table in TABLES.split(","))
         self.databases.operational.execute("; ".join(changes))
 
     def live(self) -> dict[str, str]:
-        """Gives each live table's checksum, and the view's."""
+        """The checksum of each live table and of the view."""
         return {name: _checksum(self.databases.reporting, name) for name in (*TABLES.split(","), "report")}
 
     def sourced(self) -> dict[str, str]:
-        """Gives what the live tables' checksums are to be."""
+        """The checksums that the live tables must have."""
         tables = {name: _checksum(self.databases.operational, name) for name in TABLES.split(",")}
         return tables | {"report": _checksum(self.databases.operational, f"({VIEW.partition(' AS ')[2]})")}
 
     @contextmanager
     def stopped_at(self, moment: Moment, **variables: str) -> Iterator[tuple[subprocess.Popen[str], Link]]:
-        """Runs until the moment, at which one connection is held."""
+        """Runs until the moment, at which the breaker holds one connection."""
         one = self.breakers[moment.side]
         one.arm(moment)
         with self.etl.started("run", ETL_RUN_ID=self.run_id, **variables) as process:
@@ -80,16 +80,16 @@ class Night:
 
     @property
     def run_id(self) -> str:
-        """The run's id, another each night."""
+        """The run's id, which differs each night."""
         return f"night-{self.number}"
 
     def pid(self, moment: Moment, link: Link) -> int:
-        """Gives the server's process at the other end of a link."""
+        """The server's process at the other end of a link."""
         query = f"SELECT pid FROM pg_stat_activity WHERE client_port = {link.port}"
         return int(self.database(moment.side).value(query))
 
     def crash(self, side: str) -> None:
-        """Kills all of a server's processes at once, and starts it again."""
+        """Kills all of a server's processes at once, and starts the server again."""
         server = self.database(side).server
         assert server.process is not None
         parent = psutil.Process(server.process.pid)
@@ -102,12 +102,12 @@ class Night:
         server.restart()
 
     def ledger(self) -> tuple[str, str | None]:
-        """Gives tonight's status and error."""
+        """Tonight's status and error."""
         rows = self.databases.reporting.rows(f"SELECT status, error FROM etl.runs WHERE run_id = '{self.run_id}'")
         return rows[0] if rows else ("absent", None)
 
     def traces(self) -> list[str]:
-        """Names what is left of runs: staging tables, sessions (and with them snapshots), advisory locks."""
+        """The traces of runs: staging tables, sessions (and with them snapshots), advisory locks."""
         found = self.databases.staging_tables()
         for side in ("operational", "reporting"):
             database = self.database(side)
@@ -129,7 +129,7 @@ def _checksum(database: Database, name: str) -> str:
 
 @contextmanager
 def nights() -> Iterator[Night]:
-    """Starts the servers, makes the shop, and copies it once."""
+    """Starts the servers, creates the shop, and copies it once."""
     servers: list[Server] = []
     try:
         for _ in range(2):
@@ -148,7 +148,7 @@ def nights() -> Iterator[Night]:
 
 
 def assert_whole(night: Night, done: Done, yesterday: dict[str, str]) -> str:
-    """Live tables are yesterday's or today's, all of one, and no bug was met; gives which night they are of."""
+    """Checks that the live tables all show yesterday or all show today, and that no bug was reported; returns which."""
     live, today = night.live(), night.sourced()
     assert live in (yesterday, today), "a mixture of two nights"
     which = "today" if live == today else "yesterday"

@@ -1,4 +1,4 @@
-"""The clock jumps in the middle of a run: a night goes by all the same."""
+"""The system clock jumps in the middle of a run, and the run still succeeds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(LIBRARY is None, reason="no libfaketime here; `a
 @pytest.mark.parametrize("stage", ["ledger write", "COPY out", "publish"])
 @pytest.mark.parametrize("jump", ["-86400", "+86400"])
 def test_a_clock_that_jumps_by_a_day_ends_no_run(night: Night, tmp_path: Path, jump: str, stage: str) -> None:
-    """Someone sets the time, or the machine has slept: no time-out fires for it, and the rows are today's."""
+    """Somebody set the time, or the machine was suspended: no timeout fires because of it, and the rows are today's."""
     clock = tmp_path / "clock"
     clock.write_text("+0")
     night.passes()

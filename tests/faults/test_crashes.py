@@ -1,4 +1,4 @@
-"""A run killed at a random moment, again and again, while the source is written to: nothing is ever lost or mixed."""
+"""A run is killed at random moments while the source is written to: no data is lost, and nights are never mixed."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tests.harness import Database
 from tests.situations import until
 
 CRASHES = int(os.environ.get("ETL_CRASHES", "20"))
-"""How many; `make test-crashes` makes 200."""
+"""The number of crashes; `make test-crashes` makes 200."""
 
 SEED = int(os.environ.get("ETL_CRASH_SEED", random.randrange(2**32)))
-"""Replays the moments of an earlier test, which printed it."""
+"""The seed of the random moments. To repeat an earlier test, set the seed that it printed."""
 
 
 @contextmanager
 def writing(database: Database) -> Iterator[None]:
-    """Gives both tables another night, in one transaction, over and over."""
+    """Writes a new night into both tables, in one transaction, again and again."""
     stopped = threading.Event()
 
     def write() -> None:
@@ -45,7 +45,7 @@ def writing(database: Database) -> Iterator[None]:
 
 
 def seen(database: Database) -> tuple[int, int, int]:
-    """Gives the night that both live tables show, and how many rows they have."""
+    """The night that both live tables show, and their numbers of rows."""
     (row,) = database.rows(
         "SELECT (SELECT array_agg(DISTINCT night) FROM orders WHERE id <= 500),"
         " (SELECT array_agg(DISTINCT night) FROM items WHERE id <= 500),"
@@ -59,7 +59,7 @@ def seen(database: Database) -> tuple[int, int, int]:
 
 
 def test_a_run_killed_at_any_moment_leaves_one_night_whole() -> None:
-    """SIGKILL after a random part of a run's time; then all of one night is live, and the next run clears up."""
+    """SIGKILL comes after a random part of a run's time; all live tables show one night, and the next run cleans up."""
     moments = random.Random(SEED)
     print(f"\nETL_CRASH_SEED={SEED} ETL_CRASHES={CRASHES}", flush=True)
     outcomes = {"yesterday": 0, "today": 0, "not killed": 0}
@@ -80,7 +80,7 @@ def test_a_run_killed_at_any_moment_leaves_one_night_whole() -> None:
 
 
 def crash(night: Night, number: int, after: float) -> str:
-    """Kills one run, checks, and lets the next one run; says what was live in between."""
+    """Kills one run, checks the live tables, and starts the next run; returns which night was live in between."""
     said = f"crash {number} of ETL_CRASH_SEED={SEED}, after {after:.3f} s"
     target = night.databases.reporting
     yesterday, *_ = seen(target)

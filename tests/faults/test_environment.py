@@ -1,4 +1,4 @@
-"""Faults of a run's environment: servers that refuse, tables that somebody changes, roles with limits, full disks."""
+"""Faults of a run's environment: servers that refuse, tables that somebody changes, limited roles, full disks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BEFORE_THE_LOCKS = Moment("lock the source's tables", "operational", Stage.LOCK)
 
 @contextmanager
 def read_only(night: Night) -> Iterator[None]:
-    """The target has become read-only for every transaction that begins now: a failover, a full disk."""
+    """Makes the target read-only for new transactions, as a failover or a full disk does."""
     night.databases.reporting.server.psql("ALTER SYSTEM SET default_transaction_read_only = on")
     night.databases.reporting.server.psql("SELECT pg_reload_conf()")
     until(lambda: night.databases.reporting.value("SHOW default_transaction_read_only") == "on", "read only")
@@ -41,7 +41,7 @@ def read_only(night: Night) -> Iterator[None]:
 
 @contextmanager
 def full(night: Night, side: str) -> Iterator[None]:
-    """All connections of a server are taken."""
+    """Takes all connections of a server."""
     with ExitStack() as stack:
         with suppress(psycopg.OperationalError):
             while True:
@@ -51,28 +51,28 @@ def full(night: Night, side: str) -> Iterator[None]:
 
 @contextmanager
 def source_full(night: Night) -> Iterator[None]:
-    """No connection is left at the source."""
+    """Leaves no connection at the source."""
     with full(night, "operational"):
         yield
 
 
 @contextmanager
 def target_full(night: Night) -> Iterator[None]:
-    """No connection is left at the target."""
+    """Leaves no connection at the target."""
     with full(night, "reporting"):
         yield
 
 
 @contextmanager
 def live_table_locked(night: Night) -> Iterator[None]:
-    """A migration holds a live table."""
+    """Holds a lock on a live table, as a migration does."""
     with locked(night.databases.reporting, "orders"):
         yield
 
 
 @contextmanager
 def live_table_locked_late(night: Night) -> Iterator[None]:
-    """A migration holds a live table that its load has looked at: of the two loads one stands still, one is staged."""
+    """Holds a lock on a live table that its load has examined: one load stands still, the other is staged."""
     staged = f"SELECT count(*) FROM etl.loads WHERE run_id = '{night.run_id}' AND status = 'staged'"
     until(lambda: night.databases.reporting.value(staged) == 1, "the other load is staged")
     with live_table_locked(night):
@@ -81,7 +81,7 @@ def live_table_locked_late(night: Night) -> Iterator[None]:
 
 @contextmanager
 def small_disk(night: Night) -> Iterator[None]:
-    """New tables of the target go to a disk that is nearly full."""
+    """Puts new tables of the target on a disk that is nearly full."""
     if sys.platform != "linux" or os.geteuid() != 0 or shutil.which("mount") is None:
         pytest.skip("mounts a small tmpfs: run the tests as root, on Linux")
     database = night.databases.reporting
@@ -120,7 +120,7 @@ def _dropped(database: Database) -> bool:
 
 @dataclass(frozen=True)
 class EnvironmentFault:
-    """What is so from a stage on, and what the run says; it is mended after the run."""
+    """A fault that begins at a stage and is removed after the run, and the run's message."""
 
     makes: Callable[[Night], AbstractContextManager[None]]
     stage: str
@@ -148,7 +148,7 @@ FAULTS = (
 
 @pytest.mark.parametrize("one", FAULTS, ids=lambda one: f"{one.makes.__name__}-{one.stage}")
 def test_a_fault_at_a_stage(night: Night, one: EnvironmentFault) -> None:
-    """Yesterday stays, whole; the message says what is in the way; the next run succeeds when it is gone."""
+    """Yesterday's tables stay whole, the message names the fault, and the next run succeeds without the fault."""
     night.passes()
     yesterday = night.live()
     stage = STAGES[one.stage]
@@ -191,7 +191,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_table_that_is_changed_between_plan_and_load(night: Night, name: str) -> None:
-    """The run copies the table as it is when the snapshot is taken; one that is gone is named."""
+    """The run copies the table as it is when the snapshot is taken; the error names a table that is missing."""
     change = CHANGES[name]
     night.passes()
     yesterday = night.live()
@@ -243,7 +243,7 @@ LIMITS = {
 @pytest.mark.parametrize("side", ["operational", "reporting"])
 @pytest.mark.parametrize("setting", LIMITS)
 def test_a_limit_of_the_role_does_not_end_a_night(night: Night, setting: str, side: str) -> None:
-    """What was set for people at their desks does not hold for the run, which stands still for a second."""
+    """Settings of the role, made for interactive users, do not apply to the run, which stands still for a second."""
     night.passes()
     night.database(side).execute(f"ALTER ROLE postgres SET {setting} = '{LIMITS[setting]}'")
     stage = STAGES["COPY out" if side == "operational" else "COPY in"]

@@ -1,4 +1,4 @@
-"""A server that is no PostgreSQL, or one that means harm: a clear error, soon, and within bounded memory."""
+"""A server that is not PostgreSQL, or that is hostile: etl reports a clear error soon, with bounded memory."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from tests.situations import ended
 SIDES = ("operational", "reporting")
 
 MEMORY = 300 << 20
-"""Bytes of resident memory that a run may take, whatever it is sent; in peace it takes 75 MB."""
+"""Bytes of resident memory that a run may use, whatever the server sends; a normal run uses 75 MB."""
 
 SECONDS = 60.0
-"""Until it must have given up."""
+"""Seconds within which etl must give up."""
 
 AUTHENTICATED = b"R" + struct.pack("!ii", 8, 0)
 
 
 def hang_up(_client: socket.socket) -> None:
-    """Closes at once."""
+    """Closes the connection at once."""
 
 
 def say_nothing(client: socket.socket) -> None:
-    """Takes what comes, and never answers."""
+    """Reads all bytes, and never answers."""
     while client.recv(65536):
         pass
 
 
 def speak_http(client: socket.socket) -> None:
-    """Is a web server."""
+    """Answers as a web server."""
     client.recv(65536)
     client.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n\r\nno\n")
 
 
 def speak_nonsense(client: socket.socket) -> None:
-    """Sends every byte there is."""
+    """Sends every possible byte."""
     client.recv(65536)
     client.sendall(bytes(range(256)) * 64)
 
@@ -78,7 +78,7 @@ Answer = Callable[[socket.socket], None]
 
 @contextmanager
 def server(answer: Answer) -> Iterator[int]:
-    """Runs a server that gives each client this answer, after refusing TLS; gives its port."""
+    """Runs a server that answers each client in this way after it has refused TLS; yields its port."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:

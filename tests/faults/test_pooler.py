@@ -1,4 +1,4 @@
-"""A pooler between the run and a database: in session mode it works, in transaction mode it is refused, saying why."""
+"""A pooler between the run and a database: session mode works; transaction mode is refused with the reason."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def shop(databases: Databases) -> Databases:
 
 @pytest.mark.parametrize("side", ["operational", "reporting"])
 def test_a_pooler_in_session_mode_works(shop: Databases, side: str) -> None:
-    """A session is a session, whoever passes it on, and be it one that an earlier run has had."""
+    """The pooler passes on whole sessions, including one that an earlier run has used."""
     with pooler(getattr(shop, side), "session") as url:
         for _ in range(2):
             done = Etl(shop.environment | {f"ETL_{side.upper()}_URL": url})("run", TABLES="orders,items")
@@ -77,7 +77,7 @@ def test_a_pooler_in_session_mode_works(shop: Databases, side: str) -> None:
 
 @pytest.mark.parametrize("side", ["operational", "reporting"])
 def test_a_pooler_in_transaction_mode_is_refused(shop: Databases, side: str) -> None:
-    """Locks, settings and the snapshot belong to a session, which such a pooler gives to somebody else."""
+    """Locks, settings and the snapshot belong to a session, which such a pooler shares among clients."""
     with pooler(getattr(shop, side), "transaction") as url:
         done = Etl(shop.environment | {f"ETL_{side.upper()}_URL": url})("run", TABLES="orders,items")
     assert done.status == 2

@@ -1,4 +1,4 @@
-"""A server that works without a word is not dead, even where five seconds of silence would be too many."""
+"""A server that works without sending anything is not taken for dead, even if the limit of silence is a second."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ SLOW = "LANGUAGE plpgsql AS $$ BEGIN IF n = 1 THEN PERFORM pg_catalog.pg_sleep(5
 
 
 def impatient(databases: Databases) -> dict[str, str]:
-    """Gives the URLs with a second's patience."""
+    """The URLs with a silence limit of one second."""
     return {name: f"{url}?keepalives_idle=1&keepalives_interval=1" for name, url in databases.environment.items()}
 
 
 def test_a_view_that_sorts_for_long_is_waited_for(databases: Databases) -> None:
-    """It sends nothing meanwhile, and the load is done once."""
+    """The server sends nothing meanwhile, and the load is not repeated."""
     databases.operational.execute(
         "CREATE VIEW slow AS SELECT i AS id, pg_sleep(CASE WHEN i = 1 THEN 5 ELSE 0 END)::text AS pause"
         " FROM generate_series(1, 10) AS i"
@@ -25,7 +25,7 @@ def test_a_view_that_sorts_for_long_is_waited_for(databases: Databases) -> None:
 
 
 def test_an_index_build_that_takes_long_is_waited_for(databases: Databases) -> None:
-    """Nothing moves on any connection meanwhile."""
+    """No connection carries any bytes meanwhile."""
     for side in (databases.operational, databases.reporting):
         side.execute(f"CREATE FUNCTION slow(n int) RETURNS int IMMUTABLE {SLOW}")
     databases.operational.execute("CREATE TABLE orders (id int); CREATE INDEX ON orders (public.slow(id))")

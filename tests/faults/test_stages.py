@@ -1,4 +1,4 @@
-"""Fault × stage × expectation: what befalls a run at each stage of its work, and what has to be so afterwards."""
+"""Fault × stage × expectation: each fault happens at each stage of a run, and the test checks the result."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def sigkill(scene: Scene) -> None:
 
 @dataclass(frozen=True)
 class Fault:
-    """What is done to a run that stands still, at which stages it succeeds nevertheless, and how it ends otherwise."""
+    """A fault: the action, the stages at which the run succeeds nevertheless, and the ends of the other runs."""
 
     do: Callable[[Scene], None]
     recovers: frozenset[str]
@@ -137,11 +137,11 @@ class Fault:
     clears: bool = True  # before the run's end; otherwise the next run does
 
     def ends(self, stage: str) -> int:
-        """Gives the exit status."""
+        """The exit status."""
         return 0 if stage in self.recovers else self.status
 
     def shows(self, stage: str) -> set[str]:
-        """Gives what may be live afterwards."""
+        """The nights that may be live afterwards."""
         if stage in UNSAID and self.do in {sigterm, sigint, sigkill}:
             return {"today", "yesterday"}
         return {"today"} if stage in self.recovers | PUBLISHED else {"yesterday"}
@@ -165,7 +165,7 @@ FAULTS = {
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_at_a_stage(night: Night, name: str, stage: str) -> None:
-    """One night whole, the ledger truthful, the message right, nothing left behind, and the next run succeeds."""
+    """All live tables show one night, ledger and message are right, nothing is left, and the next run succeeds."""
     fault = FAULTS[name]
     night.passes()
     yesterday = night.live()
@@ -187,7 +187,7 @@ def test_a_fault_at_a_stage(night: Night, name: str, stage: str) -> None:
 
 
 def assert_ledger(night: Night, stage: str, shown: str, *otherwise: str) -> None:
-    """The run is published where its rows are live, and otherwise as it ended; absent where it never began."""
+    """The run is published if its rows are live; otherwise its status is one of these, or it is not in the ledger."""
     status, error = night.ledger()
     if shown == "today":
         assert (status, error) == ("published", None)

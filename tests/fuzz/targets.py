@@ -1,4 +1,4 @@
-"""What is fuzzed: each takes any text, and raises only when something is wrong with the code."""
+"""The targets of fuzzing. Each takes any text, and raises only if the code has a mistake."""
 
 from __future__ import annotations
 
@@ -39,25 +39,25 @@ def tables(text: str) -> None:
 
 
 def url(text: str) -> None:
-    """A URL whose password is known, so that a message that shows it is found out."""
+    """A URL with a known password, so that a message that shows it is detected."""
     for form in (text, f"postgresql://etl:{SECRET}@{text}", f"postgresql://etl@db/shop?password={SECRET}&{text}"):
         _settings({"ETL_OPERATIONAL_URL": form})
 
 
 def options(text: str) -> None:
-    """The options, as the Parameter Store has them."""
+    """The text of the options in the Parameter Store."""
     _settings({}, {"options": text})
 
 
 def parameters(text: str) -> None:
-    """All settings: ``NAME=value`` a line, the variables in capitals, the parameters not."""
+    """All settings, as lines ``NAME=value``: names in capitals are variables, the others parameters."""
     lines = [line.partition("=") for line in text.split("\n")]
     variables = {name: value for name, _, value in lines if name.isupper() and name != "ETL_OPTIONS_FILE"}
     _settings(variables, {name: value for name, _, value in lines if not name.isupper()})
 
 
 def event(text: str) -> None:
-    """What Lambda gives to the runner's functions."""
+    """The input of the runner's functions from Lambda."""
     for command in functions.FUNCTIONS.values():
         try:
             functions.checked(command, _json(text))
@@ -66,7 +66,7 @@ def event(text: str) -> None:
 
 
 def start(text: str) -> None:
-    """What the schedule, or somebody's call, gives to the starter."""
+    """The input of the starter, from the schedule or a user."""
     given = _json(text)
     try:
         begun = start_of(given, datetime(2026, 11, 22, tzinfo=UTC), ZoneInfo("Europe/Berlin"))
@@ -98,7 +98,7 @@ def slack(text: str) -> None:
 
 
 def line(text: str) -> None:
-    """What a server says, on standard error: one line, which does nothing to a terminal."""
+    """A server's message on standard error: one line without escape sequences."""
     shown = log.printable(one_line(RuntimeError(text)))
     assert not _ACTS.search(shown), repr(shown)
     assert SECRET not in Redactor([SECRET])(text + SECRET + text)
@@ -143,7 +143,7 @@ def _clear(error: Exception) -> None:
 
 
 def _json(text: str) -> Any:
-    """Reads JSON, as Lambda does before it calls; what is none never comes."""
+    """Parses JSON as Lambda does before it calls; text that is not JSON never reaches a function."""
     with suppress(ValueError, RecursionError):
         return json.loads(text)
     return {"run_id": text, "table": text, "run_date": text, "shards": [[text]]}

@@ -1,4 +1,4 @@
-"""Fixtures: the module copied, made ready, and applied in moto."""
+"""Fixtures: a copy of the module, initialized, and applied in moto."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from tests.infra.terraform import Terraform, installed, workspace
 
 @pytest.fixture(scope="session")
 def module(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
-    """Terraform in a copy of the module, made ready."""
+    """Terraform, initialized in a copy of the module."""
     installed()
     return Terraform(workspace(tmp_path_factory.mktemp("module"))).init()

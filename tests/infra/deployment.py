@@ -1,7 +1,7 @@
-"""A deployment: what Terraform made in moto, and what of it runs, runs as it was deployed.
+"""A deployment: the resources that Terraform made in moto, whose functions and containers run as deployed.
 
-The functions are started with the code, command and variables that Lambda was given, the containers with those of the
-job's definition; each has its own role's name for an access key, so that whoever calls an API can be told.
+The functions run with the code, command and variables of Lambda's configuration, the containers with those of the job's
+definition. The access key of each process is its role's name, so that the recorder knows the caller of an API.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _arn(service: str, rest: str) -> str:
 
 @dataclass(slots=True)
 class Recorder:
-    """Everything that roles of the deployment asked of AWS."""
+    """Records all calls of AWS that roles of the deployment made."""
 
     calls: list[Call] = field(default_factory=list)
 
@@ -57,7 +57,7 @@ class Recorder:
         self.calls += [Call(role, action, resource, renamed, request or {}) for resource in resources or ("*",)]
 
     def http(self, environ: Mapping[str, Any], body: bytes) -> None:
-        """Notes a request that came over HTTP, signed with a role's name."""
+        """Records an HTTP request, which is signed with a role's name."""
         match = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
         if match is None or not match[1].startswith("role-"):
             return
@@ -78,14 +78,14 @@ class Recorder:
 
 @dataclass(slots=True)
 class _Jobs(Jobs):
-    """The jobs that a state machine submits, each call of which is noted."""
+    """The jobs that a state machine submits; records each call."""
 
     recorder: Recorder = field(default_factory=Recorder)
     role: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)
 
     def submit(self, service: str, request: Mapping[str, Any]) -> Job:
-        """Notes what Step Functions asks of the services, and starts the job."""
+        """Records the call by which Step Functions starts a job, and starts the job."""
         self.requests.append(dict(request))
         note = self.recorder.add
         if service == "batch":
@@ -104,7 +104,7 @@ class _Jobs(Jobs):
 
 @dataclass(slots=True)
 class Deployment:
-    """An endpoint, and what Terraform has made there."""
+    """An endpoint, and the resources that Terraform has made there."""
 
     aws: StepFunctions
     terraform: Terraform
@@ -114,11 +114,11 @@ class Deployment:
     stack: ExitStack
 
     def client(self, service: str) -> Any:
-        """Gives a client of the endpoint."""
+        """A client of the endpoint."""
         return boto3.Session("test", "test", region_name=cloud.REGION).client(service, endpoint_url=self.aws.endpoint)
 
     def roles(self) -> dict[str, list[Statement]]:
-        """Gives the roles that were deployed, each with all statements of its policies."""
+        """The deployed roles, each with all statements of its policies."""
         iam, found = self.client("iam"), {}
         for page in iam.get_paginator("list_roles").paginate():
             for role in page["Roles"]:
@@ -128,14 +128,14 @@ class Deployment:
         return {name: statements for name, statements in found.items() if statements}
 
     def calls(self) -> list[Call]:
-        """Gives the calls that roles made, with what follows from them."""
+        """The calls that roles made, with the calls that AWS authorizes in addition."""
         calls = []
         for call in self.recorder.calls:
             calls += self._decryptions(call) if call.action == "kms:Decrypt" else [call]
         return calls + implied(calls, self.client)
 
     def _decryptions(self, call: Call) -> list[Call]:
-        """Parameter Store decrypts each SecureString in the reader's name, and says of which it is."""
+        """Adds the decryptions: Parameter Store decrypts each SecureString with the reader's role, and names it."""
         path = call.resource.removesuffix("/*")
         pages = self.client("ssm").get_paginator("get_parameters_by_path").paginate(Path=path, Recursive=True)
         kept = self.client("ssm").describe_parameters()["Parameters"]
@@ -153,7 +153,7 @@ class Deployment:
         ]
 
     def _key(self, name: str) -> str:
-        """Gives the ARN of the key behind a name: IAM policies are written on keys, and nothing here makes aws/ssm."""
+        """The ARN of the key behind an alias: IAM policies name keys, and nothing here creates aws/ssm."""
         if name == "alias/aws/ssm":
             return _arn("kms", "key/of-parameter-store")
         arn: str = self.client("kms").describe_key(KeyId=name)["KeyMetadata"]["Arn"]
@@ -171,7 +171,7 @@ class Deployment:
             self.client("ssm").put_parameter(**put_parameter(name, value))
 
     def run_what_was_deployed(self, name: str) -> None:
-        """Lets the functions and the containers of the deployment of this name run from here on."""
+        """Runs the functions and the containers of the deployment of this name from here on."""
         client = self.client("lambda")
         for page in client.get_paginator("list_functions").paginate():
             for made in page["Functions"]:
@@ -185,7 +185,7 @@ class Deployment:
         return cloud.account(self.aws.endpoint) | {"AWS_ACCESS_KEY_ID": f"role-{role}"}
 
     def _function(self, made: Mapping[str, Any]) -> Callable[[Any], Any]:
-        """Gives a function as deployed: called by the machine, it answers."""
+        """A deployed function, callable like the state machine's."""
         name, arn = made["FunctionName"], made["FunctionArn"]
         variables = made["Environment"]["Variables"] | self._as_role(made["Role"].rpartition("/")[2])
         if made["PackageType"] == "Image":
@@ -212,7 +212,7 @@ class Deployment:
         return call
 
     def _job_variables(self, name: str) -> dict[str, str]:
-        """Gives the variables of the container's definition, whichever service has it."""
+        """The variables of the container's definition, for the service that has it."""
         for made in self.client("batch").describe_job_definitions(status="ACTIVE")["jobDefinitions"]:
             if made["jobDefinitionName"] == name:
                 return {one["name"]: one["value"] for one in made["containerProperties"]["environment"]}
@@ -226,7 +226,7 @@ class Deployment:
 
 
 def put_parameter(name: str, value: str) -> dict[str, Any]:
-    """Gives PutParameter's arguments, as infra/README.md says the command for this secret."""
+    """PutParameter's arguments, from the command that infra/README.md gives for this secret."""
     text = (INFRA / "README.md").read_text().replace("\\\n", " ")
     deployment, _, end = name.removeprefix("/").partition("/")
     told = [shlex.split(line) for line in re.findall(r"^ +\$ +aws ssm (put-parameter .*)", text, re.MULTILINE)]
@@ -257,7 +257,7 @@ def deployment(folder: Path) -> Iterator[Deployment]:
 
 
 def network(made: Deployment) -> dict[str, Any]:
-    """Gives a VPC, two subnets and a database's security group, which the module is given."""
+    """A VPC, two subnets and a database's security group, as inputs of the module."""
     ec2 = made.client("ec2")
     vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
     subnets = [one["SubnetId"] for one in ec2.describe_subnets()["Subnets"][:2]]

@@ -1,8 +1,8 @@
-"""What moto lacks and Terraform asks for: filled in moto's private modules, which is why moto is pinned.
+"""Fills gaps of moto that Terraform needs, in moto's private modules; therefore moto's version is pinned.
 
-Batch without a service role (AWS takes its service-linked one), a state machine's validation and versions, Logs
-Insights' query definitions, and CodeBuild projects without a source. moto forgets some of what it is told, too, which a
-second plan would take for a change; and it remembers a secret's key, which Parameter Store does not.
+moto lacks Batch without a service role (AWS uses its service-linked role), a state machine's validation and versions,
+Logs Insights' query definitions, and CodeBuild projects without a source. It also forgets some settings, which a second
+plan would report as a change; and it remembers a secret's key, which Parameter Store does not.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ _describe_queue = JobQueue.describe
 
 
 def _with_its_limits(original: Callable[[Any], str]) -> Callable[[Any], str]:
-    """Keeps what a queue does with jobs that are stuck; moto forgets it."""
+    """Keeps a queue's settings for stuck jobs, which moto forgets."""
 
     def call(self: Any) -> str:
         answer = original(self)
@@ -108,7 +108,7 @@ def _make_rule_whole(self: Any, *arguments: Any, **named: Any) -> None:
 
 
 def _description(rule: Any) -> Any:
-    """Gives a rule's description, wherever it was put: moto looks for it in CIDRs alone."""
+    """A rule's description, wherever the request has it: moto looks for it in CIDRs only."""
     places = (rule.ip_range, rule.source_group, rule.prefix_list)
     return next((place["Description"] for place in places if place.get("Description")), None)
 
@@ -117,7 +117,7 @@ _put_parameter = SimpleSystemManagerBackend.put_parameter
 
 
 def _with_the_key_that_is_said(self: Any, *arguments: Any, **named: Any) -> Any:
-    """Encrypts with the account's default key where a request names none, whatever encrypted the version before.
+    """Encrypts with the account's default key if a request names no key, whatever key the version before had.
 
     https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html, KeyId.
     """
@@ -152,7 +152,7 @@ def _with_its_limit(self: Any) -> Any:
 
 
 def _validate(self: Any) -> ActionResult:
-    """Parses a definition, as AWS does before it takes it."""
+    """Parses a definition, as AWS does before it accepts one."""
     try:
         AmazonStateLanguageParser.parse(self._get_param("definition"))
     except Exception as error:

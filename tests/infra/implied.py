@@ -1,8 +1,8 @@
-"""What AWS authorizes beside the call itself, which moto does not: tags on creation, roles that a call passes on, and
-what a service does in a role's name to start a container, a build or a function.
+"""The actions that AWS authorizes in addition to a call itself, and that moto does not check.
 
-Each rule names the call from which it follows and the documentation that says so. What a rule gives is held against the
-deployed policies, as if the role had asked for it.
+They are tags on creation, roles that a call passes on, and the actions of a service with a role's permissions to start
+a container, a build or a function. Each rule names the call from which it follows and its documentation. The tests
+check the deployed policies for these actions as if the role had called them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from tests.infra.policies import Call
 
 Client = Callable[[str], Any]
-"""Makes a client of a service, by its name."""
+"""A function that creates a client of a service, by the service's name."""
 
 _TO_TASKS = {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
 _IMAGE = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.[^/]+/([^@:]+)")
@@ -31,7 +31,7 @@ class Rule:
 
 
 def implied(calls: Iterable[Call], client: Client) -> list[Call]:
-    """Gives the calls that AWS authorizes with these, each once."""
+    """The calls that AWS authorizes in addition to these, each once."""
     distinct = {(str(call), *sorted(call.request)): call for call in calls}.values()
     found = [
         one for call in distinct for rule in RULES if rule.action == call.action for one in rule.implied(call, client)
@@ -40,7 +40,7 @@ def implied(calls: Iterable[Call], client: Client) -> list[Call]:
 
 
 def sync(role: str, service: str, resource: str) -> list[Call]:
-    """Gives what Step Functions asks in the machine's name to run a job with .sync.
+    """The calls that Step Functions makes with the state machine's role to run a job with .sync.
 
     A rule that it manages tells it of the end; it asks how the job is, and stops it when the execution is aborted.
     """
@@ -266,7 +266,7 @@ def _name(role: str) -> str:
 
 
 def _arn_like(arn: str, service: str, rest: str) -> str:
-    """Gives an ARN of the same account and region as another's."""
+    """An ARN in the account and region of another ARN."""
     _, partition, _, region, account, *_ = arn.split(":")
     return f"arn:{partition}:{service}:{region}:{account}:{rest}"
 

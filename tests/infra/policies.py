@@ -35,12 +35,12 @@ def allowed(call: Call, statements: Iterable[Statement]) -> bool:
 
 
 def actions(statements: Iterable[Statement]) -> set[str]:
-    """Gives the actions that statements allow, as they are written."""
+    """The actions that statements allow, as they are written."""
     return {action for one in statements if one["Effect"] == "Allow" for action in many(one["Action"])}
 
 
 def many(value: Any) -> list[Any]:
-    """Gives what may be written as one or as a list."""
+    """A list of values, from a list or a single value."""
     return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
 
 

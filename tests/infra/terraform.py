@@ -33,7 +33,7 @@ _MIRRORS = (
 
 
 def mirror() -> Path | None:
-    """Gives a folder that holds the provider, None where only the registry may have it."""
+    """The folder that holds the provider; None if only the registry may have it."""
     named = [os.environ[name] for name in ("TF_PLUGIN_DIR", "TF_PLUGIN_CACHE_DIR") if os.environ.get(name)]
     folders = [Path(folder).expanduser() for folder in (*named, *_MIRRORS)]
     return next((folder for folder in folders if (folder / _PROVIDER).is_dir()), None)
@@ -77,7 +77,7 @@ class Terraform:
         return self
 
     def outputs(self) -> dict[str, Any]:
-        """Gives the outputs by name."""
+        """The outputs by name."""
         said = json.loads(self("output", "-json").stdout)
         return {name: one["value"] for name, one in said.items()}
 
@@ -92,7 +92,7 @@ class Terraform:
 
 
 def _change(one: Mapping[str, Any]) -> str:
-    """Gives what a plan would do to a resource, and to which of its attributes; nothing for nothing."""
+    """The actions that a plan has for a resource, and the attributes that they change; empty without any."""
     what, change = "/".join(one["change"]["actions"]), one["change"]
     if what in {"no-op", "read"}:
         return ""

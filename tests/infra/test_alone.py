@@ -74,7 +74,7 @@ def test_a_scheduled_task_needs_no_state_machine(source: Path) -> None:
 
 
 def _events(target: dict[str, Any]) -> dict[str, Any]:
-    """Gives events as ECS sends them (Developer Guide, "Amazon ECS task state change events"), by what happened.
+    """Events as ECS sends them, by name (Developer Guide, "Amazon ECS task state change events").
 
     EventBridge looks into lists of objects, moto does not: a list of containers stands as one with a list of values.
     """

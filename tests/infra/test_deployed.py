@@ -235,7 +235,7 @@ def test_every_allowed_action_is_used() -> None:
 
 
 def _needlessly_wide(made: Deployment) -> list[str]:
-    """Gives what is allowed on all resources though the API takes one, and actions that there are not."""
+    """The actions allowed on all resources although the API takes one, and the actions that do not exist."""
     wide = []
     for role, statements in made.roles().items():
         for statement in statements:

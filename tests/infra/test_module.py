@@ -29,7 +29,7 @@ def _named(folder: Path) -> str:
 
 
 def _variables(folder: Path) -> dict[str, dict[str, Any]]:
-    """Gives a folder's variables by name."""
+    """A folder's variables by name."""
     loaded = hcl2.loads((folder / "variables.tf").read_text())
     return {name.strip('"'): body for one in loaded["variable"] for name, body in one.items()}
 

@@ -56,7 +56,7 @@ UNIQUE: Mapping[str, tuple[str, ...]] = {
 
 
 def duplicates(plan: Mapping[str, Any]) -> list[str]:
-    """Gives what a plan (terraform show -json) has twice, each in a line; [] where AWS would take all of it."""
+    """The duplicates in a plan (terraform show -json), one line each; an empty list if AWS would accept all of it."""
     resources = list(_resources(plan["planned_values"]["root_module"]))
     among = [identity for one in resources if (identity := _identity(one))]
     within = [f"{one['address']}: {name}" for one in resources for name in _repeated(_names(one.get("values", {})))]
@@ -70,7 +70,7 @@ def _resources(module: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _identity(resource: Mapping[str, Any]) -> tuple[str, ...]:
-    """Gives what no other resource may have, as texts; () for a kind that may be there twice."""
+    """The properties of a resource that must be unique, as texts; empty for a kind that may exist twice."""
     attributes = UNIQUE.get(resource["type"], ())
     module = resource["address"].rpartition(f"{resource['type']}.")[0]
     values = resource.get("values", {})
@@ -81,12 +81,12 @@ def _identity(resource: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _canonical(name: str, value: Any) -> Any:
-    """Gives a value as AWS keeps it: of a CIDR the network, whatever address in it was named."""
+    """A value as AWS stores it: for a CIDR the network, whichever address in it was written."""
     return str(ip_network(value, strict=False)) if name.startswith("cidr_") and value else value
 
 
 def _names(values: Mapping[str, Any]) -> Iterator[str]:
-    """Gives the names that one resource's own parts go by."""
+    """The names of the parts of one resource."""
     for attribute, read in _PARTS.items():
         if values.get(attribute):
             yield from (f"{attribute} {name}" for name in read(values[attribute]))

@@ -1,7 +1,7 @@
 """The table of bad input.
 
-In its texts: <source> and <target> (host:port/name), <tmp> (a folder), <path> (in the Parameter Store); … stands
-for anything.
+Its texts may contain <source> and <target> (host:port/name), <tmp> (a folder) and <path> (in the Parameter Store); …
+matches any text.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ USAGE = ("Usage: …", "Try 'etl …", "")
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One piece of bad input, and the lines (or their beginnings, up to …) that tell it on standard error."""
+    """One piece of bad input, and the expected lines on standard error (or their beginnings, up to …)."""
 
     name: str
     says: tuple[str, ...] | str
@@ -28,7 +28,7 @@ class Case:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What is to stand on standard error."""
+        """The expected lines on standard error."""
         return (self.says,) if isinstance(self.says, str) else self.says
 
 

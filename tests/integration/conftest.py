@@ -1,4 +1,4 @@
-"""Fixtures that only some integration tests need, so that the others do not wait for them."""
+"""Fixtures that only some integration tests need; the other tests do not start them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def store() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def secure_server() -> Iterator[Server]:
-    """A server that asks for the password, which is CANARY."""
-    with tempfile.NamedTemporaryFile("w") as file:  # pytest's own folders are closed to the server's user
+    """A server that requires the password CANARY."""
+    with tempfile.NamedTemporaryFile("w") as file:  # the server's user may not enter pytest's own folders
         file.write(CANARY)
         file.flush()
         Path(file.name).chmod(0o644)

@@ -29,12 +29,12 @@ AS_BEFORE = {
     ),
     "schemas": (Locks("schemas", [None]), "'nightly-etl schemas'"),
 }
-"""The locks of each kind, and the text that version 0.1.0 hashed for its key."""
+"""The locks of each kind, and the text from which version 0.1.0 computed the key."""
 
 
 @pytest.mark.parametrize("kind", AS_BEFORE)
 async def test_a_key_is_that_of_version_0_1_0(databases: Databases, kind: str) -> None:
-    """What one version has locked, another finds taken."""
+    """If one version holds a lock, another version cannot take it."""
     locks, text = AS_BEFORE[kind]
     target = await connect_target(DatabaseUrl.parse(databases.reporting.url), "test")
     try:
@@ -52,7 +52,7 @@ async def test_a_key_is_that_of_version_0_1_0(databases: Databases, kind: str) -
 
 
 def test_one_file_spells_the_keys() -> None:
-    """A second spelling may come to differ, and the lock would then keep nobody out."""
+    """A second definition could differ one day, and then the lock would exclude nobody."""
     files = [*(ROOT / "etl").rglob("*.sql"), *(ROOT / "etl").rglob("*.py")]
     spelt = [file.name for file in files if "hashtextextended" in (text := file.read_text()) and "nightly-etl" in text]
     assert spelt == ["lock_keys.sql"]

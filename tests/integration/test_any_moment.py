@@ -1,7 +1,8 @@
-"""Whatever somebody changes on a live table, at whatever moment of a publish: it is there afterwards.
+"""Whoever changes a live table, at any moment of a publish, finds the change there afterwards.
 
-Each change meets the publish in both ways: it is committed before one of the publish's statements, or it is made before
-one of them and committed as soon as the publish waits for it. Moments are drawn; ``ETL_MOMENTS=all`` takes every one.
+Each change meets the publish in two ways: it is committed before one of the publish's statements, or it is made before
+one of them and committed as soon as the publish waits for it. The tests draw the moments at random; with
+``ETL_MOMENTS=all`` they take every one.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from tests.harness import Database, Databases
 pytestmark = pytest.mark.superuser("gives what is live to other roles")
 
 DRAWN = 1
-"""Moments of each change, of each way, where not all are asked for."""
+"""The number of random moments for each change and each way."""
 
 ROLES = ("moment_robot", "moment_boss")
 
@@ -235,11 +236,11 @@ CHANGES = {
         "obj_description('items'::regclass) = 'late'",
     ),
 }
-"""What somebody does, and what is true afterwards."""
+"""The changes, each with a check that is true afterwards."""
 
 
 SECONDS, PAUSE = 30.0, 0.02
-"""How long is waited for what a change or the publish is to do, and between two looks."""
+"""The greatest wait for a change or the publish, and the pause between two polls."""
 
 
 async def _until(condition: Callable[[], object]) -> None:
@@ -360,7 +361,7 @@ _counted: list[int] = []
 
 
 async def _moments(database: Database) -> list[int]:
-    """Gives the numbers of a publish's statements, which nobody disturbs."""
+    """The numbers of an undisturbed publish's statements."""
     if not _counted:
         undisturbed, refusal = await _published(database, "", -1, held=False)
         assert refusal is None
@@ -382,7 +383,7 @@ UNLOCKED = {"an index's comment"}
     ],
 )
 async def test_a_change_at_any_moment_is_there_afterwards(live: Database, name: str, held: bool) -> None:
-    """Or whoever made it was told that it was not; and the publish is whole, or said no."""
+    """Otherwise the session that made it got an error; and the publish is whole, or failed with a reason."""
     change, is_there = CHANGES[name]
     moments = await _moments(live)
     if os.environ.get("ETL_MOMENTS") != "all":

@@ -49,7 +49,7 @@ class World:
     store: str
 
     def where(self, database: Database) -> str:
-        """Gives host, port and name, as they stand in a URL."""
+        """Host, port and name of a database, as they stand in a URL."""
         return f"127.0.0.1:{database.server.port}/{database.name}"
 
     @property
@@ -64,7 +64,7 @@ class World:
         )
 
     def state(self) -> list[list[tuple[object, ...]]]:
-        """Gives all that a run could have touched in the target."""
+        """Everything in the target that a run could have changed."""
         return [
             self.target.rows("SELECT nspname FROM pg_namespace ORDER BY 1"),
             self.target.rows("SELECT oid, relname, relfilenode FROM pg_class ORDER BY 1"),
@@ -87,7 +87,7 @@ def world(operational_server: Server, reporting_server: Server, store: str) -> I
 
 
 def refused(world: World, lines: tuple[str, ...], *arguments: str, **variables: str | None) -> Done:
-    """Runs ``etl`` with a change to good settings, and asserts all that bad input has in common."""
+    """Runs ``etl`` with a change to good settings, and asserts the properties of every refusal."""
     before = world.state()
     environment = {name: text for name, text in (world.environment | variables).items() if text is not None}
     done = Etl(environment)(*arguments)
@@ -105,7 +105,7 @@ def refused(world: World, lines: tuple[str, ...], *arguments: str, **variables: 
 
 
 def test_the_good_settings_are_good(world: World) -> None:
-    """All cases differ from these settings by what their names say, so what fails is that."""
+    """Each case changes only the setting in its name, so a failure is due to this setting."""
     done = Etl(world.environment)("check")
     assert (done.status, done.stderr) == (0, "")
 
@@ -135,7 +135,7 @@ def _filled(text: str, tokens: dict[str, str]) -> str:
 
 
 def test_the_table_is_of_forty_cases_at_least() -> None:
-    """The issue asks for forty; and no two have one name."""
+    """There are at least forty cases, with different names."""
     assert len(CASES) >= 40
     assert len({case.name for case in CASES}) == len(CASES)
 
@@ -151,7 +151,7 @@ LOGINS = {
 @pytest.mark.parametrize("side", ["operational", "reporting"])
 @pytest.mark.parametrize("login", LOGINS)
 def test_a_login_that_fails_is_bad_configuration(world: World, secure_server: Server, side: str, login: str) -> None:
-    """On either side, with the server's own words, and the URL without its password."""
+    """On either side, the error has the server's own words and the URL without its password."""
     variable = {"operational": SOURCE, "reporting": TARGET}[side]
     text, fault = LOGINS[login]
     url = f"postgresql://{text.replace('<secure>', f'127.0.0.1:{secure_server.port}')}"
@@ -160,7 +160,7 @@ def test_a_login_that_fails_is_bad_configuration(world: World, secure_server: Se
 
 
 def test_an_unknown_role_without_passwords_is_bad_configuration(world: World) -> None:
-    """Where the server trusts, it still knows its roles."""
+    """A server with trust authentication still checks that the role exists."""
     for variable, database in ((SOURCE, world.source), (TARGET, world.target)):
         line = f'…role "nobody" does not exist; check {variable}'
         refused(world, (line,), "run", **{variable: f"postgresql://nobody@{world.where(database)}"})
@@ -177,7 +177,7 @@ def test_source_and_target_may_not_be_one_database(world: World, host: str) -> N
 
 
 def test_source_and_target_may_not_be_one_database_through_a_port_forward(world: World) -> None:
-    """No name or address tells that they are one; an advisory lock does."""
+    """No name or address shows that they are the same; an advisory lock does."""
     with Relay(world.target.server.port).running() as relay:
         source = f"postgresql://postgres@127.0.0.1:{relay.port}/{NAME}"
         refused(world, ("…lead to the same database; …",), "run", **{SOURCE: source})
@@ -185,7 +185,7 @@ def test_source_and_target_may_not_be_one_database_through_a_port_forward(world:
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ExpiredTokenException", "UnrecognizedClientException"])
 def test_what_parameter_store_refuses_for_good_is_bad_configuration(world: World, code: str) -> None:
-    """At once, with its code and a remedy."""
+    """The error comes at once, with the code and a remedy."""
     with cloud.answering(cloud.refusal(code, "User: arn:aws:sts::1:x is\nnot authorized.")) as answers:
         line = f"ETL_PARAMETER_PATH /prod: {code}: User: arn:aws:sts::1:x is not authorized; …"
         refused(world, (line,), "run", ETL_PARAMETER_PATH="/prod", AWS_ENDPOINT_URL=answers.url)

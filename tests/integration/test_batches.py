@@ -26,13 +26,13 @@ def events(databases: Databases) -> Databases:
 
 @pytest.fixture
 def copy(events: Databases) -> Iterator[Function]:
-    """The function that copies a batch."""
+    """The Lambda that copies a batch."""
     with function("etl.functions.copy_batch", events.environment) as running:
         yield running
 
 
 def through(copy: Function, table: str = "events", limit: int = 300, last_id: int | None = 0) -> list[dict[str, Any]]:
-    """Drives it as the state machine does, ``last_id`` the only thing that changes, until there are no more."""
+    """Calls the Lambda as the state machine does, with only ``last_id`` changing, until there are no more rows."""
     answers: list[dict[str, Any]] = []
     while not answers or not answers[-1]["done"]:
         answers.append(copy.invoke({"table": table, "last_id": last_id, "limit": limit}))
@@ -45,7 +45,7 @@ ROWS = "SELECT array_agg((id, note, at)::text ORDER BY id) FROM events"
 
 
 def test_a_table_is_copied_batch_by_batch_until_there_is_no_more(events: Databases, copy: Function) -> None:
-    """The first batch makes the live table with its key and indexes; the last one says that it is."""
+    """The first batch creates the live table with its key and indexes; the last one says that it is the last."""
     answers = through(copy)
     assert [(one["last_id"], one["rows"], one["done"]) for one in answers] == [
         (900, 300, False),
@@ -62,7 +62,7 @@ def test_a_table_is_copied_batch_by_batch_until_there_is_no_more(events: Databas
 
 
 def test_the_same_batch_again_gives_the_same(events: Databases, copy: Function) -> None:
-    """A caller that was not told may ask again; rows that have changed are brought up to date, none are doubled."""
+    """A caller that got no answer may repeat a batch; changed rows are updated, and no row is duplicated."""
     first = copy.invoke({"table": "events", "last_id": 300, "limit": 100})
     assert (
         copy.invoke({"table": "events", "last_id": 300, "limit": 100})
@@ -79,7 +79,7 @@ def test_the_same_batch_again_gives_the_same(events: Databases, copy: Function) 
 
 
 def test_it_goes_on_from_the_watermark(events: Databases, copy: Function) -> None:
-    """Without a last id: from the beginning first, then from where the last batch stopped; negative ids too."""
+    """Without a last id it starts at the beginning, then after the last batch; negative ids work too."""
     events.operational.execute("INSERT INTO events VALUES (-5, 'below nought')")
     first = copy.invoke({"table": "events", "limit": 2})
     assert (first["last_id"], first["rows"]) == (3, 2)
@@ -92,7 +92,7 @@ def test_it_goes_on_from_the_watermark(events: Databases, copy: Function) -> Non
 
 
 def test_a_batch_that_fails_leaves_neither_rows_nor_a_watermark(events: Databases, copy: Function) -> None:
-    """Rows and watermark are one transaction."""
+    """Rows and watermark are written in one transaction."""
     copy.invoke({"table": "events", "last_id": 0, "limit": 10})
     events.reporting.execute("ALTER TABLE events ADD CHECK (note <> 'first 15')")
     with pytest.raises(FunctionError) as caught:
@@ -103,7 +103,7 @@ def test_a_batch_that_fails_leaves_neither_rows_nor_a_watermark(events: Database
 
 
 def test_options_and_other_keys_are_obeyed(events: Databases, tmp_path: Path) -> None:
-    """A condition that ends in a comment, a name, masks; and a key that is not the primary one."""
+    """A condition that ends in a comment, a rename, masks, and a key other than the primary key."""
     events.operational.execute("ALTER TABLE events ADD number int UNIQUE; UPDATE events SET number = 1000 - id / 3")
     options = """
         [events]
@@ -137,7 +137,7 @@ REFUSED = {
 
 
 def test_what_cannot_be_copied_so_is_refused(events: Databases, copy: Function) -> None:
-    """One line each, and nothing is made in the target."""
+    """The error is one line each, and nothing is created in the target."""
     events.operational.execute("CREATE TABLE keyless (id int); CREATE TABLE worded (id text PRIMARY KEY)")
     for event, kind, expected in REFUSED.values():
         with pytest.raises(FunctionError) as caught:
@@ -147,7 +147,7 @@ def test_what_cannot_be_copied_so_is_refused(events: Databases, copy: Function) 
 
 
 def test_a_section_for_no_table_is_refused(events: Databases, tmp_path: Path) -> None:
-    """As a run refuses it; one for another table of the source is none of this batch's business."""
+    """As a run refuses it. A section for another table of the source does not matter to this batch."""
     (tmp_path / "options.toml").write_text("[evnts.mask]\nnote = 'null'\n[other]\nwhere = 'true'")
     events.operational.execute("CREATE TABLE other (id int)")
     environment = events.environment | {"ETL_OPTIONS_FILE": str(tmp_path / "options.toml")}
@@ -158,7 +158,7 @@ def test_a_section_for_no_table_is_refused(events: Databases, tmp_path: Path) ->
 
 
 def test_columns_that_have_changed_are_named(events: Databases, copy: Function, etl: Etl) -> None:
-    """Batches do not change a live table's columns; the nightly run does."""
+    """Only the nightly run changes a live table's columns; batches refuse."""
     copy.invoke({"table": "events", "limit": 1})
     events.operational.execute("ALTER TABLE events ADD COLUMN later int")
     with pytest.raises(FunctionError) as caught:
@@ -171,7 +171,7 @@ def test_columns_that_have_changed_are_named(events: Databases, copy: Function, 
 
 
 def test_a_table_that_a_run_loads_is_not_touched(events: Databases, copy: Function) -> None:
-    """Two writers of one table are told apart, as two runs are."""
+    """A batch and a run of one table exclude each other, like two runs."""
     make_gate(events.operational)
     events.operational.execute("CREATE VIEW gated AS SELECT public.gate(1) AS id")
     with gate_closed(events.operational), Etl(events.environment).started("run", TABLES="events,gated"):

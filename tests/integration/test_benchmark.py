@@ -21,7 +21,7 @@ from benchmarks.tools import Pypi
 
 
 def test_children_of_a_client_count() -> None:
-    """CPU and memory of what a client starts are the client's."""
+    """CPU time and memory of a client include its child processes."""
     script = (
         'python3 -c "b = bytearray(80_000_000); import time; t = time.time()\nwhile time.time() < t + 0.5: pass" | cat'
     )
@@ -31,7 +31,7 @@ def test_children_of_a_client_count() -> None:
 
 
 def test_a_client_that_fails_is_told_with_its_own_words() -> None:
-    """Standard error's last lines say why."""
+    """The error has standard error's last lines."""
     with pytest.raises(Failed, match="no such table"):
         measure("echo no such table >&2; exit 3")
     with pytest.raises(Failed, match="said nothing"):
@@ -39,7 +39,7 @@ def test_a_client_that_fails_is_told_with_its_own_words() -> None:
 
 
 def test_a_client_that_does_not_end_is_stopped_with_its_children() -> None:
-    """At the deadline, and the report says so."""
+    """At the deadline, and the error says so."""
     began = time.monotonic()
     with pytest.raises(Failed, match="stopped after"):
         measure("sleep 60 | sleep 60", deadline=0.3)
@@ -48,7 +48,7 @@ def test_a_client_that_does_not_end_is_stopped_with_its_children() -> None:
 
 @pytest.fixture
 def echo() -> Iterator[int]:
-    """A port that sends back what it is sent."""
+    """A port that sends all received bytes back."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -62,7 +62,7 @@ def echo() -> Iterator[int]:
 
 
 def test_the_relay_delays_every_byte_and_loses_none(echo: int) -> None:
-    """A question and its answer take the round trip; 64 MB take it once, for they are all under way together."""
+    """A question and its answer take one round trip; 64 MB also take one, because all are in flight at once."""
     with network.relay(echo, 0.1) as port, socket.create_connection(("127.0.0.1", port)) as client:
         client.sendall(b"warm")
         assert client.recv(4) == b"warm"
@@ -87,7 +87,7 @@ def _send(client: socket.socket, sent: bytes) -> None:
 
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keeps this test's results out of the project's, and what is installed for peers out of the user's cache."""
+    """Separate folders for this test's results and for installed peers."""
     monkeypatch.setattr(command, "RESULTS", tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path
@@ -121,7 +121,7 @@ def test_a_scenario_is_measured_verified_and_resumed(results: Path) -> None:
 def test_a_peer_that_leaves_something_out_is_not_measured_but_named(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Definitions without rows, and rows without indexes, are no copies."""
+    """Copies that lack rows or indexes do not count."""
     psql = peers.PEERS["psql | psql"]
     bring = 'pg_dump --section={} "$SOURCE" | psql -Xq "$TARGET"'
     monkeypatch.setitem(peers.PEERS, "psql | psql", replace(psql, script=bring.format("pre-data")))
@@ -137,7 +137,7 @@ def test_a_peer_that_leaves_something_out_is_not_measured_but_named(
 def test_a_peer_that_cannot_be_installed_is_named_with_the_reason(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The others are measured all the same."""
+    """The others are measured nevertheless."""
     absent = Pypi(("nightly-etl-has-no-such-peer @ file:///nowhere.whl",))
     monkeypatch.setitem(peers.PEERS, "sling", replace(peers.PEERS["sling"], install=absent))
     bench("--only", "a", "--peer", "sling", "--peer", "psql | psql")

@@ -10,7 +10,7 @@ from tests.situations import peak_of
 SIZE = 200_000_000
 MIB = 1 << 20
 
-# The hash is of all bytes, so that no one has to move them to compare them.
+# The hash covers all bytes, so that the test need not transfer them.
 DIGEST = "SELECT id, octet_length(v), md5(v::{}) FROM big ORDER BY id"
 
 
@@ -23,7 +23,7 @@ DIGEST = "SELECT id, octet_length(v), md5(v::{}) FROM big ORDER BY id"
     ],
 )
 def test_a_field_of_200_mb_arrives(databases: Databases, etl: Etl, kind: str, value: str) -> None:
-    """Bit for bit, and etl holds the field twice at most: its pieces, and what the driver makes of them."""
+    """Byte for byte, and etl holds the field at most twice: in its pieces, and in the driver's copy."""
     databases.operational.execute(
         f"CREATE TABLE big (id int, v {kind}); ALTER TABLE big ALTER v SET STORAGE EXTERNAL;"
         f"INSERT INTO big VALUES (1, {value}), (2, NULL)"

@@ -1,4 +1,4 @@
-"""What cannot be put back on another table: refused before anything is touched, named, and told in advance."""
+"""Attachments that cannot move to the new table: etl check and the run refuse them by name, before any change."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def items(databases: Databases, etl: Etl) -> Databases:
 
 @contextmanager
 def in_place() -> Iterator[dict[str, str]]:
-    """Gives the variable that leads to options by which all tables are published in place."""
+    """The variable with options by which all tables are published in place."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "options.toml"
         path.write_text('[defaults]\npublish = "in-place"\n')
@@ -129,7 +129,7 @@ def rows(database: Database) -> list[tuple[object, ...]]:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_it_is_refused_named_and_told_in_advance(items: Databases, etl: Etl, case: Case) -> None:
-    """``etl check`` and the run both say what is in the way; schema, tables and rows stay as they are."""
+    """``etl check`` and the run both name the obstacle; schema, tables and rows stay as they are."""
     items.reporting.execute(case.make)
     items.operational.execute(case.changed)
     before = schema_of(items.reporting), live(items.reporting), rows(items.reporting)
@@ -147,7 +147,7 @@ def test_it_is_refused_named_and_told_in_advance(items: Databases, etl: Etl, cas
     "case", [c for c in CASES.values() if c.in_place], ids=[n for n, c in CASES.items() if c.in_place]
 )
 def test_rows_are_replaced_in_place_nevertheless(items: Databases, etl: Etl, case: Case) -> None:
-    """``publish = "in-place"`` keeps all that hangs on the table, and the table itself."""
+    """``publish = "in-place"`` keeps the table and all its attachments."""
     items.reporting.execute(case.make)
     before = schema_of(items.reporting), live(items.reporting)
     with in_place() as options:

@@ -1,4 +1,4 @@
-"""What ``etl check`` finds that stands in nobody's way: live tables that a run has left behind."""
+"""Notes of ``etl check`` that are no obstacles: live tables that earlier runs have left behind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEFT = "is left behind: last published at 2026-11-20 03:12 UTC, and no table of 
 
 @pytest.fixture
 def left(databases: Databases, etl: Etl) -> Etl:
-    """``etl`` after a night with three tables, of a day that is known."""
+    """``etl`` after a night with three tables, of a known day."""
     databases.operational.execute("CREATE TABLE a (id int); CREATE TABLE b (id int); CREATE TABLE c (id int)")
     assert etl("run", TABLES="a,b,c").status == 0
     databases.reporting.execute("UPDATE etl.loads SET published_at = '2026-11-20 03:12:45+00'")
@@ -21,7 +21,7 @@ def left(databases: Databases, etl: Etl) -> Etl:
 
 
 def found(etl: Etl, tables: str, **variables: str) -> list[str]:
-    """Names what ``etl check`` says is left behind, which is no reason to fail."""
+    """The tables that ``etl check`` reports as left behind; asserts that it succeeds."""
     done = etl("check", TABLES=tables, **variables)
     assert (done.status, done.stderr) == (0, "")
     lines = [line.split() for line in done.stdout.splitlines() if LEFT in line]
@@ -30,7 +30,7 @@ def found(etl: Etl, tables: str, **variables: str) -> list[str]:
 
 
 def test_live_tables_left_behind_are_listed(databases: Databases, left: Etl, tmp_path: Path) -> None:
-    """By leaving TABLES or by another name; not one that somebody has dropped, nor the reporting side's own."""
+    """Tables that are no longer in TABLES or have a new name; not dropped ones, nor the reporting side's own tables."""
     assert found(left, "a,b,c") == []
     databases.reporting.execute("DROP TABLE c; CREATE TABLE own (id int)")
     assert found(left, "a") == ["public.b:"]
@@ -40,12 +40,12 @@ def test_live_tables_left_behind_are_listed(databases: Databases, left: Etl, tmp
 
 @pytest.mark.parametrize("shard", [{"ETL_SHARD": "0"}, {"ETL_SNAPSHOT": "run", "ETL_RUN_ID": "tonight"}], ids=str)
 def test_the_tables_of_other_shards_are_not_left_behind(left: Etl, shard: dict[str, str]) -> None:
-    """A shard's TABLES are only some of its run's."""
+    """A shard's TABLES are only some of the run's tables."""
     assert found(left, "a", **shard) == []
 
 
 def test_a_table_that_was_never_published_is_not_left_behind(databases: Databases, etl: Etl) -> None:
-    """Nor is anything known without a ledger."""
+    """Without a ledger no table is known."""
     databases.operational.execute("CREATE TABLE a (id int); CREATE TABLE b (id int)")
     databases.reporting.execute("CREATE TABLE b (id int)")
     assert found(etl, "a") == []

@@ -1,4 +1,4 @@
-"""``etl verify`` sees every difference there can be between two tables, however small."""
+"""``etl verify`` detects every possible difference between two tables, however small."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ TABLES = {f"changed_{number:02}": what for number, what in enumerate(CHANGES)}
 
 
 def test_verify_sees_every_difference(databases: Databases, etl: Etl) -> None:
-    """Each change to one table of the target is found and named; tables in which nothing changed are not."""
+    """It detects each change to a table of the target, and names the table; it does not name unchanged tables."""
     databases.reporting.execute(TYPES)
     databases.operational.execute(TYPES + ROWS)
     for table in TABLES:
@@ -81,7 +81,7 @@ def test_verify_sees_every_difference(databases: Databases, etl: Etl) -> None:
 
 
 def test_verify_does_not_mind_the_order_of_the_rows(databases: Databases, etl: Etl) -> None:
-    """The same rows, in another order, are the same."""
+    """Equal rows in another order count as equal."""
     databases.operational.execute("CREATE TABLE t AS SELECT generate_series(1, 5) AS id")
     databases.reporting.execute("CREATE TABLE t AS SELECT generate_series(5, 1, -1) AS id")
     assert etl("verify", TABLES="t").status == 0

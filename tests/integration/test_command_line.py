@@ -26,7 +26,7 @@ def test_every_command_explains_itself(command: str, option: str) -> None:
 
 
 def test_help_lists_all_commands_and_the_exit_statuses() -> None:
-    """What a user needs first."""
+    """``etl --help`` shows them."""
     done = Etl()("--help")
     assert done.status == 0
     for word in (*COMMANDS, "TABLES", "ETL_PARAMETER_PATH", "Exit status"):
@@ -42,7 +42,7 @@ def test_the_version_is_that_of_pyproject_toml() -> None:
 
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
 def test_a_reader_that_goes_away_does_not_stop_a_run(databases: Databases, etl: Etl, unbuffered: str) -> None:
-    """A log that nobody reads any more is no reason to leave the reporting side with yesterday's rows."""
+    """If the log's reader ends, the reporting side must still get today's rows."""
     databases.operational.execute("CREATE TABLE orders AS SELECT 1 AS id")
     with etl.started("run", TABLES="orders", PYTHONUNBUFFERED=unbuffered) as process:
         assert process.stdout is not None
@@ -54,7 +54,7 @@ def test_a_reader_that_goes_away_does_not_stop_a_run(databases: Databases, etl: 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
 def test_a_reader_that_has_seen_enough_is_no_traceback(databases: Databases, etl: Etl, unbuffered: str) -> None:
-    """As in ``etl history | head -1``."""
+    """For example ``etl history | head -1``."""
     databases.operational.execute("CREATE TABLE orders AS SELECT 1 AS id")
     assert etl("run", TABLES="orders").status == 0
     for command in (["history"], ["history", "--json"], ["--help"], ["check"]):
@@ -67,7 +67,7 @@ def test_a_reader_that_has_seen_enough_is_no_traceback(databases: Databases, etl
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_before_the_run_begins_is_told_in_one_line(signum: signal.Signals) -> None:
-    """While settings are read; a container's first process gets no default handler."""
+    """While etl reads its settings. The first process of a container has no default signal handlers."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         environment = cloud.account(f"http://127.0.0.1:{silent.getsockname()[1]}") | {"ETL_PARAMETER_PATH": "/prod"}
         with Etl(environment).started("run") as process:

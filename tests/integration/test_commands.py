@@ -1,4 +1,4 @@
-"""The commands beside ``etl run``: publish, abort, verify, check, history; and the ways a run can be told to go."""
+"""The commands beside ``etl run``: publish, abort, verify, check, history; and deferred publishes."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def tables(databases: Databases) -> Databases:
 
 @pytest.fixture
 def etl(etl: Etl) -> Etl:
-    """``etl``, told to copy both."""
+    """``etl`` with both tables in TABLES."""
     return replace(etl, environment=etl.environment | {"TABLES": "orders,items"})
 
 
 def test_a_deferred_run_is_published_by_a_command(tables: Databases, etl: Etl) -> None:
-    """Nothing is live until ``etl publish``; then all is, and the ledger says so."""
+    """Nothing is live before ``etl publish``; then all tables are, and the ledger says so."""
     done = etl("run", ETL_RUN_ID="tonight", ETL_PUBLISH="defer")
     assert (done.status, done.stderr) == (0, "")
     assert done.event("run.finished")["status"] == "staged"
@@ -51,7 +51,7 @@ def test_a_deferred_run_is_published_by_a_command(tables: Databases, etl: Etl) -
 
 
 def test_an_aborted_run_leaves_nothing_staged(tables: Databases, etl: Etl) -> None:
-    """``etl abort`` drops what was staged and closes the run; live tables stay, and it cannot be published."""
+    """``etl abort`` drops the staging tables and closes the run; live tables stay, and the run cannot be published."""
     assert etl("run").status == 0
     before = live(tables.reporting)
     assert etl("run", ETL_RUN_ID="tonight", ETL_PUBLISH="defer").status == 0
@@ -75,7 +75,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize("run_id", REFUSALS)
 def test_publish_refuses_a_run_that_is_not_whole(tables: Databases, etl: Etl, run_id: str) -> None:
-    """One that nobody knows, that is published already, or of which a load failed: exit 1, nothing touched."""
+    """An unknown run, a published one, and one with a failed load: exit 1, nothing touched."""
     assert etl("run", ETL_RUN_ID="published").status == 0
     tables.operational.execute(ITEMS_CANNOT_BE_LOADED)
     assert etl("run", ETL_RUN_ID="failed", ETL_PUBLISH="defer", TABLES="items").status == 1
@@ -87,14 +87,14 @@ def test_publish_refuses_a_run_that_is_not_whole(tables: Databases, etl: Etl, ru
 
 
 def test_publish_and_abort_say_when_there_is_no_ledger(etl: Etl) -> None:
-    """On a target that was never copied to, both name the run and make nothing."""
+    """On a target without any run, both name the run and create nothing."""
     for command in ("publish", "abort"):
         done = etl(command, "tonight")
         assert (done.status, done.stderr) == (1, f"etl: {REFUSALS['unknown'].replace('unknown', 'tonight')}\n")
 
 
 def test_abort_refuses_a_published_run(tables: Databases, etl: Etl) -> None:
-    """What is live is not taken away."""
+    """Live tables are never taken away."""
     assert etl("run", ETL_RUN_ID="tonight").status == 0
     done = etl("abort", "tonight")
     assert (done.status, done.stderr) == (1, "etl: run tonight is published already; there is nothing to give up\n")
@@ -119,14 +119,14 @@ def test_verify_names_the_tables_that_differ(tables: Databases, etl: Etl) -> Non
 
 
 def dump(database: Database) -> list[str]:
-    """Gives everything a database holds, as pg_dump writes it."""
+    """A database's whole contents, as pg_dump writes them."""
     command = [str(database.server.bin / "pg_dump"), "--create", database.url]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return [line for line in text.splitlines() if not line.startswith(("\\restrict", "\\unrestrict"))]
 
 
 def test_check_says_what_a_run_would_do_and_changes_nothing(tables: Databases, etl: Etl) -> None:
-    """A line for each database and each table; neither side holds anything else afterwards."""
+    """One line for each database and each table; neither database is changed."""
     tables.reporting.execute("CREATE TABLE orders (id int); CREATE VIEW sums AS SELECT sum(id) FROM orders")
     before = dump(tables.operational), dump(tables.reporting)
     done = etl("check")
@@ -151,7 +151,7 @@ def roles(tables: Databases) -> Iterator[Databases]:
 
 
 def test_check_names_every_obstacle(roles: Databases, etl: Etl) -> None:
-    """Missing privileges on both sides, a read-only target, a live name that a view has: exit 1, all at once."""
+    """Missing privileges on both sides, a read-only target, a view with a live table's name: exit 1, all at once."""
     roles.operational.execute("GRANT SELECT ON orders TO nobody_much")
     roles.operational.execute("CREATE SCHEMA hidden; CREATE TABLE hidden.things (id int)")
     roles.operational.execute("GRANT SELECT ON hidden.things TO nobody_much")
@@ -178,7 +178,7 @@ def test_check_names_every_obstacle(roles: Databases, etl: Etl) -> None:
 
 
 def test_history_tells_the_last_runs(tables: Databases, etl: Etl) -> None:
-    """Newest first, with their loads; as JSON with ISO timestamps; one run by its id; nothing on a new target."""
+    """Newest first, with their loads; as JSON with ISO timestamps; one run by its id; empty on a new target."""
     assert "no runs yet" in etl("history").stdout
     for run_id in ("monday", "tuesday"):
         assert etl("run", ETL_RUN_ID=run_id).status == 0

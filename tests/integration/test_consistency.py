@@ -64,7 +64,7 @@ class Reader:
 
     @property
     def mixtures(self) -> list[Sums]:
-        """What was seen of two instants at once."""
+        """The reads that saw two instants at once."""
         return [sums for sums in self.seen if len(set(sums)) > 1]
 
     def _read(self) -> None:
@@ -104,7 +104,7 @@ def pgbench(database: Database) -> Iterator[None]:
 
 @pytest.fixture
 def bank(databases: Databases) -> Databases:
-    """Pgbench's tables, filled, in the source, and a first copy of nothing yet in the target."""
+    """pgbench's tables, filled, in the source."""
     program = databases.operational.server.bin / "pgbench"
     command = [str(program), "--initialize", "--quiet", databases.operational.url]
     subprocess.run(command, check=True, capture_output=True)
@@ -123,7 +123,7 @@ READERS = {
 def test_readers_see_one_instant_of_the_source_through_every_publish(
     bank: Databases, etl: Etl, kind: str, tmp_path: Path
 ) -> None:
-    """The four sums are always the same, through five publishes, and no reader ever gets an error."""
+    """The four sums are always equal, through five publishes, and no reader gets an error."""
     statements, isolation, options = READERS[kind]
     (tmp_path / "options.toml").write_text(options)
     etl = Etl(etl.environment | {"ETL_OPTIONS_FILE": str(tmp_path / "options.toml")})
@@ -139,7 +139,7 @@ def test_readers_see_one_instant_of_the_source_through_every_publish(
 
 
 def test_tables_of_several_runs_are_seen_to_differ(bank: Databases, etl: Etl) -> None:
-    """Each run shows an instant of its own, so the same reader sees a mixture: it is able to."""
+    """Each run shows its own instant, so the same reader detects a mixture; this proves the test above."""
     with pgbench(bank.operational):
         assert etl("run", TABLES=TABLES).status == 0
         with Reader(bank.reporting, ONE_STATEMENT) as reader:
@@ -164,7 +164,7 @@ def test_tables_of_several_runs_are_seen_to_differ(bank: Databases, etl: Etl) ->
 def test_what_happens_to_a_table_after_the_snapshot_is_not_seen(
     databases: Databases, etl: Etl, change: str, rows: int
 ) -> None:
-    """TRUNCATE and table rewrites, which MVCC does not cover, wait for the snapshot; the copy is whole, at once."""
+    """TRUNCATE and table rewrites, which MVCC does not cover, wait for the snapshot's end; the copy is one instant."""
     databases.operational.execute("CREATE TABLE orders AS SELECT g AS id FROM generate_series(1, 1000) g")
     databases.reporting.execute("CREATE SCHEMA etl_staging_public; CREATE TABLE etl_staging_public.orders ()")
 
@@ -190,7 +190,7 @@ def test_what_happens_to_a_table_after_the_snapshot_is_not_seen(
 
 
 def test_a_table_locked_exclusively_in_the_source_is_waited_for(databases: Databases, etl: Etl) -> None:
-    """The run takes its snapshot only when it has every table's lock, so it sees what the lock's holder did."""
+    """The run takes its snapshot only when it has every table's lock, so it sees the changes of the lock's holder."""
     databases.operational.execute("CREATE TABLE orders (id int); INSERT INTO orders VALUES (1)")
     with databases.operational.connect() as session:
         with session.transaction():

@@ -1,4 +1,4 @@
-"""What people see: at a terminal of 80 columns, and in a file."""
+"""The output for people: at a terminal of 80 columns, and in a file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def two_tables(databases: Databases) -> Databases:
 
 
 def at_terminal(etl: Etl, *arguments: str, **variables: str) -> tuple[int, str]:
-    """Runs ``etl`` at a terminal of 80 columns; gives its exit status and all that it wrote there."""
+    """Runs ``etl`` at a terminal of 80 columns; returns its exit status and its output."""
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     environment = environment_of(etl.environment | variables | {"TERM": "xterm-256color"})
@@ -53,7 +53,7 @@ def _read(leader: int) -> bytes:
 
 
 def plain(written: str) -> list[str]:
-    """Gives the lines that stay on the screen or were drawn on it, without colours and cursor movements."""
+    """The lines that stay on the screen or were drawn on it, without colours and cursor movements."""
     lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written))
     return [line for line in lines if line.strip()]
 
@@ -76,7 +76,7 @@ def test_run_at_a_terminal_shows_progress_and_a_table_that_fits(etl: Etl, two_ta
 
 
 def test_run_that_fails_at_a_terminal_says_why_once(etl: Etl, two_tables: Databases) -> None:
-    """The error stands there as plain text, whole, and no table of loads pretends that something was copied."""
+    """The whole error stands there as plain text, without a table of loads that would look like success."""
     two_tables.reporting.execute("CREATE VIEW small AS SELECT 1 AS n")
 
     status, written = at_terminal(etl, "run", TABLES="small")
@@ -88,7 +88,7 @@ def test_run_that_fails_at_a_terminal_says_why_once(etl: Etl, two_tables: Databa
 
 
 def test_history_in_a_pipe_cuts_nothing_off(etl: Etl, two_tables: Databases) -> None:
-    """Names and errors come whole, however long, because nobody can widen a file."""
+    """Names and errors are complete, however long, because a file has no width."""
     assert etl("run", TABLES=f"{NAME},small").status == 0
     two_tables.reporting.execute("DROP TABLE small; CREATE VIEW small AS SELECT 1 AS n")
     assert etl("run", TABLES=f"{NAME},small").status == 1

@@ -43,11 +43,11 @@ class World:
         self.ledger_says("running")
 
     def ledger_says(self, status: str) -> None:
-        """Sets what the ledger says of every run."""
+        """Sets the ledger's status of every run."""
         self._functions["report"] = lambda event: {"run_id": event["run_id"], "status": status}
 
     def night(self, name: str, *runs: tuple[str, str]) -> Ended:
-        """Runs what a night ran, each run with its end, and then the deadline's machine."""
+        """Executes a night's runs, each with its end, and then the deadline's state machine."""
         machine = self.aws.machine(name, STATE % '"Succeed"')
         for run, end in runs:
             self.aws.client.update_state_machine(stateMachineArn=machine, definition=STATE % ENDS[end])
@@ -80,7 +80,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def test_a_published_night_is_nobody_s_alarm(world: World) -> None:
-    """Nor is one that a rerun published."""
+    """Neither is a night that a rerun has published."""
     world.told.posts.clear()
     assert world.night("published", ("2024-11-22", "SUCCEEDED")).status == "SUCCEEDED"
     assert world.night("rerun", ("2024-11-22", "FAILED"), ("2024-11-22-2", "SUCCEEDED")).status == "SUCCEEDED"
@@ -89,7 +89,7 @@ def test_a_published_night_is_nobody_s_alarm(world: World) -> None:
 
 @pytest.mark.parametrize("end", ["RUNNING", "FAILED"])
 def test_a_night_whose_transform_is_late_is_published_all_the_same(world: World, end: str) -> None:
-    """The execution goes on, or failed after the publish; the ledger knows."""
+    """The execution still runs, or failed after the publish; the ledger has the publish."""
     world.told.posts.clear()
     world.ledger_says("published")
     try:
@@ -100,7 +100,7 @@ def test_a_night_whose_transform_is_late_is_published_all_the_same(world: World,
 
 
 def test_a_night_that_failed_is_told_what_to_do(world: World) -> None:
-    """It does not go on, so that nobody is told to stop it; the command that runs it again is there."""
+    """The run has ended, so the message does not say to stop it; it has the command that runs it again."""
     world.told.posts.clear()
     world.ledger_says("failed")
     try:
@@ -113,7 +113,7 @@ def test_a_night_that_failed_is_told_what_to_do(world: World) -> None:
 
 
 def test_a_night_that_hangs_is_told_at_its_deadline(world: World) -> None:
-    """Slack hears of the run that hangs, with a link to it; the execution fails, which is what the alarm sees."""
+    """Slack gets a message with a link to the run; the execution fails, which raises the alarm."""
     world.told.posts.clear()
     ended = world.night("hangs", ("2024-11-22", "RUNNING"))
     assert (ended.status, ended.error) == ("FAILED", "NightlyEtl.Failed")
@@ -126,14 +126,14 @@ def test_a_night_that_hangs_is_told_at_its_deadline(world: World) -> None:
 
 
 def test_a_night_that_never_began_is_told_at_its_deadline(world: World) -> None:
-    """Though there is no execution whose metrics an alarm could see."""
+    """Without an execution there are no metrics for an alarm."""
     world.told.posts.clear()
     assert world.night("never").status == "FAILED"
     assert "No run of 2024-11-22 was started." in json.dumps(world.told.posts)
 
 
 def test_a_starter_that_fails_is_told_too(world: World) -> None:
-    """Nobody takes silence for a published night."""
+    """Otherwise silence would look like a published night."""
     world.told.posts.clear()
 
     def gone(_: object) -> Any:

@@ -21,20 +21,20 @@ from demo.reader import Answer, Reader, ask
 from demo.story import DemoFailed, judge
 from tests.harness import TIMEOUT, Database, Databases, environment_of
 
-# What a developer's shell may hold, and what must not reach the demo.
+# Variables of a developer's shell that must not reach the demo.
 HOSTILE = {"AWS_PROFILE": "no-such-profile", "ETL_PUBLISH": "defer", "PGHOST": "nowhere.invalid", "TABLES": "none"}
 
 
 @dataclass
 class Demo:
-    """A demo that runs, without a terminal: what it prints, and the processes that it started, as far as seen."""
+    """A running demo without a terminal: its output, and the processes that it has started so far."""
 
     process: subprocess.Popen[str]
     lines: list[str] = field(default_factory=list)
     started: dict[psutil.Process, list[str]] = field(default_factory=dict)
 
     def read_until(self, pattern: str) -> re.Match[str]:
-        """Reads what the demo prints until a line matches."""
+        """Reads the demo's output until a line matches."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append(line)
@@ -44,7 +44,7 @@ class Demo:
         pytest.fail(f"the demo ended without {pattern!r}: {self.text}")
 
     def status(self) -> int:
-        """Reads to the end; gives the exit status."""
+        """Reads to the end; returns the exit status."""
         assert self.process.stdout is not None
         self.lines += self.process.stdout
         return self.process.wait(TIMEOUT)
@@ -55,7 +55,7 @@ class Demo:
 
     @property
     def folders(self) -> set[Path]:
-        """The servers' data."""
+        """The folders of the servers' data."""
         return {Path(words[words.index("-D") + 1]) for words in self.started.values() if "-D" in words}
 
     def _look(self) -> None:
@@ -65,7 +65,7 @@ class Demo:
                     self.started[process] = process.cmdline()
 
     def assert_nothing_is_left(self) -> None:
-        """Fails when a process still runs, or data is still there."""
+        """Fails if a process still runs, or data still exists."""
         commands = [" ".join(words) for words in self.started.values()]
         assert len(self.folders) == 2
         assert any("moto.server" in command for command in commands)
@@ -77,7 +77,7 @@ class Demo:
 
 @contextmanager
 def demo(*arguments: str) -> Iterator[Demo]:
-    """Starts a small demo in a session of its own, as a terminal would; ends it, whatever happens."""
+    """Starts a small demo in its own session, as a terminal would; ends it in any case."""
     process = subprocess.Popen(
         [sys.executable, "-m", "demo", "--rows", "3000", *arguments],
         env=environment_of(HOSTILE),
@@ -98,7 +98,7 @@ def demo(*arguments: str) -> Iterator[Demo]:
 
 
 def test_demo_copies_a_shop_proves_it_and_shows_two_whole_days() -> None:
-    """Two nights, six tables the same, reads of yesterday and of today, none between, and nothing left."""
+    """Two nights, six equal tables, reads of yesterday and of today and of nothing else, and nothing left."""
     with demo() as playing:
         playing.read_until(r'"run.started"')
         assert playing.status() == 0, playing.text
@@ -130,7 +130,7 @@ def test_demo_that_is_stopped_in_the_middle_of_a_run_leaves_nothing(signum: sign
 
 
 def test_demo_that_is_kept_tells_how_to_reach_it_and_stops_when_asked() -> None:
-    """The URLs and the environment that it prints work; after SIGTERM nothing is left."""
+    """The printed URLs and variables work; after SIGTERM nothing is left."""
     with demo("--keep") as playing:
         playing.read_until(r'"run.started"')
         url = playing.read_until(r"reporting +\S+ (postgresql://\S+)")[1]
@@ -150,7 +150,7 @@ def test_demo_that_is_kept_tells_how_to_reach_it_and_stops_when_asked() -> None:
 
 @pytest.fixture
 def shop(databases: Databases) -> Database:
-    """What the reader's question is about, and no more."""
+    """The two tables of the reader's query."""
     databases.reporting.execute(
         "CREATE TABLE products (price numeric); CREATE TABLE orders (id bigint);"
         "INSERT INTO products VALUES (100); INSERT INTO orders VALUES (1)"
@@ -164,7 +164,7 @@ def answer_of(database: Database) -> Answer:
 
 
 def test_demo_fails_when_readers_saw_a_mixture(shop: Database) -> None:
-    """Tables that change one after the other are seen between, and the verdict says so."""
+    """Tables that change one after the other give mixed reads, and the verdict says so."""
     yesterday = answer_of(shop)
     with Reader(shop.url) as reader:
         reader.await_answer(yesterday)
@@ -179,7 +179,7 @@ def test_demo_fails_when_readers_saw_a_mixture(shop: Database) -> None:
 
 
 def test_demo_fails_when_a_reader_got_an_error(shop: Database) -> None:
-    """A table that is gone for a moment is no better than a mixture."""
+    """A table that is missing for a moment is as bad as a mixture."""
     yesterday = answer_of(shop)
     with Reader(shop.url) as reader:
         reader.await_answer(yesterday)

@@ -26,7 +26,7 @@ from tests.mirror import assert_same
     ],
 )
 def test_changed_columns_are_followed_and_said(databases: Databases, etl: Etl, change: str, said: str | None) -> None:
-    """As table.drifted, once; the rows are the source's, and the third night has nothing to say."""
+    """table.drifted is logged once; the rows are the source's, and the third night logs nothing."""
     databases.operational.execute(
         "CREATE TABLE items (id int, note text, price numeric(8,2)); INSERT INTO items VALUES (1, 'a', 1.50)"
     )

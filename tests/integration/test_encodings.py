@@ -1,4 +1,4 @@
-"""Databases of any encoding: bytes pass as they are where both have the same one, and are converted where not."""
+"""Databases of any encoding: bytes are copied unchanged between equal encodings, and converted between others."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SAME = tuple(ODD)
 
 
 def fresh(server: Server, encoding: str) -> Database:
-    """Makes an empty database of this encoding."""
+    """Creates an empty database of this encoding."""
     name = f"encoded_{next(_numbers)}"
     server.psql(
         f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' STRATEGY wal_log"
@@ -50,7 +50,7 @@ def fresh(server: Server, encoding: str) -> Database:
 
 @contextmanager
 def pair(source: Server, target: Server, here: str, there: str) -> Iterator[Databases]:
-    """Gives two empty databases, of these encodings."""
+    """Two empty databases with these encodings."""
     databases = Databases(fresh(source, here), fresh(target, there))
     yield databases
     for database in (databases.operational, databases.reporting):
@@ -69,12 +69,12 @@ def encoding_of(database: Database) -> str:
 
 
 def raw(hexadecimal: str) -> str:
-    """Gives the SQL of a text that holds these bytes."""
+    """The SQL of a text with these bytes."""
     return f"convert_from('{hexadecimal}', getdatabaseencoding())"
 
 
 def make_texts(database: Database) -> str:
-    """Makes a table of texts of every kind, which hold what the encoding has; gives its name."""
+    """Creates a table with texts of every kind in the encoding; returns its name."""
     encoding = encoding_of(database)
     name, odd = NAMES[encoding], raw(ODD[encoding])
     database.execute(f"""
@@ -97,7 +97,7 @@ def make_texts(database: Database) -> str:
 
 
 def bytes_of(database: Database, name: str) -> list[tuple[str]]:
-    """Gives a table's rows, as the database's own bytes."""
+    """A table's rows as bytes in the database's encoding."""
     query = f"""SELECT encode(convert_to(whole::text, getdatabaseencoding()), 'hex') FROM "{name}" whole ORDER BY id"""
     return database.rows(query)
 

@@ -1,4 +1,4 @@
-"""Extensions that tables need: made where they can be had, and told where they cannot."""
+"""Extensions that tables need: etl creates available ones, and names the others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _numbers = count()
 
 
 def fresh(server: Server) -> Database:
-    """Makes an empty database; skips the test where the server has no contrib."""
+    """Creates an empty database; skips the test if the server has no contrib."""
     name = f"extensions_{next(_numbers)}"
     server.psql(f"CREATE DATABASE {name} TEMPLATE template0")
     database = Database(server, name)
@@ -52,7 +52,7 @@ def test_what_tables_need_is_made_with_its_types_and_operator_classes(system_ser
 
 
 def test_an_index_whose_extension_cannot_be_had_is_named(system_server: Server, databases: Databases) -> None:
-    """It is the index that cannot be built; nothing is published."""
+    """The error names the index; nothing is published."""
     source, target = fresh(system_server), databases.reporting
     source.execute(
         "CREATE EXTENSION pg_trgm; CREATE TABLE items (name text);"
@@ -65,7 +65,7 @@ def test_an_index_whose_extension_cannot_be_had_is_named(system_server: Server, 
 
 
 def test_an_extension_of_a_type_that_cannot_be_had_is_named(system_server: Server, databases: Databases) -> None:
-    """Before any row is read; nothing is published."""
+    """The error comes before any row is read; nothing is published."""
     source, target = fresh(system_server), databases.reporting
     source.execute("CREATE EXTENSION hstore; CREATE TABLE items (tags hstore); CREATE TABLE fine ()")
     done = Etl(Databases(source, target).environment)("run", TABLES="items,fine")

@@ -22,7 +22,7 @@ SECRET = "row-nobody-may-read"
 
 @dataclass(frozen=True)
 class Failure:
-    """What is made wrong, on which side, how it is mended, and what the user must be told."""
+    """A failure: its cause, the side, its removal, and the expected message."""
 
     breaks: str
     mends: str
@@ -82,7 +82,7 @@ FAILURES = {
     ),
 }
 
-# What the target has of its own, so that a source's object means something else there, or nothing.
+# Objects of the target that give a source's definition another meaning there, or none.
 TARGET_OWN = (
     "CREATE FUNCTION public.fine(text) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT $1 IS NULL';"
     f"CREATE FUNCTION public.same(text) RETURNS text IMMUTABLE LANGUAGE sql AS $$SELECT '{SECRET}'$$;"
@@ -102,7 +102,7 @@ def role(database: Database, name: str) -> Iterator[Database]:
 
 @pytest.fixture
 def copied(databases: Databases) -> Iterator[Databases]:
-    """Two tables, with grants for two roles that have no other right, and what the target has of its own."""
+    """Two tables, with grants for two roles that have no other privileges, and the target's own objects."""
     databases.operational.execute(
         "CREATE TABLE orders AS SELECT g AS id, 'yesterday' AS day FROM generate_series(1, 1000) g;"
         f"CREATE TABLE items AS SELECT g AS id, '{SECRET}' || g AS note FROM generate_series(1, 1000) g"
@@ -129,7 +129,7 @@ def etl(copied: Databases) -> Etl:
 
 
 def assert_failed(done: Done, databases: Databases, before: object, says: str) -> None:
-    """The run failed as a run must: told, recorded, nothing touched, nothing left, no row quoted."""
+    """The run failed properly: reported, recorded, nothing touched, nothing left, and no row in its message."""
     assert done.status == 1
     assert says in done.stderr
     assert "internal error" not in done.stderr
@@ -150,7 +150,7 @@ def assert_failed(done: Done, databases: Databases, before: object, says: str) -
 
 @pytest.mark.parametrize("name", FAILURES)
 def test_a_load_that_fails_touches_nothing_and_the_next_run_succeeds(copied: Databases, etl: Etl, name: str) -> None:
-    """Both tables stay as they were, the one that could have been loaded too, and no row's value is told."""
+    """Both tables stay as they were, even the one whose load succeeded, and the message has no value of a row."""
     failure, before = FAILURES[name], live(copied.reporting)
     side = getattr(copied, failure.on)
     side.execute(failure.breaks)
@@ -163,7 +163,7 @@ def test_a_load_that_fails_touches_nothing_and_the_next_run_succeeds(copied: Dat
 
 @contextmanager
 def small_tablespace(database: Database) -> Iterator[str]:
-    """Gives a tablespace of 4 MB, and takes it away."""
+    """A tablespace of 4 MB for as long as the block lasts."""
     folder = database.server.data.parent / "small"
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=0777", "tmpfs", folder], check=True)
@@ -185,7 +185,7 @@ def small_tablespace(database: Database) -> Iterator[str]:
     reason="mounts a small tmpfs: run the tests as root, on Linux",
 )
 def test_a_full_disk_touches_nothing_and_the_next_run_succeeds(copied: Databases, etl: Etl) -> None:
-    """The disk fills in the middle of a COPY; the run says so, and gives the room back."""
+    """The disk fills in the middle of a COPY; the run's error says so, and the space is free again."""
     copied.operational.execute("CREATE TABLE big AS SELECT repeat('x', 1000) AS wide FROM generate_series(1, 20000)")
     copied.operational.execute("GRANT SELECT ON big TO reader")
     before = live(copied.reporting)
@@ -200,7 +200,7 @@ def test_a_full_disk_touches_nothing_and_the_next_run_succeeds(copied: Databases
 
 
 def test_all_tables_that_fail_are_told_in_one_night(copied: Databases, etl: Etl) -> None:
-    """One failure does not hide another: each table is tried, and each has its line and its row in the ledger."""
+    """One failure does not hide another: each table is tried, and each error is logged and in the ledger."""
     copied.operational.execute("CREATE TABLE more (id int); GRANT SELECT ON more TO reader")
     copied.operational.execute(
         "CREATE FUNCTION odd(int) RETURNS bool LANGUAGE sql AS 'SELECT true';"
@@ -223,7 +223,7 @@ def test_all_tables_that_fail_are_told_in_one_night(copied: Databases, etl: Etl)
 
 
 def test_a_database_that_cannot_be_reached_is_told_with_its_url_without_password(etl: Etl) -> None:
-    """Exit status 1, one line that names the side, the URL and the reason; no password anywhere."""
+    """Exit status 1, and one line with the side, the URL and the reason, without the password."""
     gone = "postgresql://etl:hunter2@127.0.0.1:1/shop"
     for side in ("OPERATIONAL", "REPORTING"):
         done = replace(etl, environment=etl.environment | {f"ETL_{side}_URL": gone})("run")

@@ -1,5 +1,6 @@
-"""Several processes, one run: a snapshot's holder, shards that join it, one publish; and what becomes of it all when
-one of them fails, is killed, or is told to stop.
+"""A run of several processes: a snapshot's holder, shards that join its snapshot, and one publish.
+
+Also tests runs of which one process fails, is killed or is told to stop.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ SHARED = {"ETL_RUN_ID": "tonight", "ETL_SNAPSHOT": "run", "ETL_PUBLISH": "defer"
 
 @pytest.fixture
 def tables(databases: Databases) -> Databases:
-    """Two tables of one row each in the source, and a view whose COPY can be made to stand still."""
+    """Two tables of one row each in the source, and a view whose COPY a test can stop."""
     databases.operational.execute("CREATE TABLE orders AS SELECT 1 AS id; CREATE TABLE items AS SELECT 1 AS id")
     make_gated(databases.operational)
     return databases
@@ -33,7 +34,7 @@ def tables(databases: Databases) -> Databases:
 
 @pytest.fixture
 def shard(etl: Etl) -> Etl:
-    """``etl``, told to be a shard of tonight's run."""
+    """``etl`` with the settings of a shard of tonight's run."""
     return replace(etl, environment=etl.environment | SHARED)
 
 
@@ -41,7 +42,7 @@ def shard(etl: Etl) -> Etl:
 def holding(
     etl: Etl, tables: Databases, names: str = "orders,items", **variables: str
 ) -> Iterator[subprocess.Popen[str]]:
-    """Runs ``etl snapshot`` for tonight; gives the process when its snapshot is in the ledger."""
+    """Runs ``etl snapshot`` for tonight; yields the process as soon as its snapshot is in the ledger."""
     with etl.started("snapshot", TABLES=names, ETL_RUN_ID="tonight", **variables) as process:
         until(lambda: has_snapshot(tables), "the snapshot in the ledger")
         yield process
@@ -56,19 +57,19 @@ def has_snapshot(tables: Databases) -> bool:
 
 
 def statuses(tables: Databases) -> dict[str, str]:
-    """Gives the status of each of tonight's loads."""
+    """The status of each of tonight's loads."""
     return dict(tables.reporting.rows("SELECT table_name, status FROM etl.loads WHERE run_id = 'tonight'"))
 
 
 def holders(tables: Databases) -> list[tuple[int]]:
-    """Gives the sessions in the source that keep a transaction open and idle."""
+    """The sessions in the source that are idle in a transaction."""
     return tables.operational.rows(
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'"
     )
 
 
 def succeeded(done: Done) -> Done:
-    """Sees that a process ended well and said nothing on standard error."""
+    """Asserts that a process succeeded and printed nothing on standard error."""
     assert (done.status, done.stderr) == (0, "")
     return done
 
@@ -76,7 +77,7 @@ def succeeded(done: Done) -> Done:
 def test_shards_that_start_before_and_after_the_holder_copy_what_it_holds(
     tables: Databases, etl: Etl, shard: Etl
 ) -> None:
-    """One waits for the snapshot, and says so; both see its instant; the holder ends by itself; one publish."""
+    """One shard waits for the snapshot and logs it; both copy its instant; the holder ends by itself; one publish."""
     with shard.started("run", TABLES="orders", ETL_SHARD="0") as early:
         until(lambda: tables.reporting.value("SELECT to_regclass('etl.runs') IS NOT NULL"), "the ledger")
         until(lambda: tables.reporting.rows("SELECT FROM etl.runs"), "the run in the ledger")
@@ -115,7 +116,7 @@ ACCOUNTS = """
 
 @contextmanager
 def transfers(databases: Databases) -> Iterator[list[int]]:
-    """Moves money as pgbench does, in transactions that keep all sums equal, for as long as the block lasts."""
+    """Transfers money as pgbench does, in transactions that keep all sums equal, for as long as the block lasts."""
     stop, done = threading.Event(), [0]
 
     def work() -> None:
@@ -143,7 +144,7 @@ def transfers(databases: Databases) -> Iterator[list[int]]:
 
 
 def test_two_shards_under_writes_publish_one_instant(databases: Databases, etl: Etl, shard: Etl) -> None:
-    """The sums that every transaction of the source keeps equal are equal in what two processes copied."""
+    """Every transaction of the source keeps some sums equal, and they are equal in the copies of two processes."""
     databases.operational.execute(ACCOUNTS)
     with transfers(databases) as done, holding(etl, databases, "branches,tellers,history"):
         since = done[0]
@@ -162,7 +163,7 @@ def test_two_shards_under_writes_publish_one_instant(databases: Databases, etl: 
 
 
 def test_a_shard_that_was_killed_is_done_again_from_the_same_snapshot(tables: Databases, etl: Etl, shard: Etl) -> None:
-    """What it had staged is skipped, and said to be; the rest is of the same instant; the run is published whole."""
+    """The shard skips staged tables, and logs it; the others show the same instant; the run is published."""
     with holding(etl, tables, "orders,items,gated") as holder:
         with ExitStack() as stack:
             stack.enter_context(gate_closed(tables.operational))
@@ -186,7 +187,7 @@ def test_a_shard_that_was_killed_is_done_again_from_the_same_snapshot(tables: Da
 
 
 def test_a_shard_that_failed_keeps_what_it_staged_for_its_next_try(tables: Databases, etl: Etl, shard: Etl) -> None:
-    """The run goes on; until the table that failed is staged nobody may publish."""
+    """The run continues, and publish refuses until the failed table is staged."""
     tables.operational.execute(
         "CREATE FUNCTION odd(int) RETURNS bool LANGUAGE sql AS 'SELECT true';"
         "ALTER TABLE items ADD CHECK (public.odd(id))"  # a function that the target has not
@@ -206,7 +207,7 @@ def test_a_shard_that_failed_keeps_what_it_staged_for_its_next_try(tables: Datab
 
 
 def test_publish_refuses_while_a_planned_table_is_missing(tables: Databases, etl: Etl, shard: Etl) -> None:
-    """A shard that never started leaves its tables planned, and they are named."""
+    """The tables of a shard that never started stay planned, and the error names them."""
     with holding(etl, tables):
         succeeded(shard("run", TABLES="orders"))
         done = etl("publish", "tonight")
@@ -218,7 +219,7 @@ def test_publish_refuses_while_a_planned_table_is_missing(tables: Databases, etl
 
 
 def test_publish_refuses_tables_of_another_snapshot(tables: Databases, etl: Etl) -> None:
-    """Two processes with a snapshot each are two runs, whatever ETL_RUN_ID says."""
+    """Two processes that each take a snapshot are two runs, even with the same ETL_RUN_ID."""
     deferred = {"ETL_RUN_ID": "tonight", "ETL_PUBLISH": "defer"}
     succeeded(etl("run", TABLES="orders", **deferred))
     succeeded(etl("run", TABLES="items", **deferred))
@@ -229,7 +230,7 @@ def test_publish_refuses_tables_of_another_snapshot(tables: Databases, etl: Etl)
 
 
 def test_a_run_whose_holder_was_killed_fails_and_says_so(tables: Databases, etl: Etl, shard: Etl) -> None:
-    """The shard that finds the snapshot gone ends the run in the ledger; another snapshot is not taken for it."""
+    """The shard that finds the snapshot gone sets the run to failed in the ledger; it takes no other snapshot."""
     with holding(etl, tables) as holder:
         succeeded(shard("run", TABLES="orders"))
         holder.send_signal(signal.SIGKILL)
@@ -245,7 +246,7 @@ def test_a_run_whose_holder_was_killed_fails_and_says_so(tables: Databases, etl:
 
 
 def test_a_shard_tells_that_the_holder_is_gone(tables: Databases, etl: Etl, shard: Etl) -> None:
-    """The snapshot was killed before the shard began: one line with the remedy, the run failed, nothing staged."""
+    """The holder was killed before the shard began: one line with the remedy, the run failed, nothing staged."""
     with holding(etl, tables) as holder:
         holder.send_signal(signal.SIGKILL)
         ended(holder)
@@ -261,7 +262,7 @@ def test_a_shard_tells_that_the_holder_is_gone(tables: Databases, etl: Etl, shar
 def test_a_holder_that_starts_again_before_anything_is_staged_takes_another_snapshot(
     tables: Databases, etl: Etl, shard: Etl
 ) -> None:
-    """Nothing of the first instant is left, so the run is whole with the second."""
+    """No table shows the first instant, so the run is whole with the second snapshot."""
     with holding(etl, tables) as first:
         first.send_signal(signal.SIGKILL)
         ended(first)
@@ -276,7 +277,7 @@ def test_a_holder_that_starts_again_before_anything_is_staged_takes_another_snap
 
 
 def test_a_holder_whose_source_session_is_ended_fails_the_run(tables: Databases, etl: Etl) -> None:
-    """As a failover does it, or an administrator: noticed within seconds, exit 1, the ledger says why."""
+    """A failover or an administrator may end it. The holder notices it within seconds: exit 1, reason in the ledger."""
     with holding(etl, tables) as holder:
         kill_holder(tables.operational)
         done = ended(holder)
@@ -296,7 +297,7 @@ def test_a_run_has_one_holder(tables: Databases, etl: Etl) -> None:
 
 
 def test_a_holder_that_is_stopped_lets_go_and_tells_the_shards(tables: Databases, etl: Etl, shard: Etl) -> None:
-    """SIGTERM: exit 143, the snapshot released, and a shard that starts later is told why it cannot."""
+    """SIGTERM: exit 143, the snapshot is released, and a shard that starts later gets the reason."""
     with holding(etl, tables) as holder:
         holder.send_signal(signal.SIGTERM)
         done = ended(holder, 10)
@@ -313,7 +314,7 @@ def test_a_holder_that_is_stopped_lets_go_and_tells_the_shards(tables: Databases
 
 
 def test_a_snapshot_is_let_go_at_its_greatest_age(tables: Databases, etl: Etl) -> None:
-    """Production's vacuum does not wait for ever for a shard that never comes; exit 1, and the run has failed."""
+    """The source's vacuum must not wait for ever for a shard that never starts; exit 1, and the run has failed."""
     done = etl("snapshot", TABLES="orders,items", ETL_RUN_ID="tonight", ETL_SNAPSHOT_MAX_AGE="1")
     assert done.status == 1
     assert done.stderr == (
@@ -327,7 +328,7 @@ def test_a_snapshot_is_let_go_at_its_greatest_age(tables: Databases, etl: Etl) -
 def test_a_snapshot_that_is_not_on_this_host_is_told_from_one_that_is_gone(
     tables: Databases, etl: Etl, shard: Etl
 ) -> None:
-    """A reader endpoint leads to one host and then to another: here, the source's name leads to the wrong server."""
+    """A reader endpoint may lead to different hosts. Here the source's name leads to the wrong server."""
     tables.reporting.execute(f"CREATE DATABASE elsewhere_{tables.reporting.name}")
     elsewhere = replace(tables.reporting, name=f"elsewhere_{tables.reporting.name}")
     elsewhere.execute("CREATE TABLE orders AS SELECT 7 AS id")
@@ -342,7 +343,7 @@ def test_a_snapshot_that_is_not_on_this_host_is_told_from_one_that_is_gone(
 
 
 def test_abort_ends_the_holder_and_the_shards_and_leaves_no_staging(tables: Databases, etl: Etl, shard: Etl) -> None:
-    """One shard has staged, another is in the middle of a COPY: both are cleared, and the reason is told."""
+    """One shard has staged, another is in the middle of a COPY: abort ends both, and they print the reason."""
     with holding(etl, tables, "orders,items,gated") as holder, ExitStack() as stack:
         succeeded(shard("run", TABLES="orders"))
         stack.enter_context(gate_closed(tables.operational))
@@ -363,7 +364,7 @@ def test_abort_ends_the_holder_and_the_shards_and_leaves_no_staging(tables: Data
 
 
 def test_abort_stops_a_run_of_one_process_too(tables: Databases, etl: Etl) -> None:
-    """Its staging goes, its live tables stay as they are, and what it says is why."""
+    """Its staging tables are dropped, its live tables stay, and its error names the abort."""
     with gate_closed(tables.operational), etl.started("run", TABLES="orders,gated", ETL_RUN_ID="tonight") as process:
         until(lambda: waiting(tables.operational, "COPY (/* etl: copy out */ SELECT"), "the COPY stands still")
         succeeded(etl("abort", "tonight"))
@@ -375,7 +376,7 @@ def test_abort_stops_a_run_of_one_process_too(tables: Databases, etl: Etl) -> No
 
 
 def test_abort_stops_a_publish_that_waits_for_readers(tables: Databases, etl: Etl) -> None:
-    """It does not become live behind the back of whoever gave it up; nothing is left in staging."""
+    """A run that was given up must not become live later; its staging tables are dropped."""
     succeeded(etl("run", TABLES="orders,items"))
     before = live(tables.reporting)
     succeeded(etl("run", TABLES="orders,items", ETL_RUN_ID="tonight", ETL_PUBLISH="defer"))
@@ -389,14 +390,14 @@ def test_abort_stops_a_publish_that_waits_for_readers(tables: Databases, etl: Et
 
 
 def test_a_shard_refuses_tables_that_the_holder_has_not_locked(tables: Databases, etl: Etl, shard: Etl) -> None:
-    """Without its lock a table may be truncated between the snapshot and the load, and nobody would know."""
+    """Without its lock a table could be truncated between snapshot and load without an error."""
     with holding(etl, tables, "orders"):
         done = shard("run", TABLES="orders,items")
         assert (done.status, "public.items: not among the tables of run tonight" in done.stderr) == (2, True)
 
 
 def test_a_shard_does_not_publish_the_run_in_part(tables: Databases, etl: Etl, shard: Etl) -> None:
-    """ETL_PUBLISH has to be defer where others do other tables."""
+    """ETL_PUBLISH must be defer if other shards load other tables."""
     with holding(etl, tables):
         done = shard("run", TABLES="orders", ETL_PUBLISH="run")
     assert (done.status, done.stderr) == (
@@ -408,7 +409,7 @@ def test_a_shard_does_not_publish_the_run_in_part(tables: Databases, etl: Etl, s
 
 
 def test_one_process_with_a_holder_beside_it_publishes_by_itself(tables: Databases, etl: Etl, shard: Etl) -> None:
-    """Where it has all the tables, nobody else need do it."""
+    """If one process has all the tables, it publishes them itself."""
     with holding(etl, tables) as holder:
         succeeded(shard("run", TABLES="orders,items", ETL_PUBLISH="run"))
         succeeded(ended(holder))
@@ -422,7 +423,7 @@ def alter(session: psycopg.Connection[TupleRow]) -> None:
 
 
 def test_a_shard_whose_table_somebody_is_altering_fails_clearly(tables: Databases, etl: Etl, shard: Etl) -> None:
-    """Only the holder could read it now, and it is another process: one line, and the next try succeeds."""
+    """Only the holder could read the table now. The shard reports this in one line, and the next attempt succeeds."""
     with holding(etl, tables), tables.operational.connect() as session:
         session.execute("SET statement_timeout = '60s'")
         altering = threading.Thread(target=lambda: alter(session))
@@ -438,7 +439,7 @@ def test_a_shard_whose_table_somebody_is_altering_fails_clearly(tables: Database
 
 
 def test_a_plan_feeds_the_shards(tables: Databases, etl: Etl, shard: Etl) -> None:
-    """What ``etl plan`` prints is what the holder and the shards take, names of any characters among them."""
+    """The holder and the shards accept the output of ``etl plan``, with table names of any characters."""
     odd = ['a,"b".c*', "!Größe ", "[x]"]
     for name in odd:
         tables.operational.execute(sql.SQL("CREATE TABLE {} (id int)").format(sql.Identifier(name)).as_string(None))

@@ -1,4 +1,4 @@
-"""The Lambda handlers, run by the real ``awslambdaric`` in one process that lives on, as a warm Lambda does."""
+"""The Lambda handlers, run by the real ``awslambdaric`` in one process for all invocations, like a warm Lambda."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def tables(databases: Databases) -> Databases:
 
 @pytest.fixture
 def settings(tables: Databases, store: str) -> dict[str, str]:
-    """The environment of a function: nothing but where the Parameter Store has the rest."""
+    """The environment of a function: only the path of its settings in the Parameter Store."""
     path = f"{PATH}/{tables.reporting.name}"
     values = {
         "tables": "*",
@@ -42,7 +42,7 @@ def settings(tables: Databases, store: str) -> dict[str, str]:
 
 
 def refused(running: Function, event: object) -> tuple[str | None, str]:
-    """Gives the type and the message of the error of a function's error, which is one line without a password."""
+    """The type and the message of a function's error; asserts that it is one line without a password."""
     with pytest.raises(FunctionError) as caught:
         running.invoke(event)
     message = str(caught.value)
@@ -68,7 +68,7 @@ def saved(tables: Databases, run_id: str) -> dict[str, list[str]]:
 
 
 def test_plan_answers_in_brief_and_the_ledger_has_the_tables(plan: Function, etl: Etl, tables: Databases) -> None:
-    """Shards as ``etl plan`` prints them, with numbers for names; asked again, it plans anew; events do not mix."""
+    """The answer has numbers of tables, not names; a second call plans again; events do not influence each other."""
     first = plan.invoke({"run_id": "tonight", "shards": 2})
     printed = json.loads(etl("plan", "--shards", "2", TABLES="*", ETL_RUN_ID="tonight").stdout)
     counted = [one | {"tables": len(json.loads(one["tables"]))} for one in printed["shards"]]
@@ -85,7 +85,7 @@ def test_plan_answers_in_brief_and_the_ledger_has_the_tables(plan: Function, etl
 
 
 def test_a_variable_that_is_nearly_a_setting_is_refused(settings: Mapping[str, str]) -> None:
-    """As on the command line."""
+    """The Lambdas refuse it like the command line."""
     with function("etl.functions.plan", {**settings, "ETL_OPTION_FILE": "/options.toml"}) as running:
         kind, said = refused(running, {"run_id": "tonight", "shards": 2})
     assert (kind, said) == (
@@ -98,7 +98,7 @@ def test_a_variable_that_is_nearly_a_setting_is_refused(settings: Mapping[str, s
     "shards", [[["orders"], ["items", "days"]], ["orders", "*,!orders"], [["orders"], "items,days"]]
 )
 def test_plan_takes_shards_that_were_written_by_hand(plan: Function, tables: Databases, shards: list[Any]) -> None:
-    """Lists of names, and texts such as TABLES has; the names become exact ones."""
+    """Lists of names, or texts in the syntax of TABLES; the ledger gets the exact names."""
     planned = plan.invoke({"run_id": "tonight", "shards": shards})
     assert [one["tables"] for one in planned["shards"]] == [1, 2]
     assert saved(tables, "tonight") == {"0": ["public.orders"], "1": ["public.days", "public.items"]}
@@ -121,7 +121,7 @@ BAD = {
 
 
 def test_plan_refuses_what_is_no_plan(plan: Function) -> None:
-    """Each of them is one line, of the class ConfigurationError, and the process lives on."""
+    """Each error is one line, of the class ConfigurationError, and the process continues."""
     for event, expected in BAD.values():
         kind, message = refused(plan, event)
         assert (kind, expected in message) == ("ConfigurationError", True), message
@@ -129,7 +129,7 @@ def test_plan_refuses_what_is_no_plan(plan: Function) -> None:
 
 
 def test_an_error_holds_no_password(tables: Databases, store: str) -> None:
-    """A database that cannot be reached is named without it; the error's type is the class of the error."""
+    """The error names the unreachable database without its password; its type is the class of the error."""
     url = f"postgresql://etl:{CANARY.replace('/', '%2F')}@127.0.0.1:1/shop?connect_timeout=2"
     environment = {"ETL_REPORTING_URL": url, "ETL_OPERATIONAL_URL": tables.operational.url, "TABLES": "*"}
     with function("etl.functions.publish", environment) as publish:
@@ -138,7 +138,7 @@ def test_an_error_holds_no_password(tables: Databases, store: str) -> None:
 
 
 def test_a_run_is_published_and_reported(tables: Databases, etl: Etl, settings: Mapping[str, str]) -> None:
-    """Figures of the publish and of the run, the slowest tables beside their median; publishing twice is no error."""
+    """The report has figures of publish and run, and the slowest tables with their medians; publish is idempotent."""
     for night in ("saturday", "sunday"):
         assert etl("run", TABLES="*", ETL_RUN_ID=night).status == 0
     tables.reporting.execute("UPDATE etl.loads SET finished_at = started_at + interval '10 s'")
@@ -180,7 +180,7 @@ def test_a_run_is_published_and_reported(tables: Databases, etl: Etl, settings: 
 def test_a_run_that_failed_is_reported_with_what_failed(
     tables: Databases, etl: Etl, settings: Mapping[str, str]
 ) -> None:
-    """The table that failed and why; not those that were given up for it."""
+    """The report has the failed table and its error, without the tables that were given up because of it."""
     tables.operational.execute(
         "CREATE FUNCTION odd(int) RETURNS bool LANGUAGE sql AS 'SELECT true';"
         "ALTER TABLE items ADD CHECK (public.odd(id))"
@@ -196,7 +196,7 @@ def test_a_run_that_failed_is_reported_with_what_failed(
 
 
 def test_a_report_says_which_run_readers_see(tables: Databases, etl: Etl, settings: Mapping[str, str]) -> None:
-    """The one that was published last, whichever run is asked about; not those that failed or are not published yet."""
+    """The report names the last published run, whichever run it is about; failed and unpublished runs do not count."""
     for night in ("saturday", "sunday"):
         assert etl("run", TABLES="*", ETL_RUN_ID=night).status == 0
     assert etl("run", TABLES="*", ETL_RUN_ID="tonight", ETL_PUBLISH="defer").status == 0
@@ -211,7 +211,7 @@ def test_a_report_says_which_run_readers_see(tables: Databases, etl: Etl, settin
 def test_a_run_that_never_got_into_the_ledger_is_aborted_and_reported(
     tables: Databases, etl: Etl, settings: Mapping[str, str]
 ) -> None:
-    """Failed, and nothing else known; once aborted, a container of it that starts late is told so."""
+    """The report says failed and knows no more; after the abort, a container that starts late gets an error."""
     with function("etl.functions.report", settings) as report:
         told = report.invoke({"run_id": "tonight"})
         assert (told["status"], told["tables"], told["slowest"], told["error"]) == (
@@ -231,7 +231,7 @@ def test_a_run_that_never_got_into_the_ledger_is_aborted_and_reported(
 def test_abort_drops_what_was_staged_and_leaves_a_published_run_alone(
     tables: Databases, etl: Etl, settings: Mapping[str, str]
 ) -> None:
-    """Two runs, one process: the first is given up, the second says that it is published."""
+    """One process handles two runs: it aborts the first, and says of the second that it is published."""
     assert etl("run", TABLES="*", ETL_RUN_ID="tonight", ETL_PUBLISH="defer").status == 0
     with function("etl.functions.abort", settings) as abort:
         assert abort.invoke({"run_id": "tonight"}) == {"run_id": "tonight", "status": "failed", "dropped": 3}
@@ -242,7 +242,7 @@ def test_abort_drops_what_was_staged_and_leaves_a_published_run_alone(
 
 
 def test_a_handler_that_lambda_cannot_give_more_time_says_so(tables: Databases, settings: Mapping[str, str]) -> None:
-    """A batch that does not fit ends as an error before Lambda ends the process, and nothing of it is there."""
+    """A batch that takes too long fails before Lambda ends the process, and none of its rows is there."""
     tables.operational.execute("ALTER TABLE orders ADD PRIMARY KEY (id)")
     with function("etl.functions.copy_batch", settings) as copy, tables.operational.connect() as session:
         with session.transaction():

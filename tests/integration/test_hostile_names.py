@@ -1,4 +1,4 @@
-"""Names, comments, labels and definitions made to be taken for SQL, for markup, or for a terminal's orders."""
+"""Names, comments, labels and definitions that look like SQL, markup or terminal escape sequences."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def literal(text: str) -> str:
 
 
 def make_source(database: Database, name: str) -> None:
-    """Makes a table whose every part is named so: schema, table, columns, type, labels, keys, indexes, comments."""
+    """Creates a table with this name for every part: schema, table, columns, type, labels, keys, indexes, comments."""
     schema, table, quoted, text = identifier(name), identifier(name, name), identifier(name), literal(name)
     database.execute(f"""
         CREATE TABLE canary (id int PRIMARY KEY);
@@ -55,7 +55,7 @@ def make_source(database: Database, name: str) -> None:
 
 
 def make_reporting(database: Database, name: str) -> None:
-    """Hangs a view, a grant, a policy, an index and a default of such names on the live table."""
+    """Creates a view, a grant, a policy, an index and a default with such names on the live table."""
     schema, table, quoted, text = identifier(name), identifier(name, name), identifier(name), literal(name)
     role = identifier("role " + name)
     database.execute(f"""
@@ -90,7 +90,7 @@ ATTACHED = """
 
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
 def test_names_made_to_inject_are_names(databases: Databases, etl: Etl, name: str) -> None:
-    """Two nights, with all that can be named so on both sides: it arrives, outlives the publish, and does nothing."""
+    """Two nights, with such names for everything on both sides: all arrives and stays, and no name is executed."""
     make_source(databases.operational, name)
     tables = json.dumps([f"{identifier(name)}.*"])
     first = etl("run", TABLES=tables)

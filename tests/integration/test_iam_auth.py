@@ -1,4 +1,4 @@
-"""IAM database authentication: a token of its own for each connection, and never without TLS."""
+"""IAM database authentication: a separate token for each connection, and never without TLS."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WITH_ROLE = {
 
 
 def _run(databases: Databases, folder: Path, **variables: str) -> tuple[Done, int]:
-    """Runs between two databases that take IAM's word; gives how it ended and how many connections were let in."""
+    """Runs between two databases with IAM authentication; returns the result and the number of accepted connections."""
     databases.operational.execute("CREATE TABLE orders AS SELECT i AS id FROM generate_series(1, 100) AS i")
     (folder / "source").mkdir()
     (folder / "target").mkdir()
@@ -36,7 +36,7 @@ def _run(databases: Databases, folder: Path, **variables: str) -> tuple[Done, in
 
 
 def test_each_connection_signs_in_with_a_token(databases: Databases, tmp_path: Path) -> None:
-    """On both sides, through asyncpg and through libpq; the table arrives, and no token is printed."""
+    """On both sides, through asyncpg and through libpq; the table arrives, and no token appears in the output."""
     done, connections = _run(databases, tmp_path)
     assert (done.status, done.stderr) == (0, "")
     assert databases.reporting.value("SELECT count(*) FROM orders") == 100

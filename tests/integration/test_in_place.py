@@ -1,4 +1,4 @@
-"""Rows replaced in place, where more than the key has to stay unique meanwhile."""
+"""Rows replaced in place in tables with more than one unique column."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TODAY: dict[str, list[Row]] = {
 def test_values_that_must_be_unique_may_change_hands(
     databases: Databases, etl: Etl, tmp_path: Path, unique: str
 ) -> None:
-    """Rows that swap them, follow each other or take a new one's end as the source's, whatever keeps them unique."""
+    """Rows that swap values, shift them, or take a new row's, end as at the source, for each kind of unique index."""
     options = tmp_path / "options.toml"
     options.write_text('[defaults]\npublish = "in-place"')
     databases.operational.execute(
@@ -53,6 +53,6 @@ def test_values_that_must_be_unique_may_change_hands(
 
 
 def fill(database: Database, rows: Sequence[Row]) -> None:
-    """Makes ``rows`` the rows of the table."""
+    """Replaces the table's rows by ``rows``."""
     values = ", ".join(f"({key}, {'NULL' if place is None else place}, '{name}')" for key, place, name in rows)
     database.execute(f"TRUNCATE seats; INSERT INTO seats VALUES {values}")

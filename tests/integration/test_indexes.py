@@ -99,7 +99,7 @@ PAGES = """
 
 
 def test_indexes_and_constraints_arrive_as_they_are(databases: Databases, etl: Etl) -> None:
-    """Both catalogs say the same of every index, constraint, column, comment and storage parameter, and again."""
+    """Both catalogs have equal indexes, constraints, columns, comments and storage parameters, two nights in a row."""
     source, target = databases.operational, databases.reporting
     source.execute(TABLES)
     source.execute(ROWS)
@@ -113,7 +113,7 @@ def test_indexes_and_constraints_arrive_as_they_are(databases: Databases, etl: E
 
 
 def test_an_arrived_constraint_binds(databases: Databases, etl: Etl) -> None:
-    """The exclusion constraint of the target refuses what the source's would."""
+    """The target's exclusion constraint refuses the same rows as the source's."""
     databases.operational.execute(TABLES)
     databases.reporting.execute("CREATE COLLATION backwards (provider = builtin, locale = 'C')")
     assert etl("run", TABLES="constrained").stderr == ""
@@ -123,7 +123,7 @@ def test_an_arrived_constraint_binds(databases: Databases, etl: Etl) -> None:
 
 
 def test_rows_arrive_frozen_and_all_visible(databases: Databases, etl: Etl) -> None:
-    """No vacuum has to touch what was loaded, and index-only scans need not look at the table."""
+    """Vacuum has no work on loaded tables, and index-only scans need not read the table."""
     if int(databases.reporting.value("SHOW server_version_num")) < 180000:
         pytest.skip("the catalog counts frozen pages (pg_class.relallfrozen) from PostgreSQL 18 on")
     databases.operational.execute(

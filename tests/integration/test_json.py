@@ -1,4 +1,4 @@
-"""``--json``: every command prints one document, which its schema describes; so do the Lambdas' answers."""
+"""``--json``: every command prints one document that fits its schema; so do the Lambdas' answers."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def tables(databases: Databases) -> Databases:
 
 
 def conforms(value: Any, kind: Any) -> Any:
-    """The value, which has exactly the fields of its type: no more, no fewer, each of its kind."""
+    """Asserts that a value has exactly the fields of its type, and returns it."""
     assert plain(TypeAdapter(kind).validate_json(json.dumps(value))) == value
     return value
 
 
 def document(done: Done, command: str, status: int = 0) -> Any:
-    """The one document on standard output, as its schema has it."""
+    """Asserts that standard output is one document that fits its schema, and returns it."""
     assert done.status == status, done.stderr
     return conforms(json.loads(done.stdout), FORMS[command])
 
 
 def test_a_night_in_documents(tables: Databases, etl: Etl) -> None:
-    """A run, what hangs on it, and a second one in the fan-out's steps; the log is on standard error."""
+    """A run and the commands after it, and a second run in several steps; the log is on standard error."""
     told: dict[str, Any] = {}
 
     def ask(command: str, *arguments: str, status: int = 0, **variables: str) -> Done:
@@ -70,7 +70,7 @@ def test_a_night_in_documents(tables: Databases, etl: Etl) -> None:
 
 
 def test_a_snapshot_that_was_held_is_told(tables: Databases, etl: Etl) -> None:
-    """Its id and instant are the run's in the ledger."""
+    """It has the id and the instant that the ledger has for the run."""
     with etl.started("snapshot", "--json", TABLES="*", ETL_RUN_ID="tonight") as holder:
         shard = etl("run", TABLES="*", ETL_RUN_ID="tonight", ETL_SNAPSHOT="run", ETL_PUBLISH="defer")
         stdout, stderr = holder.communicate(timeout=60)
@@ -81,7 +81,7 @@ def test_a_snapshot_that_was_held_is_told(tables: Databases, etl: Etl) -> None:
 
 
 def test_what_is_wrong_is_in_the_document(tables: Databases, etl: Etl) -> None:
-    """Tables that differ, an obstacle, and a run that nobody knows: exit 1, and the reason on standard error too."""
+    """Different tables, an obstacle, and an unknown run: exit 1, and the reason on standard error too."""
     tables.reporting.execute("CREATE TABLE orders (id int); CREATE VIEW items AS SELECT 1 AS id")
     etl = Etl(etl.environment | {"TABLES": "*"})
     compared = document(etl("verify", "--json", TABLES="orders"), "verify", 1)
@@ -104,7 +104,7 @@ def test_a_run_that_fails_prints_no_document(tables: Databases, etl: Etl) -> Non
 
 
 def test_a_report_is_readable_too(tables: Databases, etl: Etl) -> None:
-    """Figures, the slowest tables, and what readers see."""
+    """It has figures, the slowest tables, and the state of the live tables."""
     assert etl("run", TABLES="*", ETL_RUN_ID="monday").status == 0
     told = etl("report", "monday")
     assert (told.status, told.stderr) == (0, "")
@@ -113,7 +113,7 @@ def test_a_report_is_readable_too(tables: Databases, etl: Etl) -> None:
 
 
 def test_the_lambdas_answer_as_their_schemas_say(tables: Databases, etl: Etl) -> None:
-    """Each of them, as the state machine asks it."""
+    """Each one is called as the state machine calls it."""
     tables.operational.execute("ALTER TABLE orders ADD PRIMARY KEY (id)")
     environment = etl.environment | {"TABLES": "*"}
     events: Mapping[str, dict[str, Any]] = {

@@ -1,4 +1,4 @@
-"""Servers whose messages are in German: what a run makes of their errors hangs on SQLSTATEs and classes alone."""
+"""Servers with German messages: etl judges their errors by SQLSTATEs and exception classes only."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ READER, WRITER = 'COPY (/* etl: copy out */ SELECT "id"', 'COPY "etl_staging_pub
 
 @pytest.fixture(scope="module")
 def german() -> Iterator[Server]:
-    """The machine's own PostgreSQL, in German; the wheel's 18 has no translations."""
+    """The machine's own PostgreSQL, in German, because the wheel's 18 has no translations."""
     folder = system_bin()
     if folder is None:
         pytest.skip("no pg_ctl on PATH; a PostgreSQL server package of the distribution brings one with translations")
     with pytest.MonkeyPatch.context() as environment:
-        # gettext goes by it where the locale is not plain C, and the locale need not be installed
+        # gettext reads it unless the locale is plain C, and the locale need not be installed
         environment.setenv("LANGUAGE", "de")
         server = Server.start(folder, FAST)
     yield server
@@ -51,7 +51,7 @@ def databases(german: Server, etl: Etl) -> Databases:
 
 @pytest.mark.parametrize("side", ["operational", "reporting"])
 def test_a_load_whose_session_is_killed_is_tried_again(databases: Databases, etl: Etl, side: str) -> None:
-    """The loss of a connection is known in any language."""
+    """etl recognizes a lost connection in any language."""
     make_gated(databases.operational)
     with etl.started("run", TABLES="gated", ETL_RUN_ID="tonight") as process:
         with gate_closed(databases.operational):
@@ -65,7 +65,7 @@ def test_a_load_whose_session_is_killed_is_tried_again(databases: Databases, etl
 
 
 def test_a_run_whose_control_session_is_killed_fails_and_says_so(databases: Databases, etl: Etl) -> None:
-    """In the server's words, without libpq's guesses."""
+    """The error has the server's words, without libpq's guesses."""
     make_gated(databases.operational)
     with etl.started("run", TABLES="gated", ETL_RUN_ID="tonight") as process:
         with gate_closed(databases.operational):
@@ -77,7 +77,7 @@ def test_a_run_whose_control_session_is_killed_fails_and_says_so(databases: Data
 
 
 def test_a_value_in_german_quotation_marks_is_not_quoted(databases: Databases, etl: Etl) -> None:
-    """»…« instead of "…": a row's value must not reach a log."""
+    """»…« instead of "…": the log must not have values of rows."""
     databases.operational.execute(
         "CREATE TABLE words AS SELECT 'geheim' AS word; CREATE VIEW numbers AS SELECT word::int FROM words"
     )
@@ -89,7 +89,7 @@ def test_a_value_in_german_quotation_marks_is_not_quoted(databases: Databases, e
 
 @pytest.mark.parametrize("side", ["OPERATIONAL", "REPORTING"])
 def test_a_database_or_a_role_that_is_not_there_is_bad_configuration(german: Server, etl: Etl, side: str) -> None:
-    """Exit status 2, with the setting to look at."""
+    """Exit status 2, and the error names the setting."""
     for url in (german.url("niemands"), german.url(side.lower(), user="niemand")):
         done = etl("run", **{f"ETL_{side}_URL": url, "TABLES": "*"})
         said = "existiert nicht" in done.stderr, f"check ETL_{side}_URL" in done.stderr
@@ -97,7 +97,7 @@ def test_a_database_or_a_role_that_is_not_there_is_bad_configuration(german: Ser
 
 
 def test_a_password_that_is_missing_is_bad_configuration(german: Server, etl: Etl) -> None:
-    """No server has refused anything: libpq has noticed that it has none to send."""
+    """The error comes from libpq, not from a server: libpq has no password to send."""
     hba = german.data / "pg_hba.conf"
     before = hba.read_text()
     hba.write_text("host all asked all scram-sha-256\n" + before)

@@ -1,4 +1,4 @@
-"""The ledger's tables, made on first use and upgraded in place."""
+"""The ledger's tables: created on first use, and upgraded in place."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.harness import Databases, Etl
 
 
 def test_a_ledger_of_an_older_version_is_upgraded_and_keeps_its_rows(databases: Databases, etl: Etl) -> None:
-    """Columns that are missing are added; what was there, a user's own column too, stays."""
+    """Missing columns are added; existing ones stay, also a column that a user has added."""
     databases.operational.execute("CREATE TABLE orders AS SELECT 1 AS id")
     databases.reporting.execute(
         "CREATE SCHEMA etl;"
@@ -36,7 +36,7 @@ def test_a_ledger_of_an_older_version_is_upgraded_and_keeps_its_rows(databases: 
 
 
 def test_the_first_runs_of_a_target_may_begin_together(databases: Databases, etl: Etl) -> None:
-    """Several runs that find no ledger make one, and none fails."""
+    """Several runs that find no ledger create one, and none fails."""
     names = [f"t{number}" for number in range(4)]
     databases.operational.execute("; ".join(f"CREATE TABLE {name} AS SELECT 1 AS id" for name in names))
     with ThreadPoolExecutor(len(names)) as pool:
@@ -46,7 +46,7 @@ def test_the_first_runs_of_a_target_may_begin_together(databases: Databases, etl
 
 
 def test_a_run_needs_no_right_to_make_schemas_once_they_are_there(databases: Databases, etl: Etl) -> None:
-    """CREATE on the database is needed for the first run only."""
+    """Only the first run needs CREATE on the database."""
     databases.operational.execute("CREATE TABLE orders AS SELECT 1 AS id")
     databases.reporting.execute(
         "DROP ROLE IF EXISTS loader; CREATE ROLE loader LOGIN;"
@@ -61,7 +61,7 @@ def test_a_run_needs_no_right_to_make_schemas_once_they_are_there(databases: Dat
 
 
 async def test_the_ledger_is_told_of_ten_thousand_tables_at_once(databases: Databases) -> None:
-    """A list of them in one statement is not deeper than the server's stack."""
+    """One statement with this list does not exceed the server's stack depth."""
     target = await connect_target(DatabaseUrl.parse(databases.reporting.url, {}), "test")
     names = [f"t{number}" for number in range(10_000)]
     tables = [Planned(Relation("public", name), TargetName("public", name)) for name in names]
@@ -80,7 +80,7 @@ async def test_the_ledger_is_told_of_ten_thousand_tables_at_once(databases: Data
 async def test_what_failed_is_told_from_what_was_given_up_by_a_column_and_not_by_its_words(
     databases: Databases,
 ) -> None:
-    """A load that failed is told, though the run says the same words; what stopped when the run had ended is not."""
+    """A failed load is reported even if the run's error has the same text; a load stopped by the run's end is not."""
     url = DatabaseUrl.parse(databases.reporting.url, {})
     target, run_id = await connect_target(url, "test"), "tonight"
     tables = [Planned(Relation("public", name), TargetName("public", name)) for name in ("bad", "stopped")]

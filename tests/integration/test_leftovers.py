@@ -1,4 +1,4 @@
-"""Runs that were killed, and runs side by side: what a run clears up after others, and what it leaves alone."""
+"""Killed runs and concurrent runs: which objects of other runs a run removes, and which it leaves alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COPY = "COPY (/* etl: copy out */ SELECT"
 
 @pytest.fixture
 def tables(databases: Databases) -> Databases:
-    """Two tables, and a relation whose COPY can be made to stand still."""
+    """Two tables, and a relation whose COPY a test can stop."""
     make_gated(databases.operational)
     databases.operational.execute("CREATE TABLE orders AS SELECT 1 AS id; CREATE TABLE items AS SELECT 1 AS id")
     return databases
@@ -33,7 +33,7 @@ def killed(databases: Databases, etl: Etl, run_id: str, tables: str, **variables
 
 
 def test_the_next_run_clears_what_a_killed_one_left(tables: Databases, etl: Etl) -> None:
-    """Staging tables of tables that the next run does not copy go, too, and the ledger calls the run interrupted."""
+    """The next run drops all its staging tables, also of tables it does not copy; its status becomes interrupted."""
     killed(tables, etl, "dead", "orders,items,gated")
     assert tables.staging_tables() == ["etl_staging_public.items", "etl_staging_public.orders"]
     assert ledger(tables.reporting, "dead")[0] == "running"
@@ -49,7 +49,7 @@ def test_the_next_run_clears_what_a_killed_one_left(tables: Databases, etl: Etl)
 
 
 def test_a_killed_run_is_repeated_under_its_own_id(tables: Databases, etl: Etl) -> None:
-    """Step Functions starts a dead container again with the same run id: it does the whole run."""
+    """Step Functions restarts a dead container with the same run id, and it does the whole run again."""
     killed(tables, etl, "tonight", "orders,gated")
     done = etl("run", ETL_RUN_ID="tonight", TABLES="orders,gated")
     assert (done.status, done.stderr) == (0, "")
@@ -58,7 +58,7 @@ def test_a_killed_run_is_repeated_under_its_own_id(tables: Databases, etl: Etl) 
 
 
 def test_a_run_leaves_alone_what_waits_for_its_publish(tables: Databases, etl: Etl) -> None:
-    """A deferred run's staging tables stay, and its row in the ledger, through another run and a killed one."""
+    """A deferred run's staging tables and its row in the ledger stay, through another run and a killed one."""
     assert etl("run", ETL_RUN_ID="waits", TABLES="orders", ETL_PUBLISH="defer").status == 0
     killed(tables, etl, "dead", "items,gated")
     assert etl("run", ETL_RUN_ID="next", TABLES="items").status == 0
@@ -69,7 +69,7 @@ def test_a_run_leaves_alone_what_waits_for_its_publish(tables: Databases, etl: E
 
 
 def test_a_run_leaves_alone_what_another_is_loading(tables: Databases, etl: Etl) -> None:
-    """Two runs of different tables go on side by side; neither drops, publishes or closes what is the other's."""
+    """Two runs of different tables work side by side; neither drops, publishes or closes the other's tables."""
     with etl.started("run", ETL_RUN_ID="slow", TABLES="orders,gated") as process:
         with gate_closed(tables.operational):
             until(lambda: waiting(tables.operational, COPY), "the slow run's COPY stands still")
@@ -83,7 +83,7 @@ def test_a_run_leaves_alone_what_another_is_loading(tables: Databases, etl: Etl)
 
 
 def test_a_run_takes_over_a_table_that_another_had_staged(tables: Databases, etl: Etl) -> None:
-    """The earlier run can no longer be published, neither whole nor in part, and the ledger says who took over."""
+    """The earlier run can no longer be published, not even in part, and the ledger names the later run."""
     assert etl("run", ETL_RUN_ID="waits", TABLES="orders,items", ETL_PUBLISH="defer").status == 0
     assert etl("run", ETL_RUN_ID="next", TABLES="items").status == 0
     done = etl("publish", "waits")
@@ -95,7 +95,7 @@ def test_a_run_takes_over_a_table_that_another_had_staged(tables: Databases, etl
 
 
 def test_a_second_run_of_a_table_fails_at_once_and_names_the_first(tables: Databases, etl: Etl) -> None:
-    """It does not wait, it does not touch the first one's staging, and the first one goes on."""
+    """It does not wait or touch the first run's staging tables, and the first run continues."""
     with etl.started("run", ETL_RUN_ID="first", TABLES="orders,items") as process:
         with locked(tables.operational, "orders"):
             until(lambda: waiting(tables.operational, "LOCK TABLE"), "the first run waits for orders")
@@ -109,7 +109,7 @@ def test_a_second_run_of_a_table_fails_at_once_and_names_the_first(tables: Datab
 
 
 def test_a_deferred_run_that_was_killed_is_never_published(tables: Databases, etl: Etl) -> None:
-    """Half a night must not become live: publish names what is missing, and the next run clears the rest."""
+    """A partial night must not become live: publish names the missing tables, and the next run drops the others."""
     killed(tables, etl, "dead", "items,gated", ETL_PUBLISH="defer")
     done = etl("publish", "dead")
     assert (done.status, done.stderr) == (
@@ -122,7 +122,7 @@ def test_a_deferred_run_that_was_killed_is_never_published(tables: Databases, et
 
 
 def test_a_run_that_lost_its_locks_cannot_slip_its_rows_into_another_run(tables: Databases, etl: Etl) -> None:
-    """What it fills over another run's staging table is noticed: the publish fails rather than mix two nights."""
+    """The publish notices rows that such a run wrote to another run's staging table, and fails."""
     tables.operational.execute("CREATE TABLE day AS SELECT 'yesterday' AS day; CREATE VIEW late AS TABLE day")
     with etl.started("run", TABLES="gated,late", ETL_RUN_ID="tonight", ETL_JOBS="1") as process:
         with gate_closed(tables.operational):
@@ -139,7 +139,7 @@ def test_a_run_that_lost_its_locks_cannot_slip_its_rows_into_another_run(tables:
 
 
 def test_a_users_own_table_in_a_schema_that_looks_like_staging_stays(tables: Databases, etl: Etl) -> None:
-    """What the ledger does not know of is not ours, whatever its schema is called."""
+    """etl drops only tables that are in the ledger, whatever their schema is called."""
     tables.reporting.execute("CREATE SCHEMA etl_staging_area; CREATE TABLE etl_staging_area.mine AS SELECT 7 AS id")
     killed(tables, etl, "dead", "items,gated")
     assert etl("run", TABLES="orders").status == 0

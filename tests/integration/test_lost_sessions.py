@@ -1,4 +1,4 @@
-"""Sessions that are killed and servers that stop, in the middle of a COPY that stands still for the test."""
+"""Sessions that are killed and servers that stop, while a COPY stands still."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROWS = 40_000
 
 @pytest.fixture
 def gated(databases: Databases, etl: Etl) -> Databases:
-    """A relation whose COPY can be made to stand still, and a table; both copied once, as of yesterday."""
+    """A relation whose COPY a test can stop, and a table; both were copied yesterday."""
     make_gated(databases.operational, rows=ROWS)
     databases.operational.execute("CREATE TABLE orders AS SELECT 'yesterday' AS day")
     assert etl("run", TABLES="gated,orders").status == 0
@@ -37,14 +37,14 @@ def gated(databases: Databases, etl: Etl) -> Databases:
 
 
 def stands_still(databases: Databases) -> None:
-    """Waits until the COPY has come to the gate, with rows in the target already."""
+    """Waits until the COPY stands still, with some rows already in the target."""
     until(lambda: waiting(databases.operational, READER), "the reader waits at the gate")
     until(lambda: sessions(databases.reporting, WRITER), "the writer takes rows")
 
 
 @pytest.mark.parametrize("side", ["operational", "reporting"])
 def test_a_load_whose_session_is_killed_once_is_tried_again(gated: Databases, etl: Etl, side: str) -> None:
-    """The same run succeeds: the retry is logged, and starts from an empty staging table."""
+    """The same run succeeds: it logs the retry, which starts with an empty staging table."""
     with etl.started("run", TABLES="gated,orders", ETL_RUN_ID="tonight") as process:
         with gate_closed(gated.operational):
             stands_still(gated)
@@ -60,7 +60,7 @@ def test_a_load_whose_session_is_killed_once_is_tried_again(gated: Databases, et
 
 
 def test_a_load_whose_sessions_are_killed_again_and_again_fails(gated: Databases, etl: Etl) -> None:
-    """The tries are counted: after the fourth the load fails, and nothing was touched."""
+    """After the fourth attempt the load fails, and no live table is touched."""
     before = live(gated.reporting)
     with etl.started("run", TABLES="gated,orders", ETL_RUN_ID="tonight") as process, gate_closed(gated.operational):
         for _ in range(4):
@@ -78,7 +78,7 @@ def test_a_load_whose_sessions_are_killed_again_and_again_fails(gated: Databases
 
 
 def test_a_run_whose_snapshot_is_lost_takes_another_for_all_its_tables(gated: Databases, etl: Etl) -> None:
-    """Tables already read are read again, so that all show the new snapshot's instant, not two."""
+    """Tables already read are read again, so that all tables show the new snapshot's instant."""
     gated.operational.execute("CREATE VIEW gated_too AS TABLE gated")
     with etl.started("run", TABLES="orders,gated,gated_too", ETL_RUN_ID="tonight", ETL_JOBS="1") as process:
         with gate_closed(gated.operational):
@@ -93,7 +93,7 @@ def test_a_run_whose_snapshot_is_lost_takes_another_for_all_its_tables(gated: Da
 
 
 def test_a_run_whose_control_session_is_killed_fails_and_clears_up(gated: Databases, etl: Etl) -> None:
-    """With the control session the run's locks are lost: it must not publish, and says why it failed."""
+    """The locks of the run are lost with the session: the run must not publish, and its error says why."""
     before = live(gated.reporting)
     with etl.started("run", TABLES="gated,orders", ETL_RUN_ID="tonight") as process:
         with gate_closed(gated.operational):
@@ -111,7 +111,7 @@ def test_a_run_whose_control_session_is_killed_fails_and_clears_up(gated: Databa
 
 
 def test_a_run_that_lost_its_locks_leaves_alone_what_another_has_staged_since(gated: Databases, etl: Etl) -> None:
-    """It clears up after itself, but a table that was taken over is no longer its own."""
+    """It drops its own staging tables, but not a table that another run has taken over."""
     with etl.started("run", TABLES="gated,orders", ETL_RUN_ID="tonight") as process:
         with gate_closed(gated.operational):
             stands_still(gated)
@@ -129,7 +129,7 @@ def test_a_run_that_lost_its_locks_leaves_alone_what_another_has_staged_since(ga
 
 @pytest.fixture
 def own_servers() -> Iterator[Databases]:
-    """Two servers of the test's own, which it may stop."""
+    """Two servers for this module, which tests may stop."""
     servers = [Server.start(settings=FAST | {"shared_buffers": "16MB"}) for _ in range(2)]
     operational, reporting = (Database(server, "postgres") for server in servers)
     yield Databases(operational, reporting)
@@ -139,7 +139,7 @@ def own_servers() -> Iterator[Databases]:
 
 @pytest.mark.parametrize("side", ["operational", "reporting"])
 def test_a_server_that_stops_fails_the_run_and_the_next_one_succeeds(own_servers: Databases, side: str) -> None:
-    """The run ends with one plain line; what is live stays live, and the ledger tells the truth afterwards."""
+    """The run ends with one line; live tables stay, and the ledger's status is right afterwards."""
     etl = Etl(own_servers.environment | {"TABLES": "gated"})
     make_gated(own_servers.operational, rows=ROWS)
     assert etl("run").status == 0

@@ -1,4 +1,4 @@
-"""Many tables in one publish: the target's lock table has room for them, or the run says so before it begins."""
+"""Many tables in one publish: the target's lock table has room for them, or the run is refused at the start."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from servers.postgres import FAST, Server
 from tests.harness import Database, Databases, Etl
 
 ROOM = 10 * 25
-"""Locks that the small server has room for: max_locks_per_transaction times max_connections."""
+"""The number of locks in the small server: max_locks_per_transaction times max_connections."""
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def small(databases: Databases) -> Iterator[Databases]:
 
 
 def test_more_tables_than_the_target_has_locks_for_are_refused_before_anything_is_touched(small: Databases) -> None:
-    """Exit status 2, with the figures; one less is published, again and again."""
+    """Exit status 2, with the numbers; with one table less the run publishes, again and again."""
     etl = Etl(small.environment)
     done = etl("run", TABLES="t*")
     assert done.status == 2

@@ -1,4 +1,4 @@
-"""Masks: what stands in a column's place, and that what is masked never leaves the source."""
+"""Masks: the values of masked columns, and the guarantee that unmasked values never leave the source."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SECRETS = {
     "note": "'a note that says cleartext'::text",
     "token": "'\\x0badc0ffee0ddf00d5'::bytea",
 }
-"""Columns, and the one value of each that must not leave the source once they are masked."""
+"""The columns, each with a value that must not leave the source once the column is masked."""
 
 MASKS = """
 [people.mask]
@@ -46,7 +46,7 @@ token = "hmac"
 
 
 def make_people(database: Database, extra: str = "") -> None:
-    """Makes ``people``: one row of secrets, and one of NULLs."""
+    """Creates ``people``: one row of secrets, and one of NULLs."""
     columns = ", ".join(f"{value} AS {name}" for name, value in SECRETS.items())
     nulls = ", ".join("NULL" for _ in SECRETS)
     database.execute(
@@ -56,7 +56,7 @@ def make_people(database: Database, extra: str = "") -> None:
 
 
 def forms(database: Database) -> dict[str, list[bytes]]:
-    """Gives each secret's forms: as text, and as COPY and record_send() write it in binary, with its length."""
+    """Each secret's forms: as text, and as COPY and record_send() write it in binary, with its length."""
     found = {}
     for name, value in SECRETS.items():
         kind = database.value(f"SELECT pg_typeof({value})::regtype::oid")
@@ -68,7 +68,7 @@ def forms(database: Database) -> dict[str, list[bytes]]:
 
 
 def everything(database: Database) -> bytes:
-    """Gives all that the target holds of a run: rows, the planner's statistics, the ledger."""
+    """Everything that the target has of a run: rows, the planner's statistics, the ledger."""
     database.execute("ANALYZE people")
     queries = (
         "SELECT p::text FROM people p",
@@ -80,7 +80,7 @@ def everything(database: Database) -> bytes:
 
 
 def leaks(database: Database, where: bytes) -> set[str]:
-    """Names the secrets of which any form is there."""
+    """The secrets of which any form is in these bytes."""
     return {name for name, texts in forms(database).items() if any(text in where for text in texts)}
 
 
@@ -98,7 +98,7 @@ def relayed(databases: Databases) -> Iterator[tuple[Recorder, Etl]]:
 
 
 def commands(etl: Etl, given: dict[str, str]) -> bytes:
-    """Runs all that reads the source; gives what was printed."""
+    """Runs all commands that read the source; returns their output."""
     done: list[Done] = []
     for command in ("check", "run", "verify", "run"):
         done.append(etl(command, **given, ETL_VERIFY="checksum", ETL_LOG_LEVEL="debug", ETL_MASK_KEY=KEY))
@@ -113,7 +113,7 @@ TEXT_COPY = "ALTER TABLE people ADD kind tsquery"  # a type that only text forma
 def test_what_is_masked_is_nowhere(
     databases: Databases, relayed: tuple[Recorder, Etl], tmp_path: Path, extra: str
 ) -> None:
-    """Not on the wire from the source, in the target, the logs or the ledger; what is not masked is there."""
+    """It is not on the wire from the source, in the target, the logs or the ledger; unmasked values are there."""
     between, etl = relayed
     make_people(databases.operational, extra)
     printed = commands(etl, options(tmp_path, MASKS))
@@ -129,7 +129,7 @@ def test_what_is_masked_is_nowhere(
 def test_what_is_not_masked_is_found_by_the_same_search(
     databases: Databases, relayed: tuple[Recorder, Etl], tmp_path: Path, extra: str
 ) -> None:
-    """Every column, on the wire and in the target: so the search of the test above does find what is there."""
+    """It finds every column on the wire and in the target, so the search in the test above works."""
     between, etl = relayed
     make_people(databases.operational, extra)
     commands(etl, options(tmp_path, ""))
@@ -148,7 +148,7 @@ def logging_server() -> Iterator[Server]:
 
 
 def test_the_key_is_in_no_log(databases: Databases, logging_server: Server, etl: Etl, tmp_path: Path) -> None:
-    """Neither the source's, with every statement and parameter logged, nor ours; nor in the ledger."""
+    """It is not in the source's log of every statement and parameter, not in etl's log, and not in the ledger."""
     make_people(Database(logging_server, "postgres"))
     given = options(tmp_path, MASKS)
     source = Etl(databases.environment | {"ETL_OPERATIONAL_URL": logging_server.url()})
@@ -165,7 +165,7 @@ def test_the_key_is_in_no_log(databases: Databases, logging_server: Server, etl:
 
 @pytest.mark.parametrize("key", [KEY, "k" * 16, "k" * 64, "k" * 65, "schlüssel" * 20], ids=len)
 def test_the_hmac_is_that_of_everybody_else(databases: Databases, etl: Etl, tmp_path: Path, key: str) -> None:
-    """Python's, over the value's text in UTF-8, for keys shorter and longer than a block."""
+    """The mask equals Python's HMAC over the value's text in UTF-8, for keys shorter and longer than a block."""
     values = ["", "a", "grün ☃ 😀", "it's \\ \" \n", "x" * 100_000, "b@c.example"]
     databases.operational.execute("CREATE TABLE people (id int, email text, n numeric)")
     with databases.operational.connect() as session:
@@ -182,7 +182,7 @@ def test_the_hmac_is_that_of_everybody_else(databases: Databases, etl: Etl, tmp_
 
 
 def test_each_mask_gives_what_it_says(databases: Databases, etl: Etl, tmp_path: Path) -> None:
-    """Values, types, and NULLs, which stay NULL but for a constant."""
+    """Values, types, and NULLs, which stay NULL except under a constant."""
     make_people(databases.operational, "ALTER TABLE people ALTER phone TYPE varchar(30)")
     assert etl("run", **options(tmp_path, MASKS), ETL_MASK_KEY=KEY).stderr == ""
     target = databases.reporting
@@ -205,7 +205,7 @@ def test_each_mask_gives_what_it_says(databases: Databases, etl: Etl, tmp_path: 
 
 
 def test_a_short_value_keeps_none_of_its_characters(databases: Databases, etl: Etl, tmp_path: Path) -> None:
-    """Four of five would be nearly all of it."""
+    """Four characters of five would be nearly the whole value."""
     databases.operational.execute("CREATE TABLE people AS SELECT repeat('7', n) AS pin FROM generate_series(0, 9) n")
     assert etl("run", **options(tmp_path, '[people]\nmask = { pin = "keep-last-4" }')).stderr == ""
     found = {value for (value,) in databases.reporting.rows("SELECT pin FROM people")}
@@ -216,7 +216,7 @@ DATES = "SELECT id, born - date '2000-01-01', extract(epoch FROM seen - '2000-01
 
 
 def shifts(databases: Databases) -> dict[int, tuple[int, int]]:
-    """Gives by how many days each row's two dates were shifted."""
+    """The number of days by which each row's two dates were shifted."""
     before = {number: (born, seen) for number, born, seen in databases.operational.rows(DATES)}
     after = {number: (born, seen) for number, born, seen in databases.reporting.rows(DATES)}
     assert all((after[number][1] - seen) % 86400 == 0 for number, (_, seen) in before.items())
@@ -226,7 +226,7 @@ def shifts(databases: Databases) -> dict[int, tuple[int, int]]:
 
 
 def test_dates_are_shifted_by_some_days_and_never_by_none(databases: Databases, etl: Etl, tmp_path: Path) -> None:
-    """Each by its own value or along another column's; the same every night, and another with another key."""
+    """By the row's own value or along another column; the same every night, and different with another key."""
     databases.operational.execute(
         "CREATE TABLE people AS SELECT id, id / 10 AS customer, date '2000-01-01' + id % 50 AS born,"
         " timestamptz '2001-01-01 10:00Z' + id * interval '1 day 1 second' AS seen FROM generate_series(1, 500) id"
@@ -246,7 +246,7 @@ def test_dates_are_shifted_by_some_days_and_never_by_none(databases: Databases, 
 
 
 def test_fake_emails_stay_unique_and_the_same(databases: Databases, etl: Etl, tmp_path: Path) -> None:
-    """A unique constraint over them holds, and the next night, and another table, have the same ones."""
+    """A unique constraint on them holds, and the next night and another table have the same addresses."""
     databases.operational.execute(
         "CREATE TABLE people AS SELECT id, format('u%s@corp.example', id) AS email, 'name ' || id AS name"
         " FROM generate_series(1, 3000) id; ALTER TABLE people ADD UNIQUE (email), ADD UNIQUE (name);"
@@ -268,7 +268,7 @@ def test_fake_emails_stay_unique_and_the_same(databases: Databases, etl: Etl, tm
 
 
 def test_a_mask_that_is_new_takes_effect_on_the_next_night(databases: Databases, etl: Etl, tmp_path: Path) -> None:
-    """Also where the column had a check, NOT NULL and a unique index; what changed is logged."""
+    """Also if the column had a check, NOT NULL and a unique index; the change is logged."""
     make_people(databases.operational)
     databases.operational.execute(
         "DELETE FROM people WHERE id = 2; ALTER TABLE people ALTER email SET NOT NULL, ALTER pin SET NOT NULL,"

@@ -1,4 +1,4 @@
-"""Metrics: one line a table, where somebody asked for them."""
+"""Metrics: one log line a table has them, if the settings ask for metrics."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.harness import Databases, Etl
 
 
 def test_each_table_s_line_carries_its_metrics(databases: Databases, etl: Etl) -> None:
-    """The loaded one's and the failed one's; the lines are those that were there before."""
+    """The lines of the loaded and of the failed table have them; the number of lines does not change."""
     databases.operational.execute(
         "CREATE TABLE orders AS SELECT 1 AS id; CREATE VIEW broken AS SELECT 1 / (random() * 0)::int AS x"
     )

@@ -43,7 +43,7 @@ def _none(*_: object) -> Any:
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The Lambdas' code, out of their zips."""
+    """The Lambdas' code, unpacked from their zips."""
     root = tmp_path_factory.mktemp("lambdas")
     for name in zips.LAMBDAS:
         with zipfile.ZipFile(zips.build(name, root)) as archive:
@@ -60,7 +60,7 @@ def one_slack() -> Iterator[Slack]:
 
 @pytest.fixture
 def served(one_slack: Slack) -> Slack:
-    """Slack, as if nobody had posted yet."""
+    """The Slack server without earlier posts."""
     one_slack.answers.clear()
     one_slack.posts.clear()
     one_slack.tokens.clear()
@@ -85,7 +85,7 @@ def by_webhook(aws: StepFunctions, one_slack: Slack, folders: dict[str, Path]) -
 
 
 def test_a_webhook_gets_the_message(by_webhook: Function, served: Slack) -> None:
-    """Blocks, and a plain text for those who cannot see them; warm, it does not read its parameters again."""
+    """Blocks, and plain text for screen readers; a warm Lambda does not read its parameters again."""
     assert by_webhook.invoke(SUCCESS) == {"told": True}
     assert by_webhook.invoke(SUCCESS) == {"told": True}
     assert served.of_run("tonight") == ["✅ nightly-etl tonight is published: 3 tables"] * 2
@@ -93,7 +93,7 @@ def test_a_webhook_gets_the_message(by_webhook: Function, served: Slack) -> None
 
 
 def test_a_bot_posts_to_its_channel(aws: StepFunctions, served: Slack, folders: dict[str, Path]) -> None:
-    """With its token, which is nowhere but in the header."""
+    """With its token, which appears only in the header."""
     cloud.put(aws.endpoint, f"{PATH}-bot", {"bot_token": TOKEN, "channel": "C0123"})
     with notifier(aws, served, folders["notifier"], f"{PATH}-bot") as running:
         assert running.invoke(SUCCESS) == {"told": True}
@@ -106,20 +106,20 @@ def test_a_bot_posts_to_its_channel(aws: StepFunctions, served: Slack, folders: 
 
 
 def running_log(error: FunctionError) -> str:
-    """Gives all that Step Functions would see of an error."""
+    """All text that Step Functions would see of an error."""
     return str(error.answer)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 def test_what_passes_is_tried_again(by_webhook: Function, served: Slack, status: int) -> None:
-    """A Slack that is down for a moment costs no message, and makes no second one."""
+    """If Slack is down for a moment, the message arrives, and only once."""
     served.answers.append(Answer(status, "down"))
     assert by_webhook.invoke(SUCCESS) == {"told": True}
     assert (served.asked, len(served.posts)) == (2, 1)
 
 
 def test_a_rate_limit_is_waited_for(by_webhook: Function, served: Slack) -> None:
-    """As long as Slack asks, when that is short; a long wait is left to the state machine."""
+    """The Lambda waits if the time is short; the state machine does long waits."""
     served.answers.append(LIMITED)
     assert by_webhook.invoke(SUCCESS) == {"told": True}
     served.answers.append(Answer(429, "rate_limited", 600))
@@ -132,7 +132,7 @@ def test_a_rate_limit_is_waited_for(by_webhook: Function, served: Slack) -> None
     "answer", [OK_FALSE, Answer(404, "no_service"), Answer(400, "invalid_blocks"), Answer(200, "<html>proxy</html>")]
 )
 def test_what_slack_does_not_take_is_an_error(by_webhook: Function, served: Slack, answer: Answer) -> None:
-    """A 200 that is no "ok" too; the error holds no secret."""
+    """This includes a 200 without "ok"; the error contains no secret."""
     served.answers.append(answer)
     with pytest.raises(FunctionError, match=f"answered {answer.status}") as caught:
         by_webhook.invoke(SUCCESS)
@@ -142,7 +142,7 @@ def test_what_slack_does_not_take_is_an_error(by_webhook: Function, served: Slac
 
 
 def test_a_webhook_that_was_changed_is_read_again(aws: StepFunctions, by_webhook: Function, served: Slack) -> None:
-    """A warm Lambda that fails forgets what it knew, so that the state machine's next try has the new one."""
+    """A warm Lambda that fails clears its cache, so that the state machine's next attempt reads the new webhook."""
     by_webhook.invoke(SUCCESS)
     served.answers.append(Answer(404, "no_service"))
     with slack() as other:
@@ -167,7 +167,7 @@ def test_a_webhook_that_was_changed_is_read_again(aws: StepFunctions, by_webhook
 def test_a_notifier_that_cannot_post_says_so(
     aws: StepFunctions, served: Slack, folders: dict[str, Path], values: dict[str, str], said: str
 ) -> None:
-    """In one line that names the parameter, without its value."""
+    """The error is one line that names the parameter, without its value."""
     path = f"{PATH}-{len(values)}-{next(iter(values))}"
     cloud.put(aws.endpoint, path, values)
     with (
@@ -181,12 +181,12 @@ def test_a_notifier_that_cannot_post_says_so(
 
 
 def ended(status: str, error: str | None = None, cause: str | None = None, arn: str = EXECUTION) -> dict[str, Any]:
-    """Gives EventBridge's event of an execution's end."""
+    """EventBridge's event for an execution's end."""
     return Ended("tonight", arn, status, error, cause, []).event
 
 
 def test_what_the_machine_could_not_tell_is_told_by_its_event(by_webhook: Function, served: Slack) -> None:
-    """Timed out, aborted, or failed before it could tell: one message each."""
+    """Executions that timed out, were aborted, or failed before they told Slack: one message each."""
     events = [ended("TIMED_OUT"), ended("ABORTED"), ended("FAILED", "States.Runtime", "no such variable")]
     assert [by_webhook.invoke(event) for event in events] == [{"told": True}] * 3
     assert served.of_run("tonight") == [
@@ -198,14 +198,14 @@ def test_what_the_machine_could_not_tell_is_told_by_its_event(by_webhook: Functi
 
 
 def test_what_the_machine_has_told_is_not_told_again(by_webhook: Function, served: Slack) -> None:
-    """Its last state's error says that Slack knows; success and beginnings are nobody's alarm."""
+    """The error of the last state says that Slack was told; success and starts need no message."""
     events = [ended("FAILED", "NightlyEtl.Failed", "Run tonight is failed"), ended("SUCCEEDED"), ended("RUNNING")]
     assert [by_webhook.invoke(event) for event in events] == [{"told": False}] * 3
     assert served.asked == 0
 
 
 def test_an_event_without_its_error_is_looked_up(aws: StepFunctions, by_webhook: Function, served: Slack) -> None:
-    """The events of some regions and times do not hold it; the execution does."""
+    """Some events lack the error and cause; the execution has them."""
     fail = (
         '{"StartAt": "F", "QueryLanguage": "JSONata", "States": {"F": {"Type": "Fail", "Error": "%s", "Cause": "%s"}}}'
     )
@@ -222,7 +222,7 @@ PASS = '{"StartAt": "P", "QueryLanguage": "JSONata", "States": {"P": {"Type": "%
 
 
 def test_the_starter_starts_a_night_once(aws: StepFunctions, folders: dict[str, Path]) -> None:
-    """Called again while it runs or when it has ended, it changes nothing and does not fail; a rerun is another."""
+    """A second call changes nothing and does not fail, while the run runs or after its end; a rerun is another run."""
     for name, state in {"short": PASS % ("Pass", ""), "long": PASS % ("Wait", '"Seconds": 60,')}.items():
         machine = aws.machine(name, state)
         variables = {**cloud.account(aws.endpoint), "STATE_MACHINE_ARN": machine, "TIMEZONE": "Europe/Berlin"}

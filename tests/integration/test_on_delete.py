@@ -30,7 +30,7 @@ UNIQUE = {
     "an exclusion constraint": "ALTER TABLE {items} ADD EXCLUDE USING btree (place WITH =)",
     "NULLs that are alike": "ALTER TABLE {items} ADD UNIQUE NULLS NOT DISTINCT (place)",
 }
-"""What keeps ``place`` unique."""
+"""The constraints that keep ``place`` unique."""
 
 SWAP_PASSES = {"nothing", "columns, at the statement's end"}
 
@@ -44,7 +44,7 @@ NIGHTS = {
 }
 
 REFUSED = ("its parent is gone", "two swap what is unique")
-"""The nights that some tables are not published in; a change that was refused comes again."""
+"""The nights in which some tables are not published; their changes come again the next night."""
 
 FAMILY = {
     f"items_{n}": (unique, on_delete, refers_to_itself)
@@ -62,7 +62,7 @@ CREATE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 
 @pytest.fixture
 def options(tmp_path: Path) -> dict[str, str]:
-    """The variable that leads to options by which all tables are published in place."""
+    """The variable with options by which all tables are published in place."""
     path = tmp_path / "options.toml"
     path.write_text('[defaults]\npublish = "in-place"\n')
     return {"ETL_OPTIONS_FILE": str(path)}
@@ -83,7 +83,7 @@ def loaded(etl: Etl, night: str, options: dict[str, str]) -> dict[str, str | Non
 
 
 def all_rows(database: Database, prefix: str = "") -> dict[str, list[str]]:
-    """Gives the rows of the family's tables, or of those with a prefix, by table."""
+    """The rows of the family's tables, or of those with a prefix, by table."""
     names = [f"{prefix}{table}" for table in FAMILY]
     queries = (f"SELECT '{name}', array_agg(t::text ORDER BY t::text) FROM {name} t" for name in names)
     return dict(database.rows(" UNION ALL ".join(queries)))
@@ -92,7 +92,7 @@ def all_rows(database: Database, prefix: str = "") -> dict[str, list[str]]:
 def test_what_refers_to_rows_that_stay_stays_or_the_run_said_no(
     databases: Databases, etl: Etl, options: dict[str, str]
 ) -> None:
-    """Whatever acts ON DELETE, whatever is unique, whatever the night brings; a table that is refused is named."""
+    """For each object that acts ON DELETE, each unique constraint and each night; the error names a refused table."""
     source, target = databases.operational, databases.reporting
     target.execute(FORGET)
     for table, (unique, _, _) in FAMILY.items():
@@ -137,7 +137,7 @@ def expected(night: str, unique: str, refers_to_itself: bool, said: str) -> bool
 def test_a_table_without_a_key_is_refused_before_the_first_load(
     databases: Databases, etl: Etl, options: dict[str, str]
 ) -> None:
-    """Where something acts ON DELETE, it cannot be emptied every night; the check, the run and the holder say so."""
+    """It cannot be emptied every night if an object acts ON DELETE; the check, the run and the holder say so."""
     source, target = databases.operational, databases.reporting
     target.execute(FORGET)
     tables = [f"items_{n}" for n in range(len(ON_DELETE))]
@@ -165,7 +165,7 @@ def test_a_table_without_a_key_is_refused_before_the_first_load(
 def test_what_comes_to_look_on_after_the_loads_is_seen_by_the_publish(
     databases: Databases, etl: Etl, options: dict[str, str]
 ) -> None:
-    """Under the lock that keeps more from coming, all is looked at again; nothing is published then."""
+    """Under the lock that prevents more changes, the publish examines all again; it then publishes nothing."""
     for side in (databases.operational, databases.reporting):
         side.execute("CREATE TABLE items (id int UNIQUE, name text); INSERT INTO items VALUES (1, 'a')")
     assert etl("run", TABLES="items", ETL_PUBLISH="defer", ETL_RUN_ID="tonight", **options).status == 0
@@ -204,7 +204,7 @@ CREATE TABLE log (what text);
 
 
 def make_items(databases: Databases) -> None:
-    """Makes two tables, live already, whose rows differ from the source's; a row is changed, one gone, one new."""
+    """Creates two live tables whose rows differ from the source's: one row is changed, one deleted, one new."""
     databases.reporting.execute(FUNCTIONS)
     for side in (databases.operational, databases.reporting):
         side.execute(
@@ -221,7 +221,7 @@ def make_items(databases: Databases) -> None:
 def test_what_a_trigger_or_a_rule_has_changed_is_not_published(
     databases: Databases, etl: Etl, options: dict[str, str], alters: str
 ) -> None:
-    """A row dropped or kept, a value changed, now or at the commit: the run fails and names who did it."""
+    """A row dropped or kept, or a value changed, at once or at the commit: the run fails and names the object."""
     make_items(databases)
     databases.reporting.execute(SIDE_EFFECTS[alters])
     before = databases.reporting.rows("SELECT * FROM items ORDER BY id")
@@ -234,7 +234,7 @@ def test_what_a_trigger_or_a_rule_has_changed_is_not_published(
 
 
 def test_a_trigger_that_changes_no_row_is_no_harm(databases: Databases, etl: Etl, options: dict[str, str]) -> None:
-    """It fires for what has changed, and the night is published; one that is disabled does not even fire."""
+    """It fires for changed rows, and the night is published; a disabled trigger does not even fire."""
     make_items(databases)
     databases.reporting.execute(
         "CREATE TRIGGER notes AFTER INSERT OR UPDATE OR DELETE ON items FOR EACH ROW EXECUTE FUNCTION note();"
@@ -294,7 +294,7 @@ UNPLANNABLE = {
 def test_what_the_server_would_refuse_each_night_is_told_before_the_first_load(
     databases: Databases, etl: Etl, options: dict[str, str]
 ) -> None:
-    """The very statements are planned beforehand: publications without a replica identity, identity columns."""
+    """etl plans the same statements in advance: publications without a replica identity, identity columns."""
     named = []
     for n, (table, make, words) in enumerate(UNPLANNABLE.values()):
         for side in (databases.operational, databases.reporting):
@@ -312,7 +312,7 @@ def test_what_the_server_would_refuse_each_night_is_told_before_the_first_load(
 def test_a_published_table_with_a_replica_identity_is_published_in_place(
     databases: Databases, etl: Etl, options: dict[str, str]
 ) -> None:
-    """FULL will do where there is no key."""
+    """REPLICA IDENTITY FULL suffices for a table without a key."""
     for side in (databases.operational, databases.reporting):
         side.execute("CREATE TABLE items (id int, name text)")
     databases.reporting.execute("CREATE PUBLICATION feed FOR TABLE items; ALTER TABLE items REPLICA IDENTITY FULL")
@@ -325,7 +325,7 @@ def test_a_published_table_with_a_replica_identity_is_published_in_place(
 def test_a_table_that_somebody_has_locked_is_not_waited_for_before_the_publish(
     databases: Databases, etl: Etl, options: dict[str, str]
 ) -> None:
-    """What the server would say of it cannot be told then, which holds up neither the check nor the loads."""
+    """The server's answer about this table is then unknown, which does not delay the check or the loads."""
     for side in (databases.operational, databases.reporting):
         side.execute("CREATE TABLE items (id int PRIMARY KEY); INSERT INTO items VALUES (1)")
     with locked(databases.reporting, "items"):
@@ -338,7 +338,7 @@ def test_a_table_that_somebody_has_locked_is_not_waited_for_before_the_publish(
 def test_a_foreign_key_that_refers_to_the_table_of_which_it_is_a_partition_on_delete_too(
     databases: Databases, etl: Etl, options: dict[str, str]
 ) -> None:
-    """Two rows swap what is unique: the publish says no, and the rows that refer to them are there."""
+    """Two rows swap unique values: the publish refuses, and the rows that refer to them are still there."""
     databases.operational.execute("CREATE TABLE orders (id int PRIMARY KEY, place int UNIQUE)")
     databases.operational.execute("INSERT INTO orders VALUES (1, 10), (2, 20)")
     databases.reporting.execute(
@@ -361,7 +361,7 @@ def test_a_foreign_key_that_refers_to_the_table_of_which_it_is_a_partition_on_de
 def test_what_a_referential_action_sets_off_elsewhere_is_found_without_checksums(
     databases: Databases, etl: Etl, options: dict[str, str]
 ) -> None:
-    """A trigger of the table that refers changes the live one: its rows are hashed, and nothing is published."""
+    """A trigger of the referring table changes the live one: etl hashes its rows, and publishes nothing."""
     databases.operational.execute("CREATE TABLE orders (id int PRIMARY KEY, code text UNIQUE, total int)")
     databases.operational.execute("INSERT INTO orders VALUES (1, 'a', 10), (2, 'b', 20)")
     assert etl("run", TABLES="orders", **options).status == 0

@@ -1,4 +1,4 @@
-"""A materialized view shows the same night as the tables, by whatever way its query comes to their rows."""
+"""A materialized view shows the same night as the tables, however its query reads their rows."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ IN_PLACE = ["a function", "a materialized view below", "a policy"]
 def test_a_materialized_view_never_shows_two_nights(
     night: Databases, etl: Etl, name: str, in_place: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Its query calls a function that reads another table of the run: it is filled when both are today's."""
+    """Its query calls a function that reads another table of the run: the publish fills it after both tables."""
     night.reporting.execute(VIEWS[name])
     night.operational.execute("INSERT INTO a VALUES (2); INSERT INTO b VALUES (2)")
     options = tmp_path_factory.mktemp("options") / "options.toml"
@@ -80,14 +80,14 @@ def test_a_materialized_view_never_shows_two_nights(
 
 
 def test_check_says_which_views_are_filled_while_readers_wait(night: Databases, etl: Etl) -> None:
-    """And why: by which function or policy they may read what the catalog does not know of."""
+    """The reason is a function or policy that may read tables unknown to the catalog."""
     night.reporting.execute("CREATE MATERIALIZED VIEW m AS SELECT count(*) AS a, of_b() AS b FROM a")
     said = etl("check", TABLES="a,b").stdout
     assert "public.m (filled within the publish, for public.of_b())" in said
 
 
 def test_check_tells_of_a_publication_of_all_tables(night: Databases, etl: Etl) -> None:
-    """Its subscribers are sent this tool's own schemas, which they do not have."""
+    """Its subscribers would get the changes of etl's own schemas, which they do not have."""
     night.reporting.execute("CREATE PUBLICATION everything FOR ALL TABLES")
     done = etl("check", TABLES="a,b")
     assert done.status == 0

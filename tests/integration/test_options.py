@@ -1,4 +1,4 @@
-"""The options of a table, each on real servers; masks have a file of their own."""
+"""The options of a table, each on real servers; the tests of masks are in test_masks.py."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ORDERS = """
 
 @pytest.fixture
 def run(etl: Etl, tmp_path: Path) -> Run:
-    """Runs ``etl`` with an options file, on the table ``orders`` where nothing else is said."""
+    """Runs ``etl`` with an options file, by default on the table ``orders``."""
 
     def start(options: str, *arguments: str, **variables: str) -> Done:
         file = tmp_path / "options.toml"
@@ -33,7 +33,7 @@ def run(etl: Etl, tmp_path: Path) -> Run:
 
 
 def done(run: Done) -> Done:
-    """Gives a run that has ended well."""
+    """Asserts that a run succeeded, and returns it."""
     assert (run.status, run.stderr) == (0, "")
     return run
 
@@ -42,7 +42,7 @@ RENAMED = '[orders]\nrename = "reporting.bookings"\n'
 
 
 def test_a_renamed_table_is_live_under_its_new_name(databases: Databases, run: Run) -> None:
-    """Night after night, with what hangs on it; check, verify, history and the logs go by the source's name."""
+    """Night after night, with its attachments; check, verify, history and the logs use the source's name."""
     databases.operational.execute(ORDERS)
     for _ in range(2):
         assert done(run(RENAMED, ETL_VERIFY="checksum")).event("table.loaded")["table"] == "public.orders"
@@ -65,7 +65,7 @@ def test_a_renamed_table_is_live_under_its_new_name(databases: Databases, run: R
 
 
 def test_two_tables_may_change_names(databases: Databases, run: Run) -> None:
-    """Also where each one's new name is the other's old one."""
+    """Even if each one's new name is the other's old one."""
     databases.operational.execute("CREATE TABLE a AS SELECT 'a' AS v; CREATE TABLE b AS SELECT 'b' AS v")
     done(run("", TABLES="a,b"))
     options = '[a]\nrename = "b"\n[b]\nrename = "a"'
@@ -75,7 +75,7 @@ def test_two_tables_may_change_names(databases: Databases, run: Run) -> None:
 
 
 def test_tables_of_two_schemas_arrive_in_one_with_their_indexes(databases: Databases, run: Run) -> None:
-    """Names of indexes are shared by a schema; those that bore the table's name bear its new one."""
+    """Names of indexes are unique in a schema; those that contained the table's old name contain its new one."""
     for tenant in ("one", "two"):
         databases.operational.execute(
             f"CREATE SCHEMA {tenant}; CREATE TABLE {tenant}.orders (id int PRIMARY KEY, day date);"
@@ -94,7 +94,7 @@ def test_tables_of_two_schemas_arrive_in_one_with_their_indexes(databases: Datab
 
 
 def test_tables_that_a_pattern_gives_one_name_are_refused(databases: Databases, run: Run) -> None:
-    """Before anything is touched, by run and check."""
+    """By run and check, before anything is touched."""
     databases.operational.execute("CREATE TABLE a (); CREATE TABLE b ()")
     for command in ("run", "check"):
         failed = run('["*"]\nrename = "reporting.same"', command, TABLES="*")
@@ -107,7 +107,7 @@ def test_tables_that_a_pattern_gives_one_name_are_refused(databases: Databases, 
 
 @pytest.mark.parametrize("publish", ["swap", "in-place"])
 def test_a_renamed_table_may_be_published_later(databases: Databases, run: Run, publish: str) -> None:
-    """By ``etl publish``, which finds the options by the source's name; in place, the table itself stays."""
+    """By ``etl publish``, which finds the options by the source's name; in place, the live table keeps its oid."""
     databases.operational.execute(ORDERS)
     options = f'[orders]\nrename = "*.bookings"\npublish = "{publish}"'
     done(run(options))
@@ -122,7 +122,7 @@ def test_a_renamed_table_may_be_published_later(databases: Databases, run: Run, 
 
 
 def test_runs_that_share_a_live_table_share_its_staging_table(databases: Databases, run: Run) -> None:
-    """A later run takes over what another had staged under the same name, though from another table."""
+    """A later run takes over another run's staging table of the same name, even from another source table."""
     databases.operational.execute("CREATE TABLE a AS SELECT 'a' AS v; CREATE TABLE b AS SELECT 'b' AS v")
     options = '["*"]\nrename = "*.same"'
     done(run(options, TABLES="a", ETL_PUBLISH="defer", ETL_RUN_ID="first"))
@@ -137,7 +137,7 @@ def test_runs_that_share_a_live_table_share_its_staging_table(databases: Databas
     [('["day DESC", "id"]', "day DESC, id"), ('["length(note)", "note"]', "length(note), note"), ('["note"]', "note")],
 )
 def test_rows_arrive_in_order(databases: Databases, run: Run, order_by: str, sorted_by: str) -> None:
-    """Clustered, as they lie on the target's disk; a masked column sorts as it arrives."""
+    """Clustered on the target's disk; a masked column is sorted by its masked values."""
     databases.operational.execute(ORDERS)
     mask = 'mask = { note = "sql:reverse(note)" }' if sorted_by == "note" else ""
     done(run(f"[orders]\norder_by = {order_by}\n{mask}", ETL_VERIFY="checksum"))
@@ -159,7 +159,7 @@ def test_rows_arrive_in_order(databases: Databases, run: Run, order_by: str, sor
 def test_a_table_gets_the_indexes_that_it_is_to_get(
     databases: Databases, run: Run, indexes: str, expected: set[str]
 ) -> None:
-    """The source's, the reporting side's, both or none, again on the third night; checks always come."""
+    """The source's, the reporting side's, both or none, also on the third night; checks always come."""
     databases.operational.execute(ORDERS)
     done(run(""))
     target = databases.reporting
@@ -183,7 +183,7 @@ UNBUILDABLE = """
 
 
 def test_an_index_that_cannot_be_built_is_named(databases: Databases, run: Run) -> None:
-    """It stops the run, and the remedy is told."""
+    """It stops the run, and the error has the remedy."""
     databases.operational.execute(ORDERS + UNBUILDABLE)
     failed = run("")
     assert failed.status == 1
@@ -193,7 +193,7 @@ def test_an_index_that_cannot_be_built_is_named(databases: Databases, run: Run) 
 
 
 def test_an_index_that_cannot_be_built_is_left_out_where_the_options_say_so(databases: Databases, run: Run) -> None:
-    """With a warning for each; the other indexes and constraints are there, and so it is the night after."""
+    """With a warning for each; the other indexes and constraints are there, also on the next night."""
     databases.operational.execute(ORDERS + UNBUILDABLE)
     for _ in range(2):
         ended = done(run('[orders]\nunbuildable_indexes = "skip"'))
@@ -211,7 +211,7 @@ def test_an_index_that_cannot_be_built_is_left_out_where_the_options_say_so(data
 
 
 def test_rows_that_an_index_refuses_are_never_skipped(databases: Databases, run: Run) -> None:
-    """A unique index that its own rows contradict is no index that the target cannot build."""
+    """A unique index that the rows violate stops the run, even if options leave out indexes that cannot be built."""
     databases.operational.execute(ORDERS)
     options = '[orders]\nunbuildable_indexes = "skip"\nmask = { id = "sql:id % 10 + 1" }'
     failed = run(options)
@@ -223,7 +223,7 @@ UNSTEADY = '[orders]\nmask = { note = "sql:random()::text" }\n'
 
 
 def test_a_table_is_verified_as_its_own_option_says(databases: Databases, run: Run) -> None:
-    """Stricter or laxer than ETL_VERIFY; a mask that gives another value each time cannot pass a checksum."""
+    """More or less strictly than ETL_VERIFY; a mask with random values cannot pass a checksum."""
     databases.operational.execute(ORDERS)
     done(run(UNSTEADY))
     failed = run(UNSTEADY + 'verify = "checksum"')
@@ -232,7 +232,7 @@ def test_a_table_is_verified_as_its_own_option_says(databases: Databases, run: R
 
 
 def test_a_table_may_arrive_unlogged(databases: Databases, run: Run) -> None:
-    """And becomes logged again when the option is gone."""
+    """Without the option it becomes logged again."""
     databases.operational.execute(ORDERS)
     query = "SELECT relpersistence::text FROM pg_class WHERE oid = 'orders'::regclass"
     for options, persistence in (("[orders]\nunlogged = true", "u"), ("", "p")):
@@ -244,7 +244,7 @@ CLASSIFIED = '[orders]\ncolumns = ["id", "day"]\nexclude = ["note"]\n'
 
 
 def test_a_column_that_nobody_has_classified_stops_its_table(databases: Databases, run: Run) -> None:
-    """Before a byte moves, and by name; ``etl check`` says so in advance, other tables fare as the run does."""
+    """Before any row is read, with its name; ``etl check`` says so in advance, and other tables follow the run."""
     databases.operational.execute(ORDERS + "CREATE TABLE other AS SELECT 1 AS id")
     options = CLASSIFIED + 'on_new_column = "fail"'
     done(run(options, TABLES="orders,other"))
@@ -265,7 +265,7 @@ def test_a_column_that_nobody_has_classified_stops_its_table(databases: Database
 
 @pytest.mark.parametrize(("what", "columns"), [("copy", ["id", "day", "note", "iban"]), ("ignore", ["id", "note"])])
 def test_a_new_column_is_copied_or_ignored(databases: Databases, run: Run, what: str, columns: list[str]) -> None:
-    """As the options say; ``none`` classifies a column that arrives as it is."""
+    """As the options say; the mask ``none`` classifies a column that is copied unchanged."""
     databases.operational.execute(ORDERS + "ALTER TABLE orders ADD iban text")
     options = f'[orders]\nmask = {{ id = "none", note = "none" }}\non_new_column = "{what}"'
     done(run(options, ETL_VERIFY="checksum"))
@@ -288,7 +288,7 @@ where = "id > 1 -- all but the first"
 
 
 def test_bad_expressions_are_told_before_the_first_load(databases: Databases, run: Run) -> None:
-    """All of them, by table and option, with what the server says; check and run alike, and nothing is loaded."""
+    """All of them, with table, option and the server's message; check and run do the same, and nothing is loaded."""
     tables = "CREATE TABLE other AS SELECT 1 AS id; CREATE TABLE fine AS SELECT 1 AS id"
     databases.operational.execute(ORDERS + tables)
     done(run("", TABLES="orders,other"))

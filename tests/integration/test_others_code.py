@@ -1,7 +1,7 @@
-"""Other people's code runs as its owner or not at all: each place where a night could call a function of somebody else.
+"""Code of untrusted roles runs as its owner or not at all, in each place where a night could call it.
 
-``alice`` is an analyst whose functions note as whom they ran; etl is a superuser, or the role of docs/target-role.sql
-that has been made a member of hers, so that it may replace what she has made.
+``alice`` is an analyst whose functions record the role that they run as. etl is a superuser, or the role of
+docs/target-role.sql as a member of alice's role, so that it may replace her objects.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ HERS = "ALTER TABLE items OWNER TO alice; SET ROLE alice; {}; RESET ROLE"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where her code waits for a night, made by her or for her after the first one; ``refused`` is what the night says.
+    """A place that calls her function during a night; ``refused`` is the expected error.
 
-    Else her function has run as ``alice``, or not at all where it is not ``called``.
+    Without ``refused`` her function has run as ``alice``, or, if not ``called``, it has not run.
     """
 
     make: str
@@ -164,13 +164,13 @@ def night(databases: Databases, etl: Etl, request: pytest.FixtureRequest) -> Ite
 
 
 def whom(database: Database) -> set[str]:
-    """Gives as whom her functions have run."""
+    """The roles that her functions have run as."""
     return {who for (who,) in database.rows("SELECT DISTINCT who FROM alice.caught")}
 
 
 @pytest.mark.parametrize("name", PLACES)
 def test_it_runs_as_its_owner_or_not_at_all(night: tuple[Databases, Etl], name: str) -> None:
-    """A function that tells current_user says ``alice``, wherever a night calls it; else the night says no, and why."""
+    """A function that records current_user records ``alice`` if a night calls it; otherwise the night is refused."""
     databases, etl = night
     place = PLACES[name]
     databases.reporting.execute(place.make)
@@ -188,7 +188,7 @@ def test_it_runs_as_its_owner_or_not_at_all(night: tuple[Databases, Etl], name: 
 
 
 async def test_a_check_is_judged_as_it_is_made_and_not_as_the_live_table_has_it(databases: Databases) -> None:
-    """Its owner may drop it from the live table after it was read: what is made on the staging table is looked at."""
+    """Its owner may drop it from the live table meanwhile, so etl examines the check on the staging table."""
     reporting = databases.reporting
     reporting.execute(ALICE)
     reporting.execute("CREATE TABLE items (note text); CREATE SCHEMA etl_staging_public")
@@ -219,7 +219,7 @@ UNTRUSTED = {
 
 @pytest.mark.parametrize("untrusted", UNTRUSTED)
 def test_what_others_made_under_our_names_is_refused(databases: Databases, etl: Etl, untrusted: str) -> None:
-    """The ledger and the staging schemas are this role's, or nothing is done: one line says whose, and the remedy."""
+    """This role must own the ledger and the staging schemas; otherwise one line names the owner, and the remedy."""
     databases.operational.execute("CREATE TABLE items AS SELECT 1 AS id")
     databases.reporting.execute(ALICE)
     try:
@@ -237,7 +237,7 @@ def test_what_others_made_under_our_names_is_refused(databases: Databases, etl: 
 
 
 def test_a_schema_of_another_tool_is_not_taken_for_the_ledger(databases: Databases, etl: Etl) -> None:
-    """A table etl.runs that has other columns is left as it is, and named."""
+    """A table etl.runs with other columns stays as it is, and the error names it."""
     databases.operational.execute("CREATE TABLE items AS SELECT 1 AS id")
     databases.reporting.execute("CREATE SCHEMA etl; CREATE TABLE etl.runs (id int, x text)")
     done = etl("run", TABLES="items")

@@ -1,4 +1,4 @@
-"""What the reporting side added to the live tables is there the next morning, and the one after."""
+"""Objects that the reporting side added to live tables are there the next morning, and the morning after."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ MATERIALIZED = {
     "reports.yearly": "SELECT date_trunc('year', at::date), count(*)::numeric FROM orders GROUP BY 1",
     "reports.on_late": "SELECT count(*) FROM orders JOIN sales.orders USING (id)",
 }
-"""The materialized views of shop_target.sql that are filled, and what must be in them."""
+"""The filled materialized views of shop_target.sql, and their expected contents."""
 
 
 @pytest.fixture
 def shop(databases: Databases, etl: Etl) -> Databases:
-    """Two databases after the first night, with all that people then added on the reporting side."""
+    """Two databases after the first night, with the objects that the reporting side has added since."""
     databases.operational.execute(script("shop_source.sql"))
     first = etl("run", TABLES=TABLES, ETL_VERIFY="checksum")
     assert first.stderr == ""
@@ -29,7 +29,7 @@ def shop(databases: Databases, etl: Etl) -> Databases:
 
 
 def privileges(database: Database) -> list[str]:
-    """Gives every privilege on a table, a view or a column of them as "object=role:privilege*/grantor"."""
+    """Every privilege on a table, a view or a column of them, as "object=role:privilege*/grantor"."""
     rows = database.rows(
         "SELECT concat(o.name, '=', nullif(x.grantee, 0)::regrole, ':', x.privilege_type,"
         " CASE WHEN x.is_grantable THEN '*' END, '/', x.grantor::regrole) FROM (SELECT oid::regclass::text AS name,"
@@ -41,7 +41,7 @@ def privileges(database: Database) -> list[str]:
 
 @pytest.mark.superuser("gives what is live to other roles")
 def test_everything_that_was_added_is_there_on_the_second_and_the_third_morning(shop: Databases, etl: Etl) -> None:
-    """pg_dump says the same before and after, but for the source's own new columns and types of columns."""
+    """pg_dump gives the same before and after, apart from new columns and column types of the source."""
     before, granted = schema_of(shop.reporting), privileges(shop.reporting)
     shop.operational.execute("ALTER TABLE orders ALTER qty TYPE bigint, ADD new text; DELETE FROM orders WHERE id = 3")
     for night in ("second", "third"):
@@ -56,7 +56,7 @@ def test_everything_that_was_added_is_there_on_the_second_and_the_third_morning(
 
 @pytest.mark.superuser("gives what is live to other roles")
 def test_materialized_views_are_filled_by_the_publish_and_empty_ones_stay_empty(shop: Databases, etl: Etl) -> None:
-    """In a chain, and those that read two tables of one name; what was never filled is not filled for anyone."""
+    """Also views that read other views, and views over two tables of one name; a view that was empty stays empty."""
     shop.operational.execute("DELETE FROM orders WHERE id % 3 = 0; DELETE FROM sales.orders WHERE id % 5 = 0")
     assert etl("run", TABLES=TABLES).stderr == ""
     for name, query in MATERIALIZED.items():
@@ -66,7 +66,7 @@ def test_materialized_views_are_filled_by_the_publish_and_empty_ones_stay_empty(
 
 @pytest.mark.superuser("compares the owners and privileges of both sides")
 def test_what_the_source_says_of_its_tables_is_what_the_target_says(databases: Databases, etl: Etl) -> None:
-    """pg_dump says the same of both sides after the first night, but for defaults and foreign keys."""
+    """pg_dump gives the same for both after the first night, apart from defaults and foreign keys."""
     databases.operational.execute(script("shop_source.sql"))
     assert etl("run", TABLES=TABLES, ETL_VERIFY="checksum").stderr == ""
     assert difference(schema_of(databases.operational), schema_of(databases.reporting)) == [
@@ -78,7 +78,7 @@ def test_what_the_source_says_of_its_tables_is_what_the_target_says(databases: D
 
 
 def test_an_index_stays_for_ever_or_goes_with_the_sources(databases: Databases, etl: Etl) -> None:
-    """Three nights: one that the reporting side made stays; one dropped at the source does not come back."""
+    """Three nights: an index of the reporting side stays; an index that the source dropped does not come back."""
     source, target = databases.operational, databases.reporting
     source.execute(
         "CREATE TABLE items (id int PRIMARY KEY, note text CHECK (note <> ''), CONSTRAINT once UNIQUE (note));"
@@ -108,7 +108,7 @@ def test_an_index_stays_for_ever_or_goes_with_the_sources(databases: Databases, 
 
 
 def own_sequence(database: Database, column: str) -> None:
-    """Makes a sequence that a column of ``items`` owns, which the table's owner has to own, too."""
+    """Creates a sequence that a column of ``items`` owns. The table's owner must own the sequence, too."""
     owner = database.value("SELECT tableowner FROM pg_tables WHERE tablename = 'items'")
     database.execute(f'CREATE SEQUENCE numbers; ALTER SEQUENCE numbers OWNER TO "{owner}"')
     database.execute(f"ALTER SEQUENCE numbers OWNED BY items.{column}")
@@ -116,7 +116,7 @@ def own_sequence(database: Database, column: str) -> None:
 
 @pytest.mark.parametrize("default", ["", "; ALTER TABLE items ALTER id SET DEFAULT nextval('numbers')"])
 def test_a_sequence_that_a_live_column_owns_stays_its_own(databases: Databases, etl: Etl, default: str) -> None:
-    """It goes on counting where it was; the column's default, if it has one, still asks it."""
+    """It continues its count; the column's default, if any, still uses it."""
     databases.operational.execute("CREATE TABLE items AS SELECT 1 AS id")
     assert etl("run", TABLES="items").stderr == ""
     own_sequence(databases.reporting, "id")
@@ -131,7 +131,7 @@ def test_a_sequence_that_a_live_column_owns_stays_its_own(databases: Databases, 
 
 
 def test_a_sequence_outlives_the_column_that_owned_it(databases: Databases, etl: Etl) -> None:
-    """Nobody owns it then."""
+    """No column owns it then."""
     databases.operational.execute("CREATE TABLE items AS SELECT 1 AS id, 2 AS n")
     assert etl("run", TABLES="items").stderr == ""
     own_sequence(databases.reporting, "n")
@@ -142,7 +142,7 @@ def test_a_sequence_outlives_the_column_that_owned_it(databases: Databases, etl:
 
 @pytest.mark.superuser("default privileges of the superuser")
 def test_default_privileges_hold_for_the_first_night_only(databases: Databases, etl: Etl) -> None:
-    """A new table gets the schema's and the global ones; a live one keeps what it had, even where that is less."""
+    """A new table gets the schema's and the global ones; a live table keeps its privileges, even if they are fewer."""
     target = databases.reporting
     target.execute(script("roles.sql"))
     target.execute(
@@ -166,7 +166,7 @@ def test_default_privileges_hold_for_the_first_night_only(databases: Databases, 
 
 
 def test_the_sources_comment_goes_before_one_made_here(databases: Databases, etl: Etl) -> None:
-    """Where the source says nothing, what people wrote on the reporting side stays."""
+    """If the source has no comment, the comment of the reporting side stays."""
     databases.operational.execute("CREATE TABLE items (a int, b int); COMMENT ON COLUMN items.a IS 'theirs'")
     assert etl("run", TABLES="items").stderr == ""
     databases.reporting.execute("COMMENT ON COLUMN items.a IS 'ours'; COMMENT ON COLUMN items.b IS 'ours'")

@@ -25,23 +25,23 @@ EVERY_CHARACTER = string.ascii_letters + string.digits + string.punctuation + " 
 
 @pytest.fixture
 def path(databases: Databases) -> str:
-    """A path of the store that is this test's own; its databases have a shop."""
+    """This test's own path in the store; its databases have a shop."""
     databases.operational.execute(SHOP)
     return f"/nightly-etl/{databases.operational.name}"
 
 
 def started(store: str, path: str, *arguments: str, **variables: str) -> Done:
-    """Runs ``etl`` as the container would: a path, credentials, and what is said beside them."""
+    """Runs ``etl`` as the container would: a path, credentials, and these variables."""
     return Etl(cloud.account(store) | {"ETL_PARAMETER_PATH": path})(*arguments, **variables)
 
 
 def urls(databases: Databases) -> dict[str, str]:
-    """Gives the parameters that lead to the databases."""
+    """The parameters that lead to the databases."""
     return {"operational/url": databases.operational.url, "reporting/url": databases.reporting.url}
 
 
 def test_all_settings_may_come_from_the_store(databases: Databases, store: str, path: str) -> None:
-    """SecureStrings arrive decrypted, and so does the options' text; nothing but the path is said."""
+    """SecureStrings arrive decrypted, also the text of the options; the environment has only the path."""
     options = '[orders]\nexclude = ["note"]\n'
     stored = {"tables": "*", "jobs": "1", "verify": "checksum", "publish": "defer", "options": options}
     cloud.put(store, path, urls(databases) | stored)
@@ -54,7 +54,7 @@ def test_all_settings_may_come_from_the_store(databases: Databases, store: str, 
 
 
 def test_the_environment_beats_the_store(databases: Databases, store: str, path: str) -> None:
-    """Setting by setting; what it does not say is the store's."""
+    """For each setting separately; a setting that the environment lacks comes from the store."""
     cloud.put(store, path, {"tables": "nowhere", "jobs": "1", "publish": "defer"} | urls(databases))
     done = started(store, path, "run", TABLES="customers", ETL_PUBLISH="run")
     begun = done.event("run.started")
@@ -62,7 +62,7 @@ def test_the_environment_beats_the_store(databases: Databases, store: str, path:
 
 
 def test_parameters_of_many_pages_are_all_read(databases: Databases, store: str, path: str) -> None:
-    """AWS gives ten a page; ours may stand on the last one."""
+    """AWS returns ten a page; the needed one may be on the last page."""
     others = {f"a/{number:02}": "x" for number in range(25)}
     cloud.put(store, path, others | {"tables": "orders"} | urls(databases))
     assert started(store, path, "run").status == 0
@@ -94,7 +94,7 @@ def role(server: Server, password: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("form", ["parts", "url"])
 def test_a_password_of_every_character_opens_both_databases(secure_server: Server, store: str, form: str) -> None:
-    """As a part it is taken as it is; in a URL it is percent-encoded. No output and no ledger row shows it."""
+    """A part is taken literally; a URL needs percent-encoding. No output and no ledger row shows the password."""
     path = f"/nightly-etl/{form}"
     with role(secure_server, EVERY_CHARACTER) as user:
         for side, dbname in (("operational", "one"), ("reporting", "two")):
@@ -115,7 +115,7 @@ def test_a_password_of_every_character_opens_both_databases(secure_server: Serve
 
 
 def test_a_password_is_shown_nowhere(databases: Databases, store: str, path: str) -> None:
-    """Not on either stream, not in the ledger: not even where the source's own error quotes it."""
+    """Not on either stream, and not in the ledger, even if the source's own error quotes it."""
     secret = "c4n4ry%+/ß"
     quoting = "CREATE FUNCTION f() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE '{}' ; END $$"
     shown = f"{secret} {quote(secret, safe='')}".replace("%", "%%")
@@ -131,7 +131,7 @@ def test_a_password_is_shown_nowhere(databases: Databases, store: str, path: str
 
 
 def test_throttling_is_waited_out(databases: Databases, path: str) -> None:
-    """Two refusals, then the values: the run does not notice."""
+    """After two refusals the values arrive, and the run succeeds."""
     throttled = cloud.refusal("ThrottlingException", "Rate exceeded")
     values = urls(databases) | {"tables": "orders"}
     with cloud.answering(throttled, throttled, cloud.found(path, values)) as answers:
@@ -148,7 +148,7 @@ def test_throttling_is_waited_out(databases: Databases, path: str) -> None:
     ids=["throttled", "broken"],
 )
 def test_throttling_without_end_is_one_line(refusal: tuple[int, dict[str, object]], said: str) -> None:
-    """Four tries; then exit 1, because tomorrow it may work."""
+    """After four attempts exit 1, because a later run may succeed."""
     with cloud.answering(refusal) as answers:
         done = started(answers.url, "/prod", "run", TABLES="orders")
     line = f"etl: Parameter Store refused /prod again and again: {said}; try again later\n"
@@ -179,7 +179,7 @@ def _unreachable(endpoint: str) -> None:
 
 
 def test_a_slip_in_a_parameter_s_name_is_refused(databases: Databases, store: str, path: str) -> None:
-    """By its path; what is there beside is somebody else's."""
+    """The error has the path of the parameter; parameters with other names are ignored."""
     cloud.put(store, path, urls(databases) | {"tables": "orders", "slack/webhook": "x"})
     assert started(store, path, "run").status == 0
     cloud.put(store, path, {"option": "[orders]"})
@@ -189,7 +189,7 @@ def test_a_slip_in_a_parameter_s_name_is_refused(databases: Databases, store: st
 
 
 def test_a_variable_that_is_no_setting_is_warned_of(databases: Databases, etl: Etl) -> None:
-    """By its name, in the log; the run is done."""
+    """The log has its name; the run succeeds."""
     databases.operational.execute("CREATE TABLE orders (id int)")
     done = etl("run", TABLES="orders", ETL_COMMAND="run", ETL_SLACK="x")
     said = "ETL_SLACK is no setting, and does nothing; take it out, or mend its name"
@@ -197,14 +197,14 @@ def test_a_variable_that_is_no_setting_is_warned_of(databases: Databases, etl: E
 
 
 def test_the_store_s_url_is_not_mixed_with_the_environment_s(databases: Databases, store: str, path: str) -> None:
-    """An environment's URL wins over the store's parts too, which only fill in what it does not say."""
+    """The environment's URL wins over the store's parts too, which only fill in what the URL lacks."""
     wrong = {"operational/host": "nowhere.invalid", "operational/port": "1", "operational/dbname": "nothing"}
     cloud.put(store, path, urls(databases) | wrong | {"tables": "orders"})
     assert started(store, path, "run", ETL_OPERATIONAL_URL=databases.operational.url).status == 0
 
 
 def test_a_database_given_by_parts_needs_no_url(databases: Databases, store: str, path: str) -> None:
-    """host, port, dbname and user are enough where no password is asked for."""
+    """host, port, dbname and user are enough if the server asks for no password."""
 
     def parts(side: str, database: Database) -> dict[str, str]:
         values = {"host": "127.0.0.1", "port": str(database.server.port), "dbname": database.name, "user": "postgres"}

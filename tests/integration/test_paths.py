@@ -1,6 +1,6 @@
-"""Every way through the definitions, executed; the Lambdas and jobs are the test's, and end at once.
+"""Every path through the definitions, executed; the tests' own Lambdas and jobs end at once.
 
-What they do when they are ``etl`` is shown by ``tests/acceptance/test_nights.py``.
+``tests/acceptance/test_nights.py`` runs the real ``etl`` in their place.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _names = (f"night-{number}" for number in count())
 
 
 def failing(error: str, message: str = "no luck") -> Callable[[Any], Any]:
-    """Gives a Lambda that fails."""
+    """A Lambda that fails."""
 
     def fail(_: Any) -> Any:
         raise FunctionError({"errorMessage": message, "errorType": error, "stackTrace": ["…"]})
@@ -35,14 +35,14 @@ def failing(error: str, message: str = "no luck") -> Callable[[Any], Any]:
 
 
 def in_turn(answers: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
-    """Gives a Lambda that does another thing each time."""
+    """A Lambda that behaves differently on each call."""
     left = iter(answers)
     return lambda event: next(left)(event)  # noqa: PLW0108 - the next one is taken when it is asked
 
 
 @dataclass(slots=True)
 class Instant:
-    """A job that ended when it began."""
+    """A job that has ended when it starts."""
 
     status: int = 0
 
@@ -60,7 +60,7 @@ class Instant:
 
 @dataclass(slots=True)
 class World:
-    """AWS, with what its Lambdas and jobs are to do, and what they were asked."""
+    """AWS, with the behaviour of its Lambdas and jobs, and the calls that they got."""
 
     functions: Functions = field(default_factory=dict)
     asked: list[tuple[str, Any]] = field(default_factory=list)
@@ -76,7 +76,7 @@ class World:
         return left.pop(0) if left else 0
 
     def says(self, name: str, answer: Callable[[Any], Any]) -> None:
-        """Sets what a Lambda does."""
+        """Sets the answer of a Lambda."""
 
         def asked(event: Any) -> Any:
             self.asked.append((name, event))
@@ -85,7 +85,7 @@ class World:
         self.functions[name] = asked
 
     def calm(self) -> None:
-        """Makes every Lambda and job do well."""
+        """Makes every Lambda and job succeed."""
         self.asked.clear()
         self.statuses.clear()
         self.jobs.submitted.clear()
@@ -96,7 +96,7 @@ class World:
         self.says("notifier", lambda _: {"told": True})
 
     def fails(self) -> None:
-        """Lets the ledger say that the run failed."""
+        """Sets the ledger's status of the run to failed."""
         self.says("report", lambda event: {"run_id": event["run_id"], "status": "failed", "error": "aborted"})
 
     def night(self, compute: str = "batch", names: dict[str, str] | None = None, **given: object) -> Ended:
@@ -105,19 +105,19 @@ class World:
         return self.aws.run(self.aws.machine(name, nightly(compute, NAMES | (names or {}))), name, **given)
 
     def events(self, name: str) -> list[Any]:
-        """Gives what a Lambda was asked."""
+        """The events with which a Lambda was called."""
         return [event for asked, event in self.asked if asked == name]
 
     @property
     def told(self) -> tuple[str, str, Any]:
-        """What the notifier was told, once: the outcome, the ledger's status, and the state that failed."""
+        """The notifier's only call: the outcome, the ledger's status, and the failed state."""
         (event,) = self.events("notifier")
         return event["outcome"], event["report"]["status"], (event["failure"] or {}).get("state")
 
 
 @pytest.fixture(scope="module")
 def one_world() -> Iterator[World]:
-    """One interpreter for all."""
+    """One interpreter for all tests."""
     world = World()
     with interpreter(world.functions, world.jobs) as world.aws:
         yield world
@@ -125,14 +125,14 @@ def one_world() -> Iterator[World]:
 
 @pytest.fixture
 def world(one_world: World) -> World:
-    """A world in which all goes well."""
+    """A world in which every Lambda and job succeeds."""
     one_world.calm()
     return one_world
 
 
 @pytest.mark.parametrize("compute", ["batch", "ecs", "codebuild"])
 def test_a_good_night_publishes_once_and_tells_once(world: World, compute: str) -> None:
-    """Each job gets its command, the run's id, and its number; its tables are in the ledger."""
+    """Each job gets its command, the run's id, and its shard's number; the ledger has its tables."""
     ended = world.night(compute)
     assert (ended.status, world.told) == ("SUCCEEDED", ("success", "published", None))
     assert [name for name, _ in world.asked] == ["plan", "publish", "report", "notifier"]
@@ -149,7 +149,7 @@ def test_a_good_night_publishes_once_and_tells_once(world: World, compute: str) 
 
 
 def test_the_input_goes_before_what_is_deployed(world: World) -> None:
-    """Shards as a number or by hand, to Plan; nothing said is what the deployment said."""
+    """Plan gets shards as a number or as lists; fields that the input lacks have the deployment's values."""
     world.night(names={"Shards": "7"})
     world.night(shards=3, max_concurrency=1)
     world.night(shards=[["orders"], ["items"]])
@@ -157,7 +157,7 @@ def test_the_input_goes_before_what_is_deployed(world: World) -> None:
 
 
 def test_one_shard_is_a_list_of_one(world: World) -> None:
-    """JSONata likes to make one thing of a list of one thing."""
+    """JSONata turns a list of one value into the value, unless an expression prevents it."""
     world.says("plan", lambda _: {"tables": 1, "shards": SHARDS[:1]})
     ended = world.night()
     assert ended.status == "SUCCEEDED"
@@ -166,7 +166,7 @@ def test_one_shard_is_a_list_of_one(world: World) -> None:
 
 @pytest.mark.parametrize("answer", [None, {}, {"tables": 0, "shards": []}])
 def test_a_plan_of_nothing_is_a_failure(world: World, answer: Any) -> None:
-    """No job is started, and the message says why."""
+    """No job starts, and the message has the reason."""
     world.says("plan", lambda _: answer)
     world.fails()
     ended = world.night()
@@ -177,7 +177,7 @@ def test_a_plan_of_nothing_is_a_failure(world: World, answer: Any) -> None:
 
 
 def test_a_lambdas_error_is_told_in_its_own_words(world: World) -> None:
-    """Not as the JSON that Lambda wraps it in; quotes, line ends and all."""
+    """Not as JSON, in which Lambda wraps it; with its quotes and line breaks."""
     said = 'TABLES: "orders" matches\nno table — in the source \\ here'
     world.says("plan", failing("ConfigurationError", said))
     world.fails()
@@ -187,7 +187,7 @@ def test_a_lambdas_error_is_told_in_its_own_words(world: World) -> None:
 
 
 def test_a_lambda_that_the_service_fails_is_asked_again(world: World) -> None:
-    """Throttled, crashed or out of time: all of ours may be asked twice."""
+    """After throttling, a crash or a timeout; every Lambda here is idempotent."""
     answers = in_turn(
         [failing("Lambda.TooManyRequestsException"), failing("Sandbox.Timedout"), lambda _: {"tables": 3}]
     )
@@ -197,7 +197,7 @@ def test_a_lambda_that_the_service_fails_is_asked_again(world: World) -> None:
 
 
 def test_a_failed_shard_is_tried_once_more(world: World) -> None:
-    """And its siblings are not."""
+    """The other shards are not."""
     world.statuses["1"] = [1, 0]
     ended = world.night()
     assert ended.status == "SUCCEEDED"
@@ -205,7 +205,7 @@ def test_a_failed_shard_is_tried_once_more(world: World) -> None:
 
 
 def test_a_shard_that_fails_twice_fails_the_night_after_its_siblings(world: World) -> None:
-    """All of them are run; nothing is published; the message counts."""
+    """All of them run; nothing is published; the message has the number of failures."""
     world.statuses["0"] = [1, 1, 1]
     world.fails()
     ended = world.night(max_concurrency=1)
@@ -219,7 +219,7 @@ def test_a_shard_that_fails_twice_fails_the_night_after_its_siblings(world: Worl
 
 
 def test_a_snapshot_that_is_lost_is_not_taken_again(world: World) -> None:
-    """A second one would be another instant; the night fails."""
+    """A second snapshot would show another instant; the night fails."""
     world.statuses[None] = [1, 0]
     world.fails()
     ended = world.night()
@@ -230,7 +230,7 @@ def test_a_snapshot_that_is_lost_is_not_taken_again(world: World) -> None:
 
 @pytest.mark.parametrize("compute", ["batch", "ecs", "codebuild"])
 def test_a_holder_that_never_began_is_started_once_more(world: World, compute: str) -> None:
-    """No exit status: no snapshot was taken, so another one is no second instant."""
+    """Without an exit status no snapshot was taken, so the new one is the only one."""
     world.statuses[None] = [NEVER_BEGAN, 0]
     ended = world.night(compute)
     assert (ended.status, world.told) == ("SUCCEEDED", ("success", "published", None))
@@ -238,7 +238,7 @@ def test_a_holder_that_never_began_is_started_once_more(world: World, compute: s
 
 
 def test_a_holder_that_never_begins_fails_the_night(world: World) -> None:
-    """It is started twice, not more, and the reason of the service is told."""
+    """It is started twice, not more, and the message has the service's reason."""
     world.statuses[None] = [NEVER_BEGAN, NEVER_BEGAN, 0]
     world.fails()
     ended = world.night()
@@ -248,7 +248,7 @@ def test_a_holder_that_never_begins_fails_the_night(world: World) -> None:
 
 
 def test_a_publish_that_gives_up_is_not_asked_again(world: World) -> None:
-    """It has waited for its readers already."""
+    """The publish itself has waited for readers already."""
     world.says("publish", failing("PublishBlocked", "the live tables were in use for 600 s"))
     world.fails()
     assert world.night().status == "FAILED"
@@ -257,7 +257,7 @@ def test_a_publish_that_gives_up_is_not_asked_again(world: World) -> None:
 
 
 def test_a_publish_whose_answer_is_lost_is_not_told_as_a_failure(world: World) -> None:
-    """The ledger says published, so it is, and the execution succeeds; what the machine saw is passed on."""
+    """The ledger says published, so the execution succeeds; the message has the machine's error too."""
     world.says("publish", failing("Lambda.Unknown"))
     ended = world.night()
     assert (ended.status, world.told) == ("SUCCEEDED", ("success", "published", "Publish"))
@@ -265,7 +265,7 @@ def test_a_publish_whose_answer_is_lost_is_not_told_as_a_failure(world: World) -
 
 
 def test_a_ledger_that_cannot_be_read_hides_no_publish(world: World) -> None:
-    """Publish said so; only the figures are missing, and the message says why."""
+    """Publish answered that it published; only the figures are missing, and the message says why."""
     world.says("report", failing("Unreachable", "the reporting database cannot be reached"))
     ended = world.night()
     assert (ended.status, world.told) == ("SUCCEEDED", ("success", "published", None))
@@ -273,7 +273,7 @@ def test_a_ledger_that_cannot_be_read_hides_no_publish(world: World) -> None:
 
 
 def test_nobody_claims_to_know_what_nobody_could_read(world: World) -> None:
-    """No answer from Publish, none from the ledger: unknown, and a failure."""
+    """No answer from Publish or from the ledger: the status is unknown, and the night fails."""
     for name in ("publish", "report", "abort"):
         world.says(name, failing("Unreachable"))
     ended = world.night()
@@ -281,7 +281,7 @@ def test_nobody_claims_to_know_what_nobody_could_read(world: World) -> None:
 
 
 def test_an_abort_is_tried_until_the_tables_are_let_go(world: World) -> None:
-    """A container that was stopped may hold them for some seconds more."""
+    """A stopped container may hold them for some seconds."""
     world.says("plan", failing("EtlError"))
     world.fails()
     answers = in_turn([failing("TableLocked"), failing("TableLocked"), lambda _: {}])
@@ -291,7 +291,7 @@ def test_an_abort_is_tried_until_the_tables_are_let_go(world: World) -> None:
 
 
 def test_a_notifier_that_fails_is_asked_again(world: World) -> None:
-    """Slack's outages pass."""
+    """Slack's outages are temporary."""
     answers = in_turn([failing("NotTold"), failing("NotTold"), lambda _: {"told": True}])
     world.says("notifier", answers)
     assert world.night().status == "SUCCEEDED"
@@ -299,7 +299,7 @@ def test_a_notifier_that_fails_is_asked_again(world: World) -> None:
 
 @pytest.mark.parametrize("publishes", [True, False])
 def test_a_night_that_nobody_was_told_of_does_not_end_as_if_all_were_well(world: World, publishes: bool) -> None:
-    """Another error than that of a failure which was told, so that its event is told; the cause says what is true."""
+    """The execution's error differs from that of a reported failure, so Slack gets its event; the cause is true."""
     if not publishes:
         world.says("plan", failing("EtlError"))
         world.fails()
@@ -311,13 +311,13 @@ def test_a_night_that_nobody_was_told_of_does_not_end_as_if_all_were_well(world:
 
 
 def transform(world: World, state: dict[str, Any]) -> dict[str, str]:
-    """Makes a state machine of one state; gives the name of it that a deployment would give."""
+    """Creates a state machine of one state; returns its name for the deployment."""
     definition = {"QueryLanguage": "JSONata", "StartAt": "Only", "States": {"Only": state}}
     return {"TransformStateMachine": world.aws.machine(next(_names), json.dumps(definition))}
 
 
 def test_a_transform_runs_after_the_publish_and_before_the_message(world: World) -> None:
-    """Under the run's name, and told which run it is."""
+    """Its execution has the run's name, and its input has the run's id."""
     names = transform(world, {"Type": "Pass", "End": True})
     ended = world.night(names=names, run_date="2026-11-22")
     assert (ended.status, world.told) == ("SUCCEEDED", ("success", "published", None))
@@ -335,7 +335,7 @@ def test_a_transform_that_fails_takes_nothing_back(world: World) -> None:
 
 
 def test_a_transform_still_comes_when_the_publishs_answer_was_lost(world: World) -> None:
-    """Once the ledger has said that there is something to transform."""
+    """As soon as the ledger has said that the run is published."""
     world.says("publish", failing("Lambda.Unknown"))
     ended = world.night(names=transform(world, {"Type": "Pass", "End": True}))
     assert ended.status == "SUCCEEDED"
@@ -343,7 +343,7 @@ def test_a_transform_still_comes_when_the_publishs_answer_was_lost(world: World)
 
 
 def table_of(ids: list[int]) -> Callable[[Any], Any]:
-    """Gives a Lambda that copies this table's ids, a batch a call."""
+    """A Lambda that copies this table's ids, one batch for each call."""
 
     def copy(event: Any) -> Any:
         batch = [each for each in ids if event["last_id"] is None or each > event["last_id"]][: event["limit"]]
@@ -354,20 +354,20 @@ def table_of(ids: list[int]) -> Callable[[Any], Any]:
 
 
 def run_batches(world: World, **given: object) -> Ended:
-    """Runs the other definition."""
+    """Runs the state machine of the batches."""
     name = next(_names)
     return world.aws.run(world.aws.machine(name, batches(NAMES)), name, table="public.events", **given)
 
 
 def test_batches_go_on_from_the_last_id_until_there_is_no_more(world: World) -> None:
-    """In id order, whatever gaps there are; the last id is all that is carried on."""
+    """In id order, with any gaps; only the last id is passed from batch to batch."""
     world.says("copy-batch", table_of([1, 2, 5, 9, 10, 400]))
     assert run_batches(world, limit=2).status == "SUCCEEDED"
     assert [event["last_id"] for event in world.events("copy-batch")] == [None, 2, 9, 400]
 
 
 def test_batches_can_be_taken_up_where_they_stopped(world: World) -> None:
-    """The execution that failed says with which id."""
+    """The error of the failed execution has the id."""
     world.says(
         "copy-batch",
         lambda event: failing("LoadFailed")(event) if event["last_id"] == 2 else table_of([1, 2, 5])(event),
@@ -382,7 +382,7 @@ def test_batches_can_be_taken_up_where_they_stopped(world: World) -> None:
 
 
 def test_batches_that_stand_still_end(world: World) -> None:
-    """A Lambda that gives no later id, and says that there is more, would otherwise be asked for ever."""
+    """A Lambda that returns no later id and says that there is more would otherwise be called for ever."""
     world.says("copy-batch", lambda _: {"last_id": 7, "rows": 1, "done": False})
     ended = run_batches(world, limit=1)
     assert (ended.status, ended.error) == ("FAILED", "NightlyEtl.StandsStill")

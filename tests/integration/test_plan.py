@@ -21,7 +21,7 @@ SECONDS = 5.0
 
 
 def plan(etl: Etl, shards: int, **variables: str) -> list[dict[str, Any]]:
-    """Gives the shards that ``etl plan`` prints, their tables as a list."""
+    """The shards that ``etl plan`` prints, their tables as a list."""
     done = etl("plan", "--shards", str(shards), **variables)
     assert (done.status, done.stderr) == (0, "")
     return [shard | {"tables": json.loads(shard["tables"])} for shard in json.loads(done.stdout)["shards"]]

@@ -1,4 +1,4 @@
-"""What is attached to a live table outlives its publish, or stops it with its name."""
+"""A publish keeps all attachments of a live table, or fails with the name of the one that it cannot keep."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def publish(etl: Etl, **variables: str) -> Done:
 
 
 def attachments(database: Database, *names: str) -> list[tuple[object, ...]]:
-    """Gives owner, privileges, options, comments, definition and indexes of tables and views."""
+    """Owner, privileges, options, comments, definition and indexes of tables and views."""
     return database.rows(
         "SELECT c.oid::regclass::text, c.relkind::text, c.relowner::regrole::text, c.reloptions,"
         " ARRAY(SELECT a::text FROM unnest(coalesce(c.relacl, acldefault('r', c.relowner))) a ORDER BY 1),"
@@ -49,7 +49,7 @@ def attachments(database: Database, *names: str) -> list[tuple[object, ...]]:
 
 @pytest.mark.superuser("gives what is live to other roles")
 def test_owner_privileges_and_comments_outlive_the_publish(night: Databases, etl: Etl) -> None:
-    """Those of the table and of its columns, grant options and PUBLIC among them, to the letter."""
+    """Those of the table and its columns stay exactly the same, including grant options and grants to PUBLIC."""
     night.reporting.execute(
         "GRANT SELECT ON orders TO analyst; GRANT SELECT, UPDATE ON orders TO boss WITH GRANT OPTION;"
         "GRANT SELECT (id, name) ON customers TO PUBLIC; GRANT UPDATE (name) ON customers TO analyst;"
@@ -76,7 +76,7 @@ def test_the_source_s_comment_wins_over_the_target_s(night: Databases, etl: Etl)
 
 @pytest.mark.superuser("default privileges of the superuser")
 def test_a_first_load_gets_the_schema_s_default_privileges(night: Databases, etl: Etl) -> None:
-    """As a table made there by hand would; a later load keeps what the table has by then."""
+    """As if it had been created there by hand; a later load keeps the table's current privileges."""
     night.reporting.execute(
         "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO analyst;"
         "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO robot;"
@@ -206,7 +206,7 @@ EVERYTHING = (
 
 @pytest.mark.parametrize("name", OBSTACLES)
 def test_what_cannot_be_put_back_stops_the_publish(night: Databases, etl: Etl, name: str) -> None:
-    """The error names it; all live tables and views are as they were, exit 1, no staging left."""
+    """The error names it; all live tables and views stay as they were, exit 1, no staging tables remain."""
     there, here, says = OBSTACLES[name]
     night.reporting.execute(there)
     if here:

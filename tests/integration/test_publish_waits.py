@@ -1,4 +1,4 @@
-"""A publish meets readers: it gives way, never queues others behind itself for long, and names who blocks it."""
+"""A publish and readers: it gives way, blocks other readers only briefly, and names the sessions that block it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def night(databases: Databases, etl: Etl) -> Databases:
 
 
 def longest_read(database: Database, reads: int) -> float:
-    """Reads both tables again and again; gives the seconds of the slowest time."""
+    """Reads both tables again and again; returns the seconds of the slowest read."""
     slowest = 0.0
     with database.connect() as session:
         for _ in range(reads):
@@ -45,7 +45,7 @@ def longest_read(database: Database, reads: int) -> float:
 
 @pytest.mark.parametrize("view", [False, True])
 def test_a_blocked_publish_gives_way_and_succeeds_when_the_report_ends(night: Databases, etl: Etl, view: bool) -> None:
-    """Other readers go on meanwhile, of a table or of a view; the run publishes once the long report is over."""
+    """Other readers of the table or view continue meanwhile; the run publishes when the long report has ended."""
     if view:
         night.reporting.execute("CREATE VIEW seen AS SELECT id FROM orders")
     before = live(night.reporting)
@@ -66,7 +66,7 @@ def test_a_blocked_publish_gives_way_and_succeeds_when_the_report_ends(night: Da
 
 
 async def test_a_publish_that_is_blocked_past_its_deadline_names_who_blocks_it(night: Databases, etl: Etl) -> None:
-    """The error tells pid, user, application and table; live and staged tables are as they were, to publish later."""
+    """The error has pid, user, application and table; live and staging tables stay, for a later publish."""
     assert etl("run", TABLES="orders,customers", ETL_RUN_ID="tonight", ETL_PUBLISH="defer").status == 0
     before, staged = live(night.reporting), night.staging_tables()
     connect = partial(connect_target, DatabaseUrl.parse(night.reporting.url), guard.application("tonight"))
@@ -91,7 +91,7 @@ async def test_a_publish_that_is_blocked_past_its_deadline_names_who_blocks_it(n
 
 
 async def test_two_publishes_at_once_both_succeed(databases: Databases, etl: Etl) -> None:
-    """Runs of different tables that one view reads meet in the publish; neither fails, and the view is there."""
+    """Runs of different tables that one view reads meet in the publish; neither fails, and the view is still there."""
     databases.operational.execute("CREATE TABLE customers AS SELECT 1 AS id; CREATE TABLE orders AS SELECT 1 AS id")
     for run_id, table in (("one", "orders"), ("two", "customers")):
         assert etl("run", TABLES=table, ETL_RUN_ID=run_id).status == 0
@@ -118,7 +118,7 @@ def test_a_view_that_another_publish_has_in_staging_is_waited_for(night: Databas
 
 
 def raced(night: Databases, etl: Etl, statement: str) -> Done:
-    """Publishes while somebody makes something on a live table, and commits once the publish waits for its lock."""
+    """Publishes while a session makes an object on a live table and commits once the publish waits for its lock."""
     with night.reporting.connect() as session:
         session.execute(f"BEGIN; {statement}".encode())
         with etl.started("run", TABLES="orders,customers") as process:
@@ -128,7 +128,7 @@ def raced(night: Databases, etl: Etl, statement: str) -> Done:
 
 
 def test_a_view_that_is_committed_while_the_publish_waits_is_carried(night: Databases, etl: Etl) -> None:
-    """It was not there when the publish looked, and shows the new rows."""
+    """The publish did not see it at first; afterwards it exists and shows the new rows."""
     night.operational.execute("INSERT INTO orders VALUES (2)")
     done = raced(night, etl, "CREATE VIEW seen AS SELECT count(*)::int FROM orders")
     assert (done.status, done.stderr) == (0, "")
@@ -137,7 +137,7 @@ def test_a_view_that_is_committed_while_the_publish_waits_is_carried(night: Data
 
 @pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
 def test_the_publish_looks_again_whatever_isolation_is_the_default(night: Databases, etl: Etl, isolation: str) -> None:
-    """A snapshot of before the wait would not show what was committed meanwhile."""
+    """A snapshot from before the wait would not show objects that were committed meanwhile."""
     night.reporting.execute(f"ALTER DATABASE {night.reporting.name} SET default_transaction_isolation = '{isolation}'")
     night.operational.execute("INSERT INTO orders VALUES (2)")
     begin = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; "
@@ -147,7 +147,7 @@ def test_the_publish_looks_again_whatever_isolation_is_the_default(night: Databa
 
 
 def test_a_function_that_is_committed_while_the_publish_waits_stops_it(night: Databases, etl: Etl) -> None:
-    """As one does that was there before, because it could not be put back."""
+    """It could not be reattached, like a function that had been there before."""
     body = "LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM orders; END"
     done = raced(night, etl, f"CREATE FUNCTION counted() RETURNS bigint {body}")
     assert done.status == 1
@@ -195,7 +195,7 @@ def test_an_autovacuum_of_a_live_table_does_not_stop_the_publish(databases: Data
 
 
 def test_a_prepared_transaction_that_is_in_the_way_is_named(night: Databases, etl: Etl) -> None:
-    """It has no session that could be looked for: its name, owner and remedy are in the error."""
+    """It has no session that could be ended; the error has its name, owner and remedy."""
     with night.reporting.connect() as session:
         session.execute("BEGIN; SELECT count(*) FROM orders; PREPARE TRANSACTION 'forgotten'")
         try:

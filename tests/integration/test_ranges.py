@@ -39,7 +39,7 @@ def optioned(etl: Etl, folder: Path, options: str) -> Etl:
 
 
 def ranges(done: Done) -> dict[str, int]:
-    """Gives how many ranges each table came in."""
+    """The number of ranges of each table."""
     assert (done.status, done.stderr) == (0, "")
     return {event["table"]: event["ranges"] for event in done.events if event["event"] == "table.loaded"}
 

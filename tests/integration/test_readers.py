@@ -1,4 +1,4 @@
-"""Readers of the reporting database through many publishes: no errors, hardly a wait, and what old snapshots show."""
+"""Readers of the reporting database during many publishes: no errors, short waits, and the view of old snapshots."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def night(databases: Databases, etl: Etl) -> Databases:
 @pytest.mark.superuser("ends a superuser's session")
 @pytest.mark.parametrize("of", ["second", "filled"])
 def test_who_is_in_the_way_is_said_and_ended_where_that_is_wanted(night: Databases, etl: Etl, of: str) -> None:
-    """The log names pid, user, application and since when; at the deadline the session goes, and the run publishes."""
+    """The log names pid, user, application and start; at the deadline its session is ended, and the run publishes."""
     with night.reporting.connect(application_name="long report") as report:
         report.execute("BEGIN")
         report.execute(f"SELECT * FROM {of}".encode())
@@ -160,7 +160,7 @@ def test_who_is_in_the_way_is_said_and_ended_where_that_is_wanted(night: Databas
 
 
 def test_a_deadline_that_passes_publishes_nothing(night: Databases, etl: Etl) -> None:
-    """Exit status 1, the error names who is in the way, nothing staged stays, and the report goes on."""
+    """Exit status 1, the error names the blocker, no staging table remains, and the report continues."""
     before = live(night.reporting)
     with night.reporting.connect(application_name="long report") as report, report.transaction():
         report.execute("SELECT * FROM second")

@@ -1,4 +1,4 @@
-"""A hot standby as the source: what it may do to a run, and what a run makes of it."""
+"""A hot standby as the source: recovery conflicts, promotion, and a night without either."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The least privileges that docs/ gives as SQL are enough for a run, and for nothing else."""
+"""The minimal privileges that docs/ gives as SQL are enough for a run, and for nothing else."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Roles:
 
 
 def make(database: Database, role: str, file: str) -> str:
-    """Makes a role with what the file grants it; gives its URL."""
+    """Creates a role with the file's grants; returns its URL."""
     database.execute(f"CREATE ROLE {role} LOGIN")
     grant(database.server, database.name, role, file)
     return database.server.url(database.name, role)
@@ -74,7 +74,7 @@ def test_the_documented_roles_are_enough(roles: Roles) -> None:
 
 @pytest.mark.skipif(not suite.WANTED, reason="the suite runs as a superuser; `make test-roles` runs it as the roles")
 def test_the_suite_runs_as_roles_that_are_no_superusers(databases: Databases) -> None:
-    """What ``make test-roles`` shows hangs on this."""
+    """``make test-roles`` relies on this."""
     for database in (databases.operational, databases.reporting):
         with psycopg.connect(database.etl_url) as session:
             row = session.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
@@ -85,7 +85,7 @@ def test_the_suite_runs_as_roles_that_are_no_superusers(databases: Databases) ->
     "statement", ["INSERT INTO orders (id) VALUES (1000)", "DELETE FROM orders", "DROP TABLE orders"]
 )
 def test_the_source_role_cannot_write(roles: Roles, statement: str) -> None:
-    """Neither as it comes, nor when a session turns read-only off: it has no such privilege."""
+    """Not by default, and not after it turns read-only off: it lacks the privileges."""
     with psycopg.connect(roles.source, autocommit=True) as reader:
         with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
             reader.execute(statement)
@@ -123,7 +123,7 @@ CREATE TABLE pg_class (trap int); CREATE TABLE runs (trap int); CREATE TABLE loa
 
 
 def test_what_another_user_made_in_public_has_no_effect(roles: Roles) -> None:
-    """Functions, operators, a type and catalogs by the names that etl uses: none is called, and rows arrive right."""
+    """Functions, operators, a type and catalogs with the names that etl uses: none is called, and rows are right."""
     reporting = roles.databases.reporting
     reporting.execute("CREATE ROLE mallory LOGIN; GRANT CREATE, USAGE ON SCHEMA public TO mallory")
     try:
@@ -146,7 +146,7 @@ def test_what_another_user_made_in_public_has_no_effect(roles: Roles) -> None:
 
 
 def test_the_loader_may_touch_nothing_but_its_own(roles: Roles) -> None:
-    """Another's table of the same name stops the publish with the reason, and stays as it was."""
+    """Another role's table of the same name stops the publish with the reason, and is not changed."""
     reporting = roles.databases.reporting
     reporting.execute("CREATE TABLE orders AS SELECT 'mine' AS note")
     before = live(reporting)

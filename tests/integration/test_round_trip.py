@@ -1,6 +1,6 @@
-"""Random schemas and random rows, two nights of them: what arrives is what was there.
+"""Random schemas and random rows, for two nights: the copies equal the source.
 
-Ten examples, the same each time; ETL_TEST_EXAMPLES=200 tries as many others, and prints how to repeat a failure.
+Ten examples, the same each time; ETL_TEST_EXAMPLES=200 tries 200 random ones, and prints how to repeat a failure.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Literals = st.SearchStrategy[str]
 
 
 def characters(*, without: str = "") -> st.SearchStrategy[str]:
-    """Gives every character that PostgreSQL stores: no NUL, no surrogates."""
+    """Every character that PostgreSQL stores: no NUL, no surrogates."""
     return st.characters(exclude_categories=["Cs"], exclude_characters="\0" + without)
 
 
@@ -83,7 +83,7 @@ OTHERS: dict[str, Literals] = {
 
 
 def identifiers() -> st.SearchStrategy[str]:
-    """Gives names: any character that PostgreSQL takes, up to 63 bytes."""
+    """Names of any characters that PostgreSQL accepts, up to 63 bytes."""
     return st.text(characters(), min_size=1, max_size=20).filter(lambda name: len(name.encode()) <= 63)
 
 

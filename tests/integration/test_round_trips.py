@@ -37,7 +37,7 @@ PLAN_SOURCE_TRIPS = 4
 
 
 def trips(databases: Databases, etl: Etl, tables: str) -> tuple[int, int]:
-    """Gives the round trips of a run, on the source and on the target."""
+    """The round trips of a run, on the source and on the target."""
     with Recorder(databases.operational).running() as source, Recorder(databases.reporting).running() as target:
         urls = {"ETL_OPERATIONAL_URL": source.url, "ETL_REPORTING_URL": target.url}
         done = etl("run", TABLES=tables, ETL_JOBS="1", **urls)

@@ -1,4 +1,4 @@
-"""A plan in the ledger: the holder and the shards of a run find their tables there; no list of names passes by."""
+"""A plan in the ledger: a run's holder and shards read their tables from it, so no names are passed on."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def statuses(tables: Databases, run_id: str = "tonight") -> set[str]:
 
 
 def test_a_night_passes_on_no_names(tables: Databases, etl: Etl) -> None:
-    """Run id and shard number are enough, whatever the tables are called; a shard may be started again."""
+    """Run id and shard number are enough, for any table names; a shard may be started again."""
     succeeded(save(etl))
     assert statuses(tables) == {"planned"}
     with holding(etl, tables) as holder:
@@ -91,7 +91,7 @@ def test_a_plan_is_saved_again_until_the_run_begins(tables: Databases, etl: Etl)
 
 @pytest.mark.parametrize("command", ["run", "snapshot"])
 def test_without_a_plan_nothing_begins(tables: Databases, etl: Etl, command: str) -> None:
-    """With no ledger, and with a ledger that has another run's plan: the message names both ways out."""
+    """Without a ledger, and with another run's plan in the ledger: the message names both remedies."""
     said = (
         "etl: ETL_PLAN is 'run', but the ledger has no plan of run tonight; write one with `etl plan --save`, or set"
         " TABLES and leave ETL_PLAN at own\n"
@@ -105,7 +105,7 @@ def test_without_a_plan_nothing_begins(tables: Databases, etl: Etl, command: str
 
 
 def test_a_shard_that_the_plan_has_not_is_refused(tables: Databases, etl: Etl) -> None:
-    """With the numbers that there are, before anything is touched."""
+    """The error names the existing numbers, and comes before anything is touched."""
     succeeded(save(etl))
     done = etl("run", **SHARD, ETL_SHARD="7")
     assert (done.status, done.stderr) == (
@@ -115,7 +115,7 @@ def test_a_shard_that_the_plan_has_not_is_refused(tables: Databases, etl: Etl) -
 
 
 def test_a_shard_with_a_snapshot_of_its_own_is_refused(tables: Databases, etl: Etl) -> None:
-    """Its tables would be of another instant than the other shards'."""
+    """Its tables would show another instant than the other shards'."""
     succeeded(save(etl))
     done = etl("run", **RUN, ETL_SHARD="0", ETL_PUBLISH="defer")
     assert (done.status, "ETL_SHARD 0, but ETL_SNAPSHOT is 'own'; set it to run" in done.stderr) == (2, True)
@@ -129,7 +129,7 @@ def test_the_plan_of_a_run_needs_the_runs_id(tables: Databases, etl: Etl) -> Non
 
 
 def test_tables_beside_a_plan_are_told_not_to_count(tables: Databases, etl: Etl) -> None:
-    """A variable that does nothing is a mistake of somebody's; a job's definition may have it for all its commands."""
+    """A variable without effect is usually a mistake, but a job's definition may set it for all its commands."""
     succeeded(save(etl, "orders"))
     done = succeeded(etl("run", **RUN, TABLES="items"))
     assert done.event("setting.unknown")["error"] == (
@@ -152,7 +152,7 @@ def test_tables_by_hand_go_on_working_beside_a_plan(tables: Databases, etl: Etl)
 
 
 def test_a_planned_run_is_left_to_begin_for_a_day(tables: Databases, etl: Etl) -> None:
-    """Nobody has its locks while its containers are started; one that never began is cleared up by the next night."""
+    """While its containers start, no session has its locks; if it never begins, the next night cleans it up."""
     succeeded(save(etl))
     succeeded(etl("run", TABLES="orders", ETL_RUN_ID="beside"))
     assert ledger(tables.reporting, "tonight")[0] == "running"
@@ -201,7 +201,7 @@ def test_a_planned_run_whose_tables_another_run_took_is_cleared_up_too(tables: D
 
 
 def test_a_table_that_is_gone_since_the_plan_is_told_as_the_plans(tables: Databases, etl: Etl) -> None:
-    """TABLES is not set, so that is not where to look."""
+    """TABLES is not set, so the error does not name it."""
     succeeded(save(etl, "orders,items"))
     tables.operational.execute("DROP TABLE items")
     done = etl("snapshot", **RUN)

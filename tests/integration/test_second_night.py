@@ -1,4 +1,4 @@
-"""The second night: what the first one published is in the way of nothing."""
+"""The second night: the tables of the first one are no obstacle."""
 
 from __future__ import annotations
 

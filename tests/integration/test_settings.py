@@ -1,4 +1,4 @@
-"""``etl settings``: what a command would be told, by whom, and no secret."""
+"""``etl settings`` shows the settings of a command and their sources, and no secret."""
 
 from __future__ import annotations
 

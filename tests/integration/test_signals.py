@@ -1,4 +1,4 @@
-"""Being stopped at any moment: exit status 143 or 130 within five seconds, staging dropped, the ledger closed."""
+"""A signal at any moment: exit status 143 or 130 within five seconds, staging dropped, the ledger closed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def stop(process: subprocess.Popen[str], signum: signal.Signals) -> Done:
 
 
 def assert_interrupted(done: Done, databases: Databases, before: object) -> None:
-    """The live tables are as they were, no staging is left, and the ledger says what happened."""
+    """The live tables are as they were, no staging tables are left, and the ledger has the reason."""
     assert done.event("run.finished")["status"] == "interrupted"
     assert live(databases.reporting) == before
     assert databases.staging_tables() == []
@@ -54,7 +54,7 @@ def assert_interrupted(done: Done, databases: Databases, before: object) -> None
 
 @contextmanager
 def in_a_copy(databases: Databases) -> Iterator[str]:
-    """Stands still in the middle of a COPY; gives what the waiting statement holds."""
+    """Stands still in the middle of a COPY; yields a part of the waiting statement."""
     make_gated(databases.operational)
     with gate_closed(databases.operational):
         yield "COPY (/* etl: copy out */ SELECT"
@@ -98,7 +98,7 @@ def test_a_run_that_is_stopped_clears_up_at_once(
 
 @contextmanager
 def silent_port() -> Iterator[int]:
-    """Gives a port that takes connections and never says a word."""
+    """A port that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
@@ -114,7 +114,7 @@ def connected(port: int) -> bool:
 @pytest.mark.parametrize("signum", SIGNALS)
 @pytest.mark.parametrize("setting", ["ETL_OPERATIONAL_URL", "ETL_REPORTING_URL", "AWS_ENDPOINT_URL"])
 def test_a_run_that_waits_for_a_silent_port_stops_at_once(etl: Etl, setting: str, signum: signal.Signals) -> None:
-    """Neither a database nor a Parameter Store that does not answer keeps a signal from being obeyed."""
+    """etl obeys a signal even while a database or a Parameter Store does not answer."""
     with silent_port() as port, ExitStack() as stack:
         aws = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
         silent = f"http://127.0.0.1:{port}" if setting == "AWS_ENDPOINT_URL" else f"postgresql://etl@127.0.0.1:{port}/x"

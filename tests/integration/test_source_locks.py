@@ -1,7 +1,7 @@
-"""What the options' SQL reads beside the tables of the run is kept as the snapshot sees it, as those tables are.
+"""Relations that the options' SQL reads keep the snapshot's contents, like the tables of the run.
 
-TRUNCATE, DROP and what rewrites a table are not MVCC-safe: they empty it for older snapshots, too. So each of them is
-tried between the snapshot and the load, on each kind of relation that an option's SQL can read.
+TRUNCATE, DROP and statements that rewrite a table are not MVCC-safe: older snapshots see the table empty. So the tests
+try each of them between the snapshot and the load, on each kind of relation that an option's SQL can read.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.lambda_runtime import function
 from tests.situations import ended, kill_holder, locked, until, waiting
 
 CLERK = "clerk"
-"""The source's role: it may read what the options name, and not what views rest on."""
+"""The source's role: it may read the relations that the options name, but not the tables below views."""
 
 SHARD = {"ETL_SNAPSHOT": "run", "ETL_PUBLISH": "defer"}
 
@@ -58,14 +58,14 @@ RANK = "(SELECT f.rank FROM public.{} AS f WHERE f.id = orders.id)"
 
 @dataclass(frozen=True)
 class Reading:
-    """A way in which an option's SQL reads a relation: how that is made, which table is changed, what the SQL is."""
+    """A way in which an option's SQL reads a relation: its statements, the table that is changed, and the SQL."""
 
     make: str
     changed: str
     sql: str
 
     def option(self) -> str:
-        """Gives the option, of which each change has a relation of its own."""
+        """The option. Each change has a relation of its own."""
         each = [self.sql.format(name) for name in CHANGES]
         if self.sql == WHERE:
             return f'where = "{" AND ".join(each)}"'
@@ -92,7 +92,7 @@ def source(databases: Databases) -> Iterator[Database]:
 
 
 def shop(database: Database) -> Iterator[Database]:
-    """Makes the source; takes the role away with its privileges."""
+    """Creates the source; at the block's end drops the role with its privileges."""
     database.execute(
         f"CREATE ROLE {CLERK} LOGIN; CREATE SCHEMA private; GRANT USAGE ON SCHEMA public TO {CLERK};"
         f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO {CLERK};"
@@ -105,7 +105,7 @@ def shop(database: Database) -> Iterator[Database]:
 
 
 def of(databases: Databases, folder: Path, options: str, **variables: str) -> Etl:
-    """Gives ``etl`` for tonight's run of public.orders."""
+    """``etl`` with the settings of tonight's run of public.orders."""
     (folder / "options.toml").write_text(f"[orders]\n{options}\n")
     tonight = {"TABLES": "orders", "ETL_RUN_ID": "tonight", "ETL_OPTIONS_FILE": str(folder / "options.toml")}
     return Etl(databases.environment | tonight | variables)
@@ -121,7 +121,7 @@ def has_snapshot(target: Database) -> bool:
 
 @contextmanager
 def changing(database: Database, statements: list[str]) -> Iterator[None]:
-    """Has each statement executed in a session of its own; they all wait for locks, and are done after the block."""
+    """Executes each statement in its own session; they all wait for locks, and have ended after the block."""
     threads = {one: threading.Thread(target=execute, args=(database, one)) for one in statements}
     for statement, thread in threads.items():
         thread.start()
@@ -148,13 +148,13 @@ def give_way(database: Database, statement: str) -> None:
 
 
 def succeeded(done: Done) -> Done:
-    """Sees that a process ended well and said nothing on standard error."""
+    """Asserts that a process succeeded and printed nothing on standard error."""
     assert (done.status, done.stderr) == (0, "")
     return done
 
 
 def left_open(source: Database) -> list[str]:
-    """Gives what sessions of this tool are still there, once those that are ending have ended."""
+    """The sessions of this tool that remain after those that are ending have ended."""
     query = "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'nightly%'"
     with suppress(AssertionError):
         until(lambda: not source.rows(query), "no session", 5)
@@ -201,14 +201,14 @@ def staging_locked(target: Database) -> AbstractContextManager[None]:
 
 @contextmanager
 def holding(etl: Etl, target: Database, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    """Runs ``etl snapshot`` for tonight; gives the process when its snapshot is in the ledger."""
+    """Runs ``etl snapshot`` for tonight; yields the process as soon as its snapshot is in the ledger."""
     with etl.started("snapshot", **variables) as holder:
         until(lambda: has_snapshot(target) or holder.poll() is not None, "the snapshot in the ledger")
         yield holder
 
 
 def assert_kept(reading: Reading, way: str, databases: Databases, folder: Path) -> None:
-    """Tries the changes between snapshot and load: the rows are the instant's, and the changes came after."""
+    """Tries the changes between snapshot and load: the rows are those of the snapshot, and the changes came later."""
     source, target = databases.operational, databases.reporting
     for name in CHANGES:
         source.execute(reading.make.format(name))

@@ -24,7 +24,7 @@ class Secured:
     stranger: Path
 
     def url(self, dbname: str, host: str = "localhost", **options: str) -> str:
-        """Gives a URL with libpq options."""
+        """A URL with libpq options."""
         query = "&".join(f"{name}={value}" for name, value in options.items())
         return f"{self.server.url(dbname, host=host)}?{query}"
 

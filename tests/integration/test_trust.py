@@ -1,4 +1,4 @@
-"""Other people's code on live tables: found wherever it is, before it could run as etl's role."""
+"""Code of untrusted roles on live tables: etl finds it in every place before it could run as etl's role."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ def alice(databases: Databases) -> Iterator[Databases]:
 
 
 async def found_on(database: Database, table: str) -> list[UntrustedCode]:
-    """Gives the untrusted code of one live table, as etl's role finds it."""
+    """The untrusted code of one live table, as etl's role finds it."""
     target = await connect_target(DatabaseUrl.parse(database.etl_url, {}), "test")
     try:
         return await trust.untrusted_code(target, [database.value(f"SELECT '{table}'::regclass::oid")])
@@ -246,11 +246,11 @@ async def test_a_function_of_etls_role_or_of_a_superuser_is_trusted(alice: Datab
 
 
 VALUES = {"text": "{}", "word": "{}", "pair": "(1,{})", "word[]": "{{{}}}"}
-"""A word as each type that ``note`` may have."""
+"""A word as a value of each type that ``note`` may have."""
 
 
 def plant(databases: Databases, tables: dict[str, str]) -> None:
-    """Makes a live table for each place that runs, in a schema of its own, and other rows for it in the source."""
+    """Creates a live table for each place that runs, in its own schema, and other rows for it in the source."""
     databases.operational.execute(
         "CREATE SCHEMA alice; CREATE FUNCTION alice.is_fine(v text) RETURNS bool IMMUTABLE LANGUAGE sql RETURN true"
     )

@@ -27,7 +27,7 @@ SETTINGS = {
 
 
 def set_apart(databases: Databases) -> None:
-    """Gives the two databases settings of their own, all of which the product must withstand."""
+    """Sets different settings on the two databases; etl must not depend on any of them."""
     for side, database in enumerate((databases.operational, databases.reporting)):
         for name, values in SETTINGS.items():
             database.execute(f"ALTER DATABASE {database.name} SET {name} = '{values[side]}'")

@@ -44,12 +44,12 @@ def wide(databases: Databases) -> Databases:
 
 
 def refused(lines: str) -> set[str]:
-    """Gives the columns that the errors name."""
+    """The columns that the errors name."""
     return set(re.findall(r"public\.wide: column (\w+) of type .*? holds numbers of the source's own objects", lines))
 
 
 def columns(databases: Databases) -> set[str]:
-    """Gives the columns that are to be refused: all but those of plain types."""
+    """The columns that etl must refuse: all but those of plain types."""
     names = databases.operational.rows(
         "SELECT attname::text FROM pg_attribute WHERE attrelid = 'wide'::regclass AND attnum > 1 AND NOT attisdropped"
     )
@@ -66,7 +66,7 @@ def assert_refused(databases: Databases, done: Done) -> None:
 
 @pytest.mark.parametrize("command", ["check", "run", "snapshot", "verify"])
 def test_a_column_that_holds_numbers_of_objects_is_refused(wide: Databases, etl: Etl, command: str) -> None:
-    """By name, all of them at once, and no other; before the first load is begun, and no value is told."""
+    """The error names all of them and no others; it comes before the first load, and has no value."""
     done = etl(command, TABLES="fine,wide", ETL_RUN_ID="tonight")
     assert_refused(wide, done)
     if command in {"run", "snapshot"}:
@@ -100,7 +100,7 @@ gone = "null"
 
 
 def test_one_that_is_left_out_or_masked_is_fine(databases: Databases, etl: Etl, tmp_path: Path) -> None:
-    """It arrives as text, night after night, whatever the publish has replaced; so does what a view casts to text."""
+    """It arrives as text, night after night; so does a column that a view casts to text."""
     source, target = databases.operational, databases.reporting
     source.execute(
         f"{ANCHORS} CREATE TABLE audit (id int, tab regclass NOT NULL, tabs regclass[], said regtype, hashed regrole,"

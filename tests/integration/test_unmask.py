@@ -1,4 +1,4 @@
-"""A column that was masked on the last night does not arrive in clear because somebody made a mistake."""
+"""A column that was masked last night does not arrive unmasked by mistake."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ LOST = {
 
 @pytest.mark.parametrize("lost", LOST)
 def test_a_column_that_was_masked_does_not_arrive_in_clear(databases: Databases, run: Run, lost: str) -> None:
-    """However the mask was lost: no row is read, what is live stays, and the line says how to mean it."""
+    """For each way to lose a mask: no row is read, live tables stay, and the error says how to unmask on purpose."""
     done = run(LOST[lost], ETL_RUN_ID="tonight")
     assert (done.status, done.stderr) == (2, SAID)
     assert "table.loaded" not in done.stdout
@@ -83,7 +83,7 @@ def test_what_a_run_would_refuse_is_told_before_it(databases: Databases, run: Ru
 
 
 def test_a_shard_refuses_too(databases: Databases, run: Run) -> None:
-    """One that was given other options than the holder."""
+    """Also a shard that has other options than the holder."""
     shard = {"ETL_RUN_ID": "tonight", "ETL_SNAPSHOT": "run", "ETL_PUBLISH": "defer", "ETL_SHARD": "0"}
     databases.reporting.execute(
         "INSERT INTO etl.runs (run_id, status, started_at, snapshot_id, snapshot_at)"
@@ -110,7 +110,7 @@ def test_unmask_says_that_it_is_meant_and_may_go_after_a_night(databases: Databa
 
 
 def test_a_column_that_stayed_away_in_between_is_still_known(databases: Databases, run: Run) -> None:
-    """Nights without it, whatever it is left out by, do not make it forgotten."""
+    """Nights without the column, for whatever reason, do not make etl forget its mask."""
     for _ in range(2):
         assert run('[people]\nexclude = ["email", "phone"]').stderr == ""
     assert run('[people]\ncolumns = ["id", "email"]').stderr == (
@@ -137,7 +137,7 @@ def test_a_view_of_the_table_s_name_is_held_to_its_masks(databases: Databases, r
 
 
 def test_what_a_run_failed_to_publish_counts_for_nothing(databases: Databases, run: Run) -> None:
-    """Neither a mask that never arrived, nor an unmask."""
+    """Neither a mask nor an unmask of a failed run."""
     meant = '[people]\nunmask = ["email", "phone"]'
     assert run(meant, ETL_PUBLISH="defer", ETL_RUN_ID="tonight").status == 0
     assert run(None, "abort", "tonight").status == 0
@@ -182,7 +182,7 @@ def test_batches_are_held_to_masks_too(databases: Databases, etl: Etl, tmp_path:
 
 
 def test_a_run_that_an_older_version_staged_is_published_or_aborted(databases: Databases, run: Run) -> None:
-    """The ledger's columns that it did not know are added first."""
+    """etl first adds the ledger's missing columns."""
     for command in ("publish", "abort"):
         assert run(MASKED, ETL_PUBLISH="defer", ETL_RUN_ID=command).status == 0
         databases.reporting.execute("ALTER TABLE etl.loads DROP COLUMN masked")
@@ -192,7 +192,7 @@ def test_a_run_that_an_older_version_staged_is_published_or_aborted(databases: D
 def test_another_job_that_copies_the_table_in_clear_takes_no_mask_from_the_first(
     run: Run, databases: Databases
 ) -> None:
-    """What the live table itself last had counts, whatever its source has become elsewhere since."""
+    """The last masks of the live table itself count, whatever else happened to its source."""
     assert run('[people]\nrename = "open.people"\nmask = { email = "null", phone = "null" }').status == 0
     assert run('[people]\nrename = "safe.people"\nunmask = ["email", "phone"]').status == 0
     slipped = run('[people]\nrename = "open.people"')

@@ -32,7 +32,7 @@ def fresh(server: Server) -> Database:
 
 
 def version_of(database: Database) -> int:
-    """Gives the server's major version."""
+    """The server's major version."""
     return int(database.value("SHOW server_version_num")) // 10000
 
 

@@ -1,4 +1,4 @@
-"""Load: readers and a writer by the hundred, ten thousand tables, and five hundred runs that want the same table."""
+"""Load: hundreds of readers and a writer, ten thousand tables, and five hundred runs of the same table."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ RIVALS = int(os.environ.get("ETL_LOAD_RIVALS", "500"))
 SETTINGS = FAST | {"max_connections": "1200", "max_locks_per_transaction": "256"}
 
 MEMORY = 250_000_000
-"""Bytes that a run of 10,000 tables may have: it knows each table's columns and indexes."""
+"""The maximum bytes of a run of 10,000 tables, which keeps each table's columns and indexes in memory."""
 
 A_RUN = 60_000_000
-"""Bytes that a run has when it asks for its table."""
+"""The bytes that a run uses when it requests its table's lock."""
 
 
 @pytest.fixture
 def large() -> Iterator[Databases]:
-    """Two servers with room for a crowd."""
+    """Two servers with room for many connections and locks."""
     with ExitStack() as stack:
         both = []
         for _ in range(2):
@@ -47,7 +47,7 @@ def large() -> Iterator[Databases]:
 
 @pytest.fixture
 def etl(large: Databases) -> Etl:
-    """``etl``, with these two in the environment."""
+    """``etl``, with the URLs of these two servers in its environment."""
     return Etl(large.environment)
 
 
@@ -73,7 +73,7 @@ def test_200_readers_and_a_writer_go_on_through_20_runs(large: Databases, etl: E
 
 
 def test_ten_thousand_tables_come_twice(large: Databases, etl: Etl) -> None:
-    """On an empty target, and over the live ones; all at once for readers, with bounded memory."""
+    """Onto an empty target, and over the live tables; readers see all at once, and memory is bounded."""
     with large.operational.connect() as session:
         for first in range(0, MANY, 500):  # a transaction has locks for so many
             session.execute(
@@ -97,7 +97,7 @@ def test_ten_thousand_tables_come_twice(large: Databases, etl: Etl) -> None:
 
 
 def test_of_500_runs_of_one_table_one_wins(large: Databases, etl: Etl) -> None:
-    """The others say which run holds it, and leave nothing behind; the winner copies."""
+    """The others name the run that holds it, and leave nothing behind; the first run copies."""
     make_gated(large.operational, "orders", rows=40_000)
     with etl.started("run", TABLES="orders", ETL_RUN_ID="winner") as winner:
         with gate_closed(large.operational):
@@ -115,7 +115,7 @@ def test_of_500_runs_of_one_table_one_wins(large: Databases, etl: Etl) -> None:
 
 
 def _rivals(etl: Etl) -> Iterator[Done]:
-    """Starts as many at once as there is memory for, before it waits for any."""
+    """Starts as many processes at once as memory allows, then waits for them."""
     at_once = max(1, min(RIVALS, psutil.virtual_memory().available // A_RUN))
     print(f"\n{RIVALS} runs, {at_once} at once", flush=True)
     for crowd in batched(range(1, RIVALS), at_once):
@@ -128,5 +128,5 @@ def _rivals(etl: Etl) -> Iterator[Done]:
 
 
 def batched(numbers: range, size: int) -> Iterator[range]:
-    """Cuts a range into ranges; ``itertools.batched`` comes with Python 3.12."""
+    """Splits a range into ranges; ``itertools.batched`` exists only since Python 3.12."""
     yield from (numbers[first : first + size] for first in range(0, len(numbers), size))

@@ -1,4 +1,4 @@
-"""Half an hour of runs back to back: nothing grows."""
+"""Half an hour of runs in a row: memory, catalog, ledger and files do not grow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.situations import peak_of, until
 
 MINUTES = float(os.environ.get("ETL_SOAK_MINUTES", "30"))
 GROWTH = 1.15
-"""The last third's median beside the middle third's, at most."""
+"""The maximum of the last third's median divided by the middle third's."""
 
 SETTINGS = FAST | {"autovacuum_naptime": "5s"}  # a night's pause, for a target that has a run every two seconds
 
@@ -44,7 +44,7 @@ CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'clien
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What there is after a run."""
+    """The measurements after a run."""
 
     memory: int
     catalog_bytes: int
@@ -54,7 +54,7 @@ class Look:
 
 @pytest.fixture
 def quiet() -> Iterator[Databases]:
-    """Two servers with nothing else in them."""
+    """Two servers that only this test uses."""
     with ExitStack() as stack:
         both = []
         for _ in range(2):
@@ -65,7 +65,7 @@ def quiet() -> Iterator[Databases]:
 
 
 def test_nothing_grows_in_half_an_hour_of_runs(quiet: Databases) -> None:
-    """Memory of a run, the catalog, the ledger's bytes a load, and files stay what they are; no session is left."""
+    """A run's memory, the catalog, the ledger's bytes per load, and files do not grow; no session is left."""
     quiet.operational.execute(SHOP)
     etl = Etl(quiet.environment | {"TABLES": "orders,items"})
     looks: list[Look] = []
