@@ -39,7 +39,7 @@ async def wait(target: Target, xids: Mapping[TargetName, int], deadline: float) 
     Takes an idle session, and the newest transaction that wrote rows of each live table's staging table. Raises
     PublishBlocked, naming the sessions with older snapshots, after ``deadline`` seconds.
     """
-    ends, said = monotonic() + deadline, 0.0
+    ends, logged = monotonic() + deadline, 0.0
     while unfrozen := await _unfrozen(target, xids):
         newest = max(xids.values())
         if not (holders := await _holders(target, newest)):
@@ -53,9 +53,9 @@ async def wait(target: Target, xids: Mapping[TargetName, int], deadline: float) 
                 f"for {deadline:g} s a snapshot was older than the rows of {', '.join(map(str, unfrozen))}, held by"
                 f" {', '.join(holders)}; end it, or load these tables in one stream (split = false in their options)"
             )
-        if monotonic() - said > SAY_EVERY:
+        if monotonic() - logged > SAY_EVERY:
             log.info("publish.blocked", attempt=0, blocked_ms=0.0, blockers=holders)
-            said = monotonic()
+            logged = monotonic()
         await asyncio.sleep(PAUSE)
 
 
