@@ -130,7 +130,7 @@ async def refresh(target: Target, found: Sequence[Object], staged: Staged) -> Un
 
 
 async def fill(target: Target, views: Sequence[Object], staged: Staged | None = None) -> None:
-    """Fills materialized views, in the order given; of a view that is ready in staging, the new one there."""
+    """Fills materialized views, in the order given; of a view that is ready in staging, fills the new one there."""
     ready = {view.oid for view in staged.ready} if staged else set()
     for view in views:
         name = view.full_name.staging if view.oid in ready else view.full_name
