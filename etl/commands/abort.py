@@ -39,13 +39,13 @@ async def abort(settings: Settings, error: str = "aborted", *, marks_unknown: bo
             await ledger.join_run(control, run_id, "defer")
         await ledger.close_run(control, run_id, RunStatus.FAILED, reason)
         run = await ledger.run_of(control, run_id)
-        if run is None or run["status"] == RunStatus.PUBLISHED:
-            return Aborted(run_id, run["status"] if run else None)
+        if run is None or run.status == RunStatus.PUBLISHED:
+            return Aborted(run_id, run.status if run else None)
         loads = await ledger.loads_of(control, [run_id])
-        under_way = [ledger.live_of(load) for load in loads if load["status"] in ledger.UNPUBLISHED]
+        under_way = [load.live for load in loads if load.status in ledger.UNPUBLISHED]
         dropped = await _drop(control, under_way)
         await ledger.not_published(control, run_id, reason, under_way)
-        return Aborted(run_id, run["status"], tuple(map(str, dropped)))
+        return Aborted(run_id, run.status, tuple(map(str, dropped)))
 
 
 async def _drop(control: Target, tables: Iterable[TargetName]) -> list[TargetName]:

@@ -46,7 +46,7 @@ async def publish_run(settings: Settings, *, once: bool = False) -> Published:
 async def _published(target: Target, run_id: str) -> int:
     """The number of tables that a run has published; 0 if it is not published."""
     run = await ledger.run_of(target, run_id) if await book.exists(target) else None
-    return int(run["tables"]) if run and run["status"] == RunStatus.PUBLISHED else 0
+    return run.tables or 0 if run and run.status == RunStatus.PUBLISHED else 0
 
 
 async def _staged(target: Target, run_id: str) -> list[Planned]:
@@ -57,15 +57,15 @@ async def _staged(target: Target, run_id: str) -> list[Planned]:
     loads = await ledger.loads_of(target, [run_id])
     unstaged = "not staged, and perhaps never will be"
     for status, why in ((LoadStatus.FAILED, "failed"), (LoadStatus.LOADING, unstaged), (LoadStatus.PLANNED, unstaged)):
-        if names := [load["table_name"] for load in loads if load["status"] == status]:
+        if names := [load.table_name for load in loads if load.status == status]:
             raise PublishFailed(f"run {run_id} cannot be published: {', '.join(names)} {why}; start a new run")
-    staged = [load for load in loads if load["status"] == LoadStatus.STAGED]
-    if not staged or run["status"] != RunStatus.RUNNING:
-        rest = f" ({run['error']}) and cannot be published; start a new run" if staged else ""
-        raise PublishFailed(f"run {run_id} is {run['status']}{rest or ' and has nothing staged to publish'}")
-    if other := [load["table_name"] for load in staged if load["snapshot_id"] != run["snapshot_id"]]:
+    staged = [load for load in loads if load.status == LoadStatus.STAGED]
+    if not staged or run.status != RunStatus.RUNNING:
+        rest = f" ({run.error}) and cannot be published; start a new run" if staged else ""
+        raise PublishFailed(f"run {run_id} is {run.status}{rest or ' and has nothing staged to publish'}")
+    if other := [load.table_name for load in staged if load.snapshot_id != run.snapshot_id]:
         raise PublishFailed(
-            f"run {run_id} cannot be published: {', '.join(other)} not staged from its snapshot {run['snapshot_id']};"
+            f"run {run_id} cannot be published: {', '.join(other)} not staged from its snapshot {run.snapshot_id};"
             " start a new run"
         )
-    return [Planned(named(load["table_name"]), ledger.live_of(load)) for load in staged]
+    return [Planned(named(load.table_name), load.live) for load in staged]

@@ -13,7 +13,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
 
 import asyncpg
 
@@ -21,6 +20,7 @@ from etl.commands import saved_plan
 from etl.commands.answers import SnapshotAnswer
 from etl.commands.control import Control, connect
 from etl.ledger import book, ledger
+from etl.ledger.rows import Progress
 from etl.logs.log import get_logger
 from etl.model import limits
 from etl.model.errors import EXPECTED, RunEnded, SnapshotLost, one_line
@@ -121,16 +121,16 @@ class _Holding:
         """Whether all tables are staged from an earlier holder's snapshot; raises SnapshotLost if only some are."""
         run_id = self.settings.run_id
         row = await ledger.run_of(self.session, run_id)
-        if row is None or row["snapshot_id"] is None:
+        if row is None or row.snapshot_id is None:
             return False
         loads = await ledger.loads_of(self.session, [run_id])
-        staged = [ledger.live_of(load) for load in loads if load["status"] in {LoadStatus.STAGED, LoadStatus.PUBLISHED}]
+        staged = [load.live for load in loads if load.status in {LoadStatus.STAGED, LoadStatus.PUBLISHED}]
         if not staged:
             return False
         if {table.live for table in planned} <= set(staged):
             return True
         raise SnapshotLost(
-            f"run {run_id} has {len(staged)} of {len(planned)} tables staged from snapshot {row['snapshot_id']}, whose"
+            f"run {run_id} has {len(staged)} of {len(planned)} tables staged from snapshot {row.snapshot_id}, whose"
             " holder is gone; another snapshot would show another instant; start a new run"
         )
 
@@ -141,22 +141,22 @@ class _Holding:
             state = await self._progress()
             if state is None:
                 raise RunEnded(f"run {run_id} is no longer in the ledger; somebody has deleted it")
-            if state["status"] == RunStatus.PUBLISHED or state["unstaged"] == 0:
-                return "published" if state["status"] == RunStatus.PUBLISHED else "staged"
-            if state["status"] != RunStatus.RUNNING:
-                raise RunEnded(f"run {run_id} is {state['status']}: {state['error']}; its snapshot was let go")
+            if state.status == RunStatus.PUBLISHED or state.unstaged == 0:
+                return "published" if state.status == RunStatus.PUBLISHED else "staged"
+            if state.status != RunStatus.RUNNING:
+                raise RunEnded(f"run {run_id} is {state.status}: {state.error}; its snapshot was let go")
             if perf_counter() - self.began > most:
                 raise SnapshotLost(
-                    f"the snapshot of run {run_id} was held for {most:g} s, and {state['unstaged']} tables are not"
+                    f"the snapshot of run {run_id} was held for {most:g} s, and {state.unstaged} tables are not"
                     " staged yet; raise ETL_SNAPSHOT_MAX_AGE or look for what keeps them, and start a new run"
                 )
             await self._must_hold(held)
             await asyncio.sleep(limits.HOLDER_PAUSE_SECONDS)
 
-    async def _progress(self) -> dict[str, Any] | None:
+    async def _progress(self) -> Progress | None:
         """Queries the ledger for the run's progress; opens a new session if the old one is lost."""
 
-        async def ask() -> dict[str, Any] | None:
+        async def ask() -> Progress | None:
             await self._reconnect()
             return await ledger.progress(self.session, self.settings.run_id)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from etl.commands.answers import BriefShard, PlanAnswer, PlanInBrief, PlanShard
 from etl.commands.balance import Item, balance
 from etl.ledger import book, ledger
+from etl.ledger.rows import RecentLoad
 from etl.model.errors import ConfigurationError
 from etl.model.name import Planned, Relation
 from etl.model.selection import Selection, tables_text
@@ -120,14 +120,14 @@ async def _look(settings: Settings, selection: Selection) -> _Seen:
     finally:
         await close_source(source)
     weights = {str(relation): _weight(*sizes.get(relation.oid, (0, 0))) for relation in chosen}
-    known = {table: load["seconds"] for table, load in last.items() if load["seconds"]}
+    known = {table: load.seconds for table, load in last.items() if load.seconds}
     speed = sum(known.values()) / sum(weights[table] for table in known) if known else 1.0
     seconds = {table: known.get(table, weight * speed) for table, weight in weights.items()}
-    shard = {table: int(load["shard"]) for table, load in last.items() if (load["shard"] or "").isdecimal()}
+    shard = {table: int(load.shard) for table, load in last.items() if load.shard and load.shard.isdecimal()}
     return _Seen(relations, chosen, seconds, shard)
 
 
-async def _last(settings: Settings, source: Source, chosen: Sequence[Planned]) -> dict[str, dict[str, Any]]:
+async def _last(settings: Settings, source: Source, chosen: Sequence[Planned]) -> dict[str, RecentLoad]:
     """The last published load of each table that has one.
 
     Raises ConfigurationError if that load masked a column that would now arrive in clear.

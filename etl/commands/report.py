@@ -3,95 +3,94 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from statistics import median
-from typing import Any
 
 from etl.commands.answers import FailedTable, PublishedRun, Report, SlowTable, plain
 from etl.ledger import book, ledger
+from etl.ledger.rows import LoadRow, RecentLoad, RunRow
 from etl.model import limits
 from etl.model.status import LoadStatus, RunStatus
-from etl.sessions.postgres import Target, connect_target
+from etl.sessions.postgres import Target, target_session
 from etl.settings.settings import Settings
 from etl.target import guard
 
 
 async def report(settings: Settings) -> Report:
     """The report on a run, from the ledger; a run that is not in the ledger counts as failed."""
-    target = await connect_target(settings.target, guard.application(settings.run_id))
-    try:
+    run_id = settings.run_id
+    async with target_session(settings.target, guard.application(run_id)) as target:
         if not await book.exists(target):
-            return _report(settings.run_id, {}, [], [], None)
+            return _report(run_id, None, [], [], None)
         await book.ensure(target)
-        run = await ledger.run_of(target, settings.run_id)
-        loads = await ledger.loads_of(target, [settings.run_id])
-        slowest = await _slowest(target, settings.run_id, loads)
+        run = await ledger.run_of(target, run_id)
+        loads = await ledger.loads_of(target, [run_id])
+        slowest = await _slowest(target, run_id, loads)
         published = await ledger.latest_runs(target, 1, "published")
-        return _report(settings.run_id, run or {}, loads, slowest, published[0] if published else None)
-    finally:
-        await target.close()
+        return _report(run_id, run, loads, slowest, published[0] if published else None)
 
 
-async def _slowest(target: Target, run_id: str, loads: Sequence[Mapping[str, Any]]) -> list[SlowTable]:
-    done = [load for load in loads if load["status"] in {LoadStatus.STAGED, LoadStatus.PUBLISHED}]
+async def _slowest(target: Target, run_id: str, loads: Sequence[LoadRow]) -> list[SlowTable]:
+    done = [load for load in loads if load.status in {LoadStatus.STAGED, LoadStatus.PUBLISHED}]
     slow = sorted(done, key=_seconds, reverse=True)[: limits.REPORTED_SLOWEST]
-    before = await ledger.recent(target, [load["table_name"] for load in slow], limits.REPORTED_NIGHTS, run_id)
+    before = await ledger.recent(target, [load.table_name for load in slow], limits.REPORTED_NIGHTS, run_id)
     return [
         SlowTable(
-            table=load["table_name"],
+            table=load.table_name,
             seconds=round(_seconds(load), 3),
-            median_seconds=_median(before.get(load["table_name"], [])),
-            rows=load["rows"],
+            median_seconds=_median(before.get(load.table_name, [])),
+            rows=load.rows,
         )
         for load in slow
     ]
 
 
-def _median(loads: Sequence[Mapping[str, Any]]) -> float | None:
-    seconds = [load["seconds"] for load in loads if load["seconds"] is not None]
+def _median(loads: Sequence[RecentLoad]) -> float | None:
+    seconds = [load.seconds for load in loads if load.seconds is not None]
     return round(median(seconds), 3) if seconds else None
 
 
 def _report(
     run_id: str,
-    run: Mapping[str, Any],
-    loads: Sequence[Mapping[str, Any]],
+    run: RunRow | None,
+    loads: Sequence[LoadRow],
     slowest: Sequence[SlowTable],
-    last: Mapping[str, Any] | None,
+    last: RunRow | None,
 ) -> Report:
     # Loads that were given up because the run failed are not the cause of its failure.
-    failed = [load for load in loads if load["status"] == LoadStatus.FAILED and not load["given_up"]]
+    failed = [load for load in loads if load.status == LoadStatus.FAILED and not load.given_up]
+    has_ended = run is not None and run.finished_at is not None
     return Report(
         run_id=run_id,
-        status=run.get("status", RunStatus.FAILED),
-        snapshot_at=run.get("snapshot_at"),
-        started_at=run.get("started_at"),
-        finished_at=run.get("finished_at"),
-        seconds=round(_seconds(run), 3) if run.get("finished_at") else None,
+        status=run.status if run else RunStatus.FAILED,
+        snapshot_at=run.snapshot_at if run else None,
+        started_at=run.started_at if run else None,
+        finished_at=run.finished_at if run else None,
+        seconds=round(_seconds(run), 3) if run and has_ended else None,
         tables=len(loads),
-        rows=sum(load["rows"] or 0 for load in loads),
-        bytes=sum(load["bytes"] or 0 for load in loads),
+        rows=sum(load.rows or 0 for load in loads),
+        bytes=sum(load.bytes or 0 for load in loads),
         slowest=tuple(slowest),
         failed=tuple(_within_room(failed[: limits.REPORTED_FAILED])),
         failed_count=len(failed),
-        last_published=PublishedRun(last["run_id"], last["snapshot_at"]) if last else None,
-        error=_cut(run.get("error") or "") or (None if run else "the run never got as far as the ledger"),
+        last_published=PublishedRun(last.run_id, last.snapshot_at) if last else None,
+        error=(_cut(run.error or "") or None) if run else "the run never got as far as the ledger",
     )
 
 
-def _within_room(failed: Sequence[Mapping[str, Any]]) -> Iterator[FailedTable]:
+def _within_room(failed: Sequence[LoadRow]) -> Iterator[FailedTable]:
     """The first failed tables, with their errors, as many as fit into ``FAILED_ROOM``."""
     room = limits.REPORTED_FAILED_CHARACTERS
     for load in failed:
-        told = FailedTable(load["table_name"], _cut(load["error"] or "failed"))
+        told = FailedTable(load.table_name, _cut(load.error or "failed"))
         room -= len(json.dumps(plain(told)))
         if room < 0:
             return
         yield told
 
 
-def _seconds(row: Mapping[str, Any]) -> float:
-    started, finished = row["started_at"], row["finished_at"]
+def _seconds(row: RunRow | LoadRow) -> float:
+    started, finished = row.started_at, row.finished_at
     return float((finished - started).total_seconds()) if started and finished else 0.0
 
 

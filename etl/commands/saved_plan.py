@@ -52,10 +52,10 @@ async def selection(settings: Settings, target: Target, shard: int | None) -> Se
             f"ETL_PLAN is 'run', but the ledger has no plan of run {run_id}; write one with `etl plan --save`, or set"
             " TABLES and leave ETL_PLAN at own"
         )
-    tables = [load["table_name"] for load in loads if shard is None or load["shard"] == str(shard)]
+    tables = [load.table_name for load in loads if shard is None or load.shard == str(shard)]
     if not tables:
         raise ConfigurationError(
             f"ETL_SHARD is {shard}, but the plan of run {run_id} has no table for it, only for shard"
-            f" {', '.join(sorted({load['shard'] or 'none' for load in loads}))}"
+            f" {', '.join(sorted({load.shard or 'none' for load in loads}))}"
         )
     return replace(Selection.parse(tables_text(tables)), origin=f"the plan of run {run_id}")

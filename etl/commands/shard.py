@@ -10,11 +10,11 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from etl.commands.control import Control
 from etl.commands.share import Held
 from etl.ledger import ledger
+from etl.ledger.rows import LoadRow
 from etl.logs.log import get_logger
 from etl.model import limits
 from etl.model.errors import ConfigurationError, RunEnded, SnapshotLost
@@ -49,12 +49,12 @@ class Shard:
         """
         session, settings = self.control.session, self.control.settings
         snapshot_id, at = await _snapshot(session, settings.run_id)
-        loads = {ledger.live_of(load): load for load in await ledger.loads_of(session, [settings.run_id])}
+        loads = {load.live: load for load in await ledger.loads_of(session, [settings.run_id])}
         _refuse_unplanned(settings, self.planned, loads)
         staging_oids = set((await staging.tables(session)).values())
         left = [table for table in self.planned if not _is_staged(loads[table.live], snapshot_id, staging_oids)]
         for table in sorted(set(self.planned) - set(left), key=lambda table: table.live):
-            rows = loads[table.live]["rows"]
+            rows = loads[table.live].rows
             log.info("table.skipped", table=str(table.source), rows=rows, snapshot_id=snapshot_id)
         await ledger.begin_loads(session, settings.run_id, left, settings.shard)
         return Held(Snapshot(snapshot_id, at, None, len(left)), left)
@@ -78,17 +78,15 @@ class Shard:
         """Leaves the run open: a shard that failed may be tried again."""
 
 
-def _is_staged(load: Mapping[str, Any], snapshot_id: str, staging_oids: Collection[int]) -> bool:
+def _is_staged(load: LoadRow, snapshot_id: str, staging_oids: Collection[int]) -> bool:
     """Whether an earlier attempt of the shard has staged a table, and its staging table still exists."""
-    is_current = load["status"] == LoadStatus.STAGED and load["snapshot_id"] == snapshot_id
-    return is_current and load["staging_oid"] in staging_oids
+    is_current = load.status == LoadStatus.STAGED and load.snapshot_id == snapshot_id
+    return is_current and load.staging_oid in staging_oids
 
 
-def _refuse_unplanned(
-    settings: Settings, planned: Sequence[Planned], loads: Mapping[TargetName, Mapping[str, Any]]
-) -> None:
+def _refuse_unplanned(settings: Settings, planned: Sequence[Planned], loads: Mapping[TargetName, LoadRow]) -> None:
     """Raises ConfigurationError for tables that the holder has not locked, and for a publish of a part of the run."""
-    locked = {table for table, load in loads.items() if load["status"] != LoadStatus.PLANNED}
+    locked = {table for table, load in loads.items() if load.status != LoadStatus.PLANNED}
     if strange := [str(table.source) for table in planned if table.live not in locked]:
         raise ConfigurationError(
             f"TABLES: {', '.join(strange)}: not among the tables of run {settings.run_id}, whose snapshot is held"
@@ -110,8 +108,8 @@ async def _snapshot(control: Target, run_id: str) -> tuple[str, datetime]:
             while True:
                 await ledger.must_run(control, run_id)
                 row = await ledger.run_of(control, run_id)
-                if row and row["snapshot_id"]:
-                    return row["snapshot_id"], row["snapshot_at"]
+                if row and row.snapshot_id and row.snapshot_at:
+                    return row.snapshot_id, row.snapshot_at
                 if says:
                     log.info("snapshot.awaited", seconds=limits.SNAPSHOT_WAIT_SECONDS)
                     says = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -20,9 +20,11 @@ from sqlalchemy.sql.ddl import ExecutableDDLElement
 from etl.model.errors import ConfigurationError
 from etl.sessions.advisory import schema_lock
 from etl.sessions.postgres import Target, refuse_untrusted
-from etl.sessions.query import target_query
+from etl.sessions.query import rows, target_query
 
 SCHEMA = "etl"
+
+T = TypeVar("T")
 
 _metadata = sa.MetaData(schema=SCHEMA)
 
@@ -159,11 +161,10 @@ async def execute(target: Target, statement: ExecutableDDLElement | sa.Executabl
     await target.execute(text, parameters)
 
 
-async def fetch(target: Target, statement: sa.Executable) -> list[dict[str, Any]]:
-    """Executes a SQLAlchemy statement, and returns its rows."""
+async def fetch(target: Target, statement: sa.Executable, kind: type[T]) -> list[T]:
+    """Executes a SQLAlchemy statement, and returns its rows, each as a dataclass whose fields are its columns."""
     text, parameters = compiled(statement)
-    cursor = await target.execute(text, parameters)
-    return await cursor.fetchall()
+    return await rows(target, kind, text, parameters)
 
 
 def compiled(statement: Any) -> tuple[bytes, dict[str, Any] | None]:

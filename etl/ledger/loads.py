@@ -12,6 +12,7 @@ from psycopg import AsyncClientCursor, AsyncCursor
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.ledger.book import compiled, execute, fetch, loads, now, runs
+from etl.ledger.rows import LoadRow, RecentLoad
 from etl.ledger.runs import refuse_ended
 from etl.model.name import Planned, TargetName, arrays
 from etl.model.record import Load
@@ -19,22 +20,20 @@ from etl.model.redaction import Redacted, own_words
 from etl.model.status import LoadStatus, RunStatus
 from etl.sessions import encoding
 from etl.sessions.postgres import Target
-from etl.sessions.query import target_query
+from etl.sessions.query import rows, target_query
 from etl.sessions.stage import Stage
 
 UNPUBLISHED = (LoadStatus.PLANNED, LoadStatus.LOADING, LoadStatus.STAGED)
 """The statuses of a load that has not ended; the others are published and failed."""
 
-
-def live_of(load: Mapping[str, Any]) -> TargetName:
-    """The live table of a row of ``etl.loads``."""
-    return TargetName(load["schema_name"], load["relation_name"])
+_NAME = (loads.c.schema_name.label("schema"), loads.c.relation_name.label("name"))
+"""The columns that make a live table's name."""
 
 
-async def loads_of(target: Target, run_ids: Sequence[str]) -> list[dict[str, Any]]:
+async def loads_of(target: Target, run_ids: Sequence[str]) -> list[LoadRow]:
     """The loads of these runs, in the order in which they started."""
     statement = sa.select(loads).where(loads.c.run_id.in_(run_ids)).order_by(loads.c.started_at, loads.c.table_name)
-    return await fetch(target, statement)
+    return await fetch(target, statement, LoadRow)
 
 
 async def begin_loads(
@@ -65,9 +64,11 @@ async def begin_loads(
         else statement.on_conflict_do_update(index_elements=key, set_=begun, where=is_planned)
     )
     number = None if shard is None else str(shard)
-    rows = [(run_id, str(table.source), table.live.schema, table.live.name, number, status, now()) for table in tables]
+    values = [
+        (run_id, str(table.source), table.live.schema, table.live.name, number, status, now()) for table in tables
+    ]
     async with target.cursor() as cursor:
-        await cursor.executemany(text, [dict(zip(names, row, strict=True)) for row in rows])
+        await cursor.executemany(text, [dict(zip(names, row, strict=True)) for row in values])
 
 
 async def forget_plan(target: Target, run_id: str) -> None:
@@ -115,7 +116,7 @@ def _record() -> bytes:
 async def staging_oids(target: Target, run_id: str) -> dict[TargetName, int]:
     """The oids of the staging tables that a run has filled, by live table."""
     statement = sa.select(loads).where(loads.c.run_id == run_id, loads.c.status == LoadStatus.STAGED)
-    return {live_of(row): row["staging_oid"] for row in await fetch(target, statement)}
+    return {row.live: row.staging_oid for row in await fetch(target, statement, LoadRow) if row.staging_oid is not None}
 
 
 async def is_staged(target: Target, run_id: str, live: TargetName, oid: int) -> bool:
@@ -126,53 +127,52 @@ async def is_staged(target: Target, run_id: str, live: TargetName, oid: int) -> 
 async def newest_xids(target: Target, run_id: str) -> dict[TargetName, int]:
     """The newest transaction that wrote the rows of each load whose rows are not frozen, by live table."""
     statement = sa.select(loads).where(loads.c.run_id == run_id, loads.c.newest_xid.is_not(None))
-    return {live_of(row): row["newest_xid"] for row in await fetch(target, statement)}
+    return {row.live: row.newest_xid for row in await fetch(target, statement, LoadRow) if row.newest_xid is not None}
 
 
 async def carried(target: Target, live: Sequence[TargetName]) -> dict[TargetName, frozenset[str]]:
     """The names of the indexes and constraints that came from the source in the last published load, by live table."""
     statement = (
-        sa.select(loads.c.schema_name, loads.c.relation_name, loads.c.carried)
+        sa.select(loads)
         .where(loads.c.status == LoadStatus.PUBLISHED)
         .order_by(loads.c.schema_name, loads.c.relation_name, loads.c.published_at.desc())
         .distinct(loads.c.schema_name, loads.c.relation_name)
     )
-    names = {live_of(row): frozenset(row["carried"] or []) for row in await fetch(target, statement)}
+    names = {row.live: frozenset(row.carried or []) for row in await fetch(target, statement, LoadRow)}
     return {table: names.get(table, frozenset()) for table in live}
 
 
 async def brought(target: Target, run_id: str) -> dict[TargetName, frozenset[str]]:
     """The names of the indexes and constraints that came from the source in a run's loads, by live table."""
     statement = sa.select(loads).where(loads.c.run_id == run_id)
-    return {live_of(row): frozenset(row["carried"] or []) for row in await fetch(target, statement)}
+    return {row.live: frozenset(row.carried or []) for row in await fetch(target, statement, LoadRow)}
 
 
 async def deferred(target: Target) -> set[TargetName]:
     """The live tables of loads that wait for ``etl publish``."""
     statement = (
-        sa.select(loads.c.schema_name, loads.c.relation_name)
+        sa.select(*_NAME)
         .join(runs, runs.c.run_id == loads.c.run_id)
         .where(loads.c.status == LoadStatus.STAGED, runs.c.status == RunStatus.RUNNING, runs.c.publish == "defer")
     )
-    return {live_of(row) for row in await fetch(target, statement)}
+    return set(await fetch(target, statement, TargetName))
 
 
 async def known(target: Target) -> set[TargetName]:
     """All live tables in the ledger, of all runs."""
-    statement = sa.select(loads.c.schema_name, loads.c.relation_name).distinct()
-    return {live_of(row) for row in await fetch(target, statement)}
+    statement = sa.select(*_NAME).distinct()
+    return set(await fetch(target, statement, TargetName))
 
 
-async def recent(target: Target, tables: Sequence[str], most: int, before: str = "") -> dict[str, list[dict[str, Any]]]:
+async def recent(target: Target, tables: Sequence[str], most: int, before: str = "") -> dict[str, list[RecentLoad]]:
     """The last published loads of these source tables, at most ``most`` of each, the newest first.
 
     The loads of the run ``before`` are left out.
     """
     wanted = {"names": list(tables), "most": most, "before": before}
-    cursor = await target.execute(target_query("recent_loads"), wanted)
-    by_table: dict[str, list[dict[str, Any]]] = {}
-    for row in await cursor.fetchall():
-        by_table.setdefault(row["table_name"], []).append(row)
+    by_table: dict[str, list[RecentLoad]] = {}
+    for row in await rows(target, RecentLoad, target_query("recent_loads"), wanted):
+        by_table.setdefault(row.table_name, []).append(row)
     return by_table
 
 

@@ -12,26 +12,28 @@ from psycopg import AsyncClientCursor, sql
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.ledger.book import compiled, execute, fetch, loads, now, runs
+from etl.ledger.rows import Progress, RunRow
 from etl.model import limits
 from etl.model.errors import RunEnded
 from etl.model.redaction import Redacted
 from etl.model.status import LoadStatus, RunStatus
 from etl.sessions import encoding
 from etl.sessions.postgres import Target
+from etl.sessions.query import rows as fetch_rows
 from etl.sessions.query import target_query
 from etl.sessions.stage import Stage
 
 
-async def run_of(target: Target, run_id: str) -> dict[str, Any] | None:
+async def run_of(target: Target, run_id: str) -> RunRow | None:
     """The row of a run, or None."""
-    rows = await fetch(target, sa.select(runs).where(runs.c.run_id == run_id))
+    rows = await fetch(target, sa.select(runs).where(runs.c.run_id == run_id), RunRow)
     return rows[0] if rows else None
 
 
-async def latest_runs(target: Target, limit: int, status: str | None = None) -> list[dict[str, Any]]:
+async def latest_runs(target: Target, limit: int, status: str | None = None) -> list[RunRow]:
     """The newest runs, the newest first; of any status, or only of ``status``."""
     newest = sa.select(runs).order_by(runs.c.started_at.desc(), runs.c.run_id).limit(limit)
-    return await fetch(target, newest if status is None else newest.where(runs.c.status == status))
+    return await fetch(target, newest if status is None else newest.where(runs.c.status == status), RunRow)
 
 
 async def open_run(target: Target, run_id: str, publish: str) -> None:
@@ -83,7 +85,7 @@ def _state() -> bytes:
     return compiled(state.with_for_update(read=True))[0]
 
 
-async def running(target: Target) -> list[dict[str, Any]]:
+async def running(target: Target) -> list[RunRow]:
     """The runs that are running according to the ledger, and whose sessions should hold their locks.
 
     Runs that wait for ``etl publish``, and planned runs that may still begin, are left out, because no session holds
@@ -95,13 +97,13 @@ async def running(target: Target) -> list[dict[str, Any]]:
 
     given_up = sa.and_(sa.not_(has(LoadStatus.STAGED)), runs.c.started_at < now() - limits.PLANNED_RUN_BEGINS_WITHIN)
     unfinished = sa.or_(runs.c.publish != "defer", has(LoadStatus.LOADING), given_up)
-    return await fetch(target, sa.select(runs).where(runs.c.status == RunStatus.RUNNING, unfinished))
+    return await fetch(target, sa.select(runs).where(runs.c.status == RunStatus.RUNNING, unfinished), RunRow)
 
 
-async def progress(target: Target, run_id: str) -> dict[str, Any] | None:
-    """The ``status``, ``error`` and ``snapshot_id`` of a run, and the number of ``unstaged`` tables; or None."""
-    cursor = await target.execute(target_query("progress"), {"run_id": run_id})
-    return await cursor.fetchone()
+async def progress(target: Target, run_id: str) -> Progress | None:
+    """How far a run is; None if it is not in the ledger."""
+    rows = await fetch_rows(target, Progress, target_query("progress"), {"run_id": run_id})
+    return rows[0] if rows else None
 
 
 async def close_run(target: Target, run_id: str, status: RunStatus, error: Redacted | None = None) -> None:

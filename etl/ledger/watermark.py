@@ -9,14 +9,16 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.ledger.book import execute, fetch, watermarks
+from etl.ledger.rows import Watermark
 from etl.model.name import Relation
 from etl.sessions.postgres import Target
 
 
 async def read(target: Target, table: Relation) -> int | None:
     """The last id that batches have copied of a table, or None."""
-    rows = await fetch(target, sa.select(watermarks.c.last_id).where(watermarks.c.table_name == str(table)))
-    return rows[0]["last_id"] if rows else None
+    statement = sa.select(watermarks.c.last_id).where(watermarks.c.table_name == str(table))
+    rows = await fetch(target, statement, Watermark)
+    return rows[0].last_id if rows else None
 
 
 async def move(target: Target, table: Relation, last_id: int | None, masked: Sequence[str]) -> None:

@@ -51,7 +51,7 @@ async def settle(
             limits.COMMIT_IN_DOUBT_SECONDS,
         )
         loads = await ledger.loads_of(target, [run_id])
-        live_now = {ledger.live_of(load) for load in loads if load["status"] == LoadStatus.PUBLISHED}
+        live_now = {load.live for load in loads if load.status == LoadStatus.PUBLISHED}
         if not set(tables) <= live_now:
             raise PublishFailed(str(lost)) from lost
         log.warning("publish.reconnected", error=redact(lost.__cause__ or lost))

@@ -154,7 +154,7 @@ async def clear(control: Target, run_id: str, chosen: Sequence[TargetName]) -> N
     """
     await ledger.supersede(control, run_id, chosen)
     for dead in await _dead_runs(control, run_id):
-        tables = [ledger.live_of(load) for load in await ledger.loads_of(control, [dead])]
+        tables = [load.live for load in await ledger.loads_of(control, [dead])]
         await ledger.not_published(control, dead, own_words("never published; its run was killed"), tables)
         reason = own_words(f"killed; run {run_id} cleared up after it")
         await ledger.close_run(control, dead, RunStatus.INTERRUPTED, reason)
@@ -176,5 +176,5 @@ async def clear(control: Target, run_id: str, chosen: Sequence[TargetName]) -> N
 
 async def _dead_runs(control: Target, run_id: str) -> list[str]:
     """Lists the runs that are running according to the ledger, and that have no session any more."""
-    believed = [row["run_id"] for row in await ledger.running(control) if row["run_id"] != run_id]
+    believed = [run.run_id for run in await ledger.running(control) if run.run_id != run_id]
     return [run.name for run in await advisory.free(control, advisory.of_runs(believed))] if believed else []

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from etl.commands import report
 from etl.commands.answers import SlowTable, plain
 from etl.commands.plan import Plan, Shard
+from etl.ledger.rows import LoadRow, RunRow
 from etl.model import limits
 from statemachine.definition import COMPUTE, inner_machines, nightly, tasks
 from tests.asl import request, value
@@ -104,10 +107,12 @@ def test_what_plan_answers_does_not_grow_with_the_tables() -> None:
 def test_what_report_tells_leaves_room_for_the_rest(letter: str) -> None:
     """Tested with the most failed tables; Lambda writes each letter of their names and errors as 1 to 12 characters."""
     name = letter * (63 // len(letter.encode()))
-    load = {"status": "failed", "error": letter * 5000, "given_up": False, "rows": None, "bytes": None}
-    loads = [load | {"table_name": f"{name}.{number}{name}"} for number in range(TABLES)]
+    tables = [f"{name}.{number}{name}" for number in range(TABLES)]
+    row = LoadRow(run_id=RUN_ID, table_name="", status="failed", schema_name="", relation_name="", error=letter * 5000)
+    loads = [replace(row, table_name=table) for table in tables]
+    run = RunRow(run_id=RUN_ID, status="failed", started_at=datetime.now(UTC), error=letter * 4000)
     slowest = [SlowTable(f"{name}.{name}", 1.5, 1.5, 10**9)] * limits.REPORTED_SLOWEST
-    told = plain(report._report(RUN_ID, {"status": "failed", "error": letter * 4000}, loads, slowest, None))
+    told = plain(report._report(RUN_ID, run, loads, slowest, None))
     assert len(json.dumps(told)) < STATE / 2
     assert (len(told["failed"]) > 10, told["failed_count"]) == (True, TABLES)
 

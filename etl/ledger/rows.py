@@ -1,0 +1,86 @@
+"""Rows of the ledger. A status is a plain text here, because a later version may have written one that is new."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from etl.model.name import TargetName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """A row of ``etl.runs``; the fields are its columns."""
+
+    run_id: str
+    status: str
+    started_at: datetime
+    finished_at: datetime | None = None
+    snapshot_id: str | None = None
+    snapshot_at: datetime | None = None
+    tables: int | None = None
+    rows: int | None = None
+    bytes: int | None = None
+    error: str | None = None
+    publish: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadRow:
+    """A row of ``etl.loads``; the fields are its columns. Older versions left those from ``schema_name`` on empty."""
+
+    run_id: str
+    table_name: str
+    shard: str | None = None
+    status: str
+    rows: int | None = None
+    bytes: int | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    copy_seconds: float | None = None
+    index_seconds: float | None = None
+    analyze_seconds: float | None = None
+    published_at: datetime | None = None
+    error: str | None = None
+    schema_name: str
+    relation_name: str
+    carried: list[str] | None = None
+    staging_oid: int | None = None
+    live_oid: int | None = None
+    newest_xid: int | None = None
+    snapshot_id: str | None = None
+    masked: list[str] | None = None
+    given_up: bool | None = None
+
+    @property
+    def live(self) -> TargetName:
+        """The live table."""
+        return TargetName(self.schema_name, self.relation_name)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is: its status, its error, its snapshot, and the number of tables that are not staged."""
+
+    status: str
+    error: str | None
+    snapshot_id: str | None
+    unstaged: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecentLoad:
+    """A published load: its shard and size, and its seconds where it has both times."""
+
+    table_name: str
+    shard: str | None
+    rows: int | None
+    bytes: int | None
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """The last id that batches have copied of a table."""
+
+    last_id: int | None
