@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from datetime import UTC
 from typing import Any, TypeVar
@@ -17,7 +18,7 @@ from etl.publish.inplace import InPlace
 from etl.publish.swap import Swap
 from etl.publish.way import Obstacles, Way
 from etl.sessions import encoding
-from etl.sessions.postgres import Source, Target, close_source, connect_source, connect_target
+from etl.sessions.postgres import Source, Target, source_session, target_session
 from etl.sessions.query import source_query, target_query
 from etl.settings.settings import Settings
 from etl.source import catalog, choice, proof
@@ -31,28 +32,30 @@ async def check(settings: Settings) -> list[Finding]:
 
     Raises ConfigurationError if TABLES or the options name a table or column that does not exist.
     """
-    findings: list[Finding] = []
-    source = await _connected(connect_source(settings.source, guard.application("check")), "source", findings)
-    target = await _connected(
-        connect_target(settings.target, guard.application("check"), lock_timeout=limits.LIVE_TABLE_LOCK_TIMEOUT),
-        "target",
-        findings,
-    )
-    findings = [replace(finding, text=settings.redact(finding.text)) for finding in findings]
-    try:
+    patience = limits.LIVE_TABLE_LOCK_TIMEOUT
+    async with AsyncExitStack() as sessions:
+        findings: list[Finding] = []
+        source = await _opened(
+            sessions, source_session(settings.source, guard.application("check")), "source", findings
+        )
+        target = await _opened(
+            sessions,
+            target_session(settings.target, guard.application("check"), lock_timeout=patience),
+            "target",
+            findings,
+        )
+        findings = [replace(finding, text=settings.redact(finding.text)) for finding in findings]
         if source is not None and target is not None:
             findings += await _both(settings, source, target)
         return findings
-    finally:
-        if source is not None:
-            await close_source(source)
-        if target is not None:
-            await target.close()
 
 
-async def _connected(connecting: Awaitable[_C], side: str, findings: list[Finding]) -> _C | None:
+async def _opened(
+    sessions: AsyncExitStack, session: AbstractAsyncContextManager[_C], side: str, findings: list[Finding]
+) -> _C | None:
+    """A session that is closed with the others; None, and a finding, if it cannot be opened."""
     try:
-        return await connecting
+        return await sessions.enter_async_context(session)
     except EtlError as error:
         findings.append(Finding(side, str(error), obstacle=True))
         return None

@@ -6,7 +6,8 @@ It holds the run's table locks, writes the ledger and publishes. If the session 
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from etl.commands import saved_plan
@@ -30,7 +31,7 @@ async def connect(settings: Settings) -> Target:
     return await connect_target(settings.target, guard.application(settings.run_id), synchronous_commit="on")
 
 
-async def sessions(settings: Settings) -> tuple[Target, Source]:
+async def _sessions(settings: Settings) -> tuple[Target, Source]:
     """Opens a control session and a source session at the same time; if one fails, closes the other."""
     opening = connect(settings), connect_source(settings.source, guard.application(settings.run_id))
     control, source = await asyncio.gather(*opening, return_exceptions=True)
@@ -65,6 +66,18 @@ class Control:
     async def reopen(self) -> None:
         """Opens another session, which has none of the old one's locks."""
         self.session = await connect(self.settings)
+
+
+@asynccontextmanager
+async def beside_source(settings: Settings) -> AsyncIterator[tuple[Control, Source]]:
+    """A control session and a source session, opened at the same time and closed when the block ends."""
+    session, source = await _sessions(settings)
+    control = Control(settings, session)
+    try:
+        yield control, source
+    finally:
+        await close_source(source)
+        await control.session.close()
 
 
 async def claim(settings: Settings, control: Target, source: Source) -> tuple[Planned, ...]:

@@ -12,7 +12,7 @@ from etl.ledger.rows import RecentLoad
 from etl.model.errors import ConfigurationError
 from etl.model.name import Planned, Relation
 from etl.model.selection import Selection, tables_text
-from etl.sessions.postgres import Source, close_source, connect_source, connect_target
+from etl.sessions.postgres import Source, source_session, target_session
 from etl.settings.settings import Settings
 from etl.source import catalog, choice
 from etl.target import disclosure, guard
@@ -110,15 +110,12 @@ class _Seen:
 
 
 async def _look(settings: Settings, selection: Selection) -> _Seen:
-    source = await connect_source(settings.source, guard.application(settings.run_id))
-    try:
+    async with source_session(settings.source, guard.application(settings.run_id)) as source:
         relations = await choice.relations(source, settings.options, selection)
         chosen = selection.resolve(relations)
         planned = settings.options.planned(chosen)
         sizes = await catalog.sizes(source, chosen)
         last = await _last(settings, source, planned)
-    finally:
-        await close_source(source)
     weights = {str(relation): _weight(*sizes.get(relation.oid, (0, 0))) for relation in chosen}
     known = {table: load.seconds for table, load in last.items() if load.seconds}
     speed = sum(known.values()) / sum(weights[table] for table in known) if known else 1.0
@@ -132,16 +129,13 @@ async def _last(settings: Settings, source: Source, chosen: Sequence[Planned]) -
 
     Raises ConfigurationError if that load masked a column that would now arrive in clear.
     """
-    target = await connect_target(settings.target, guard.application(settings.run_id))
-    try:
+    async with target_session(settings.target, guard.application(settings.run_id)) as target:
         if not await book.exists(target):
             return {}
         await book.ensure(target)
         await disclosure.foresee(source, target, chosen, settings.options)
         recent = await ledger.recent(target, [str(table.source) for table in chosen], 1)
         return {table: loads[0] for table, loads in recent.items()}
-    finally:
-        await target.close()
 
 
 def _weight(size: int, indexes: int) -> float:

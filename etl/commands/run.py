@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
@@ -46,18 +46,13 @@ async def run(settings: Settings, progress: Progress) -> Finished:
     open, and keeps what it has staged.
     """
     stream.keep_buffers()
-    with _not_begun(settings):
-        session, source = await control.sessions(settings)
-    held = Control(settings, session)
-    try:
+    async with AsyncExitStack() as sessions:
         with _not_begun(settings):
-            planned = await control.claim(settings, session, source)
-            await inplace.refuse(session, Policy.of(settings, planned).in_place)
+            held, source = await sessions.enter_async_context(control.beside_source(settings))
+            planned = await control.claim(settings, held.session, source)
+            await inplace.refuse(held.session, Policy.of(settings, planned).in_place)
         share = await _share(held, planned, source)
         return await _Run(settings, held, planned, progress, share).whole()
-    finally:
-        await close_source(source)
-        await held.session.close()
 
 
 async def _share(held: Control, planned: Sequence[Planned], source: Source) -> Share:

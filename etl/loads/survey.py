@@ -10,7 +10,7 @@ from etl.model.errors import EtlError
 from etl.model.name import Relation
 from etl.model.split import Split
 from etl.model.table import Table
-from etl.sessions.postgres import Target, close_source, connect_source
+from etl.sessions.postgres import Target, source_session
 from etl.settings.settings import Settings
 from etl.source import catalog, locks, ranges
 from etl.source.snapshot import Snapshot
@@ -27,19 +27,19 @@ async def survey(settings: Settings, control: Target, held: Snapshot, wanted: Se
     that was masked and would now arrive in clear.
     """
     options = settings.options
-    source = held.holder or await connect_source(settings.source, guard.application(settings.run_id))
-    try:
-        async with nullcontext() if held.holder else locks.sharing(source, wanted):
-            tables = options.apply(await catalog.tables(source, wanted))
-            tables = await disclosure.refuse(control, tables, options)
-            if not held.holder:  # a holder in this process has locked and planned the options' SQL already
-                await locks.share_read(source, tables, held.id)
-            await trust.refuse_named(source, control, tables)
-            await types.ensure(source, control, tables)
-            tables = await ranges.cut_all(source, tables, lambda table: options.of(table.source).split or Split())
-    finally:
-        if source is not held.holder:
-            await close_source(source)
+    async with (
+        nullcontext(held.holder)
+        if held.holder
+        else source_session(settings.source, guard.application(settings.run_id)) as source,
+        nullcontext() if held.holder else locks.sharing(source, wanted),
+    ):
+        tables = options.apply(await catalog.tables(source, wanted))
+        tables = await disclosure.refuse(control, tables, options)
+        if not held.holder:  # a holder in this process has locked and planned the options' SQL already
+            await locks.share_read(source, tables, held.id)
+        await trust.refuse_named(source, control, tables)
+        await types.ensure(source, control, tables)
+        tables = await ranges.cut_all(source, tables, lambda table: options.of(table.source).split or Split())
     if gone := {str(relation) for relation in wanted} - {str(table) for table in tables}:
         raise EtlError(f"{', '.join(sorted(gone))} was dropped in the source while the run began; run again")
     return sorted(tables, key=lambda table: table.bytes, reverse=True)

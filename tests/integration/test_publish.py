@@ -1,4 +1,4 @@
-"""A publish keeps all attachments of a live table, or fails with the name of the one that it cannot keep."""
+"""What is attached to a live table outlives its publish; what cannot be kept is in test_cannot_carry.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.harness import Database, Databases, Done, Etl
-from tests.situations import ledger, live
+from tests.situations import live
 
 ROLES = ("analyst", "boss", "robot")
 
@@ -137,86 +137,3 @@ def test_a_view_with_the_schema_s_default_privileges_keeps_only_its_own(night: D
     before = attachments(night.reporting, "totals", "orders")
     assert publish(etl).status == 0
     assert attachments(night.reporting, "totals", "orders") == before
-
-
-OBSTACLES = {
-    "a view on a column that is gone": (
-        "CREATE VIEW noted AS SELECT o.note FROM orders o, generate_series(1, 1)",
-        "ALTER TABLE orders DROP COLUMN note",
-        "view public.noted uses note, which is no longer there",
-    ),
-    "a function with a bound body": (
-        "CREATE FUNCTION newest() RETURNS int BEGIN ATOMIC SELECT max(id) FROM orders; END",
-        "",
-        "public.orders cannot be replaced while this depends on it: function public.newest()",
-    ),
-    "a function that returns the table's rows": (
-        "CREATE FUNCTION all_orders() RETURNS SETOF orders LANGUAGE sql AS 'TABLE orders'",
-        "",
-        "public.orders cannot be replaced while this depends on it: function public.all_orders()",
-    ),
-    "a foreign key of another table": (
-        "CREATE TABLE notes (order_id int REFERENCES orders)",
-        "",
-        "this depends on it: constraint notes_order_id_fkey on table public.notes",
-    ),
-    "a column of the table's type": (
-        "CREATE TABLE kept (one orders)",
-        "",
-        "public.orders cannot be replaced while this depends on it: column one of table public.kept",
-    ),
-    "a table that inherits from it": (
-        "CREATE TABLE heirs () INHERITS (orders)",
-        "",
-        "public.orders cannot be replaced while this depends on it: table public.heirs",
-    ),
-    "a rule of another table": (
-        "CREATE TABLE log (id int); CREATE RULE also AS ON INSERT TO log DO ALSO UPDATE orders SET note = 'x'",
-        "",
-        "rule also on table public.log",
-    ),
-    "a live name that a view has": (
-        "DROP TABLE orders; CREATE VIEW orders AS SELECT 1 AS id",
-        "",
-        "public.orders is a view in the target, not a table; rename or drop it",
-    ),
-    "a live name that a partitioned table has": (
-        "DROP TABLE orders; CREATE TABLE orders (id int) PARTITION BY LIST (id)",
-        "",
-        "public.orders is a partitioned table in the target, not a table; rename or drop it",
-    ),
-    "a live name that a sequence has": (
-        "DROP TABLE orders; CREATE SEQUENCE orders",
-        "",
-        "public.orders is a sequence in the target, not a table; rename or drop it",
-    ),
-    "a constraint's name that another table's index has": (
-        "CREATE TABLE other (id int); CREATE INDEX orders_total_key ON other (id)",
-        "ALTER TABLE orders ADD UNIQUE (total)",
-        'the publish failed, the live tables are as they were: relation "orders_total_key" already exists',
-    ),
-}
-
-
-EVERYTHING = (
-    "SELECT oid::bigint, relname::text, relkind::text FROM pg_class"
-    " WHERE relnamespace = 'public'::regnamespace ORDER BY 1"
-)
-
-
-@pytest.mark.parametrize("name", OBSTACLES)
-def test_what_cannot_be_put_back_stops_the_publish(night: Databases, etl: Etl, name: str) -> None:
-    """The error names it; all live tables and views stay as they were, exit 1, no staging tables remain."""
-    there, here, says = OBSTACLES[name]
-    night.reporting.execute(there)
-    if here:
-        night.operational.execute(here)
-    before = night.reporting.rows(EVERYTHING)
-    done = publish(etl, ETL_RUN_ID="refused")
-    assert done.status == 1
-    assert says in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-    assert night.reporting.rows(EVERYTHING) == before
-    assert night.staging_tables() == []
-    status, error = ledger(night.reporting, "refused")
-    assert (status, says in str(error)) == ("failed", True)
