@@ -54,7 +54,7 @@ EXPLAIN_LOCK_TIMEOUT = "100ms"
 """How long EXPLAIN, which has no NOWAIT, may wait for a lock: short beside a table's load."""
 
 SHARED_LOCK_SECONDS = 10
-"""How long a shard waits for a table that another session alters: migrations with a lock_timeout end by then."""
+"""How long a shard waits for a table that another session alters: a careful migration gives up sooner."""
 
 SHARED_LOCK_PAUSE_SECONDS = 0.5
 """Seconds between two attempts."""
@@ -136,7 +136,7 @@ LEAST_INDEX_MEMORY_KB = 64 << 10
 """The least share in kB: PostgreSQL's default of maintenance_work_mem, unless the server's setting is lower."""
 
 LIVE_TABLE_LOCK_TIMEOUT = "30s"
-"""How long a writer waits for a live table that somebody holds in ACCESS EXCLUSIVE mode, to read what hangs on it."""
+"""How long a writer waits for a live table that is locked in ACCESS EXCLUSIVE mode, to read its attachments."""
 
 LOST_TRANSACTION_SECONDS = 30.0
 """How long to wait for the server to end the transaction of a lost session."""
@@ -168,13 +168,13 @@ PUBLISH_LAST_TRY_SECONDS = 5.0
 """Seconds for another try after the sessions in the way were ended."""
 
 COMMIT_IN_DOUBT_SECONDS = 30.0
-"""Seconds to find out what became of a commit: a server that crashed comes up again."""
+"""Seconds to find out whether a commit was done: a server that crashed comes up again."""
 
 HORIZON_PAUSE_SECONDS = 0.5
 """Seconds between two looks at the snapshots."""
 
 HORIZON_LOG_SECONDS = 30.0
-"""Seconds between two lines in the log about who is in the way."""
+"""Seconds between two log lines that name the sessions in the way."""
 
 # What is told
 

@@ -192,7 +192,7 @@ async def _replace(target: Target, item: Replacement, columns: Sequence[str], mi
         if missing is not None and await _missing(target, item) != missing:
             raise PublishFailed(
                 f"{item.table} is published in place, and rows that stay were deleted with others; look at"
-                f" {', '.join(item.side_effects) or 'what looks on'}"
+                f" {', '.join(item.side_effects) or 'the triggers and rules of the table'}"
             )
         await target.execute(last)
     except (UniqueViolation, ExclusionViolation) as error:
@@ -206,7 +206,7 @@ def _in_the_way(item: Replacement, diagnostic: psycopg.errors.Diagnostic) -> str
     return (
         f"{item.table} is published in place, and a row cannot take its new values while another one still has them,"
         f" because of {diagnostic.constraint_name} on {table}; neither is deleted meanwhile, because"
-        f" {', '.join(item.on_delete)} would see that; make it a DEFERRABLE constraint, or drop it or what looks on"
+        f" {', '.join(item.on_delete)} would see that; make it a DEFERRABLE constraint, or drop it"
     )
 
 

@@ -25,7 +25,7 @@ from etl.model.name import Place, TargetName
 from etl.sessions.postgres import Target, create_schemas
 from etl.sessions.stage import Stage
 from etl.sessions.transaction import at_once
-from etl.target import live
+from etl.target import attachments, live
 from etl.target.views import Staged
 
 _VACUUM_TIMEOUT = sql.SQL(
@@ -86,12 +86,12 @@ async def compose(target: Target, tables: Sequence[TargetName], staged: Staged) 
         moves += _move(name, new[name.staging], is_first=name in first)
     moves += [statement for view in staged.late for statement in await _remade(target, view)]
     moves += [sql.SQL(statement) for statement in await live.default_grants(target, list(first))]
-    attachments = _reattached(found, new, await live.attachments(target, found))
+    reattached = _reattached(found, new, await attachments.read(target, found))
     filled = [statement for view in staged.late for statement in live.refresh(view, view.identifier)]
-    granted = [_reattach(item) for item in attachments if item.columns and item.statement.startswith("GRANT ")]
+    granted = [_reattach(item) for item in reattached if item.columns and item.statement.startswith("GRANT ")]
     # Column privileges are granted on the old table again, first. Before PostgreSQL 18, a GRANT takes no lock on the
     # table; but two sessions that write the same catalog row wait for each other.
-    statements = [*_locks(tables, staged), *granted, *moves, *map(_reattach, attachments), *filled]
+    statements = [*_locks(tables, staged), *granted, *moves, *map(_reattach, reattached), *filled]
     return Message(f"{Stage.PUBLISH} ".encode() + sql.SQL("; ").join(statements).as_bytes(target))
 
 
@@ -173,32 +173,32 @@ def _move(name: TargetName, staged: live.Object, *, is_first: bool) -> Iterator[
     """
     yield from _set_schema(staged, name.schema)
     if not is_first:
-        yield from live.revoke_grants(staged, name.identifier)
+        yield from attachments.revoke_grants(staged, name.identifier)
 
 
 def _reattached(
-    found: Sequence[live.Object], new: Mapping[TargetName, live.Object], attached: Sequence[live.Attachment]
-) -> list[live.Attachment]:
+    found: Sequence[live.Object], new: Mapping[TargetName, live.Object], attached: Sequence[attachments.Attachment]
+) -> list[attachments.Attachment]:
     """The attachments that the new tables and views can take, in the order in which they are reattached.
 
     Raises CannotCarry naming those that are orphaned: they use a column that the new table does not have.
     """
-    reattached = set[live.Attachment]()
+    reattached = set[attachments.Attachment]()
     orphaned = list[str]()
-    by_object = dict[int, list[live.Attachment]]()
+    by_object = dict[int, list[attachments.Attachment]]()
     for attachment in attached:
         by_object.setdefault(attachment.oid, []).append(attachment)
     for old in found:
         staged = new.get(old.full_name.staging, old)  # a late view is not in staging, and keeps its columns
         belonging = by_object.get(old.oid, [])
-        orphaned += live.orphaned(belonging, staged.columns)
-        reattached |= set(live.reattachable(belonging, staged, is_table=old.is_live))
+        orphaned += attachments.orphaned(belonging, staged.columns)
+        reattached |= set(attachments.reattachable(belonging, staged, is_table=old.is_live))
     if orphaned:
         raise CannotCarry("; ".join(orphaned))
     return [attachment for attachment in attached if attachment in reattached]
 
 
-def _reattach(attachment: live.Attachment) -> sql.Composable:
+def _reattach(attachment: attachments.Attachment) -> sql.Composable:
     statement = sql.SQL(attachment.statement)
     if attachment.role is None:
         return statement

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from etl.publish.way import Arriving, Obstacles
 from etl.sessions.postgres import Target
-from etl.target import live
-from etl.target.live import Attachment, Object
+from etl.target import attachments, live
+from etl.target.attachments import Attachment
+from etl.target.live import Object
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Swap:
     async def obstacles(self, target: Target, found: Sequence[Object], arriving: Arriving) -> Obstacles:
         """Names the objects, views and attachments of a live table that the new table could not get."""
         current = {item.full_name: item for item in found if item.is_live}
-        attached = await live.attachments(target, found)
+        attached = await attachments.read(target, found)
         return {
             table: _of_table(current[table], [name for name, _ in columns], found, attached)
             for table, columns in arriving.items()
@@ -35,5 +36,5 @@ def _of_table(
         *(view.obstacle for view in views if view.obstacle),
         *(f"view {view} uses {column}, which is no longer there"
           for view in views for oid, column in gone if (oid, column) in view.reads_columns),
-        *live.orphaned((attachment for attachment in attached if attachment.oid == current.oid), columns),
+        *attachments.orphaned((attachment for attachment in attached if attachment.oid == current.oid), columns),
     ]  # fmt: skip

@@ -42,7 +42,7 @@ class Replacement:
             return None
         return (
             f"{self.table} is published in place and has no key that tells its rows apart, so each night deletes all of"
-            f" them, and {', '.join(self.on_delete)} would see that; give it a primary key, or drop what looks on"
+            f" them, and {', '.join(self.on_delete)} would see that; give it a primary key, or drop them"
         )
 
     @property

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import sql
 
-from etl.target import live
-from etl.target.live import Attachment, Object
+from etl.target import attachments, live
+from etl.target.attachments import Attachment
+from etl.target.live import Object
 
 TABLE = Object(
     oid=1,
@@ -53,8 +54,8 @@ def text(statements: Iterable[sql.Composable]) -> list[str]:
     return [statement.as_string(None) for statement in statements]
 
 
-def attached(*attachments: Attachment, by: Object = TABLE, is_table: bool = True) -> list[Attachment]:
-    return list(live.reattachable(attachments, by, is_table=is_table))
+def attached(*old: Attachment, by: Object = TABLE, is_table: bool = True) -> list[Attachment]:
+    return list(attachments.reattachable(old, by, is_table=is_table))
 
 
 @given(st.data())
@@ -101,7 +102,7 @@ def test_a_view_is_dropped_by_its_own_word(one: Object, statement: str) -> None:
 def test_what_default_privileges_granted_is_taken_back() -> None:
     """The privileges are revoked from each grantee. None is PUBLIC, because a role may have the name PUBLIC too."""
     new = replace(TABLE, grantees=(None, "PUBLIC", 'o"dd'))
-    assert text(live.revoke_grants(new, NAME)) == [
+    assert text(attachments.revoke_grants(new, NAME)) == [
         'REVOKE ALL ON "public"."orders" FROM PUBLIC',
         'REVOKE ALL ON "public"."orders" FROM "PUBLIC"',
         'REVOKE ALL ON "public"."orders" FROM "o""dd"',
@@ -132,7 +133,7 @@ def test_what_must_not_vanish_with_its_column_is_named_once() -> None:
     trigger = replace(ATTACHMENT, what="trigger t on table orders", columns=("id", "gone", "lost"))
     fits = replace(ATTACHMENT, what="policy p on table orders", columns=("id",))
     comment = replace(trigger, statement="COMMENT …")
-    assert live.orphaned([trigger, comment, fits, replace(ATTACHMENT, columns=("gone",))], TABLE.columns) == [
+    assert attachments.orphaned([trigger, comment, fits, replace(ATTACHMENT, columns=("gone",))], TABLE.columns) == [
         "trigger t on table orders uses gone, lost, which is no longer there"
     ]
 
