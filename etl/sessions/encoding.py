@@ -10,6 +10,8 @@ write names and the options' SQL in every encoding.
 
 from __future__ import annotations
 
+import asyncpg
+
 from etl.model.errors import LoadFailed, sqlstate
 from etl.sessions.postgres import Source, Target
 
@@ -19,7 +21,12 @@ _NO_EQUIVALENT, _NOT_VALID = "22P05", "22021"  # untranslatable_character, chara
 
 
 def of_source(source: Source) -> str | None:
-    """The operational database's encoding, which the server reported when the session was opened."""
+    """The operational database's encoding, which the server reported when the session was opened.
+
+    Raises ConnectionDoesNotExistError for a session that is closed: asyncpg has then no settings of it any more.
+    """
+    if source.is_closed():
+        raise asyncpg.ConnectionDoesNotExistError("the session on the operational database is closed")
     return getattr(source.get_settings(), "server_encoding", None)
 
 

@@ -7,8 +7,13 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+import asyncpg
 import pytest
 
+from etl.model.errors import is_transient
+from etl.sessions import encoding
+from etl.sessions.postgres import connect_source
+from etl.sessions.url import DatabaseUrl
 from servers.postgres import Server
 from tests.harness import Database, Databases, Done, Etl
 from tests.lambda_runtime import function
@@ -217,3 +222,13 @@ def test_a_name_that_the_target_cannot_hold_fails_with_the_encodings(
             assert '"LATIN1"' in error
             assert "0x" not in error
         assert databases.reporting.rows("SELECT status FROM etl.runs WHERE run_id = 'second'") == [("failed",)]
+
+
+async def test_the_encoding_of_a_session_that_is_lost_is_a_lost_connection(databases: Databases) -> None:
+    """The step is tried again on another session; without a check, asyncpg answers with an AttributeError."""
+    source = await connect_source(DatabaseUrl.parse(databases.operational.url, {}), "test")
+    assert encoding.of_source(source) == "UTF8"
+    await source.close()
+    with pytest.raises(asyncpg.ConnectionDoesNotExistError) as caught:
+        encoding.of_source(source)
+    assert is_transient(caught.value)
