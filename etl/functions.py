@@ -41,11 +41,11 @@ def __getattr__(name: str) -> Handler:
     """Makes the handler of a command, for instance ``plan``."""
     if name not in FUNCTIONS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return _handler(FUNCTIONS[name])
+    return _handler(name, FUNCTIONS[name])
 
 
-def _handler(command: Command[Any, Any]) -> Handler:
-    """The Lambda handler of a command; its errors are one line each."""
+def _handler(name: str, command: Command[Any, Any]) -> Handler:
+    """The Lambda handler of this name; its errors are one line each."""
 
     def handler(event: Any, context: Context) -> Any:
         try:
@@ -55,6 +55,7 @@ def _handler(command: Command[Any, Any]) -> Handler:
         except EXPECTED as error:
             raise _plain(EtlError, error) from None
 
+    handler.__name__ = handler.__qualname__ = name
     return handler
 
 

@@ -49,7 +49,7 @@ def test_every_query_asks_for_what_runs_write(lines: list[str], name: str) -> No
     ("part", "wrong", "missing"),
     [
         ("run_id, event", "run_ids, event", {"run_ids"}),
-        ("table, status", "table, rows", {"rows"}),
+        ("table, status", "table, jobs", {"jobs"}),
         ('"table.failed"', '"table.failing"', {"event table.failing", "table"}),
         ('"staged"', '"stagd"', {"status stagd"}),
         ("sort @timestamp", "sort @time", {"@time"}),
