@@ -146,15 +146,13 @@ async def until_published(first: Attempt, deadline: float) -> Won:
                     attempt = attempt.after(error)
                     raise
     except psycopg.Error as error:
-        raise await blocked(attempt.work, attempt.in_use, deadline, error) from error
+        if not is_blocked(error):
+            raise
+        raise await blocked(attempt.work, attempt.in_use, deadline) from error
     raise AssertionError  # the loop ends only by returning or raising
 
 
-async def blocked(
-    work: Work, in_use: Sequence[TargetName], deadline: float, error: psycopg.Error
-) -> PublishBlocked | psycopg.Error:
-    """The error to raise at the deadline: PublishBlocked if other sessions blocked the last attempt, else ``error``."""
-    if not is_blocked(error):
-        return error
+async def blocked(work: Work, in_use: Sequence[TargetName], deadline: float) -> PublishBlocked:
+    """The error to raise at the deadline, if other sessions blocked the last attempt."""
     names = "; ".join(await blockers.described(work.target, in_use) or ["sessions that are gone by now"])
     return PublishBlocked(f"the live tables were in use for {deadline:g} s, so nothing was published; held by {names}")

@@ -113,7 +113,9 @@ async def _stage(work: Work, locks: ViewLocks, deadline: float) -> Staged:
     try:
         return await persistently(lambda: dependents.stage(work, locks), attempts.is_changing, deadline)
     except psycopg.Error as error:
-        raise await attempts.blocked(work, work.swapped, deadline, error) from error
+        if not attempts.is_blocked(error):
+            raise
+        raise await attempts.blocked(work, work.swapped, deadline) from error
 
 
 async def _clear_aside(work: Work) -> None:
