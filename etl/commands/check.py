@@ -83,7 +83,7 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
     await staging.refuse_untrusted(target, {table.live.schema for table in tables})
     await guard.refuse_untrusted_tables(target, [table.live for table in tables], has_ledger=has_ledger)
     objects = await live.objects(target, [table.live for table in tables])
-    obstacles = await _obstacles(settings, target, tables, objects)
+    obstacles = await _obstacles(settings, target, tables)
     is_kept = encoding.kept(source, target) is not None
     findings += [
         _table(table, readable[table.oid], objects, obstacles.get(table.live, []), is_kept) for table in tables
@@ -93,9 +93,7 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
     return findings
 
 
-async def _obstacles(
-    settings: Settings, target: Target, tables: Sequence[Table], objects: Sequence[live.Object]
-) -> Obstacles:
+async def _obstacles(settings: Settings, target: Target, tables: Sequence[Table]) -> Obstacles:
     """The obstacles to each table's publish, according to the way in which it is published."""
     in_place = {table.live for table in tables if settings.options.of(table.source).publish == "in-place"}
     arriving = {table.live: [(column.name, column.type) for column in table.columns] for table in tables}
@@ -105,6 +103,8 @@ async def _obstacles(
     )
     found: Obstacles = {}
     for way, live_tables in ways:
+        # only those of the way's own tables, as the publish reads them: an object on another table does not go with it
+        objects = await live.objects(target, live_tables)
         found |= await way.obstacles(target, objects, {table: arriving[table] for table in live_tables})
     return found
 

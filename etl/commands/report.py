@@ -58,7 +58,7 @@ def _report(
     last: RunRow | None,
 ) -> Report:
     # Loads that were given up because the run failed are not the cause of its failure.
-    failed = [load for load in loads if load.status == LoadStatus.FAILED and not load.given_up]
+    failed = [load for load in loads if load.status == LoadStatus.FAILED and not _is_given_up(load, run)]
     has_ended = run is not None and run.finished_at is not None
     return Report(
         run_id=run_id,
@@ -76,6 +76,13 @@ def _report(
         last_published=PublishedRun(last.run_id, last.snapshot_at) if last else None,
         error=(_cut(run.error or "") or None) if run else "the run never got as far as the ledger",
     )
+
+
+def _is_given_up(load: LoadRow, run: RunRow | None) -> bool:
+    """Whether a load stopped because its run had ended; older versions did not write that, but the run's own error."""
+    if load.given_up is None:
+        return run is not None and load.error == run.error
+    return load.given_up
 
 
 def _within_room(failed: Sequence[LoadRow]) -> Iterator[FailedTable]:

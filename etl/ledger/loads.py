@@ -160,7 +160,7 @@ async def deferred(target: Target) -> set[TargetName]:
 
 async def known(target: Target) -> set[TargetName]:
     """All live tables in the ledger, of all runs."""
-    statement = sa.select(*_NAME).distinct()
+    statement = sa.select(*_NAME).where(loads.c.schema_name.is_not(None)).distinct()
     return set(await fetch(target, statement, TargetName))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from etl.model.name import TargetName
+from etl.model.selection import named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +43,8 @@ class LoadRow:
     analyze_seconds: float | None = None
     published_at: datetime | None = None
     error: str | None = None
-    schema_name: str
-    relation_name: str
+    schema_name: str | None = None
+    relation_name: str | None = None
     carried: list[str] | None = None
     staging_oid: int | None = None
     live_oid: int | None = None
@@ -54,7 +55,10 @@ class LoadRow:
 
     @property
     def live(self) -> TargetName:
-        """The live table."""
+        """The live table; of a row that has none, because no table was renamed then, that of the source's name."""
+        if self.schema_name is None or self.relation_name is None:
+            source = named(self.table_name)
+            return TargetName(source.schema, source.name)
         return TargetName(self.schema_name, self.relation_name)
 
 

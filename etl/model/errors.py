@@ -35,6 +35,8 @@ from collections.abc import Sequence
 import asyncpg
 import psycopg
 
+from etl.model.name import TargetName
+
 
 class EtlError(Exception):
     """An error that a user sees as one line, without a traceback."""
@@ -124,7 +126,14 @@ class PublishInDoubt(PublishFailed):
 
 
 class PublishBlocked(PublishFailed):
-    """Other sessions held the live tables until the deadline."""
+    """Other sessions held the live tables, or an old snapshot, until the deadline.
+
+    ``in_use`` are the tables and views whose locks the publish waited for.
+    """
+
+    def __init__(self, text: str, in_use: Sequence[TargetName] = ()) -> None:
+        super().__init__(text)
+        self.in_use = tuple(in_use)
 
 
 class LiveChanged(PublishFailed):

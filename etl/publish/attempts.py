@@ -155,4 +155,5 @@ async def until_published(first: Attempt, deadline: float) -> Won:
 async def blocked(work: Work, in_use: Sequence[TargetName], deadline: float) -> PublishBlocked:
     """The error to raise at the deadline, if other sessions blocked the last attempt."""
     names = "; ".join(await blockers.described(work.target, in_use) or ["sessions that are gone by now"])
-    return PublishBlocked(f"the live tables were in use for {deadline:g} s, so nothing was published; held by {names}")
+    text = f"the live tables were in use for {deadline:g} s, so nothing was published; held by {names}"
+    return PublishBlocked(text, in_use)

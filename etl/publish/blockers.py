@@ -15,7 +15,11 @@ log = get_logger()
 
 
 async def described(target: Target, tables: Sequence[TargetName]) -> list[str]:
-    """Describes the sessions and prepared transactions that hold a lock on the tables, the longest query first."""
+    """Describes the sessions and prepared transactions that hold a lock on the tables, the longest query first.
+
+    Within a transaction, pg_stat_activity would stay as it was first read, without sessions that have connected since.
+    """
+    await target.execute(b"SELECT pg_catalog.pg_stat_clear_snapshot()")
     cursor = await target.execute(target_query("blockers"), arrays(tables))
     return [f"{_name(row)} on {row['table']}{_since(row['query_start'])}" for row in await cursor.fetchall()]
 

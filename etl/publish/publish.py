@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from time import perf_counter
 
 import psycopg
@@ -16,7 +15,7 @@ from psycopg import sql
 
 from etl.ledger import ledger
 from etl.logs.log import get_logger
-from etl.model.errors import CannotCarry, PublishFailed, PublishInDoubt, one_line
+from etl.model.errors import CannotCarry, PublishBlocked, PublishFailed, PublishInDoubt, one_line
 from etl.model.name import TargetName
 from etl.publish import attempts, blockers, dependents, horizon, in_doubt, inplace
 from etl.publish.attempts import Attempt, Replaced, Won
@@ -74,38 +73,61 @@ async def publish(
 
 
 async def _published(work: Work, locks: ViewLocks) -> Won:
-    """Does all steps of a publish, from freezing rows to dropping the old tables."""
-    target, policy = work.target, work.policy
+    """Publishes; if other sessions block it until the deadline, and the policy says so, ends them and tries once more.
+
+    They are ended outside of any transaction: within one, pg_stat_activity stays as it was first read (manual,
+    "Viewing Statistics"), and sessions that have connected since are missing.
+    """
+    staged: Staged | None = None
+    for number, deadline in enumerate(work.patience, start=1):
+        try:
+            await _prepare(work, deadline)
+            # views that the first round has staged are still there; each attempt looks whether they have changed
+            staged = staged or await _stage(work, locks, deadline)
+            return await _swap(work, locks, staged, deadline)
+        except PublishBlocked as blocked:
+            if number == len(work.patience):
+                raise
+            await horizon.end_holders(work.target, await _unfrozen(work))
+            await blockers.end(work.target, blocked.in_use or work.swapped)
+    raise AssertionError  # the last round returns or raises
+
+
+async def _prepare(work: Work, deadline: float) -> None:
+    """Sets the session's timeouts, and freezes the rows of page ranges, once no snapshot is older than they are."""
     # for statements before the attempts, too: pg_get_viewdef() locks the tables of a view
-    patience = max(policy.deadline, 1)
-    await target.execute(f"SET lock_timeout = '{patience:g}s'; SET synchronous_commit = on".encode())
-    await _freeze(work)
+    await work.target.execute(f"SET lock_timeout = '{max(deadline, 1):g}s'; SET synchronous_commit = on".encode())
+    if unfrozen := await _unfrozen(work):
+        await _flush(work.target)  # VACUUM cannot mark a page all-visible before its rows' commits are flushed
+        await horizon.wait(work.target, unfrozen, deadline)
+
+
+async def _unfrozen(work: Work) -> dict[TargetName, int]:
+    """The tables to swap whose rows were copied in page ranges, with the newest transaction that wrote them."""
+    newest = await ledger.newest_xids(work.target, work.run_id)
+    return {table: newest[table] for table in work.swapped if table in newest}
+
+
+async def _swap(work: Work, locks: ViewLocks, staged: Staged, deadline: float) -> Won:
+    """Makes the staged tables live, and drops the old ones; raises PublishBlocked at the deadline."""
     try:
-        end = partial(blockers.end, target, work.swapped)
-        staged = await work.insist(partial(_stage, work, locks), end)
         await _clear_aside(work)
-        await _flush(target)
+        await _flush(work.target)
         # rows are replaced in place once, however many attempts the swap of the other tables takes
         async with work.savepoint():
-            first = Attempt(work, locks, staged, await _replace_in_place(work, staged))
-            end = partial(blockers.end, target, first.in_use)
-            won = await work.insist(partial(attempts.until_published, first), end)
+            replaced = await _replace_in_place(work, staged)
+            won = await attempts.until_published(Attempt(work, locks, staged, replaced), deadline)
             began = perf_counter()
         committing = (perf_counter() - began) * 1000
         await _drop_old(won.attempt)
         return Won(won.attempt, won.blocked_ms + committing)
     except psycopg.Error as error:
-        reason = f"the publish failed, the live tables are as they were: {one_line(error)}"
-        raise (PublishInDoubt if work.is_lost else PublishFailed)(reason) from error
+        raise _failed(work, error) from error
 
 
-async def _freeze(work: Work) -> None:
-    """Freezes the rows that were copied in page ranges, once no snapshot is older than they are."""
-    newest = await ledger.newest_xids(work.target, work.run_id)
-    if unfrozen := {table: newest[table] for table in work.swapped if table in newest}:
-        await _flush(work.target)  # VACUUM cannot mark a page all-visible before its rows' commits are flushed
-        end = partial(horizon.end_holders, work.target, unfrozen)
-        await work.insist(partial(horizon.wait, work.target, unfrozen), end)
+def _failed(work: Work, error: psycopg.Error) -> PublishFailed:
+    reason = f"the publish failed, the live tables are as they were: {one_line(error)}"
+    return (PublishInDoubt if work.is_lost else PublishFailed)(reason)
 
 
 async def _stage(work: Work, locks: ViewLocks, deadline: float) -> Staged:
@@ -114,7 +136,7 @@ async def _stage(work: Work, locks: ViewLocks, deadline: float) -> Staged:
         return await persistently(lambda: dependents.stage(work, locks), attempts.is_changing, deadline)
     except psycopg.Error as error:
         if not attempts.is_blocked(error):
-            raise
+            raise _failed(work, error) from error
         raise await attempts.blocked(work, work.swapped, deadline) from error
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TypeVar
 
 from etl.model import limits
-from etl.model.errors import PublishBlocked
 from etl.model.name import TargetName
 from etl.publish.policy import Policy
 from etl.sessions.postgres import Target
@@ -37,6 +36,12 @@ class Work:
         return [table for table in self.tables if table not in self.in_place]
 
     @property
+    def patience(self) -> tuple[float, ...]:
+        """For how many seconds the publish is tried, and again after the blockers were ended, if the policy says so."""
+        last_try = (limits.PUBLISH_LAST_TRY_SECONDS,) if self.policy.ends_blockers else ()
+        return (self.policy.deadline, *last_try)
+
+    @property
     def is_lost(self) -> bool:
         """Whether the connection of the session that publishes is closed or broken."""
         return self.target.closed or self.target.broken
@@ -44,16 +49,3 @@ class Work:
     def savepoint(self) -> AbstractAsyncContextManager[object]:
         """A transaction if rows are replaced in place, within which each attempt is a savepoint; else nothing."""
         return self.target.transaction() if self.in_place else nullcontext()
-
-    async def insist(self, step: Callable[[float], Awaitable[T]], end: Callable[[], Awaitable[None]]) -> T:
-        """Does a step, which takes a deadline in seconds, and raises PublishBlocked if it is blocked until then.
-
-        If the policy is to end blockers, calls ``end``, which ends them, and does the step once more.
-        """
-        try:
-            return await step(self.policy.deadline)
-        except PublishBlocked:
-            if not self.policy.ends_blockers:
-                raise
-            await end()
-            return await step(limits.PUBLISH_LAST_TRY_SECONDS)

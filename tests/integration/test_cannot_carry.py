@@ -184,6 +184,23 @@ def test_rows_are_replaced_in_place_nevertheless(items: Databases, etl: Etl, cas
     assert rows(items.reporting) == rows(items.operational)
 
 
+def test_what_refers_to_a_swapped_table_from_one_that_stays_is_told_in_advance(
+    items: Databases, etl: Etl, tmp_path: Path
+) -> None:
+    """Each way of publishing is asked about its own tables: a foreign key of one that stays does not go with a swap."""
+    items.operational.execute("CREATE TABLE lines (id int PRIMARY KEY, item int)")
+    options = tmp_path / "options.toml"
+    options.write_text('["lines"]\npublish = "in-place"\n')
+    variables = {"TABLES": "items,lines", "ETL_OPTIONS_FILE": str(options)}
+    assert etl("run", **variables).status == 0
+    items.reporting.execute("ALTER TABLE lines ADD CONSTRAINT of_item FOREIGN KEY (item) REFERENCES items")
+    named = "public.items cannot be replaced while this depends on it: constraint of_item on table public.lines"
+    checked, done = etl("check", **variables), etl("run", **variables)
+    assert (checked.status, done.status) == (1, 1)
+    assert named in " ".join(checked.stdout.split())
+    assert named in done.stderr
+
+
 @pytest.mark.parametrize("name", ["a view in its place", "view on a column that is gone"])
 def test_in_place_has_its_limits(items: Databases, etl: Etl, name: str) -> None:
     """Rows of a view cannot be replaced, and columns cannot change; both are said, in advance too."""

@@ -11,7 +11,7 @@ from etl.model.name import Planned, Relation, TargetName
 from etl.model.record import Load
 from etl.model.redaction import own_words
 from etl.model.status import RunStatus
-from etl.sessions.postgres import connect_target
+from etl.sessions.postgres import connect_target, target_session
 from etl.sessions.url import DatabaseUrl
 from etl.settings.settings import Settings
 from tests.harness import Databases, Etl
@@ -101,3 +101,23 @@ async def test_what_failed_is_told_from_what_was_given_up_by_a_column_and_not_by
     assert ([failed.table for failed in told.failed], told.failed_count) == (["public.bad"], 1)
     given_up = databases.reporting.rows("SELECT table_name, given_up FROM etl.loads ORDER BY 1")
     assert given_up == [("public.bad", False), ("public.stopped", True)]
+
+
+async def test_an_older_ledger_is_read_as_it_was_meant(databases: Databases) -> None:
+    """Older versions wrote neither what was given up, but the run's own error, nor the live table's name."""
+    url = DatabaseUrl.parse(databases.reporting.url, {})
+    async with target_session(url, "test") as target:
+        await book.ensure(target)
+        databases.reporting.execute(
+            "INSERT INTO etl.runs (run_id, status, started_at, error)"
+            " VALUES ('old', 'failed', now(), '1 table failed');"
+            "INSERT INTO etl.loads (run_id, table_name, status, error) VALUES"
+            " ('old', 'public.bad', 'failed', 'disk full'), ('old', 'public.stopped', 'failed', '1 table failed')"
+        )
+        assert [load.live for load in await ledger.loads_of(target, ["old"])] == [
+            TargetName("public", "bad"),
+            TargetName("public", "stopped"),
+        ]
+        assert await ledger.known(target) == set()
+    told = await report(Settings(reporting=url, run_id="old"))
+    assert ([failed.table for failed in told.failed], told.failed_count) == (["public.bad"], 1)

@@ -7,7 +7,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
+import psycopg
 import pytest
 
 from etl.model.errors import PublishBlocked
@@ -204,3 +206,27 @@ def test_a_prepared_transaction_that_is_in_the_way_is_named(night: Databases, et
             session.execute("ROLLBACK PREPARED 'forgotten'")
     assert done.status == 1
     assert "held by prepared transaction forgotten (postgres; COMMIT or ROLLBACK PREPARED ends it) on" in done.stderr
+
+
+def test_a_reader_that_connects_while_the_publish_waits_is_ended_too(
+    night: Databases, etl: Etl, tmp_path: Path
+) -> None:
+    """Also if another table of the run is published in place, whose rows a transaction has replaced by then.
+
+    Within one transaction pg_stat_activity stays as it was first read, without sessions that have connected since.
+    """
+    options = tmp_path / "options.toml"
+    options.write_text('["customers"]\npublish = "in-place"\n')
+    variables = {"TABLES": "orders,customers", "ETL_OPTIONS_FILE": str(options), "ETL_PUBLISH_BLOCKERS": "end"}
+    with night.reporting.connect() as first:
+        first.execute("BEGIN; SELECT count(*) FROM orders")
+        with etl.started("run", **variables, ETL_PUBLISH_DEADLINE="4") as process:
+            until(lambda: waiting(night.reporting, "LOCK TABLE"), "the publish waits for its locks")
+            until(lambda: not waiting(night.reporting, "LOCK TABLE"), "the publish gives way")
+            with night.reporting.connect(application_name="second") as late:
+                late.execute("BEGIN; SELECT count(*) FROM orders")
+                first.execute("COMMIT")
+                done = ended(process)
+                with pytest.raises(psycopg.OperationalError):
+                    late.execute("SELECT 1")
+    assert (done.status, done.event("publish.ended_blocker")["application"]) == (0, "second")
