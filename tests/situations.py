@@ -6,6 +6,7 @@ name.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import time
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psycopg
 from psycopg import sql
 
 from tests.harness import TIMEOUT, Database, Done
@@ -156,3 +158,32 @@ def ledger(database: Database, run_id: str = "tonight") -> tuple[str, str | None
     """A run's status and error in the ledger."""
     ((status, error),) = database.rows(f"SELECT status, error FROM etl.runs WHERE run_id = '{run_id}'")
     return status, error
+
+
+@contextmanager
+def small_tablespace(database: Database, size: str) -> Iterator[str]:
+    """A tablespace on a tmpfs of a size such as ``4m``, for as long as the block lasts. Needs root, on Linux."""
+    folder = database.server.data.parent / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0777", "tmpfs", folder], check=True)
+    try:
+        space = folder / "space"
+        space.mkdir()
+        owner = database.server.data.stat()
+        os.chown(space, owner.st_uid, owner.st_gid)
+        database.execute(f"CREATE TABLESPACE small LOCATION '{space}'")
+        try:
+            yield "small"
+        finally:
+            until(lambda: _is_dropped(database), "the small tablespace is empty, and dropped")
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+        folder.rmdir()
+
+
+def _is_dropped(database: Database) -> bool:
+    try:
+        database.execute("DROP TABLESPACE small")
+    except psycopg.errors.ObjectNotInPrerequisiteState:
+        return False
+    return True

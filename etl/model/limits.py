@@ -176,10 +176,10 @@ HORIZON_PAUSE_SECONDS = 0.5
 HORIZON_LOG_SECONDS = 30.0
 """Seconds between two log lines that name the sessions in the way."""
 
-# What is told
+# The report
 
 REPORTED_SLOWEST = 10
-"""How many of the slowest tables are told."""
+"""How many of the slowest tables the report names."""
 
 REPORTED_NIGHTS = 10
 """Over how many published loads of a table the median is taken."""

@@ -117,8 +117,8 @@ async def refresh(target: Target, found: Sequence[Object], staged: Staged) -> Un
     filled concurrently, so that its readers do not wait.
 
     Returns the other views, in two parts. ``before`` begins with the first view whose readers have to wait. ``after``
-    begins with the first view that may read relations of which the catalog does not know; all tables have to be swapped
-    before that.
+    begins with the first view whose query may read relations that the catalog does not record; the publish fills it
+    after it has swapped all tables.
     """
     late = {view.oid for view in staged.late}
     filled = [view for view in found if view.kind == "m" and view.is_populated and view.oid not in late]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -19,8 +18,7 @@ from etl.sessions.stage import Stage
 from tests.faults.breaker import Moment
 from tests.faults.night import SHOP, Night, assert_whole
 from tests.faults.test_stages import STAGES
-from tests.harness import Database
-from tests.situations import ended, locked, until, waiting
+from tests.situations import ended, locked, small_tablespace, until, waiting
 
 BEFORE_THE_LOCKS = Moment("lock the source's tables", "operational", Stage.LOCK)
 
@@ -85,37 +83,17 @@ def small_disk(night: Night) -> Iterator[None]:
     if sys.platform != "linux" or os.geteuid() != 0 or shutil.which("mount") is None:
         pytest.skip("mounts a small tmpfs: run the tests as root, on Linux")
     database = night.databases.reporting
-    folder = database.server.data.parent / "small"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96k,mode=0777", "tmpfs", folder], check=True)
-    try:
-        space = folder / "space"
-        space.mkdir()
-        owner = database.server.data.stat()
-        os.chown(space, owner.st_uid, owner.st_gid)
-        database.execute(f"CREATE TABLESPACE small LOCATION '{space}'")
-        # for all of the server, because a role's setting does not reach the writers that are connected by now
-        database.server.psql("ALTER SYSTEM SET default_tablespace = small")
+    with small_tablespace(database, "96k") as small:
+        # for all of the server, because a role's setting does not reach the writers that have connected already
+        database.server.psql(f"ALTER SYSTEM SET default_tablespace = {small}")
         database.server.psql("SELECT pg_reload_conf()")
-        until(lambda: database.value("SHOW default_tablespace") == "small", "the small disk is used")
+        until(lambda: database.value("SHOW default_tablespace") == small, "the small disk is used")
         try:
             yield
         finally:
             database.server.psql("ALTER SYSTEM RESET default_tablespace")
             database.server.psql("SELECT pg_reload_conf()")
             until(lambda: database.value("SHOW default_tablespace") == "", "the small disk is used no more")
-            until(lambda: _dropped(database), "what was in the small tablespace is rolled back")
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
-        folder.rmdir()
-
-
-def _dropped(database: Database) -> bool:
-    try:
-        database.execute("DROP TABLESPACE small")
-    except psycopg.errors.ObjectNotInPrerequisiteState:
-        return False
-    return True
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Whoever changes a live table, at any moment of a publish, finds the change there afterwards.
+"""A session changes a live table at any moment of a publish: after the publish, the table has the change.
 
 Each change meets the publish in two ways: it is committed before one of the publish's statements, or it is made before
 one of them and committed as soon as the publish waits for it. The tests draw the moments at random; with

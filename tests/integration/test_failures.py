@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import Database, Databases, Done, Etl
-from tests.situations import ledger, live
+from tests.situations import ledger, live, small_tablespace
 
 TABLES = "orders,items"
 SECRET = "row-nobody-may-read"
@@ -161,25 +160,6 @@ def test_a_load_that_fails_touches_nothing_and_the_next_run_succeeds(copied: Dat
     assert copied.reporting.rows("SELECT DISTINCT day FROM orders") == [("today",)]
 
 
-@contextmanager
-def small_tablespace(database: Database) -> Iterator[str]:
-    """A tablespace of 4 MB for as long as the block lasts."""
-    folder = database.server.data.parent / "small"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=0777", "tmpfs", folder], check=True)
-    try:
-        space = folder / "space"
-        space.mkdir()
-        owner = database.server.data.stat()
-        os.chown(space, owner.st_uid, owner.st_gid)
-        database.execute(f"CREATE TABLESPACE small LOCATION '{space}'")
-        database.execute("GRANT CREATE ON TABLESPACE small TO writer")
-        yield "small"
-        database.execute("DROP TABLESPACE small")
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
-
-
 @pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0 or shutil.which("mount") is None or not Path("/dev/shm").is_mount(),
     reason="mounts a small tmpfs: run the tests as root, on Linux",
@@ -189,7 +169,8 @@ def test_a_full_disk_touches_nothing_and_the_next_run_succeeds(copied: Databases
     copied.operational.execute("CREATE TABLE big AS SELECT repeat('x', 1000) AS wide FROM generate_series(1, 20000)")
     copied.operational.execute("GRANT SELECT ON big TO reader")
     before = live(copied.reporting)
-    with small_tablespace(copied.reporting) as small:
+    with small_tablespace(copied.reporting, "4m") as small:
+        copied.reporting.execute(f"GRANT CREATE ON TABLESPACE {small} TO writer")
         copied.reporting.execute(f"ALTER ROLE writer SET default_tablespace = {small}")
         done = etl("run", ETL_RUN_ID="tonight", TABLES=f"{TABLES},big")
         assert_failed(done, copied, before, "table.failed public.big: could not extend file")

@@ -211,7 +211,7 @@ def test_a_prepared_transaction_that_is_in_the_way_is_named(night: Databases, et
 def test_a_reader_that_connects_while_the_publish_waits_is_ended_too(
     night: Databases, etl: Etl, tmp_path: Path
 ) -> None:
-    """Also if another table of the run is published in place, whose rows a transaction has replaced by then.
+    """Also in a run that has replaced another table's rows in place, in a transaction that is still open.
 
     Within one transaction pg_stat_activity stays as it was first read, without sessions that have connected since.
     """

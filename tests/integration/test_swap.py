@@ -119,7 +119,7 @@ def test_locks_are_asked_for_in_one_statement(target: Database) -> None:
 
 @pytest.mark.superuser("becomes another role")
 def test_a_grant_is_made_by_its_grantor(target: Database) -> None:
-    """Who has it from somebody else than the owner has it from them again; the session is itself afterwards."""
+    """A privilege that a grantee granted is granted by this grantee again; afterwards the session has its own role."""
     target.execute('CREATE ROLE "o""dd"; GRANT SELECT ON orders TO "o""dd" WITH GRANT OPTION')
     try:
         grant = replace(ATTACHMENT, role='o"dd', statement="GRANT SELECT ON public.orders TO PUBLIC")

@@ -45,7 +45,7 @@ def test_a_link_leads_to_a_file_and_a_heading(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_path_of_the_project_that_a_page_names_is_there(page: Path) -> None:
-    """It holds for paths such as ``etl/loads/load.py``, so whoever moves a file must change the pages that name it.
+    """A page that names ``etl/loads/load.py`` fails the test when the file is moved.
 
     A path may start at the project's root, or at the page's own folder.
     """
