@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from servers.postgres import Server
+from tests import forkserver
 
 TIMEOUT = 120
 """Seconds after which the tests assume that a process they started hangs."""
@@ -113,30 +113,26 @@ class Etl:
     """Starts ``etl`` as users do: a process, an environment, an exit status."""
 
     environment: dict[str, str] = field(default_factory=dict)
+    fresh: bool = False
+    """Whether each process is a new interpreter, and not a fork (tests/forkserver.py)."""
 
     def __call__(self, *arguments: str, **variables: str) -> Done:
         """Runs ``etl`` to its end."""
-        done = subprocess.run(
-            [sys.executable, "-m", "etl", *arguments],
-            env=environment_of(self.environment | variables),
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-        return Done(done.returncode, done.stdout, done.stderr)
+        with self.started(*arguments, **variables) as process:
+            stdout, stderr = process.communicate(timeout=TIMEOUT)
+        return Done(process.returncode, stdout, stderr)
 
     @contextmanager
     def started(self, *arguments: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
         """Starts ``etl`` and yields the running process. It is killed at the block's end if it still runs."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "etl", *arguments],
-            env=environment_of(self.environment | variables),
+        process = forkserver.start(
+            arguments,
+            environment_of(self.environment | variables),
+            fresh=self.fresh,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            stdin=subprocess.DEVNULL,
         )
         try:
             yield process

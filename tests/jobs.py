@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import IO, Any, Protocol
 
-from tests import described
+from tests import described, forkserver
 from tests.described import DESCRIBED
 from tests.harness import Done, environment_of
 
@@ -50,12 +49,9 @@ class Local:
     def etl(cls, command: str, variables: Mapping[str, str]) -> Local:
         """Starts ``etl COMMAND`` with these variables and none of the test's environment."""
         stdout, stderr = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - `done` reads them
-        environment = environment_of(variables)
-        arguments = [sys.executable, "-m", "etl", command]
-        null = subprocess.DEVNULL
-        return cls(
-            subprocess.Popen(arguments, env=environment, stdin=null, stdout=stdout, stderr=stderr), stdout, stderr
-        )
+        environment, null = environment_of(variables), subprocess.DEVNULL
+        process = forkserver.start([command], environment, stdin=null, stdout=stdout, stderr=stderr)
+        return cls(process, stdout, stderr)
 
     def poll(self) -> int | None:
         """The exit status; None while it runs."""

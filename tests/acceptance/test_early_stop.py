@@ -21,7 +21,7 @@ def test_sigterm_while_settings_are_read_ends_with_143() -> None:
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
         }
-        with Etl(store | {"ETL_PARAMETER_PATH": "/nightly-etl/test"}).started("run") as process:
+        with Etl(store | {"ETL_PARAMETER_PATH": "/nightly-etl/test"}, fresh=True).started("run") as process:
             silent.accept()
             process.send_signal(signal.SIGTERM)
             _, stderr = process.communicate(timeout=5)

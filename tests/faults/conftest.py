@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.faults.night import Night, nights
+from tests.harness import Databases, Etl
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +16,12 @@ def night() -> Iterator[Night]:
     """Two servers that may be killed, a shop, a first night."""
     with nights() as one:
         yield one
+
+
+@pytest.fixture
+def etl(databases: Databases) -> Etl:
+    """``etl`` as a new interpreter, with the URLs of the two databases in its environment."""
+    return Etl(databases.environment, fresh=True)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -41,7 +41,7 @@ class Night:
     def etl(self) -> Etl:
         """``etl`` with the breakers' URLs."""
         urls = {f"ETL_{side.upper()}_URL": one.url for side, one in self.breakers.items()}
-        return Etl(urls | {"TABLES": TABLES, "ETL_VERIFY": "checksum", "ETL_JOBS": "2"})
+        return Etl(urls | {"TABLES": TABLES, "ETL_VERIFY": "checksum", "ETL_JOBS": "2"}, fresh=True)
 
     def database(self, side: str) -> Database:
         """The database of a side, without the breaker."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.harness import Databases, Etl
@@ -28,7 +30,7 @@ def test_a_field_of_200_mb_arrives(databases: Databases, etl: Etl, kind: str, va
         f"CREATE TABLE big (id int, v {kind}); ALTER TABLE big ALTER v SET STORAGE EXTERNAL;"
         f"INSERT INTO big VALUES (1, {value}), (2, NULL)"
     )
-    with etl.started("run", TABLES="big", ETL_VERIFY="checksum") as process:
+    with replace(etl, fresh=True).started("run", TABLES="big", ETL_VERIFY="checksum") as process:
         peak = peak_of(process)
         assert process.returncode == 0, process.communicate()
     digest = DIGEST.format(kind)

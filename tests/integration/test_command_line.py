@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from dataclasses import replace
 
 import pytest
 
@@ -27,7 +28,7 @@ def test_every_command_explains_itself(command: str, option: str) -> None:
 
 def test_help_lists_all_commands_and_the_exit_statuses() -> None:
     """``etl --help`` shows them."""
-    done = Etl()("--help")
+    done = Etl(fresh=True)("--help")
     assert done.status == 0
     for word in (*COMMANDS, "TABLES", "ETL_PARAMETER_PATH", "Exit status"):
         assert word in done.stdout
@@ -35,7 +36,7 @@ def test_help_lists_all_commands_and_the_exit_statuses() -> None:
 
 def test_the_version_is_that_of_pyproject_toml() -> None:
     """One line, exit status 0; the package says the same."""
-    done = Etl()("--version")
+    done = Etl(fresh=True)("--version")
     assert (done.status, done.stdout, done.stderr) == (0, f"nightly-etl, version {project_version()}\n", "")
     assert __version__ == project_version()
 
@@ -44,7 +45,7 @@ def test_the_version_is_that_of_pyproject_toml() -> None:
 def test_a_reader_that_goes_away_does_not_stop_a_run(databases: Databases, etl: Etl, unbuffered: str) -> None:
     """If the log's reader ends, the reporting side must still get today's rows."""
     databases.operational.execute("CREATE TABLE orders AS SELECT 1 AS id")
-    with etl.started("run", TABLES="orders", PYTHONUNBUFFERED=unbuffered) as process:
+    with replace(etl, fresh=True).started("run", TABLES="orders", PYTHONUNBUFFERED=unbuffered) as process:
         assert process.stdout is not None
         process.stdout.close()
         _, stderr = process.communicate(timeout=60)
@@ -58,7 +59,7 @@ def test_a_reader_that_has_seen_enough_is_no_traceback(databases: Databases, etl
     databases.operational.execute("CREATE TABLE orders AS SELECT 1 AS id")
     assert etl("run", TABLES="orders").status == 0
     for command in (["history"], ["history", "--json"], ["--help"], ["check"]):
-        with etl.started(*command, TABLES="orders", PYTHONUNBUFFERED=unbuffered) as process:
+        with replace(etl, fresh=True).started(*command, TABLES="orders", PYTHONUNBUFFERED=unbuffered) as process:
             assert process.stdout is not None
             process.stdout.close()
             _, stderr = process.communicate(timeout=60)
@@ -70,7 +71,7 @@ def test_a_signal_before_the_run_begins_is_told_in_one_line(signum: signal.Signa
     """While etl reads its settings. The first process of a container has no default signal handlers."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         environment = cloud.account(f"http://127.0.0.1:{silent.getsockname()[1]}") | {"ETL_PARAMETER_PATH": "/prod"}
-        with Etl(environment).started("run") as process:
+        with Etl(environment, fresh=True).started("run") as process:
             silent.settimeout(60)
             connection, _ = silent.accept()
             with connection:

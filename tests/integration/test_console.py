@@ -7,12 +7,11 @@ import os
 import pty
 import re
 import struct
-import subprocess
-import sys
 import termios
 
 import pytest
 
+from tests import forkserver
 from tests.harness import TIMEOUT, Databases, Etl, environment_of
 
 NAME = "a_table_whose_name_is_as_long_as_names_may_be_in_postgresql_now"
@@ -35,8 +34,7 @@ def at_terminal(etl: Etl, *arguments: str, **variables: str) -> tuple[int, str]:
     environment = environment_of(etl.environment | variables | {"TERM": "xterm-256color"})
     for name in ("COLUMNS", "LINES", "NO_COLOR"):
         environment.pop(name, None)
-    command = [sys.executable, "-m", "etl", *arguments]
-    process = subprocess.Popen(command, env=environment, stdin=follower, stdout=follower, stderr=follower)
+    process = forkserver.start(arguments, environment, stdin=follower, stdout=follower, stderr=follower)
     os.close(follower)
     written = b""
     while piece := _read(leader):

@@ -48,7 +48,7 @@ def large() -> Iterator[Databases]:
 @pytest.fixture
 def etl(large: Databases) -> Etl:
     """``etl``, with the URLs of these two servers in its environment."""
-    return Etl(large.environment)
+    return Etl(large.environment, fresh=True)
 
 
 def test_200_readers_and_a_writer_go_on_through_20_runs(large: Databases, etl: Etl) -> None:

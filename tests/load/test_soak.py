@@ -67,7 +67,7 @@ def quiet() -> Iterator[Databases]:
 def test_nothing_grows_in_half_an_hour_of_runs(quiet: Databases) -> None:
     """A run's memory, the catalog, the ledger's bytes per load, and files do not grow; no session is left."""
     quiet.operational.execute(SHOP)
-    etl = Etl(quiet.environment | {"TABLES": "orders,items"})
+    etl = Etl(quiet.environment | {"TABLES": "orders,items"}, fresh=True)
     looks: list[Look] = []
     ends = time.monotonic() + 60 * MINUTES
     with quiet.operational.connect() as source, quiet.reporting.connect() as target:
