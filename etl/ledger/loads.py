@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from psycopg import AsyncClientCursor, AsyncCursor
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from etl.ledger.book import compiled, execute, fetch, loads, now, runs
 from etl.ledger.rows import LoadRow, RecentLoad
@@ -134,9 +134,9 @@ async def carried(target: Target, live: Sequence[TargetName]) -> dict[TargetName
     """The names of the indexes and constraints that came from the source in the last published load, by live table."""
     statement = (
         sa.select(loads)
+        .ext(distinct_on(loads.c.schema_name, loads.c.relation_name))
         .where(loads.c.status == LoadStatus.PUBLISHED)
         .order_by(loads.c.schema_name, loads.c.relation_name, loads.c.published_at.desc())
-        .distinct(loads.c.schema_name, loads.c.relation_name)
     )
     names = {row.live: frozenset(row.carried or []) for row in await fetch(target, statement, LoadRow)}
     return {table: names.get(table, frozenset()) for table in live}
