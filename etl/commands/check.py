@@ -12,9 +12,10 @@ from etl.commands.answers import Finding
 from etl.ledger import book
 from etl.model import limits
 from etl.model.errors import EtlError
-from etl.model.name import OWN_PLACES, TargetName
+from etl.model.name import OWN_PLACES, Planned, TargetName
 from etl.model.table import Table
 from etl.publish.inplace import InPlace
+from etl.publish.policy import Policy
 from etl.publish.swap import Swap
 from etl.publish.way import Obstacles, Way
 from etl.sessions import encoding
@@ -95,11 +96,11 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
 
 async def _obstacles(settings: Settings, target: Target, tables: Sequence[Table]) -> Obstacles:
     """The obstacles to each table's publish, according to the way in which it is published."""
-    in_place = {table.live for table in tables if settings.options.of(table.source).publish == "in-place"}
+    policy = Policy.of(settings, [Planned(table.source, table.live) for table in tables])
     arriving = {table.live: [(column.name, column.type) for column in table.columns] for table in tables}
     ways: tuple[tuple[Way, Collection[TargetName]], ...] = (
-        (Swap(), arriving.keys() - in_place),
-        (InPlace(), in_place),
+        (Swap(), policy.swapped),
+        (InPlace.of(policy), policy.in_place),
     )
     found: Obstacles = {}
     for way, live_tables in ways:

@@ -54,7 +54,7 @@ async def hold(settings: Settings) -> SnapshotAnswer:
         await ledger.join_run(session, settings.run_id, "defer")
         await ledger.must_run(session, settings.run_id)
         try:
-            await inplace.refuse(session, Policy.of(settings, planned).in_place)
+            await inplace.refuse(session, Policy.of(settings, planned))
             return await holding.whole(planned)
         except asyncio.CancelledError:
             await holding.give_up(RunStatus.INTERRUPTED, "the process that held the snapshot was stopped by a signal")

@@ -50,7 +50,7 @@ async def run(settings: Settings, progress: Progress) -> Finished:
         with _not_begun(settings):
             held, source = await sessions.enter_async_context(control.beside_source(settings))
             planned = await control.claim(settings, held.session, source)
-            await inplace.refuse(held.session, Policy.of(settings, planned).in_place)
+            await inplace.refuse(held.session, Policy.of(settings, planned))
         share = await _share(held, planned, source)
         return await _Run(settings, held, planned, progress, share).whole()
 

@@ -71,6 +71,8 @@ class TableOptions(BaseModel):
     """A condition on the rows to copy, in the source's SQL."""
     publish: Literal["swap", "in-place"] | None = None
     """Whether the staging table becomes the live table (the default), or its rows replace the live table's rows."""
+    triggers: Literal["refuse", "fire"] | None = None
+    """Whether a table that is published in place may not have triggers and rules (the default), or they fire."""
     rename: Annotated[Rename, BeforeValidator(_rename)] | None = None
     """The live table's schema and name."""
     order_by: list[str] | None = None

@@ -48,9 +48,13 @@ def is_blocked(error: BaseException) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """The oids of the tables whose rows were replaced in place, and the materialized views that are not filled yet."""
+    """The tables that were published in place, with their oids, and the materialized views that are not filled yet.
+
+    ``changed`` are those of which rows have changed.
+    """
 
     oids: Mapping[TargetName, int] = field(default_factory=dict)
+    changed: Sequence[TargetName] = ()
     unfilled: Unfilled = field(default_factory=Unfilled)
 
 
@@ -90,7 +94,7 @@ class Attempt:
             async with target.transaction():
                 await ledger.must_run(target, run_id)  # locks the run's row: `etl abort` waits from here on
                 await dependents.check(self.work, swapped)
-                swap = await message.compose(target, swapped, self.staged)
+                swap = await message.compose(target, swapped, self.staged, self.replaced.changed)
                 await ledger.published(target, run_id, swapped, self.replaced.oids)
                 await ledger.close_run(target, run_id, RunStatus.PUBLISHED)
                 began = perf_counter()
@@ -110,7 +114,11 @@ class Attempt:
         """The tables and views on which a session's lock blocks this attempt."""
         dependent = self.staged.found if self.staged else ()
         unfilled = self.replaced.unfilled
-        return [*self.work.swapped, *(view.full_name for view in (*dependent, *unfilled.before, *unfilled.after))]
+        return [
+            *self.work.swapped,
+            *self.replaced.changed,
+            *(view.full_name for view in (*dependent, *unfilled.before, *unfilled.after)),
+        ]
 
     async def _say_blocked(self, blocked_ms: float) -> None:
         log.info(

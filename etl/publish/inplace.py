@@ -1,15 +1,16 @@
-"""Publishing in place: replaces the rows within the live table, and keeps the table itself.
+"""Publishing in place: merges the staged rows into the live table, and keeps the table itself.
 
 It is for live tables with an attachment that could not be reattached to a new table. Only rows that differ are written,
-by key if the table has one. Readers are never blocked: each keeps seeing the rows of its snapshot.
+and a row that stays is updated (``target/merge.py``). Readers of the tables do not wait while rows are merged.
 
-Triggers, rules and foreign keys of the live table fire. So it is refused if their code is untrusted, or if they would
-see a row deleted that the new rows still have; and it fails if they have changed the rows.
+The table's triggers and rules would act on rows for another reason than their author had in mind, and as etl's role. So
+a table that has some is refused, unless its option ``triggers`` says that they may fire; then the publish fails if they
+have changed the rows. Foreign keys act as ever, but only for rows that are really gone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -19,17 +20,20 @@ from psycopg.errors import ExclusionViolation, LockNotAvailable, UniqueViolation
 
 from etl.model import drift
 from etl.model.errors import CannotCarry, CannotReplace, PublishFailed, one_line
-from etl.model.name import TargetName, label
+from etl.model.name import TargetName
+from etl.publish.message import LONGER_THAN_VACUUM
+from etl.publish.policy import Policy
 from etl.publish.way import Arriving, Obstacles, said
 from etl.sessions.postgres import Target
+from etl.sessions.transaction import at_once
 from etl.source import checksum
-from etl.target import live, replacement, staging, trust
+from etl.target import live, merge, staging, trust
 from etl.target.live import Object
-from etl.target.replacement import Replacement
+from etl.target.merge import Merge, Mergeable
 from etl.target.views import Staged
 
 _NOT_RUN = {"default", "policy", "statistics"}
-"""Kinds of code that replacing rows does not execute: every column has a value, and row security is off."""
+"""Kinds of code that a merge does not execute: every column has a value, and row security is off."""
 
 _NO_ROW_SECURITY = sql.SQL("SET LOCAL row_security = off")
 """If row security would hide rows, statements fail instead of working on a part of the rows."""
@@ -40,65 +44,124 @@ _NOT_LONG = sql.SQL("SET LOCAL lock_timeout = '2s'")
 
 @dataclass(frozen=True, slots=True)
 class InPlace:
-    """The rows of the staging table replace those of the live one, which stays."""
+    """The rows of the staging table are merged into the live one, which stays.
+
+    The triggers and rules of the tables in ``fires`` may fire. ``swapped`` are the other tables of the run.
+    """
+
+    fires: frozenset[TargetName] = frozenset()
+    swapped: frozenset[TargetName] = frozenset()
+
+    @classmethod
+    def of(cls, policy: Policy) -> InPlace:
+        """The way as a run's policy has it."""
+        return cls(policy.fires, policy.swapped)
 
     async def obstacles(self, target: Target, found: Sequence[Object], arriving: Arriving) -> Obstacles:
         """Names live relations that are not tables, changed columns (this way cannot change them), and ``problems``."""
         current = {item.full_name: item for item in found if item.is_live and item.full_name in arriving}
         has = await live.columns_of(target, current) if current else {}
         wrong_kind = {table: [item.obstacle_in_place] for table, item in current.items() if item.obstacle_in_place}
+        mergeable = await merge.read(target, current.keys() - wrong_kind.keys())
         changed = {
-            table: [f"{table} is published in place, and its columns have changed: {changes}"]
-            for table in current.keys() - wrong_kind.keys()
-            if sorted(has[table]) != sorted(arriving[table]) and (changes := drift.between(has[table], arriving[table]))
+            item.table: [f"{item.table} is published in place, and its columns have changed: {changes}"]
+            for item in mergeable
+            if (changes := _changes(item, has[item.table], arriving[item.table]))
         }
-        refused = await problems(target, current.keys() - wrong_kind.keys() - changed.keys())
-        return {**refused, **wrong_kind, **changed}
+        return {
+            **await self._problems(target, [one for one in mergeable if one.table not in changed]),
+            **wrong_kind,
+            **changed,
+        }
+
+    async def problems(self, target: Target, tables: Iterable[TargetName]) -> Obstacles:
+        """The reasons why no rows can be merged into live tables, whatever rows these are.
+
+        Empty for tables that do not exist. Changes nothing.
+        """
+        return await self._problems(target, await merge.read(target, sorted(tables)))
+
+    async def _problems(self, target: Target, mergeable: Sequence[Mergeable]) -> Obstacles:
+        """If the catalog shows no obstacle, the server plans the statements: that finds a missing replica identity."""
+        found: Obstacles = {}
+        for item in mergeable:
+            found[item.table] = [*self._refused(item), *await _untrusted(target, item)]
+            if not found[item.table]:
+                found[item.table] = await _unplannable(target, item)
+        return found
+
+    def _refused(self, item: Mergeable) -> Iterator[str]:
+        if item.fires and item.table not in self.fires:
+            yield (
+                f"{item.table} is published in place, and would fire {', '.join(item.fires)}; drop or disable that, or"
+                ' set triggers = "fire" for the table'
+            )
+        if item.unwritable:
+            columns = ", ".join(item.unwritable)
+            yield (
+                f"{item.table} is published in place, and {columns}, which is GENERATED ALWAYS AS IDENTITY"
+                " and not in its key, can not change; ALTER COLUMN … SET GENERATED BY DEFAULT"
+            )
+        if referring := sorted(item.referred_by & self.swapped):
+            yield (
+                f"{item.table} is published in place, and {', '.join(map(str, referring))}, which is swapped, has a"
+                " foreign key to it; publish both in place, or both by swap"
+            )
 
 
-async def problems(target: Target, tables: Collection[TargetName]) -> Obstacles:
-    """Why the rows of live tables cannot be replaced in place; empty for tables that do not exist. Changes nothing.
-
-    If the catalog shows no obstacle, the server plans the statements with the live table's rows. That finds the rest:
-    a missing replica identity, an identity column, a key whose type has no ``=``.
-    """
-    found = await replacement.read(target, sorted(tables)) if tables else []
-    refused = {item.table: await _refused(target, [item]) for item in found}
-    for item in found:
-        if not refused[item.table]:
-            refused[item.table] = await _unplannable(target, item)
-    return refused
-
-
-async def refuse(target: Target, tables: Collection[TargetName]) -> None:
-    """Raises CannotReplace naming all ``problems`` of the tables."""
-    if text := said(await problems(target, tables)):
+async def refuse(target: Target, policy: Policy) -> None:
+    """Raises CannotReplace naming all ``problems`` of the tables that a run publishes in place."""
+    if policy.in_place and (text := said(await InPlace.of(policy).problems(target, policy.in_place))):
         raise CannotReplace(text)
 
 
-async def replace(target: Target, tables: Sequence[TargetName], hashed: Collection[TargetName]) -> None:
-    """Replaces the rows of live tables by those of their staging tables, in the caller's transaction; drops the latter.
+def _changes(item: Mergeable, has: Sequence[drift.Named], arriving: Sequence[drift.Named]) -> drift.Drift | None:
+    """The changes of a table's columns, if any: not their order, nor generated columns that the source lacks."""
+    names = {name for name, _ in arriving}
+    kept = [(name, kind) for name, kind in has if name in names or name not in item.generated]
+    return drift.between(kept, arriving) if sorted(kept) != sorted(arriving) else None
 
-    Afterwards it compares the numbers of rows, and the checksums of ``hashed`` tables; if an object may have changed
-    rows, the checksums of all tables. Raises CannotCarry for a live relation that is not a table, CannotReplace for any
-    other obstacle, PublishFailed if the rows differ from the staged ones.
+
+async def lock(target: Target, tables: Sequence[TargetName]) -> None:
+    """Locks live tables against everything but reading, also against rows that others have locked.
+
+    Raises CannotCarry for a live relation that is not a table.
     """
-    for table in tables:
-        await _lock(target, table)
+    found = [item for item in await live.objects(target, tables) if item.is_live]
+    if text := "; ".join(item.obstacle_in_place for item in found if item.obstacle_in_place):
+        raise CannotCarry(text)
+    names = (sql.SQL("{}{}").format(sql.SQL("" if item.kind == "p" else "ONLY "), item.identifier) for item in found)
+    statement = sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(sql.SQL(", ").join(names))
+    await at_once(target, [LONGER_THAN_VACUUM, statement])
+
+
+async def replace(target: Target, tables: Sequence[TargetName], policy: Policy) -> list[TargetName]:
+    """Merges the staged rows into live tables, in the caller's transaction, and drops the staging tables.
+
+    The caller has locked the live tables. Returns those whose rows have changed. Afterwards it compares the numbers of
+    rows, and the checksums of ``policy.hashed`` tables; if an object may have changed rows, the checksums of all.
+    Raises CannotReplace for an obstacle, PublishFailed if the rows differ from the staged ones.
+    """
+    await target.execute(_NO_ROW_SECURITY)
     staged = await live.columns_of(target, [table.staging for table in tables])
     arriving = {table: staged[table.staging] for table in tables}
-    if text := said(await InPlace().obstacles(target, await live.objects(target, tables), arriving)):
+    if text := said(await InPlace.of(policy).obstacles(target, await live.objects(target, tables), arriving)):
         raise CannotReplace(text)
-    found = await replacement.read(target, tables)
-    missing = {item: await _missing(target, item) for item in found if item.on_delete}
-    for item in found:
-        await _replace(target, item, [name for name, _ in arriving[item.table]], missing.get(item))
-    if found:
-        await target.execute("SET CONSTRAINTS ALL IMMEDIATE")  # deferred triggers fire now: they may change rows, too
+    found = await merge.read(target, tables)
+    merges = [
+        Merge.of(item, [name for name, _ in arriving[item.table]], number) for number, item in enumerate(found, start=1)
+    ]
+    differing = [one for one in merges if await _find(target, one)]
+    for family in merge.families(differing):
+        await _merge(target, family)
+    await target.execute("SET CONSTRAINTS ALL IMMEDIATE")  # deferred triggers fire now: they may change rows, too
     may_change = any(item.side_effects for item in found)  # a trigger may write to another table of the run, too
     for item in found:
-        await _compare(target, item, hashes=may_change or item.table in hashed)
+        names = [name for name, _ in arriving[item.table]]
+        await _compare(target, item, names if may_change or item.generated or item.table in policy.hashed else ())
+    await at_once(target, [one.forget() for one in merges])
     await staging.drop(target, tables)
+    return [one.into.table for one in differing]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,30 +202,17 @@ async def fill(target: Target, views: Sequence[Object], staged: Staged | None = 
         await target.execute(statement.format(how, name.identifier))
 
 
-async def _lock(target: Target, table: TargetName) -> None:
-    """Locks a live table against other writers, and against new triggers, rules and foreign keys, but not readers."""
-    (current,) = [item for item in await live.objects(target, [table]) if item.is_live]
-    if current.obstacle_in_place:
-        raise CannotCarry(current.obstacle_in_place)
-    only = sql.SQL("" if current.kind == "p" else "ONLY ")
-    lock = sql.SQL("LOCK TABLE {}{} IN SHARE ROW EXCLUSIVE MODE; {}")
-    await target.execute(lock.format(only, current.identifier, _NO_ROW_SECURITY))
+async def _untrusted(target: Target, item: Mergeable) -> list[str]:
+    untrusted = await trust.untrusted_code(target, [item.oid])
+    return [f"{item.table} is published in place, and {code}" for code in untrusted if code.kind not in _NOT_RUN]
 
 
-async def _refused(target: Target, found: Sequence[Replacement]) -> list[str]:
-    names = {item.oid: item.table for item in found}
-    untrusted = await trust.untrusted_code(target, list(names)) if names else []
-    return [
-        *(item.obstacle for item in found if item.obstacle),
-        *(f"{names[code.oid]} is published in place, and {code}" for code in untrusted if code.kind not in _NOT_RUN),
-    ]
-
-
-async def _unplannable(target: Target, item: Replacement) -> list[str]:
-    columns = [name for name, _ in await live.columns(target, item.table)]
+async def _unplannable(target: Target, item: Mergeable) -> list[str]:
+    """What the server says against the statements of a merge that changes nothing."""
+    trial = Merge.trial(item)
+    plans = [sql.SQL("EXPLAIN ") + statement for statement in (trial.difference(), *merge.statements([trial]))]
     try:
         async with target.transaction(force_rollback=True):  # the rollback restores the session's timeouts
-            plans = [sql.SQL("EXPLAIN ") + statement for statement in item.statements(columns, item.rows)]
             await target.execute(sql.SQL("; ").join([_NOT_LONG, _NO_ROW_SECURITY, *plans]))
     except LockNotAvailable:
         return []
@@ -173,52 +223,72 @@ async def _unplannable(target: Target, item: Replacement) -> list[str]:
     return []
 
 
-async def _missing(target: Target, item: Replacement) -> int:
-    row = await (await target.execute(item.count_missing())).fetchone()
+async def _find(target: Target, one: Merge) -> bool:
+    """Finds the difference; whether there is one."""
+    row = await (await at_once(target, one.find())).fetchone()
     assert row is not None
-    return int(row["missing"])
+    return bool(row["pairs"])
 
 
-async def _replace(target: Target, item: Replacement, columns: Sequence[str], missing: int | None) -> None:
-    """Replaces the rows of one table.
+async def _merge(target: Target, family: Sequence[Merge]) -> None:
+    """Changes the rows of tables that refer to one another.
 
-    ``missing`` is the number of staged rows that the live table lacked before, or None if no object acts ON DELETE. If
-    the deletes increase it, they have deleted rows that stay, too, for instance by ON DELETE CASCADE.
+    Rows rarely take unique values from one another, so the statement is tried as it is. If it fails for that reason,
+    it is tried again after each of the remedies.
     """
-    *others, last = item.statements(columns, item.staged)
+    steps = merge.statements(family)
+    collision = await _tried(target, steps)
+    made_room = False
+    for remedy in merge.remedies(family) if collision else ():
+        failure = await _tried(target, steps, remedy)
+        if failure is None:
+            return
+        made_room = made_room or isinstance(failure, UniqueViolation | ExclusionViolation)
+    if collision is not None:
+        raise PublishFailed(_in_the_way(family, collision.diag, made_room=made_room)) from collision
+
+
+async def _tried(
+    target: Target, steps: Sequence[sql.Composable], remedy: Sequence[sql.Composable] = ()
+) -> psycopg.Error | None:
+    """Executes a remedy and the statements of a merge; the error, with nothing done, if it is one of unique values.
+
+    With a remedy, any error about values is: a parked row may violate a check.
+    """
+    expected = (psycopg.IntegrityError, psycopg.DataError) if remedy else (UniqueViolation, ExclusionViolation)
     try:
-        for statement in others:
-            await target.execute(statement)
-        if missing is not None and await _missing(target, item) != missing:
-            raise PublishFailed(
-                f"{item.table} is published in place, and rows that stay were deleted with others; look at"
-                f" {', '.join(item.side_effects) or 'the triggers and rules of the table'}"
-            )
-        await target.execute(last)
-    except (UniqueViolation, ExclusionViolation) as error:
-        if not item.on_delete:
-            raise
-        raise PublishFailed(_in_the_way(item, error.diag)) from error
+        async with target.transaction():
+            await at_once(target, [*remedy, *steps])
+    except expected as error:
+        return error
+    return None
 
 
-def _in_the_way(item: Replacement, diagnostic: psycopg.errors.Diagnostic) -> str:
-    table = label(diagnostic.schema_name or "", diagnostic.table_name or "")
+def _in_the_way(family: Sequence[Merge], diagnostic: psycopg.errors.Diagnostic, *, made_room: bool) -> str:
+    name = diagnostic.constraint_name
+    on = TargetName(diagnostic.schema_name or "", diagnostic.table_name or "")
+    acts = [what for one in family if one.into.table == on for what in one.into.acts]
+    if made_room or not acts:
+        return (
+            f"{on} is published in place, and two of its new rows have values that {name} keeps apart; correct the"
+            f" source, or drop {name}"
+        )
     return (
-        f"{item.table} is published in place, and a row cannot take its new values while another one still has them,"
-        f" because of {diagnostic.constraint_name} on {table}; neither is deleted meanwhile, because"
-        f" {', '.join(item.on_delete)} would see that; make it a DEFERRABLE constraint, or drop it"
+        f"{on} is published in place, and a row cannot take its new values while another one still has them, because of"
+        f" {name}; neither is deleted meanwhile, because {', '.join(acts)} would see that; make it a DEFERRABLE"
+        " constraint, or drop it"
     )
 
 
-async def _compare(target: Target, item: Replacement, *, hashes: bool) -> None:
-    columns = [name for name, _ in await live.columns(target, item.table)] if hashes else []
-    staged = await checksum.of_rows(target, item.staged, columns)
+async def _compare(target: Target, item: Mergeable, columns: Sequence[str]) -> None:
+    staged = await checksum.of_rows(target, item.table.staging.identifier, columns)
     current = await checksum.of_rows(target, item.rows, columns)
     if current == staged:
         return
     number = f"{current.rows} rows instead of the {staged.rows} staged"
     what = number if current.rows != staged.rows else "other rows than those staged"
+    causes = [*item.side_effects, *(f"the generated column {column}" for column in sorted(item.generated))]
     raise PublishFailed(
         f"{item.table} is published in place, and has {what} afterwards; drop or disable what changes them:"
-        f" {', '.join(item.side_effects) or 'a trigger or a rule of another table'}"
+        f" {', '.join(causes) or 'a trigger or a rule of another table'}"
     )

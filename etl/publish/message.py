@@ -28,10 +28,11 @@ from etl.sessions.transaction import at_once
 from etl.target import attachments, live
 from etl.target.views import Staged
 
-_VACUUM_TIMEOUT = sql.SQL(
+LONGER_THAN_VACUUM = sql.SQL(
     "SELECT pg_catalog.set_config('lock_timeout', (setting::integer + 2000)::text, true)"
     " FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'"
 )
+"""Sets lock_timeout so that the server cancels an autovacuum in the way before it."""
 
 _CHANGED = "ETL01"
 """The SQLSTATE with which the check under the locks fails, in a class that PostgreSQL does not use."""
@@ -61,8 +62,12 @@ class Message:
             raise
 
 
-async def compose(target: Target, tables: Sequence[TargetName], staged: Staged) -> Message:
+async def compose(
+    target: Target, tables: Sequence[TargetName], staged: Staged, merged: Sequence[TargetName] = ()
+) -> Message:
     """Reads the catalog and composes a swap, in the transaction that will execute it.
+
+    The tables in ``merged`` are locked with the others: no transaction that has read them may go on to see other rows.
 
     Raises CannotCarry for orphaned attachments, LiveChanged if the inventory is not the one for which the views were
     staged, PublishFailed if a staging table was dropped.
@@ -91,7 +96,7 @@ async def compose(target: Target, tables: Sequence[TargetName], staged: Staged) 
     granted = [_reattach(item) for item in reattached if item.columns and item.statement.startswith("GRANT ")]
     # Column privileges are granted on the old table again, first. Before PostgreSQL 18, a GRANT takes no lock on the
     # table; but two sessions that write the same catalog row wait for each other.
-    statements = [*_locks(tables, staged), *granted, *moves, *map(_reattach, reattached), *filled]
+    statements = [*_locks(tables, staged, merged), *granted, *moves, *map(_reattach, reattached), *filled]
     return Message(f"{Stage.PUBLISH} ".encode() + sql.SQL("; ").join(statements).as_bytes(target))
 
 
@@ -110,7 +115,9 @@ async def _end_vacuums(target: Target, tables: Sequence[live.Object]) -> None:
     """
     if tables:
         names = sql.SQL(", ").join(table.identifier for table in tables)
-        await at_once(target, [_VACUUM_TIMEOUT, sql.SQL("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE").format(names)])
+        await at_once(
+            target, [LONGER_THAN_VACUUM, sql.SQL("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE").format(names)]
+        )
 
 
 def _first(tables: Sequence[TargetName], old: Sequence[live.Object]) -> dict[TargetName, None]:
@@ -119,7 +126,7 @@ def _first(tables: Sequence[TargetName], old: Sequence[live.Object]) -> dict[Tar
     return {table: None for table in tables if table not in existing}
 
 
-def _locks(tables: Sequence[TargetName], staged: Staged) -> list[sql.Composable]:
+def _locks(tables: Sequence[TargetName], staged: Staged, merged: Sequence[TargetName] = ()) -> list[sql.Composable]:
     """The statements that lock views and tables, with short timeouts, and then check the inventory.
 
     Views come before tables, because a reader of a view locks them in that order. LOCK TABLE does not suit a view: it
@@ -130,8 +137,8 @@ def _locks(tables: Sequence[TargetName], staged: Staged) -> list[sql.Composable]
         sql.SQL("ALTER {} {} OWNER TO {}").format(view.word, view.identifier, sql.Identifier(view.owner))
         for view in reversed(staged.found)
     ]
-    if staged.live:
-        names = sql.SQL(", ").join(table.identifier for table in staged.live)
+    if staged.live or merged:
+        names = sql.SQL(", ").join([*(item.identifier for item in staged.live), *(name.identifier for name in merged)])
         locks.append(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names))
     timeouts = (
         f"SET LOCAL lock_timeout = '{limits.PUBLISH_LOCK_TIMEOUT}';"

@@ -15,12 +15,15 @@ class Policy:
     """The tables to publish in place, the seconds to try, and whether to end the sessions that block it after that.
 
     ``without_target_indexes`` are the tables to which indexes of the reporting side are not added again. ``hashed`` are
-    the tables in place whose rows are compared by checksum, too. ``redact`` removes the settings' secrets from errors.
+    the tables in place whose rows are compared by checksum, too; ``fires`` those whose triggers and rules may fire.
+    ``swapped`` are the tables that are not published in place. ``redact`` removes the settings' secrets from errors.
     """
 
     in_place: frozenset[TargetName] = frozenset()
     without_target_indexes: frozenset[TargetName] = frozenset()
     hashed: frozenset[TargetName] = frozenset()
+    fires: frozenset[TargetName] = frozenset()
+    swapped: frozenset[TargetName] = frozenset()
     deadline: float = 600.0
     ends_blockers: bool = False
     redact: Redactor = own_words
@@ -32,5 +35,13 @@ class Policy:
         in_place = frozenset(live for live, option in options.items() if option.publish == "in-place")
         without_target_indexes = frozenset(live for live, option in options.items() if option.without_target_indexes)
         hashed = frozenset(live for live in in_place if (options[live].verify or settings.verify) == "checksum")
-        ends_blockers = settings.publish_blockers == "end"
-        return cls(in_place, without_target_indexes, hashed, settings.publish_deadline, ends_blockers, settings.redact)
+        return cls(
+            in_place=in_place,
+            without_target_indexes=without_target_indexes,
+            hashed=hashed,
+            fires=frozenset(live for live in in_place if options[live].triggers == "fire"),
+            swapped=frozenset(options) - in_place,
+            deadline=settings.publish_deadline,
+            ends_blockers=settings.publish_blockers == "end",
+            redact=settings.redact,
+        )

@@ -115,13 +115,15 @@ async def _swap(work: Work, locks: ViewLocks, staged: Staged, deadline: float) -
         await _flush(work.target)
         # rows are replaced in place once, however many attempts the swap of the other tables takes
         async with work.savepoint():
-            replaced = await _replace_in_place(work, staged)
+            replaced = await _replace_in_place(work, staged, deadline)
             won = await attempts.until_published(Attempt(work, locks, staged, replaced), deadline)
             began = perf_counter()
         committing = (perf_counter() - began) * 1000
         await _drop_old(won.attempt)
         return Won(won.attempt, won.blocked_ms + committing)
     except psycopg.Error as error:
+        if attempts.is_blocked(error) and not work.is_lost:
+            raise await attempts.blocked(work, work.in_place, deadline) from error
         raise _failed(work, error) from error
 
 
@@ -146,14 +148,29 @@ async def _clear_aside(work: Work) -> None:
         raise CannotCarry(f"an old table that an earlier publish has put aside is in the way: {'; '.join(kept)}")
 
 
-async def _replace_in_place(work: Work, staged: Staged) -> Replaced:
+async def _replace_in_place(work: Work, staged: Staged, deadline: float) -> Replaced:
     if not work.in_place:
         return Replaced()
     await dependents.check(work, work.in_place)
-    await inplace.replace(work.target, work.in_place, work.policy.hashed)
+    await persistently(lambda: _lock_in_place(work), attempts.is_blocked, deadline)
+    # from here on it waits for rows only: those that refer to rows that go, and that other sessions have locked
+    await work.target.execute(f"SET LOCAL lock_timeout = '{max(deadline, 1):g}s'".encode())
+    changed = await inplace.replace(work.target, work.in_place, work.policy)
     found = await live.objects(work.target, work.in_place)
     unfilled = await inplace.refresh(work.target, live.views(found), staged)
-    return Replaced({item.full_name: item.oid for item in found if item.is_live}, unfilled)
+    return Replaced({item.full_name: item.oid for item in found if item.is_live}, changed, unfilled)
+
+
+async def _lock_in_place(work: Work) -> None:
+    """Locks the tables against other writers; if one is in the way, logs who, with nothing locked."""
+    try:
+        async with work.target.transaction():
+            await inplace.lock(work.target, work.in_place)
+    except psycopg.Error as error:
+        if attempts.is_blocked(error):
+            in_the_way = await blockers.described(work.target, work.in_place)
+            log.info("publish.blocked", attempt=next(work.numbers), blocked_ms=0.0, blockers=in_the_way)
+        raise
 
 
 async def _drop_old(done: Attempt) -> None:

@@ -1,12 +1,17 @@
--- Live tables whose rows are to be replaced in place, and the objects that act on a change of their rows. Target side.
+-- Live tables into which rows are to be merged, and the objects that act on a change of their rows. Target side.
 -- :'schemas', :'names': the live tables.
 -- Try it: psql -v schemas='{public}' -v names='{orders}' -f in_place.sql
 --
--- on_delete:    foreign keys that refer to the table, triggers and rules ON DELETE, also those of its partitions: for
---               them, a row that is deleted and inserted again is deleted
+-- fires:        triggers and rules that act on the rows, also those of its partitions
+-- acts:         for these, a row that is deleted and inserted again is deleted: triggers and rules ON DELETE, and the
+--               foreign keys with an action that refer to the table
 -- side_effects: triggers, rules, and the actions of foreign keys from or to the table: they may change the rows
+-- has_rules:    a rule rewrites statements, and the server does not allow that within WITH
+-- columns:      name; given: who gives the value (generated, always: an identity, or empty); kind: the kind of type
+--               (number, text, time, uuid, or empty); is_nullable; is_referred_to: by a foreign key; refers: by one
+-- refers_to:    the tables to which its foreign keys refer; referred_by: the tables whose foreign keys refer to it
 --
--- An object that is disabled, or that fires on a replica only, is in neither column.
+-- An object that is disabled, or that fires on a replica only, is in none of them.
 WITH RECURSIVE relation (root, oid) AS (
     SELECT c.oid, c.oid
       FROM pg_catalog.pg_class c
@@ -20,34 +25,82 @@ WITH RECURSIVE relation (root, oid) AS (
       JOIN pg_catalog.pg_inherits i ON i.inhparent = r.oid
 ), session AS (
     SELECT CASE pg_catalog.current_setting('session_replication_role') WHEN 'replica' THEN 'R' ELSE 'O' END AS mode
-), around AS (
-    SELECT r.root, k.oid AS id, 'pg_catalog.pg_constraint'::pg_catalog.regclass AS catalog,
-           k.confrelid = r.oid AS is_on_delete,
-           -- an action changes the rows that refer, and the triggers on them may change any row
-           k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd') AS has_side_effects
+), foreign_key AS (
+    SELECT r.root, k.oid, k.conrelid, k.confrelid, k.conkey, k.confkey, k.conrelid = r.oid AS is_from,
+           k.confrelid = r.oid AS is_to, k.confdeltype, k.confupdtype
       FROM relation r
       JOIN pg_catalog.pg_constraint k ON r.oid IN (k.conrelid, k.confrelid) AND k.contype = 'f'
+), around AS (
+    SELECT k.root, k.oid AS id, 'pg_catalog.pg_constraint'::pg_catalog.regclass AS catalog, false AS fires,
+           k.is_to AND (k.confdeltype <> 'a' OR k.confupdtype <> 'a') AS acts,
+           -- an action changes the rows that refer, and the triggers on them may change any row
+           k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd') AS has_side_effects
+      FROM foreign_key k
     UNION ALL
-    SELECT r.root, t.oid, 'pg_catalog.pg_trigger'::pg_catalog.regclass, t.tgtype & 8 <> 0, true
+    SELECT r.root, t.oid, 'pg_catalog.pg_trigger'::pg_catalog.regclass, true, t.tgtype & 8 <> 0, true
       FROM session s
      CROSS JOIN relation r
       JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid AND t.tgenabled IN ('A', s.mode)
+       AND t.tgtype & (4 | 8 | 16) <> 0 -- INSERT, DELETE, UPDATE
        -- before PostgreSQL 15, a partition's copy of its parent's trigger is internal, like a foreign key's triggers
        AND (NOT t.tgisinternal OR (t.tgparentid <> 0 AND t.tgconstraint = 0))
     UNION ALL
-    SELECT r.root, w.oid, 'pg_catalog.pg_rewrite'::pg_catalog.regclass, w.ev_type = '4', true
+    SELECT r.root, w.oid, 'pg_catalog.pg_rewrite'::pg_catalog.regclass, true, w.ev_type = '4', true
       FROM session s
      CROSS JOIN relation r
       JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid AND w.ev_enabled IN ('A', s.mode)
+), named AS (
+    SELECT c.oid, pg_catalog.jsonb_build_object('schema', n.nspname, 'name', c.relname) AS name
+      FROM pg_catalog.pg_class c
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.oid IN (SELECT k.conrelid FROM foreign_key k UNION ALL SELECT k.confrelid FROM foreign_key k)
 )
 SELECT c.oid,
        n.nspname::pg_catalog.text AS schema,
        c.relname::pg_catalog.text AS name,
        c.relkind::pg_catalog.text AS kind,
        ARRAY(SELECT DISTINCT pg_catalog.pg_describe_object(a.catalog, a.id, 0)
-               FROM around a WHERE a.root = c.oid AND a.is_on_delete ORDER BY 1) AS on_delete,
+               FROM around a WHERE a.root = c.oid AND a.fires ORDER BY 1) AS fires,
        ARRAY(SELECT DISTINCT pg_catalog.pg_describe_object(a.catalog, a.id, 0)
-               FROM around a WHERE a.root = c.oid AND a.has_side_effects ORDER BY 1) AS side_effects
+               FROM around a WHERE a.root = c.oid AND a.acts ORDER BY 1) AS acts,
+       ARRAY(SELECT DISTINCT pg_catalog.pg_describe_object(a.catalog, a.id, 0)
+               FROM around a WHERE a.root = c.oid AND a.has_side_effects ORDER BY 1) AS side_effects,
+       EXISTS (SELECT FROM around a
+                WHERE a.root = c.oid AND a.catalog = 'pg_catalog.pg_rewrite'::pg_catalog.regclass) AS has_rules,
+       ARRAY(SELECT pg_catalog.jsonb_build_object(
+                        'name', a.attname,
+                        'given', CASE WHEN a.attgenerated <> '' THEN 'generated'
+                                      WHEN a.attidentity = 'a' THEN 'always' ELSE '' END,
+                        'kind', CASE WHEN t.oid IN ('int2'::pg_catalog.regtype, 'int4'::pg_catalog.regtype,
+                                                    'int8'::pg_catalog.regtype, 'numeric'::pg_catalog.regtype)
+                                     THEN 'number'
+                                     WHEN t.oid IN ('date'::pg_catalog.regtype, 'timestamp'::pg_catalog.regtype,
+                                                    'timestamptz'::pg_catalog.regtype)
+                                     THEN 'time'
+                                     WHEN t.oid = 'uuid'::pg_catalog.regtype THEN 'uuid'
+                                     WHEN t.typcategory = 'S' THEN 'text'
+                                     ELSE '' END,
+                        'is_nullable', NOT a.attnotnull,
+                        'is_referred_to', EXISTS (SELECT FROM foreign_key k
+                                                   WHERE k.confrelid = c.oid AND a.attnum = ANY (k.confkey)),
+                        'refers', EXISTS (SELECT FROM foreign_key k
+                                           WHERE k.conrelid = c.oid AND a.attnum = ANY (k.conkey)))
+               FROM pg_catalog.pg_attribute a
+               JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+              ORDER BY a.attnum) AS columns,
+       ARRAY(SELECT DISTINCT coalesce(o.name, t.name)
+               FROM foreign_key k
+               JOIN named t ON t.oid = k.confrelid
+               LEFT JOIN relation r ON r.oid = k.confrelid
+               LEFT JOIN named o ON o.oid = r.root
+              WHERE k.root = c.oid AND k.is_from) AS refers_to,
+       ARRAY(SELECT DISTINCT coalesce(o.name, t.name)
+               FROM foreign_key k
+               JOIN named t ON t.oid = k.conrelid
+               LEFT JOIN relation r ON r.oid = k.conrelid
+               LEFT JOIN named o ON o.oid = r.root
+              WHERE k.root = c.oid AND k.is_to) AS referred_by
   FROM relation r
   JOIN pg_catalog.pg_class c ON c.oid = r.oid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from servers.postgres import Server
 from tests.harness import Database, Databases, Etl
 
 Row = tuple[int, int | None, str]
@@ -56,3 +58,171 @@ def fill(database: Database, rows: Sequence[Row]) -> None:
     """Replaces the table's rows by ``rows``."""
     values = ", ".join(f"({key}, {'NULL' if place is None else place}, '{name}')" for key, place, name in rows)
     database.execute(f"TRUNCATE seats; INSERT INTO seats VALUES {values}")
+
+
+CUSTOM = """
+CREATE FUNCTION same(a text, b text) RETURNS bool IMMUTABLE STRICT LANGUAGE sql AS 'SELECT lower(a) = lower(b)';
+CREATE FUNCTION below(a text, b text) RETURNS bool IMMUTABLE STRICT LANGUAGE sql AS 'SELECT lower(a) < lower(b)';
+CREATE FUNCTION upto(a text, b text) RETURNS bool IMMUTABLE STRICT LANGUAGE sql AS 'SELECT lower(a) <= lower(b)';
+CREATE FUNCTION order_of(a text, b text) RETURNS int IMMUTABLE STRICT LANGUAGE sql
+    AS 'SELECT bttextcmp(lower(a), lower(b))';
+CREATE OPERATOR === (LEFTARG = text, RIGHTARG = text, FUNCTION = same, COMMUTATOR = ===, MERGES);
+CREATE OPERATOR <<< (LEFTARG = text, RIGHTARG = text, FUNCTION = below, COMMUTATOR = >>>);
+CREATE OPERATOR >>> (LEFTARG = text, RIGHTARG = text, FUNCTION = below, COMMUTATOR = <<<);
+CREATE OPERATOR <<<= (LEFTARG = text, RIGHTARG = text, FUNCTION = upto);
+CREATE OPERATOR >>>= (LEFTARG = text, RIGHTARG = text, FUNCTION = upto);
+CREATE OPERATOR CLASS folded FOR TYPE text USING btree AS OPERATOR 1 <<<, OPERATOR 2 <<<=, OPERATOR 3 ===,
+    OPERATOR 4 >>>=, OPERATOR 5 >>>, FUNCTION 1 order_of(text, text);
+"""
+
+
+def test_a_row_is_the_same_if_the_index_of_the_key_says_so(databases: Databases, etl: Etl, tmp_path: Path) -> None:
+    """By the operator of the index's operator class: 'A' and 'a' are one row, and what refers to it stays."""
+    options = tmp_path / "options.toml"
+    options.write_text('[defaults]\npublish = "in-place"')
+    for side in (databases.operational, databases.reporting):
+        side.execute(
+            "CREATE TABLE items (id text NOT NULL, name text); INSERT INTO items VALUES ('A', 'a'), ('b', 'b')"
+        )
+    target = databases.reporting
+    target.execute(f"{CUSTOM}; CREATE UNIQUE INDEX ON items (id folded)")
+    before = target.rows("SELECT xmin::text, id FROM items WHERE id = 'b'")
+    databases.operational.execute("UPDATE items SET id = 'a'; INSERT INTO items VALUES ('b', 'b'), ('C', 'c')")
+    databases.operational.execute("DELETE FROM items WHERE name = 'b' AND id = 'a'")
+    assert etl("run", TABLES="items", ETL_OPTIONS_FILE=str(options)).stderr == ""
+    assert target.rows("SELECT id FROM items ORDER BY name") == [("a",), ("b",), ("C",)]
+    assert target.rows("SELECT xmin::text, id FROM items WHERE id = 'b'") == before
+
+
+EQUAL = {
+    "citext": ("citext", "'A'", "'a'"),
+    "ltree": ("ltree", "'a.b'", "'a.b'"),
+    "hstore": ("hstore", "'a=>1'", "'a=>1'"),
+    "collation": ("text COLLATE public.folded", "'A'", "'a'"),
+}
+
+
+@pytest.mark.parametrize("case", EQUAL)
+def test_a_key_of_an_extensions_type_identifies_a_row(system_server: Server, tmp_path: Path, case: str) -> None:
+    """citext, ltree, hstore and a collation without case: the row is updated, and its notes are not deleted."""
+    kind, was, becomes = EQUAL[case]
+    extension = "" if case == "collation" else f"CREATE EXTENSION {case};"
+    made = f"""{extension}
+        CREATE COLLATION public.folded (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+        CREATE TABLE items (id {kind} PRIMARY KEY, name text); INSERT INTO items VALUES ({was}, 'old')"""
+    names = [f"{case}_{side}" for side in ("source", "target")]
+    for name in names:
+        system_server.psql(f"CREATE DATABASE {name}")
+    source, target = (Database(system_server, name) for name in names)
+    for side in (source, target):
+        side.execute(made)
+    target.execute(
+        f"CREATE TABLE notes (item {kind} REFERENCES items ON DELETE CASCADE); INSERT INTO notes VALUES ({was})"
+    )
+    source.execute(f"UPDATE items SET id = {becomes}, name = 'new'")
+    options = tmp_path / "options.toml"
+    options.write_text('[defaults]\npublish = "in-place"')
+    etl = Etl(Databases(source, target).environment)
+    done = etl("run", TABLES="items", ETL_OPTIONS_FILE=str(options))
+    assert (done.status, done.stderr) == (0, "")
+    rows = "SELECT id::text, name FROM items"
+    assert target.rows(rows) == source.rows(rows)
+    assert target.value("SELECT count(*) FROM notes") == 1
+
+
+def test_columns_that_the_target_computes_are_left_out(databases: Databases, etl: Etl, tmp_path: Path) -> None:
+    """An identity takes the source's values, a generated column computes its own, whether the source has it or not."""
+    options = tmp_path / "options.toml"
+    options.write_text('[defaults]\npublish = "in-place"')
+    generated = "GENERATED ALWAYS AS (n * 2) STORED"
+    databases.operational.execute(
+        f"CREATE TABLE items (id int PRIMARY KEY, n int, double int {generated});"
+        "INSERT INTO items VALUES (1, 10), (2, 20), (3, 30)"
+    )
+    target = databases.reporting
+    target.execute(
+        f"CREATE TABLE items (id int PRIMARY KEY GENERATED ALWAYS AS IDENTITY, n int, double int {generated},"
+        " more int GENERATED ALWAYS AS (n + 1) STORED);"
+        "INSERT INTO items OVERRIDING SYSTEM VALUE VALUES (1, 11), (3, 30), (4, 40)"
+    )
+    run = {"TABLES": "items", "ETL_OPTIONS_FILE": str(options)}
+    assert etl("check", **run).status == 0
+    assert etl("run", **run).stderr == ""
+    assert target.rows("TABLE items ORDER BY id") == [(1, 10, 20, 11), (2, 20, 40, 21), (3, 30, 60, 31)]
+    target.execute("ALTER TABLE items DROP double; ALTER TABLE items ADD double int GENERATED ALWAYS AS (n * 3) STORED")
+    done = etl("run", **run)
+    assert done.status == 1
+    assert "has other rows than those staged" in done.stderr
+    assert "the generated column double" in done.stderr
+
+
+def test_an_identity_beside_the_key_is_refused_in_advance(databases: Databases, etl: Etl, tmp_path: Path) -> None:
+    """No UPDATE may write it, so check and run say what to do."""
+    options = tmp_path / "options.toml"
+    options.write_text('[defaults]\npublish = "in-place"')
+    for side in (databases.operational, databases.reporting):
+        side.execute("CREATE TABLE items (id int PRIMARY KEY, n int NOT NULL)")
+    databases.reporting.execute("ALTER TABLE items ALTER n ADD GENERATED ALWAYS AS IDENTITY")
+    run = {"TABLES": "items", "ETL_OPTIONS_FILE": str(options)}
+    words = "public.items is published in place, and n, which is GENERATED ALWAYS AS IDENTITY and not in its key"
+    assert words in " ".join(etl("check", **run).stdout.split())
+    assert words in etl("run", **run).stderr
+
+
+def test_tables_that_refer_to_one_another_are_published_in_one_way(
+    databases: Databases, etl: Etl, tmp_path: Path
+) -> None:
+    """A swapped table that refers to one in place is refused in advance; both in place, the night is published."""
+    options = tmp_path / "options.toml"
+    databases.operational.execute(
+        "CREATE TABLE customers (id int PRIMARY KEY); INSERT INTO customers VALUES (1), (2);"
+        "CREATE TABLE orders (id int PRIMARY KEY, customer int); INSERT INTO orders VALUES (1, 1), (2, 2)"
+    )
+    run = {"TABLES": "customers,orders", "ETL_OPTIONS_FILE": str(options)}
+    options.write_text('[defaults]\npublish = "in-place"')
+    assert etl("run", **run).status == 0
+    databases.reporting.execute("ALTER TABLE orders ADD FOREIGN KEY (customer) REFERENCES customers")
+    databases.operational.execute("DELETE FROM orders WHERE id = 1; DELETE FROM customers WHERE id = 1")
+    databases.operational.execute("INSERT INTO customers VALUES (3); UPDATE orders SET customer = 3")
+    options.write_text('[customers]\npublish = "in-place"')
+    words = "public.customers is published in place, and public.orders, which is swapped, has a foreign key to it"
+    assert words in " ".join(etl("check", **run).stdout.split())
+    assert words in etl("run", **run).stderr
+    options.write_text('[defaults]\npublish = "in-place"')
+    assert etl("run", **run).stderr == ""
+    assert databases.reporting.rows("SELECT o.id, c.id FROM orders o, customers c ORDER BY 2") == [(2, 2), (2, 3)]
+
+
+WRITERS = {
+    "a writer": "UPDATE items SET name = name",
+    "a row that is locked": "SELECT FROM items FOR KEY SHARE",
+    "a row that refers": "INSERT INTO notes VALUES (2)",
+    "a row that is referred to": "DELETE FROM groups WHERE id = 2",
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_writer_is_waited_for_named_and_ended(databases: Databases, etl: Etl, tmp_path: Path, writer: str) -> None:
+    """Of the table, of its rows, and of rows to which they refer or that refer to them."""
+    options = tmp_path / "options.toml"
+    options.write_text('[defaults]\npublish = "in-place"')
+    source, target = databases.operational, databases.reporting
+    source.execute("CREATE TABLE items (id int PRIMARY KEY, name text, of int)")
+    source.execute("INSERT INTO items VALUES (1, 'a', 1), (2, 'b', 1)")
+    run = {"TABLES": "items", "ETL_OPTIONS_FILE": str(options), "ETL_PUBLISH_DEADLINE": "1"}
+    assert etl("run", **run).status == 0
+    target.execute("CREATE TABLE notes (item int REFERENCES items ON DELETE CASCADE)")
+    target.execute("CREATE TABLE groups (id int PRIMARY KEY); INSERT INTO groups VALUES (1), (2)")
+    target.execute("ALTER TABLE items ADD FOREIGN KEY (of) REFERENCES groups")
+    source.execute("DELETE FROM items WHERE id = 2; UPDATE items SET of = 2")
+    with target.connect(application_name="the writer") as session:
+        session.execute(b"BEGIN; " + WRITERS[writer].encode())
+        pid = session.info.backend_pid
+        done = etl("run", **run)
+        assert done.status == 1
+        assert f"held by pid {pid} (postgres, the writer) on public." in done.stderr
+        done = etl("run", **run, ETL_PUBLISH_BLOCKERS="end")
+        assert (done.status, done.stderr) == (0, "")
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            session.execute("SELECT 1")
+    assert target.rows("TABLE items") == [(1, "a", 2)]

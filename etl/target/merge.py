@@ -1,0 +1,385 @@
+"""The merge: the statements that make the rows of a live table equal to those of its staging table.
+
+A merge first finds the *difference*: the pairs of rows, of the live and of the staging table, that have one key and are
+not equal, and the rows of either that have no counterpart. All statements after that concern the difference alone.
+
+The merges of several tables are one statement, because the server checks foreign keys, and does what they say ON DELETE
+and ON UPDATE, at the end of a statement. There, each row that stays is in its place again, so no foreign key objects to
+it, and no action concerns it. Unique values, however, are checked row by row. So the statement deletes first, updates
+then, and inserts last; and a row whose unique value another row is to get may have to be *parked* before it.
+"""
+
+# docs/decisions.md, "A merge is one statement"
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql
+
+from etl.model.name import TargetName, arrays
+from etl.sessions.postgres import Target
+from etl.sessions.query import target_query
+from etl.target.keys import Apart, Keys
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a live table: an element of ``columns`` of ``in_place.sql``."""
+
+    name: str
+    given: str
+    kind: str
+    is_nullable: bool
+    is_referred_to: bool
+    refers: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Mergeable:
+    """A live table into which rows can be merged: a row of ``in_place.sql``, with the table's keys."""
+
+    oid: int
+    table: TargetName
+    kind: str
+    fires: tuple[str, ...]
+    acts: tuple[str, ...]
+    side_effects: tuple[str, ...]
+    has_rules: bool
+    columns: tuple[Column, ...]
+    refers_to: frozenset[TargetName]
+    referred_by: frozenset[TargetName]
+    keys: Keys
+
+    @property
+    def rows(self) -> sql.Composed:
+        """The live table, with ONLY unless it is partitioned: the rows of inheritance children are not its own."""
+        return sql.SQL("{}{}").format(sql.SQL("" if self.kind == "p" else "ONLY "), self.table.identifier)
+
+    @property
+    def generated(self) -> frozenset[str]:
+        """The columns whose values the target computes; no statement may write them."""
+        return frozenset(column.name for column in self.columns if column.given == "generated")
+
+    @property
+    def identities(self) -> frozenset[str]:
+        """The columns that are GENERATED ALWAYS AS IDENTITY: INSERT may write them, but UPDATE may not."""
+        return frozenset(column.name for column in self.columns if column.given == "always")
+
+    @property
+    def unwritable(self) -> list[str]:
+        """The columns that would have to be updated, and cannot be: identities that are no part of the key."""
+        return sorted(self.identities - (self.keys.key.names if self.keys.key else frozenset()))
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """The merge of the rows of ``staged``, which have these columns, into a live table.
+
+    ``number`` tells the merges of one session apart; ``pairs`` is the relation that holds the difference.
+    """
+
+    into: Mergeable
+    staged: sql.Composable
+    columns: tuple[str, ...]
+    number: int
+    pairs: sql.Composable
+
+    @classmethod
+    def of(cls, into: Mergeable, columns: Sequence[str], number: int) -> Merge:
+        """The merge of a table's staging table."""
+        written = tuple(column for column in columns if column not in into.generated)
+        pairs = sql.Identifier("pg_temp", _PAIRS.format(number))
+        return cls(into, into.table.staging.identifier, written, number, pairs)
+
+    @classmethod
+    def trial(cls, into: Mergeable) -> Merge:
+        """A merge that the server can plan before anything is staged; it would change nothing."""
+        columns = [column.name for column in into.columns if column.given != "generated"]
+        return cls(into, into.rows, tuple(columns), 0, sql.SQL(_NO_PAIRS))
+
+    def difference(self) -> sql.Composed:
+        """The query of the difference: the places of live rows (part, live) beside those of staged rows.
+
+        Rows that the key does not identify, because the table has none or because of a NULL, are counterparts if they
+        are equal; of several equal rows, as many stay as both sides have.
+        """
+        key = self.into.keys.key
+        if key is None:
+            return self._composed(_BY_IMAGE, where=sql.SQL(""))
+        if not key.nullable:
+            return self._composed(_BY_KEY, where=sql.SQL(""))
+        by_key = self._composed(_BY_KEY, where=_where(key.nullable, "NOT NULL", " AND "))
+        by_image = self._composed(_BY_IMAGE, where=_where(key.nullable, "NULL", " OR "))
+        return sql.SQL("{} UNION ALL {}").format(by_key, by_image)
+
+    def find(self) -> list[sql.Composable]:
+        """The statements that write the difference into ``pairs``; the last one counts it."""
+        make = sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS {}")
+        name = sql.Identifier(_PAIRS.format(self.number))
+        pairs = {"pairs": self.pairs}
+        return [make.format(name, self.difference()), *(sql.SQL(text).format(**pairs) for text in (_ANALYZE, _COUNT))]
+
+    def forget(self) -> sql.Composed:
+        """The statement that drops ``pairs``, so that the commit, for which readers wait, need not."""
+        return sql.SQL("DROP TABLE {}").format(self.pairs)
+
+    def delete(self) -> sql.Composed:
+        """The statement that deletes the live rows that have no counterpart."""
+        return self._composed(_DELETE)
+
+    def update(self, after: sql.Composable) -> sql.Composed | None:
+        """The statement that updates the rows that have one, to be done ``after``; None if no column may be updated."""
+        columns = [column for column in self.columns if column not in self.into.identities]
+        if not columns:
+            return None
+        return self._composed(_UPDATE, updated=_list(columns), values=_list(columns, "s"), after=after)
+
+    def insert(self, after: sql.Composable) -> sql.Composed:
+        """The statement that inserts the staged rows that have no counterpart, to be done ``after``."""
+        return self._composed(_INSERT, after=after)
+
+    @property
+    def remedies(self) -> list[sql.Composed]:
+        """Statements of which one may make room, if rows cannot take their new unique values while others have them.
+
+        They park the rows whose unique values change, at NULL; let them be deleted and inserted, if nothing acts on
+        that; or park them at values that no row has.
+        """
+        if not self._moving:
+            return []
+        replacing = None if self.into.acts else self._composed(_REPLACE, moves=self._moves)
+        found = (self._parking(with_values=False), replacing, self._parking(with_values=True))
+        return [statement for statement in found if statement is not None]
+
+    @property
+    def _moving(self) -> list[Apart]:
+        """The indexes, beside that of the key, of which a row that stays may change the values."""
+        names = self.into.keys.key.names if self.into.keys.key else frozenset[str]()
+        return [apart for apart in self.into.keys.others if not names.issuperset(apart.depends_on)]
+
+    @property
+    def _moves(self) -> sql.Composed:
+        """The condition that a row changes a unique value."""
+        differ = (
+            sql.SQL(_DIFFER).format(old=_list(apart.depends_on, "l"), new=_list(apart.depends_on, "s"))
+            for apart in self._moving
+        )
+        return sql.SQL(" OR ").join(differ)
+
+    def _parking(self, *, with_values: bool) -> sql.Composed | None:
+        """The statement that parks the rows whose unique values change; None if a column for that is lacking."""
+        parked = [self._parked(apart, with_values=with_values) for apart in self._moving]
+        if not all(parked):
+            return None
+        values = {name: value for one in parked if one for name, value in [one]}
+        assigned = (sql.SQL("{} = {}").format(sql.Identifier(name), value) for name, value in values.items())
+        return self._composed(_PARK, moves=self._moves, assigned=sql.SQL(", ").join(assigned))
+
+    def _parked(self, apart: Apart, *, with_values: bool) -> tuple[str, sql.Composable] | None:
+        """The column that parks a row for one index, and its value."""
+        key = self.into.keys.key.names if self.into.keys.key else frozenset[str]()
+        columns = [
+            column
+            for column in self.into.columns
+            # an action ON UPDATE would concern the rows that refer to the column
+            if column.name in apart.depends_on
+            and column.name not in key
+            and not (column.given or column.is_referred_to)
+        ]
+        for column in columns if not apart.nulls_are_alike else []:
+            if column.is_nullable:
+                return column.name, sql.SQL("NULL")
+        for column in columns if with_values else []:
+            if column.kind and not column.refers:
+                parts = {"column": sql.Identifier(column.name), "rows": self.into.rows, "staged": self.staged}
+                return column.name, sql.SQL(_FREE[column.kind]).format(**parts)
+        return None
+
+    def _composed(self, text: str, **more: sql.Composable) -> sql.Composed:
+        key = self.into.keys.key
+        parts = {
+            "rows": self.into.rows,
+            "live": self.into.table.identifier,
+            "staged": self.staged,
+            "pairs": self.pairs,
+            "columns": _list(self.columns),
+            "old": _list(self.columns, "l"),
+            "new": _list(self.columns, "s"),
+            "same_key": key.same("l", "s") if key else sql.SQL("false"),
+        }
+        return sql.SQL(text).format(**parts | more)
+
+
+def statements(merges: Sequence[Merge]) -> list[sql.Composable]:
+    """The statements that change the rows of tables that refer to one another: one, unless a rule rewrites it."""
+    if any(merge.into.has_rules for merge in merges):
+        return _one_by_one(merges)
+    return [_as_one(merges)]
+
+
+def _one_by_one(merges: Sequence[Merge]) -> list[sql.Composable]:
+    updates = (merge.update(_AT_ONCE) for merge in merges)
+    return [
+        *(merge.delete() for merge in merges),
+        *(update for update in updates if update is not None),
+        *(merge.insert(_AT_ONCE) for merge in merges),
+    ]
+
+
+def _as_one(merges: Sequence[Merge]) -> sql.Composed:
+    """All deletes, then all updates, then all inserts, as data-modifying WITH queries.
+
+    Each step reads the number of rows of the step before, so the server does not begin it before that one has ended.
+    """
+    deletes = {merge.number: merge.delete() for merge in merges}
+    updates = {merge.number: update for merge in merges if (update := merge.update(sql.SQL("deleted"))) is not None}
+    inserts = {merge.number: merge.insert(sql.SQL("updated")) for merge in merges}
+    queries: list[sql.Composable] = []
+    before: sql.Composable = sql.SQL("0")
+    for step, parts in (("deleted", deletes), ("updated", updates), ("inserted", inserts)):
+        names = [sql.Identifier(f"{step}_{number}") for number in parts]
+        queries += [sql.SQL(_PART).format(name, part) for name, part in zip(names, parts.values(), strict=True)]
+        counts = [before, *(sql.SQL(_PART_SIZE).format(name) for name in names)]
+        queries.append(sql.SQL(_STEP).format(sql.Identifier(step), sql.SQL(" + ").join(counts)))
+        before = sql.SQL(_STEP_SIZE).format(sql.Identifier(step))
+    return sql.SQL("WITH {} SELECT n FROM inserted").format(sql.SQL(", ").join(queries))
+
+
+def remedies(family: Sequence[Merge]) -> Iterator[list[sql.Composed]]:
+    """The remedies of several merges, each time one for each table that has some."""
+    for number in range(max(len(merge.remedies) for merge in family)):
+        yield [merge.remedies[min(number, len(merge.remedies) - 1)] for merge in family if merge.remedies]
+
+
+def families(merges: Iterable[Merge]) -> Iterator[list[Merge]]:
+    """The merges in groups, so that foreign keys are within one group."""
+    left = {merge.into.table: merge for merge in merges}
+    while left:
+        family, wanted = [], [next(iter(left))]
+        while wanted:
+            if (merge := left.pop(wanted.pop(), None)) is not None:
+                family.append(merge)
+                wanted += [*merge.into.refers_to, *merge.into.referred_by]
+        yield sorted(family, key=lambda merge: merge.number)
+
+
+async def read(target: Target, tables: Iterable[TargetName]) -> list[Mergeable]:
+    """Reads the live tables among ``tables`` that exist and hold rows."""
+    rows = await (await target.execute(target_query("in_place"), arrays(tables))).fetchall()
+    indexes: dict[int, list[dict[str, Any]]] = {row["oid"]: [] for row in rows}
+    cursor = await target.execute(target_query("keys"), {"oids": list(indexes)})
+    for index in await cursor.fetchall():
+        indexes[index["oid"]].append(index)
+    return [_mergeable(row, indexes[row["oid"]]) for row in rows]
+
+
+def _mergeable(row: Mapping[str, Any], indexes: Iterable[dict[str, Any]]) -> Mergeable:
+    columns = tuple(Column(**column) for column in row["columns"])
+    return Mergeable(
+        oid=row["oid"],
+        table=TargetName(row["schema"], row["name"]),
+        kind=row["kind"],
+        fires=tuple(row["fires"]),
+        acts=tuple(row["acts"]),
+        side_effects=tuple(row["side_effects"]),
+        has_rules=row["has_rules"],
+        columns=columns,
+        refers_to=frozenset(TargetName(**name) for name in row["refers_to"]),
+        referred_by=frozenset(TargetName(**name) for name in row["referred_by"]),
+        keys=Keys.of(indexes, [column.name for column in columns if column.given == "generated"]),
+    )
+
+
+_PAIRS = "etl_pairs_{}"
+
+_NO_PAIRS = (
+    "(SELECT NULL::pg_catalog.oid AS part, NULL::pg_catalog.tid AS live, NULL::pg_catalog.tid AS staged WHERE false)"
+)
+
+_AT_ONCE = sql.SQL("(SELECT 0 AS n)")
+
+# record_image_ne compares the bytes, for every type: 1.0 is not 1.00, and json has no other comparison
+_BY_KEY = (
+    "SELECT l.tableoid AS part, l.ctid AS live, s.ctid AS staged"
+    " FROM (SELECT tableoid, ctid, {columns} FROM {rows}{where}) AS l"
+    " FULL JOIN (SELECT ctid, {columns} FROM {staged}{where}) AS s ON {same_key}"
+    " WHERE l.ctid IS NULL OR s.ctid IS NULL OR pg_catalog.record_image_ne(ROW({old}), ROW({new}))"
+)
+
+# of n rows that are equal, row_number() - rank() is 0 to n - 1
+_BY_IMAGE = (
+    "SELECT l.part, l.live, s.staged"
+    " FROM (SELECT tableoid AS part, ctid AS live, ROW({columns}) AS image,"
+    " pg_catalog.row_number() OVER equal - pg_catalog.rank() OVER equal AS n FROM {rows}{where}"
+    " WINDOW equal AS (ORDER BY ROW({columns}) USING OPERATOR(pg_catalog.*<))) AS l"
+    " FULL JOIN (SELECT ctid AS staged, ROW({columns}) AS image,"
+    " pg_catalog.row_number() OVER equal - pg_catalog.rank() OVER equal AS n FROM {staged}{where}"
+    " WINDOW equal AS (ORDER BY ROW({columns}) USING OPERATOR(pg_catalog.*<))) AS s"
+    " ON l.image OPERATOR(pg_catalog.*=) s.image AND l.n = s.n"
+    " WHERE l.live IS NULL OR s.staged IS NULL"
+)
+
+_ANALYZE = "ANALYZE {pairs}"
+
+_COUNT = "SELECT pg_catalog.count(*) AS pairs FROM {pairs}"
+
+_DELETE = (
+    "DELETE FROM {rows} AS l USING {pairs} AS p WHERE p.staged IS NULL AND l.ctid = p.live AND l.tableoid = p.part"
+)
+
+_UPDATE = (
+    "UPDATE {rows} AS l SET ({updated}) = ROW({values}) FROM {pairs} AS p, {staged} AS s, {after} AS a"
+    " WHERE a.n >= 0 AND s.ctid = p.staged AND l.ctid = p.live AND l.tableoid = p.part"
+)
+
+_INSERT = (
+    "INSERT INTO {live} ({columns}) OVERRIDING SYSTEM VALUE SELECT {new} FROM {pairs} AS p, {staged} AS s, {after} AS a"
+    " WHERE a.n >= 0 AND p.live IS NULL AND s.ctid = p.staged"
+)
+
+_PART = "{} AS ({} RETURNING 1)"
+
+_PART_SIZE = "(SELECT pg_catalog.count(*) FROM {})"
+
+_STEP = "{} AS MATERIALIZED (SELECT {} AS n)"
+
+_STEP_SIZE = "(SELECT n FROM {})"
+
+_DIFFER = "pg_catalog.record_image_ne(ROW({old}), ROW({new}))"
+
+_PARK = (
+    "WITH moving AS MATERIALIZED (SELECT p.ctid AS pair, p.part, p.live, pg_catalog.row_number() OVER () AS n"
+    " FROM {pairs} AS p, {rows} AS l, {staged} AS s"
+    " WHERE l.ctid = p.live AND l.tableoid = p.part AND s.ctid = p.staged AND ({moves})),"
+    " parked AS (UPDATE {rows} AS l SET {assigned} FROM moving AS m WHERE l.ctid = m.live AND l.tableoid = m.part"
+    " RETURNING m.pair, l.tableoid AS part, l.ctid AS live)"
+    " UPDATE {pairs} AS p SET part = parked.part, live = parked.live FROM parked WHERE p.ctid = parked.pair"
+)
+
+_REPLACE = (
+    "WITH moving AS (UPDATE {pairs} AS p SET staged = NULL FROM {rows} AS l, {staged} AS s"
+    " WHERE l.ctid = p.live AND l.tableoid = p.part AND s.ctid = p.staged AND ({moves}) RETURNING s.ctid AS staged)"
+    " INSERT INTO {pairs} (staged) SELECT staged FROM moving"
+)
+
+_FREE = {
+    "number": "greatest((SELECT pg_catalog.max({column}) FROM {rows}),"
+    " (SELECT pg_catalog.max({column}) FROM {staged})) + m.n",
+    "time": "greatest((SELECT pg_catalog.max({column}) FROM {rows}),"
+    " (SELECT pg_catalog.max({column}) FROM {staged})) + m.n * interval '1 day'",
+    "text": "'etl ' || pg_catalog.gen_random_uuid()",
+    "uuid": "pg_catalog.gen_random_uuid()",
+}
+"""For each kind of type, a value that neither a live row nor a staged one has."""
+
+
+def _list(columns: Iterable[str], of: str | None = None) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(of, column) if of else sql.Identifier(column) for column in columns)
+
+
+def _where(columns: Sequence[str], test: str, joined: str) -> sql.Composed:
+    tests = (sql.SQL(f"{{}} IS {test}").format(sql.Identifier(column)) for column in columns)
+    return sql.SQL(" WHERE ") + sql.SQL(joined).join(tests)
