@@ -9,7 +9,7 @@ from datetime import UTC
 from typing import Any, TypeVar
 
 from etl.commands.answers import Finding
-from etl.ledger import book
+from etl.ledger import book, ledger
 from etl.model import limits
 from etl.model.errors import EtlError
 from etl.model.name import OWN_PLACES, TargetName
@@ -88,6 +88,7 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
     findings += [
         _table(table, readable[table.oid], objects, obstacles.get(table.live, []), is_kept) for table in tables
     ]
+    findings += await _waiting(target) if has_ledger else []
     if has_ledger and settings.shard is None and settings.snapshot == "own":  # a shard's TABLES are some of the run's
         findings += await _left_behind(target, {table.live for table in tables})
     return findings
@@ -121,6 +122,16 @@ async def _left_behind(target: Target, live_tables: Collection[TargetName]) -> l
         )
         for relation, at in rows
         if relation not in live_tables
+    ]
+
+
+async def _waiting(target: Target) -> list[Finding]:
+    """The foreign keys that earlier publishes have added NOT VALID, and that are not validated yet."""
+    text = "{} is NOT VALID since run {}, and waits for its validation{}; the next publish tries again"
+    return [
+        Finding(str(one.live), text.format(one, one.run_id, f" ({one.error})" if one.error else ""))
+        for one in await ledger.waiting(target)
+        if one.is_needed
     ]
 
 

@@ -161,6 +161,9 @@ PUBLISH_LOCK_TIMEOUT = "100ms"
 PUBLISH_LOCK_PHASE_TIMEOUT = "500ms"
 """How long all locks together may take: below deadlock_timeout (1 s), so that no reader ever pays for a deadlock."""
 
+VALIDATION_LOCK_TIMEOUT = "60s"
+"""How long the validation of a foreign key waits for a VACUUM or for DDL; it keeps no reader or writer waiting."""
+
 PUBLISH_PAUSE_SECONDS = (0.1, 1.0)
 """Seconds between two attempts, at random, so that two publishes do not meet again and again."""
 

@@ -19,7 +19,7 @@ from etl.model import limits
 from etl.model.errors import LiveChanged, PublishBlocked, sqlstate
 from etl.model.name import TargetName
 from etl.model.status import RunStatus
-from etl.publish import blockers, dependents, inplace, message
+from etl.publish import blockers, dependents, inplace, message, validation
 from etl.publish.dependents import ViewLocks
 from etl.publish.inplace import Unfilled
 from etl.publish.work import Work
@@ -70,7 +70,9 @@ class Attempt:
         if self.staged is not None:
             return numbered
         async with self.work.savepoint():
-            return replace(numbered, staged=await dependents.stage(self.work, self.locks))
+            staged = await dependents.stage(self.work, self.locks)
+        await validation.prove(self.work.target, staged.keys, self.work.swapped)
+        return replace(numbered, staged=staged)
 
     def after(self, error: BaseException) -> Attempt:
         """The next attempt, if this one failed with ``error``."""
@@ -91,6 +93,7 @@ class Attempt:
                 await ledger.must_run(target, run_id)  # locks the run's row: `etl abort` waits from here on
                 await dependents.check(self.work, swapped)
                 swap = await message.compose(target, swapped, self.staged)
+                await validation.expect(target, run_id, self.staged.keys)
                 await ledger.published(target, run_id, swapped, self.replaced.oids)
                 await ledger.close_run(target, run_id, RunStatus.PUBLISHED)
                 began = perf_counter()

@@ -17,7 +17,7 @@ from etl.ledger import ledger
 from etl.logs.log import get_logger
 from etl.model.errors import CannotCarry, PublishBlocked, PublishFailed, PublishInDoubt, one_line
 from etl.model.name import TargetName
-from etl.publish import attempts, blockers, dependents, horizon, in_doubt, inplace
+from etl.publish import attempts, blockers, dependents, horizon, in_doubt, inplace, validation
 from etl.publish.attempts import Attempt, Replaced, Won
 from etl.publish.dependents import ViewLocks
 from etl.publish.policy import Policy
@@ -36,12 +36,16 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The figures of a publish: ``seconds`` include all waiting; readers may have waited for ``blocked_ms``."""
+    """The figures of a publish: ``seconds`` include all waiting; readers may have waited for ``blocked_ms``.
+
+    ``problems`` are the reasons why foreign keys could not be validated after the commit.
+    """
 
     tables: int
     attempts: int
     seconds: float
     blocked_ms: float
+    problems: tuple[str, ...] = ()
 
 
 async def publish(
@@ -61,15 +65,15 @@ async def publish(
     began = perf_counter()
     ordered = sorted(tables)
     work = Work(target, run_id, ordered, policy, await _in_place(target, policy))
-    won: Won | None
+    blocked_ms = 0.0
     try:
         async with ViewLocks(target) as locks:
-            won = await _published(work, locks)
+            blocked_ms = (await _published(work, locks)).blocked_ms
+        problems = await validation.validate(target, run_id, policy.redact)
     except PublishInDoubt as error:
-        await in_doubt.settle(reconnect, run_id, ordered, work.swapped, error, redact=policy.redact)
-        won = None
+        problems = await in_doubt.settle(reconnect, run_id, ordered, work.swapped, error, redact=policy.redact)
     attempts_made = next(work.numbers) - 1
-    return Published(len(tables), attempts_made, perf_counter() - began, won.blocked_ms if won else 0.0)
+    return Published(len(tables), attempts_made, perf_counter() - began, blocked_ms, problems)
 
 
 async def _published(work: Work, locks: ViewLocks) -> Won:
@@ -116,6 +120,7 @@ async def _swap(work: Work, locks: ViewLocks, staged: Staged, deadline: float) -
         # rows are replaced in place once, however many attempts the swap of the other tables takes
         async with work.savepoint():
             replaced = await _replace_in_place(work, staged)
+            await validation.prove(work.target, staged.keys, work.swapped)
             won = await attempts.until_published(Attempt(work, locks, staged, replaced), deadline)
             began = perf_counter()
         committing = (perf_counter() - began) * 1000
