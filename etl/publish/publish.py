@@ -120,7 +120,6 @@ async def _swap(work: Work, locks: ViewLocks, staged: Staged, deadline: float) -
         # rows are replaced in place once, however many attempts the swap of the other tables takes
         async with work.savepoint():
             replaced = await _replace_in_place(work, staged)
-            await validation.prove(work.target, staged.keys, work.swapped)
             won = await attempts.until_published(Attempt(work, locks, staged, replaced), deadline)
             began = perf_counter()
         committing = (perf_counter() - began) * 1000
@@ -142,7 +141,7 @@ async def _stage(work: Work, locks: ViewLocks, deadline: float) -> Staged:
     except psycopg.Error as error:
         if not attempts.is_blocked(error):
             raise _failed(work, error) from error
-        raise await attempts.blocked(work, work.swapped, deadline) from error
+        raise await attempts.blocked(work, work.swapped, deadline, error) from error
 
 
 async def _clear_aside(work: Work) -> None:
