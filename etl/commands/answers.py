@@ -230,6 +230,8 @@ class HistoryRun(_Answer):
     """The run's ETL_PUBLISH."""
     loads: tuple[HistoryLoad, ...]
     """The run's loads, in the order in which they began."""
+    waiting: tuple[str, ...] = ()
+    """Foreign keys that the run's publish has added NOT VALID, and that are not validated yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +287,8 @@ class Report(_Answer):
     last_published: PublishedRun | None
     """Null if no run has been published yet."""
     error: str | None
+    waiting: tuple[str, ...] = ()
+    """Foreign keys that the run's publish has added NOT VALID, and that are not validated yet."""
 
 
 def plain(value: Any) -> Any:

@@ -9,11 +9,12 @@ from datetime import UTC
 from typing import Any, TypeVar
 
 from etl.commands.answers import Finding
-from etl.ledger import book
+from etl.ledger import book, ledger
 from etl.model import limits
 from etl.model.errors import EtlError
 from etl.model.name import OWN_PLACES, Planned, TargetName
 from etl.model.table import Table
+from etl.publish import blockers
 from etl.publish.inplace import InPlace
 from etl.publish.policy import Policy
 from etl.publish.swap import Swap
@@ -86,9 +87,12 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
     objects = await live.objects(target, [table.live for table in tables])
     obstacles = await _obstacles(settings, target, tables)
     is_kept = encoding.kept(source, target) is not None
+    in_place = {table.live for table in tables if settings.options.of(table.source).publish == "in-place"}
     findings += [
         _table(table, readable[table.oid], objects, obstacles.get(table.live, []), is_kept) for table in tables
     ]
+    findings += await _temporary(target, objects, in_place)
+    findings += await _waiting(target) if has_ledger else []
     if has_ledger and settings.shard is None and settings.snapshot == "own":  # a shard's TABLES are some of the run's
         findings += await _left_behind(target, {table.live for table in tables})
     return findings
@@ -122,6 +126,26 @@ async def _left_behind(target: Target, live_tables: Collection[TargetName]) -> l
         )
         for relation, at in rows
         if relation not in live_tables
+    ]
+
+
+async def _temporary(target: Target, objects: Sequence[live.Object], in_place: Collection[TargetName]) -> list[Finding]:
+    """The temporary objects of other sessions for which a publish would wait now."""
+    swapped = [one for one in objects if one.is_live and one.full_name not in in_place]
+    oids = {item.oid for one in swapped for item in live.with_views(one, objects)}
+    return [
+        Finding("target", f"{found} depends on a live table; a publish waits for it until the session ends")
+        for found in await blockers.temporary(target, sorted(oids))
+    ]
+
+
+async def _waiting(target: Target) -> list[Finding]:
+    """The foreign keys that earlier publishes have added NOT VALID, and that are not validated yet."""
+    text = "{} is NOT VALID since run {}, and waits for its validation{}; the next publish tries again"
+    return [
+        Finding(str(one.live), text.format(one, one.run_id, f" ({one.error})" if one.error else ""))
+        for one in await ledger.waiting(target)
+        if one.is_needed
     ]
 
 

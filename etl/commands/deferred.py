@@ -10,6 +10,7 @@ from etl.model.errors import PublishFailed, RunEnded
 from etl.model.name import Planned
 from etl.model.selection import named
 from etl.model.status import LoadStatus, RunStatus
+from etl.publish import validation
 from etl.publish.policy import Policy
 from etl.publish.publish import Published, publish, say
 from etl.sessions.postgres import Target
@@ -20,15 +21,19 @@ from etl.target import guard, staging
 async def publish_run(settings: Settings, *, once: bool = False) -> Published:
     """Publishes all tables that a run has staged, and logs it.
 
-    If the run is published already, raises PublishFailed or, with ``once``, returns that without publishing again.
-    Raises PublishFailed, too, if nothing is staged, if a load of the run failed or is missing, and if its loads are not
-    from one snapshot; TableLocked while a process of the run still loads.
+    If the run is published already, validates its foreign keys that wait for it; then raises PublishFailed or, with
+    ``once``, returns without publishing again. Raises PublishFailed, too, if nothing is staged, if a load of the run
+    failed or is missing, and if its loads are not from one snapshot; TableLocked while a process of the run still
+    loads; NotValidated if the run is published, but one of its foreign keys could not be validated.
     """
     async with control.opened(settings) as session:
         if await book.exists(session):
             await book.ensure(session)
-        if once and (tables := await _published(session, settings.run_id)):
-            return Published(tables, 0, 0.0, 0.0)
+        if tables := await _published(session, settings.run_id):
+            problems = await validation.validate(session, settings.run_id, settings.redact)
+            validation.refuse(settings.run_id, problems)
+            if once:
+                return Published(tables, 0, 0.0, 0.0)
         await guard.lock(session, settings.run_id, [table.live for table in await _staged(session, settings.run_id)])
         staged = await _staged(session, settings.run_id)  # again: a publish that had the locks may have ended just now
         live = [table.live for table in staged]
@@ -40,6 +45,7 @@ async def publish_run(settings: Settings, *, once: bool = False) -> Published:
             await staging.drop(session, live)
             raise
     say(done)
+    validation.refuse(settings.run_id, done.problems)
     return done
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from statistics import median
 
 from etl.commands.answers import FailedTable, PublishedRun, Report, SlowTable, plain
@@ -27,7 +28,9 @@ async def report(settings: Settings) -> Report:
         loads = await ledger.loads_of(target, [run_id])
         slowest = await _slowest(target, run_id, loads)
         published = await ledger.latest_runs(target, 1, "published")
-        return _report(run_id, run, loads, slowest, published[0] if published else None)
+        waiting = [str(one) for one in await ledger.waiting(target) if one.is_needed and one.run_id == run_id]
+        done = _report(run_id, run, loads, slowest, published[0] if published else None)
+        return replace(done, waiting=tuple(waiting))
 
 
 async def _slowest(target: Target, run_id: str, loads: Sequence[LoadRow]) -> list[SlowTable]:

@@ -23,14 +23,15 @@ from etl.loads.loading import Loading
 from etl.loads.progress import Progress
 from etl.logs.log import get_logger
 from etl.model import limits
-from etl.model.errors import EXPECTED, RunFailed, SnapshotLost, one_line
+from etl.model.errors import EXPECTED, NotValidated, RunFailed, SnapshotLost, one_line
 from etl.model.name import Planned
 from etl.model.record import Finished, Load
 from etl.model.redaction import Redacted
 from etl.model.status import LoadStatus, RunStatus
-from etl.publish import inplace
+from etl.publish import inplace, validation
 from etl.publish import publish as publishing
 from etl.publish.policy import Policy
+from etl.publish.publish import Published
 from etl.sessions.postgres import Source, close_source
 from etl.settings.settings import Settings
 from etl.source import stream
@@ -106,13 +107,23 @@ class _Run:
             await self.share.begin()
             log.info("run.started", tables=len(self.planned), jobs=settings.jobs, publish=settings.publish)
             await self._stage()
-            return self._finished(await self._publish())
+            done = await self._publish()
         except asyncio.CancelledError:
             await self._give_up(RunStatus.INTERRUPTED, "stopped by a signal")
             raise
         except BaseException as error:
             await self._give_up(RunStatus.FAILED, error)
             raise
+        return self._ended(done)
+
+    def _ended(self, done: Published | None) -> Finished:
+        """The figures of a run that is published, or only staged; raises NotValidated if a foreign key is not valid."""
+        try:
+            validation.refuse(self.settings.run_id, done.problems if done else ())
+        except NotValidated as error:
+            self._finished(RunStatus.PUBLISHED, self.settings.redact(error))
+            raise
+        return self._finished(RunStatus.PUBLISHED if done else LoadStatus.STAGED)
 
     async def _stage(self) -> None:
         """Stages all tables, from another snapshot if the first is lost; raises RunFailed when a load failed."""
@@ -137,15 +148,16 @@ class _Run:
         finally:
             await held.snapshot.release()
 
-    async def _publish(self) -> RunStatus | LoadStatus:
-        """Publishes the staged tables, unless ETL_PUBLISH is defer; returns the run's status."""
+    async def _publish(self) -> Published | None:
+        """Publishes the staged tables; does nothing if ETL_PUBLISH is defer."""
         settings = self.settings
         if settings.publish == "defer":
-            return LoadStatus.STAGED
+            return None
         tables, policy = [table.live for table in self.planned], Policy.of(settings, self.planned)
         reconnect = partial(control.connect, settings)
-        publishing.say(await publishing.publish(self.control.session, settings.run_id, tables, policy, reconnect))
-        return RunStatus.PUBLISHED
+        done = await publishing.publish(self.control.session, settings.run_id, tables, policy, reconnect)
+        publishing.say(done)
+        return done
 
     async def _give_up(self, status: RunStatus, why: str | BaseException) -> None:
         """Drops the staging tables and closes the run in the ledger; opens a new session if the old one is lost."""

@@ -92,7 +92,19 @@ watermarks = sa.Table(
     sa.Column("masked", postgresql.ARRAY(sa.Text)),
 )
 
-_tables = (runs, loads, watermarks)
+validations = sa.Table(
+    "validations",
+    _metadata,
+    sa.Column("schema_name", sa.Text, primary_key=True),
+    sa.Column("relation_name", sa.Text, primary_key=True),
+    sa.Column("constraint_name", sa.Text, primary_key=True),
+    sa.Column("run_id", sa.Text),
+    sa.Column("live_oid", sa.BigInteger),
+    sa.Column("added_at", _timestamp),
+    sa.Column("error", sa.Text),
+)
+
+_tables = (runs, loads, watermarks, validations)
 
 _dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 

@@ -1,4 +1,4 @@
-"""The interface of the ledger: the functions on ``etl.runs`` (``runs.py``) and ``etl.loads`` (``loads.py``).
+"""The interface of the ledger: the functions on its tables, from ``runs.py``, ``loads.py`` and ``validations.py``.
 
 Each function executes a statement on the session that does the work (``book.py``), so that a row commits with the work
 that it records.
@@ -33,15 +33,18 @@ from etl.ledger.runs import (
     join_run,
     latest_runs,
     must_run,
+    note,
     open_run,
     progress,
     run_of,
     running,
     took_snapshot,
 )
+from etl.ledger.validations import add_waiting, forget_waiting, keep_waiting, waiting
 
 __all__ = [
     "UNPUBLISHED",
+    "add_waiting",
     "ask_state",
     "begin_loads",
     "brought",
@@ -49,14 +52,17 @@ __all__ = [
     "close_run",
     "deferred",
     "forget_plan",
+    "forget_waiting",
     "is_staged",
     "join_run",
+    "keep_waiting",
     "known",
     "latest_runs",
     "loads_of",
     "must_run",
     "newest_xids",
     "not_published",
+    "note",
     "open_run",
     "progress",
     "published",
@@ -68,4 +74,5 @@ __all__ = [
     "staging_oids",
     "supersede",
     "took_snapshot",
+    "waiting",
 ]

@@ -84,6 +84,37 @@ class RecentLoad:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """A foreign key that waits for its validation: a row of ``etl.validations``, as ``waiting.sql`` reads it.
+
+    ``table`` is the name that the live table has now. ``is_needed`` is false if the key is valid by now, or gone.
+    """
+
+    schema_name: str
+    relation_name: str
+    constraint_name: str
+    run_id: str
+    live_oid: int
+    error: str | None
+    schema: str | None
+    name: str | None
+    is_needed: bool
+
+    @property
+    def live(self) -> TargetName:
+        """The live table that got the key."""
+        return TargetName(self.schema_name, self.relation_name)
+
+    @property
+    def table(self) -> TargetName:
+        """The table under its present name."""
+        return TargetName(self.schema or self.schema_name, self.name or self.relation_name)
+
+    def __str__(self) -> str:
+        return f"foreign key {self.constraint_name} of {self.live}"
+
+
+@dataclass(frozen=True, slots=True)
 class Watermark:
     """The last id that batches have copied of a table."""
 

@@ -85,6 +85,11 @@ def _state() -> bytes:
     return compiled(state.with_for_update(read=True))[0]
 
 
+async def note(target: Target, run_id: str, error: Redacted) -> None:
+    """Writes an error into the row of a run, whose status stays as it is."""
+    await execute(target, sa.update(runs).where(runs.c.run_id == run_id).values(error=encoding.spelt(target, error)))
+
+
 async def running(target: Target) -> list[RunRow]:
     """The runs that are running according to the ledger, and whose sessions should hold their locks.
 

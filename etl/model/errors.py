@@ -17,6 +17,7 @@ The tree::
     ├── TypesDiffer                       a user-defined type has another definition in the target
     ├── TablesDiffer                      ``etl verify`` found a difference
     ├── CheckFailed                       ``etl check`` found a reason why a run would fail
+    ├── NotValidated                      the run is published, but a foreign key could not be validated
     └── PublishFailed                     the staging tables could not become live
         ├── CannotCarry                   an attachment of the live table cannot be reattached to the new table
         ├── CannotReplace                 an object on the live table forbids to replace its rows in place
@@ -107,6 +108,10 @@ class TablesDiffer(EtlError):
 
 class CheckFailed(EtlError):
     """``etl check`` found a reason why a run would fail."""
+
+
+class NotValidated(EtlError):
+    """A run is published, but a foreign key of the reporting side could not be validated afterwards."""
 
 
 class PublishFailed(EtlError):

@@ -16,18 +16,21 @@ import psycopg
 from etl.ledger import ledger
 from etl.logs.log import get_logger
 from etl.model import limits
-from etl.model.errors import LiveChanged, PublishBlocked, sqlstate
+from etl.model.errors import LiveChanged, PublishBlocked, one_line, sqlstate
 from etl.model.name import TargetName
 from etl.model.status import RunStatus
-from etl.publish import blockers, dependents, inplace, message
+from etl.publish import blockers, dependents, inplace, message, validation
 from etl.publish.dependents import ViewLocks
 from etl.publish.inplace import Unfilled
 from etl.publish.work import Work
 from etl.sessions.retry import persistent
 from etl.target.views import Staged
 
-# lock_not_available, query_canceled (the lock phase's statement_timeout), deadlock_detected
-_BLOCKED = {"55P03", "57014", "40P01"}
+_STATEMENT_TIMEOUT = "57014"
+"""query_canceled: that of the lock phase."""
+
+# lock_not_available, query_canceled, deadlock_detected
+_BLOCKED = {"55P03", _STATEMENT_TIMEOUT, "40P01"}
 
 # internal_error: pg_get_viewdef() and the like raise "could not open relation with OID" or "cache lookup failed" for an
 # object that was dropped after the query began; a GRANT at the same time raises "tuple concurrently updated"
@@ -43,7 +46,7 @@ def is_changing(error: BaseException) -> bool:
 
 def is_blocked(error: BaseException) -> bool:
     """Whether an error means that other sessions block the publish, so that another attempt may help."""
-    return sqlstate(error) in _BLOCKED or is_changing(error)
+    return isinstance(error, PublishBlocked) or sqlstate(error) in _BLOCKED or is_changing(error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,30 +61,62 @@ class Replaced:
     unfilled: Unfilled = field(default_factory=Unfilled)
 
 
+@dataclass(slots=True)
+class Clock:
+    """For how many milliseconds an attempt may have kept readers waiting."""
+
+    _began: float | None = None
+    blocked_ms: float = 0.0
+
+    def start(self) -> None:
+        """The attempt requests locks for which readers wait."""
+        self._began = perf_counter()
+
+    def stop(self) -> None:
+        """The attempt has ended, and has released its locks."""
+        self.blocked_ms = (perf_counter() - self._began) * 1000 if self._began else 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt; ``staged`` is None if the views have to be staged again, because other sessions changed them."""
+    """One attempt; ``staged`` is None if the views have to be staged again, because other sessions changed them.
+
+    ``is_proven`` says that the foreign keys hold for the new rows. ``seen`` are the last blockers that this attempt or
+    an earlier one has found, described.
+    """
 
     work: Work
     locks: ViewLocks
     staged: Staged | None
     replaced: Replaced
     number: int = 0
+    is_proven: bool = False
+    seen: tuple[str, ...] = ()
+
+    def numbered(self) -> Attempt:
+        """This attempt with its number."""
+        return replace(self, number=next(self.work.numbers))
 
     async def ready(self) -> Attempt:
-        """This attempt with its number, and with its views staged."""
-        numbered = replace(self, number=next(self.work.numbers))
-        if self.staged is not None:
-            return numbered
+        """This attempt with its views staged, and its foreign keys proven."""
+        if self.staged is not None and self.is_proven:
+            return self
         async with self.work.savepoint():
-            return replace(numbered, staged=await dependents.stage(self.work, self.locks))
+            staged = self.staged or await dependents.stage(self.work, self.locks)
+            await validation.prove(self.work.target, staged.keys, self.work.swapped)
+        return replace(self, staged=staged, is_proven=True)
 
-    def after(self, error: BaseException) -> Attempt:
-        """The next attempt, if this one failed with ``error``."""
-        return replace(self, staged=None) if is_changing(error) else self
+    async def after(self, error: BaseException, blocked_ms: float) -> Attempt:
+        """The next attempt, if this one failed with ``error``; logs the blockers."""
+        if not is_blocked(error):
+            return self
+        names = await blockers.described(self.work.target, self.in_use)
+        log.info("publish.blocked", attempt=self.number, blocked_ms=round(blocked_ms, 1), blockers=list(names))
+        again = replace(self, staged=None, is_proven=False) if is_changing(error) else self
+        return replace(again, seen=names or self.seen)
 
-    async def make(self) -> float:
-        """Publishes; returns for how many milliseconds readers may have waited. If it fails, logs the blockers."""
+    async def make(self, clock: Clock) -> None:
+        """Publishes."""
         assert self.staged is not None, "its views are not staged"
         target, run_id, swapped, unfilled = (
             self.work.target,
@@ -89,25 +124,32 @@ class Attempt:
             self.work.swapped,
             self.replaced.unfilled,
         )
-        began = None
         try:
             async with target.transaction():
                 await ledger.must_run(target, run_id)  # locks the run's row: `etl abort` waits from here on
                 await dependents.check(self.work, swapped)
                 swap = await message.compose(target, swapped, self.staged, self.replaced.changed)
+                await self._refuse_temporary(self.staged)
+                await validation.expect(target, run_id, self.staged.keys)
                 await ledger.published(target, run_id, swapped, self.replaced.oids)
                 await ledger.close_run(target, run_id, RunStatus.PUBLISHED)
-                began = perf_counter()
+                clock.start()
                 if unfilled.before or unfilled.after:
-                    await target.execute(f"SET LOCAL lock_timeout = '{limits.PUBLISH_LOCK_TIMEOUT}'".encode())
+                    await target.execute(f"SET LOCAL lock_timeout = {limits.PUBLISH_LOCK_MS}".encode())
                 await inplace.fill(target, unfilled.before, self.staged)
                 await swap.execute(target)
                 await inplace.fill(target, unfilled.after)
-        except (LiveChanged, psycopg.Error) as error:
-            if is_blocked(error):
-                await self._say_blocked((perf_counter() - began) * 1000 if began else 0.0)
-            raise
-        return (perf_counter() - began) * 1000
+        finally:
+            clock.stop()
+
+    async def _refuse_temporary(self, staged: Staged) -> None:
+        """Raises PublishBlocked while temporary objects of other sessions depend on the tables or views to replace.
+
+        They go with their sessions, so they are waited for, like readers. The inventory tells whether one is added.
+        """
+        oids = [one.oid for one in (*staged.live, *staged.found)]
+        if found := await blockers.temporary(self.work.target, oids):
+            raise PublishBlocked("; ".join(map(str, found)), self.in_use)
 
     @property
     def in_use(self) -> Sequence[TargetName]:
@@ -119,14 +161,6 @@ class Attempt:
             *self.replaced.changed,
             *(view.full_name for view in (*dependent, *unfilled.before, *unfilled.after)),
         ]
-
-    async def _say_blocked(self, blocked_ms: float) -> None:
-        log.info(
-            "publish.blocked",
-            attempt=self.number,
-            blocked_ms=round(blocked_ms, 1),
-            blockers=await blockers.described(self.work.target, self.in_use),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,21 +181,37 @@ async def until_published(first: Attempt, deadline: float) -> Won:
     try:
         async for turn in persistent(is_blocked, deadline):
             with turn:
-                attempt = await attempt.ready()
+                attempt, clock = attempt.numbered(), Clock()
                 try:
-                    return Won(attempt, await attempt.make())
-                except (LiveChanged, psycopg.Error) as error:
-                    attempt = attempt.after(error)
+                    attempt = await attempt.ready()
+                    await attempt.make(clock)
+                    return Won(attempt, clock.blocked_ms)
+                except (PublishBlocked, LiveChanged, psycopg.Error) as error:
+                    attempt = await attempt.after(error, clock.blocked_ms)
                     raise
-    except psycopg.Error as error:
+    except (PublishBlocked, psycopg.Error) as error:
         if not is_blocked(error):
             raise
-        raise await blocked(attempt.work, attempt.in_use, deadline) from error
+        raise await blocked(attempt.work, attempt.in_use, deadline, error, attempt.seen) from error
     raise AssertionError  # the loop ends only by returning or raising
 
 
-async def blocked(work: Work, in_use: Sequence[TargetName], deadline: float) -> PublishBlocked:
-    """The error to raise at the deadline, if other sessions blocked the last attempt."""
-    names = "; ".join(await blockers.described(work.target, in_use) or ["sessions that are gone by now"])
-    text = f"the live tables were in use for {deadline:g} s, so nothing was published; held by {names}"
+async def blocked(
+    work: Work, in_use: Sequence[TargetName], deadline: float, error: Exception, seen: Sequence[str] = ()
+) -> PublishBlocked:
+    """The error to raise at the deadline, if other sessions blocked the last attempt.
+
+    Without blockers, it says which statement took too long, or which lock was not free.
+    """
+    names = await blockers.described(work.target, in_use)
+    if names or seen:
+        who = f"held by {'; '.join(names)}" if names else f"last held by {'; '.join(seen)}"
+    elif sqlstate(error) == _STATEMENT_TIMEOUT:
+        who = (
+            f"no session held them, but it took longer than {message.phase_ms(len(in_use)) / 1000:g} s to lock"
+            f" {len(in_use)} tables and views, one after the other; the server is too busy"
+        )
+    else:
+        who = f"the server said: {one_line(error)}"
+    text = f"the live tables were in use for {deadline:g} s, so nothing was published; {who}"
     return PublishBlocked(text, in_use)

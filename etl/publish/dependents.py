@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 import psycopg
@@ -12,6 +12,7 @@ import psycopg
 from etl.ledger import ledger
 from etl.model.errors import CannotCarry, LiveChanged, PublishFailed
 from etl.model.name import TargetName
+from etl.publish import validation
 from etl.publish.message import CHANGES
 from etl.publish.swap import Swap
 from etl.publish.way import said
@@ -76,7 +77,8 @@ async def stage(work: Work, locks: ViewLocks) -> Staged:
     in_staging = await live.objects(target, [table.staging for table in swapped])
     without_indexes = {table: table in work.policy.without_target_indexes for table in swapped}
     await additions.follow(target, work.run_id, without_indexes, again, in_staging)
-    return await views.stage(target, again, in_staging, inventory)
+    keys = await validation.keys(target, [item for item in again if item.is_live], arriving)
+    return replace(await views.stage(target, again, in_staging, inventory), keys=tuple(keys))
 
 
 async def check(work: Work, tables: Sequence[TargetName]) -> None:

@@ -13,6 +13,7 @@ from etl.model.errors import ConnectionFailed, EtlError, PublishFailed, PublishI
 from etl.model.name import TargetName
 from etl.model.redaction import Redactor
 from etl.model.status import LoadStatus
+from etl.publish import validation
 from etl.sessions.postgres import Target
 from etl.sessions.retry import persistently
 from etl.target import guard, staging
@@ -28,11 +29,11 @@ async def settle(
     lost: PublishInDoubt,
     *,
     redact: Redactor,
-) -> None:
-    """Finds out in a new session whether a publish was committed, and if so drops the old tables.
+) -> tuple[str, ...]:
+    """Finds out in a new session whether a publish was committed, and if so does what comes after the commit.
 
-    Takes the tables of the publish, and those of them that it ``swapped``. Raises PublishFailed if it was not
-    committed, PublishInDoubt if no session can be opened to find out.
+    Takes the tables of the publish, and those of them that it ``swapped``. Returns what ``validation.validate``
+    returns. Raises PublishFailed if the publish was not committed, PublishInDoubt if no session can be opened.
     """
     try:
         target = await persistently(
@@ -56,5 +57,6 @@ async def settle(
             raise PublishFailed(str(lost)) from lost
         log.warning("publish.reconnected", error=redact(lost.__cause__ or lost))
         await staging.drop_aside(target, swapped)
+        return await validation.validate(target, run_id, redact)
     finally:
         await target.close()

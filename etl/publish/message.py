@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import psycopg
 from psycopg import sql
@@ -28,11 +29,15 @@ from etl.sessions.transaction import at_once
 from etl.target import attachments, live
 from etl.target.views import Staged
 
+T = TypeVar("T")
+
 LONGER_THAN_VACUUM = sql.SQL(
     "SELECT pg_catalog.set_config('lock_timeout', (setting::integer + 2000)::text, true)"
     " FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'"
 )
 """Sets lock_timeout so that the server cancels an autovacuum in the way before it."""
+
+_DEADLOCK_TIMEOUT = "SELECT setting::integer AS ms FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'"
 
 _CHANGED = "ETL01"
 """The SQLSTATE with which the check under the locks fails, in a class that PostgreSQL does not use."""
@@ -44,6 +49,67 @@ _LOOKED = sql.SQL("BEGIN IF ({now}) IS DISTINCT FROM {then} THEN {fail}; END IF;
 _FAIL = sql.SQL(f"RAISE EXCEPTION USING ERRCODE = '{_CHANGED}', MESSAGE = 'the live tables have changed'")
 
 CHANGES = "other sessions keep changing the live tables, or objects that belong to them"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the lock phase waits for locks: never so long that the server takes a reader's wait for a deadlock.
+
+    A reader that waits for the publish, and holds what the publish waits for, is ended by the server after
+    deadlock_timeout. So each lock is waited for at most a quarter of that, and from half of it on, counted from the
+    beginning of the message (``statement_timestamp()``), no lock is waited for any more.
+    """
+
+    deadlock_ms: int = 1000
+
+    @property
+    def lock_ms(self) -> int:
+        """How long one lock is waited for."""
+        return max(1, min(limits.PUBLISH_LOCK_MS, self.deadlock_ms // 4))
+
+    def timeouts(self, objects: int) -> sql.SQL:
+        """The statement that sets the timeouts of a lock, and of a statement that locks so many objects one by one."""
+        phase = phase_ms(objects)
+        return sql.SQL(f"SET LOCAL lock_timeout = {self.lock_ms}; SET LOCAL statement_timeout = {phase}")
+
+    @property
+    def check(self) -> sql.SQL:
+        """The statement that ends the waiting for locks, if the phase has taken long."""
+        return sql.SQL(f"SELECT {self._ended}")
+
+    @property
+    def _ended(self) -> str:
+        return (
+            "pg_catalog.set_config('lock_timeout', '1', true) WHERE pg_catalog.clock_timestamp()"
+            f" > pg_catalog.statement_timestamp() + pg_catalog.make_interval(secs => {self.deadlock_ms / 2000})"
+        )
+
+    def within(self, statements: Sequence[sql.Composable]) -> sql.Composed:
+        """Statements of a block, with such a check before every few of them."""
+        checked = sql.SQL(f"PERFORM {self._ended}")
+        parts = [part for some in _few(statements) for part in (checked, *some)]
+        return sql.SQL("; ").join(parts)
+
+
+_USUAL = Patience()
+"""With the server's default of deadlock_timeout, 1 s."""
+
+
+def _few(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """As many items at a time as are locked between two looks at the clock."""
+    size = limits.PUBLISH_LOCKS_AT_ONCE
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def phase_ms(objects: int) -> int:
+    """How long one statement of the lock phase may take that locks so many objects one by one."""
+    return limits.PUBLISH_LOCK_PHASE_MS + limits.PUBLISH_LOCK_OBJECT_MS * objects
+
+
+async def _deadlock_ms(target: Target) -> int:
+    row = await (await target.execute(_DEADLOCK_TIMEOUT)).fetchone()
+    assert row is not None
+    return int(row["ms"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +150,7 @@ async def compose(
         raise LiveChanged(CHANGES) from error
     if await live.inventory(target, found, tables) != staged.inventory:
         raise LiveChanged(CHANGES)
+    patience = Patience(await _deadlock_ms(target))
     first = _first(tables, old)
     await create_schemas(target, {table.schema for table in first})
     moves = [statement for old_one in found for statement in _aside(old_one)]
@@ -96,7 +163,9 @@ async def compose(
     granted = [_reattach(item) for item in reattached if item.columns and item.statement.startswith("GRANT ")]
     # Column privileges are granted on the old table again, first. Before PostgreSQL 18, a GRANT takes no lock on the
     # table; but two sessions that write the same catalog row wait for each other.
-    statements = [*_locks(tables, staged, merged), *granted, *moves, *map(_reattach, reattached), *filled]
+    freed = [statement for one in found for statement in _free(one)]
+    locks = [*_locks(tables, staged, merged, patience), *_freeing(freed, patience)]
+    statements = [*locks, *granted, *moves, *map(_reattach, reattached), *filled]
     return Message(f"{Stage.PUBLISH} ".encode() + sql.SQL("; ").join(statements).as_bytes(target))
 
 
@@ -126,7 +195,12 @@ def _first(tables: Sequence[TargetName], old: Sequence[live.Object]) -> dict[Tar
     return {table: None for table in tables if table not in existing}
 
 
-def _locks(tables: Sequence[TargetName], staged: Staged, merged: Sequence[TargetName] = ()) -> list[sql.Composable]:
+def _locks(
+    tables: Sequence[TargetName],
+    staged: Staged,
+    merged: Sequence[TargetName] = (),
+    patience: Patience = _USUAL,
+) -> list[sql.Composable]:
     """The statements that lock views and tables, with short timeouts, and then check the inventory.
 
     Views come before tables, because a reader of a view locks them in that order. LOCK TABLE does not suit a view: it
@@ -137,31 +211,40 @@ def _locks(tables: Sequence[TargetName], staged: Staged, merged: Sequence[Target
         sql.SQL("ALTER {} {} OWNER TO {}").format(view.word, view.identifier, sql.Identifier(view.owner))
         for view in reversed(staged.found)
     ]
-    if staged.live or merged:
-        names = sql.SQL(", ").join([*(item.identifier for item in staged.live), *(name.identifier for name in merged)])
+    for some in _few([*(item.identifier for item in staged.live), *(name.identifier for name in merged)]):
+        names = sql.SQL(", ").join(some)
         locks.append(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names))
-    timeouts = (
-        f"SET LOCAL lock_timeout = '{limits.PUBLISH_LOCK_TIMEOUT}';"
-        f" SET LOCAL statement_timeout = '{limits.PUBLISH_LOCK_PHASE_TIMEOUT}'"
-    )
     now = live.inventory_query([*staged.live, *staged.found], tables)
+    locking = _as_one(_LOCKED.format(locks=patience.within(locks), fail=_FAIL))
     return [
-        sql.SQL(timeouts),
-        *([_as_one(_LOCKED.format(locks=sql.SQL("; ").join(locks), fail=_FAIL))] if locks else []),
-        sql.SQL("SET LOCAL statement_timeout = 0"),  # the swap has all its locks from here on
+        patience.timeouts(len(staged.found)),
+        *([locking] if locks else []),
+        sql.SQL("SET LOCAL statement_timeout = 0"),
         _as_one(_LOOKED.format(now=now, then=sql.Literal(staged.inventory), fail=_FAIL)),
     ]
 
 
-def _aside(old: live.Object) -> Iterator[sql.Composable]:
-    """The statements that move a live table, or a view on one, to the schema for old tables.
+def _freeing(freed: Sequence[sql.Composable], patience: Patience) -> list[sql.Composable]:
+    """The rest of the lock phase: the statements that free the old tables lock other relations of the reporting side.
 
-    They drop its foreign keys, so that it no longer depends on other tables, and leave its sequences where they are.
+    They come after the check of the inventory, because they change it.
     """
+    if not freed:
+        return [patience.check]
+    block = sql.SQL("BEGIN {}; END").format(patience.within(freed))
+    return [patience.timeouts(len(freed)), _as_one(block), sql.SQL("SET LOCAL statement_timeout = 0"), patience.check]
+
+
+def _free(old: live.Object) -> Iterator[sql.Composable]:
+    """The statements that free an old table from other relations: it loses its foreign keys and its sequences."""
     for key in old.foreign_keys:
         yield sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(old.identifier, sql.Identifier(key))
     for name in old.sequences:
         yield sql.SQL("ALTER SEQUENCE {} OWNED BY NONE").format(sql.Identifier(old.schema, name))
+
+
+def _aside(old: live.Object) -> Iterator[sql.Composable]:
+    """The statements that move a live table, or a view on one, to the schema for old tables."""
     yield from _set_schema(old, old.full_name.aside.schema)
 
 

@@ -17,7 +17,7 @@ from etl.ledger import ledger
 from etl.logs.log import get_logger
 from etl.model.errors import CannotCarry, PublishBlocked, PublishFailed, PublishInDoubt, one_line
 from etl.model.name import TargetName
-from etl.publish import attempts, blockers, dependents, horizon, in_doubt, inplace
+from etl.publish import attempts, blockers, dependents, horizon, in_doubt, inplace, validation
 from etl.publish.attempts import Attempt, Replaced, Won
 from etl.publish.dependents import ViewLocks
 from etl.publish.policy import Policy
@@ -36,12 +36,16 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The figures of a publish: ``seconds`` include all waiting; readers may have waited for ``blocked_ms``."""
+    """The figures of a publish: ``seconds`` include all waiting; readers may have waited for ``blocked_ms``.
+
+    ``problems`` are the reasons why foreign keys could not be validated after the commit.
+    """
 
     tables: int
     attempts: int
     seconds: float
     blocked_ms: float
+    problems: tuple[str, ...] = ()
 
 
 async def publish(
@@ -61,15 +65,15 @@ async def publish(
     began = perf_counter()
     ordered = sorted(tables)
     work = Work(target, run_id, ordered, policy, await _in_place(target, policy))
-    won: Won | None
+    blocked_ms = 0.0
     try:
         async with ViewLocks(target) as locks:
-            won = await _published(work, locks)
+            blocked_ms = (await _published(work, locks)).blocked_ms
+        problems = await validation.validate(target, run_id, policy.redact)
     except PublishInDoubt as error:
-        await in_doubt.settle(reconnect, run_id, ordered, work.swapped, error, redact=policy.redact)
-        won = None
+        problems = await in_doubt.settle(reconnect, run_id, ordered, work.swapped, error, redact=policy.redact)
     attempts_made = next(work.numbers) - 1
-    return Published(len(tables), attempts_made, perf_counter() - began, won.blocked_ms if won else 0.0)
+    return Published(len(tables), attempts_made, perf_counter() - began, blocked_ms, problems)
 
 
 async def _published(work: Work, locks: ViewLocks) -> Won:
@@ -123,7 +127,7 @@ async def _swap(work: Work, locks: ViewLocks, staged: Staged, deadline: float) -
         return Won(won.attempt, won.blocked_ms + committing)
     except psycopg.Error as error:
         if attempts.is_blocked(error) and not work.is_lost:
-            raise await attempts.blocked(work, work.in_place, deadline) from error
+            raise await attempts.blocked(work, work.in_place, deadline, error) from error
         raise _failed(work, error) from error
 
 
@@ -139,7 +143,7 @@ async def _stage(work: Work, locks: ViewLocks, deadline: float) -> Staged:
     except psycopg.Error as error:
         if not attempts.is_blocked(error):
             raise _failed(work, error) from error
-        raise await attempts.blocked(work, work.swapped, deadline) from error
+        raise await attempts.blocked(work, work.swapped, deadline, error) from error
 
 
 async def _clear_aside(work: Work) -> None:

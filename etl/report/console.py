@@ -136,7 +136,13 @@ def print_history(runs: Sequence[HistoryRun]) -> None:
         console.print(f"\nrun {run['run_id']}: {run['status']}, began {began}{took}", style="bold", markup=False)
         if run["error"]:
             console.print(printable(run["error"]), style="red", markup=False)
+        _print_waiting(console, run["waiting"])
         _print_loads(console, run["loads"], seconds)
+
+
+def _print_waiting(console: Console, keys: Iterable[str]) -> None:
+    for key in keys:
+        console.print(printable(f"{key} is NOT VALID: it waits for its validation"), style="yellow", markup=False)
 
 
 def print_plan(plan: Plan) -> None:
@@ -167,6 +173,7 @@ def print_report(report: Report) -> None:
     console.print(f"run {report.run_id}: {report.status}{took}; {copied}", style="bold", markup=False)
     if report.error:
         console.print(printable(report.error), style="red", markup=False)
+    _print_waiting(console, report.waiting)
     if report.slowest:
         grid = _grid("slowest tables", ">seconds", ">median of the nights before", ">rows")
         for slow in report.slowest:

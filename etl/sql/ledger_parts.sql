@@ -21,6 +21,6 @@ SELECT '', w.what, r.rolname::text
         SELECT 'table etl.' || c.relname, c.relowner
           FROM pg_catalog.pg_class c
           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-         WHERE n.nspname = 'etl' AND c.relname IN ('runs', 'loads', 'watermarks')) AS w
+         WHERE n.nspname = 'etl' AND c.relname IN ('runs', 'loads', 'watermarks', 'validations')) AS w
   JOIN pg_catalog.pg_roles r ON r.oid = w.owner
  WHERE NOT r.rolsuper AND r.rolname <> current_user;

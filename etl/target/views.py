@@ -31,6 +31,7 @@ from etl.model.name import Place
 from etl.sessions.postgres import Target
 from etl.sessions.transaction import at_once
 from etl.target import live, staging
+from etl.target.foreign_keys import ForeignKey
 from etl.target.live import Object
 
 
@@ -38,7 +39,8 @@ from etl.target.live import Object
 class Staged:
     """The dependent views of one publish: all of them, those that are ready in staging, and those that are late.
 
-    ``live`` are the live tables; ``inventory`` is the number of ``live.inventory`` for all of these.
+    ``live`` are the live tables; ``inventory`` is the number of ``live.inventory`` for all of these. ``keys`` are the
+    foreign keys of the live tables that have to hold for the new rows.
     """
 
     inventory: str
@@ -46,6 +48,7 @@ class Staged:
     found: tuple[Object, ...]
     ready: tuple[Object, ...]
     late: tuple[Object, ...]
+    keys: tuple[ForeignKey, ...] = ()
 
 
 async def stage(target: Target, live_now: Sequence[Object], in_staging: Sequence[Object], inventory: str) -> Staged:

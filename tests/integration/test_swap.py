@@ -47,7 +47,8 @@ def staged(target: Database) -> Staged:
 
 def test_an_old_table_goes_aside_free_of_what_it_refers_to(target: Database) -> None:
     """Nobody else's table is locked when it is dropped later; its statistics go along."""
-    target.execute(text(message._aside(replace(TABLE, foreign_keys=("fk",), statistics=("s",)))))
+    old = replace(TABLE, foreign_keys=("fk",), statistics=("s",))
+    target.execute(text([*message._free(old), *message._aside(old)]))
     assert target.rows("SELECT stxnamespace::regnamespace::text, stxname::text FROM pg_statistic_ext") == [
         ("etl_stagingold_public", "s")
     ]

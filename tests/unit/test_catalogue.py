@@ -178,7 +178,7 @@ def _with(name: str, state: Any) -> Iterator[dict[str, Any]]:
 def test_history_has_every_column_of_the_ledger() -> None:
     """A new column of the ledger must be added to the answer of history, and so to its schema."""
     runs, loads = ({field.name for field in fields(kind)} for kind in (answers.HistoryRun, answers.HistoryLoad))
-    assert runs == {column.name for column in book.runs.columns} | {"loads"}
+    assert runs == {column.name for column in book.runs.columns} | {"loads", "waiting"}
     assert loads == {column.name for column in book.loads.columns}
 
 

@@ -44,7 +44,10 @@ def test_each_event_is_documented_and_each_documented_event_is_logged() -> None:
     assert named(section("## Events")) == logged()
 
 
-@pytest.mark.parametrize("table", [book.runs, book.loads, book.watermarks], ids=lambda table: table.name)
+LEDGER = [book.runs, book.loads, book.watermarks, book.validations]
+
+
+@pytest.mark.parametrize("table", LEDGER, ids=lambda table: table.name)
 def test_each_column_of_the_ledger_is_documented(table: sa.Table) -> None:
     """The page has no other columns either."""
     assert named(section(f"\n`{table.fullname}`,")) == {column.name for column in table.columns}

@@ -1,5 +1,5 @@
 -- The live tables of a publish that exist, and every view and materialized view that depends on one, directly or
--- through other views. Target side.
+-- through other views, except for other sessions' temporary views (see temporary.sql). Target side.
 -- :'schemas', :'names': the live tables.
 -- Try it: psql -v schemas='{public}' -v names='{orders}' -f live/objects.sql
 WITH RECURSIVE live AS (
@@ -15,6 +15,7 @@ WITH RECURSIVE live AS (
      WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass
        AND d.refclassid = 'pg_catalog.pg_class'::regclass
        AND r.ev_class <> d.refobjid
+       AND NOT pg_catalog.pg_is_other_temp_schema(c.relnamespace)
 ), object AS (
     SELECT oid FROM live
     UNION

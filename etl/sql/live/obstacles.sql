@@ -1,5 +1,5 @@
--- The objects because of which a live table or view cannot be replaced: they depend on it, or it belongs to them.
--- Target side.
+-- The objects because of which a live table or view cannot be replaced: they depend on it, or it belongs to them. Other
+-- sessions' temporary objects are left out: they are in temporary.sql. Target side.
 -- :'objects': the live tables and views.
 -- Try it: psql -v objects="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f live/obstacles.sql
 WITH object AS (
@@ -21,6 +21,22 @@ SELECT p.oid, pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid) AS w
  WHERE NOT (d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid IN (
             SELECT r.oid FROM pg_catalog.pg_rewrite r JOIN object v ON v.oid = r.ev_class))
    AND NOT (d.classid = 'pg_catalog.pg_class'::regclass AND d.objid IN (SELECT oid FROM object))
+   AND NOT EXISTS (
+       SELECT FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class v ON v.oid = r.ev_class
+        WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND r.oid = d.objid
+          AND pg_catalog.pg_is_other_temp_schema(v.relnamespace)
+        UNION ALL
+       SELECT FROM pg_catalog.pg_class c
+        WHERE d.classid = 'pg_catalog.pg_class'::regclass AND c.oid = d.objid
+          AND pg_catalog.pg_is_other_temp_schema(c.relnamespace)
+        UNION ALL
+       SELECT FROM pg_catalog.pg_proc f
+        WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND f.oid = d.objid
+          AND pg_catalog.pg_is_other_temp_schema(f.pronamespace)
+        UNION ALL
+       SELECT FROM pg_catalog.pg_type t
+        WHERE d.classid = 'pg_catalog.pg_type'::regclass AND t.oid = d.objid
+          AND pg_catalog.pg_is_other_temp_schema(t.typnamespace))
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend o
                     WHERE o.classid = d.classid AND o.objid = d.objid AND o.deptype IN ('a', 'i')
                       AND o.refclassid = 'pg_catalog.pg_class'::regclass
