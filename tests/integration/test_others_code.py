@@ -74,7 +74,8 @@ PLACES = {
     ),
     "statistics of a materialized view": Place(
         # autovacuum would analyze the view, and call her function as alice
-        "SET ROLE alice; CREATE MATERIALIZED VIEW alice.m WITH (autovacuum_enabled = false) AS SELECT id, note FROM items;"
+        "SET ROLE alice;"
+        "CREATE MATERIALIZED VIEW alice.m WITH (autovacuum_enabled = false) AS SELECT id, note FROM items;"
         "CREATE STATISTICS alice.s ON (alice.evil(note)) FROM alice.m; RESET ROLE",
         called=False,
     ),
