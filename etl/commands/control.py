@@ -18,7 +18,7 @@ from etl.sessions.postgres import Source, Target, close_source, connect_source, 
 from etl.settings.options import Options
 from etl.settings.settings import Settings
 from etl.source import catalog, choice
-from etl.target import guard, staging
+from etl.target import guard, kept, staging
 
 
 def opened(settings: Settings) -> AbstractAsyncContextManager[Target]:
@@ -100,6 +100,7 @@ async def claim(settings: Settings, control: Target, source: Source) -> tuple[Pl
     await guard.lock(control, settings.run_id, live)
     await book.ensure(control)
     await guard.refuse_untrusted_tables(control, live)
+    await kept.discard(control, settings.run_id, live)
     await guard.clear(control, settings.run_id, live)
     await staging.create_schemas(control, {relation.schema for relation in live})
     return chosen

@@ -51,6 +51,10 @@ runs = sa.Table(
     sa.Column("bytes", sa.BigInteger),
     sa.Column("error", sa.Text),
     sa.Column("publish", sa.Text),
+    sa.Column("kept_until", _timestamp),
+    sa.Column("passed_by", sa.Text),
+    sa.Column("passed_reason", sa.Text),
+    sa.Column("passed_error", sa.Text),
     postgresql_with=_room,
 )
 
@@ -79,6 +83,7 @@ loads = sa.Table(
     sa.Column("snapshot_id", sa.Text),
     sa.Column("masked", postgresql.ARRAY(sa.Text)),  # NULL: unknown, because an older version wrote the row
     sa.Column("given_up", sa.Boolean),  # true: stopped because its run had ended; the run's error is the cause
+    sa.Column("where_digest", sa.Text),  # NULL: unknown, because an older version wrote the row
     sa.Index("loads_by_table", "table_name", "published_at"),  # for recent_loads.sql
     postgresql_with=_room,
 )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
+from etl.model.gate import Rule
 from etl.model.name import Planned, TargetName
 from etl.model.redaction import Redactor, own_words
 from etl.settings.settings import Settings
@@ -15,7 +16,9 @@ class Policy:
     """The tables to publish in place, the seconds to try, and whether to end the sessions that block it after that.
 
     ``without_target_indexes`` are the tables to which indexes of the reporting side are not added again. ``hashed`` are
-    the tables in place whose rows are compared by checksum, too. ``redact`` removes the settings' secrets from errors.
+    the tables in place whose rows are compared by checksum, too. ``rules`` are the tables' rules at the gate, and
+    ``keep_stopped`` the seconds for which it keeps the staging tables of a run that it stops. ``redact`` removes the
+    settings' secrets from errors.
     """
 
     in_place: frozenset[TargetName] = frozenset()
@@ -24,6 +27,8 @@ class Policy:
     deadline: float = 600.0
     ends_blockers: bool = False
     redact: Redactor = own_words
+    rules: Mapping[TargetName, Rule] = field(default_factory=dict)
+    keep_stopped: float = 0.0
 
     @classmethod
     def of(cls, settings: Settings, planned: Iterable[Planned]) -> Policy:
@@ -33,4 +38,13 @@ class Policy:
         without_target_indexes = frozenset(live for live, option in options.items() if option.without_target_indexes)
         hashed = frozenset(live for live in in_place if (options[live].verify or settings.verify) == "checksum")
         ends_blockers = settings.publish_blockers == "end"
-        return cls(in_place, without_target_indexes, hashed, settings.publish_deadline, ends_blockers, settings.redact)
+        return cls(
+            in_place,
+            without_target_indexes,
+            hashed,
+            settings.publish_deadline,
+            ends_blockers,
+            settings.redact,
+            {live: option.rule for live, option in options.items()},
+            settings.keep_stopped,
+        )
