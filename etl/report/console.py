@@ -167,6 +167,10 @@ def print_report(report: Report) -> None:
     console.print(f"run {report.run_id}: {report.status}{took}; {copied}", style="bold", markup=False)
     if report.error:
         console.print(printable(report.error), style="red", markup=False)
+    if report.kept_until:
+        until = f"{report.kept_until:%Y-%m-%d %H:%M:%S %Z}"
+        command = f"`etl publish {report.run_id} --anyway --reason TEXT`"
+        console.print(f"its staging tables are kept until {until}; {command} lets it pass", markup=False)
     if report.slowest:
         grid = _grid("slowest tables", ">seconds", ">median of the nights before", ">rows")
         for slow in report.slowest:
