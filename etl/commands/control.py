@@ -108,7 +108,10 @@ async def claim(settings: Settings, control: Target, source: Source) -> tuple[Pl
 
 async def _refuse_ended(settings: Settings, control: Target) -> None:
     """Raises RunEnded if the run has ended; passes if it is not in the ledger, where the holder may write it later."""
-    if await book.exists(control) and await ledger.run_of(control, settings.run_id):
+    if not await book.exists(control):
+        return
+    await book.ensure(control)  # an older version may have begun the run
+    if await ledger.run_of(control, settings.run_id):
         await ledger.must_run(control, settings.run_id)
 
 
