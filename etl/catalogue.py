@@ -69,10 +69,10 @@ async def _snapshot(call: Call[inputs.Input]) -> answers.SnapshotAnswer:
     return await hold(call.settings)
 
 
-async def _publish(call: Call[inputs.OfRun]) -> answers.PublishAnswer:
+async def _publish(call: Call[inputs.PublishInput]) -> answers.PublishAnswer:
     from etl.commands.deferred import publish_run
 
-    done = await publish_run(call.settings, once=call.is_function)
+    done = await publish_run(call.settings, once=call.is_function, anyway=call.asked.passing)
     figures = done.tables, round(done.seconds, 3), done.attempts, round(done.blocked_ms, 1)
     return answers.PublishAnswer(call.settings.run_id, *figures)
 
@@ -80,7 +80,7 @@ async def _publish(call: Call[inputs.OfRun]) -> answers.PublishAnswer:
 async def _abort(call: Call[inputs.AbortInput]) -> answers.AbortAnswer:
     from etl.commands.abort import abort
 
-    done = await abort(call.settings, call.asked.error or "aborted", marks_unknown=call.is_function)
+    done = await abort(call.settings, call.asked.error or "aborted", by_machine=call.is_function)
     if not call.is_function and done.status not in {None, RunStatus.PUBLISHED}:
         structlog.get_logger().info("run.aborted", tables=len(done.dropped))
     return answers.AbortAnswer(done.run_id, done.status, len(done.dropped))
@@ -212,9 +212,9 @@ COMMANDS: tuple[Command[Any, Any], ...] = (
     ),
     Command(
         "publish",
-        "Publish the tables that RUN_ID (or ETL_RUN_ID) staged with ETL_PUBLISH=defer.",
+        "Publish the tables that RUN_ID (or ETL_RUN_ID) staged with ETL_PUBLISH=defer, or before it was stopped.",
         (TARGET, "run_id"),
-        inputs.OfRun,
+        inputs.PublishInput,
         _publish,
         json=Form(answers.PublishAnswer),
         answer=Form(answers.PublishAnswer),

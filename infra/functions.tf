@@ -78,6 +78,7 @@ module "notifier" {
     LOG_GROUP            = local.job_log_group
     DEPLOYMENT           = var.name
     STARTER              = "${var.name}-starter"
+    PUBLISHER            = "${var.name}-publish"
     RUNBOOK_URL          = var.runbook_url
   }
 

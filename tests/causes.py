@@ -11,10 +11,13 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from etl.model import gate
+from etl.model.gate import Count, Finding
 from statemachine.definition import nightly, tasks
 from statemachine.notifier.deployment import Deployment
 from statemachine.notifier.links import Console
@@ -29,7 +32,9 @@ PAGE = Path(__file__).parents[1] / "docs" / "slack-messages.md"
 RUN = "2026-11-22"
 EXECUTION = f"arn:aws:states:eu-central-1:123456789012:execution:prod:{RUN}"
 CONSOLE = Console.of(EXECUTION, "/prod/etl")
-DEPLOYMENT = Deployment("prod", "prod-starter", "https://github.com/example/nightly-etl/blob/main/docs/operations.md")
+DEPLOYMENT = Deployment(
+    "prod", "prod-starter", "prod-publish", "https://github.com/example/nightly-etl/blob/main/docs/operations.md"
+)
 
 REPORT = {
     "run_id": RUN,
@@ -233,12 +238,27 @@ EXAMPLES = (
 """An example for each cause and each service that reports it."""
 
 _BLOCKED = "the live tables were in use for 600 s, so nothing was published; held by session 4711 of metabase"
+_SHRUNK = [
+    Finding(Count("public.orders", "public", "orders", 0, 1_204_771, "2026-11-21"), 'shrink_at_most = "50%"'),
+    Finding(Count("sales.invoice", "sales", "invoice", 40_112, 98_700, "2026-11-21"), 'shrink_at_most = "50%"'),
+    Finding(Count("sales.rates", "sales", "rates", 3), "rows_min = 100"),
+]
+_TOO_FEW = gate.said(RUN, _SHRUNK, datetime(2026, 11, 23, 2, 9, 30, tzinfo=UTC))
+_NOT_KEPT = gate.said(RUN, _SHRUNK[:1], None)
 _FAILURES: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "A plan that cannot be made": (
         {"state": "Plan", "error": "ConfigurationError", "cause": "TABLES: public.ordres is not in the source"},
         {"rows": 0, "bytes": 0, "tables": 0, "snapshot_at": None},
     ),
     "Readers that block the publish": ({"state": "Publish", "error": "PublishBlocked", "cause": _BLOCKED}, {}),
+    "A run that was stopped for too few rows": (
+        {"state": "Publish", "error": "RunStopped", "cause": _TOO_FEW},
+        {"status": "stopped", "error": f"{_TOO_FEW[:499]}…", "kept_until": "2026-11-23T02:09:30+00:00"},
+    ),
+    "A stopped run whose staging tables are not kept": (
+        {"state": "Publish", "error": "RunStopped", "cause": _NOT_KEPT},
+        {"status": "stopped", "error": _NOT_KEPT, "kept_until": None},
+    ),
     "A ledger that could not be read": (
         {"state": "Publish", "error": "ConnectionFailed", "cause": "the reporting database cannot be reached"},
         {"status": "unknown", "error": "The ledger could not be read: ConnectionFailed: the reporting database …"},

@@ -23,28 +23,32 @@ class Aborted:
     dropped: tuple[str, ...] = ()
 
 
-async def abort(settings: Settings, error: str = "aborted", *, marks_unknown: bool = False) -> Aborted:
+async def abort(settings: Settings, error: str = "aborted", *, by_machine: bool = False) -> Aborted:
     """Records in the ledger that a run has failed, and drops its staging tables.
 
     After that, no process of the run stages or publishes a table: shards drop their staging tables and end, and the
-    holder releases the snapshot. A published run stays published. A run that is not in the ledger stays unknown; with
-    ``marks_unknown`` it is recorded as failed, so that a container of the run that starts later ends at once.
+    holder releases the snapshot. A published run stays published. A run that is not in the ledger stays unknown.
+
+    A state machine calls ``by_machine``, after any failure. Then a run that is not in the ledger is recorded as failed,
+    so that a container of the run that starts later ends at once; and the staging tables of a run that the gate has
+    stopped stay, because a person may let it pass.
     """
     run_id, reason = settings.run_id, settings.redact.cut(error, limits.ABORT_REASON_CHARACTERS)
     async with target_session(settings.target, guard.application(run_id)) as control:
-        if not marks_unknown and not await book.exists(control):
+        if not by_machine and not await book.exists(control):
             return Aborted(run_id, None)
         await book.ensure(control)
-        if marks_unknown:
+        if by_machine:
             await ledger.join_run(control, run_id, "defer")
         await ledger.close_run(control, run_id, RunStatus.FAILED, reason)
         run = await ledger.run_of(control, run_id)
-        if run is None or run.status == RunStatus.PUBLISHED:
+        if run is None or run.status == RunStatus.PUBLISHED or (run.status == RunStatus.STOPPED and by_machine):
             return Aborted(run_id, run.status if run else None)
         loads = await ledger.loads_of(control, [run_id])
         under_way = [load.live for load in loads if load.status in ledger.UNPUBLISHED]
         dropped = await _drop(control, under_way)
         await ledger.not_published(control, run_id, reason, under_way)
+        await ledger.forget_kept(control, run_id)
         return Aborted(run_id, run.status, tuple(map(str, dropped)))
 
 

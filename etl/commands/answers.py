@@ -147,8 +147,8 @@ class AbortAnswer(_Answer):
 
     run_id: str
     status: str | None
-    """The run's status in the ledger: `failed` or `interrupted`; `published` if the run was published before; null if
-    it is not in the ledger."""
+    """The run's status in the ledger: `failed`, `interrupted` or `stopped`; `published` if the run was published
+    before; null if it is not in the ledger."""
     dropped: int
     """The number of staging tables dropped."""
 
@@ -209,6 +209,8 @@ class HistoryLoad(_Answer):
     """Columns that were masked; null if an older version wrote the row."""
     given_up: bool | None
     """Whether the load was stopped because its run had ended; null where an older version wrote the row."""
+    where_digest: str | None
+    """A digest of the option `where`, empty without one; null where an older version wrote the row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +219,7 @@ class HistoryRun(_Answer):
 
     run_id: str
     status: str
-    """`running`, `published`, `failed` or `interrupted`."""
+    """`running`, `published`, `failed`, `interrupted` or `stopped`."""
     started_at: datetime
     finished_at: datetime | None
     snapshot_id: str | None
@@ -228,6 +230,14 @@ class HistoryRun(_Answer):
     error: str | None
     publish: str | None
     """The run's ETL_PUBLISH."""
+    kept_until: datetime | None
+    """Until when the staging tables of a stopped run are kept; null if they are not."""
+    passed_by: str | None
+    """The database user who let a stopped run pass."""
+    passed_reason: str | None
+    """The reason that this user gave."""
+    passed_error: str | None
+    """The error with which the run had been stopped."""
     loads: tuple[HistoryLoad, ...]
     """The run's loads, in the order in which they began."""
     waiting: tuple[str, ...] = ()
@@ -269,7 +279,7 @@ class Report(_Answer):
 
     run_id: str
     status: str
-    """`running`, `published`, `failed` or `interrupted`; `failed`, too, if the run is not in the ledger."""
+    """`running`, `published`, `failed`, `interrupted` or `stopped`; `failed`, too, if the run is not in the ledger."""
     snapshot_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
@@ -287,6 +297,8 @@ class Report(_Answer):
     last_published: PublishedRun | None
     """Null if no run has been published yet."""
     error: str | None
+    kept_until: datetime | None
+    """Until when a stopped run can be let pass; null if it cannot."""
     waiting: tuple[str, ...] = ()
     """Foreign keys that the run's publish has added NOT VALID, and that are not validated yet."""
 

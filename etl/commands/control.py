@@ -18,7 +18,7 @@ from etl.sessions.postgres import Source, Target, close_source, connect_source, 
 from etl.settings.options import Options
 from etl.settings.settings import Settings
 from etl.source import catalog, choice
-from etl.target import guard, staging
+from etl.target import guard, kept, staging
 
 
 def opened(settings: Settings) -> AbstractAsyncContextManager[Target]:
@@ -100,6 +100,7 @@ async def claim(settings: Settings, control: Target, source: Source) -> tuple[Pl
     await guard.lock(control, settings.run_id, live)
     await book.ensure(control)
     await guard.refuse_untrusted_tables(control, live)
+    await kept.discard(control, settings.run_id, live)
     await guard.clear(control, settings.run_id, live)
     await staging.create_schemas(control, {relation.schema for relation in live})
     return chosen
@@ -107,7 +108,10 @@ async def claim(settings: Settings, control: Target, source: Source) -> tuple[Pl
 
 async def _refuse_ended(settings: Settings, control: Target) -> None:
     """Raises RunEnded if the run has ended; passes if it is not in the ledger, where the holder may write it later."""
-    if await book.exists(control) and await ledger.run_of(control, settings.run_id):
+    if not await book.exists(control):
+        return
+    await book.ensure(control)  # an older version may have begun the run
+    if await ledger.run_of(control, settings.run_id):
         await ledger.must_run(control, settings.run_id)
 
 

@@ -78,6 +78,22 @@ class PlanInput(OfRun):
     ] = False
 
 
+class PublishInput(OfRun):
+    """A run to publish, and the reason if it was stopped."""
+
+    anyway: Annotated[
+        bool, Field(description="Publish a run that was stopped because its tables have too few rows.")
+    ] = False
+    reason: Annotated[str | None, Field(description="Why such a run is right; the ledger records it.")] = None
+
+    @property
+    def passing(self) -> str | None:
+        """The reason to let a stopped run pass, or None; raises ConfigurationError if only one of the two is given."""
+        if self.anyway != bool(self.reason and self.reason.strip()):
+            raise ConfigurationError("--anyway and --reason TEXT go together; give both, or neither")
+        return self.reason
+
+
 class AbortInput(OfRun):
     """A run to end, and the reason."""
 

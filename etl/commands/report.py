@@ -78,6 +78,7 @@ def _report(
         failed_count=len(failed),
         last_published=PublishedRun(last.run_id, last.snapshot_at) if last else None,
         error=(_cut(run.error or "") or None) if run else "the run never got as far as the ledger",
+        kept_until=run.kept_until if run and run.status == RunStatus.STOPPED else None,
     )
 
 

@@ -23,7 +23,7 @@ from etl.loads.loading import Loading
 from etl.loads.progress import Progress
 from etl.logs.log import get_logger
 from etl.model import limits
-from etl.model.errors import EXPECTED, NotValidated, RunFailed, SnapshotLost, one_line
+from etl.model.errors import EXPECTED, NotValidated, RunFailed, RunStopped, SnapshotLost, one_line
 from etl.model.name import Planned
 from etl.model.record import Finished, Load
 from etl.model.redaction import Redacted
@@ -108,6 +108,9 @@ class _Run:
             log.info("run.started", tables=len(self.planned), jobs=settings.jobs, publish=settings.publish)
             await self._stage()
             done = await self._publish()
+        except RunStopped as error:  # the gate has written it into the ledger, and keeps the staging tables
+            self._finished(RunStatus.STOPPED, settings.redact(error))
+            raise
         except asyncio.CancelledError:
             await self._give_up(RunStatus.INTERRUPTED, "stopped by a signal")
             raise

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from etl.ledger import book, ledger
+from etl.ledger.rows import LoadRow
 from etl.model.errors import ConfigurationError
 from etl.model.selection import Selection, named, tables_text
 from etl.model.status import LoadStatus
@@ -46,7 +47,10 @@ async def selection(settings: Settings, target: Target, shard: int | None) -> Se
     if settings.plan == "own":
         return settings.selection
     run_id = settings.run_id
-    loads = await ledger.loads_of(target, [run_id]) if await book.is_current(target) else []
+    loads: Sequence[LoadRow] = []
+    if await book.exists(target):
+        await book.ensure(target)  # an older version may have written the plan
+        loads = await ledger.loads_of(target, [run_id])
     if not loads:
         raise ConfigurationError(
             f"ETL_PLAN is 'run', but the ledger has no plan of run {run_id}; write one with `etl plan --save`, or set"

@@ -3,10 +3,16 @@
 The statements are SQLAlchemy Core, compiled for psycopg and executed on the session that does the work, so that a row
 commits with the work that it records. Columns may be added here, but never renamed, because users' queries name them.
 ``ensure`` adds columns and indexes that an older version did not have.
+
+Versions may share a ledger, for a night or for ever: one that does not know a column leaves it alone. ``FORMAT`` is for
+the day on which that is not enough.
 """
+
+# docs/decisions.md, "A ledger is refused by its format, not by its version"
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -17,12 +23,23 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql.ddl import ExecutableDDLElement
 
+import etl
 from etl.model.errors import ConfigurationError
 from etl.sessions.advisory import schema_lock
 from etl.sessions.postgres import Target, refuse_untrusted
 from etl.sessions.query import rows, target_query
 
 SCHEMA = "etl"
+
+FORMAT = 1
+"""The ledger's format. It rises only if a version that does not know the new one would do harm: publish what must not
+be published, or drop what is needed. New columns, tables and statuses do no harm, and leave it as it is.
+
+The comment on ``etl.runs`` names the format; a ledger without one has format 1. A version that knows only lower formats
+refuses the ledger.
+"""
+
+_FORMAT = re.compile(r"ledger format (\d+), since nightly-etl ([^\s,;]+)")
 
 T = TypeVar("T")
 
@@ -51,6 +68,10 @@ runs = sa.Table(
     sa.Column("bytes", sa.BigInteger),
     sa.Column("error", sa.Text),
     sa.Column("publish", sa.Text),
+    sa.Column("kept_until", _timestamp),
+    sa.Column("passed_by", sa.Text),
+    sa.Column("passed_reason", sa.Text),
+    sa.Column("passed_error", sa.Text),
     postgresql_with=_room,
 )
 
@@ -79,6 +100,7 @@ loads = sa.Table(
     sa.Column("snapshot_id", sa.Text),
     sa.Column("masked", postgresql.ARRAY(sa.Text)),  # NULL: unknown, because an older version wrote the row
     sa.Column("given_up", sa.Boolean),  # true: stopped because its run had ended; the run's error is the cause
+    sa.Column("where_digest", sa.Text),  # NULL: unknown, because an older version wrote the row
     sa.Index("loads_by_table", "table_name", "published_at"),  # for recent_loads.sql
     postgresql_with=_room,
 )
@@ -112,32 +134,38 @@ _dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 async def ensure(target: Target) -> None:
     """Creates the ledger on first use, and adds the columns and indexes that an older version did not have."""
     parts = await _parts(target)
-    if not any(_missing(parts)):
+    if not any(_missing(parts)) and _format(parts)[0] == FORMAT:
         return
     async with target.transaction():
         await target.execute(schema_lock())
         await target.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}".encode())
         for table in _tables:
             await execute(target, CreateTable(table, if_not_exists=True))
-        columns, indexes = _missing(await _parts(target))
+        parts = await _parts(target)
+        columns, indexes = _missing(parts)
         for column in columns:
             kind = column.type.compile(dialect=_dialect)
             add = f"ALTER TABLE {column.table.fullname} ADD COLUMN IF NOT EXISTS {column.name} {kind}"
             await target.execute(add.encode())
         for index in indexes:
             await execute(target, CreateIndex(index, if_not_exists=True))
+        if _format(parts)[0] != FORMAT:
+            told = f"COMMENT ON TABLE {runs.fullname} IS 'ledger format {FORMAT}, since nightly-etl {etl.__version__}'"
+            await target.execute(told.encode())
 
 
 async def _parts(target: Target) -> set[tuple[str, str]]:
     """The columns and indexes that the ledger has, as pairs of table and name.
 
-    Raises ConfigurationError if the schema or a table belongs to an untrusted role, or a table is not the ledger's.
+    Raises ConfigurationError if the schema or a table belongs to an untrusted role, if a table is not the ledger's, and
+    if the ledger has a format that this version does not know.
     """
     cursor = await target.execute(target_query("ledger_parts"))
     rows = await cursor.fetchall()
     untrusted = {row["part"]: row["owner"] for row in rows if row["owner"] is not None}
     refuse_untrusted(untrusted, target.info.user)
     parts = {(row["relation"], row["part"]) for row in rows}
+    _refuse_newer(parts)
     names = {relation for relation, _ in parts}
     for table in _tables:
         keys = {column.name for column in table.primary_key} - {part for name, part in parts if name == table.name}
@@ -147,6 +175,21 @@ async def _parts(target: Target) -> set[tuple[str, str]]:
                 f" {', '.join(sorted(keys))}; the schema {SCHEMA} is the ledger's, so rename the other one"
             )
     return parts
+
+
+def _refuse_newer(parts: Collection[tuple[str, str]]) -> None:
+    number, since = _format(parts)
+    if number > FORMAT:
+        raise ConfigurationError(
+            f"the ledger in the target has format {number} since nightly-etl {since} used it, and this is nightly-etl"
+            f" {etl.__version__}, which knows formats up to {FORMAT}; use {since} or a later version"
+        )
+
+
+def _format(parts: Collection[tuple[str, str]]) -> tuple[int, str]:
+    """The format of the ledger, and the version that brought it there; a ledger that names none has format 1."""
+    said = [found for relation, part in parts if relation == "format" and (found := _FORMAT.search(part))]
+    return (int(said[0][1]), said[0][2]) if said else (1, "")
 
 
 def _missing(parts: Collection[tuple[str, str]]) -> tuple[list[sa.Column[Any]], list[sa.Index]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -11,9 +12,10 @@ import sqlalchemy as sa
 from psycopg import AsyncClientCursor, AsyncCursor
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
-from etl.ledger.book import compiled, execute, fetch, loads, now, runs
-from etl.ledger.rows import LoadRow, RecentLoad
+from etl.ledger.book import compiled, execute, fetch, loads, now, runs, watermarks
+from etl.ledger.rows import Kept, LoadRow, Newer, RecentLoad
 from etl.ledger.runs import refuse_ended
+from etl.model.gate import Count
 from etl.model.name import Planned, TargetName, arrays
 from etl.model.record import Load
 from etl.model.redaction import Redacted, own_words
@@ -149,13 +151,40 @@ async def brought(target: Target, run_id: str) -> dict[TargetName, frozenset[str
 
 
 async def deferred(target: Target) -> set[TargetName]:
-    """The live tables of loads that wait for ``etl publish``."""
+    """The live tables of loads that wait for ``etl publish``, also of runs that were stopped."""
+    waits = sa.and_(runs.c.status == RunStatus.RUNNING, runs.c.publish == "defer")
     statement = (
         sa.select(*_NAME)
         .join(runs, runs.c.run_id == loads.c.run_id)
-        .where(loads.c.status == LoadStatus.STAGED, runs.c.status == RunStatus.RUNNING, runs.c.publish == "defer")
+        .where(loads.c.status == LoadStatus.STAGED, sa.or_(waits, runs.c.status == RunStatus.STOPPED))
     )
     return set(await fetch(target, statement, TargetName))
+
+
+async def counts(target: Target, run_id: str) -> list[Count]:
+    """The rows of each table of a run, beside those of the last published load of the same live table."""
+    return await rows(target, Count, target_query("row_counts"), {"run_id": run_id})
+
+
+async def kept(target: Target) -> list[Kept]:
+    """The tables that runs which were stopped have staged."""
+    statement = (
+        sa.select(runs.c.run_id, runs.c.kept_until, *_NAME)
+        .join(loads, runs.c.run_id == loads.c.run_id)
+        .where(loads.c.status == LoadStatus.STAGED, runs.c.status == RunStatus.STOPPED)
+        .order_by(runs.c.run_id, loads.c.table_name)
+    )
+    return await fetch(target, statement, Kept)
+
+
+async def newer(target: Target, since: datetime, tables: Sequence[Planned]) -> list[Newer]:
+    """The changes of these tables' live tables since an instant, by other runs or by batches."""
+    live, names = [table.live for table in tables], [str(table.source) for table in tables]
+    by_run = sa.select(loads.c.table_name, loads.c.run_id).where(loads.c.published_at > since, _arrive_as(live))
+    by_batch = sa.select(watermarks.c.table_name, sa.null()).where(
+        watermarks.c.updated_at > since, watermarks.c.table_name == sa.any_(sa.literal(names, sa.ARRAY(sa.Text)))
+    )
+    return await fetch(target, sa.union_all(by_run, by_batch).order_by(sa.text("1, 2")), Newer)
 
 
 async def known(target: Target) -> set[TargetName]:

@@ -24,6 +24,10 @@ class RunRow:
     bytes: int | None = None
     error: str | None = None
     publish: str | None = None
+    kept_until: datetime | None = None
+    passed_by: str | None = None
+    passed_reason: str | None = None
+    passed_error: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,7 @@ class LoadRow:
     snapshot_id: str | None = None
     masked: list[str] | None = None
     given_up: bool | None = None
+    where_digest: str | None = None
 
     @property
     def live(self) -> TargetName:
@@ -112,6 +117,32 @@ class Waiting:
 
     def __str__(self) -> str:
         return f"foreign key {self.constraint_name} of {self.live}"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A live table whose staging table a run that was stopped has left, and until when it is kept."""
+
+    run_id: str
+    kept_until: datetime | None
+    schema: str
+    name: str
+
+    @property
+    def live(self) -> TargetName:
+        """The live table."""
+        return TargetName(self.schema, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Newer:
+    """A table whose live table has changed: by a run that was published, or by a batch (None)."""
+
+    table_name: str
+    run_id: str | None
+
+    def __str__(self) -> str:
+        return f"{self.table_name} by {f'run {self.run_id}' if self.run_id else 'a batch'}"
 
 
 @dataclass(frozen=True, slots=True)

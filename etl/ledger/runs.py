@@ -38,7 +38,8 @@ async def latest_runs(target: Target, limit: int, status: str | None = None) -> 
 
 async def open_run(target: Target, run_id: str, publish: str) -> None:
     """Writes that a run has begun, or that another shard or a new attempt has joined it."""
-    fresh = {"status": RunStatus.RUNNING, "publish": publish, "finished_at": None, "error": None}
+    cleared = dict.fromkeys(["finished_at", "error", "kept_until", "passed_by", "passed_reason", "passed_error"])
+    fresh = {"status": RunStatus.RUNNING, "publish": publish, **cleared}
     statement = insert(runs).prefix_with(Stage.OPEN).values(run_id=run_id, started_at=now(), **fresh)
     await execute(target, statement.on_conflict_do_update(index_elements=["run_id"], set_=fresh))
 
@@ -56,7 +57,7 @@ async def took_snapshot(target: Target, run_id: str, snapshot_id: str, at: datet
 
 
 async def must_run(target: Target, run_id: str, snapshot_id: str | None = None) -> None:
-    """Raises RunEnded unless a run is still running, and has the given snapshot.
+    """Raises RunEnded unless a run is still running, or was let pass, and has the given snapshot.
 
     Within a transaction, it locks the run's row, so that the run cannot end before the transaction does.
     """
@@ -69,11 +70,12 @@ def ask_state(target: Target, run_id: str) -> sql.Composable:
 
 
 def refuse_ended(run_id: str, snapshot_id: str | None, rows: Sequence[dict[str, Any]]) -> None:
-    """Raises RunEnded unless the result of ``ask_state`` says that a run is running, and has the given snapshot."""
+    """Raises RunEnded unless the result of ``ask_state`` says that a run may go on, and has the given snapshot."""
     if not rows:
         raise RunEnded(f"run {run_id} is no longer in the ledger; somebody has deleted it")
-    status, error, current = rows[0].values()
-    if status != RunStatus.RUNNING:
+    status, error, current, passed_by = rows[0].values()
+    is_passed = status == RunStatus.STOPPED and passed_by is not None
+    if status != RunStatus.RUNNING and not is_passed:
         raise RunEnded(f"run {run_id} is {status} already{f' ({error})' if error else ''}; start a new run")
     if snapshot_id is not None and current != snapshot_id:
         raise RunEnded(f"run {run_id} has another snapshot by now, {current} instead of {snapshot_id}; start a new run")
@@ -81,7 +83,8 @@ def refuse_ended(run_id: str, snapshot_id: str | None, rows: Sequence[dict[str, 
 
 @cache
 def _state() -> bytes:
-    state = sa.select(runs.c.status, runs.c.error, runs.c.snapshot_id).where(runs.c.run_id == sa.bindparam("run"))
+    columns = runs.c.status, runs.c.error, runs.c.snapshot_id, runs.c.passed_by
+    state = sa.select(*columns).where(runs.c.run_id == sa.bindparam("run"))
     return compiled(state.with_for_update(read=True))[0]
 
 
@@ -111,12 +114,34 @@ async def progress(target: Target, run_id: str) -> Progress | None:
     return rows[0] if rows else None
 
 
-async def close_run(target: Target, run_id: str, status: RunStatus, error: Redacted | None = None) -> None:
+async def let_pass(target: Target, run_id: str, reason: Redacted) -> None:
+    """Writes that this session's user lets a stopped run pass, and why; the run may then be published."""
+    stopped = sa.update(runs).where(runs.c.run_id == run_id, runs.c.status == RunStatus.STOPPED)
+    spelt = encoding.spelt(target, reason)
+    passed = {"passed_by": sa.text("session_user"), "passed_reason": spelt, "passed_error": runs.c.error}
+    await execute(target, stopped.values(passed))
+
+
+async def forget_kept(target: Target, run_id: str) -> None:
+    """Writes that the staging tables of a stopped run are kept no longer."""
+    await execute(target, sa.update(runs).where(runs.c.run_id == run_id).values(kept_until=None))
+
+
+async def close_run(
+    target: Target,
+    run_id: str,
+    status: RunStatus,
+    error: Redacted | None = None,
+    *,
+    kept_until: datetime | None = None,
+) -> None:
     """Writes the status of a run that has ended, with the sums over its loads.
+
+    ``kept_until`` is how long the staging tables of a stopped run are kept.
 
     The first end of a run counts: a connection may be lost after the commit of a publish, and the error of a shard that
     was stopped because the run had failed is not the cause. But a failure replaces an interruption, because it has the
-    cause.
+    cause, and a run that was stopped may have been let pass, and published.
     """
     of_run = loads.c.run_id == run_id
     sums: Mapping[str, Any] = {
@@ -124,7 +149,9 @@ async def close_run(target: Target, run_id: str, status: RunStatus, error: Redac
         "rows": sa.select(sa.func.sum(loads.c.rows)).where(of_run).scalar_subquery(),
         "bytes": sa.select(sa.func.sum(loads.c.bytes)).where(of_run).scalar_subquery(),
     }
-    replaceable = [RunStatus.RUNNING, *([RunStatus.INTERRUPTED] if status == RunStatus.FAILED else [])]
+    also = {RunStatus.FAILED: [RunStatus.INTERRUPTED], RunStatus.PUBLISHED: [RunStatus.STOPPED]}
+    replaceable = [RunStatus.RUNNING, *also.get(status, [])]
     statement = sa.update(runs).where(runs.c.run_id == run_id, runs.c.status.in_(replaceable))
     spelt = error and encoding.spelt(target, error)
-    await execute(target, statement.values(status=status, finished_at=now(), error=spelt, **sums))
+    ended = {"status": status, "finished_at": now(), "error": spelt, "kept_until": kept_until}
+    await execute(target, statement.values(**ended, **sums))

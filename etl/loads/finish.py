@@ -166,4 +166,5 @@ class Finish:
             staging_oid=self.filled.oid,
             newest_xid=self.filled.newest_xid,
             snapshot_id=self.snapshot_id,
+            where_digest=self.table.where_digest,
         )

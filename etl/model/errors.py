@@ -19,6 +19,7 @@ The tree::
     ├── CheckFailed                       ``etl check`` found a reason why a run would fail
     ├── NotValidated                      the run is published, but a foreign key could not be validated
     └── PublishFailed                     the staging tables could not become live
+        ├── RunStopped                    tables have lost too many rows, or have fewer than ``rows_min``
         ├── CannotCarry                   an attachment of the live table cannot be reattached to the new table
         ├── CannotReplace                 an object on the live table forbids to replace its rows in place
         ├── PublishInDoubt                the connection was lost during the commit
@@ -116,6 +117,10 @@ class NotValidated(EtlError):
 
 class PublishFailed(EtlError):
     """The staging tables of a run could not become live; the live tables are unchanged."""
+
+
+class RunStopped(PublishFailed):
+    """The gate has stopped the run: a table has lost too many rows, or has fewer than its options say."""
 
 
 class CannotCarry(PublishFailed):

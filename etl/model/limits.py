@@ -152,6 +152,13 @@ TABLE_LOCK_PAUSE_SECONDS = 0.25
 
 # The publish
 
+SHRINK_COUNTS_FROM_ROWS = 100
+"""Rows that a table must have had for ``shrink_at_most`` to count (an empty table always does).
+
+Small tables halve by chance. If rows come and go independently, the difference of two nights' counts around n has a
+standard deviation of about sqrt(2n) (two Poisson counts): half of 100 rows is 3.5 of these, half of 20 only 1.6.
+"""
+
 PUBLISH_LOCKS_A_TABLE = 3
 """Locks that a publish takes for each table: the old table, the new table, and one for some of the attachments."""
 
@@ -190,6 +197,9 @@ HORIZON_PAUSE_SECONDS = 0.5
 
 HORIZON_LOG_SECONDS = 30.0
 """Seconds between two log lines that name the sessions in the way."""
+
+PASS_REASON_CHARACTERS = 500
+"""Characters that the ledger keeps of the reason to let a stopped run pass: a sentence, and the name of a ticket."""
 
 # The report
 

@@ -20,8 +20,8 @@ class Load:
     last copied. ``staging_oid`` is the oid of the staging table that the load filled, because another table may have
     taken its name since. ``snapshot_id`` is the snapshot from which the rows were read. ``newest_xid`` is the newest
     transaction that wrote the rows; it is None if they are frozen. ``given_up`` says that the load did not fail itself,
-    but was stopped because its run had ended. ``rows``, ``bytes`` (on the wire) and the seconds of each step are None
-    if the load did not reach that step.
+    but was stopped because its run had ended. ``where_digest`` is a digest of the option ``where``, empty without one.
+    ``rows``, ``bytes`` (on the wire) and the seconds of each step are None if the load did not reach that step.
     """
 
     table_name: str
@@ -42,6 +42,7 @@ class Load:
     snapshot_id: str | None = None
     newest_xid: int | None = None
     given_up: bool = False
+    where_digest: str | None = None
 
     @classmethod
     def failed(cls, table_name: str, live: TargetName, began: Began, error: Redacted) -> Load:

@@ -9,8 +9,10 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from etl.model import gate
 from etl.model import mask as masks
 from etl.model.catalog import Column, Constraint, Index, MaskedColumn, SourceTable, Statistics
+from etl.model.gate import Rule, Shrink
 from etl.model.mask import Mask
 from etl.model.name import MAX_NAME_BYTES, Relation, TargetName
 from etl.model.selection import Selection
@@ -83,6 +85,10 @@ class TableOptions(BaseModel):
     """Whether an index that the target cannot build is an error (the default), or is left out."""
     verify: Literal["rows", "checksum", "none"] | None = None
     """ETL_VERIFY for this table."""
+    shrink_at_most: Annotated[Shrink, BeforeValidator(Shrink.parse)] | None = None
+    """The part of its rows that the table may lose from one publish to the next; half of them by default."""
+    rows_min: Annotated[int, BeforeValidator(gate.rows_min)] | None = None
+    """The rows that the table must have to be published; 0 by default."""
     unlogged: bool | None = None
     """Whether the live table is UNLOGGED."""
     split: Annotated[Split, BeforeValidator(Split.parse)] | None = None
@@ -104,6 +110,12 @@ class TableOptions(BaseModel):
     def without_target_indexes(self) -> bool:
         """Whether the table gets no index that somebody has added in the target."""
         return self.indexes in {"source", "none"}
+
+    @property
+    def rule(self) -> Rule:
+        """The rule by which the gate judges the table's rows."""
+        default = Rule()
+        return Rule(self.shrink_at_most or default.shrink, self.rows_min or default.rows_min)
 
     def over(self, other: TableOptions) -> TableOptions:
         """These options, and those of ``other`` that are not set here."""

@@ -13,6 +13,8 @@ class RunStatus(StrEnum):
     FAILED = "failed"
     INTERRUPTED = "interrupted"
     """A signal stopped the run's process, or the process was killed."""
+    STOPPED = "stopped"
+    """The gate stopped the run before its publish; its staging tables are kept for a while."""
 
 
 class LoadStatus(StrEnum):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
+from etl.model.gate import Rule
 from etl.model.name import Planned, TargetName
 from etl.model.redaction import Redactor, own_words
 from etl.settings.settings import Settings
@@ -16,7 +17,9 @@ class Policy:
 
     ``without_target_indexes`` are the tables to which indexes of the reporting side are not added again. ``hashed`` are
     the tables in place whose rows are compared by checksum, too; ``fires`` those whose triggers and rules may fire.
-    ``swapped`` are the tables that are not published in place. ``redact`` removes the settings' secrets from errors.
+    ``swapped`` are the tables that are not published in place. ``rules`` are the tables' rules at the gate, and
+    ``keep_stopped`` the seconds for which it keeps the staging tables of a run that it stops. ``redact`` removes the
+    settings' secrets from errors.
     """
 
     in_place: frozenset[TargetName] = frozenset()
@@ -27,6 +30,8 @@ class Policy:
     deadline: float = 600.0
     ends_blockers: bool = False
     redact: Redactor = own_words
+    rules: Mapping[TargetName, Rule] = field(default_factory=dict)
+    keep_stopped: float = 0.0
 
     @classmethod
     def of(cls, settings: Settings, planned: Iterable[Planned]) -> Policy:
@@ -44,4 +49,6 @@ class Policy:
             deadline=settings.publish_deadline,
             ends_blockers=settings.publish_blockers == "end",
             redact=settings.redact,
+            rules={live: option.rule for live, option in options.items()},
+            keep_stopped=settings.keep_stopped,
         )

@@ -17,7 +17,7 @@ from etl.ledger import ledger
 from etl.logs.log import get_logger
 from etl.model.errors import CannotCarry, PublishBlocked, PublishFailed, PublishInDoubt, one_line
 from etl.model.name import TargetName
-from etl.publish import attempts, blockers, dependents, horizon, in_doubt, inplace, validation
+from etl.publish import attempts, blockers, dependents, horizon, in_doubt, inplace, stop, validation
 from etl.publish.attempts import Attempt, Replaced, Won
 from etl.publish.dependents import ViewLocks
 from etl.publish.policy import Policy
@@ -58,12 +58,13 @@ async def publish(
     """Makes a run's staged tables live, all of them or none.
 
     Takes an idle session on the target. ``reconnect`` opens another one, to find out whether the commit succeeded if
-    the first is lost. Raises CannotCarry, before it changes anything, if an object on a live table could not be put
-    back; PublishBlocked if other sessions hold locks on the tables until the deadline; PublishFailed or PublishInDoubt
-    for errors of the server.
+    the first is lost. Raises RunStopped if tables have too few rows (``stop.py``); CannotCarry, before it changes
+    anything, if an object on a live table could not be put back; PublishBlocked if other sessions hold locks on the
+    tables until the deadline; PublishFailed or PublishInDoubt for errors of the server.
     """
     began = perf_counter()
     ordered = sorted(tables)
+    await stop.refuse_too_few(target, run_id, ordered, policy)
     work = Work(target, run_id, ordered, policy, await _in_place(target, policy))
     blocked_ms = 0.0
     try:

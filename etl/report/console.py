@@ -174,6 +174,10 @@ def print_report(report: Report) -> None:
     if report.error:
         console.print(printable(report.error), style="red", markup=False)
     _print_waiting(console, report.waiting)
+    if report.kept_until:
+        until = f"{report.kept_until:%Y-%m-%d %H:%M:%S %Z}"
+        command = f"`etl publish {report.run_id} --anyway --reason TEXT`"
+        console.print(f"its staging tables are kept until {until}; {command} lets it pass", markup=False)
     if report.slowest:
         grid = _grid("slowest tables", ">seconds", ">median of the nights before", ">rows")
         for slow in report.slowest:

@@ -117,6 +117,16 @@ class Settings(BaseModel):
             "What to do with sessions that still block the publish at the deadline: `fail` the run, or `end` them.",
         ),
     ] = "fail"
+    keep_stopped: Annotated[
+        float,
+        BeforeValidator(values.deadline),
+        Setting(
+            "ETL_KEEP_STOPPED",
+            "keep_stopped",
+            "How long the staging tables of a run are kept that was stopped because tables have too few rows"
+            " ([options.md](options.md#too-few-rows)), in seconds; `0` drops them at once.",
+        ),
+    ] = 24 * 3600.0
     snapshot: Annotated[
         Literal["own", "run"],
         values.choice("own", "run"),

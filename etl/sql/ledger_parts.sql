@@ -1,6 +1,7 @@
 -- The columns and indexes that the ledger has, whichever version created it. Rows with an owner are something else: an
 -- object with a name of the ledger's that is untrusted, because it belongs neither to this session's role nor to a
--- superuser. Target side.
+-- superuser. The row whose relation is 'format' has the comment on etl.runs, which names the ledger's format. Target
+-- side.
 -- Try it: psql -f ledger_parts.sql
 SELECT c.relname::text AS relation, a.attname::text AS part, NULL::text AS owner
   FROM pg_catalog.pg_class c
@@ -14,6 +15,11 @@ SELECT c.relname::text, x.relname::text, NULL
   JOIN pg_catalog.pg_index i ON i.indrelid = c.oid
   JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
  WHERE n.nspname = 'etl' AND c.relkind = 'r'
+UNION ALL
+SELECT 'format', pg_catalog.obj_description(c.oid, 'pg_class'), NULL
+  FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = 'etl' AND c.relname = 'runs' AND pg_catalog.obj_description(c.oid, 'pg_class') IS NOT NULL
 UNION ALL
 SELECT '', w.what, r.rolname::text
   FROM (SELECT 'schema etl' AS what, n.nspowner AS owner FROM pg_catalog.pg_namespace n WHERE n.nspname = 'etl'

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .job import FailedJob
-from .outcome import LATE_STATUS, NOT_TOLD, Failure, Outcome
+from .outcome import LATE_STATUS, NOT_TOLD, TOO_FEW_ROWS_ERROR, Failure, Outcome
 from .remedy import (
     COPY,
     EXECUTION,
@@ -17,6 +17,7 @@ from .remedy import (
     NEVER_BEGAN,
     NO_SLACK,
     SETTINGS,
+    TOO_FEW_ROWS,
     TRANSFORM,
     UNKNOWN,
     Remedy,
@@ -54,6 +55,8 @@ def causes(outcome: Outcome) -> list[Cause]:
         return list(_of_jobs(failure, _beside(outcome, failure) if outcome.status != "unknown" else ""))
     if outcome.status == LATE_STATUS:
         return [_of_deadline(failure)]
+    if failure.error == TOO_FEW_ROWS_ERROR:
+        return [Cause(TOO_FEW_ROWS.what, failure.cause, TOO_FEW_ROWS)]
     remedy = TRANSFORM if failure.state == "Transform" else FUNCTION
     return [Cause(f"{failure.state} failed with {failure.error}.", failure.cause, remedy)]
 
@@ -63,7 +66,7 @@ def ledger_says(outcome: Outcome, told: Sequence[Cause]) -> str:
     if outcome.failure is None or outcome.end:
         return ""
     said = _beside(outcome, outcome.failure)
-    if said in [cause.said for cause in told]:
+    if any(cause.said.startswith(said.removesuffix("…")) for cause in told):
         return ""
     return f"The ledger says: {said}" if said and outcome.status != "unknown" else said
 

@@ -12,8 +12,8 @@ from typing import Any
 from .cause import Cause, causes, ledger_says
 from .deployment import Deployment
 from .links import Console
-from .outcome import LATE_STATUS, FailedTable, Outcome, Slow
-from .remedy import LATE, NO_SLACK, TRANSFORM
+from .outcome import LATE_STATUS, STOPPED_STATUS, FailedTable, Outcome, Slow
+from .remedy import LATE, NO_SLACK, TOO_FEW_ROWS, TRANSFORM
 from .text import MOST_FIELD, MOST_HEADER, MOST_TEXT, change, code, duration, escaped, lines_within, quoted, size
 
 MOST_ERROR = 300
@@ -39,6 +39,8 @@ def headline(outcome: Outcome, deployment: Deployment) -> str:
         return f"❌ {name} {outcome.end}"
     if outcome.status == "published":
         return f"⚠️ {name} is published, but the transform failed"
+    if outcome.status == STOPPED_STATUS:
+        return f"✋ {name} is stopped: nothing is published"
     if outcome.status == LATE_STATUS:
         return f"⏰ {name} is not published at its deadline"
     return f"❌ {name} failed: nothing is published" if outcome.status != "unknown" else f"❌ {name} failed"
@@ -56,7 +58,8 @@ def _of_failure(outcome: Outcome, console: Console, deployment: Deployment) -> I
     found = causes(outcome)
     for cause in found:
         yield from _section(_cause(cause, outcome, console))
-        yield from _section(quoted(cause.said) if cause.said.strip() else "")
+        most = MOST_TEXT - 1000 if cause.remedy is TOO_FEW_ROWS else MOST_TEXT // 6  # it names tables
+        yield from _section(quoted(cause.said, most) if cause.said.strip() else "")
     told = sum(cause.job.count for cause in found if cause.job)
     left = outcome.failure.failed - told if outcome.failure else 0
     yield from _section(f"{left:,} more shards failed for other reasons." if left > 0 else "")
@@ -91,8 +94,15 @@ def _log(stream: str, console: Console) -> str:
 def _what_to_do(outcome: Outcome, found: Sequence[Cause], deployment: Deployment) -> str:
     remedies = list(dict.fromkeys(cause.remedy for cause in found))
     lines = [f"• {remedy.todo} {_runbook(remedy.section, deployment)}" for remedy in remedies]
+    when = "Then" if outcome.status != "unknown" else "Unless `etl history` says that the run ended well,"
+    if outcome.status == STOPPED_STATUS and outcome.kept_until:
+        command, until = deployment.let_pass(outcome.run_id), _moment(outcome.kept_until)
+        lines.append(
+            "If they are gone for a reason, write it into this command. It publishes the run, until"
+            f" {until}:\n```{escaped(command, _MOST_NOTE)}```"
+        )
+        when = "If they are gone by mistake, mend the source. Then"
     if outcome.status != "published" and not {LATE, NO_SLACK, TRANSFORM} & set(remedies):
-        when = "Then" if outcome.status != "unknown" else "Unless `etl history` says that the run ended well,"
         again = deployment.rerun(outcome.run_id)
         lines.append(
             f"{when} run the night again:\n```{escaped(again, _MOST_NOTE)}```"

@@ -18,6 +18,12 @@ LATE_STATUS = "late"
 NOT_TOLD = "NightlyEtl.NotTold"
 """The error of executions that could not tell Slack how their run ended, whether it was published or not."""
 
+STOPPED_STATUS = "stopped"
+"""The ledger's status of a run that was stopped before its publish, because tables have too few rows."""
+
+TOO_FEW_ROWS_ERROR = "RunStopped"
+"""The error of the function ``publish`` for such a run."""
+
 _ENDS = {"FAILED": "failed", "TIMED_OUT": "timed out", "ABORTED": "was aborted"}
 
 
@@ -82,7 +88,8 @@ class Outcome:
 
     ``status`` is the ledger's, or "unknown" if the ledger could not be read. ``end`` is the execution's, empty if the
     machine itself calls the notifier. ``failure`` is the machine's view, ``ledger_error`` the ledger's. ``last`` is the
-    last published run. ``failed`` has the first of ``failed_count`` tables.
+    last published run. ``failed`` has the first of ``failed_count`` tables. ``kept_until`` is how long a stopped run
+    can be let pass.
     """
 
     run_id: str
@@ -103,6 +110,7 @@ class Outcome:
     slowest: tuple[Slow, ...] = ()
     failed: tuple[FailedTable, ...] = ()
     failed_count: int = 0
+    kept_until: datetime | None = None
 
 
 def is_event(event: Mapping[str, Any]) -> bool:
@@ -136,6 +144,7 @@ def from_machine(event: Mapping[str, Any]) -> Outcome:
         ),
         failed=tables,
         failed_count=report.get("failed_count") or len(tables),
+        kept_until=_time(report.get("kept_until")),
     )
 
 

@@ -84,6 +84,11 @@ UNKNOWN = Remedy(
     "Look at the job and its log.",
     "A container failed for another reason",
 )
+TOO_FEW_ROWS = Remedy(
+    "Tables have too few rows, so the run was stopped before its publish.",
+    "Find out why the rows are gone.",
+    "A run was stopped for too few rows",
+)
 FUNCTION = Remedy(
     "",
     "Find the message in the runbook, and fix its cause.",

@@ -26,10 +26,10 @@ def code(text: str, most: int = 200) -> str:
     return f"`{escaped(' '.join(text.split()).replace('`', 'ˋ'), most)}`"
 
 
-def quoted(text: str) -> str:
-    """The first lines of an error as a block of code."""
+def quoted(text: str, most: int = MOST_TEXT // 6) -> str:
+    """The first lines of an error as a block of code, of at most ``most`` characters."""
     lines = [line for line in text.replace("`", "ˋ").splitlines() if line.strip()][:10]
-    return f"```{escaped(chr(10).join(lines), MOST_TEXT // 6)}```"
+    return f"```{escaped(chr(10).join(lines), most)}```"
 
 
 def duration(seconds: float) -> str:

@@ -181,6 +181,29 @@ def test_a_publish_that_readers_block_gives_up(nights: Nights, both: Databases) 
     assert "small_03" in nights.slack.text_of("blocked")
 
 
+def test_a_night_that_has_lost_its_rows_waits_for_a_person(nights: Nights, both: Databases) -> None:
+    """The machine's Abort leaves what was staged; the message has table, counts and the command, which publishes it."""
+    was = before(both)
+    both.operational.execute("CREATE TABLE trouble.away AS TABLE small_02; TRUNCATE small_02")
+    ended = nights.night("too-few", shards=ONE)
+    assert (ended.status, ended.error) == ("FAILED", "NightlyEtl.Failed")
+    assert (ended.states.count("Publish"), ended.states.count("Abort")) == (1, 1)
+    assert before(both) == was
+    assert ledger(both.reporting, "too-few")[0] == "stopped"
+    assert nights.told("too-few") == "✋ nightly-etl too-few is stopped: nothing is published"
+    said = nights.slack.text_of("too-few")
+    assert "public.small_02 has 0 rows now, 50 when it was last published, by run " in said
+    assert "etl publish too-few --anyway --reason ''" in said
+    assert "small_01" not in said
+    with pytest.raises(FunctionError, match="--anyway and --reason TEXT go together"):
+        nights.functions["publish"]({"run_id": "too-few", "anyway": True, "reason": ""})
+    published = nights.functions["publish"]({"run_id": "too-few", "anyway": True, "reason": "moved away"})
+    assert published["tables"] == 3
+    assert both.reporting.value("SELECT count(*) FROM small_02") == 0
+    both.operational.execute("INSERT INTO small_02 TABLE trouble.away; DROP TABLE trouble.away")
+    assert nights.night("full-again", shards=ONE).status == "SUCCEEDED"
+
+
 def test_a_slack_that_stumbles_costs_no_message(nights: Nights, both: Databases) -> None:
     """Slack answers 500 for longer than the Lambda retries, then 429, then 200 without "ok": one message arrives."""
     nights.slack.answers.extend([*[Answer(500, "down")] * 5, LIMITED, OK_FALSE])

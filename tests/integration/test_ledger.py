@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
 
 from etl.commands.report import report
 from etl.ledger import book, ledger
 from etl.model.clock import Began
+from etl.model.errors import ConfigurationError
 from etl.model.name import Planned, Relation, TargetName
 from etl.model.record import Load
 from etl.model.redaction import own_words
@@ -15,6 +19,12 @@ from etl.sessions.postgres import connect_target, target_session
 from etl.sessions.url import DatabaseUrl
 from etl.settings.settings import Settings
 from tests.harness import Databases, Etl
+from tests.situations import ended
+
+RELEASED = Path(__file__).parents[1] / "sql" / "released_ledger.sql"
+NIGHT = RELEASED.with_name("released_night.sql")
+
+SHOP = "CREATE TABLE {0} (id int PRIMARY KEY); INSERT INTO {0} SELECT generate_series(1, 300);"
 
 
 def test_a_ledger_of_an_older_version_is_upgraded_and_keeps_its_rows(databases: Databases, etl: Etl) -> None:
@@ -121,3 +131,78 @@ async def test_an_older_ledger_is_read_as_it_was_meant(databases: Databases) -> 
         assert await ledger.known(target) == set()
     told = await report(Settings(reporting=url, run_id="old"))
     assert ([failed.table for failed in told.failed], told.failed_count) == (["public.bad"], 1)
+
+
+def test_the_ledger_of_the_released_version_is_upgraded_and_believed(databases: Databases, etl: Etl) -> None:
+    """Its rows stay, and count: the gate knows how many rows its last publish had."""
+    databases.reporting.execute(RELEASED.read_text())
+    databases.operational.execute("".join(map(SHOP.format, ("orders", "items"))) + "DELETE FROM orders WHERE id > 100")
+    done = etl("run", ETL_RUN_ID="tonight", TABLES="*")
+    assert done.status == 1
+    assert "public.orders has 100 rows now, 300 when it was last published, by run released-1 (" in done.stderr
+    assert etl("publish", "tonight", "--anyway", "--reason", "it is right").status == 0
+    assert databases.reporting.rows("SELECT run_id, status, rows FROM etl.runs ORDER BY started_at") == [
+        ("released-1", "published", 600),
+        ("tonight", "published", 400),
+    ]
+
+
+def test_the_released_version_may_work_beside_this_one(databases: Databases, etl: Etl) -> None:
+    """Its statements, to the letter, work on the new ledger, and what they write is understood."""
+    databases.operational.execute("".join(map(SHOP.format, ("orders", "items"))))
+    assert etl("run", ETL_RUN_ID="yesterday", TABLES="*").status == 0
+    databases.reporting.execute(NIGHT.read_text())
+    assert databases.reporting.rows("SELECT run_id, status FROM etl.runs ORDER BY run_id") == [
+        ("released-3", "published"),
+        ("released-4", "failed"),
+        ("yesterday", "published"),
+    ]
+    for arguments in (("history",), ("report", "released-3"), ("run",)):
+        done = etl(*arguments, TABLES="*")
+        assert (done.status, done.stderr) == (0, ""), arguments
+
+
+def test_a_plan_of_the_released_version_is_carried_out_by_this_one(databases: Databases, etl: Etl) -> None:
+    """A deployment in the middle of a night: the containers are new, and the plan's Lambda was old."""
+    databases.operational.execute("".join(map(SHOP.format, ("orders", "items"))))
+    databases.reporting.execute(RELEASED.read_text())
+    databases.reporting.execute(
+        "INSERT INTO etl.runs (run_id, status, started_at, publish) VALUES ('tonight', 'running', now(), 'defer');"
+        "INSERT INTO etl.loads (run_id, table_name, shard, status, started_at, schema_name, relation_name)"
+        " SELECT 'tonight', 'public.' || name, '0', 'planned', now(), 'public', name"
+        " FROM unnest('{orders,items}'::text[]) AS name"
+    )
+    one = {"ETL_RUN_ID": "tonight", "ETL_PLAN": "run"}
+    with etl.started("snapshot", **one) as holder:
+        done = etl("run", **one, ETL_SHARD="0", ETL_SNAPSHOT="run", ETL_PUBLISH="defer")
+        assert (done.status, done.stderr) == (0, "")
+        assert ended(holder).status == 0
+    assert etl("publish", "tonight").status == 0
+
+
+async def test_a_ledger_of_a_format_that_is_unknown_is_refused(
+    databases: Databases, etl: Etl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later version has written its format; each command that reads the ledger says which version can use it."""
+    url = DatabaseUrl.parse(databases.reporting.url, {})
+    databases.operational.execute("CREATE TABLE orders AS SELECT 1 AS id")
+    assert etl("run", TABLES="orders", ETL_RUN_ID="yesterday").status == 0
+    comment = "SELECT obj_description('etl.runs'::regclass)"
+    assert databases.reporting.value(comment) is None, "format 1 is that of the released version, which wrote none"
+    async with target_session(url, "test") as target:
+        with monkeypatch.context() as later:
+            later.setattr(book, "FORMAT", 2)
+            await book.ensure(target)
+            await book.ensure(target)
+        with pytest.raises(ConfigurationError, match="has format 2 since nightly-etl"):
+            await book.ensure(target)
+    databases.reporting.execute("COMMENT ON TABLE etl.runs IS 'ledger format 2, since nightly-etl 9.1.0'")
+    commands = ("run", "check", "history", "report", "publish", "abort", "snapshot", "plan --shards 2 --save")
+    for command in commands:
+        done = etl(*command.split(), TABLES="orders", ETL_RUN_ID="yesterday")
+        assert (command, done.status) == (command, 2)
+        assert "the ledger in the target has format 2 since nightly-etl 9.1.0 used it, and this is" in done.stderr
+        assert done.stderr.endswith("; use 9.1.0 or a later version\n")
+    assert databases.reporting.rows("SELECT run_id FROM etl.runs") == [("yesterday",)]
+    databases.reporting.execute("COMMENT ON TABLE etl.runs IS 'our nights'")
+    assert etl("history").status == 0

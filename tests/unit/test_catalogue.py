@@ -106,6 +106,7 @@ REPORT = answers.Report(
     failed_count=1,
     last_published=answers.PublishedRun("yesterday", None),
     error=None,
+    kept_until=None,
 )
 
 

@@ -1,0 +1,138 @@
+"""The gate: tells by the numbers of rows alone whether a night cannot be right. Pure policy.
+
+The commonest accident is a source that is suddenly empty, or halved: a table that is being filled again, a filter with
+a slip, rows that a role no longer sees. A copy of it is correct, and its publish would replace good rows. So a run
+compares what it has staged with the last publish of each live table, and does not publish what has shrunk too far.
+"""
+
+# docs/decisions.md, "A night that has lost too many rows is stopped"
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from fractions import Fraction
+from typing import Any
+
+from etl.model import limits
+from etl.model.name import TargetName
+
+OFF = "off"
+
+_PERCENTAGE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?) ?%")
+
+
+@dataclass(frozen=True, slots=True)
+class Shrink:
+    """The part of its rows that a table may lose from one publish to the next, from 0 to 1; 1 is ``off``."""
+
+    part: Fraction
+
+    @classmethod
+    def parse(cls, text: Any) -> Shrink:
+        """Reads ``shrink_at_most``; raises ValueError."""
+        if isinstance(text, Shrink):
+            return text
+        if text == OFF:
+            return cls(Fraction(1))
+        found = _PERCENTAGE.fullmatch(text.strip()) if isinstance(text, str) else None
+        if found is None or Fraction(found[1]) > 100:
+            raise ValueError(f'is {text!r}; write a percentage from "0%" to "100%", or "{OFF}"')
+        return cls(Fraction(found[1]) / 100)
+
+    def __str__(self) -> str:
+        return f"{float(self.part * 100):g}%"
+
+
+def rows_min(number: Any) -> int:
+    """Reads ``rows_min``; raises ValueError."""
+    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+        raise ValueError(f"is {number!r}; write a whole number of rows, 0 or more")
+    return number
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a table has to keep: not to lose more than ``shrink``, and to have ``rows_min`` rows."""
+
+    shrink: Shrink = Shrink(Fraction(1, 2))
+    rows_min: int = 0
+
+    def broken(self, count: Count) -> str | None:
+        """The option that a count breaks, with its value; None if it breaks none.
+
+        A table that was small is only held to be empty or not: the counts of small tables halve by chance.
+        """
+        if count.rows < self.rows_min:
+            return f"rows_min = {self.rows_min}"
+        if count.before is None:
+            return None
+        lost = max(count.before - count.rows, 0)
+        counts = count.rows == 0 or count.before >= limits.SHRINK_COUNTS_FROM_ROWS
+        return f'shrink_at_most = "{self.shrink}"' if counts and lost > self.shrink.part * count.before else None
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """The rows that a run has staged of a table, and those of the last published load of its live table.
+
+    ``before``, ``before_run`` and ``before_at`` are None if no load of this live table was published. ``refiltered``
+    says that ``where`` is another one than then; it is None if the ledger does not say.
+    """
+
+    table_name: str
+    schema_name: str
+    relation_name: str
+    rows: int
+    before: int | None = None
+    before_run: str | None = None
+    before_at: datetime | None = None
+    refiltered: bool | None = None
+
+    @property
+    def live(self) -> TargetName:
+        """The live table."""
+        return TargetName(self.schema_name, self.relation_name)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A table whose count breaks a rule, and the option that it breaks."""
+
+    count: Count
+    broken: str
+
+    def __str__(self) -> str:
+        count = self.count
+        now = f"{count.table_name} has {count.rows:,} rows now"
+        if count.before is None:
+            return f"{now} ({self.broken})"
+        filtered = ", and its where is another one than then" if count.refiltered else ""
+        return (
+            f"{now}, {count.before:,} when it was last published, by run {count.before_run}{filtered} ({self.broken})"
+        )
+
+
+def findings(counts: Sequence[Count], rules: Mapping[TargetName, Rule]) -> list[Finding]:
+    """The counts that break their table's rule, in the order of the tables' names."""
+
+    def found() -> Iterator[Finding]:
+        for count in sorted(counts, key=lambda count: count.table_name):
+            if broken := rules.get(count.live, Rule()).broken(count):
+                yield Finding(count, broken)
+
+    return list(found())
+
+
+def said(run_id: str, found: Sequence[Finding], kept_until: datetime | None) -> str:
+    """The reason why a run is stopped, in one line that names all tables; ``kept_until`` is how long it may pass."""
+    remedy = "its staging tables were dropped, as ETL_KEEP_STOPPED is 0"
+    if kept_until is not None:
+        remedy = f"`etl publish {run_id} --anyway --reason TEXT` publishes it until {kept_until:%Y-%m-%d %H:%M} UTC"
+    tables = "; ".join(map(str, found))
+    many = f"{len(found):,} table{'s have' if len(found) != 1 else ' has'}"
+    return (
+        f"run {run_id} is stopped before its publish, because {many} too few rows; if that is right, {remedy}: {tables}"
+    )
