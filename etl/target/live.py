@@ -221,6 +221,18 @@ def with_views(current: Object | None, found: Sequence[Object]) -> list[Object]:
     return dependent
 
 
+def together(found: Sequence[Object]) -> dict[TargetName, list[Object]]:
+    """Each live table with the views that depend on it, however indirectly: ``with_views`` of all tables at once."""
+    tables = {one.oid: one for one in found if one.is_live}
+    rests_on = {oid: {oid} for oid in tables}
+    dependent = {one.full_name: [one] for one in tables.values()}
+    for view in views(found):
+        rests_on[view.oid] = set().union(*(rests_on.get(oid, ()) for oid in view.rests_on))
+        for oid in rests_on[view.oid]:
+            dependent[tables[oid].full_name].append(view)
+    return dependent
+
+
 def drop(view: Object) -> sql.Composed:
     """The statement that drops a view."""
     return sql.SQL("DROP {} {}").format(view.word, view.identifier)
