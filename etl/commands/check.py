@@ -82,10 +82,10 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
     findings += await _notes(target)
     await staging.refuse_untrusted(target, {table.live.schema for table in tables})
     await guard.refuse_untrusted_tables(target, [table.live for table in tables], has_ledger=has_ledger)
-    objects = await live.objects(target, [table.live for table in tables])
     is_kept = encoding.kept(source, target) is not None
     findings += [
-        _table(table, readable[table.oid], objects, found.tables.get(table.live, []), is_kept) for table in tables
+        _table(table, readable[table.oid], found.live.get(table.live, []), found.tables.get(table.live, []), is_kept)
+        for table in tables
     ]
     if has_ledger and settings.shard is None and settings.snapshot == "own":  # a shard's TABLES are some of the run's
         findings += await _left_behind(target, {table.live for table in tables})
@@ -125,15 +125,14 @@ async def _notes(target: Target) -> list[Finding]:
 
 
 def _table(
-    table: Table, readable: dict[str, Any], objects: Sequence[live.Object], obstacles: Sequence[str], is_kept: bool
+    table: Table, readable: dict[str, Any], together: Sequence[live.Object], obstacles: Sequence[str], is_kept: bool
 ) -> Finding:
-    current = next((item for item in objects if item.is_live and item.full_name == table.live), None)
     problems = [*_unreadable(readable), *_unclassified(table), *obstacles]
     if problems:
         return Finding(str(table), "; ".join(problems), obstacle=True)
-    views = [_view(view) for view in live.with_views(current, objects) if not view.is_live]
+    views = [_view(view) for view in together if not view.is_live]
     parts = [
-        f"{'replaces the live table' if current else 'is loaded for the first time'}{_renamed(table)}",
+        f"{'replaces the live table' if together else 'is loaded for the first time'}{_renamed(table)}",
         f"about {table.rows:,} rows, {table.bytes / 1e6:,.1f} MB, {len(table.columns)} columns",
         f"{len(table.indexes) + len(table.constraints)} indexes and constraints",
         f"{'binary' if table.is_binary and not is_kept else 'text'} COPY",

@@ -33,10 +33,14 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The obstacles: of the target as a whole, and of each table by its live name."""
+    """The obstacles: of the target as a whole, and of each table by its live name.
+
+    ``live`` has the live tables that exist, each with the views that depend on it.
+    """
 
     target: tuple[str, ...] = ()
     tables: Obstacles = field(default_factory=dict)
+    live: dict[TargetName, list[Object]] = field(default_factory=dict)
 
     @property
     def lines(self) -> list[str]:
@@ -74,24 +78,26 @@ async def find(settings: Settings, source: Source, target: Target, tables: Seque
     A shard's tables are only some of its run's: a name that another published table of the target has now is then no
     obstacle, because that table may move within the same publish.
     """
-    if general := await _privileges(
-        target, tables
-    ):  # a role that may not create anything needs no list of what it could not create
+    if general := await _privileges(target, tables):  # then the role could not make anything else either
         return Found(tuple(general))
     options = {table.oid: settings.options.of(table.source) for table in tables}
     in_place = [table for table in tables if options[table.oid].publish == "in-place"]
     swapped = [table for table in tables if options[table.oid].publish != "in-place"]
+    # only those of the way's own tables, as the publish reads them: an object on another table does not go with it
+    objects = [
+        await live.objects(target, [table.live for table in some]) if some else [] for some in (swapped, in_place)
+    ]
     parts = [
         await _loads(source, target, tables, options),
-        await _swaps(settings, target, swapped, options),
-        await _in_place(target, in_place),
+        await _swaps(settings, target, swapped, options, objects[0]),
+        await _in_place(target, in_place, objects[1]),
     ]
     found: Obstacles = {}
     for table in tables:
         texts = dict.fromkeys(chain.from_iterable(part.get(table.live, ()) for part in parts))
         if texts:
             found[table.live] = list(texts)
-    return Found((), found)
+    return Found((), found, live.together(objects[0]) | live.together(objects[1]))
 
 
 async def _loads(
@@ -102,7 +108,8 @@ async def _loads(
     bad_types = await types.problems(target, wanted)
     needed = await needs.read(source, tables)
     bad_collations = await collations.problems(source, target, needed)
-    made = Made({(one.schema, one.name) for one in wanted}, bad_collations)
+    of_types = {one.extension for one in wanted if one.extension}
+    made = Made({(one.schema, one.name) for one in wanted}, of_types, bad_collations)
     lacking = await needs.lacking(target, tables, needed, options, made)
     return {
         table.live: [
@@ -119,12 +126,15 @@ async def _loads(
 
 
 async def _swaps(
-    settings: Settings, target: Target, tables: Sequence[Table], options: Mapping[int, TableOptions]
+    settings: Settings,
+    target: Target,
+    tables: Sequence[Table],
+    options: Mapping[int, TableOptions],
+    found: Sequence[Object],
 ) -> Obstacles:
     """What stands in the way of the swap: on the live tables, in their schemas, and where old tables are put aside."""
     if not tables:
         return {}
-    found = await live.objects(target, [table.live for table in tables])
     parts = [
         await Swap().obstacles(target, found, _arriving(tables)),
         await _aside(target, tables),
@@ -133,10 +143,9 @@ async def _swaps(
     return {table.live: [text for part in parts for text in part.get(table.live, ())] for table in tables}
 
 
-async def _in_place(target: Target, tables: Sequence[Table]) -> Obstacles:
+async def _in_place(target: Target, tables: Sequence[Table], found: Sequence[Object]) -> Obstacles:
     if not tables:
         return {}
-    found = await live.objects(target, [table.live for table in tables])
     refused = await InPlace().obstacles(target, found, _arriving(tables))
     together = live.together(found)
     filled = [one for one in found if one.kind == "m" and not one.is_live]

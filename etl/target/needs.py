@@ -70,12 +70,13 @@ def _uses(column: Column, need: Need) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """The types and collations, as schema and name, that a run makes where they are missing.
+    """The types and collations, as schema and name, and the extensions, that a run makes where they are missing.
 
     Of each collation, the reason why it cannot be made, or None.
     """
 
     types: Collection[tuple[str, str]]
+    extensions: Collection[str]
     collations: Mapping[tuple[str, str], str | None]
 
 
@@ -101,13 +102,21 @@ async def lacking(
             problem = made.collations.get((need.schema or "", need.name))
             line = f"{need.kind} {need.part} of {by_oid[need.oid]} needs it: {problem}" if problem else None
         else:
-            line = _line(need, by_oid[need.oid], need.key in missing, places)
+            line = _line(need, by_oid[need.oid], need.key in missing, _Extensions(places, made.extensions))
         if line:
             found[need.oid] += _said(need.kind, line, options[need.oid])
     for table in tables:
         for kind, line in _too_new(table, release):
             found[table.oid] += _said(kind, line, options[table.oid])
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Extensions:
+    """Where the extensions are in the target, and those that a run creates for the tables' types."""
+
+    places: Places
+    made: Collection[str]
 
 
 def _is_made(need: Need, made: Made) -> bool:
@@ -124,7 +133,7 @@ async def _missing(target: Target, needs: Sequence[Need]) -> set[tuple[str, str,
     return {(row["class"], row["schema"], row["name"], row["arguments"]) for row in await cursor.fetchall()}
 
 
-def _line(need: Need, table: Table, is_missing: bool, places: Places) -> str | None:
+def _line(need: Need, table: Table, is_missing: bool, there: _Extensions) -> str | None:
     """What is wrong with the part that needs this; None if nothing is."""
     what = f"{need.kind} {need.part} of {table}"
     if need.cls == "own row":
@@ -139,8 +148,9 @@ def _line(need: Need, table: Table, is_missing: bool, places: Places) -> str | N
     line = f"{what} needs {need.label}{through}, which the target lacks"
     if not need.extension:
         return f"{line}; make it there"
-    is_made = need.kind != "column"  # a run creates extensions for indexes, constraints, statistics and types
-    says = extensions.problem(need.extension, need.schema or "", places, is_made=is_made)
+    # a run creates extensions for indexes, constraints and statistics, and for types
+    is_made = need.kind != "column" or need.extension in there.made
+    says = extensions.problem(need.extension, need.schema or "", there.places, is_made=is_made)
     return f"{line}: {says}" if says else None
 
 
