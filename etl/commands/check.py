@@ -12,13 +12,9 @@ from etl.commands.answers import Finding
 from etl.ledger import book, ledger
 from etl.model import limits
 from etl.model.errors import EtlError
-from etl.model.name import OWN_PLACES, Planned, TargetName
+from etl.model.name import TargetName
 from etl.model.table import Table
-from etl.publish import blockers
-from etl.publish.inplace import InPlace
-from etl.publish.policy import Policy
-from etl.publish.swap import Swap
-from etl.publish.way import Obstacles, Way
+from etl.publish import blockers, obstacles
 from etl.sessions import encoding
 from etl.sessions.postgres import Source, Target, source_session, target_session
 from etl.sessions.query import source_query, target_query
@@ -81,37 +77,23 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
         await disclosure.refuse(target, tables, settings.options)
     await proof.prove(source, tables)
     await trust.refuse_named(source, target, tables)
-    findings += await _target(target, tables)
+    found = await obstacles.find(settings, source, target, tables)
+    findings += [Finding("target", text, obstacle=True) for text in found.target]
+    findings += await _notes(target)
     await staging.refuse_untrusted(target, {table.live.schema for table in tables})
     await guard.refuse_untrusted_tables(target, [table.live for table in tables], has_ledger=has_ledger)
-    objects = await live.objects(target, [table.live for table in tables])
-    obstacles = await _obstacles(settings, target, tables)
     is_kept = encoding.kept(source, target) is not None
     in_place = {table.live for table in tables if settings.options.of(table.source).publish == "in-place"}
     findings += [
-        _table(table, readable[table.oid], objects, obstacles.get(table.live, []), is_kept) for table in tables
+        _table(table, readable[table.oid], found.live.get(table.live, []), found.tables.get(table.live, []), is_kept)
+        for table in tables
     ]
-    findings += await _temporary(target, objects, in_place)
+    swapped = {one.oid for table, some in found.live.items() if table not in in_place for one in some}
+    findings += await _temporary(target, swapped)
     findings += await _waiting(target) if has_ledger else []
     if has_ledger and settings.shard is None and settings.snapshot == "own":  # a shard's TABLES are some of the run's
         findings += await _left_behind(target, {table.live for table in tables})
     return findings
-
-
-async def _obstacles(settings: Settings, target: Target, tables: Sequence[Table]) -> Obstacles:
-    """The obstacles to each table's publish, according to the way in which it is published."""
-    policy = Policy.of(settings, [Planned(table.source, table.live) for table in tables])
-    arriving = {table.live: [(column.name, column.type) for column in table.columns] for table in tables}
-    ways: tuple[tuple[Way, Collection[TargetName]], ...] = (
-        (Swap(), policy.swapped),
-        (InPlace.of(policy), policy.in_place),
-    )
-    found: Obstacles = {}
-    for way, live_tables in ways:
-        # only those of the way's own tables, as the publish reads them: an object on another table does not go with it
-        objects = await live.objects(target, live_tables)
-        found |= await way.obstacles(target, objects, {table: arriving[table] for table in live_tables})
-    return found
 
 
 async def _left_behind(target: Target, live_tables: Collection[TargetName]) -> list[Finding]:
@@ -129,10 +111,8 @@ async def _left_behind(target: Target, live_tables: Collection[TargetName]) -> l
     ]
 
 
-async def _temporary(target: Target, objects: Sequence[live.Object], in_place: Collection[TargetName]) -> list[Finding]:
-    """The temporary objects of other sessions for which a publish would wait now."""
-    swapped = [one for one in objects if one.is_live and one.full_name not in in_place]
-    oids = {item.oid for one in swapped for item in live.with_views(one, objects)}
+async def _temporary(target: Target, oids: Collection[int]) -> list[Finding]:
+    """The temporary objects of other sessions, on these tables and views, for which a publish would wait now."""
     return [
         Finding("target", f"{found} depends on a live table; a publish waits for it until the session ends")
         for found in await blockers.temporary(target, sorted(oids))
@@ -153,15 +133,10 @@ def _encoded(name: str | None) -> str:
     return f", encoding {name}" if name not in {None, encoding.UTF8} else ""
 
 
-async def _target(target: Target, tables: Sequence[Table]) -> list[Finding]:
-    schemas = sorted({table.live.schema for table in tables})
-    places = [place.schema(schema) for place in OWN_PLACES for schema in schemas]
-    wanted = {"schemas": schemas * len(OWN_PLACES), "staging": places}
-    cursor = await target.execute(target_query("target_privileges"), wanted)
-    rows = await cursor.fetchall()
-    lacking = [Finding("target", text, obstacle=True) for text in dict.fromkeys(_lacking(rows))]
+async def _notes(target: Target) -> list[Finding]:
+    """What may matter to a run, and need not."""
     cursor = await target.execute("SELECT pubname FROM pg_catalog.pg_publication WHERE puballtables ORDER BY 1")
-    return lacking + [
+    return [
         Finding(
             "target",
             f"publication {row['pubname']} is FOR ALL TABLES: its subscribers get the schemas etl and etl_staging_…,"
@@ -171,37 +146,15 @@ async def _target(target: Target, tables: Sequence[Table]) -> list[Finding]:
     ]
 
 
-def _lacking(rows: Iterable[dict[str, Any]]) -> Iterable[str]:
-    for row in rows:
-        if row["read_only"]:
-            yield "is read-only; point ETL_REPORTING_URL at the primary"
-        missing = [
-            name
-            for name, exists in (
-                ("etl", row["ledger_exists"]),
-                (row["staging"], row["staging_exists"]),
-                (row["schema"], row["schema_exists"]),
-            )
-            if not exists
-        ]
-        if missing and not row["may_create_schema"]:
-            yield f"lacks schema {', '.join(missing)}, and the role may not create it; GRANT CREATE ON DATABASE to it"
-        if row["schema_exists"] and not row["may_create_table"]:
-            yield f"does not let the role create tables in {row['schema']}; GRANT CREATE ON SCHEMA to it"
-        if row["staging_exists"] and not row["may_stage"]:
-            yield f"does not let the role create tables in {row['staging']}; GRANT CREATE ON SCHEMA to it"
-
-
 def _table(
-    table: Table, readable: dict[str, Any], objects: Sequence[live.Object], obstacles: Sequence[str], is_kept: bool
+    table: Table, readable: dict[str, Any], together: Sequence[live.Object], obstacles: Sequence[str], is_kept: bool
 ) -> Finding:
-    current = next((item for item in objects if item.is_live and item.full_name == table.live), None)
     problems = [*_unreadable(readable), *_unclassified(table), *obstacles]
     if problems:
         return Finding(str(table), "; ".join(problems), obstacle=True)
-    views = [_view(view) for view in live.with_views(current, objects) if not view.is_live]
+    views = [_view(view) for view in together if not view.is_live]
     parts = [
-        f"{'replaces the live table' if current else 'is loaded for the first time'}{_renamed(table)}",
+        f"{'replaces the live table' if together else 'is loaded for the first time'}{_renamed(table)}",
         f"about {table.rows:,} rows, {table.bytes / 1e6:,.1f} MB, {len(table.columns)} columns",
         f"{len(table.indexes) + len(table.constraints)} indexes and constraints",
         f"{'binary' if table.is_binary and not is_kept else 'text'} COPY",

@@ -28,8 +28,8 @@ from etl.model.name import Planned
 from etl.model.record import Finished, Load
 from etl.model.redaction import Redacted
 from etl.model.status import LoadStatus, RunStatus
-from etl.publish import inplace, validation
 from etl.publish import publish as publishing
+from etl.publish import validation
 from etl.publish.policy import Policy
 from etl.publish.publish import Published
 from etl.sessions.postgres import Source, close_source
@@ -51,7 +51,6 @@ async def run(settings: Settings, progress: Progress) -> Finished:
         with _not_begun(settings):
             held, source = await sessions.enter_async_context(control.beside_source(settings))
             planned = await control.claim(settings, held.session, source)
-            await inplace.refuse(held.session, Policy.of(settings, planned))
         share = await _share(held, planned, source)
         return await _Run(settings, held, planned, progress, share).whole()
 

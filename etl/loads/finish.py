@@ -88,8 +88,8 @@ class Finish:
     async def whole(self) -> Load:
         """Finishes the table; returns the load as the ledger has it."""
         try:
-            if self.options.unbuildable_indexes == "skip":
-                return await self._transaction(self._build)  # each index needs a savepoint, and its result
+            if "skip" in {self.options.unbuildable_indexes, self.options.unbuildable_checks}:
+                return await self._transaction(self._build)  # each needs a savepoint, and its result
             return await self._transaction(self._build_at_once)
         except psycopg.errors.LockNotAvailable as error:
             raise LoadFailed(
@@ -99,7 +99,7 @@ class Finish:
         except (IndexUnbuildable, psycopg.Error) as error:
             if isinstance(error, psycopg.Error) and not indexes.is_unbuildable(error):
                 raise
-            return await self._transaction(self._build)  # building one by one shows which index fails
+            return await self._transaction(self._build)  # building one by one shows which fails
 
     async def _transaction(self, build: Callable[[], Awaitable[AsyncCursor[dict[str, Any]]]]) -> Load:
         start = perf_counter()
@@ -122,12 +122,16 @@ class Finish:
         return await at_once(self.writer, [BEGIN, *build, *staging.comments(self.table), self._ask_extras()])
 
     async def _build(self) -> AsyncCursor[dict[str, Any]]:
-        """Does the same, one index after the other; skips those that cannot be built if the options allow it."""
+        """Does the same, one after the other; skips those that cannot be made if the options allow it."""
         await self.writer.execute(BEGIN)
         skips, left = self.options.unbuildable_indexes == "skip", self.table.without(self.built.skipped)
-        skipped = await indexes.build(self.writer, left, self.built.names, skips=skips)
+        skips_checks, checks = self.options.unbuildable_checks == "skip", {check.name for check in left.checks}
+        skipped = await indexes.build(self.writer, left, self.built.names, skips=skips, skips_checks=skips_checks)
         for name, reason in (self.built.skipped | skipped).items():
-            log.warning("index.skipped", table=str(self.table), index=name, error=self.redact(reason))
+            if name in checks:
+                log.warning("check.skipped", table=str(self.table), check=name, error=self.redact(reason))
+            else:
+                log.warning("index.skipped", table=str(self.table), index=name, error=self.redact(reason))
         return await at_once(self.writer, [*staging.comments(left.without(skipped)), self._ask_extras()])
 
     def _ask_extras(self) -> sql.Composed:

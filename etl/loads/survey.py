@@ -14,7 +14,7 @@ from etl.sessions.postgres import Target, source_session
 from etl.settings.settings import Settings
 from etl.source import catalog, locks, ranges
 from etl.source.snapshot import Snapshot
-from etl.target import disclosure, guard, live, trust, types
+from etl.target import collations, disclosure, guard, live, needs, trust, types
 
 log = get_logger()
 
@@ -38,6 +38,7 @@ async def survey(settings: Settings, control: Target, held: Snapshot, wanted: Se
         if not held.holder:  # a holder in this process has locked and planned the options' SQL already
             await locks.share_read(source, tables, held.id)
         await trust.refuse_named(source, control, tables)
+        await collations.ensure(source, control, await needs.read(source, tables))  # types may need them
         await types.ensure(source, control, tables)
         tables = await ranges.cut_all(source, tables, lambda table: options.of(table.source).split or Split())
     if gone := {str(relation) for relation in wanted} - {str(table) for table in tables}:

@@ -11,9 +11,11 @@ The tree::
     ├── LoadFailed                        one table's load failed
     │   ├── Unclassified                  the options do not name a column, and on_new_column is fail
     │   ├── IndexUnbuildable              an index that the target cannot build
+    │   ├── CheckUnbuildable              a check that the target cannot make
     │   ├── RowsDiffer                    the target has received fewer or more rows than the source has sent
     │   └── ChecksumDiffers               the staged rows and the source's rows have different checksums
     ├── RunFailed                         at least one load of the run failed
+    ├── Obstructed                        the target lacks what a load or the publish would need
     ├── TypesDiffer                       a user-defined type has another definition in the target
     ├── TablesDiffer                      ``etl verify`` found a difference
     ├── CheckFailed                       ``etl check`` found a reason why a run would fail
@@ -87,6 +89,10 @@ class IndexUnbuildable(LoadFailed):
     """An index of the source that the target's version or extensions cannot build."""
 
 
+class CheckUnbuildable(LoadFailed):
+    """A check of the source that the target's version or functions cannot make."""
+
+
 class RowsDiffer(LoadFailed):
     """The target has received another number of rows than the source has sent."""
 
@@ -97,6 +103,10 @@ class ChecksumDiffers(LoadFailed):
 
 class RunFailed(EtlError):
     """At least one load failed, so nothing was published."""
+
+
+class Obstructed(EtlError):
+    """The target's catalog shows, before the first load, that a table could not be loaded or published."""
 
 
 class TypesDiffer(EtlError):

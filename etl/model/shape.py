@@ -83,6 +83,8 @@ class TableOptions(BaseModel):
     """The indexes that the table gets: the source's, those added in the target, both (the default), or none."""
     unbuildable_indexes: Literal["fail", "skip"] | None = None
     """Whether an index that the target cannot build is an error (the default), or is left out."""
+    unbuildable_checks: Literal["fail", "skip"] | None = None
+    """Whether a check that the target cannot make is an error (the default), or is left out."""
     verify: Literal["rows", "checksum", "none"] | None = None
     """ETL_VERIFY for this table."""
     shrink_at_most: Annotated[Shrink, BeforeValidator(Shrink.parse)] | None = None
@@ -261,9 +263,12 @@ def _renamed(was: str, now: str, part: _Named) -> _Named:
 
     The names of indexes are unique within a schema, and ``orders_pkey`` of two schemas may arrive in the same schema.
     """
-    if was == now or not part.name.startswith(was):
-        return part
-    return replace(part, name=_cut(now, part.name.removeprefix(was)))
+    return replace(part, name=renamed(was, now, part.name))
+
+
+def renamed(was: str, now: str, name: str) -> str:
+    """The name of an index, constraint or statistics object after its table was renamed."""
+    return name if was == now or not name.startswith(was) else _cut(now, name.removeprefix(was))
 
 
 def _cut(name: str, suffix: str) -> str:

@@ -106,6 +106,11 @@ class Table:
         constraints = (constraint.name for constraint in self.constraints)
         return (*indexes, *constraints, *(statistics.name for statistics in self.statistics))
 
+    @property
+    def checks(self) -> tuple[Constraint, ...]:
+        """The constraints that no index enforces."""
+        return tuple(constraint for constraint in self.constraints if not constraint.has_index)
+
     def select(self, expressions: sql.Composable, within: PageRange | None = None) -> sql.Composed:
         """The SELECT of the rows to copy, including those of inheritance children and partitions.
 

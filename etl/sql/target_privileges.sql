@@ -9,8 +9,9 @@ SELECT w.schema,
        coalesce(pg_catalog.has_schema_privilege(s.oid, 'CREATE'), false) AS may_stage,
        pg_catalog.has_database_privilege(current_database(), 'CREATE') AS may_create_schema,
        pg_catalog.to_regclass('etl.runs') IS NOT NULL AS ledger_exists,
-       pg_catalog.current_setting('transaction_read_only')::boolean
-         OR pg_catalog.pg_is_in_recovery() AS read_only
+       pg_catalog.pg_is_in_recovery() AS is_standby,
+       pg_catalog.current_setting('transaction_read_only')::boolean AS read_only,
+       current_user::text AS role
   FROM unnest(:'schemas'::text[], :'staging'::text[]) AS w (schema, staging)
   LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema
   LEFT JOIN pg_catalog.pg_namespace s ON s.nspname = w.staging;

@@ -1,5 +1,7 @@
 -- User-defined types, and all types that they depend on, as the statements that create them. Both sides.
 -- :'schemas', :'names': the types.
+--
+-- asked_schemas, asked_names: those of the asked types that are, or depend on, this one.
 -- Try it: psql -v schemas='{public}' -v names='{mood}' -f types.sql
 WITH RECURSIVE edge AS (
     -- a type, and a type on which it depends
@@ -17,11 +19,13 @@ WITH RECURSIVE edge AS (
       FROM pg_catalog.pg_range r WHERE to_jsonb(r) ->> 'rngmultitypid' IS NOT NULL
     UNION ALL
     SELECT t.typarray, t.oid FROM pg_catalog.pg_type t WHERE t.typarray <> 0
-), needed AS (
-    SELECT t.oid
+), wanted AS (
+    SELECT t.oid, n.nspname, t.typname
       FROM pg_catalog.pg_type t
       JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
      WHERE (n.nspname, t.typname) IN (SELECT * FROM unnest(:'schemas'::text[], :'names'::text[]))
+), needed AS (
+    SELECT w.oid FROM wanted w
     UNION
     SELECT e.needs FROM edge e JOIN needed n ON n.oid = e.oid
 ), reached AS (
@@ -29,9 +33,16 @@ WITH RECURSIVE edge AS (
     SELECT n.oid, n.oid AS rests_on FROM needed n
     UNION
     SELECT r.oid, e.needs FROM reached r JOIN edge e ON e.oid = r.rests_on
+), asked AS (
+    SELECT r.rests_on AS oid, array_agg(w.nspname::text ORDER BY w.nspname, w.typname) AS schemas,
+           array_agg(w.typname::text ORDER BY w.nspname, w.typname) AS names
+      FROM reached r JOIN wanted w ON w.oid = r.oid
+     GROUP BY r.rests_on
 )
 SELECT n.nspname::text AS schema,
        t.typname::text AS name,
+       a.schemas AS asked_schemas,
+       a.names AS asked_names,
        t.typtype::text AS kind,
        x.extname::text AS extension,
        (SELECT xn.nspname::text FROM pg_catalog.pg_namespace xn WHERE xn.oid = x.extnamespace) AS extension_schema,
@@ -89,6 +100,7 @@ SELECT n.nspname::text AS schema,
   FROM needed d
   JOIN pg_catalog.pg_type t ON t.oid = d.oid
   JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+  JOIN asked a ON a.oid = t.oid
   LEFT JOIN pg_catalog.pg_range r ON r.rngtypid = t.oid
   LEFT JOIN pg_catalog.pg_depend dx ON dx.classid = 'pg_catalog.pg_type'::regclass AND dx.objid = t.oid
    AND dx.refclassid = 'pg_catalog.pg_extension'::regclass AND dx.deptype = 'e'

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import nullcontext
 
 import psycopg
 from psycopg import sql
 
 from etl.model.catalog import Constraint, Index, Statistics
-from etl.model.errors import IndexUnbuildable, one_line, sqlstate
+from etl.model.errors import CheckUnbuildable, IndexUnbuildable, one_line, sqlstate
 from etl.model.table import Table
 from etl.sessions.postgres import Target
 from etl.sessions.stage import Stage
@@ -47,11 +47,13 @@ def statements(table: Table, built: Collection[str] = ()) -> list[sql.Composed]:
     return [*(statement for _, statement in _index_statements(table, built)), *_without_index(table)]
 
 
-async def build(target: Target, table: Table, built: Collection[str] = (), *, skips: bool = False) -> dict[str, str]:
+async def build(
+    target: Target, table: Table, built: Collection[str] = (), *, skips: bool = False, skips_checks: bool = False
+) -> dict[str, str]:
     """Executes the ``statements`` one by one, and returns the reasons for those that were left out, by name.
 
-    An index that the target's version or extensions cannot build raises IndexUnbuildable; with ``skips``, as the
-    options say, it is left out.
+    An index that the target's version or extensions cannot build raises IndexUnbuildable, and a check CheckUnbuildable;
+    with ``skips`` or ``skips_checks``, as the options say, it is left out.
     """
     skipped: dict[str, str] = {}
     for name, statement in _index_statements(table, built):
@@ -62,8 +64,36 @@ async def build(target: Target, table: Table, built: Collection[str] = (), *, sk
             if not skips:
                 raise
             skipped[name] = reason_of(error)
-    for statement in _without_index(table):
-        await target.execute(statement)
+    skipped |= await _build_checks(target, table, skips=skips_checks)
+    for statistics in table.statistics:
+        await target.execute(_create_statistics(table, statistics))
+    return skipped
+
+
+async def _build_checks(target: Target, table: Table, *, skips: bool) -> dict[str, str]:
+    """Makes the checks in one scan or, if that fails, one by one: so the one that cannot be made is known by name."""
+    checks, skipped = table.checks, dict[str, str]()
+    if not checks:
+        return skipped
+    try:
+        async with target.transaction():
+            await target.execute(_add_constraints(table, checks))
+        return skipped
+    except psycopg.Error as error:
+        if not is_unbuildable(error):
+            raise
+    for check in checks:
+        try:
+            async with target.transaction():
+                await target.execute(_add_constraints(table, [check]))
+        except psycopg.Error as error:
+            if not is_unbuildable(error):
+                raise
+            if not skips:
+                raise CheckUnbuildable(
+                    f"check {check.name} cannot be made: {one_line(error)}; {_CHECK_REMEDY}"
+                ) from error
+            skipped[check.name] = one_line(error)
     return skipped
 
 
@@ -73,6 +103,7 @@ _UNBUILDABLE = ("0A", "3F", "42", "58P01")
 _BUILDABLE = {"42501", "42P07", "42710"}  # but for a privilege that is missing, or a name that is taken
 
 _REMEDY = 'make the target able to, or set unbuildable_indexes = "skip" in its options'
+_CHECK_REMEDY = 'make the target able to, or set unbuildable_checks = "skip" in its options'
 
 
 def is_unbuildable(error: psycopg.Error) -> bool:
@@ -94,9 +125,8 @@ def _index_statements(table: Table, built: Collection[str]) -> Iterator[tuple[st
 
 
 def _without_index(table: Table) -> Iterator[sql.Composed]:
-    checks = [_add_constraint(constraint) for constraint in table.constraints if not constraint.has_index]
-    if checks:
-        yield sql.SQL("ALTER TABLE {} {}").format(table.staged.identifier, sql.SQL(", ").join(checks))
+    if table.checks:
+        yield _add_constraints(table, table.checks)
     for statistics in table.statistics:
         yield _create_statistics(table, statistics)
 
@@ -117,6 +147,10 @@ def _create_statistics(table: Table, statistics: Statistics) -> sql.Composed:
     )
 
 
-def _add_constraint(constraint: Constraint) -> sql.Composed:
-    definition = sql.SQL(constraint.definition)
-    return sql.SQL("ADD CONSTRAINT {} {}").format(sql.Identifier(constraint.name), definition)
+def _add_constraints(table: Table, constraints: Sequence[Constraint]) -> sql.Composed:
+    """One statement for all, which reads the rows once."""
+    parts = (
+        sql.SQL("ADD CONSTRAINT {} {}").format(sql.Identifier(constraint.name), sql.SQL(constraint.definition))
+        for constraint in constraints
+    )
+    return sql.SQL("ALTER TABLE {} {}").format(table.staged.identifier, sql.SQL(", ").join(parts))

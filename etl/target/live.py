@@ -209,15 +209,15 @@ def views(found: Sequence[Object]) -> list[Object]:
     return [by_oid[oid] for oid in TopologicalSorter(graph).static_order() if not by_oid[oid].is_live]
 
 
-def with_views(current: Object | None, found: Sequence[Object]) -> list[Object]:
-    """A live table and the views that depend on it, however indirectly; nothing where there is no such table."""
-    if current is None:
-        return []
-    dependent, oids = [current], {current.oid}
+def together(found: Sequence[Object]) -> dict[TargetName, list[Object]]:
+    """Each live table, and after it the views that depend on it, however indirectly."""
+    tables = {one.oid: one for one in found if one.is_live}
+    rests_on = {oid: {oid} for oid in tables}
+    dependent = {one.full_name: [one] for one in tables.values()}
     for view in views(found):
-        if oids & set(view.rests_on):
-            dependent.append(view)
-            oids.add(view.oid)
+        rests_on[view.oid] = set().union(*(rests_on.get(oid, ()) for oid in view.rests_on))
+        for oid in rests_on[view.oid]:
+            dependent[tables[oid].full_name].append(view)
     return dependent
 
 

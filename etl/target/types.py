@@ -14,6 +14,7 @@ from etl.model.table import Table
 from etl.sessions.advisory import schema_lock
 from etl.sessions.postgres import Source, Target, create_schemas
 from etl.sessions.query import source_query, target_query
+from etl.target import extensions
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class UserType:
     """A type that is not PostgreSQL's own: the statement that creates it, or the extension that it belongs to.
 
     ``kind`` is pg_type.typtype; ``labels`` are an enum's, in order; ``is_row_type``: whether it is a table's row type.
+    ``asked_schemas`` and ``asked_names`` name the types that were asked for and that are, or depend on, this one.
     """
 
     schema: str
@@ -31,6 +33,13 @@ class UserType:
     is_row_type: bool
     labels: tuple[str, ...]
     statement: str | None
+    asked_schemas: tuple[str, ...] = ()
+    asked_names: tuple[str, ...] = ()
+
+    @property
+    def asked(self) -> set[tuple[str, str]]:
+        """The types, as schema and name, for which this one is needed."""
+        return set(zip(self.asked_schemas, self.asked_names, strict=True))
 
     def __str__(self) -> str:
         return label(self.schema, self.name)
@@ -43,11 +52,9 @@ async def ensure(source: Source, target: Target, tables: Sequence[Table]) -> Non
     has added. Raises TypesDiffer naming every type that differs between source and target.
     """
     await _ensure_extensions(source, target, tables)
-    names = sorted({column.user_type for table in tables for column in table.columns if column.user_type})
-    if not names:
+    wanted = await read(source, tables)
+    if not wanted:
         return
-    schemas, type_names = [schema for schema, _ in names], [name for _, name in names]
-    wanted = [_type(dict(row)) for row in await source.fetch(source_query("types"), schemas, type_names)]
     there = await _of_target(target, wanted)
     statements = list(_statements(wanted, there))
     if not statements:
@@ -59,6 +66,36 @@ async def ensure(source: Source, target: Target, tables: Sequence[Table]) -> Non
         await target.execute(schema_lock())
         for statement in _statements(wanted, await _of_target(target, wanted)):
             await target.execute(statement)
+
+
+async def problems(target: Target, wanted: Sequence[UserType]) -> dict[tuple[str, str], list[str]]:
+    """Why columns of a type cannot arrive, by the type's schema and name: for itself, or for a type that it needs.
+
+    Takes what ``read`` has returned.
+    """
+    there = await _of_target(target, wanted) if wanted else {}
+    lacking = {one.extension for one in wanted if one.extension and (one.schema, one.name) not in there}
+    places = await extensions.places(target, lacking)
+    found: dict[tuple[str, str], list[str]] = {}
+    for one in wanted:
+        current = there.get((one.schema, one.name))
+        if one.extension:
+            says = current is None and extensions.problem(one.extension, one.extension_schema or "", places)
+            problem = f"type {one} is missing in the target: {says}" if says else None
+        else:
+            problem = _problem(one, current)
+        for asked in one.asked if problem else ():
+            found.setdefault(asked, []).append(problem or "")
+    return found
+
+
+async def read(source: Source, tables: Sequence[Table]) -> list[UserType]:
+    """The types that the tables' columns need, in the order of their dependencies."""
+    names = sorted({column.user_type for table in tables for column in table.columns if column.user_type})
+    if not names:
+        return []
+    schemas, type_names = [schema for schema, _ in names], [name for _, name in names]
+    return [_type(dict(row)) for row in await source.fetch(source_query("types"), schemas, type_names)]
 
 
 async def _ensure_extensions(source: Source, target: Target, tables: Sequence[Table]) -> None:
@@ -89,32 +126,36 @@ async def _of_target(target: Target, wanted: Sequence[UserType]) -> dict[tuple[s
 
 
 def _type(row: dict[str, Any]) -> UserType:
-    return UserType(**row | {"labels": tuple(row["labels"])})
+    return UserType(**row | {key: tuple(row[key]) for key in ("labels", "asked_schemas", "asked_names")})
 
 
 def _statements(wanted: Sequence[UserType], there: dict[tuple[str, str], UserType]) -> Iterator[sql.Composed]:
     """The statements that create or extend types; raises TypesDiffer for types that cannot be."""
-    problems: list[str] = []
-    extensions = dict.fromkeys((one.extension, one.extension_schema) for one in wanted if one.extension)
+    if problems := [said for one in wanted if (said := _problem(one, there.get((one.schema, one.name))))]:
+        raise TypesDiffer("; ".join(problems))
+    needed = dict.fromkeys((one.extension, one.extension_schema) for one in wanted if one.extension)
     lacking = {one.extension for one in wanted if (one.schema, one.name) not in there}
-    statements = [_extension(name, schema) for name, schema in extensions if name in lacking and name and schema]
+    yield from (_extension(name, schema) for name, schema in needed if name in lacking and name and schema)
     for one in wanted:
         current = there.get((one.schema, one.name))
         if one.extension:
             continue
         if current is None:
-            if one.is_row_type or one.statement is None:
-                problems.append(f"type {one} is a table's row type or a base type, which cannot be made in the target")
-            else:
-                statements.append(sql.Composed([sql.SQL(one.statement)]))
+            yield sql.Composed([sql.SQL(one.statement or "")])
         elif one.statement != current.statement:
-            if (grown := _grown(one, current)) is None:
-                problems.append(f"type {one} differs: the source has {one.statement}, the target {current.statement}")
-            else:
-                statements += grown
-    if problems:
-        raise TypesDiffer("; ".join(problems))
-    yield from statements
+            yield from _grown(one, current) or ()
+
+
+def _problem(one: UserType, current: UserType | None) -> str | None:
+    """Why a type that belongs to no extension cannot be as the source has it; ``current`` is the target's, or None."""
+    if one.extension:
+        return None
+    if current is None:
+        cannot = f"type {one} is a table's row type or a base type, which cannot be made in the target"
+        return cannot if one.is_row_type or one.statement is None else None
+    if one.statement == current.statement or _grown(one, current) is not None:
+        return None
+    return f"type {one} differs: the source has {one.statement}, the target {current.statement}"
 
 
 def _extension(name: str, schema: str) -> sql.Composed:

@@ -52,7 +52,7 @@ def test_what_tables_need_is_made_with_its_types_and_operator_classes(system_ser
 
 
 def test_an_index_whose_extension_cannot_be_had_is_named(system_server: Server, databases: Databases) -> None:
-    """The error names the index; nothing is published."""
+    """The error names the index and the extension, before any row is read; nothing is published."""
     source, target = fresh(system_server), databases.reporting
     source.execute(
         "CREATE EXTENSION pg_trgm; CREATE TABLE items (name text);"
@@ -60,7 +60,8 @@ def test_an_index_whose_extension_cannot_be_had_is_named(system_server: Server, 
     )
     done = Etl(Databases(source, target).environment)("run", TABLES="items")
     assert done.status == 1
-    assert "table.failed public.items: index trigrams cannot be built" in done.stderr
+    said = "index trigrams of public.items needs operator class public.gin_trgm_ops (gin), which the target lacks: it"
+    assert f"{said} belongs to extension pg_trgm, which the target cannot install" in done.stderr
     assert target.value("SELECT to_regclass('items') IS NULL")
 
 
@@ -70,5 +71,28 @@ def test_an_extension_of_a_type_that_cannot_be_had_is_named(system_server: Serve
     source.execute("CREATE EXTENSION hstore; CREATE TABLE items (tags hstore); CREATE TABLE fine ()")
     done = Etl(Databases(source, target).environment)("run", TABLES="items,fine")
     assert done.status == 1
-    assert 'extension "hstore" is not available' in done.stderr
+    said = "column tags of public.items cannot arrive: type public.hstore is missing in the target: it belongs to"
+    assert f"{said} extension hstore, which the target cannot install" in done.stderr
     assert target.value("SELECT to_regclass('fine') IS NULL")
+
+
+def test_an_extension_in_another_schema_is_named_with_its_remedy(system_server: Server) -> None:
+    """A type, and an operator class, of an extension that the target has elsewhere; moved, the tables arrive."""
+    source, target = fresh(system_server), fresh(system_server)
+    source.execute(
+        "CREATE EXTENSION citext; CREATE EXTENSION pg_trgm; CREATE TABLE items (name citext, note text);"
+        "CREATE INDEX trigrams ON items USING gin (note gin_trgm_ops)"
+    )
+    target.execute("CREATE SCHEMA ours; CREATE EXTENSION citext SCHEMA ours; CREATE EXTENSION pg_trgm SCHEMA ours")
+    etl = Etl(Databases(source, target).environment)
+    checked, done = etl("check", TABLES="items"), etl("run", TABLES="items")
+    assert (checked.status, done.status) == (1, 1)
+    for name, what in (("citext", "column name of public.items"), ("pg_trgm", "index trigrams of public.items")):
+        said = (
+            f"{name}, which the target has in schema ours instead of public; move it: ALTER EXTENSION {name} SET SCHEMA"
+        )
+        assert what in done.stderr
+        assert said in done.stderr
+        assert said in " ".join(checked.stdout.split())
+    target.execute("ALTER EXTENSION citext SET SCHEMA public; ALTER EXTENSION pg_trgm SET SCHEMA public")
+    assert etl("run", TABLES="items").stderr == ""

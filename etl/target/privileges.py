@@ -1,0 +1,79 @@
+"""What etl's role, or the owner of a materialized view, may not do in the target and has to, with what to grant."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from etl.model.name import OWN_PLACES
+from etl.sessions import query
+from etl.sessions.postgres import Target
+from etl.sessions.query import target_query
+from etl.target.live import Object
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Something that the role may not do with a table or view, or as ``role``, if ``oid`` is None.
+
+    ``is_of_swap`` says whether it is needed only where a table or view is made anew (unprivileged.sql).
+    """
+
+    oid: int | None
+    role: str | None
+    what: str
+    remedy: str
+    is_of_swap: bool
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.remedy}"
+
+
+async def refusals(target: Target, found: Sequence[Object], roles: Collection[str] = ()) -> list[Refusal]:
+    """Reads what is not allowed with live tables and views, and as the roles that put attachments back."""
+    wanted = {"oids": [one.oid for one in found], "roles": sorted(roles)}
+    return await query.rows(target, Refusal, target_query("unprivileged"), wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Schema:
+    """A live schema, its staging schema, and what the role may do there (target_privileges.sql)."""
+
+    schema: str
+    staging: str
+    schema_exists: bool
+    may_create_table: bool
+    staging_exists: bool
+    may_stage: bool
+    may_create_schema: bool
+    ledger_exists: bool
+    is_standby: bool
+    read_only: bool
+    role: str
+
+    def lacking(self) -> Iterator[str]:
+        """What a run needs and may not do here."""
+        if self.is_standby:
+            yield "is read-only: it is a standby; point ETL_REPORTING_URL at the primary"
+        elif self.read_only:
+            yield (
+                "is read-only: default_transaction_read_only is on; ALTER ROLE"
+                f" {self.role} SET default_transaction_read_only = off, or point ETL_REPORTING_URL at the primary"
+            )
+        there = (("etl", self.ledger_exists), (self.staging, self.staging_exists), (self.schema, self.schema_exists))
+        missing = [name for name, exists in there if not exists]
+        if missing and not self.may_create_schema:
+            yield f"lacks schema {', '.join(missing)}, and the role may not create it; GRANT CREATE ON DATABASE to it"
+        if self.schema_exists and not self.may_create_table:
+            yield f"does not let the role create tables in {self.schema}; GRANT CREATE ON SCHEMA to it"
+        if self.staging_exists and not self.may_stage:
+            yield f"does not let the role create tables in {self.staging}; GRANT CREATE ON SCHEMA to it"
+
+
+async def of_target(target: Target, live_schemas: Iterable[str]) -> list[str]:
+    """What etl's role lacks in the live schemas and its own, each once; the target is the subject of each text."""
+    schemas = sorted(live_schemas)
+    places = [place.schema(schema) for place in OWN_PLACES for schema in schemas]
+    wanted = {"schemas": schemas * len(OWN_PLACES), "staging": places}
+    rows = await query.rows(target, _Schema, target_query("target_privileges"), wanted)
+    return list(dict.fromkeys(text for row in rows for text in row.lacking()))

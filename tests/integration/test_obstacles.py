@@ -1,0 +1,202 @@
+"""Every kind of obstacle is known before the first load: ``etl check`` and the start of ``etl run`` say the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.harness import Databases, Done, Etl
+from tests.situations import ledger, live
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """An obstacle to one table or more, all of whose names begin with the kind's.
+
+    ``source`` and ``target`` make it; ``night`` is what the source had in an earlier night. ``said`` is what stands in
+    the line of the table; ``remedy`` is what removes it from the target, ``options`` what does so otherwise.
+    """
+
+    said: str
+    source: str = ""
+    target: str = ""
+    night: str = ""
+    remedy: str = ""
+    options: str = ""
+
+
+BASE = (
+    "CREATE TYPE big; CREATE FUNCTION big_in(cstring) RETURNS big LANGUAGE internal STRICT IMMUTABLE AS 'int8in';"
+    "CREATE FUNCTION big_out(big) RETURNS cstring LANGUAGE internal STRICT IMMUTABLE AS 'int8out';"
+    "CREATE TYPE big (INPUT = big_in, OUTPUT = big_out, LIKE = bigint);"
+)
+
+
+def ok(name: str) -> str:
+    return f"CREATE FUNCTION {name}(text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true';"
+
+
+KINDS = {
+    "base": Kind(
+        "column v of public.base cannot arrive: type public.big is a table's row type or a base type",
+        source=f"{BASE} CREATE TABLE base (v big)",
+        remedy=BASE,
+    ),
+    "rowed": Kind(
+        "column v of public.rowed cannot arrive: type public.absent is a table's row type or a base type",
+        source="CREATE TABLE absent (id int); CREATE TABLE rowed (v absent[])",
+        remedy="CREATE TABLE absent (id int)",
+    ),
+    "differs": Kind(
+        "column v of public.differs cannot arrive: type public.mood differs: the source has",
+        source="CREATE TYPE mood AS ENUM ('a', 'b'); CREATE TABLE differs (v mood)",
+        target="CREATE TYPE mood AS ENUM ('c')",
+        remedy="DROP TYPE mood",
+    ),
+    "domained": Kind(
+        "column v of public.domained needs function public.of_domain(text) (through its type), which the target lacks",
+        source=f"{ok('of_domain')} CREATE DOMAIN d AS text CHECK (of_domain(VALUE)); CREATE TABLE domained (v d[])",
+        remedy=ok("of_domain"),
+    ),
+    "checked": Kind(
+        "check checked_v_check of public.checked needs function public.of_check(text), which the target lacks;"
+        ' make it there, or set unbuildable_checks = "skip" in its options',
+        source=f"{ok('of_check')} CREATE TABLE checked (v text CHECK (of_check(v)))",
+        remedy=ok("of_check"),
+    ),
+    "skipped": Kind(
+        "check lacking of public.skipped needs function public.of_skipped(text), which the target lacks",
+        source=f"{ok('of_skipped')} "
+        "CREATE TABLE skipped (v text, CONSTRAINT lacking CHECK (of_skipped(v)), CONSTRAINT plain CHECK (v <> 'b'))",
+        options='["skipped"]\nunbuildable_checks = "skip"\n',
+    ),
+    "self": Kind(
+        "check self_check of public.self needs the table's own row type (public.of_self(public.self))",
+        source="CREATE TABLE self (v int);"
+        "CREATE FUNCTION of_self(self) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true';"
+        "ALTER TABLE self ADD CHECK (of_self(self))",
+        options='["self"]\nunbuildable_checks = "skip"\n',
+    ),
+    "indexed": Kind(
+        "index indexed_i of public.indexed needs function public.of_index(text), which the target lacks;"
+        ' make it there, or set unbuildable_indexes = "skip" in its options',
+        source=f"{ok('of_index')} CREATE TABLE indexed (v text); CREATE INDEX indexed_i ON indexed (of_index(v))",
+        remedy=ok("of_index"),
+    ),
+    "collated": Kind(
+        "column v of public.collated needs it: collation public.other differs: the source has CREATE COLLATION",
+        source="CREATE COLLATION other (locale = 'C'); CREATE TABLE collated (v text COLLATE other)",
+        target="CREATE COLLATION other (locale = 'POSIX')",
+        remedy="DROP COLLATION other",
+    ),
+    "renamed": Kind(
+        "index renamed_v of public.renamed cannot arrive: an index of public.stale has the name renamed_v in schema",
+        source="CREATE TABLE renamed (v int); CREATE INDEX renamed_v ON renamed (v)",
+        target="CREATE TABLE stale (v int); CREATE INDEX renamed_v ON stale (v)",
+        remedy="DROP TABLE stale",
+    ),
+    "keyed": Kind(
+        "index keyed_pkey of public.keyed cannot arrive: a view has the name keyed_pkey in schema public",
+        source="CREATE TABLE keyed (v int PRIMARY KEY)",
+        target="CREATE VIEW keyed_pkey AS SELECT 1 AS one",
+        remedy="DROP VIEW keyed_pkey",
+    ),
+    "typed": Kind(
+        "table public.typed cannot arrive: a type has the name typed in schema public",
+        source="CREATE TABLE typed (v int)",
+        target="CREATE TYPE typed AS ENUM ()",
+        remedy="DROP TYPE typed",
+    ),
+    "added": Kind(
+        "and index added_i, which the target has added to public.added, have one name in schema public; rename one",
+        night="CREATE TABLE added (v int)",
+        source="CREATE TABLE added_too (v int); CREATE INDEX added_i ON added_too (v)",
+        target="CREATE INDEX added_i ON added (v)",
+        remedy="DROP INDEX added_i",
+    ),
+    "published": Kind(
+        "public.published cannot be replaced while this depends on it: publication p",
+        night="CREATE TABLE published (v int)",
+        target="CREATE PUBLICATION p FOR TABLE published",
+        remedy="DROP PUBLICATION p",
+        options='["published"]\nunlogged = true\n',
+    ),
+    "aside": Kind(
+        "an old table that an earlier publish has put aside is in the way: on etl_stagingold_public.aside depends"
+        " function public.keeps(etl_stagingold_public.aside); drop that",
+        night="CREATE TABLE aside (v int)",
+        target="CREATE TABLE etl_stagingold_public.aside (v int);"
+        "CREATE FUNCTION keeps(etl_stagingold_public.aside) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        remedy="DROP FUNCTION keeps(etl_stagingold_public.aside)",
+    ),
+    "planted": Kind(
+        "constraint ours on table public.planted calls public.of_planted(text), which belongs to planter",
+        night="CREATE TABLE planted (v text)",
+        target=f"{ok('of_planted')} ALTER FUNCTION of_planted OWNER TO planter;"
+        "ALTER TABLE planted ADD CONSTRAINT ours CHECK (of_planted(v))",
+        remedy="ALTER FUNCTION of_planted OWNER TO postgres",
+    ),
+}
+
+
+@pytest.fixture
+def planter(databases: Databases) -> str:
+    """A role of the target that nobody trusts."""
+    databases.reporting.execute(
+        "DO $$ BEGIN CREATE ROLE planter; EXCEPTION WHEN duplicate_object THEN NULL; END $$;"
+        "GRANT CREATE ON SCHEMA public TO planter"
+    )
+    return "planter"
+
+
+@pytest.mark.superuser("base types, and objects of other roles")
+@pytest.mark.usefixtures("planter")
+def test_every_kind_is_told_in_advance_and_stops_the_run(databases: Databases, etl: Etl, tmp_path: Path) -> None:
+    """All kinds in one night: check and run name each, nothing is changed, and after the remedies all is published."""
+    options = tmp_path / "options.toml"
+    options.write_text("")
+
+    def do(command: str, **variables: str) -> Done:
+        return etl(command, TABLES="*,!absent*", ETL_OPTIONS_FILE=str(options), **variables)
+
+    source, target = databases.operational, databases.reporting
+    source.execute(";".join(kind.night for kind in KINDS.values() if kind.night))
+    assert do("run").stderr == ""
+    for kind in KINDS.values():
+        source.execute(kind.source)
+        target.execute(kind.target)
+    options.write_text(KINDS["published"].options)
+    before = live(target), databases.staging_tables()
+    checked, done = do("check"), do("run", ETL_RUN_ID="stopped")
+    assert (checked.status, done.status) == (1, 1)
+    text = " ".join(checked.stdout.split())
+    assert [kind.said for kind in KINDS.values() if kind.said not in text] == []
+    assert [kind.said for kind in KINDS.values() if kind.said not in done.stderr] == []
+    assert [event["event"] for event in done.events] == ["run.finished"]
+    assert (live(target), databases.staging_tables()) == before
+    assert ledger(target, "stopped")[0] == "failed"
+    assert target.rows("SELECT * FROM etl.loads WHERE run_id = 'stopped'") == []
+    for kind in KINDS.values():
+        target.execute(kind.remedy)
+    options.write_text("".join(kind.options for kind in KINDS.values()))
+    checked, done = do("check"), do("run")
+    assert (checked.status, done.status, done.stderr) == (0, 0, ""), checked.stdout
+    skipped = [(event["table"], event["check"]) for event in done.events if event["event"] == "check.skipped"]
+    assert sorted(skipped) == [("public.self", "self_check"), ("public.skipped", "lacking")]
+    checks = "SELECT conname::text FROM pg_constraint WHERE conrelid = 'skipped'::regclass AND contype = 'c'"
+    assert target.rows(checks) == [("plain",)]
+
+
+def test_a_deferred_publish_leaves_time_to_mend(databases: Databases, etl: Etl) -> None:
+    """``etl run`` with ETL_PUBLISH=defer warns, and stages what can be staged."""
+    databases.operational.execute("CREATE TABLE items (id int PRIMARY KEY)")
+    databases.reporting.execute("CREATE VIEW items_pkey AS SELECT 1 AS one")
+    said = "public.items: index items_pkey of public.items cannot arrive: a view has the name items_pkey in schema"
+    done = etl("run", TABLES="items", ETL_PUBLISH="defer", ETL_RUN_ID="tonight")
+    assert (done.status, done.stderr) == (0, "")
+    assert said in done.event("run.obstructed")["error"]
+    databases.reporting.execute("DROP VIEW items_pkey")
+    assert etl("publish", "tonight").stderr == ""
+    assert databases.reporting.rows("SELECT * FROM items") == []
