@@ -21,7 +21,7 @@ from etl.model.name import TargetName
 from etl.model.status import RunStatus
 from etl.publish import blockers, dependents, inplace, message, validation
 from etl.publish.dependents import ViewLocks
-from etl.publish.inplace import Unfilled
+from etl.publish.inplace import Merged, Unfilled
 from etl.publish.work import Work
 from etl.sessions.retry import persistent
 from etl.target.views import Staged
@@ -53,11 +53,11 @@ def is_blocked(error: BaseException) -> bool:
 class Replaced:
     """The tables that were published in place, with their oids, and the materialized views that are not filled yet.
 
-    ``changed`` are those of which rows have changed.
+    ``merged`` are those of which rows have changed.
     """
 
     oids: Mapping[TargetName, int] = field(default_factory=dict)
-    changed: Sequence[TargetName] = ()
+    merged: Merged = field(default_factory=Merged)
     unfilled: Unfilled = field(default_factory=Unfilled)
 
 
@@ -128,7 +128,8 @@ class Attempt:
             async with target.transaction():
                 await ledger.must_run(target, run_id)  # locks the run's row: `etl abort` waits from here on
                 await dependents.check(self.work, swapped)
-                swap = await message.compose(target, swapped, self.staged, self.replaced.changed)
+                merged = self.replaced.merged
+                swap = await message.compose(target, swapped, self.staged, merged.changed, merged.late)
                 await self._refuse_temporary(self.staged)
                 await validation.expect(target, run_id, self.staged.keys)
                 await ledger.published(target, run_id, swapped, self.replaced.oids)
@@ -158,7 +159,7 @@ class Attempt:
         unfilled = self.replaced.unfilled
         return [
             *self.work.swapped,
-            *self.replaced.changed,
+            *self.replaced.merged.changed,
             *(view.full_name for view in (*dependent, *unfilled.before, *unfilled.after)),
         ]
 

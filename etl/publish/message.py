@@ -129,11 +129,16 @@ class Message:
 
 
 async def compose(
-    target: Target, tables: Sequence[TargetName], staged: Staged, merged: Sequence[TargetName] = ()
+    target: Target,
+    tables: Sequence[TargetName],
+    staged: Staged,
+    merged: Sequence[TargetName] = (),
+    late: Sequence[sql.Composable] = (),
 ) -> Message:
     """Reads the catalog and composes a swap, in the transaction that will execute it.
 
     The tables in ``merged`` are locked with the others: no transaction that has read them may go on to see other rows.
+    ``late`` deletes their last rows, once the foreign keys of the old tables are dropped.
 
     Raises CannotCarry for orphaned attachments, LiveChanged if the inventory is not the one for which the views were
     staged, PublishFailed if a staging table was dropped.
@@ -165,7 +170,7 @@ async def compose(
     # table; but two sessions that write the same catalog row wait for each other.
     freed = [statement for one in found for statement in _free(one)]
     locks = [*_locks(tables, staged, merged, patience), *_freeing(freed, patience)]
-    statements = [*locks, *granted, *moves, *map(_reattach, reattached), *filled]
+    statements = [*locks, *late, *granted, *moves, *map(_reattach, reattached), *filled]
     return Message(f"{Stage.PUBLISH} ".encode() + sql.SQL("; ").join(statements).as_bytes(target))
 
 

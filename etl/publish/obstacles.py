@@ -91,7 +91,7 @@ async def find(settings: Settings, source: Source, target: Target, tables: Seque
     parts = [
         await _loads(source, target, tables, options),
         await _swaps(settings, target, swapped, options, objects[0]),
-        await _in_place(settings, target, tables, in_place, objects[1]),
+        await _in_place(settings, target, in_place, objects[1]),
     ]
     found: Obstacles = {}
     for table in tables:
@@ -144,13 +144,11 @@ async def _swaps(
     return {table.live: [text for part in parts for text in part.get(table.live, ())] for table in tables}
 
 
-async def _in_place(
-    settings: Settings, target: Target, all_tables: Sequence[Table], tables: Sequence[Table], found: Sequence[Object]
-) -> Obstacles:
+async def _in_place(settings: Settings, target: Target, tables: Sequence[Table], found: Sequence[Object]) -> Obstacles:
     if not tables:
         return {}
-    policy = Policy.of(settings, [Planned(table.source, table.live) for table in all_tables])
-    refused = await InPlace.of(policy).obstacles(target, found, _arriving(tables))
+    policy = Policy.of(settings, [Planned(table.source, table.live) for table in tables])
+    refused = await InPlace(policy.fires).obstacles(target, found, _arriving(tables))
     together = live.together(found)
     filled = [one for one in found if one.kind == "m" and not one.is_live]
     refusals = [one for one in await privileges.refusals(target, filled) if not one.is_of_swap] if filled else []

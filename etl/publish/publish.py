@@ -160,10 +160,10 @@ async def _replace_in_place(work: Work, staged: Staged, deadline: float) -> Repl
     await persistently(lambda: _lock_in_place(work), attempts.is_blocked, deadline)
     # from here on it waits for rows only: those that refer to rows that go, and that other sessions have locked
     await work.target.execute(f"SET LOCAL lock_timeout = '{max(deadline, 1):g}s'".encode())
-    changed = await inplace.replace(work.target, work.in_place, work.policy)
+    merged = await inplace.replace(work.target, work.in_place, work.policy)
     found = await live.objects(work.target, work.in_place)
-    unfilled = await inplace.refresh(work.target, live.views(found), staged)
-    return Replaced({item.full_name: item.oid for item in found if item.is_live}, changed, unfilled)
+    unfilled = await inplace.refresh(work.target, live.views(found), staged, merged)
+    return Replaced({item.full_name: item.oid for item in found if item.is_live}, merged, unfilled)
 
 
 async def _lock_in_place(work: Work) -> None:

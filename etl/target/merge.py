@@ -22,6 +22,7 @@ from psycopg import sql
 from etl.model.name import TargetName, arrays
 from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
+from etl.target.foreign_keys import ForeignKey
 from etl.target.keys import Apart, Keys
 
 
@@ -121,6 +122,37 @@ class Merge:
         name = sql.Identifier(_PAIRS.format(self.number))
         pairs = {"pairs": self.pairs}
         return [make.format(name, self.difference()), *(sql.SQL(text).format(**pairs) for text in (_ANALYZE, _COUNT))]
+
+    def hold_back(self, keys: Iterable[ForeignKey]) -> list[sql.Composable]:
+        """The statements that take out of ``pairs`` the rows that go, but to which rows refer by these keys.
+
+        The last one counts them. ``late`` deletes them, when those rows are gone.
+        """
+        conditions = (
+            sql.SQL(_REFERRED_TO).format(
+                table=key.table.identifier, refers=sql.SQL(key.refers), matches=sql.SQL(key.matches)
+            )
+            for key in keys
+        )
+        return [
+            sql.SQL(_MAKE_LATE).format(sql.Identifier(_LATE.format(self.number))),
+            self._composed(_HOLD_BACK, late=self._late, held=sql.SQL(" OR ").join(conditions)),
+            sql.SQL(_COUNT).format(pairs=self._late),
+        ]
+
+    @property
+    def late(self) -> sql.Composed:
+        """The statement that deletes the rows that were held back."""
+        return self._composed(_DELETE_LATE, late=self._late)
+
+    @property
+    def without_late(self) -> sql.Composed:
+        """The live table, as it will be without the rows that were held back."""
+        return self._composed(_WITHOUT_LATE, late=self._late)
+
+    @property
+    def _late(self) -> sql.Identifier:
+        return sql.Identifier("pg_temp", _LATE.format(self.number))
 
     def forget(self) -> sql.Composed:
         """The statement that drops ``pairs``, so that the commit, for which readers wait, need not."""
@@ -320,6 +352,25 @@ _BY_IMAGE = (
     " WINDOW equal AS (ORDER BY ROW({columns}) USING OPERATOR(pg_catalog.*<))) AS s"
     " ON l.image OPERATOR(pg_catalog.*=) s.image AND l.n = s.n"
     " WHERE l.live IS NULL OR s.staged IS NULL"
+)
+
+_LATE = "etl_late_{}"
+
+_MAKE_LATE = "CREATE TEMPORARY TABLE {} (part pg_catalog.oid, live pg_catalog.tid) ON COMMIT DROP"
+
+_REFERRED_TO = "EXISTS (SELECT FROM ONLY {table} AS fk WHERE {refers} AND {matches})"
+
+_HOLD_BACK = (
+    "WITH held AS (DELETE FROM {pairs} AS p USING {rows} AS pk"
+    " WHERE p.staged IS NULL AND pk.ctid = p.live AND pk.tableoid = p.part AND ({held}) RETURNING p.part, p.live)"
+    " INSERT INTO {late} (part, live) SELECT part, live FROM held"
+)
+
+_DELETE_LATE = "DELETE FROM {rows} AS l USING {late} AS p WHERE l.ctid = p.live AND l.tableoid = p.part"
+
+_WITHOUT_LATE = (
+    "(SELECT {columns} FROM {rows} AS l"
+    " WHERE NOT EXISTS (SELECT FROM {late} AS p WHERE p.live = l.ctid AND p.part = l.tableoid)) AS l"
 )
 
 _ANALYZE = "ANALYZE {pairs}"
