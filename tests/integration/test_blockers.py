@@ -14,13 +14,12 @@ from etl.model.errors import PublishBlocked
 from etl.model.name import TargetName
 from etl.publish import attempts, message
 from etl.publish import publish as publishing
-from etl.publish.message import Patience
 from etl.publish.policy import Policy
 from etl.publish.work import Work
 from etl.sessions.postgres import connect_target
 from etl.sessions.transaction import at_once
 from etl.sessions.url import DatabaseUrl
-from etl.target import guard
+from etl.target import guard, live
 from tests.harness import Database, Databases, Etl
 
 pytestmark = pytest.mark.superuser("refers to tables of the reporting side, and ends sessions")
@@ -149,8 +148,11 @@ async def test_a_lock_phase_that_takes_too_long_by_itself_says_so(
 
 async def test_locks_are_waited_for_only_within_the_deadlock_timeout_of_the_server(target: Database) -> None:
     """A quarter of it a lock, and none from half of it on: no reader is ended for a deadlock with the publish."""
+    target.execute("CREATE TABLE items (id int)")
     async with await connect_target(DatabaseUrl.parse(target.url), "test", deadlock_timeout="80ms") as session:
-        patience = Patience(await message._deadlock_ms(session))
+        (items,) = await live.objects(session, ITEMS)
+        async with session.transaction():
+            patience = await message._end_vacuums(session, [items])
         for slept, expected in ((0, "20ms"), (0.05, "1ms")):
             slow = sql.SQL(f"SELECT pg_sleep({slept})")
             said = await at_once(session, [patience.timeouts(1), slow, patience.check, sql.SQL("SHOW lock_timeout")])
