@@ -148,12 +148,14 @@ class PublishInDoubt(PublishFailed):
 class PublishBlocked(PublishFailed):
     """Other sessions held the live tables, or an old snapshot, until the deadline.
 
-    ``in_use`` are the tables and views whose locks the publish waited for.
+    ``in_use`` are the tables and views whose locks the publish waited for; ``readers`` is false if readers of these did
+    not keep it waiting.
     """
 
-    def __init__(self, text: str, in_use: Sequence[TargetName] = ()) -> None:
+    def __init__(self, text: str, in_use: Sequence[TargetName] = (), *, readers: bool = True) -> None:
         super().__init__(text)
         self.in_use = tuple(in_use)
+        self.readers = readers
 
 
 class LiveChanged(PublishFailed):

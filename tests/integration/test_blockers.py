@@ -12,7 +12,7 @@ from etl.ledger import book
 from etl.model import limits
 from etl.model.errors import PublishBlocked
 from etl.model.name import TargetName
-from etl.publish import attempts, message
+from etl.publish import attempts, blockers, message
 from etl.publish import publish as publishing
 from etl.publish.policy import Policy
 from etl.publish.work import Work
@@ -117,6 +117,25 @@ async def test_a_lock_that_does_not_conflict_is_left_alone(target: Database) -> 
         session.execute("BEGIN; SELECT FROM numbers; SELECT FROM other; SELECT FROM allowed; UPDATE log SET id = 2")
         assert (await publish(target, deadline=0.2, ends_blockers=True)).attempts == 1
         session.execute("COMMIT")
+
+
+async def test_readers_of_a_table_in_place_are_neither_named_nor_ended(target: Database) -> None:
+    """A merge waits for writers only."""
+    await stage(target)
+    async with await connect_target(DatabaseUrl.parse(target.url), "test") as session:
+        with target.connect() as reader, target.connect() as writer:
+            reader.execute(
+                "BEGIN; SELECT FROM items; SELECT FROM groups; CREATE TEMPORARY VIEW mine AS SELECT FROM items"
+            )
+            writer.execute("BEGIN; SELECT FROM items FOR UPDATE")
+            pids = {one.pid for one in await blockers.found(session, ITEMS, readers=False)}
+            assert pids == {writer.info.backend_pid}
+            both = {one.pid for one in await blockers.found(session, ITEMS)}
+            assert both == {reader.info.backend_pid, writer.info.backend_pid}  # those for whom a swap waits
+            await blockers.end(session, ITEMS, readers=False)
+            with pytest.raises(psycopg.OperationalError):
+                writer.execute("SELECT")
+            reader.execute("COMMIT")
 
 
 async def test_the_last_blocker_that_was_seen_is_named(target: Database) -> None:
