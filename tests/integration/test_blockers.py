@@ -67,7 +67,7 @@ HELD = {
     "statistics": ("ALTER STATISTICS both_columns SET STATISTICS 7", "public.items"),
     "an index": ("ALTER INDEX by_note SET (fillfactor = 70)", "public.by_note"),
     "privileges": ("GRANT UPDATE ON items TO PUBLIC", "public.items"),
-    "privileges on a column": ("GRANT UPDATE (note) ON items TO PUBLIC", "public.items"),
+    "privileges on a column": ("GRANT UPDATE (id) ON items TO PUBLIC", "public.items"),
     "privileges on the row type": ("GRANT USAGE ON TYPE items TO PUBLIC", "public.items"),
 }
 """What another session has done in its open transaction, and the relation that the message names."""
