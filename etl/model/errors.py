@@ -148,12 +148,14 @@ class PublishInDoubt(PublishFailed):
 class PublishBlocked(PublishFailed):
     """Other sessions held the live tables, or an old snapshot, until the deadline.
 
-    ``in_use`` are the tables and views whose locks the publish waited for.
+    ``in_use`` are the tables and views whose locks the publish waited for; ``readers`` is false if readers of these did
+    not keep it waiting.
     """
 
-    def __init__(self, text: str, in_use: Sequence[TargetName] = ()) -> None:
+    def __init__(self, text: str, in_use: Sequence[TargetName] = (), *, readers: bool = True) -> None:
         super().__init__(text)
         self.in_use = tuple(in_use)
+        self.readers = readers
 
 
 class LiveChanged(PublishFailed):
@@ -163,9 +165,27 @@ class LiveChanged(PublishFailed):
     """
 
 
-# Only the DETAIL of these errors names objects. That of other errors quotes rows ("Key (email)=(…) already exists"),
-# and rows must not reach a log. Codes: PostgreSQL manual, Appendix A.
-_DETAIL_IS_SAFE = {"2BP01"}  # dependent_objects_still_exist
+# The DETAIL of these errors names objects of the catalog, settings or processes (evidence: the errdetail() calls of
+# PostgreSQL's sources, src/backend). That of other errors may quote rows: "Key (email)=(…) already exists" (23505),
+# "Failing row contains (…)" (23502, 23514, 44000), the values of data exceptions (class 22). Codes: PostgreSQL manual,
+# Appendix A.
+_DETAIL_IS_SAFE = (
+    "0A",  # feature_not_supported: "This operation is not supported for views."
+    "2B",  # dependent objects or privileges still exist: their names
+    "40",  # deadlock, serialization failure, recovery conflict: processes and kinds of locks
+    "42",  # access rules, definitions: names and types, or why a role may not
+    "53",  # out of memory, disk or connections: sizes
+    "54",  # program limits: sizes, and the place of a row (ctid)
+    "55",  # object in use or not ready: names and numbers of sessions
+)
+
+# cannot add relation to publication: "This operation is not supported for unlogged tables."; otherwise
+# invalid_parameter_value may quote any value
+_SAFE_PLACES = {("22023", "pg_publication.c")}
+
+# A function may RAISE an error with any SQLSTATE, and with rows in its DETAIL and HINT: PL/pgSQL, PL/Python, PL/Perl
+# and PL/Tcl in these files of PostgreSQL's sources
+_RAISED_BY_FUNCTION = {"pl_exec.c", "plpy_elog.c", "plperl.c", "pltcl.c"}
 
 # The messages of data exceptions (class 22) quote the value ('invalid input value for enum mood: "sad"'). These three
 # do not: invalid_parameter_value (22023) quotes settings and snapshots, character_not_in_repertoire (22021) and
@@ -181,28 +201,36 @@ _QUOTED = re.compile(f"[{_OPENING}].*[{_CLOSING}]", re.DOTALL)
 
 
 def one_line(error: BaseException, *, whole: bool = True) -> str:
-    """Returns an error as one line: a server's message and hint, without the values that the message quotes.
+    """Returns an error as one line: a server's message, DETAIL and HINT, without the values of rows.
 
-    DETAIL and CONTEXT are left out, because they quote the offending row. If ``whole`` is false, so are the guesses
-    that libpq adds to a message, on lines that begin with a tab.
+    DETAIL is left out unless it is known to name objects only; CONTEXT always. If ``whole`` is false, so are the
+    guesses that libpq adds to a message, on lines that begin with a tab.
     """
+    place = None
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
-        parts = [error.diag.message_primary, error.diag.message_hint]
-        detail = error.diag.message_detail
+        message, hint, detail = error.diag.message_primary, error.diag.message_hint, error.diag.message_detail
+        place = error.diag.source_file
     elif isinstance(error, asyncpg.PostgresError):
-        parts = [str(error.args[0]) if error.args else "", getattr(error, "hint", None)]
-        detail = getattr(error, "detail", None)
+        message, hint, detail = (
+            str(error.args[0]) if error.args else "",
+            getattr(error, "hint", None),
+            getattr(error, "detail", None),
+        )
+        place = getattr(error, "server_source_filename", None)
     else:
         lines = str(error).splitlines() if whole else [line for line in str(error).splitlines() if line[:1] != "\t"]
-        parts, detail = [" ".join(lines) or type(error).__name__], None
+        message, hint, detail = " ".join(lines) or type(error).__name__, None, None
     state = sqlstate(error) or ""
+    if place in _RAISED_BY_FUNCTION or not (state.startswith(_DETAIL_IS_SAFE) or (state, place) in _SAFE_PLACES):
+        detail = None
+    if place in _RAISED_BY_FUNCTION:
+        hint = None
+    parts = [f"{message}: {detail}" if detail else message, *([hint] if hint else [])]
     if state.startswith("22") and state not in _NAMES_NO_VALUE:
-        parts = [_QUOTED.sub('"…"', part) for part in parts if part]
+        parts = [_QUOTED.sub('"…"', part) for part in parts]
     elif state.startswith("22"):
-        parts = [_BYTES.sub("…", part) for part in parts if part]
-    if state in _DETAIL_IS_SAFE:
-        parts.insert(1, detail)
-    return " ".join(" ".join(part.split()) for part in parts if part)
+        parts = [_BYTES.sub("…", part) for part in parts]
+    return " ".join(" ".join(part.split()) for part in parts)
 
 
 def sqlstate(error: BaseException) -> str | None:

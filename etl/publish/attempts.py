@@ -198,13 +198,20 @@ async def until_published(first: Attempt, deadline: float) -> Won:
 
 
 async def blocked(
-    work: Work, in_use: Sequence[TargetName], deadline: float, error: Exception, seen: Sequence[str] = ()
+    work: Work,
+    in_use: Sequence[TargetName],
+    deadline: float,
+    error: Exception,
+    seen: Sequence[str] = (),
+    *,
+    readers: bool = True,
 ) -> PublishBlocked:
     """The error to raise at the deadline, if other sessions blocked the last attempt.
 
-    Without blockers, it says which statement took too long, or which lock was not free.
+    Without blockers, it says which statement took too long, or which lock was not free. ``readers`` is false for tables
+    that are published in place.
     """
-    names = await blockers.described(work.target, in_use)
+    names = await blockers.described(work.target, in_use, readers=readers)
     if names or seen:
         who = f"held by {'; '.join(names)}" if names else f"last held by {'; '.join(seen)}"
     elif sqlstate(error) == _STATEMENT_TIMEOUT:
@@ -215,4 +222,4 @@ async def blocked(
     else:
         who = f"the server said: {one_line(error)}"
     text = f"the live tables were in use for {deadline:g} s, so nothing was published; {who}"
-    return PublishBlocked(text, in_use)
+    return PublishBlocked(text, in_use, readers=readers)

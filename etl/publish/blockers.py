@@ -50,13 +50,15 @@ class Blocker:
         return f"the session whose temporary schema is {self.temporary_schema}"
 
 
-async def found(target: Target, tables: Sequence[TargetName]) -> list[Blocker]:
+async def found(target: Target, tables: Sequence[TargetName], *, readers: bool = True) -> list[Blocker]:
     """Finds the blockers of a publish of live tables, the longest query first.
+
+    ``readers`` is false for tables that are published in place, for which the publish waits for writers only.
 
     Within a transaction, pg_stat_activity would stay as it was first read, without sessions that have connected since.
     """
     await target.execute(b"SELECT pg_catalog.pg_stat_clear_snapshot()")
-    return await rows(target, Blocker, target_query("blockers"), arrays(tables))
+    return await rows(target, Blocker, target_query("blockers"), {**arrays(tables), "readers": readers})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +79,16 @@ async def temporary(target: Target, oids: Sequence[int]) -> list[Temporary]:
     return await rows(target, Temporary, target_query("blockers/temporary"), {"objects": list(oids)})
 
 
-async def described(target: Target, tables: Sequence[TargetName]) -> tuple[str, ...]:
+async def described(target: Target, tables: Sequence[TargetName], *, readers: bool = True) -> tuple[str, ...]:
     """Describes the first blockers of a publish of live tables."""
-    return tuple(map(str, (await found(target, tables))[: limits.BLOCKERS_NAMED]))
+    return tuple(map(str, (await found(target, tables, readers=readers))[: limits.BLOCKERS_NAMED]))
 
 
-async def end(target: Target, tables: Sequence[TargetName]) -> None:
+async def end(target: Target, tables: Sequence[TargetName], *, readers: bool = True) -> None:
     """Ends the sessions that block a publish; this role has to be theirs, or to have pg_signal_backend."""
-    ended = {one.pid: one for one in await found(target, tables) if one.pid is not None and one.is_granted}
+    ended = {
+        one.pid: one for one in await found(target, tables, readers=readers) if one.pid is not None and one.is_granted
+    }
     for one in ended.values():
         await target.execute("SELECT pg_catalog.pg_terminate_backend(%s)", [one.pid])
         log.warning("publish.ended_blocker", pid=one.pid, user=one.user, application=one.application)

@@ -37,7 +37,7 @@ LONGER_THAN_VACUUM = sql.SQL(
 )
 """Sets lock_timeout so that the server cancels an autovacuum in the way before it."""
 
-_DEADLOCK_TIMEOUT = "SELECT setting::integer AS ms FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'"
+_DEADLOCK_TIMEOUT = sql.SQL("SELECT setting::integer AS ms FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'")
 
 _CHANGED = "ETL01"
 """The SQLSTATE with which the check under the locks fails, in a class that PostgreSQL does not use."""
@@ -106,12 +106,6 @@ def phase_ms(objects: int) -> int:
     return limits.PUBLISH_LOCK_PHASE_MS + limits.PUBLISH_LOCK_OBJECT_MS * objects
 
 
-async def _deadlock_ms(target: Target) -> int:
-    row = await (await target.execute(_DEADLOCK_TIMEOUT)).fetchone()
-    assert row is not None
-    return int(row["ms"])
-
-
 @dataclass(frozen=True, slots=True)
 class Message:
     """All statements of one swap, as one message of the simple query protocol."""
@@ -150,12 +144,11 @@ async def compose(
     if missing := [str(table) for table in tables if table.staging not in new]:
         raise PublishFailed(f"{', '.join(missing)} is no longer staged; another run or `etl abort` has dropped it")
     try:
-        await _end_vacuums(target, [*old, *(new[table.staging] for table in tables)])
+        patience = await _end_vacuums(target, [*old, *(new[table.staging] for table in tables)])
     except psycopg.errors.UndefinedTable as error:
         raise LiveChanged(CHANGES) from error
     if await live.inventory(target, found, tables) != staged.inventory:
         raise LiveChanged(CHANGES)
-    patience = Patience(await _deadlock_ms(target))
     first = _first(tables, old)
     await create_schemas(target, {table.schema for table in first})
     moves = [statement for old_one in found for statement in _aside(old_one)]
@@ -181,17 +174,19 @@ async def _remade(target: Target, view: live.Object) -> list[sql.Composable]:
     return [live.create(view, view.identifier, view.definition or ""), owned, *extras]
 
 
-async def _end_vacuums(target: Target, tables: Sequence[live.Object]) -> None:
-    """Takes a lock that conflicts with autovacuum and with no reader.
+async def _end_vacuums(target: Target, tables: Sequence[live.Object]) -> Patience:
+    """Takes a lock that conflicts with autovacuum and with no reader; returns the server's patience.
 
     The server cancels an autovacuum that blocks another session after deadlock_timeout. Readers must not wait for the
     swap as long, so the autovacuum has to end, and no other may start, before the swap requests its locks.
     """
-    if tables:
-        names = sql.SQL(", ").join(table.identifier for table in tables)
-        await at_once(
-            target, [LONGER_THAN_VACUUM, sql.SQL("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE").format(names)]
-        )
+    if not tables:
+        return _USUAL
+    names = sql.SQL(", ").join(table.identifier for table in tables)
+    lock = sql.SQL("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE").format(names)
+    row = await (await at_once(target, [LONGER_THAN_VACUUM, lock, _DEADLOCK_TIMEOUT])).fetchone()
+    assert row is not None
+    return Patience(row["ms"])
 
 
 def _first(tables: Sequence[TargetName], old: Sequence[live.Object]) -> dict[TargetName, None]:

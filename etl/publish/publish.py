@@ -94,7 +94,7 @@ async def _published(work: Work, locks: ViewLocks) -> Won:
             if number == len(work.patience):
                 raise
             await horizon.end_holders(work.target, await _unfrozen(work))
-            await blockers.end(work.target, blocked.in_use or work.swapped)
+            await blockers.end(work.target, blocked.in_use or work.swapped, readers=blocked.readers)
     raise AssertionError  # the last round returns or raises
 
 
@@ -128,7 +128,7 @@ async def _swap(work: Work, locks: ViewLocks, staged: Staged, deadline: float) -
         return Won(won.attempt, won.blocked_ms + committing)
     except psycopg.Error as error:
         if attempts.is_blocked(error) and not work.is_lost:
-            raise await attempts.blocked(work, work.in_place, deadline, error) from error
+            raise await attempts.blocked(work, work.in_place, deadline, error, readers=False) from error
         raise _failed(work, error) from error
 
 
@@ -173,7 +173,7 @@ async def _lock_in_place(work: Work) -> None:
             await inplace.lock(work.target, work.in_place)
     except psycopg.Error as error:
         if attempts.is_blocked(error):
-            in_the_way = await blockers.described(work.target, work.in_place)
+            in_the_way = await blockers.described(work.target, work.in_place, readers=False)
             log.info("publish.blocked", attempt=next(work.numbers), blocked_ms=0.0, blockers=in_the_way)
         raise
 

@@ -2,8 +2,9 @@
 -- that conflicts with one of its locks; they have changed a row of the catalog that the publish changes, too; or they
 -- have temporary objects that depend on the tables. A prepared transaction has no session, but it holds the lock of its
 -- own transaction id. Target side.
--- :'schemas', :'names': the live tables and views.
--- Try it: python -m etl.sessions.query blockers | psql -v schemas='{public}' -v names='{orders}'
+-- :'schemas', :'names': the live tables and views; :'readers': whether it waits for readers, too, as a swap does. A
+-- merge in place waits for writers only, and temporary objects do not concern it.
+-- Try it: python -m etl.sessions.query blockers | psql -v schemas='{public}' -v names='{orders}' -v readers=true
 --
 -- Each file of blockers/ is a CTE of this query, and runs by itself, too. The others take the oids of objects.sql.
 SELECT l.pid, p.gid AS prepared, coalesce(a.usename, p.owner)::text AS "user", a.application_name AS application,
@@ -21,4 +22,5 @@ UNION ALL
 SELECT t.pid, NULL, a.usename, a.application_name, a.query_start, true, t.what, t.schema, t.is_left
   FROM temporary t
   LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = t.pid
+ WHERE :'readers'::boolean
  ORDER BY query_start, pid, what;

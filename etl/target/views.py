@@ -26,9 +26,11 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
+from etl.model import limits
 from etl.model.errors import CannotCarry, LiveChanged, one_line
 from etl.model.name import Place
 from etl.sessions.postgres import Target
+from etl.sessions.query import bound
 from etl.sessions.transaction import at_once
 from etl.target import live, staging
 from etl.target.foreign_keys import ForeignKey
@@ -67,21 +69,30 @@ async def stage(target: Target, live_now: Sequence[Object], in_staging: Sequence
         await _admit(target, [one for one in old if one.oid in made])
     ready: list[Object] = []
     late: list[Object] = []
+    closed: list[Object] = []  # views that their readers cannot read in staging yet
     problems: list[str] = []
     for view in found:
         try:
             is_late = view.unproven or _rests_on(view, late)
             oid = None if is_late else await _make(target, view, made)
+            if oid is not None and view.kind == "m":
+                await _admit(target, [*closed, view])
+                closed.clear()
+                await _fill(target, view)
         except psycopg.Error as error:
             problems.append(_problem(view, error))
             continue
         if oid is None:
             late.append(view)
-        else:
-            made[view.oid] = oid
-            ready.append(view)
+            continue
+        made[view.oid] = oid
+        ready.append(view)
+        if view.kind != "m":
+            closed.append(view)
     if problems:
         raise CannotCarry("; ".join(problems))
+    if closed:
+        await _admit(target, closed)
     return Staged(inventory, old, tuple(found), tuple(ready), tuple(late))
 
 
@@ -93,8 +104,9 @@ def _problem(view: Object, error: psycopg.Error) -> str:
 
 async def _clear(target: Target, in_staging: Sequence[Object]) -> None:
     """Drops all staged views: the live view of each may have changed, or been dropped."""
-    for view in reversed(live.views(in_staging)):
-        await target.execute(live.drop(view))
+    drops = [live.drop(view) for view in reversed(live.views(in_staging))]
+    for start in range(0, len(drops), limits.TABLES_OF_ONE_DROP):
+        await at_once(target, drops[start : start + limits.TABLES_OF_ONE_DROP])
 
 
 def _rests_on(view: Object, others: Sequence[Object]) -> bool:
@@ -114,24 +126,27 @@ async def _make(target: Target, view: Object, made: Mapping[int, int]) -> int | 
     name = staged.identifier
     wanted = {made.get(oid, oid) for oid in view.rests_on}
     async with target.transaction():
-        definition = await _definition(target, view)
-        await _search(
-            target, [place.schema(schema) for schema in view.reads_schemas for place in (Place.STAGING, Place.LIVE)]
-        )
-        await target.execute(live.create(view, name, definition))
-        await _search(target, [])
-        (there,) = [one for one in await live.objects(target, [staged]) if one.is_live]
-        if set(there.rests_on) != wanted:
-            await target.execute(live.drop(there))
+        create = live.create(view, name, await _definition(target, view))
+        places = [place.schema(schema) for schema in view.reads_schemas for place in (Place.STAGING, Place.LIVE)]
+        there = bound("staged_view", {"name": name.as_string(None)})
+        cursor = await at_once(target, [_search(places), create, _search([]), there])
+        row = await cursor.fetchone()
+        assert row is not None
+        if set(row["rests_on"]) != wanted:
+            await target.execute(sql.SQL("DROP {} {}").format(view.word, name))
             return None
-        if there.owner != view.owner:
-            await staging.give(target, there.word, there.full_name, view.owner)
-        await _admit(target, [view])
+        if row["owner"] != view.owner:
+            await staging.give(target, view.word, staged, view.owner)
+    return int(row["oid"])
+
+
+async def _fill(target: Target, view: Object) -> None:
+    """Fills a materialized view in staging, and creates its indexes and statistics."""
     async with target.transaction():
-        if filling := list(live.refresh(view, name)):  # not by CREATE: before PostgreSQL 17 it does not freeze rows
+        # not by CREATE: before PostgreSQL 17 it does not freeze rows
+        if filling := list(live.refresh(view, view.full_name.staging.identifier)):
             await at_once(target, filling)
         await staging.add(target, await live.extras(target, view.full_name))
-    return there.oid
 
 
 async def _admit(target: Target, found: Sequence[Object]) -> None:
@@ -141,15 +156,14 @@ async def _admit(target: Target, found: Sequence[Object]) -> None:
 
 
 async def _definition(target: Target, view: Object) -> str:
-    await _search(target, view.reads_schemas)
-    cursor = await target.execute("SELECT rtrim(pg_catalog.pg_get_viewdef(%s::oid), ';') AS definition", [view.oid])
-    row = await cursor.fetchone()
+    read = sql.SQL("SELECT rtrim(pg_catalog.pg_get_viewdef({}::pg_catalog.oid), ';') AS definition").format(view.oid)
+    row = await (await at_once(target, [_search(view.reads_schemas), read])).fetchone()
     if row is None or row["definition"] is None:
         raise LiveChanged(f"view {view} was dropped while the publish read it")
     return str(row["definition"])
 
 
-async def _search(target: Target, schemas: Sequence[str]) -> None:
+def _search(schemas: Sequence[str]) -> sql.Composed:
     """Sets the search path until the transaction ends; with no schemas, every name has to be qualified."""
     path = ", ".join(sql.Identifier(schema).as_string(None) for schema in schemas)
-    await target.execute("SELECT pg_catalog.set_config('search_path', %s, true)", [path])
+    return sql.SQL("SELECT pg_catalog.set_config('search_path', {}, true)").format(path)

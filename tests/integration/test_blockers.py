@@ -12,15 +12,14 @@ from etl.ledger import book
 from etl.model import limits
 from etl.model.errors import PublishBlocked
 from etl.model.name import TargetName
-from etl.publish import attempts, message
+from etl.publish import attempts, blockers, message
 from etl.publish import publish as publishing
-from etl.publish.message import Patience
 from etl.publish.policy import Policy
 from etl.publish.work import Work
 from etl.sessions.postgres import connect_target
 from etl.sessions.transaction import at_once
 from etl.sessions.url import DatabaseUrl
-from etl.target import guard
+from etl.target import guard, live
 from tests.harness import Database, Databases, Etl
 
 pytestmark = pytest.mark.superuser("refers to tables of the reporting side, and ends sessions")
@@ -68,7 +67,7 @@ HELD = {
     "statistics": ("ALTER STATISTICS both_columns SET STATISTICS 7", "public.items"),
     "an index": ("ALTER INDEX by_note SET (fillfactor = 70)", "public.by_note"),
     "privileges": ("GRANT UPDATE ON items TO PUBLIC", "public.items"),
-    "privileges on a column": ("GRANT UPDATE (note) ON items TO PUBLIC", "public.items"),
+    "privileges on a column": ("GRANT UPDATE (id) ON items TO PUBLIC", "public.items"),
     "privileges on the row type": ("GRANT USAGE ON TYPE items TO PUBLIC", "public.items"),
 }
 """What another session has done in its open transaction, and the relation that the message names."""
@@ -120,6 +119,25 @@ async def test_a_lock_that_does_not_conflict_is_left_alone(target: Database) -> 
         session.execute("COMMIT")
 
 
+async def test_readers_of_a_table_in_place_are_neither_named_nor_ended(target: Database) -> None:
+    """A merge waits for writers only."""
+    await stage(target)
+    async with await connect_target(DatabaseUrl.parse(target.url), "test") as session:
+        with target.connect() as reader, target.connect() as writer:
+            reader.execute(
+                "BEGIN; SELECT FROM items; SELECT FROM groups; CREATE TEMPORARY VIEW mine AS SELECT FROM items"
+            )
+            writer.execute("BEGIN; SELECT FROM items FOR UPDATE")
+            pids = {one.pid for one in await blockers.found(session, ITEMS, readers=False)}
+            assert pids == {writer.info.backend_pid}
+            both = {one.pid for one in await blockers.found(session, ITEMS)}
+            assert both == {reader.info.backend_pid, writer.info.backend_pid}  # those for whom a swap waits
+            await blockers.end(session, ITEMS, readers=False)
+            with pytest.raises(psycopg.OperationalError):
+                writer.execute("SELECT")
+            reader.execute("COMMIT")
+
+
 async def test_the_last_blocker_that_was_seen_is_named(target: Database) -> None:
     """Also if its session is gone when the deadline has passed."""
     async with await connect_target(DatabaseUrl.parse(target.url), "test") as session:
@@ -149,8 +167,11 @@ async def test_a_lock_phase_that_takes_too_long_by_itself_says_so(
 
 async def test_locks_are_waited_for_only_within_the_deadlock_timeout_of_the_server(target: Database) -> None:
     """A quarter of it a lock, and none from half of it on: no reader is ended for a deadlock with the publish."""
+    target.execute("CREATE TABLE items (id int)")
     async with await connect_target(DatabaseUrl.parse(target.url), "test", deadlock_timeout="80ms") as session:
-        patience = Patience(await message._deadlock_ms(session))
+        (items,) = await live.objects(session, ITEMS)
+        async with session.transaction():
+            patience = await message._end_vacuums(session, [items])
         for slept, expected in ((0, "20ms"), (0.05, "1ms")):
             slow = sql.SQL(f"SELECT pg_sleep({slept})")
             said = await at_once(session, [patience.timeouts(1), slow, patience.check, sql.SQL("SHOW lock_timeout")])

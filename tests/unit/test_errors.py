@@ -89,3 +89,36 @@ def test_what_libpq_guesses_is_left_out_where_only_the_fact_is_wanted() -> None:
 def test_a_value_that_cannot_be_converted_is_not_spelt_out(error: Exception, said: str) -> None:
     """The message has the encodings and not the bytes."""
     assert errors.one_line(error) == said
+
+
+def server_error(state: str, detail: str, place: str) -> Exception:
+    """An error as asyncpg reports it."""
+    error = asyncpg.PostgresError("no")
+    fields = {"sqlstate": state, "detail": detail, "hint": "Try.", "server_source_filename": place}
+    for name, value in fields.items():
+        setattr(error, name, value)
+    return error
+
+
+@pytest.mark.parametrize(
+    ("state", "place", "said"),
+    [
+        ("2BP01", "dependency.c", "no: Because. Try."),
+        ("42501", "user.c", "no: Because. Try."),
+        ("0A000", "tablecmds.c", "no: Because. Try."),
+        ("22023", "pg_publication.c", "no: Because. Try."),
+        ("42501", "pl_exec.c", "no"),
+        ("22023", "guc.c", "no Try."),
+        ("22P02", "json.c", "no Try."),
+        ("23502", "execMain.c", "no Try."),
+        ("23503", "ri_triggers.c", "no Try."),
+        ("23505", "nbtinsert.c", "no Try."),
+        ("23514", "execMain.c", "no Try."),
+        ("23P01", "execIndexing.c", "no Try."),
+        ("44000", "execMain.c", "no Try."),
+        ("XX000", "anything.c", "no Try."),
+    ],
+)
+def test_a_detail_that_names_objects_is_kept(state: str, place: str, said: str) -> None:
+    """One that may have rows is not, nor what a function has raised under any SQLSTATE."""
+    assert errors.one_line(server_error(state, "Because.", place)) == said

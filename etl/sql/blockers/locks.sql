@@ -1,7 +1,8 @@
 -- The locks that conflict with those of a publish, and the locks of transactions that have changed a row of the catalog
 -- which the publish changes, too. Target side.
--- :'objects': the live tables, and the views on them.
--- Try it: psql -v objects="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f blockers/locks.sql
+-- :'objects': the live tables, and the views on them; :'readers': whether readers conflict, as they do with a swap.
+-- Try it:
+--   psql -v objects="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -v readers=true -f blockers/locks.sql
 --
 -- Beside the tables and views, the publish locks what it detaches or attaches: the tables to which their foreign keys
 -- refer, the sequences that their columns own, and the relations that views, rules, policies and triggers read.
@@ -22,11 +23,15 @@ WITH object AS (
     SELECT 'pg_catalog.pg_policy'::regclass, p.oid FROM object o JOIN pg_catalog.pg_policy p ON p.polrelid = o.oid
     UNION ALL
     SELECT 'pg_catalog.pg_trigger'::regclass, t.oid FROM object o JOIN pg_catalog.pg_trigger t ON t.tgrelid = o.oid
+), writers AS (
+    SELECT CASE WHEN NOT :'readers'::boolean THEN
+               '{RowShareLock,RowExclusiveLock,ShareUpdateExclusiveLock,ShareLock,ShareRowExclusiveLock,ExclusiveLock,
+                 AccessExclusiveLock}'::text[] END AS conflicts
 ), locked (oid, conflicts) AS (
     -- conflicts: the modes that conflict with the publish's, or NULL for all
-    SELECT oid, NULL::text[] FROM object
+    SELECT oid, w.conflicts FROM object, writers w
     UNION
-    SELECT k.confrelid, NULL
+    SELECT k.confrelid, (SELECT w.conflicts FROM writers w)
       FROM object o JOIN pg_catalog.pg_constraint k ON k.conrelid = o.oid AND k.contype = 'f'
     UNION
     SELECT oid, '{RowExclusiveLock,ShareUpdateExclusiveLock,ShareLock,ShareRowExclusiveLock,ExclusiveLock,
