@@ -24,6 +24,7 @@ from etl.publish.swap import Swap
 from etl.publish.way import Obstacles
 from etl.sessions.postgres import Source, Target
 from etl.settings.settings import Settings
+from etl.source import bodies
 from etl.target import collations, live, names, needs, privileges, trust, types
 from etl.target.live import Object
 from etl.target.needs import Made
@@ -53,12 +54,15 @@ class Found:
 
 async def stop(settings: Settings, source: Source, target: Target, tables: Sequence[Table]) -> None:
     """Raises Obstructed naming all obstacles; if the publish is deferred, warns of each, and lets the run go on."""
-    found = await find(settings, source, target, tables)
-    if not found.lines:
-        return
-    if settings.publish != "defer":
-        raise Obstructed("; ".join(found.lines))
-    for line in found.lines:
+    if settings.publish == "defer":
+        await warn(settings, source, target, tables)
+    elif lines := (await find(settings, source, target, tables)).lines:
+        raise Obstructed("; ".join(lines))
+
+
+async def warn(settings: Settings, source: Source, target: Target, tables: Sequence[Table]) -> None:
+    """Warns of each obstacle: until the publish there is time to remove it."""
+    for line in (await find(settings, source, target, tables)).lines:
         log.warning("run.obstructed", error=settings.redact(line))
 
 
@@ -111,6 +115,7 @@ async def _loads(
     of_types = {one.extension for one in wanted if one.extension}
     made = Made({(one.schema, one.name) for one in wanted}, of_types, bad_collations)
     lacking = await needs.lacking(target, tables, needed, options, made)
+    unreadable = await bodies.problems(source, tables)
     return {
         table.live: [
             *(
@@ -120,6 +125,7 @@ async def _loads(
                 for text in bad_types.get(column.user_type, ())
             ),
             *lacking[table.oid],
+            *unreadable.get(table.oid, ()),
         ]
         for table in tables
     }
