@@ -66,14 +66,14 @@ async def warn(settings: Settings, source: Source, target: Target, tables: Seque
         log.warning("run.obstructed", error=settings.redact(line))
 
 
-async def refuse_privileges(target: Target, tables: Sequence[Table]) -> None:
-    """Raises Obstructed if etl's role may not create what every run creates."""
+async def refuse_privileges(target: Target, tables: Sequence[TargetName]) -> None:
+    """Raises Obstructed if etl's role may not create in the target what every run of these live tables creates."""
     if lines := Found(tuple(await _privileges(target, tables))).lines:
         raise Obstructed("; ".join(lines))
 
 
-async def _privileges(target: Target, tables: Sequence[Table]) -> list[str]:
-    return await privileges.of_target(target, {table.live.schema for table in tables})
+async def _privileges(target: Target, tables: Sequence[TargetName]) -> list[str]:
+    return await privileges.of_target(target, {table.schema for table in tables})
 
 
 async def find(settings: Settings, source: Source, target: Target, tables: Sequence[Table]) -> Found:
@@ -82,7 +82,9 @@ async def find(settings: Settings, source: Source, target: Target, tables: Seque
     A shard's tables are only some of its run's: a name that another published table of the target has now is then no
     obstacle, because that table may move within the same publish.
     """
-    if general := await _privileges(target, tables):  # then the role could not make anything else either
+    if general := await _privileges(
+        target, [table.live for table in tables]
+    ):  # then the role could not make anything else either
         return Found(tuple(general))
     options = {table.oid: settings.options.of(table.source) for table in tables}
     in_place = [table for table in tables if options[table.oid].publish == "in-place"]
