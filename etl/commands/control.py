@@ -93,8 +93,8 @@ async def claim(settings: Settings, control: Target, source: Source) -> tuple[Pl
     _refuse_parts(settings)
     selection = await saved_plan.selection(settings, control, settings.shard)
     chosen = await choice.choose(source, settings.options, selection)
-    # An unknown column is an error before anything is changed. A shard checks this later, beside the holder's locks; and
-    # the holder has asked for the obstacles to all tables of the run.
+    # An unknown column is an error before anything is changed. A shard checks this later, beside the holder's locks;
+    # the holder asks for the obstacles.
     is_whole = settings.snapshot == "own"
     described = await catalog.tables(source, [table.source for table in chosen]) if is_whole else []
     tables = settings.options.apply(described)

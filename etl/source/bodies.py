@@ -11,7 +11,7 @@ from etl.model.table import Table
 from etl.sessions.postgres import Source
 from etl.sessions.query import source_query
 
-REMEDY = "etl's sessions have an empty search_path; ALTER FUNCTION … SET search_path = …, for the schemas that it reads"
+REMEDY = "etl's sessions have an empty search_path; ALTER FUNCTION ... SET search_path to the schemas that it reads"
 
 
 _LOST_NAMES = {"42P01", "42883", "42704", "42703", "3F000"}
