@@ -135,15 +135,8 @@ def _encoded(name: str | None) -> str:
 
 async def _notes(target: Target) -> list[Finding]:
     """What may matter to a run, and need not."""
-    cursor = await target.execute("SELECT pubname FROM pg_catalog.pg_publication WHERE puballtables ORDER BY 1")
-    return [
-        Finding(
-            "target",
-            f"publication {row['pubname']} is FOR ALL TABLES: its subscribers get the schemas etl and etl_staging_…,"
-            " too, and no rows of a swap; publish the tables by name, and in place",
-        )
-        for row in await cursor.fetchall()
-    ]
+    cursor = await target.execute(target_query("notes"), {})  # with values, because the text has %%
+    return [Finding("target", row["note"]) for row in await cursor.fetchall()]
 
 
 def _table(

@@ -6,16 +6,17 @@ It holds the run's table locks, writes the ledger and publishes. If the session 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
+
+import psycopg
 
 from etl.commands import saved_plan
 from etl.ledger import book, ledger
 from etl.model.errors import EXPECTED, ConfigurationError, Obstructed
 from etl.model.name import Planned
 from etl.model.status import RunStatus
-from etl.model.table import Table
 from etl.publish import obstacles
 from etl.sessions.postgres import Source, Target, close_source, connect_source, connect_target, target_session
 from etl.settings.settings import Settings
@@ -92,16 +93,21 @@ async def claim(settings: Settings, control: Target, source: Source) -> tuple[Pl
     _refuse_parts(settings)
     selection = await saved_plan.selection(settings, control, settings.shard)
     chosen = await choice.choose(source, settings.options, selection)
-    # An unknown column is an error before anything is changed.
-    tables = settings.options.apply(await catalog.tables(source, [table.source for table in chosen]))
+    # An unknown column is an error before anything is changed. A shard checks this later, beside the holder's locks;
+    # the holder asks for the obstacles.
+    is_whole = settings.snapshot == "own"
+    described = await catalog.tables(source, [table.source for table in chosen]) if is_whole else []
+    tables = settings.options.apply(described)
     live = [table.live for table in chosen]
     await guard.refuse_too_many_locks(control, len(live))
     if settings.snapshot == "run":  # first, so that a shard of an ended run takes no tables from another run
         await _refuse_ended(settings, control)
     await guard.lock(control, settings.run_id, live)
-    await obstacles.refuse_privileges(control, tables)  # first, because the ledger cannot be made without them
-    await book.ensure(control)
-    await _refuse_obstacles(settings, source, control, tables)
+    async with _recorded(settings, control):
+        await obstacles.refuse_privileges(control, live)  # first, because the ledger cannot be made without them
+        await book.ensure(control)
+        if is_whole:
+            await obstacles.stop(settings, source, control, tables)
     await guard.refuse_untrusted_tables(control, live)
     await kept.discard(control, settings.run_id, live)
     await guard.clear(control, settings.run_id, live)
@@ -109,14 +115,16 @@ async def claim(settings: Settings, control: Target, source: Source) -> tuple[Pl
     return chosen
 
 
-async def _refuse_obstacles(settings: Settings, source: Source, control: Target, tables: Sequence[Table]) -> None:
-    """Raises Obstructed naming all obstacles, and records the run as failed; a deferred publish only makes it warn."""
+@asynccontextmanager
+async def _recorded(settings: Settings, control: Target) -> AsyncIterator[None]:
+    """Records the run as failed if obstacles stop it, as far as there is a ledger; a shard leaves its run open."""
     try:
-        await obstacles.stop(settings, source, control, tables)
+        yield
     except Obstructed as error:
-        if settings.snapshot == "own":  # a shard leaves its run open
-            await ledger.open_run(control, settings.run_id, settings.publish)
-            await ledger.close_run(control, settings.run_id, RunStatus.FAILED, settings.redact(error))
+        if settings.snapshot == "own" and await book.is_current(control):
+            with suppress(psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction):
+                await ledger.open_run(control, settings.run_id, settings.publish)
+                await ledger.close_run(control, settings.run_id, RunStatus.FAILED, settings.redact(error))
         raise
 
 

@@ -26,7 +26,7 @@ from etl.model import limits
 from etl.model.errors import EXPECTED, RunEnded, SnapshotLost, one_line
 from etl.model.name import Planned
 from etl.model.status import LoadStatus, RunStatus
-from etl.publish import inplace
+from etl.publish import inplace, obstacles
 from etl.publish.policy import Policy
 from etl.sessions.postgres import Target, source_session
 from etl.sessions.query import source_query
@@ -73,6 +73,8 @@ async def _planned(settings: Settings, target: Target) -> tuple[Planned, ...]:
         chosen = await choice.choose(source, settings.options, await saved_plan.selection(settings, target, None))
         if await book.is_current(target):
             await disclosure.foresee(source, target, chosen, settings.options)
+        tables = settings.options.apply(await catalog.tables(source, [table.source for table in chosen]))
+        await obstacles.warn(settings, source, target, tables)
         return chosen
 
 

@@ -15,7 +15,7 @@ from etl.loads.schedule import Schedule
 from etl.logs.log import get_logger
 from etl.model import limits
 from etl.model.clock import Began
-from etl.model.errors import EXPECTED, ConnectionFailed, RunEnded, SnapshotLost
+from etl.model.errors import EXPECTED, ConnectionFailed, RunEnded, SnapshotLost, one_line
 from etl.model.name import Planned
 from etl.model.record import Load
 from etl.model.table import Table
@@ -23,6 +23,7 @@ from etl.sessions.pair import Pair
 from etl.sessions.postgres import Target
 from etl.sessions.tasks import together
 from etl.settings.settings import Settings
+from etl.source import bodies
 from etl.source.snapshot import Snapshot
 from etl.target import guard, live, memory
 
@@ -92,7 +93,8 @@ class Loading:
         except (SnapshotLost, ConnectionFailed, RunEnded):
             raise  # every other load would fail with it, too
         except EXPECTED as error:
-            reason = self.settings.redact(error)
+            is_of_body = table.source.kind == "v" and bodies.is_lost_name(error)
+            reason = self.settings.redact(f"{one_line(error)}; {bodies.REMEDY}" if is_of_body else error)
             log.error("table.failed", table=str(table), error=reason)
             load = Load.failed(str(table), table.live, loader.began.get(str(table), Began()), reason)
             async with self.turn:

@@ -254,12 +254,21 @@ _TRANSIENT_STATES = {
 
 def is_transient(error: BaseException) -> bool:
     """Whether the same work may succeed a moment later."""
-    if isinstance(error, ConnectionFailed):
+    if isinstance(error, ConnectionFailed) or _is_race_of_array_types(error):
         return True
     state = sqlstate(error)
     if state is not None:
         return state in _TRANSIENT_STATES or state.startswith("08")
     return is_connection_loss(error)
+
+
+def _is_race_of_array_types(error: BaseException) -> bool:
+    """Whether another session has just made a type of the name that PostgreSQL chose for a table's array type.
+
+    So tables ``t`` and ``_t`` cannot be made at the same time; later, PostgreSQL chooses another name.
+    """
+    of_type = "pg_type_typname_nsp_index"
+    return isinstance(error, psycopg.errors.UniqueViolation) and error.diag.constraint_name == of_type
 
 
 EXPECTED = (EtlError, OSError, psycopg.Error, asyncpg.PostgresError, asyncpg.InterfaceError)

@@ -18,7 +18,8 @@ MAX_NAME_BYTES = 63
 class Relation:
     """A table or view of the source; two relations are equal if schema and name are.
 
-    ``kind`` (pg_class.relkind) and ``oid`` come from the catalog; a relation that was not read from it has defaults.
+    ``kind`` (pg_class.relkind), ``oid`` and whether it is an extension's member come from the catalog; a relation that
+    was not read from it has defaults.
     """
 
     schema: str
@@ -26,6 +27,7 @@ class Relation:
     kind: str = field(default="r", compare=False)
     is_partition: bool = field(default=False, compare=False)
     oid: int = field(default=0, compare=False)
+    is_member: bool = field(default=False, compare=False)
 
     @property
     def identifier(self) -> sql.Identifier:

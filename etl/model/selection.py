@@ -64,11 +64,12 @@ class Pattern:
         return self.schema.matches(relation.schema) and self.name.matches(relation.name)
 
     def finds(self, relations: Iterable[Relation]) -> list[Relation]:
-        """The relations that this element names. A glob names tables only, never views or partitions."""
+        """The relations that this element names. A glob names no view, partition or extension's table."""
         found = (relation for relation in relations if self.matches(relation))
         if self.excludes or not self.is_glob:
             return list(found)
-        return [relation for relation in found if relation.kind in _ALWAYS and not relation.is_partition]
+        whole = (relation for relation in found if not relation.is_partition and not relation.is_member)
+        return [relation for relation in whole if relation.kind in _ALWAYS]
 
 
 @dataclass(frozen=True, slots=True)

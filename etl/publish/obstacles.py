@@ -25,6 +25,7 @@ from etl.publish.swap import Swap
 from etl.publish.way import Obstacles
 from etl.sessions.postgres import Source, Target
 from etl.settings.settings import Settings
+from etl.source import bodies
 from etl.target import collations, live, names, needs, privileges, trust, types
 from etl.target.live import Object
 from etl.target.needs import Made
@@ -54,23 +55,26 @@ class Found:
 
 async def stop(settings: Settings, source: Source, target: Target, tables: Sequence[Table]) -> None:
     """Raises Obstructed naming all obstacles; if the publish is deferred, warns of each, and lets the run go on."""
-    found = await find(settings, source, target, tables)
-    if not found.lines:
-        return
-    if settings.publish != "defer":
-        raise Obstructed("; ".join(found.lines))
-    for line in found.lines:
+    if settings.publish == "defer":
+        await warn(settings, source, target, tables)
+    elif lines := (await find(settings, source, target, tables)).lines:
+        raise Obstructed("; ".join(lines))
+
+
+async def warn(settings: Settings, source: Source, target: Target, tables: Sequence[Table]) -> None:
+    """Warns of each obstacle: until the publish there is time to remove it."""
+    for line in (await find(settings, source, target, tables)).lines:
         log.warning("run.obstructed", error=settings.redact(line))
 
 
-async def refuse_privileges(target: Target, tables: Sequence[Table]) -> None:
-    """Raises Obstructed if etl's role may not create what every run creates."""
+async def refuse_privileges(target: Target, tables: Sequence[TargetName]) -> None:
+    """Raises Obstructed if etl's role may not create in the target what every run of these live tables creates."""
     if lines := Found(tuple(await _privileges(target, tables))).lines:
         raise Obstructed("; ".join(lines))
 
 
-async def _privileges(target: Target, tables: Sequence[Table]) -> list[str]:
-    return await privileges.of_target(target, {table.live.schema for table in tables})
+async def _privileges(target: Target, tables: Sequence[TargetName]) -> list[str]:
+    return await privileges.of_target(target, {table.schema for table in tables})
 
 
 async def find(settings: Settings, source: Source, target: Target, tables: Sequence[Table]) -> Found:
@@ -79,7 +83,9 @@ async def find(settings: Settings, source: Source, target: Target, tables: Seque
     A shard's tables are only some of its run's: a name that another published table of the target has now is then no
     obstacle, because that table may move within the same publish.
     """
-    if general := await _privileges(target, tables):  # then the role could not make anything else either
+    if general := await _privileges(
+        target, [table.live for table in tables]
+    ):  # then the role could not make anything else either
         return Found(tuple(general))
     options = {table.oid: settings.options.of(table.source) for table in tables}
     in_place = [table for table in tables if options[table.oid].publish == "in-place"]
@@ -112,6 +118,7 @@ async def _loads(
     of_types = {one.extension for one in wanted if one.extension}
     made = Made({(one.schema, one.name) for one in wanted}, of_types, bad_collations)
     lacking = await needs.lacking(target, tables, needed, options, made)
+    unreadable = await bodies.problems(source, tables)
     return {
         table.live: [
             *(
@@ -121,6 +128,7 @@ async def _loads(
                 for text in bad_types.get(column.user_type, ())
             ),
             *lacking[table.oid],
+            *unreadable.get(table.oid, ()),
         ]
         for table in tables
     }

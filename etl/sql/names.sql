@@ -23,10 +23,14 @@ SELECT w.kind, w.schema, w.name, 'statistics of ' || s.stxrelid::pg_catalog.regc
  WHERE w.kind = 'statistics'
 UNION ALL
 SELECT w.kind, w.schema, w.name,
-       CASE WHEN e.oid IS NULL THEN 'a type' ELSE 'the array type of ' || pg_catalog.format_type(e.oid, NULL) END,
-       coalesce(nullif(t.typrelid, 0), nullif(e.typrelid, 0), 0)
+       CASE WHEN e.oid IS NOT NULL THEN 'the array type of ' || pg_catalog.format_type(e.oid, NULL)
+            WHEN r.relkind <> 'c' THEN 'the row type of ' || r.oid::pg_catalog.regclass
+            ELSE 'a type' END,
+       coalesce((SELECT o.oid FROM pg_catalog.pg_class o
+                  WHERE o.oid = coalesce(nullif(t.typrelid, 0), e.typrelid) AND o.relkind <> 'c'), 0)
   FROM unnest(:'kinds'::text[], :'schemas'::text[], :'names'::text[]) AS w (kind, schema, name)
   JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema
   JOIN pg_catalog.pg_type t ON t.typnamespace = n.oid AND t.typname = w.name
+  LEFT JOIN pg_catalog.pg_class r ON r.oid = t.typrelid
   LEFT JOIN pg_catalog.pg_type e ON e.typarray = t.oid
  WHERE w.kind = 'type';

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from etl.model.name import TargetName
+from etl.model.name import MAX_NAME_BYTES, TargetName
 from etl.model.table import Table
 from etl.sessions import query
 from etl.sessions.postgres import Target
@@ -34,6 +34,11 @@ class Taken:
         """The name."""
         return self.kind, self.schema, self.name
 
+    @property
+    def is_of_table(self) -> bool:
+        """Whether it is a type that comes and goes with a table: its row type, or the array type of that."""
+        return self.kind == "type" and self.table_oid != 0
+
 
 @dataclass(frozen=True, slots=True)
 class Brought:
@@ -57,6 +62,9 @@ def brought(
         yield Brought(live, f"index {name} of {table}", ("relation", live.schema, name))
     for extended in table.statistics:
         yield Brought(live, f"statistics {extended.name} of {table}", ("statistics", live.schema, extended.name))
+    # PostgreSQL names an array type like its table, with "_" before; it evades a name that is taken in the schema where
+    # the table is made, but not in the one to which it moves
+    yield Brought(live, f"the array type of {live}", ("type", live.schema, array_type(live.name)))
     if current is None:
         yield Brought(live, f"table {live}", ("type", live.schema, live.name))
         return
@@ -65,6 +73,11 @@ def brought(
     for name in set(current.statistics) - set(known):
         what = f"statistics {name}, which the target has added to {live}"
         yield Brought(live, what, ("statistics", live.schema, name))
+
+
+def array_type(name: str) -> str:
+    """The name that PostgreSQL gives the array type of a new table."""
+    return f"_{name}".encode()[:MAX_NAME_BYTES].decode(errors="ignore")
 
 
 async def taken(target: Target, wanted: Sequence[Brought]) -> list[Taken]:
@@ -83,15 +96,16 @@ def problems(
     by_name: dict[Name, list[Brought]] = {}
     for one in wanted:
         by_name.setdefault(one.key, []).append(one)
-    for (_, schema, _name), same in by_name.items():
-        for one in same:
+    for (kind, schema, _), same in by_name.items():
+        for one in same if kind != "type" else ():  # of two tables of one run, the array types evade
             if others := [other.what for other in same if other.table != one.table]:
                 yield one.table, f"{one.what}, and {others[0]}, have one name in schema {schema}; rename one of them"
     holders: Mapping[Name, Taken] = {one.key: one for one in taken if not goes(one)}
     for one in wanted:
         if holder := holders.get(one.key):
+            remedy = "rename one of them, or copy both in each run" if holder.is_of_table else "rename or drop that"
             yield (
                 one.table,
                 f"{one.what} cannot arrive: {holder.what} has the name {holder.name} in schema {holder.schema} of the"
-                " target; rename or drop that",
+                f" target; {remedy}",
             )

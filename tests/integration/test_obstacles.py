@@ -16,7 +16,8 @@ class Kind:
     """An obstacle to one table or more, all of whose names begin with the kind's.
 
     ``source`` and ``target`` make it; ``night`` is what the source had in an earlier night. ``said`` is what stands in
-    the line of the table; ``remedy`` is what removes it from the target, ``options`` what does so otherwise.
+    the line of the table; ``remedy`` is what removes it from the target, ``mended`` from the source, ``options`` what
+    does so otherwise.
     """
 
     said: str
@@ -25,6 +26,7 @@ class Kind:
     night: str = ""
     remedy: str = ""
     options: str = ""
+    mended: str = ""
 
 
 BASE = (
@@ -131,6 +133,13 @@ KINDS = {
         "CREATE FUNCTION keeps(etl_stagingold_public.aside) RETURNS int LANGUAGE sql AS 'SELECT 1'",
         remedy="DROP FUNCTION keeps(etl_stagingold_public.aside)",
     ),
+    "viewed": Kind(
+        'view public.viewed calls public.bare(), which fails: relation "checked" does not exist; etl\'s sessions have'
+        " an empty search_path; ALTER FUNCTION",
+        source="CREATE FUNCTION bare() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM checked';"
+        "CREATE VIEW viewed AS SELECT bare() AS n",
+        mended="ALTER FUNCTION bare SET search_path = public",
+    ),
     "planted": Kind(
         "constraint ours on table public.planted calls public.of_planted(text), which belongs to planter",
         night="CREATE TABLE planted (v text)",
@@ -159,15 +168,16 @@ def test_every_kind_is_told_in_advance_and_stops_the_run(databases: Databases, e
     options.write_text("")
 
     def do(command: str, **variables: str) -> Done:
-        return etl(command, TABLES="*,!absent*", ETL_OPTIONS_FILE=str(options), **variables)
+        return etl(command, TABLES=tables, ETL_OPTIONS_FILE=str(options), **variables)
 
-    source, target = databases.operational, databases.reporting
+    source, target, tables = databases.operational, databases.reporting, "*"
     source.execute(";".join(kind.night for kind in KINDS.values() if kind.night))
     assert do("run").stderr == ""
     for kind in KINDS.values():
         source.execute(kind.source)
         target.execute(kind.target)
     options.write_text(KINDS["published"].options)
+    tables = "*,!absent*,viewed"
     before = live(target), databases.staging_tables()
     checked, done = do("check"), do("run", ETL_RUN_ID="stopped")
     assert (checked.status, done.status) == (1, 1)
@@ -180,6 +190,7 @@ def test_every_kind_is_told_in_advance_and_stops_the_run(databases: Databases, e
     assert target.rows("SELECT * FROM etl.loads WHERE run_id = 'stopped'") == []
     for kind in KINDS.values():
         target.execute(kind.remedy)
+        source.execute(kind.mended)
     options.write_text("".join(kind.options for kind in KINDS.values()))
     checked, done = do("check"), do("run")
     assert (checked.status, done.status, done.stderr) == (0, 0, ""), checked.stdout
@@ -200,3 +211,71 @@ def test_a_deferred_publish_leaves_time_to_mend(databases: Databases, etl: Etl) 
     databases.reporting.execute("DROP VIEW items_pkey")
     assert etl("publish", "tonight").stderr == ""
     assert databases.reporting.rows("SELECT * FROM items") == []
+
+
+def test_a_table_beside_the_array_type_of_another_is_told(databases: Databases, etl: Etl) -> None:
+    """PostgreSQL calls the array type of ``t`` like the table ``_t``; together in one run, both arrive each night."""
+    databases.operational.execute("CREATE TABLE t (id int); CREATE TABLE _t (id int)")
+    assert etl("run", TABLES="_t").stderr == ""
+    said = "the array type of public.t cannot arrive: the row type of public._t has the name _t in schema public"
+    checked, done = etl("check", TABLES="t"), etl("run", TABLES="t")
+    assert (checked.status, done.status) == (1, 1)
+    assert said in " ".join(checked.stdout.split())
+    assert f"{said} of the target; rename one of them, or copy both in each run" in done.stderr
+    for _ in ("first night", "second night"):
+        assert etl("run", TABLES="t,_t").status == 0
+
+
+def test_the_tables_of_an_extension_are_copied_only_by_name(databases: Databases, etl: Etl) -> None:
+    """``*`` leaves out what CREATE EXTENSION makes in every database."""
+    databases.operational.execute(
+        "CREATE EXTENSION vector; CREATE TABLE settings (id int); ALTER EXTENSION vector ADD TABLE settings;"
+        "CREATE TABLE items (id int)"
+    )
+    assert "public.settings" not in etl("check", TABLES="*").stdout
+    assert "public.settings" in etl("check", TABLES="*,settings").stdout
+
+
+@pytest.mark.superuser("a role with few privileges, and an event trigger")
+def test_privileges_that_are_missing_are_named_with_what_to_grant(databases: Databases, etl: Etl) -> None:
+    """The schema of a view, its owner, a materialized view's owner, and CREATE; an event trigger is a note."""
+    source, target = databases.operational, databases.reporting
+    source.execute("CREATE TABLE items (id int); CREATE SCHEMA lacking; CREATE TABLE lacking.more (id int)")
+    target.execute(
+        "DO $$ BEGIN CREATE ROLE few LOGIN; CREATE ROLE analyst; EXCEPTION WHEN duplicate_object THEN NULL; END $$;"
+        "CREATE SCHEMA hidden; CREATE TABLE items (id int); ALTER TABLE items OWNER TO few;"
+        "CREATE VIEW hidden.seen AS SELECT * FROM items; CREATE MATERIALIZED VIEW filled AS SELECT * FROM items;"
+        "ALTER MATERIALIZED VIEW filled OWNER TO analyst; GRANT CREATE ON SCHEMA public TO few;"
+        "CREATE FUNCTION noted() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';"
+        "CREATE EVENT TRIGGER watches ON sql_drop EXECUTE FUNCTION noted()"
+    )
+    few = Etl(etl.environment | {"ETL_REPORTING_URL": target.server.url(target.name, "few")})
+    said = (
+        "lacks schema etl, etl_staging_lacking, lacking, and the role may not create it; GRANT CREATE ON DATABASE to it"
+    )
+    checked, done = few("check", TABLES="*.*"), few("run", TABLES="*.*")
+    assert (checked.status, done.status) == (1, 1)
+    text = " ".join(checked.stdout.split())
+    assert said in text
+    assert "event trigger watches calls public.noted() at sql_drop: if that rejects" in text
+    assert f"the target {said}" in done.stderr
+    target.execute(f"GRANT CREATE ON DATABASE {target.name} TO few")
+    lines = [
+        "view hidden.seen belongs to postgres, of which few is no member; ALTER VIEW hidden.seen OWNER TO few",
+        "view hidden.seen needs schema hidden, which few may not use; GRANT USAGE ON SCHEMA hidden TO few",
+        "view hidden.seen is in schema hidden, in which few may not create it; GRANT CREATE ON SCHEMA hidden TO few",
+        "materialized view public.filled belongs to analyst, of which few is no member; GRANT analyst TO few",
+        "materialized view public.filled belongs to analyst, who may not create it in schema public; GRANT CREATE ON"
+        " SCHEMA public TO analyst",
+        "materialized view public.filled is filled as analyst, who may not read public.items; GRANT SELECT ON"
+        " public.items TO analyst",
+    ]
+    checked, done = few("check", TABLES="items"), few("run", TABLES="items")
+    assert (checked.status, done.status) == (1, 1)
+    text = " ".join(checked.stdout.split())
+    assert [line for line in lines if line not in text or line not in done.stderr] == []
+    assert databases.staging_tables() == []
+    for line in lines:
+        target.execute(line.partition("; ")[2])
+    assert few("check", TABLES="items").status == 0
+    assert few("run", TABLES="items").stderr == ""

@@ -20,14 +20,15 @@ TARGET_TRIPS = 7
 """Make the table; COPY, its rows; COMMIT; indexes and a look at the live table; ANALYZE, and is the run still wanted;
 the ledger and COMMIT."""
 
-RUN_SOURCE_TRIPS = 24
-"""But for the load: two sessions, of which one finds the tables and holds the snapshot; the catalog, and what code the
-indexes and checks name."""
+RUN_SOURCE_TRIPS = 30
+"""But for the load: two sessions, of which one finds the tables and holds the snapshot; the catalog (twice: for the
+obstacles, before the snapshot), and what the columns, indexes and checks name."""
 
 RUN_TARGET_TRIPS = 58
 """But for the load: two sessions; locks, ledger, what earlier runs left and what they masked, untrusted tables; the
-publish after it, with the inventory of what hangs on the live tables, a look for temporary objects on them, and one for
-foreign keys to validate. Two are the gate's: what stopped runs have kept, and the rows of the last publish."""
+obstacles to loads and publish, however many tables; the publish after it, with the inventory of what hangs on the live
+tables, a look for temporary objects on them, and one for foreign keys to validate. Two are the gate's: what stopped
+runs have kept, and the rows of the last publish."""
 
 VIEW_TRIPS = 4
 """BEGIN; its definition; create it in staging; COMMIT."""
