@@ -83,6 +83,7 @@ SETTINGS = [
     *(
         Case(f"{variable}={text}", f"{variable} is {text!r}; {remedy}", {variable: text})
         for variable, text, remedy in [
+            ("ETL_KEEP_STOPPED", "24 h", "write a whole number of seconds"),
             ("ETL_JOBS", "0", "write a whole number from 1 to 64"),
             ("ETL_JOBS", "65", "write a whole number from 1 to 64"),
             ("ETL_JOBS", "four", "write a whole number from 1 to 64"),
@@ -233,6 +234,17 @@ OPTIONS = [
         "split",
         "ETL_OPTIONS_FILE (<tmp>/options.toml) [orders] split is '5 parts'; write false, a number of ranges from 1…",
         options="[orders]\nsplit='5 parts'",
+    ),
+    Case(
+        "check: percentage",
+        "ETL_OPTIONS_FILE (<tmp>/options.toml) [defaults] shrink_at_most is 'half'; write a percentage from \"0%\" to…",
+        arguments=("check",),
+        options="[defaults]\nshrink_at_most='half'",
+    ),
+    Case(
+        "negative rows",
+        "ETL_OPTIONS_FILE (<tmp>/options.toml) [orders] rows_min is -1; write a whole number of rows, 0 or more",
+        options="[orders]\nrows_min=-1",
     ),
     Case("wrong type", "ETL_OPTIONS_FILE (<tmp>/options.toml) [orders] where is wrong: …", options="[orders]\nwhere=1"),
     Case(
