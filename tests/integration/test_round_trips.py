@@ -26,7 +26,8 @@ obstacles, before the snapshot), and what the columns, indexes and checks name."
 
 RUN_TARGET_TRIPS = 65
 """But for the load: two sessions; locks, ledger, what earlier runs left and what they masked, untrusted tables; the
-obstacles to loads and publish, however many tables; the publish after it, with the inventory of what hangs on the live tables."""
+obstacles to loads and publish, however many tables; the publish after it, with the inventory of what hangs on the live
+tables."""
 
 
 SQL_SOURCE_TRIPS = 15
