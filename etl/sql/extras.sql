@@ -1,7 +1,7 @@
 -- The indexes, constraints and extended statistics of a live table or materialized view, as the statements that create
 -- them on its staging table. The caller leaves out those that the source has, too. One that uses a column which the
 -- staging table lacks is left out here, as if the column were dropped. Target side.
--- :'schema', :'name': the live table; :'staging': its staging schema.
+-- :'schema', :'name': the live table; :'staging': its staging schema, or its own schema, for a view that is late.
 -- Try it: psql -v schema=public -v name=orders -v staging=etl_staging_public -f extras.sql
 --
 -- An object that is dropped while this is read has no statement (NULL): pg_get_...def() read the catalog as it is, not
@@ -52,8 +52,8 @@ SELECT CASE k.contype WHEN 'c' THEN 'check' ELSE 'constraint' END, k.conname::te
   JOIN pg_catalog.pg_constraint k ON k.conrelid = l.oid AND k.contype IN ('p', 'u', 'x', 'c')
  WHERE ('pg_catalog.pg_constraint'::regclass, k.oid) NOT IN (SELECT * FROM lost)
 UNION ALL
-SELECT 'statistics', s.stxname::text,
-       format('CREATE STATISTICS %I.%I ', :'staging'::text, s.stxname)
+SELECT 'statistics', m.name,
+       format('CREATE STATISTICS %I.%I ', m.schema, m.name)
          -- kinds and columns, which are between the name and the table
          || substr(d.d, length(format('CREATE STATISTICS %I.%I ', sn.nspname, s.stxname)) + 1,
                    length(d.d) - length(format('CREATE STATISTICS %I.%I ', sn.nspname, s.stxname))
@@ -61,13 +61,24 @@ SELECT 'statistics', s.stxname::text,
          || format(' FROM %I.%I', :'staging'::text, l.relname),
        nullif(concat_ws('; ',
            -- the server's default is -1 in PostgreSQL 13 to 16, and NULL since 17
-           'ALTER STATISTICS ' || format('%I.%I', :'staging'::text, s.stxname)
+           'ALTER STATISTICS ' || format('%I.%I', m.schema, m.name)
                || ' SET STATISTICS ' || nullif(s.stxstattarget, -1),
-           format('COMMENT ON STATISTICS %I.%I', :'staging'::text, s.stxname)
+           format('COMMENT ON STATISTICS %I.%I', m.schema, m.name)
                || ' IS ' || quote_literal(pg_catalog.obj_description(s.oid, 'pg_statistic_ext'))), '')
   FROM live l
   JOIN pg_catalog.pg_statistic_ext s ON s.stxrelid = l.oid
   JOIN pg_catalog.pg_namespace sn ON sn.oid = s.stxnamespace
+ CROSS JOIN LATERAL (
+       -- Those of several schemas may have one name. So in staging, those that are not in their table's schema have
+       -- another name until the publish moves them to their own schema.
+       SELECT :'staging'::text AS schema, s.stxname::text AS name WHERE sn.nspname = l.nspname
+       UNION ALL
+       SELECT :'staging'::text, 'etl_' || left(encode(sha256(convert_to(format('%I.%I', sn.nspname, s.stxname),
+                                                                        'UTF8')), 'hex'), 40)
+        WHERE sn.nspname <> l.nspname AND :'staging'::text <> l.nspname
+       UNION ALL
+       SELECT sn.nspname::text, s.stxname::text WHERE sn.nspname <> l.nspname AND :'staging'::text = l.nspname
+       ) AS m (schema, name)
  CROSS JOIN LATERAL (SELECT pg_catalog.pg_get_statisticsobjdef(s.oid)) AS d (d)
  WHERE ('pg_catalog.pg_statistic_ext'::regclass, s.oid) NOT IN (SELECT * FROM lost)
  ORDER BY 1 DESC, 2;

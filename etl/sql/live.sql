@@ -40,6 +40,13 @@ SELECT c.oid,
               WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.conparentid = 0 ORDER BY 1) AS foreign_keys,
        ARRAY(SELECT s.stxname::text FROM pg_catalog.pg_statistic_ext s
               WHERE s.stxrelid = c.oid AND s.stxnamespace = c.relnamespace ORDER BY 1) AS statistics,
+       -- those in another schema than their table, as [schema, name, their name in staging, which extras.sql has, too]
+       ARRAY(SELECT jsonb_build_array(sn.nspname, s.stxname,
+                                      'etl_' || left(encode(sha256(convert_to(format('%I.%I', sn.nspname, s.stxname),
+                                                                              'UTF8')), 'hex'), 40))
+               FROM pg_catalog.pg_statistic_ext s JOIN pg_catalog.pg_namespace sn ON sn.oid = s.stxnamespace
+              WHERE s.stxrelid = c.oid AND s.stxnamespace <> c.relnamespace
+              ORDER BY sn.nspname, s.stxname) AS statistics_elsewhere,
        -- the sequences that a column owns; that of an identity column has deptype i
        ARRAY(SELECT q.relname::text
                FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class q ON q.oid = d.objid AND q.relkind = 'S'

@@ -36,6 +36,7 @@ class Object:
 
     ``rests_on`` are the oids of the relations that a view reads, ``reads_columns`` their columns as (oid, name).
     ``grantees`` are the roles other than the owner that have privileges, also on columns; None is PUBLIC.
+    ``statistics_elsewhere`` are the extended statistics in another schema, as (schema, name, name in staging).
     ``unproven`` names functions, policies and system columns by which a materialized view's query may read relations
     that the catalog does not list.
     """
@@ -61,6 +62,7 @@ class Object:
     constraints: tuple[str, ...]
     foreign_keys: tuple[str, ...]
     statistics: tuple[str, ...]
+    statistics_elsewhere: tuple[tuple[str, str, str], ...]
     sequences: tuple[str, ...]
     unproven: tuple[str, ...]
     obstacles: tuple[str, ...]
@@ -108,7 +110,8 @@ async def objects(target: Target, tables: Iterable[TargetName]) -> list[Object]:
 
 def _object(row: dict[str, Any]) -> Object:
     lists = {key: tuple(value) for key, value in row.items() if isinstance(value, list)}
-    return Object(**row | lists | {"reads_columns": tuple((oid, name) for oid, name in row["reads_columns"])})
+    lists |= {key: tuple(tuple(item) for item in row[key]) for key in ("reads_columns", "statistics_elsewhere")}
+    return Object(**row | lists)
 
 
 async def inventory(target: Target, found: Iterable[Object], tables: Iterable[TargetName]) -> str:

@@ -37,6 +37,7 @@ DRAWN = 1
 ROLES = ("moment_robot", "moment_boss")
 
 LIVE = """
+CREATE SCHEMA IF NOT EXISTS moments;
 CREATE TABLE items (id int PRIMARY KEY, note text, CONSTRAINT old_check CHECK (id > 0));
 INSERT INTO items VALUES (1, 'yesterday');
 CREATE INDEX old_index ON items (note);
@@ -163,6 +164,16 @@ CHANGES = {
     "statistics": (
         "CREATE STATISTICS late ON note, id FROM items",
         "count(*) = 1 FROM pg_statistic_ext WHERE stxname = 'late' AND stxrelid = 'items'::regclass",
+    ),
+    "statistics of another schema": (
+        "CREATE STATISTICS moments.old_statistics ON note, id FROM items",
+        "count(*) = 1 FROM pg_statistic_ext WHERE stxnamespace = 'moments'::regnamespace"
+        " AND stxname = 'old_statistics' AND stxrelid = 'items'::regclass",
+    ),
+    "statistics that move": (
+        "ALTER STATISTICS old_statistics SET SCHEMA moments",
+        "count(*) = 1 FROM pg_statistic_ext WHERE stxnamespace = 'moments'::regnamespace"
+        " AND stxname = 'old_statistics' AND stxrelid = 'items'::regclass",
     ),
     "statistics that are gone": ("DROP STATISTICS old_statistics", "count(*) = 0 FROM pg_statistic_ext"),
     "a privilege": ("GRANT SELECT ON items TO moment_robot", "has_table_privilege('moment_robot', 'items', 'SELECT')"),

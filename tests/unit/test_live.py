@@ -36,6 +36,7 @@ TABLE = Object(
     constraints=("orders_pkey",),
     foreign_keys=(),
     statistics=(),
+    statistics_elsewhere=(),
     sequences=(),
     unproven=(),
     obstacles=(),
