@@ -269,7 +269,7 @@ def _rename_statistics(schema: str, name: str, new: str) -> sql.Composed:
 
 
 def _move(
-    name: TargetName, staged: live.Object, elsewhere: Iterable[tuple[str, str, str]], *, is_first: bool
+    name: TargetName, staged: live.Object, elsewhere: Iterable[tuple[str, str, str]] = (), *, is_first: bool
 ) -> Iterator[sql.Composable]:
     """The statements that move a staged table or view to its live schema, and its extended statistics to theirs.
 
