@@ -31,12 +31,15 @@ SELECT 'index' AS kind,
          || substr(pg_catalog.pg_get_indexdef(i.indexrelid),
                      length(format('CREATE %sINDEX %I ON %I.%I ', CASE WHEN i.indisunique THEN 'UNIQUE ' END,
                                    ic.relname, l.nspname, l.relname)) + 1) AS statement,
-       CASE WHEN pg_catalog.obj_description(i.indexrelid, 'pg_class') IS NOT NULL THEN
-           format('COMMENT ON INDEX %I.%I IS %L', :'staging'::text, ic.relname,
-                  pg_catalog.obj_description(i.indexrelid, 'pg_class')) END AS comment_statement
+       nullif(concat_ws('; ',
+           format('ALTER INDEX %I.%I', :'staging'::text, ic.relname) || ' SET TABLESPACE ' || quote_ident(t.spcname),
+           format('COMMENT ON INDEX %I.%I', :'staging'::text, ic.relname)
+               || ' IS ' || quote_literal(pg_catalog.obj_description(i.indexrelid, 'pg_class'))), '')
+         AS comment_statement
   FROM live l
   JOIN pg_catalog.pg_index i ON i.indrelid = l.oid AND i.indisvalid
   JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
+  LEFT JOIN pg_catalog.pg_tablespace t ON t.oid = ic.reltablespace
  WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k
                     -- by conrelid, too: pg_constraint has no index on conindid alone, and would be read from start to end
                     WHERE k.conrelid = l.oid AND k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
@@ -45,11 +48,17 @@ UNION ALL
 SELECT CASE k.contype WHEN 'c' THEN 'check' ELSE 'constraint' END, k.conname::text,
        format('ALTER TABLE %I.%I ADD CONSTRAINT %I ', :'staging'::text, l.relname, k.conname)
          || pg_catalog.pg_get_constraintdef(k.oid),
-       CASE WHEN pg_catalog.obj_description(k.oid, 'pg_constraint') IS NOT NULL THEN
-           format('COMMENT ON CONSTRAINT %I ON %I.%I IS %L', k.conname, :'staging'::text, l.relname,
-                  pg_catalog.obj_description(k.oid, 'pg_constraint')) END
+       nullif(concat_ws('; ',
+           format('ALTER INDEX %I.%I', :'staging'::text, coalesce(ic.relname, '')) || ' SET TABLESPACE '
+               || quote_ident(t.spcname),
+           format('COMMENT ON CONSTRAINT %I ON %I.%I', k.conname, :'staging'::text, l.relname)
+               || ' IS ' || quote_literal(pg_catalog.obj_description(k.oid, 'pg_constraint')),
+           format('COMMENT ON INDEX %I.%I', :'staging'::text, coalesce(ic.relname, ''))
+               || ' IS ' || quote_literal(pg_catalog.obj_description(ic.oid, 'pg_class'))), '')
   FROM live l
   JOIN pg_catalog.pg_constraint k ON k.conrelid = l.oid AND k.contype IN ('p', 'u', 'x', 'c')
+  LEFT JOIN pg_catalog.pg_class ic ON ic.oid = k.conindid AND k.contype <> 'c'
+  LEFT JOIN pg_catalog.pg_tablespace t ON t.oid = ic.reltablespace
  WHERE ('pg_catalog.pg_constraint'::regclass, k.oid) NOT IN (SELECT * FROM lost)
 UNION ALL
 SELECT 'statistics', m.name,

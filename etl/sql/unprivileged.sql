@@ -89,6 +89,17 @@ SELECT DISTINCT o.oid, NULL, format('statistics on %s are in schema %s, in which
   JOIN pg_catalog.pg_namespace sn ON sn.oid = x.stxnamespace
  WHERE NOT (pg_catalog.has_schema_privilege(sn.oid, 'USAGE') AND pg_catalog.has_schema_privilege(sn.oid, 'CREATE'))
 UNION ALL
+-- new tables, views and indexes are made where the old ones are
+SELECT DISTINCT o.oid, NULL, format('%s%s or an index of it is in tablespace %s, in which %s may not create it', o.word, o.name,
+                              quote_ident(t.spcname), current_user),
+       format('GRANT CREATE ON TABLESPACE %I TO %I', t.spcname, current_user), true
+  FROM object o
+ CROSS JOIN LATERAL (SELECT o.oid UNION ALL SELECT i.indexrelid FROM pg_catalog.pg_index i WHERE i.indrelid = o.oid)
+    AS stored (oid)
+  JOIN pg_catalog.pg_class c ON c.oid = stored.oid
+  JOIN pg_catalog.pg_tablespace t ON t.oid = c.reltablespace
+ WHERE NOT pg_catalog.has_tablespace_privilege(t.oid, 'CREATE')
+UNION ALL
 -- a materialized view is filled as its owner
 SELECT DISTINCT o.oid, NULL, format('%s%s is filled as %s, who may not read %s', o.word, o.name, o.owner,
                               r.refobjid::pg_catalog.regclass),
