@@ -171,7 +171,7 @@ async def _copy_batch(call: Call[inputs.BatchInput]) -> Batch:
     asked, seconds = call.asked, call.seconds_left()  # asked for after the imports, which take their time too
     try:
         async with asyncio.timeout(seconds):
-            return await copy_batch(call.settings, asked.table, asked.last_id, asked.limit, asked.key)
+            return await copy_batch(call.settings, asked.table, asked.last_id, asked.limit, asked.key, lag=asked.lag)
     except TimeoutError:
         raise LoadFailed(
             f"{asked.table}: {asked.limit} rows after {asked.last_id} take longer than the {seconds:.0f} s that"

@@ -121,6 +121,14 @@ class BatchInput(Input):
     key: Annotated[str | None, Field(description="The column whose order to follow; by default the primary key.")] = (
         None
     )
+    lag: Annotated[
+        int,
+        Field(
+            ge=0,
+            lt=100_000_000,
+            description="If last_id is null: begins so many ids before the watermark, for rows committed late.",
+        ),
+    ] = 0
 
 
 def selections(shards: Sequence[str | list[str]]) -> list[Selection]:

@@ -1,14 +1,14 @@
 """Copies one big table in batches, in the order of an integer key. Each call copies one batch, outside of any run.
 
-A batch is one transaction on the target: it inserts or updates the rows by their key, and moves the watermark in
-``etl.watermarks``. So a batch may be copied twice, and a caller that was killed continues after the last id. Batches do
-not keep the promise of a run: each shows another instant of the source, and rows deleted in the source stay in the
-target.
+A batch is one transaction on the target. Its rows replace the live rows of its range, which are those after the id
+where it begins, up to its own last id; and it moves the watermark in ``etl.watermarks``. The rows are merged by their
+key (``target/merge``), so a batch may be copied twice, and a caller that was killed continues after the last id.
+Batches do not keep the promise of a run: each shows another instant of the source, and the target does not hear of what
+changes behind the watermark.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from psycopg import sql
@@ -28,7 +28,8 @@ from etl.sessions.transaction import at_once
 from etl.settings.settings import Settings
 from etl.source import catalog, choice, proof, snapshot, stream
 from etl.source.snapshot import Snapshot
-from etl.target import disclosure, guard, indexes, live, staging, trust, types
+from etl.target import disclosure, guard, indexes, live, merge, merging, staging, trust, types
+from etl.target.merge import Merge
 
 INTEGERS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 """The types that a key may have, and the greatest value of each."""
@@ -41,14 +42,21 @@ BATCH = sql.Identifier("pg_temp", "etl_batch")
 log = get_logger()
 
 
-async def copy_batch(settings: Settings, table: str, last_id: int | None, limit: int, key: str | None = None) -> Batch:
+async def copy_batch(
+    settings: Settings, table: str, last_id: int | None, limit: int, key: str | None = None, *, lag: int = 0
+) -> Batch:
     """Copies the next ``limit`` rows of a table after ``last_id``, in the order of its key.
 
-    If ``last_id`` is None, copies the rows after the watermark, or the first rows if the table has no watermark yet.
+    If ``last_id`` is None, copies the rows after the watermark, or the first rows if the table has no watermark yet;
+    with a ``lag``, begins so many ids before the watermark, because rows may have been committed late.
     ``table`` is the exact name of a table; ``key`` is a column, by default the primary key. Raises ConfigurationError
     for a table or key that cannot be copied in batches, LoadFailed if the live table has other columns, TableLocked
     while a run loads the table.
     """
+    if lag >= limit:  # the batch might end before the watermark, and the next one would begin even earlier
+        raise ConfigurationError(
+            f"{table}: lag is {lag}, limit {limit}; a batch has to reach the watermark: raise limit"
+        )
     application = guard.application(settings.run_id)
     async with (
         target_session(settings.target, application) as control,
@@ -61,12 +69,16 @@ async def copy_batch(settings: Settings, table: str, last_id: int | None, limit:
         await book.ensure(control)
         (described,) = await disclosure.refuse(control, [described], settings.options)
         await _ensure_live(source, control, described, column)
-        after = await watermark.read(control, described.source) if last_id is None else last_id
-        slice_ = _after(described, column, after)
+        after = last_id if last_id is not None else await _begin(control, described, lag)
         held = await snapshot.take(settings.source, application, [described.source], settings.options, source)
         async with held:
-            last, rows = await _copied(held, control, slice_, column, limit)
+            last, rows = await _copied(held, control, described, column, after=after, limit=limit)
         return Batch(after if last is None else last, rows, done=rows < limit)
+
+
+async def _begin(control: Target, table: Table, lag: int) -> int | None:
+    reached = await watermark.read(control, table.source)
+    return None if reached is None else max(reached - lag, -(2**63))
 
 
 def _name(table: str) -> Relation:
@@ -122,33 +134,68 @@ async def _ensure_live(source: Source, control: Target, table: Table, key: str) 
     log.info("table.made", table=str(table), live=str(table.live), staged_as=str(table.staged), key=key)
 
 
-async def _copied(held: Snapshot, control: Target, slice_: Table, key: str, limit: int) -> tuple[int | None, int]:
+async def _copied(
+    held: Snapshot, control: Target, table: Table, column: str, *, after: int | None, limit: int
+) -> tuple[int | None, int]:
     """Copies one batch and moves the watermark, in one transaction; returns the batch's last id and number of rows.
 
     The session that holds the snapshot reads the rows, because it has the locks, too.
     """
     source = held.holder
     assert source is not None
+    slice_ = _after(table, column, after)
     async with control.transaction():
-        await _refuse_untrusted_code(control, slice_.live)
-        last, rows = await source.fetchrow(text(_extent(slice_, key)), limit) or (None, 0)
+        await _lock(control, table.live)
+        last, rows = await source.fetchrow(text(_extent(slice_, column)), limit) or (None, 0)
         if last is not None:
-            await _fill(source, control, _until(slice_, key, last), rows)
-            await control.execute(_upsert(slice_, key))
-            await watermark.move(control, slice_.source, last, (*slice_.masked, *slice_.withheld))
-    log.info("table.batch", table=str(slice_), last_id=last, rows=rows)
+            part = await _part(control, table, column, _range(column, after, last))
+            await _fill(source, control, _until(slice_, column, last), rows)
+            await _merge(control, table, part)
+            await watermark.move(control, table.source, last, (*table.masked, *table.withheld))
+    log.info("table.batch", table=str(table), last_id=last, rows=rows)
     return last, rows
 
 
-async def _refuse_untrusted_code(control: Target, table: TargetName) -> None:
-    """Raises LoadFailed if inserting would execute untrusted code as etl's role.
+async def _lock(control: Target, table: TargetName) -> None:
+    """Locks the live table against everything but reading, so that nothing that was examined changes.
 
-    The lock keeps other sessions from attaching such code to the table until the transaction ends.
+    Raises LoadFailed if inserting would execute untrusted code as etl's role.
     """
-    await control.execute(sql.SQL("LOCK TABLE {} IN ROW EXCLUSIVE MODE").format(table.identifier))
+    await control.execute(sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(table.identifier))
     untrusted = await trust.untrusted_code_on(control, table)
     if executed := [code for code in untrusted if code.kind not in _NOT_RUN]:
         raise LoadFailed("; ".join(f"{table} is copied in batches, and {code}" for code in executed))
+
+
+async def _part(control: Target, table: Table, key: str, within: sql.Composable) -> Merge:
+    """The merge of a batch: its rows replace the live rows ``within`` its range.
+
+    The batch has all rows that the source has in that range, so a live row that it lacks is gone in the source.
+    """
+    (into,) = await merge.read(control, [table.live], key)
+    if into.keys.key is None:
+        raise LoadFailed(
+            f"{table.live} is copied in batches, and has no primary key or unique constraint on {key} alone; add one"
+        )
+    if into.unwritable:
+        raise LoadFailed(
+            f"{table.live} is copied in batches by {key}, and {', '.join(into.unwritable)}, which is GENERATED ALWAYS"
+            " AS IDENTITY, can not change; ALTER COLUMN … SET GENERATED BY DEFAULT"
+        )
+    return Merge.part(into, BATCH, [column.name for column in table.columns], within)
+
+
+async def _merge(control: Target, table: Table, part: Merge) -> None:
+    await control.execute(b"SET LOCAL row_security = off")  # fail rather than merge a part of the rows
+    if not await merging.find(control, part):
+        return
+    if collision := await merging.execute(control, [part]):
+        name = collision.error.diag.constraint_name
+        raise LoadFailed(
+            f"{table}: a row of this batch cannot arrive, because another row has its value and {name} keeps them"
+            " apart; if the source has deleted or changed the other row since that was copied, copy again from a"
+            f" smaller last_id, with a limit that reaches both rows, or let a run copy the table; otherwise drop {name}"
+        ) from collision.error
 
 
 async def _fill(source: Source, control: Target, slice_: Table, rows: int) -> None:
@@ -167,6 +214,13 @@ def _after(table: Table, key: str, after: int | None) -> Table:
     return _where(table, f"{_quoted(key)} > {after:d}")
 
 
+def _range(key: str, after: int | None, last: int) -> sql.Composed:
+    """The condition on live rows that their keys are in a batch's range."""
+    column = sql.Identifier(key)
+    until = sql.SQL("{} <= {}").format(column, sql.Literal(last))
+    return until if after is None else sql.SQL("{} > {} AND {}").format(column, sql.Literal(after), until)
+
+
 def _until(table: Table, key: str, last: int) -> Table:
     return replace(_where(table, f"{_quoted(key)} <= {last:d}"), order_by=(_quoted(key),))
 
@@ -181,21 +235,6 @@ def _extent(slice_: Table, key: str) -> sql.Composed:
     column = sql.Identifier(key)
     inner = slice_.select(column + sql.SQL(" AS id")) + sql.SQL(" ORDER BY {} LIMIT $1::bigint").format(column)
     return sql.SQL("SELECT pg_catalog.max(b.id), pg_catalog.count(*) FROM ({}) AS b").format(inner)
-
-
-def _upsert(table: Table, key: str) -> sql.Composed:
-    names: Sequence[sql.Identifier] = [sql.Identifier(column.name) for column in table.columns]
-    others = [sql.Identifier(column.name) for column in table.columns if column.name != key]
-    changes = sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(name) for name in others)
-    action = sql.SQL("UPDATE SET {}").format(changes) if others else sql.SQL("NOTHING")
-    return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT ({}) DO {}").format(
-        table.live.identifier,
-        sql.SQL(", ").join(names),
-        sql.SQL(", ").join(names),
-        BATCH,
-        sql.Identifier(key),
-        action,
-    )
 
 
 def _quoted(name: str) -> str:

@@ -14,7 +14,7 @@ from etl.sessions.postgres import Target, source_session
 from etl.settings.settings import Settings
 from etl.source import catalog, locks, ranges
 from etl.source.snapshot import Snapshot
-from etl.target import collations, disclosure, guard, live, needs, trust, types
+from etl.target import collations, disclosure, guard, live, needs, placement, trust, types
 
 log = get_logger()
 
@@ -43,7 +43,10 @@ async def survey(settings: Settings, control: Target, held: Snapshot, wanted: Se
         tables = await ranges.cut_all(source, tables, lambda table: options.of(table.source).split or Split())
     if gone := {str(relation) for relation in wanted} - {str(table) for table in tables}:
         raise EtlError(f"{', '.join(sorted(gone))} was dropped in the source while the run began; run again")
-    return sorted(tables, key=lambda table: table.bytes, reverse=True)
+    in_place = [table for table in tables if options.of(table.source).publish == "in-place"]
+    swapped = [table for table in tables if options.of(table.source).publish != "in-place"]
+    placed = [*await placement.like_live(control, swapped), *in_place]
+    return sorted(placed, key=lambda table: table.bytes, reverse=True)
 
 
 async def say_drifted(control: Target, tables: Sequence[Table]) -> None:

@@ -44,7 +44,8 @@ class Table:
     for all rows; ``order_by`` are the expressions that sort them. ``unclassified`` are the columns that no option
     names, if ``on_new_column`` is ``fail``. ``withheld`` are the columns that were masked when they were last copied,
     and are not copied now. ``ranges`` are the page ranges in which the table is read; it is empty if the table is read
-    in one stream.
+    in one stream. ``tablespace`` and ``method`` (the table access method) are those of the live table, if they are not
+    the target's defaults.
     """
 
     source: Relation
@@ -63,6 +64,8 @@ class Table:
     unclassified: tuple[str, ...] = ()
     withheld: tuple[str, ...] = ()
     ranges: tuple[PageRange, ...] = field(default=(), repr=False)
+    tablespace: str | None = None
+    method: str | None = None
 
     @property
     def staged(self) -> TargetName:

@@ -18,7 +18,7 @@ from etl.publish.swap import Swap
 from etl.publish.way import said
 from etl.publish.work import Work
 from etl.sessions.postgres import Target
-from etl.target import additions, guard, live, staging, views
+from etl.target import additions, guard, live, placement, staging, views
 from etl.target.views import Staged
 
 
@@ -77,6 +77,7 @@ async def stage(work: Work, locks: ViewLocks) -> Staged:
     in_staging = await live.objects(target, [table.staging for table in swapped])
     without_indexes = {table: table in work.policy.without_target_indexes for table in swapped}
     await additions.follow(target, work.run_id, without_indexes, again, in_staging)
+    await placement.follow(target, again)
     keys = await validation.keys(target, [item for item in again if item.is_live], arriving)
     return replace(await views.stage(target, again, in_staging, inventory), keys=tuple(keys))
 

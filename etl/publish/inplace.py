@@ -16,7 +16,7 @@ from itertools import takewhile
 
 import psycopg
 from psycopg import sql
-from psycopg.errors import ExclusionViolation, LockNotAvailable, UniqueViolation
+from psycopg.errors import LockNotAvailable
 
 from etl.model import drift
 from etl.model.errors import CannotCarry, CannotReplace, PublishFailed, one_line
@@ -27,7 +27,7 @@ from etl.publish.way import Arriving, Obstacles, said
 from etl.sessions.postgres import Target
 from etl.sessions.transaction import at_once
 from etl.source import checksum
-from etl.target import foreign_keys, live, merge, staging, trust
+from etl.target import foreign_keys, live, merge, merging, staging, trust
 from etl.target.live import Object
 from etl.target.merge import Merge, Mergeable
 from etl.target.views import Staged
@@ -151,10 +151,12 @@ async def replace(target: Target, tables: Sequence[TargetName], policy: Policy) 
     merges = [
         Merge.of(item, [name for name, _ in arriving[item.table]], number) for number, item in enumerate(found, start=1)
     ]
-    differing = [one for one in merges if await _count(target, one.find())]
+    differing = [one for one in merges if await merging.find(target, one)]
     held = {one.number for one in differing if await _hold_back(target, one, policy.swapped)}
     for family in merge.families(differing):
-        await _merge(target, family)
+        if collision := await merging.execute(target, family):
+            in_the_way = _in_the_way(family, collision.error.diag, made_room=collision.made_room)
+            raise PublishFailed(in_the_way) from collision.error
     await target.execute("SET CONSTRAINTS ALL IMMEDIATE")  # deferred triggers fire now: they may change rows, too
     may_change = any(item.side_effects for item in found)  # a trigger may write to another table of the run, too
     for one in merges:
@@ -229,13 +231,6 @@ async def _unplannable(target: Target, item: Mergeable) -> list[str]:
     return []
 
 
-async def _count(target: Target, statements: Sequence[sql.Composable]) -> int:
-    """Executes statements, of which the last one counts pairs of rows; returns their number."""
-    row = await (await at_once(target, statements)).fetchone()
-    assert row is not None
-    return int(row["pairs"])
-
-
 async def _hold_back(target: Target, one: Merge, swapped: Collection[TargetName]) -> int:
     """Holds back the rows that go, and to which old rows of swapped tables refer; returns their number."""
     referring = [table for table in one.into.referred_by if table in swapped]
@@ -243,41 +238,7 @@ async def _hold_back(target: Target, one: Merge, swapped: Collection[TargetName]
         return 0
     oids = [item.oid for item in await live.objects(target, referring) if item.is_live]
     keys = [key for key in await foreign_keys.read(target, oids) if key.referenced == one.into.table]
-    return await _count(target, one.hold_back(keys)) if keys else 0
-
-
-async def _merge(target: Target, family: Sequence[Merge]) -> None:
-    """Changes the rows of tables that refer to one another.
-
-    Rows rarely take unique values from one another, so the statement is tried as it is. If it fails for that reason,
-    it is tried again after each of the remedies.
-    """
-    steps = merge.statements(family)
-    collision = await _tried(target, steps)
-    made_room = False
-    for remedy in merge.remedies(family) if collision else ():
-        failure = await _tried(target, steps, remedy)
-        if failure is None:
-            return
-        made_room = made_room or isinstance(failure, UniqueViolation | ExclusionViolation)
-    if collision is not None:
-        raise PublishFailed(_in_the_way(family, collision.diag, made_room=made_room)) from collision
-
-
-async def _tried(
-    target: Target, steps: Sequence[sql.Composable], remedy: Sequence[sql.Composable] = ()
-) -> psycopg.Error | None:
-    """Executes a remedy and the statements of a merge; the error, with nothing done, if it is one of unique values.
-
-    With a remedy, any error about values is: a parked row may violate a check.
-    """
-    expected = (psycopg.IntegrityError, psycopg.DataError) if remedy else (UniqueViolation, ExclusionViolation)
-    try:
-        async with target.transaction():
-            await at_once(target, [*remedy, *steps])
-    except expected as error:
-        return error
-    return None
+    return await merging.count(target, one.hold_back(keys)) if keys else 0
 
 
 def _in_the_way(family: Sequence[Merge], diagnostic: psycopg.errors.Diagnostic, *, made_room: bool) -> str:

@@ -13,7 +13,7 @@ readers would wait for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -152,8 +152,9 @@ async def compose(
     first = _first(tables, old)
     await create_schemas(target, {table.schema for table in first})
     moves = [statement for old_one in found for statement in _aside(old_one)]
+    elsewhere = {old_one.full_name: old_one.statistics_elsewhere for old_one in found}
     for name in moving:
-        moves += _move(name, new[name.staging], is_first=name in first)
+        moves += _move(name, new[name.staging], elsewhere.get(name, ()), is_first=name in first)
     moves += [statement for view in staged.late for statement in await _remade(target, view)]
     moves += [sql.SQL(statement) for statement in await live.default_grants(target, list(first))]
     reattached = _reattached(found, new, await attachments.read(target, found))
@@ -245,23 +246,44 @@ def _free(old: live.Object) -> Iterator[sql.Composable]:
 
 def _aside(old: live.Object) -> Iterator[sql.Composable]:
     """The statements that move a live table, or a view on one, to the schema for old tables."""
-    yield from _set_schema(old, old.full_name.aside.schema)
+    aside = old.full_name.aside.schema
+    yield from _set_schema(old, aside, old.statistics)
+    for schema, name, staged in old.statistics_elsewhere:
+        yield _rename_statistics(schema, name, staged)
+        yield _move_statistics(schema, staged, aside)
 
 
-def _set_schema(item: live.Object, schema: str) -> Iterator[sql.Composable]:
-    names = [(item.word, item.identifier)]
-    names += [(sql.SQL("STATISTICS"), sql.Identifier(item.schema, name)) for name in item.statistics]
-    for word, name in names:
-        yield sql.SQL("ALTER {} {} SET SCHEMA {}").format(word, name, sql.Identifier(schema))
+def _set_schema(item: live.Object, schema: str, statistics: Collection[str]) -> Iterator[sql.Composable]:
+    yield sql.SQL("ALTER {} {} SET SCHEMA {}").format(item.word, item.identifier, sql.Identifier(schema))
+    for name in statistics:
+        yield _move_statistics(item.schema, name, schema)
 
 
-def _move(name: TargetName, staged: live.Object, *, is_first: bool) -> Iterator[sql.Composable]:
-    """The statements that move a staged table or view to its live schema.
+def _move_statistics(schema: str, name: str, to: str) -> sql.Composed:
+    statement = sql.SQL("ALTER STATISTICS {} SET SCHEMA {}")
+    return statement.format(sql.Identifier(schema, name), sql.Identifier(to))
 
-    A table that is published for the first time keeps the privileges that ALTER DEFAULT PRIVILEGES granted on it. From
-    any other they are revoked, because the privileges of the old table are reattached.
+
+def _rename_statistics(schema: str, name: str, new: str) -> sql.Composed:
+    return sql.SQL("ALTER STATISTICS {} RENAME TO {}").format(sql.Identifier(schema, name), sql.Identifier(new))
+
+
+def _move(
+    name: TargetName, staged: live.Object, elsewhere: Iterable[tuple[str, str, str]] = (), *, is_first: bool
+) -> Iterator[sql.Composable]:
+    """The statements that move a staged table or view to its live schema, and its extended statistics to theirs.
+
+    ``elsewhere`` are the statistics of the old table or view that are in another schema. A table that is published for
+    the first time keeps the privileges that ALTER DEFAULT PRIVILEGES granted on it. From any other they are revoked,
+    because the privileges of the old table are reattached.
     """
-    yield from _set_schema(staged, name.schema)
+    by_name = {in_staging: (schema, live_name) for schema, live_name, in_staging in elsewhere}
+    yield from _set_schema(staged, name.schema, [one for one in staged.statistics if one not in by_name])
+    for in_staging in staged.statistics:
+        if in_staging in by_name:
+            schema, live_name = by_name[in_staging]
+            yield _move_statistics(staged.schema, in_staging, schema)
+            yield _rename_statistics(schema, in_staging, live_name)
     if not is_first:
         yield from attachments.revoke_grants(staged, name.identifier)
 

@@ -15,6 +15,7 @@
 --   columns:        the columns of the table that it uses, and index, the index: without them it is left out
 --   what:           the object, if the loss of one of its columns is no reason to drop it, so that the publish fails
 --   is_comment:     whether it is the comment on the table or a column, before which the source's own comment goes
+--   part:           the index, constraint or statistics on which it is the comment, before which the source's own goes, too
 SELECT a.oid,
        a.role,
        ARRAY(SELECT a.column_name::text WHERE a.column_name IS NOT NULL
@@ -27,9 +28,19 @@ SELECT a.oid,
               ORDER BY 1) AS columns,
        (SELECT c.relname::text FROM pg_catalog.pg_class c
          WHERE a.classid = 'pg_catalog.pg_class'::regclass AND c.oid = a.objid) AS index,
-       CASE WHEN a.classid NOT IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_constraint'::regclass) THEN
+       CASE WHEN a.classid NOT IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_constraint'::regclass,
+                                    'pg_catalog.pg_statistic_ext'::regclass) THEN
            pg_catalog.pg_describe_object(a.classid, a.objid, 0) END AS what,
        a.is_comment,
+       CASE WHEN a.step = 12 THEN
+           (SELECT 'index ' || c.relname FROM pg_catalog.pg_class c
+             WHERE a.classid = 'pg_catalog.pg_class'::regclass AND c.oid = a.objid
+             UNION ALL
+            SELECT 'constraint ' || k.conname FROM pg_catalog.pg_constraint k
+             WHERE a.classid = 'pg_catalog.pg_constraint'::regclass AND k.oid = a.objid AND k.contype <> 'f'
+             UNION ALL
+            SELECT 'statistics ' || s.stxname FROM pg_catalog.pg_statistic_ext s
+             WHERE a.classid = 'pg_catalog.pg_statistic_ext'::regclass AND s.oid = a.objid) END AS part,
        a.statement
   FROM (
        -- The owner comes first: the privileges are granted in the owner's name.
@@ -37,7 +48,7 @@ SELECT a.oid,
        UNION ALL
        SELECT 2, false, oid, turn, role, column_name, classid, objid, statement FROM privileges
        UNION ALL
-       -- Steps 3 to 9 concern one table or view each, and do not depend on each other.
+       -- Steps 3 to 10 concern one table or view each, and do not depend on each other.
        SELECT 3, false, oid, turn, role, column_name, classid, objid, statement FROM defaults
        UNION ALL
        SELECT 4, false, oid, turn, role, column_name, classid, objid, statement FROM row_security
@@ -52,11 +63,13 @@ SELECT a.oid,
        UNION ALL
        SELECT 9, false, oid, turn, role, column_name, classid, objid, statement FROM replica_identity
        UNION ALL
+       SELECT 10, false, oid, turn, role, column_name, classid, objid, statement FROM security_labels
+       UNION ALL
        -- Foreign keys come next: they read other tables of the publish.
-       SELECT 10, false, oid, turn, role, column_name, classid, objid, statement FROM foreign_keys
+       SELECT 11, false, oid, turn, role, column_name, classid, objid, statement FROM foreign_keys
        UNION ALL
        -- Comments come last: they need the other attachments, and no attachment needs a comment.
-       SELECT 11, classid IS NULL, oid, turn, role, column_name, classid, objid, statement FROM comments
+       SELECT 12, classid IS NULL, oid, turn, role, column_name, classid, objid, statement FROM comments
        ) AS a
  WHERE a.statement IS NOT NULL
  ORDER BY a.step, a.turn, a.oid, a.column_name, a.statement;

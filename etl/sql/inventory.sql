@@ -49,6 +49,9 @@ WITH object AS MATERIALIZED (
     SELECT concat_ws(' ', 'comment', d.classoid, d.objoid, d.objsubid, d.xmin)
       FROM part p JOIN pg_catalog.pg_description d ON d.objoid = p.objid AND d.classoid = p.classid
     UNION ALL
+    SELECT concat_ws(' ', 'label', l.objoid, l.objsubid, l.provider, l.label)
+      FROM object o JOIN pg_catalog.pg_seclabel l ON l.objoid = o.oid AND l.classoid = 'pg_catalog.pg_class'::regclass
+    UNION ALL
     SELECT concat_ws(' ', 'privilege', a.attrelid, a.attnum, a.xmin)
       FROM object o JOIN pg_catalog.pg_attribute a ON a.attrelid = o.oid AND a.attacl IS NOT NULL
     UNION ALL

@@ -72,6 +72,34 @@ SELECT o.oid, NULL, format('%s%s belongs to %s, who may not create it in schema 
    AND NOT (SELECT u.rolsuper FROM pg_catalog.pg_roles u WHERE u.rolname = current_user)
    AND NOT pg_catalog.has_schema_privilege(o.relowner, o.relnamespace, 'CREATE')
 UNION ALL
+-- the publish moves extended statistics with their table, each to its own schema
+SELECT o.oid, NULL, format('statistics %I.%I on %s belong to %s, of which %s is no member', sn.nspname, x.stxname, o.name,
+                     pg_catalog.pg_get_userbyid(x.stxowner), current_user),
+       format('ALTER STATISTICS %I.%I OWNER TO %I', sn.nspname, x.stxname, current_user), true
+  FROM object o
+  JOIN pg_catalog.pg_statistic_ext x ON x.stxrelid = o.oid
+  JOIN pg_catalog.pg_namespace sn ON sn.oid = x.stxnamespace
+ WHERE NOT pg_catalog.pg_has_role(x.stxowner, 'USAGE')
+UNION ALL
+SELECT DISTINCT o.oid, NULL, format('statistics on %s are in schema %s, in which %s may not create them', o.name,
+                              quote_ident(sn.nspname), current_user),
+       format('GRANT USAGE, CREATE ON SCHEMA %I TO %I', sn.nspname, current_user), true
+  FROM object o
+  JOIN pg_catalog.pg_statistic_ext x ON x.stxrelid = o.oid AND x.stxnamespace <> o.relnamespace
+  JOIN pg_catalog.pg_namespace sn ON sn.oid = x.stxnamespace
+ WHERE NOT (pg_catalog.has_schema_privilege(sn.oid, 'USAGE') AND pg_catalog.has_schema_privilege(sn.oid, 'CREATE'))
+UNION ALL
+-- new tables, views and indexes are made where the old ones are
+SELECT DISTINCT o.oid, NULL, format('%s%s or an index of it is in tablespace %s, in which %s may not create it', o.word, o.name,
+                              quote_ident(t.spcname), current_user),
+       format('GRANT CREATE ON TABLESPACE %I TO %I', t.spcname, current_user), true
+  FROM object o
+ CROSS JOIN LATERAL (SELECT o.oid UNION ALL SELECT i.indexrelid FROM pg_catalog.pg_index i WHERE i.indrelid = o.oid)
+    AS stored (oid)
+  JOIN pg_catalog.pg_class c ON c.oid = stored.oid
+  JOIN pg_catalog.pg_tablespace t ON t.oid = c.reltablespace
+ WHERE NOT pg_catalog.has_tablespace_privilege(t.oid, 'CREATE')
+UNION ALL
 -- a materialized view is filled as its owner
 SELECT DISTINCT o.oid, NULL, format('%s%s is filled as %s, who may not read %s', o.word, o.name, o.owner,
                               r.refobjid::pg_catalog.regclass),

@@ -97,7 +97,8 @@ async def follow(
 
 
 def _names(one: Object) -> set[str]:
-    return {*one.indexes, *one.constraints, *one.statistics}
+    elsewhere = {in_staging for _, _, in_staging in one.statistics_elsewhere}
+    return {*one.indexes, *one.constraints, *one.statistics, *elsewhere}
 
 
 async def _extras(target: Target, table: TargetName, staging_schema: str) -> Extras:

@@ -17,7 +17,8 @@ class Attachment:
     """An object attached to a table or a view, as the statement that reattaches it (``attachments.sql``).
 
     ``role`` has to execute the statement. ``columns`` and ``index`` are the columns and the index that it needs.
-    ``what`` describes the object if the publish must fail rather than lose it with a column.
+    ``what`` describes the object if the publish must fail rather than lose it with a column. ``part`` is the index,
+    constraint or statistics on which it is a comment.
     """
 
     oid: int
@@ -26,6 +27,7 @@ class Attachment:
     index: str | None
     what: str | None
     is_comment: bool
+    part: str | None
     statement: str
 
 
@@ -50,7 +52,8 @@ def reattachable(attached: Iterable[Attachment], new: Object, *, is_table: bool)
     own = {*new.commented_columns, *([""] if new.has_comment else [])} if is_table else set[str]()
     for attachment in attached:
         brought = attachment.is_comment and "".join(attachment.columns) in own
-        if not brought and not _gone(attachment, new.columns) and attachment.index in (None, *new.indexes):
+        takes = attachment.index in (None, *new.indexes) and attachment.part in (None, *new.uncommented)
+        if not brought and takes and not _gone(attachment, new.columns):
             yield attachment
 
 

@@ -70,17 +70,19 @@ class Keys:
     others: tuple[Apart, ...] = ()
 
     @classmethod
-    def of(cls, rows: Iterable[dict[str, Any]], generated: Collection[str] = ()) -> Keys:
+    def of(cls, rows: Iterable[dict[str, Any]], generated: Collection[str] = (), column: str | None = None) -> Keys:
         """The keys of a table, of which ``rows`` are the rows of ``keys.sql``, in that order.
 
         The first index that identifies every row is the key; otherwise the first one whose columns may be NULL. An
-        index on a ``generated`` column is not, because the source need not have that column.
+        index on a ``generated`` column is not, because the source need not have that column. With ``column``, only an
+        index on that column alone is.
         """
         indexes = list(rows)
         candidates = [
             row
             for row in indexes
             if row["identifies"] and row["is_whole"] and not {*row["depends_on"]} & {*generated} and _comparable(row)
+            if column is None or [one["name"] for one in row["columns"]] == [column]
         ]
         complete = [row for row in candidates if not any(column["is_nullable"] for column in row["columns"])]
         chosen = next(iter([*complete, *candidates]), None)

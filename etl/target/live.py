@@ -18,6 +18,7 @@ from etl.model.drift import Drift
 from etl.model.name import Place, TargetName, arrays, label
 from etl.sessions.postgres import Target
 from etl.sessions.query import bound, prepared, target_query
+from etl.target.staging import place
 
 _KINDS = {
     "p": "a partitioned table",
@@ -36,6 +37,9 @@ class Object:
 
     ``rests_on`` are the oids of the relations that a view reads, ``reads_columns`` their columns as (oid, name).
     ``grantees`` are the roles other than the owner that have privileges, also on columns; None is PUBLIC.
+    ``statistics_elsewhere`` are the extended statistics in another schema, as (schema, name, name in staging).
+    ``uncommented`` are the indexes, constraints and statistics without a comment, each with the word for its kind.
+    ``tablespace`` and ``method`` are None if a new view gets the same anyway.
     ``unproven`` names functions, policies and system columns by which a materialized view's query may read relations
     that the catalog does not list.
     """
@@ -48,6 +52,8 @@ class Object:
     owner: str
     has_comment: bool
     options: tuple[str, ...]
+    tablespace: str | None
+    method: str | None
     is_populated: bool
     refreshes_concurrently: bool
     definition: str | None
@@ -56,11 +62,13 @@ class Object:
     reads_columns: tuple[tuple[int, str], ...]
     columns: tuple[str, ...]
     commented_columns: tuple[str, ...]
+    uncommented: tuple[str, ...]
     grantees: tuple[str | None, ...]
     indexes: tuple[str, ...]
     constraints: tuple[str, ...]
     foreign_keys: tuple[str, ...]
     statistics: tuple[str, ...]
+    statistics_elsewhere: tuple[tuple[str, str, str], ...]
     sequences: tuple[str, ...]
     unproven: tuple[str, ...]
     obstacles: tuple[str, ...]
@@ -108,7 +116,8 @@ async def objects(target: Target, tables: Iterable[TargetName]) -> list[Object]:
 
 def _object(row: dict[str, Any]) -> Object:
     lists = {key: tuple(value) for key, value in row.items() if isinstance(value, list)}
-    return Object(**row | lists | {"reads_columns": tuple((oid, name) for oid, name in row["reads_columns"])})
+    lists |= {key: tuple(tuple(item) for item in row[key]) for key in ("reads_columns", "statistics_elsewhere")}
+    return Object(**row | lists)
 
 
 async def inventory(target: Target, found: Iterable[Object], tables: Iterable[TargetName]) -> str:
@@ -231,9 +240,9 @@ def create(view: Object, name: sql.Identifier, definition: str) -> sql.Composed:
 
     A materialized view is created empty; REFRESH fills it.
     """
-    options = sql.SQL(f" WITH ({', '.join(view.options)})" if view.options else "")
+    stored = place(view.method, view.options, view.tablespace)
     data = sql.SQL(" WITH NO DATA" if view.kind == "m" else "")
-    return sql.SQL("CREATE {} {}{} AS {}{}").format(view.word, name, options, sql.SQL(definition), data)
+    return sql.SQL("CREATE {} {}{} AS {}{}").format(view.word, name, stored, sql.SQL(definition), data)
 
 
 def refresh(view: Object, name: sql.Identifier) -> Iterator[sql.Composable]:

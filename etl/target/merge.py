@@ -14,7 +14,7 @@ then, and inserts last; and a row whose unique value another row is to get may h
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from psycopg import sql
@@ -79,7 +79,8 @@ class Mergeable:
 class Merge:
     """The merge of the rows of ``staged``, which have these columns, into a live table.
 
-    ``number`` tells the merges of one session apart; ``pairs`` is the relation that holds the difference.
+    ``number`` tells the merges of one session apart; ``pairs`` is the relation that holds the difference. ``within`` is
+    a condition on live rows, if the staged rows replace only those; the key has no NULL then.
     """
 
     into: Mergeable
@@ -87,6 +88,7 @@ class Merge:
     columns: tuple[str, ...]
     number: int
     pairs: sql.Composable
+    within: sql.Composable | None = None
 
     @classmethod
     def of(cls, into: Mergeable, columns: Sequence[str], number: int) -> Merge:
@@ -94,6 +96,11 @@ class Merge:
         written = tuple(column for column in columns if column not in into.generated)
         pairs = sql.Identifier("pg_temp", _PAIRS.format(number))
         return cls(into, into.table.staging.identifier, written, number, pairs)
+
+    @classmethod
+    def part(cls, into: Mergeable, staged: sql.Composable, columns: Sequence[str], within: sql.Composable) -> Merge:
+        """The merge of rows that replace the live rows ``within`` a condition, and no others."""
+        return replace(cls.of(into, columns, 1), staged=staged, within=within)
 
     @classmethod
     def trial(cls, into: Mergeable) -> Merge:
@@ -107,12 +114,15 @@ class Merge:
         Rows that the key does not identify, because the table has none or because of a NULL, are counterparts if they
         are equal; of several equal rows, as many stay as both sides have.
         """
-        key = self.into.keys.key
+        key, everywhere = self.into.keys.key, sql.SQL("")
         if key is None:
-            return self._composed(_BY_IMAGE, where=sql.SQL(""))
+            return self._composed(_BY_IMAGE, where=everywhere)
+        if self.within is not None:
+            return self._composed(_BY_KEY, of_live=sql.SQL(" WHERE {}").format(self.within), of_staged=everywhere)
         if not key.nullable:
-            return self._composed(_BY_KEY, where=sql.SQL(""))
-        by_key = self._composed(_BY_KEY, where=_where(key.nullable, "NOT NULL", " AND "))
+            return self._composed(_BY_KEY, of_live=everywhere, of_staged=everywhere)
+        identified = _where(key.nullable, "NOT NULL", " AND ")
+        by_key = self._composed(_BY_KEY, of_live=identified, of_staged=identified)
         by_image = self._composed(_BY_IMAGE, where=_where(key.nullable, "NULL", " OR "))
         return sql.SQL("{} UNION ALL {}").format(by_key, by_image)
 
@@ -298,17 +308,17 @@ def families(merges: Iterable[Merge]) -> Iterator[list[Merge]]:
         yield sorted(family, key=lambda merge: merge.number)
 
 
-async def read(target: Target, tables: Iterable[TargetName]) -> list[Mergeable]:
-    """Reads the live tables among ``tables`` that exist and hold rows."""
+async def read(target: Target, tables: Iterable[TargetName], key: str | None = None) -> list[Mergeable]:
+    """Reads the live tables among ``tables`` that exist and hold rows; ``key`` is the column to take for their key."""
     rows = await (await target.execute(target_query("in_place"), arrays(tables))).fetchall()
     indexes: dict[int, list[dict[str, Any]]] = {row["oid"]: [] for row in rows}
     cursor = await target.execute(target_query("keys"), {"oids": list(indexes)})
     for index in await cursor.fetchall():
         indexes[index["oid"]].append(index)
-    return [_mergeable(row, indexes[row["oid"]]) for row in rows]
+    return [_mergeable(row, indexes[row["oid"]], key) for row in rows]
 
 
-def _mergeable(row: Mapping[str, Any], indexes: Iterable[dict[str, Any]]) -> Mergeable:
+def _mergeable(row: Mapping[str, Any], indexes: Iterable[dict[str, Any]], key: str | None) -> Mergeable:
     columns = tuple(Column(**column) for column in row["columns"])
     return Mergeable(
         oid=row["oid"],
@@ -321,7 +331,7 @@ def _mergeable(row: Mapping[str, Any], indexes: Iterable[dict[str, Any]]) -> Mer
         columns=columns,
         refers_to=frozenset(TargetName(**name) for name in row["refers_to"]),
         referred_by=frozenset(TargetName(**name) for name in row["referred_by"]),
-        keys=Keys.of(indexes, [column.name for column in columns if column.given == "generated"]),
+        keys=Keys.of(indexes, [column.name for column in columns if column.given == "generated"], key),
     )
 
 
@@ -336,8 +346,8 @@ _AT_ONCE = sql.SQL("(SELECT 0 AS n)")
 # record_image_ne compares the bytes, for every type: 1.0 is not 1.00, and json has no other comparison
 _BY_KEY = (
     "SELECT l.tableoid AS part, l.ctid AS live, s.ctid AS staged"
-    " FROM (SELECT tableoid, ctid, {columns} FROM {rows}{where}) AS l"
-    " FULL JOIN (SELECT ctid, {columns} FROM {staged}{where}) AS s ON {same_key}"
+    " FROM (SELECT tableoid, ctid, {columns} FROM {rows}{of_live}) AS l"
+    " FULL JOIN (SELECT ctid, {columns} FROM {staged}{of_staged}) AS s ON {same_key}"
     " WHERE l.ctid IS NULL OR s.ctid IS NULL OR pg_catalog.record_image_ne(ROW({old}), ROW({new}))"
 )
 

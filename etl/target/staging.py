@@ -55,11 +55,11 @@ def creation(table: Table) -> list[sql.Composed]:
     ``oid_of`` reads the result of the last statement.
     """
     columns = sql.SQL(", ").join(_column(column) for column in table.columns)
-    create_table = sql.SQL(Stage.CREATE + " CREATE {kind}TABLE {name} ({columns}){storage}").format(
+    create_table = sql.SQL(Stage.CREATE + " CREATE {kind}TABLE {name} ({columns}){place}").format(
         name=table.staged.identifier,
         kind=sql.SQL("UNLOGGED " if table.unlogged else ""),
         columns=columns,
-        storage=_storage(table.storage),
+        place=place(table.method, table.storage, table.tablespace),
     )
     drop_left = sql.SQL("DROP TABLE IF EXISTS {}").format(table.staged.identifier)
     # Set before the rows come: they are stored and compressed as their column says at that time.
@@ -96,8 +96,14 @@ def _column_settings(table: Table) -> Iterator[sql.Composed]:
                 yield alter.format(table.staged.identifier, sql.Identifier(column.name), *words)
 
 
-def _storage(parameters: Sequence[str]) -> sql.Composable:
-    return sql.SQL(f" WITH ({', '.join(parameters)})" if parameters else "")
+def place(method: str | None, parameters: Sequence[str], tablespace: str | None) -> sql.Composed:
+    """The clauses of CREATE that say how and where rows are stored; those that are None are the target's defaults."""
+    clauses = [
+        sql.SQL(" USING {}").format(sql.Identifier(method)) if method else sql.SQL(""),
+        sql.SQL(f" WITH ({', '.join(parameters)})" if parameters else ""),
+        sql.SQL(" TABLESPACE {}").format(sql.Identifier(tablespace)) if tablespace else sql.SQL(""),
+    ]
+    return sql.SQL("").join(clauses)
 
 
 async def begin_range(target: Target) -> int:

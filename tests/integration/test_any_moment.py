@@ -37,6 +37,7 @@ DRAWN = 1
 ROLES = ("moment_robot", "moment_boss")
 
 LIVE = """
+CREATE SCHEMA IF NOT EXISTS moments;
 CREATE TABLE items (id int PRIMARY KEY, note text, CONSTRAINT old_check CHECK (id > 0));
 INSERT INTO items VALUES (1, 'yesterday');
 CREATE INDEX old_index ON items (note);
@@ -64,6 +65,11 @@ SELECT *, 'public.items', 'public', 'items', '{items_pkey}'::text[]
 """
 
 OWNED = "pg_get_userbyid(relowner) = 'moment_robot' FROM pg_class WHERE oid = '{}'::regclass"
+
+PLACED = (
+    "EXISTS (SELECT FROM pg_class c JOIN pg_tablespace t ON t.oid = c.reltablespace"
+    " WHERE c.oid = '{}'::regclass AND spcname = 'moment_space')"
+)
 
 CHANGES = {
     "a view": (
@@ -152,6 +158,18 @@ CHANGES = {
         "pg_get_indexdef('old_index'::regclass) LIKE '%DESC%'",
     ),
     "an index's comment": ("COMMENT ON INDEX old_index IS 'late'", "obj_description('old_index'::regclass) = 'late'"),
+    "a key's comment": ("COMMENT ON INDEX items_pkey IS 'late'", "obj_description('items_pkey'::regclass) = 'late'"),
+    "a check's comment": (
+        "COMMENT ON CONSTRAINT old_check ON items IS 'late'",
+        "obj_description(oid, 'pg_constraint') = 'late' FROM pg_constraint WHERE conname = 'old_check'",
+    ),
+    "a tablespace": ("ALTER TABLE items SET TABLESPACE moment_space", PLACED.format("items")),
+    "a key's tablespace": ("ALTER INDEX items_pkey SET TABLESPACE moment_space", PLACED.format("items_pkey")),
+    "an index's tablespace": ("ALTER INDEX old_index SET TABLESPACE moment_space", PLACED.format("old_index")),
+    "a materialized view's tablespace": (
+        "ALTER MATERIALIZED VIEW kept SET TABLESPACE moment_space",
+        PLACED.format("kept"),
+    ),
     "a check": (
         "ALTER TABLE items ADD CONSTRAINT late CHECK (id < 99)",
         "conrelid = 'items'::regclass FROM pg_constraint WHERE conname = 'late'",
@@ -163,6 +181,16 @@ CHANGES = {
     "statistics": (
         "CREATE STATISTICS late ON note, id FROM items",
         "count(*) = 1 FROM pg_statistic_ext WHERE stxname = 'late' AND stxrelid = 'items'::regclass",
+    ),
+    "statistics of another schema": (
+        "CREATE STATISTICS moments.old_statistics ON note, id FROM items",
+        "count(*) = 1 FROM pg_statistic_ext WHERE stxnamespace = 'moments'::regnamespace"
+        " AND stxname = 'old_statistics' AND stxrelid = 'items'::regclass",
+    ),
+    "statistics that move": (
+        "ALTER STATISTICS old_statistics SET SCHEMA moments",
+        "count(*) = 1 FROM pg_statistic_ext WHERE stxnamespace = 'moments'::regnamespace"
+        " AND stxname = 'old_statistics' AND stxrelid = 'items'::regclass",
     ),
     "statistics that are gone": ("DROP STATISTICS old_statistics", "count(*) = 0 FROM pg_statistic_ext"),
     "a privilege": ("GRANT SELECT ON items TO moment_robot", "has_table_privilege('moment_robot', 'items', 'SELECT')"),
@@ -315,6 +343,10 @@ def live(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Iterator[Data
         f"DO $$ BEGIN IF to_regrole('{role}') IS NULL THEN CREATE ROLE {role}; END IF; END $$;" for role in ROLES
     )
     databases.reporting.execute(roles)
+    if not databases.reporting.rows("SELECT FROM pg_tablespace WHERE spcname = 'moment_space'"):
+        with databases.reporting.connect() as session:
+            session.execute("SET allow_in_place_tablespaces = on")
+            session.execute("CREATE TABLESPACE moment_space LOCATION ''")
     yield databases.reporting
     databases.reporting.execute("".join(f"DROP OWNED BY {role} CASCADE;" for role in ROLES))
 
@@ -369,7 +401,7 @@ async def _moments(database: Database) -> list[int]:
     return _counted
 
 
-UNLOCKED = {"an index's comment"}
+UNLOCKED = {"an index's comment", "a key's comment"}
 """Changes that lock only an index: where they are not committed, a publish neither sees them nor waits for them."""
 
 

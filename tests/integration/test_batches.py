@@ -120,6 +120,74 @@ def test_options_and_other_keys_are_obeyed(events: Databases, tmp_path: Path) ->
     assert events.reporting.rows("SELECT count(*), min(note), max(note) FROM copies.happened") == [(500, "***", "***")]
 
 
+KEPT_APART = {
+    "unique": "email text UNIQUE",
+    "deferrable": "email text UNIQUE DEFERRABLE INITIALLY DEFERRED",
+    "not null": "email text NOT NULL UNIQUE",
+    "a deferrable key": "email text UNIQUE, CONSTRAINT p PRIMARY KEY (id) DEFERRABLE",
+}
+
+
+@pytest.mark.parametrize("columns", KEPT_APART.values(), ids=KEPT_APART)
+def test_values_that_must_be_unique_move_within_a_batch(databases: Databases, columns: str) -> None:
+    """To a new row from one that the source has deleted, and between two rows; a row that stays is not touched."""
+    key = "" if "PRIMARY KEY" in columns else " PRIMARY KEY"
+    databases.operational.execute(f"CREATE TABLE people (id int{key}, {columns})")
+    databases.operational.execute("INSERT INTO people SELECT n, 'e' || n FROM generate_series(1, 5) n")
+    people = "SELECT id, email FROM people ORDER BY id"
+    with function("etl.functions.copy_batch", databases.environment) as copy:
+        copy.invoke({"table": "people", "limit": 10})
+        assert databases.reporting.rows(people) == databases.operational.rows(people)
+        untouched = databases.reporting.value("SELECT xmin::text FROM people WHERE id = 4")
+        databases.operational.execute(
+            "DELETE FROM people WHERE id = 1; INSERT INTO people VALUES (6, 'e1');"
+            "UPDATE people SET email = 'later' WHERE id = 2; UPDATE people SET email = 'e2' WHERE id = 3;"
+            "UPDATE people SET email = 'e3' WHERE id = 2"
+        )
+        again = copy.invoke({"table": "people", "last_id": 0, "limit": 10})
+        assert again == {"last_id": 6, "rows": 5, "done": True}
+        assert databases.reporting.rows(people) == databases.operational.rows(people)
+        assert databases.reporting.value("SELECT xmin::text FROM people WHERE id = 4") == untouched
+
+
+def test_a_row_in_the_way_outside_of_the_batch_is_named_by_its_constraint(databases: Databases) -> None:
+    """A batch proves nothing of the rows outside of its range, so they stay; the remedy that the error names helps."""
+    databases.operational.execute("CREATE TABLE people (id int PRIMARY KEY, email text UNIQUE)")
+    databases.operational.execute("INSERT INTO people SELECT n, 'secret' || n FROM generate_series(1, 5) n")
+    with function("etl.functions.copy_batch", databases.environment) as copy:
+        copy.invoke({"table": "people", "limit": 10})
+        databases.operational.execute("DELETE FROM people WHERE id = 1; INSERT INTO people VALUES (6, 'secret1')")
+        with pytest.raises(FunctionError) as caught:
+            copy.invoke({"table": "people", "limit": 10})
+        assert caught.value.type == "LoadFailed"
+        assert "people_email_key keeps them apart" in str(caught.value)
+        assert "copy again from a smaller last_id" in str(caught.value)
+        assert "secret" not in str(caught.value)
+        assert databases.reporting.rows("SELECT count(*), max(id) FROM people") == [(5, 5)]
+        assert copy.invoke({"table": "people", "last_id": 0, "limit": 10})["last_id"] == 6
+    assert databases.reporting.rows("SELECT id FROM people ORDER BY 1") == [(2,), (3,), (4,), (5,), (6,)]
+
+
+def test_rows_that_are_committed_late_arrive_within_the_lag(events: Databases, copy: Function) -> None:
+    """A batch that goes on from the watermark begins so many ids before it; one that might not reach it is refused."""
+    through(copy)
+    events.operational.execute(
+        "INSERT INTO events VALUES (2999, 'late'), (3001, 'new'); DELETE FROM events WHERE id = 2997"
+    )
+    with pytest.raises(FunctionError, match="lag is 10, limit 10; a batch has to reach the watermark"):
+        copy.invoke({"table": "events", "limit": 10, "lag": 10})
+    assert copy.invoke({"table": "events", "limit": 11, "lag": 10}) == {"last_id": 3001, "rows": 5, "done": True}
+    assert events.reporting.value(ROWS) == events.operational.value(ROWS)
+
+
+def test_a_live_table_that_has_lost_its_key_is_named(events: Databases, copy: Function) -> None:
+    """Without a key, a row that is copied again could not be told from a new one."""
+    copy.invoke({"table": "events", "limit": 1})
+    events.reporting.execute("ALTER TABLE events DROP CONSTRAINT events_pkey")
+    with pytest.raises(FunctionError, match="has no primary key or unique constraint on id alone"):
+        copy.invoke({"table": "events", "limit": 1})
+
+
 REFUSED = {
     "unknown": ({"table": "evnts", "limit": 1}, "ConfigurationError", "public.evnts is not in the source"),
     "a pattern": ({"table": "e*", "limit": 1}, "ConfigurationError", "is no table's name"),

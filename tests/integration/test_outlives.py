@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from etl.sessions.query import target_query
 from tests.dump import difference, schema_of, script
 from tests.harness import Database, Databases, Etl
 
@@ -75,6 +76,124 @@ def test_what_the_source_says_of_its_tables_is_what_the_target_says(databases: D
         "- ALTER TABLE ONLY public.orders",
         "+ at timestamp with time zone NOT NULL",
     ]
+
+
+PLACED = "SELECT spcname::text FROM pg_class c JOIN pg_tablespace t ON t.oid = c.reltablespace WHERE c.relname = '{}'"
+METHOD = "SELECT amname::text FROM pg_class c JOIN pg_am a ON a.oid = c.relam WHERE relname = '{}'"
+
+KEPT = {
+    "a table's tablespace": ("ALTER TABLE items SET TABLESPACE etl_test", PLACED.format("items"), "etl_test"),
+    "a key's tablespace": ("ALTER INDEX items_pkey SET TABLESPACE etl_test", PLACED.format("items_pkey"), "etl_test"),
+    "an index's tablespace": ("ALTER INDEX theirs SET TABLESPACE etl_test", PLACED.format("theirs"), "etl_test"),
+    "an added index's tablespace": (
+        "CREATE INDEX ours ON items (note) WHERE id > 0; ALTER INDEX ours SET TABLESPACE etl_test",
+        PLACED.format("ours"),
+        "etl_test",
+    ),
+    "an added key's tablespace": (
+        "ALTER TABLE items ADD CONSTRAINT once UNIQUE (id, note) USING INDEX TABLESPACE etl_test;"
+        "COMMENT ON INDEX once IS 'ours'",
+        PLACED.format("once"),
+        "etl_test",
+    ),
+    "a materialized view's tablespace": (
+        "CREATE MATERIALIZED VIEW kept WITH (fillfactor = 50) TABLESPACE etl_test AS SELECT * FROM items",
+        PLACED.format("kept"),
+        "etl_test",
+    ),
+    "a materialized view's index's": (
+        "CREATE UNIQUE INDEX kept_id ON kept (id) TABLESPACE etl_test",
+        PLACED.format("kept_id"),
+        "etl_test",
+    ),
+    "a materialized view's access method": (
+        "CREATE MATERIALIZED VIEW kept2 USING heap2 AS SELECT * FROM items",
+        METHOD.format("kept2"),
+        "heap2",
+    ),
+    "a table's access method": (
+        "DROP TABLE other; CREATE TABLE other (id int PRIMARY KEY) USING heap2",
+        METHOD.format("other"),
+        "heap2",
+    ),
+    "a comment on a key's index": (
+        "COMMENT ON INDEX items_pkey IS 'ours'",
+        "SELECT obj_description('items_pkey'::regclass)",
+        "ours",
+    ),
+    "a comment on an added key's index": ("", "SELECT obj_description('once'::regclass)", "ours"),
+    "a comment on an index": (
+        "COMMENT ON INDEX theirs IS 'ours'",
+        "SELECT obj_description('theirs'::regclass)",
+        "ours",
+    ),
+    "a comment on a constraint": (
+        "COMMENT ON CONSTRAINT checked ON items IS 'ours'",
+        "SELECT obj_description(oid) FROM pg_constraint WHERE conname = 'checked'",
+        "ours",
+    ),
+    "a comment on statistics": (
+        "COMMENT ON STATISTICS seen IS 'ours'",
+        "SELECT obj_description(oid) FROM pg_statistic_ext WHERE stxname = 'seen'",
+        "ours",
+    ),
+    "the source's comment": ("", "SELECT obj_description('commented'::regclass)", "theirs"),
+}
+"""What the reporting side does with a table that arrived, and how the catalog shows it."""
+
+
+@pytest.mark.superuser("makes a tablespace and an access method")
+def test_where_things_are_stored_and_what_is_said_of_them_outlives_the_publish(databases: Databases, etl: Etl) -> None:
+    """Also of the objects that come from the source; the source's comment goes before one made here."""
+    source, target = databases.operational, databases.reporting
+    source.execute(
+        "CREATE TABLE items (id int PRIMARY KEY, note text, CONSTRAINT checked CHECK (id > 0));"
+        "CREATE INDEX theirs ON items (note); CREATE INDEX commented ON items (id, note);"
+        "COMMENT ON INDEX commented IS 'theirs'; CREATE STATISTICS seen ON id, note FROM items;"
+        "CREATE TABLE other (id int PRIMARY KEY); INSERT INTO items VALUES (1, 'x')"
+    )
+    assert etl("run", TABLES="items,other").stderr == ""
+    target.execute("COMMENT ON INDEX commented IS 'ours'")
+    with target.connect() as session:
+        session.execute("SET allow_in_place_tablespaces = on")
+        session.execute("CREATE TABLESPACE etl_test LOCATION ''")
+    try:
+        target.execute("CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler")
+        target.execute(";".join(statement for statement, _, _ in KEPT.values()))
+        expected = {name: value for name, (_, _, value) in KEPT.items()}
+        for night in ("second", "third"):
+            assert etl("run", TABLES="items,other").stderr == "", night
+            assert {name: target.value(query) for name, (_, query, _) in KEPT.items()} == expected, night
+    finally:
+        target.execute("DROP TABLE items, other CASCADE")
+        target.execute("DROP TABLESPACE etl_test")
+
+
+LABELS = (
+    ("TABLE public.items", "'pg_class'::regclass, 'items'::regclass, 0"),
+    ("COLUMN public.items.id", "'pg_class'::regclass, 'items'::regclass, 1"),
+    ("VIEW public.seen", "'pg_class'::regclass, 'seen'::regclass, 0"),
+    ("MATERIALIZED VIEW public.kept", "'pg_class'::regclass, 'kept'::regclass, 0"),
+)
+
+
+@pytest.mark.superuser("writes the catalog")
+def test_security_labels_are_given_again(databases: Databases, etl: Etl) -> None:
+    """No label provider is shipped with PostgreSQL, so the catalog is written, and the server refuses the statement."""
+    databases.operational.execute("CREATE TABLE items (id int)")
+    assert etl("run", TABLES="items").stderr == ""
+    target = databases.reporting
+    target.execute("CREATE VIEW seen AS SELECT id FROM items; CREATE MATERIALIZED VIEW kept AS SELECT id FROM items")
+    labels = ", ".join(f"({where}, 'Shop', 'it''s secret')" for _, where in LABELS)
+    columns = "classoid, objoid, objsubid, provider, label"
+    target.execute(f"SET allow_system_table_mods = on; INSERT INTO pg_seclabel ({columns}) VALUES {labels}")
+    oids = "SELECT array_agg(oid) FROM pg_class WHERE relname IN ('items', 'seen', 'kept')"
+    with target.connect() as session:
+        parameters = {"oids": target.value(oids)}
+        found = session.execute(target_query("attachments"), parameters).fetchall()
+    expected = [f"""SECURITY LABEL FOR "Shop" ON {what} IS 'it''s secret'""" for what, _ in LABELS]
+    assert sorted(row[-1] for row in found if "LABEL" in row[-1]) == sorted(expected)
+    assert 'security label provider "Shop" is not loaded' in etl("run", TABLES="items").stderr
 
 
 def test_an_index_stays_for_ever_or_goes_with_the_sources(databases: Databases, etl: Etl) -> None:

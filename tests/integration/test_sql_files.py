@@ -36,7 +36,10 @@ ATTACHED = """
     CREATE POLICY everyone ON orders; COMMENT ON POLICY everyone ON orders IS 'all';
     ALTER TABLE orders ENABLE ROW LEVEL SECURITY, REPLICA IDENTITY FULL, CLUSTER ON orders_note;
     ALTER TABLE orders ADD CONSTRAINT itself FOREIGN KEY (id) REFERENCES orders;
-    ALTER TABLE orders ALTER note SET DEFAULT 'empty'; CREATE VIEW notes AS SELECT id, note FROM orders
+    ALTER TABLE orders ALTER note SET DEFAULT 'empty'; CREATE VIEW notes AS SELECT id, note FROM orders;
+    SET allow_system_table_mods = on;
+    INSERT INTO pg_seclabel (classoid, objoid, objsubid, provider, label)
+    VALUES ('pg_class'::regclass, 'orders'::regclass, 0, 'shop', 'secret')
 """
 
 MANY_TRANSACTIONS = "DO 'BEGIN FOR i IN 1..1000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END'"
@@ -92,5 +95,5 @@ def test_all_attachments_have_the_same_columns(reporting: Database) -> None:
             statement = file.read_text().rstrip().removesuffix(";").replace(":'oids'", "'{}'")
             found = connection.execute(f"SELECT * FROM (\n{statement}\n) AS file".encode()).description
             columns[file.name] = sorted((column.name, column.type_code) for column in found or [])
-    assert len(columns) == 11
+    assert len(columns) == 12
     assert len(set(map(tuple, columns.values()))) == 1, columns

@@ -25,6 +25,11 @@ ALTER TABLE orders ADD CONSTRAINT orders_note_key UNIQUE (note, id) DEFERRABLE;
 CREATE STATISTICS orders_stats (mcv) ON qty, note FROM orders;
 ALTER STATISTICS orders_stats SET STATISTICS 77;
 COMMENT ON STATISTICS orders_stats IS 'ours';
+-- three of one name, each in a schema of its own, on two tables of one schema
+CREATE STATISTICS reports.orders_stats ON id, qty FROM orders;
+ALTER STATISTICS reports.orders_stats SET STATISTICS 78;
+COMMENT ON STATISTICS reports.orders_stats IS 'ours, too';
+CREATE STATISTICS sales.orders_stats ON id, name FROM customers;
 CREATE TABLE reports.regions (id int PRIMARY KEY);
 INSERT INTO reports.regions SELECT generate_series(0, 300);
 ALTER TABLE orders ADD CONSTRAINT in_region FOREIGN KEY (qty) REFERENCES reports.regions NOT VALID,
@@ -92,3 +97,6 @@ CREATE MATERIALIZED VIEW reports.yearly AS SELECT date_trunc('year', day) AS yea
 CREATE MATERIALIZED VIEW reports.never_filled AS SELECT * FROM reports.yearly WITH NO DATA;
 CREATE MATERIALIZED VIEW reports.on_late AS SELECT count(*) FROM reports."both";
 CREATE INDEX on_late_count ON reports.on_late (count);
+CREATE STATISTICS public.daily_stats ON day, qty FROM reports.daily;
+CREATE MATERIALIZED VIEW reports.late_too AS SELECT id, offer FROM reports."both";
+CREATE STATISTICS sales.late_stats ON id, offer FROM reports.late_too;

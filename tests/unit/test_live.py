@@ -23,6 +23,8 @@ TABLE = Object(
     owner="boss",
     has_comment=False,
     options=(),
+    tablespace=None,
+    method=None,
     is_populated=True,
     refreshes_concurrently=False,
     definition=None,
@@ -31,11 +33,13 @@ TABLE = Object(
     reads_columns=(),
     columns=("id", "note"),
     commented_columns=(),
+    uncommented=(),
     grantees=(),
     indexes=("orders_pkey",),
     constraints=("orders_pkey",),
     foreign_keys=(),
     statistics=(),
+    statistics_elsewhere=(),
     sequences=(),
     unproven=(),
     obstacles=(),
@@ -43,7 +47,7 @@ TABLE = Object(
 
 NAME = sql.Identifier("public", "orders")
 
-ATTACHMENT = Attachment(oid=1, role=None, columns=(), index=None, what=None, is_comment=False, statement="…")
+ATTACHMENT = Attachment(oid=1, role=None, columns=(), index=None, what=None, is_comment=False, part=None, statement="…")
 
 
 def view(oid: int, *rests_on: int) -> Object:

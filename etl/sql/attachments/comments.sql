@@ -2,7 +2,8 @@
 -- :'oids': the live tables and views. Columns: see ../attachments.sql.
 -- Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f attachments/comments.sql
 --
--- Comments on indexes, other constraints and extended statistics come with these: see ../extras.sql.
+-- The reporting side's own indexes, constraints and extended statistics bring their comments (../extras.sql); those that come
+-- from the source get this one if the source has none.
 WITH object AS (
     SELECT c.oid, format('%I.%I', n.nspname, c.relname) AS full_name,
            CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'TABLE' END AS word
@@ -34,7 +35,21 @@ WITH object AS (
     SELECT o.oid, NULL::name, 'pg_catalog.pg_constraint'::regclass, k.oid,
            format('CONSTRAINT %I ON %s', k.conname, o.full_name), pg_catalog.obj_description(k.oid, 'pg_constraint')
       FROM object o
-      JOIN pg_catalog.pg_constraint k ON k.conrelid = o.oid AND k.contype = 'f' AND k.conparentid = 0
+      JOIN pg_catalog.pg_constraint k ON k.conrelid = o.oid
+       AND (k.contype IN ('p', 'u', 'x', 'c') OR (k.contype = 'f' AND k.conparentid = 0))
+    UNION ALL
+    SELECT o.oid, NULL::name, 'pg_catalog.pg_class'::regclass, c.oid,
+           format('INDEX %I.%I', n.nspname, c.relname), pg_catalog.obj_description(c.oid, 'pg_class')
+      FROM object o
+      JOIN pg_catalog.pg_index i ON i.indrelid = o.oid
+      JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    UNION ALL
+    SELECT o.oid, NULL::name, 'pg_catalog.pg_statistic_ext'::regclass, s.oid,
+           format('STATISTICS %I.%I', n.nspname, s.stxname), pg_catalog.obj_description(s.oid, 'pg_statistic_ext')
+      FROM object o
+      JOIN pg_catalog.pg_statistic_ext s ON s.stxrelid = o.oid
+      JOIN pg_catalog.pg_namespace n ON n.oid = s.stxnamespace
 )
 SELECT c.oid,
        0 AS turn,
