@@ -85,7 +85,13 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
     is_kept = encoding.kept(source, target) is not None
     in_place = {table.live for table in tables if settings.options.of(table.source).publish == "in-place"}
     findings += [
-        _table(table, readable[table.oid], found.live.get(table.live, []), found.tables.get(table.live, []), is_kept)
+        _table(
+            table,
+            [*_unreadable(readable[table.oid]), *_unclassified(table), *found.tables.get(table.live, [])],
+            found.live.get(table.live, []),
+            is_kept=is_kept,
+            is_in_place=table.live in in_place,
+        )
         for table in tables
     ]
     swapped = {one.oid for table, some in found.live.items() if table not in in_place for one in some}
@@ -140,14 +146,14 @@ async def _notes(target: Target) -> list[Finding]:
 
 
 def _table(
-    table: Table, readable: dict[str, Any], together: Sequence[live.Object], obstacles: Sequence[str], is_kept: bool
+    table: Table, problems: Sequence[str], together: Sequence[live.Object], *, is_kept: bool, is_in_place: bool
 ) -> Finding:
-    problems = [*_unreadable(readable), *_unclassified(table), *obstacles]
     if problems:
         return Finding(str(table), "; ".join(problems), obstacle=True)
-    views = [_view(view) for view in together if not view.is_live]
+    views = [_view(view) for view in together if not view.is_live and not is_in_place]
+    what = "its rows are merged into the live table" if is_in_place else "replaces the live table"
     parts = [
-        f"{'replaces the live table' if together else 'is loaded for the first time'}{_renamed(table)}",
+        f"{what if together else 'is loaded for the first time'}{_renamed(table)}",
         f"about {table.rows:,} rows, {table.bytes / 1e6:,.1f} MB, {len(table.columns)} columns",
         f"{len(table.indexes) + len(table.constraints)} indexes and constraints",
         f"{'binary' if table.is_binary and not is_kept else 'text'} COPY",

@@ -25,6 +25,7 @@ from etl.publish.message import LONGER_THAN_VACUUM
 from etl.publish.policy import Policy
 from etl.publish.way import Arriving, Obstacles, said
 from etl.sessions.postgres import Target
+from etl.sessions.query import target_query
 from etl.sessions.transaction import at_once
 from etl.source import checksum
 from etl.target import foreign_keys, live, merge, merging, staging, trust
@@ -38,6 +39,11 @@ _NOT_RUN = {"default", "policy", "statistics"}
 _NO_ROW_SECURITY = sql.SQL("SET LOCAL row_security = off")
 """If row security would hide rows, statements fail instead of working on a part of the rows."""
 
+_TEMPORARY = (
+    b"SELECT pg_catalog.has_database_privilege(current_database(), 'TEMPORARY') AS may,"
+    b" pg_catalog.quote_ident(current_database()) AS database, pg_catalog.quote_ident(current_user) AS role"
+)
+
 _NOT_LONG = sql.SQL("SET LOCAL lock_timeout = '2s'")
 """Long enough for a session that is about to commit; if the lock is not free then, the publish itself will report."""
 
@@ -46,21 +52,27 @@ _NOT_LONG = sql.SQL("SET LOCAL lock_timeout = '2s'")
 class InPlace:
     """The rows of the staging table are merged into the live one, which stays.
 
-    The triggers and rules of the tables in ``fires`` may fire.
+    The triggers and rules of the tables in ``fires`` may fire. If statements are to be ``planned``, the server says
+    what it has against them, without executing any.
     """
 
     fires: frozenset[TargetName] = frozenset()
+    planned: bool = True
 
     async def obstacles(self, target: Target, found: Sequence[Object], arriving: Arriving) -> Obstacles:
         """Names live relations that are not tables, changed columns (this way cannot change them), and ``problems``."""
         current = {item.full_name: item for item in found if item.is_live and item.full_name in arriving}
         has = await live.columns_of(target, current) if current else {}
         wrong_kind = {table: [item.obstacle_in_place] for table, item in current.items() if item.obstacle_in_place}
-        mergeable = await merge.read(target, current.keys() - wrong_kind.keys())
+        names = {table: [name for name, _ in columns] for table, columns in arriving.items()}
+        mergeable = await merge.read(target, current.keys() - wrong_kind.keys(), names)
         changed = {
-            item.table: [f"{item.table} is published in place, and its columns have changed: {changes}"]
+            item.table: [
+                f"{item.table} is published in place, and its columns are not the arriving ones: {changes}; change the"
+                " live table, or publish it by swap for one night"
+            ]
             for item in mergeable
-            if (changes := _changes(item, has[item.table], arriving[item.table]))
+            if (changes := _changes(item, has.get(item.table, ()), arriving[item.table]))
         }
         return {
             **await self._problems(target, [one for one in mergeable if one.table not in changed]),
@@ -77,10 +89,12 @@ class InPlace:
 
     async def _problems(self, target: Target, mergeable: Sequence[Mergeable]) -> Obstacles:
         """If the catalog shows no obstacle, the server plans the statements: that finds a missing replica identity."""
+        untrusted = await _untrusted(target, mergeable)
+        denied = await _denied(target) if mergeable else []
         found: Obstacles = {}
         for item in mergeable:
-            found[item.table] = [*self._refused(item), *await _untrusted(target, item)]
-            if not found[item.table]:
+            found[item.table] = [*denied, *self._refused(item), *untrusted[item.table]]
+            if self.planned and not found[item.table]:
                 found[item.table] = await _unplannable(target, item)
         return found
 
@@ -89,6 +103,13 @@ class InPlace:
             yield (
                 f"{item.table} is published in place, and would fire {', '.join(item.fires)}; drop or disable that, or"
                 ' set triggers = "fire" for the table'
+            )
+        if not item.columns:
+            yield f"{item.table} has no columns, so it cannot be published in place; publish it by swap"
+        for what in item.keys.unmatched:
+            yield (
+                f"{item.table} is published in place, and {what} would act on rows that stay, because the columns to"
+                " which it refers do not tell the rows of the whole table apart; drop it, or make its actions NO ACTION"
             )
         if item.unwritable:
             columns = ", ".join(item.unwritable)
@@ -144,16 +165,19 @@ async def replace(target: Target, tables: Sequence[TargetName], policy: Policy) 
     """
     await target.execute(_NO_ROW_SECURITY)
     staged = await live.columns_of(target, [table.staging for table in tables])
-    arriving = {table: staged[table.staging] for table in tables}
-    if text := said(await InPlace(policy.fires).obstacles(target, await live.objects(target, tables), arriving)):
+    arriving = {table: staged.get(table.staging, []) for table in tables}
+    way = InPlace(policy.fires, planned=False)  # the server will say itself what it has against the statements
+    if text := said(await way.obstacles(target, await live.objects(target, tables), arriving)):
         raise CannotReplace(text)
-    found = await merge.read(target, tables)
+    found = await merge.read(target, tables, {table: [name for name, _ in arriving[table]] for table in tables})
     merges = [
         Merge.of(item, [name for name, _ in arriving[item.table]], number) for number, item in enumerate(found, start=1)
     ]
     differing = [one for one in merges if await merging.find(target, one)]
     held = {one.number for one in differing if await _hold_back(target, one, policy.swapped)}
-    for family in merge.families(differing):
+    for one in differing:
+        await _refuse_survivors(target, one)
+    for family in merge.families(differing, await _edges(target) if len(differing) > 1 else ()):
         if collision := await merging.execute(target, family):
             in_the_way = _in_the_way(family, collision.error.diag, made_room=collision.made_room)
             raise PublishFailed(in_the_way) from collision.error
@@ -163,7 +187,7 @@ async def replace(target: Target, tables: Sequence[TargetName], policy: Policy) 
         item = one.into
         names = [name for name, _ in arriving[item.table]]
         rows = one.without_late if one.number in held else item.rows
-        await _compare(target, item, rows, names if may_change or item.generated or item.table in policy.hashed else ())
+        await _compare(target, one, rows, names if may_change or item.generated or item.table in policy.hashed else ())
     await at_once(target, [one.forget() for one in merges])
     await staging.drop(target, tables)
     late = (one.late for one in differing if one.number in held)
@@ -210,9 +234,24 @@ async def fill(target: Target, views: Sequence[Object], staged: Staged | None = 
         await target.execute(statement.format(how, name.identifier))
 
 
-async def _untrusted(target: Target, item: Mergeable) -> list[str]:
-    untrusted = await trust.untrusted_code(target, [item.oid])
-    return [f"{item.table} is published in place, and {code}" for code in untrusted if code.kind not in _NOT_RUN]
+async def _untrusted(target: Target, mergeable: Sequence[Mergeable]) -> Obstacles:
+    names = {item.oid: item.table for item in mergeable}
+    found: Obstacles = {table: [] for table in names.values()}
+    for code in await trust.untrusted_code(target, names) if names else ():
+        if code.kind not in _NOT_RUN:
+            found[names[code.oid]].append(f"{names[code.oid]} is published in place, and {code}")
+    return found
+
+
+async def _denied(target: Target) -> list[str]:
+    """What etl's role may not do that every merge does."""
+    row = await (await target.execute(_TEMPORARY)).fetchone()
+    if row is None or row["may"]:
+        return []
+    return [
+        "a publish in place makes temporary tables, which the role may not; GRANT TEMPORARY ON DATABASE"
+        f" {row['database']} TO {row['role']}"
+    ]
 
 
 async def _unplannable(target: Target, item: Mergeable) -> list[str]:
@@ -252,16 +291,42 @@ def _in_the_way(family: Sequence[Merge], diagnostic: psycopg.errors.Diagnostic, 
         )
     return (
         f"{on} is published in place, and a row cannot take its new values while another one still has them, because of"
-        f" {name}; neither is deleted meanwhile, because {', '.join(acts)} would see that; make it a DEFERRABLE"
-        " constraint, or drop it"
+        f" {name}; neither is deleted meanwhile, because {', '.join(acts)} would see that; make {name} a"
+        " DEFERRABLE constraint, or drop it or what would see that"
     )
 
 
-async def _compare(target: Target, item: Mergeable, rows: sql.Composable, columns: Sequence[str]) -> None:
+async def _refuse_survivors(target: Target, one: Merge) -> None:
+    """Raises PublishFailed if a foreign key would act because of a value that the new rows still have.
+
+    Several keys may be referred to. If the source pairs their values anew, a value of one of them leaves a row, where
+    the foreign key would act, and comes to another one.
+    """
+    for acting, key in one.into.keys.referred:
+        if number := await merging.count(target, [one.surviving(acting, key)]):
+            raise PublishFailed(
+                f"{one.into.table} is published in place, and {number} values of {', '.join(acting.columns)} go over to"
+                f" rows with another key, where {acting.what} would act; drop it, or make its actions NO ACTION"
+            )
+
+
+async def _edges(target: Target) -> list[tuple[int, int]]:
+    cursor = await target.execute(target_query("references"))
+    return [(row["oid"], row["other"]) for row in await cursor.fetchall()]
+
+
+async def _compare(target: Target, one: Merge, rows: sql.Composable, columns: Sequence[str]) -> None:
+    item = one.into
     staged = await checksum.of_rows(target, item.table.staging.identifier, columns)
     current = await checksum.of_rows(target, rows, columns)
     if current == staged:
         return
+    if item.keys.key and current.rows != staged.rows and (alike := await merging.count(target, [one.alike])):
+        names = ", ".join(column.name for column in item.keys.key.columns)
+        raise PublishFailed(
+            f"{item.table} is published in place, and {alike} pairs of new rows have the same {names}, by which the"
+            " live table tells its rows apart; correct the source, or drop that key of the live table"
+        )
     number = f"{current.rows} rows instead of the {staged.rows} staged"
     what = number if current.rows != staged.rows else "other rows than those staged"
     causes = [*item.side_effects, *(f"the generated column {column}" for column in sorted(item.generated))]

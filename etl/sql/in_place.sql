@@ -5,11 +5,13 @@
 -- fires:        triggers and rules that act on the rows, also those of its partitions
 -- acts:         for these, a row that is deleted and inserted again is deleted: triggers and rules ON DELETE, and the
 --               foreign keys with an action that refer to the table
+-- acting:       the same foreign keys: what they are, the index (its oid) and the columns to which they refer, and when
+--               they act
 -- side_effects: triggers, rules, and the actions of foreign keys from or to the table: they may change the rows
 -- has_rules:    a rule rewrites statements, and the server does not allow that within WITH
 -- columns:      name; given: who gives the value (generated, always: an identity, or empty); kind: the kind of type
 --               (number, text, time, uuid, or empty); is_nullable; is_referred_to: by a foreign key; refers: by one
--- refers_to:    the tables to which its foreign keys refer; referred_by: the tables whose foreign keys refer to it
+-- referred_by:  the tables whose foreign keys refer to it
 --
 -- An object that is disabled, or that fires on a replica only, is in none of them.
 WITH RECURSIVE relation (root, oid) AS (
@@ -26,8 +28,8 @@ WITH RECURSIVE relation (root, oid) AS (
 ), session AS (
     SELECT CASE pg_catalog.current_setting('session_replication_role') WHEN 'replica' THEN 'R' ELSE 'O' END AS mode
 ), foreign_key AS (
-    SELECT r.root, k.oid, k.conrelid, k.confrelid, k.conkey, k.confkey, k.conrelid = r.oid AS is_from,
-           k.confrelid = r.oid AS is_to, k.confdeltype, k.confupdtype
+    SELECT r.root, k.oid, k.conrelid, k.confrelid, k.conkey, k.confkey, k.conindid, k.conparentid,
+           k.conrelid = r.oid AS is_from, k.confrelid = r.oid AS is_to, k.confdeltype, k.confupdtype
       FROM relation r
       JOIN pg_catalog.pg_constraint k ON r.oid IN (k.conrelid, k.confrelid) AND k.contype = 'f'
 ), around AS (
@@ -53,7 +55,7 @@ WITH RECURSIVE relation (root, oid) AS (
     SELECT c.oid, pg_catalog.jsonb_build_object('schema', n.nspname, 'name', c.relname) AS name
       FROM pg_catalog.pg_class c
       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-     WHERE c.oid IN (SELECT k.conrelid FROM foreign_key k UNION ALL SELECT k.confrelid FROM foreign_key k)
+     WHERE c.oid IN (SELECT k.conrelid FROM foreign_key k UNION ALL SELECT r.root FROM relation r)
 )
 SELECT c.oid,
        n.nspname::pg_catalog.text AS schema,
@@ -63,6 +65,18 @@ SELECT c.oid,
                FROM around a WHERE a.root = c.oid AND a.fires ORDER BY 1) AS fires,
        ARRAY(SELECT DISTINCT pg_catalog.pg_describe_object(a.catalog, a.id, 0)
                FROM around a WHERE a.root = c.oid AND a.acts ORDER BY 1) AS acts,
+       ARRAY(SELECT pg_catalog.jsonb_build_object(
+                        'what', pg_catalog.pg_describe_object('pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid, 0),
+                        'index', k.conindid::pg_catalog.int8,
+                        'on_delete', k.confdeltype <> 'a', 'on_update', k.confupdtype <> 'a',
+                        'columns', ARRAY(SELECT a.attname FROM pg_catalog.pg_attribute a
+                                          WHERE a.attrelid = k.confrelid AND a.attnum = ANY (k.confkey)
+                                          ORDER BY a.attnum))
+               FROM foreign_key k
+              WHERE k.root = c.oid AND k.is_to AND (k.confdeltype <> 'a' OR k.confupdtype <> 'a')
+                -- a key to a partitioned table has a copy for each partition
+                AND NOT EXISTS (SELECT FROM foreign_key p WHERE p.oid = k.conparentid AND p.is_to AND p.root = k.root)
+              ORDER BY k.oid) AS acting,
        ARRAY(SELECT DISTINCT pg_catalog.pg_describe_object(a.catalog, a.id, 0)
                FROM around a WHERE a.root = c.oid AND a.has_side_effects ORDER BY 1) AS side_effects,
        EXISTS (SELECT FROM around a
@@ -89,12 +103,6 @@ SELECT c.oid,
                JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
               WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
               ORDER BY a.attnum) AS columns,
-       ARRAY(SELECT DISTINCT coalesce(o.name, t.name)
-               FROM foreign_key k
-               JOIN named t ON t.oid = k.confrelid
-               LEFT JOIN relation r ON r.oid = k.confrelid
-               LEFT JOIN named o ON o.oid = r.root
-              WHERE k.root = c.oid AND k.is_from) AS refers_to,
        ARRAY(SELECT DISTINCT coalesce(o.name, t.name)
                FROM foreign_key k
                JOIN named t ON t.oid = k.conrelid

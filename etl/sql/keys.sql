@@ -2,6 +2,7 @@
 -- :'oids': the live tables.
 -- Try it: psql -v oids="{$(psql -Atc "SELECT 'public.orders'::regclass::oid")}" -f keys.sql
 --
+-- index:        the oid of the index
 -- identifies:   the index alone identifies a row with no NULL in its columns: not partial, no expression, a btree
 -- is_whole:     the index is on the live table itself, not on one of its partitions alone
 -- is_deferrable: the server compares the values at the end of the statement or later, not row by row
@@ -17,6 +18,7 @@ WITH RECURSIVE relation (root, oid) AS (
       JOIN pg_catalog.pg_inherits i ON i.inhparent = r.oid
 )
 SELECT r.root AS oid,
+       i.indexrelid::pg_catalog.int8 AS index,
        x.relname::pg_catalog.text AS name,
        i.indisprimary AS is_primary,
        i.indrelid = r.root AS is_whole,

@@ -6,7 +6,7 @@ not exist in ``pg_catalog`` (ltree), and may say more than that bytes are equal 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,32 +63,79 @@ class Apart:
 
 
 @dataclass(frozen=True, slots=True)
+class Acting:
+    """A foreign key with an action, ON DELETE or ON UPDATE, and the index (its oid) and columns to which it refers."""
+
+    what: str
+    index: int
+    columns: tuple[str, ...]
+    on_delete: bool
+    on_update: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Keys:
-    """The key of a live table, if it has one, and the other indexes that keep its rows apart."""
+    """The key of a live table, if it has one, and the other indexes that keep its rows apart.
+
+    ``own`` is the index of the key. Rows that the key does not match are the same by a ``second`` one. ``referred`` are
+    the other keys to which foreign keys with an action refer. ``unmatched`` names foreign keys that act ON DELETE and refer to an index by which rows cannot be told apart.
+    """
 
     key: Key | None = None
+    own: Apart | None = None
+    second: tuple[Key, ...] = ()
     others: tuple[Apart, ...] = ()
+    referred: tuple[tuple[Acting, Key], ...] = ()
+    unmatched: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, rows: Iterable[dict[str, Any]], generated: Collection[str] = (), column: str | None = None) -> Keys:
+    def of(
+        cls,
+        rows: Iterable[dict[str, Any]],
+        lacking: Collection[str] = (),
+        acting: Iterable[Acting] = (),
+        column: str | None = None,
+    ) -> Keys:
         """The keys of a table, of which ``rows`` are the rows of ``keys.sql``, in that order.
 
-        The first index that identifies every row is the key; otherwise the first one whose columns may be NULL. An
-        index on a ``generated`` column is not, because the source need not have that column. With ``column``, only an
+        The key is the first index to which foreign keys refer that are ``acting`` ON DELETE: for them, a row with the
+        same value is the same row. Otherwise it is the first index that identifies every row, or else one whose columns
+        may be NULL. An index on a column that the staged rows are ``lacking`` is not a key. With ``column``, only an
         index on that column alone is.
         """
         indexes = list(rows)
-        candidates = [
-            row
+        candidates = {
+            row["index"]: _key(row)
             for row in indexes
-            if row["identifies"] and row["is_whole"] and not {*row["depends_on"]} & {*generated} and _comparable(row)
+            if row["identifies"] and row["is_whole"] and not {*row["depends_on"]} & {*lacking} and _comparable(row)
             if column is None or [one["name"] for one in row["columns"]] == [column]
-        ]
-        complete = [row for row in candidates if not any(column["is_nullable"] for column in row["columns"])]
-        chosen = next(iter([*complete, *candidates]), None)
-        key = Key(tuple(KeyColumn(**column) for column in chosen["columns"])) if chosen else None
-        others = (row for row in indexes if row is not chosen and not row["is_deferrable"])
-        return cls(key, tuple(Apart(row["name"], tuple(row["depends_on"]), row["nulls_are_alike"]) for row in others))
+        }
+        referring = [*acting]
+        deleting = {one.index for one in referring if one.on_delete}
+        usual = min(candidates, key=lambda index: bool(candidates[index].nullable), default=None)
+        chosen = min(
+            candidates, key=lambda index: (index not in deleting, bool(candidates[index].nullable)), default=None
+        )
+        apart = {row["index"]: _apart(row) for row in indexes if not row["is_deferrable"]}
+        own = apart.pop(chosen, None) if chosen is not None else None
+        return cls(
+            key=candidates[chosen] if chosen is not None else None,
+            own=own,
+            second=tuple(candidates[index] for index in candidates if index in {*deleting, usual} - {chosen}),
+            others=tuple(apart.values()),
+            referred=tuple(
+                (one, candidates[one.index]) for one in referring if one.index in candidates and one.index != chosen
+            ),
+            unmatched=tuple(one.what for one in referring if one.on_delete and one.index not in candidates),
+        )
+
+
+def _apart(row: Mapping[str, Any]) -> Apart:
+    return Apart(row["name"], tuple(row["depends_on"]), row["nulls_are_alike"])
+
+
+def _key(row: Mapping[str, Any]) -> Key:
+    return Key(tuple(KeyColumn(**column) for column in row["columns"]))
 
 
 def _comparable(row: dict[str, Any]) -> bool:

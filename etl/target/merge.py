@@ -13,7 +13,8 @@ then, and inserts last; and a row whose unique value another row is to get may h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +24,7 @@ from etl.model.name import TargetName, arrays
 from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
 from etl.target.foreign_keys import ForeignKey
-from etl.target.keys import Apart, Keys
+from etl.target.keys import Acting, Apart, Key, Keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,6 @@ class Mergeable:
     side_effects: tuple[str, ...]
     has_rules: bool
     columns: tuple[Column, ...]
-    refers_to: frozenset[TargetName]
     referred_by: frozenset[TargetName]
     keys: Keys
 
@@ -71,8 +71,9 @@ class Mergeable:
 
     @property
     def unwritable(self) -> list[str]:
-        """The columns that would have to be updated, and cannot be: identities that are no part of the key."""
-        return sorted(self.identities - (self.keys.key.names if self.keys.key else frozenset()))
+        """The columns that would have to be updated, and cannot be: identities, but for those of the only key."""
+        only = self.keys.key.names if self.keys.key and not self.keys.second else frozenset[str]()
+        return sorted(self.identities - only)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,8 @@ class Merge:
         """The query of the difference: the places of live rows (part, live) beside those of staged rows.
 
         Rows that the key does not identify, because the table has none or because of a NULL, are counterparts if they
-        are equal; of several equal rows, as many stay as both sides have.
+        are equal; of several equal rows, as many stay as both sides have. ``find`` then looks for counterparts by other
+        keys, if something would act on the deletion of a row that has one.
         """
         key, everywhere = self.into.keys.key, sql.SQL("")
         if key is None:
@@ -131,7 +133,9 @@ class Merge:
         make = sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS {}")
         name = sql.Identifier(_PAIRS.format(self.number))
         pairs = {"pairs": self.pairs}
-        return [make.format(name, self.difference()), *(sql.SQL(text).format(**pairs) for text in (_ANALYZE, _COUNT))]
+        again = (self._composed(_AGAIN, same=key.same("l", "s")) for key in self.into.keys.second)
+        counted = (sql.SQL(text).format(**pairs) for text in (_ANALYZE, _COUNT))
+        return [make.format(name, self.difference()), *again, *counted]
 
     def hold_back(self, keys: Iterable[ForeignKey]) -> list[sql.Composable]:
         """The statements that take out of ``pairs`` the rows that go, but to which rows refer by these keys.
@@ -168,6 +172,23 @@ class Merge:
         """The statement that drops ``pairs``, so that the commit, for which readers wait, need not."""
         return sql.SQL("DROP TABLE {}").format(self.pairs)
 
+    def surviving(self, acting: Acting, key: Key) -> sql.Composed:
+        """The query that counts the rows on which a foreign key would act, although a staged row has their value."""
+        acts = [
+            *([sql.SQL("p.staged IS NULL")] if acting.on_delete else []),
+            *(
+                [sql.SQL("p.staged IS NOT NULL AND ({}) IS NOT TRUE").format(key.same("l", "s"))]
+                if acting.on_update
+                else []
+            ),
+        ]
+        return self._composed(_SURVIVES, acts=sql.SQL(" OR ").join(acts), same_other=key.same("l", "o"))
+
+    @property
+    def alike(self) -> sql.Composed:
+        """The query that counts the pairs of staged rows that have the same key."""
+        return self._composed(_ALIKE)
+
     def delete(self) -> sql.Composed:
         """The statement that deletes the live rows that have no counterpart."""
         return self._composed(_DELETE)
@@ -198,46 +219,61 @@ class Merge:
 
     @property
     def _moving(self) -> list[Apart]:
-        """The indexes, beside that of the key, of which a row that stays may change the values."""
-        names = self.into.keys.key.names if self.into.keys.key else frozenset[str]()
-        return [apart for apart in self.into.keys.others if not names.issuperset(apart.depends_on)]
+        """The indexes of which a row that stays may change the values: that of the key if rows have a second one."""
+        keys = self.into.keys
+        names = keys.key.names if keys.key else frozenset[str]()
+        if keys.second:
+            return [*([keys.own] if keys.own else []), *keys.others]
+        return [apart for apart in keys.others if not names.issuperset(apart.depends_on)]
 
     @property
     def _moves(self) -> sql.Composed:
         """The condition that a row changes a unique value."""
-        differ = (
-            sql.SQL(_DIFFER).format(old=_list(apart.depends_on, "l"), new=_list(apart.depends_on, "s"))
-            for apart in self._moving
-        )
-        return sql.SQL(" OR ").join(differ)
+        return sql.SQL(" OR ").join(map(self._moved, self._moving))
+
+    def _moved(self, apart: Apart) -> sql.Composed:
+        """The condition that a row changes the values of one index; of a generated column, any change may."""
+        columns = apart.depends_on if {*apart.depends_on} <= {*self.columns} else self.columns
+        return sql.SQL(_DIFFER).format(old=_list(columns, "l"), new=_list(columns, "s"))
 
     def _parking(self, *, with_values: bool) -> sql.Composed | None:
-        """The statement that parks the rows whose unique values change; None if a column for that is lacking."""
-        parked = [self._parked(apart, with_values=with_values) for apart in self._moving]
-        if not all(parked):
+        """The statement that parks the rows whose unique values change; None if no column can."""
+        assigned: dict[str, tuple[sql.Composable, list[sql.Composed]]] = {}
+        for apart in self._moving:
+            if (parked := self._parked(apart, with_values=with_values)) is not None:
+                assigned.setdefault(parked[0], (parked[1], []))[1].append(self._moved(apart))
+        if not assigned:
             return None
-        values = {name: value for one in parked if one for name, value in [one]}
-        assigned = (sql.SQL("{} = {}").format(sql.Identifier(name), value) for name, value in values.items())
-        return self._composed(_PARK, moves=self._moves, assigned=sql.SQL(", ").join(assigned))
+        values = (
+            sql.SQL(_ASSIGN).format(
+                column=sql.Identifier(name),
+                moved=sql.SQL(" OR ").join(moved),
+                value=value,
+                old=sql.Identifier("l", name),
+            )
+            for name, (value, moved) in assigned.items()
+        )
+        return self._composed(_PARK, moves=self._moves, assigned=sql.SQL(", ").join(values))
 
     def _parked(self, apart: Apart, *, with_values: bool) -> tuple[str, sql.Composable] | None:
         """The column that parks a row for one index, and its value."""
-        key = self.into.keys.key.names if self.into.keys.key else frozenset[str]()
+        keys = self.into.keys
+        fixed = keys.key.names if keys.key and not keys.second else frozenset[str]()
         columns = [
             column
             for column in self.into.columns
             # an action ON UPDATE would concern the rows that refer to the column
             if column.name in apart.depends_on
-            and column.name not in key
+            and column.name not in fixed
             and not (column.given or column.is_referred_to)
         ]
-        for column in columns if not apart.nulls_are_alike else []:
-            if column.is_nullable:
-                return column.name, sql.SQL("NULL")
         for column in columns if with_values else []:
             if column.kind and not column.refers:
                 parts = {"column": sql.Identifier(column.name), "rows": self.into.rows, "staged": self.staged}
                 return column.name, sql.SQL(_FREE[column.kind]).format(**parts)
+        for column in columns if not apart.nulls_are_alike else []:
+            if column.is_nullable:
+                return column.name, sql.SQL("NULL")
         return None
 
     def _composed(self, text: str, **more: sql.Composable) -> sql.Composed:
@@ -248,6 +284,7 @@ class Merge:
             "staged": self.staged,
             "pairs": self.pairs,
             "columns": _list(self.columns),
+            "selected": _list(dict.fromkeys([*self.columns, *(sorted(key.names) if key else ())])),
             "old": _list(self.columns, "l"),
             "new": _list(self.columns, "s"),
             "same_key": key.same("l", "s") if key else sql.SQL("false"),
@@ -296,42 +333,67 @@ def remedies(family: Sequence[Merge]) -> Iterator[list[sql.Composed]]:
         yield [merge.remedies[min(number, len(merge.remedies) - 1)] for merge in family if merge.remedies]
 
 
-def families(merges: Iterable[Merge]) -> Iterator[list[Merge]]:
-    """The merges in groups, so that foreign keys are within one group."""
-    left = {merge.into.table: merge for merge in merges}
+def families(merges: Iterable[Merge], edges: Iterable[tuple[int, int]]) -> Iterator[list[Merge]]:
+    """The merges in groups, so that foreign keys are within one group, also those of tables between them.
+
+    ``edges`` are the pairs of relations, by oid, that a foreign key or partitioning connects.
+    """
+    beside = defaultdict[int, set[int]](set)
+    for one, other in edges:
+        beside[one].add(other)
+        beside[other].add(one)
+    left = {merge.into.oid: merge for merge in merges}
     while left:
-        family, wanted = [], [next(iter(left))]
+        family, reached = list[Merge](), set[int]()
+        wanted = [next(iter(left))]
         while wanted:
-            if (merge := left.pop(wanted.pop(), None)) is not None:
-                family.append(merge)
-                wanted += [*merge.into.refers_to, *merge.into.referred_by]
+            if (oid := wanted.pop()) not in reached:
+                reached.add(oid)
+                wanted += beside[oid]
+                family += [merge for merge in [left.pop(oid, None)] if merge]
         yield sorted(family, key=lambda merge: merge.number)
 
 
-async def read(target: Target, tables: Iterable[TargetName], key: str | None = None) -> list[Mergeable]:
-    """Reads the live tables among ``tables`` that exist and hold rows; ``key`` is the column to take for their key."""
+async def read(
+    target: Target,
+    tables: Iterable[TargetName],
+    arriving: Mapping[TargetName, Collection[str]] | None = None,
+    key: str | None = None,
+) -> list[Mergeable]:
+    """Reads the live tables among ``tables`` that exist and hold rows.
+
+    ``arriving`` are the columns of the staged rows, if they are known; ``key`` is the column to take for the key.
+    """
     rows = await (await target.execute(target_query("in_place"), arrays(tables))).fetchall()
     indexes: dict[int, list[dict[str, Any]]] = {row["oid"]: [] for row in rows}
     cursor = await target.execute(target_query("keys"), {"oids": list(indexes)})
     for index in await cursor.fetchall():
         indexes[index["oid"]].append(index)
-    return [_mergeable(row, indexes[row["oid"]], key) for row in rows]
+    return [_mergeable(row, indexes[row["oid"]], arriving, key) for row in rows]
 
 
-def _mergeable(row: Mapping[str, Any], indexes: Iterable[dict[str, Any]], key: str | None) -> Mergeable:
+def _mergeable(
+    row: Mapping[str, Any],
+    indexes: Iterable[dict[str, Any]],
+    arriving: Mapping[TargetName, Collection[str]] | None,
+    key: str | None,
+) -> Mergeable:
+    table = TargetName(row["schema"], row["name"])
     columns = tuple(Column(**column) for column in row["columns"])
+    names = [column.name for column in columns]
+    lacking = {*names} - {*(names if arriving is None else arriving.get(table, ()))}
+    acting = [Acting(**one | {"columns": tuple(one["columns"])}) for one in row["acting"]]
     return Mergeable(
         oid=row["oid"],
-        table=TargetName(row["schema"], row["name"]),
+        table=table,
         kind=row["kind"],
         fires=tuple(row["fires"]),
         acts=tuple(row["acts"]),
         side_effects=tuple(row["side_effects"]),
         has_rules=row["has_rules"],
         columns=columns,
-        refers_to=frozenset(TargetName(**name) for name in row["refers_to"]),
         referred_by=frozenset(TargetName(**name) for name in row["referred_by"]),
-        keys=Keys.of(indexes, [column.name for column in columns if column.given == "generated"], key),
+        keys=Keys.of(indexes, lacking, acting, key),
     )
 
 
@@ -346,8 +408,8 @@ _AT_ONCE = sql.SQL("(SELECT 0 AS n)")
 # record_image_ne compares the bytes, for every type: 1.0 is not 1.00, and json has no other comparison
 _BY_KEY = (
     "SELECT l.tableoid AS part, l.ctid AS live, s.ctid AS staged"
-    " FROM (SELECT tableoid, ctid, {columns} FROM {rows}{of_live}) AS l"
-    " FULL JOIN (SELECT ctid, {columns} FROM {staged}{of_staged}) AS s ON {same_key}"
+    " FROM (SELECT tableoid, ctid, {selected} FROM {rows}{of_live}) AS l"
+    " FULL JOIN (SELECT ctid, {selected} FROM {staged}{of_staged}) AS s ON {same_key}"
     " WHERE l.ctid IS NULL OR s.ctid IS NULL OR pg_catalog.record_image_ne(ROW({old}), ROW({new}))"
 )
 
@@ -411,11 +473,36 @@ _STEP_SIZE = "(SELECT n FROM {})"
 
 _DIFFER = "pg_catalog.record_image_ne(ROW({old}), ROW({new}))"
 
+_ASSIGN = "{column} = CASE WHEN {moved} THEN {value} ELSE {old} END"
+
+_GOES = "p.staged IS NULL"
+
+_CHANGES = "p.staged IS NOT NULL AND ({same}) IS NOT TRUE"
+
+_SURVIVES = (
+    "SELECT pg_catalog.count(*) AS pairs FROM {pairs} AS p"
+    " JOIN {rows} AS l ON l.ctid = p.live AND l.tableoid = p.part LEFT JOIN {staged} AS s ON s.ctid = p.staged"
+    " WHERE ({acts}) AND EXISTS (SELECT FROM {staged} AS o WHERE {same_other})"
+)
+
+_AGAIN = (
+    "WITH again AS MATERIALIZED (SELECT g.ctid AS gone, n.ctid AS new, n.staged"
+    " FROM {pairs} AS g JOIN {rows} AS l ON l.ctid = g.live AND l.tableoid = g.part,"
+    " {pairs} AS n JOIN {staged} AS s ON s.ctid = n.staged"
+    " WHERE g.staged IS NULL AND n.live IS NULL AND {same}),"
+    " taken AS (DELETE FROM {pairs} AS n USING again AS a WHERE n.ctid = a.new)"
+    " UPDATE {pairs} AS g SET staged = a.staged FROM again AS a WHERE g.ctid = a.gone"
+)
+
+_ALIKE = "SELECT pg_catalog.count(*) AS pairs FROM {staged} AS l JOIN {staged} AS s ON {same_key} AND l.ctid < s.ctid"
+
 _PARK = (
-    "WITH moving AS MATERIALIZED (SELECT p.ctid AS pair, p.part, p.live, pg_catalog.row_number() OVER () AS n"
+    "WITH moving AS MATERIALIZED"
+    " (SELECT p.ctid AS pair, p.part, p.live, p.staged, pg_catalog.row_number() OVER () AS n"
     " FROM {pairs} AS p, {rows} AS l, {staged} AS s"
     " WHERE l.ctid = p.live AND l.tableoid = p.part AND s.ctid = p.staged AND ({moves})),"
-    " parked AS (UPDATE {rows} AS l SET {assigned} FROM moving AS m WHERE l.ctid = m.live AND l.tableoid = m.part"
+    " parked AS (UPDATE {rows} AS l SET {assigned} FROM moving AS m, {staged} AS s"
+    " WHERE l.ctid = m.live AND l.tableoid = m.part AND s.ctid = m.staged"
     " RETURNING m.pair, l.tableoid AS part, l.ctid AS live)"
     " UPDATE {pairs} AS p SET part = parked.part, live = parked.live FROM parked WHERE p.ctid = parked.pair"
 )
@@ -429,8 +516,9 @@ _REPLACE = (
 _FREE = {
     "number": "greatest((SELECT pg_catalog.max({column}) FROM {rows}),"
     " (SELECT pg_catalog.max({column}) FROM {staged})) + m.n",
-    "time": "greatest((SELECT pg_catalog.max({column}) FROM {rows}),"
-    " (SELECT pg_catalog.max({column}) FROM {staged})) + m.n * interval '1 day'",
+    "time": "greatest((SELECT pg_catalog.max({column}) FILTER (WHERE pg_catalog.isfinite({column})) FROM {rows}),"
+    " (SELECT pg_catalog.max({column}) FILTER (WHERE pg_catalog.isfinite({column})) FROM {staged}))"
+    " + m.n * interval '1 day'",
     "text": "'etl ' || pg_catalog.gen_random_uuid()",
     "uuid": "pg_catalog.gen_random_uuid()",
 }

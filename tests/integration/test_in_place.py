@@ -10,6 +10,7 @@ import pytest
 
 from servers.postgres import Server
 from tests.harness import Database, Databases, Etl
+from tests.integration.test_roles import make
 
 Row = tuple[int, int | None, str]
 
@@ -156,6 +157,82 @@ def test_columns_that_the_target_computes_are_left_out(databases: Databases, etl
     assert "the generated column double" in done.stderr
 
 
+REFUSED_IN_ADVANCE = {
+    "no columns": ("CREATE TABLE items ()", "", "public.items has no columns, so it cannot be published in place"),
+    "other columns": (
+        "CREATE TABLE items (id int PRIMARY KEY)",
+        "ALTER TABLE items ADD mine int",
+        "its columns are not the arriving ones: dropped mine; change the live table, or publish it by swap for one",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_IN_ADVANCE)
+def test_what_cannot_be_merged_is_refused_in_advance(databases: Databases, etl: Etl, tmp_path: Path, case: str) -> None:
+    """The check and the run say what to do."""
+    options = tmp_path / "options.toml"
+    options.write_text('[defaults]\npublish = "in-place"')
+    made, change, words = REFUSED_IN_ADVANCE[case]
+    for side in (databases.operational, databases.reporting):
+        side.execute(made)
+    databases.reporting.execute(change or "SELECT 1")
+    run = {"TABLES": "items", "ETL_OPTIONS_FILE": str(options)}
+    assert words in " ".join(etl("check", **run).stdout.split())
+    assert words in etl("run", **run).stderr
+
+
+@pytest.mark.superuser("takes a privilege from PUBLIC")
+def test_a_role_without_temporary_tables_is_told_before_the_first_load(
+    databases: Databases, etl: Etl, tmp_path: Path
+) -> None:
+    """The merge makes one; the line has the GRANT."""
+    options = tmp_path / "options.toml"
+    options.write_text('[defaults]\npublish = "in-place"')
+    for side in (databases.operational, databases.reporting):
+        side.execute("CREATE TABLE items (id int PRIMARY KEY)")
+    target = databases.reporting
+    url = make(target, "etl_loader", "target-role.sql")
+    target.execute(f"REVOKE TEMPORARY ON DATABASE {target.name} FROM PUBLIC; ALTER TABLE items OWNER TO etl_loader")
+    try:
+        run = {"TABLES": "items", "ETL_OPTIONS_FILE": str(options), "ETL_REPORTING_URL": url}
+        words = f"GRANT TEMPORARY ON DATABASE {target.name} TO etl_loader"
+        assert words in " ".join(etl("check", **run).stdout.split())
+        assert words in etl("run", **run).stderr
+        target.execute(words)
+        assert etl("run", **run).stderr == ""
+    finally:
+        target.execute("DROP OWNED BY etl_loader CASCADE; DROP ROLE etl_loader")
+
+
+def test_a_key_that_only_the_live_table_has_is_named_if_new_rows_share_it(
+    databases: Databases, etl: Etl, tmp_path: Path
+) -> None:
+    """It is no trigger's fault."""
+    options = tmp_path / "options.toml"
+    options.write_text('[defaults]\npublish = "in-place"\nindexes = "target"')
+    databases.operational.execute("CREATE TABLE items (id int, n int); INSERT INTO items VALUES (1, 1), (1, 2)")
+    databases.reporting.execute("CREATE TABLE items (id int PRIMARY KEY, n int); INSERT INTO items VALUES (1, 3)")
+    done = etl("run", TABLES="items", ETL_OPTIONS_FILE=str(options))
+    assert done.status == 1
+    assert "1 pairs of new rows have the same id, by which the live table tells its rows apart" in done.stderr
+
+
+def test_a_unique_generated_column_of_the_live_table_alone_may_change_hands(
+    databases: Databases, etl: Etl, tmp_path: Path
+) -> None:
+    """Two rows swap the values from which it is computed."""
+    options = tmp_path / "options.toml"
+    options.write_text('[defaults]\npublish = "in-place"')
+    databases.operational.execute("CREATE TABLE items (id int PRIMARY KEY, n int NOT NULL)")
+    databases.reporting.execute(
+        "CREATE TABLE items (id int PRIMARY KEY, n int NOT NULL, twice int GENERATED ALWAYS AS (n * 2) STORED UNIQUE);"
+        "INSERT INTO items VALUES (1, 1), (2, 2)"
+    )
+    databases.operational.execute("INSERT INTO items VALUES (1, 2), (2, 1)")
+    assert etl("run", TABLES="items", ETL_OPTIONS_FILE=str(options)).stderr == ""
+    assert databases.reporting.rows("TABLE items ORDER BY id") == [(1, 2, 4), (2, 1, 2)]
+
+
 def test_an_identity_beside_the_key_is_refused_in_advance(databases: Databases, etl: Etl, tmp_path: Path) -> None:
     """No UPDATE may write it, so check and run say what to do."""
     options = tmp_path / "options.toml"
@@ -194,8 +271,11 @@ def test_a_swapped_table_may_refer_to_one_in_place(databases: Databases, etl: Et
 WRITERS = {
     "a writer": "UPDATE items SET name = name",
     "a row that is locked": "SELECT FROM items FOR KEY SHARE",
-    "a row that refers": "INSERT INTO notes VALUES (2)",
+    "a row that refers": "INSERT INTO notes VALUES (1)",
     "a row that is referred to": "DELETE FROM groups WHERE id = 2",
+    "a row that would be deleted with others": "SELECT FROM notes FOR UPDATE",
+    "a row that would be deleted with those": "SELECT FROM replies FOR UPDATE",
+    "a partition": "LOCK TABLE items_all IN ROW EXCLUSIVE MODE",
 }
 
 
@@ -208,8 +288,12 @@ def test_a_writer_is_waited_for_named_and_ended(databases: Databases, etl: Etl, 
     source.execute("CREATE TABLE items (id int PRIMARY KEY, name text, of int)")
     source.execute("INSERT INTO items VALUES (1, 'a', 1), (2, 'b', 1)")
     run = {"TABLES": "items", "ETL_OPTIONS_FILE": str(options), "ETL_PUBLISH_DEADLINE": "1"}
+    target.execute("CREATE TABLE items (id int PRIMARY KEY, name text, of int) PARTITION BY RANGE (id)")
+    target.execute("CREATE TABLE items_all PARTITION OF items DEFAULT")
     assert etl("run", **run).status == 0
-    target.execute("CREATE TABLE notes (item int REFERENCES items ON DELETE CASCADE)")
+    target.execute("CREATE TABLE notes (item int UNIQUE REFERENCES items ON DELETE CASCADE)")
+    target.execute("CREATE TABLE replies (note int REFERENCES notes (item) ON DELETE CASCADE)")
+    target.execute("INSERT INTO notes VALUES (2); INSERT INTO replies VALUES (2)")
     target.execute("CREATE TABLE groups (id int PRIMARY KEY); INSERT INTO groups VALUES (1), (2)")
     target.execute("ALTER TABLE items ADD FOREIGN KEY (of) REFERENCES groups")
     source.execute("DELETE FROM items WHERE id = 2; UPDATE items SET of = 2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
@@ -120,6 +121,129 @@ def test_rows_without_a_key_stay_too(databases: Databases, etl: Etl, options: di
     assert set(before) <= set(target.rows("SELECT xmin::text, ctid::text, id, name FROM items"))
     if key:
         assert target.rows("SELECT item FROM notes ORDER BY 1") == [(1,), (2,)]
+
+
+@dataclass(frozen=True)
+class Same:
+    """A live table whose rows stay by the key to which ``refers`` refers, and what the source changes beside it."""
+
+    table: str
+    refers: str
+    rows: str
+    change: str
+    noted: str
+
+
+SAME = {
+    "a unique index that is not the primary key": Same(
+        "items (id int PRIMARY KEY, code text UNIQUE, name text)",
+        "code text REFERENCES items (code)",
+        "(1, 'a', 'x'), (2, 'b', 'y')",
+        "UPDATE items SET id = id + 10",
+        "('a'), ('b')",
+    ),
+    "the wider one of two unique indexes": Same(
+        "items (a int NOT NULL, b int NOT NULL, c int NOT NULL UNIQUE, UNIQUE (a, b))",
+        "a int, b int, FOREIGN KEY (a, b) REFERENCES items (a, b)",
+        "(1, 1, 10), (2, 2, 20)",
+        "UPDATE items SET c = c + 100",
+        "(1, 1), (2, 2)",
+    ),
+    "a key that may be NULL": Same(
+        "items (id int PRIMARY KEY, code text UNIQUE, name text)",
+        "code text REFERENCES items (code)",
+        "(1, 'a', 'x'), (2, NULL, 'y'), (3, NULL, 'y')",
+        "UPDATE items SET id = id + 10, name = 'z'",
+        "('a')",
+    ),
+    "two keys, of which one changes hands": Same(
+        "items (id int PRIMARY KEY, code text UNIQUE, name text)",
+        "code text REFERENCES items (code)",
+        "(1, 'a', 'x'), (2, 'b', 'y'), (3, 'c', 'z')",
+        "UPDATE items SET id = id + 10; UPDATE items SET id = 14 - id",
+        "('a'), ('b')",
+    ),
+    "a generated column": Same(
+        "items (code text, n int, folded text GENERATED ALWAYS AS (lower(code)) STORED PRIMARY KEY)",
+        "folded text REFERENCES items",
+        "('A', 1), ('B', 2)",
+        "UPDATE items SET n = n + 1",
+        "('a'), ('b')",
+    ),
+}
+
+
+@pytest.mark.parametrize("action", ["CASCADE", "SET NULL", "RESTRICT"])
+@pytest.mark.parametrize("case", SAME)
+def test_a_row_is_the_same_by_the_key_to_which_others_refer(
+    databases: Databases, etl: Etl, options: dict[str, str], case: str, action: str
+) -> None:
+    """Whatever other keys the table has: what refers to a value that is still there is not acted on."""
+    same, source, target = SAME[case], databases.operational, databases.reporting
+    for side in (source, target):
+        side.execute(f"CREATE TABLE {same.table}; INSERT INTO items VALUES {same.rows}")
+    refers = f"{same.refers} ON DELETE {action} ON UPDATE {action}"
+    target.execute(f"CREATE TABLE notes ({refers}); INSERT INTO notes VALUES {same.noted}")
+    before = target.rows("TABLE notes ORDER BY 1")
+    source.execute(same.change)
+    assert etl("run", TABLES="items", **options).stderr == ""
+    assert target.rows("TABLE notes ORDER BY 1") == before
+    assert target.rows("TABLE items ORDER BY 1, 2, 3") == source.rows("TABLE items ORDER BY 1, 2, 3")
+
+
+def test_values_of_a_second_key_that_go_to_other_rows_are_not_published(
+    databases: Databases, etl: Etl, options: dict[str, str]
+) -> None:
+    """Two keys are referred to, with actions, and the source pairs their values anew: one of them would act."""
+    source, target = databases.operational, databases.reporting
+    for side in (source, target):
+        side.execute("CREATE TABLE items (id int PRIMARY KEY, code text UNIQUE)")
+        side.execute("INSERT INTO items VALUES (1, 'a'), (2, 'b')")
+    target.execute(
+        "CREATE TABLE notes (id int REFERENCES items ON DELETE CASCADE, code text REFERENCES items (code)"
+        " ON DELETE CASCADE ON UPDATE CASCADE); INSERT INTO notes VALUES (1, 'a'), (2, 'b')"
+    )
+    source.execute("UPDATE items SET code = code || 'x'; UPDATE items SET code = chr(99 - id) WHERE id < 3")
+    done = etl("run", TABLES="items", **options)
+    assert done.status == 1
+    assert "public.items is published in place, and 2 values of code go over to rows with another key" in done.stderr
+    assert target.rows("TABLE notes ORDER BY id") == [(1, "a"), (2, "b")]
+
+
+def test_a_key_of_one_partition_that_others_refer_to_is_refused_in_advance(
+    databases: Databases, etl: Etl, options: dict[str, str]
+) -> None:
+    """The rows of the whole table cannot be told apart by it."""
+    databases.operational.execute("CREATE TABLE items (id int, n int); INSERT INTO items VALUES (1, 1)")
+    databases.reporting.execute(
+        "CREATE TABLE items (id int, n int) PARTITION BY RANGE (id);"
+        "CREATE TABLE lowest PARTITION OF items FOR VALUES FROM (0) TO (10); ALTER TABLE lowest ADD PRIMARY KEY (id);"
+        "INSERT INTO items VALUES (1, 1); CREATE TABLE notes (id int REFERENCES lowest ON DELETE CASCADE)"
+    )
+    words = (
+        "public.items is published in place, and constraint notes_id_fkey on table notes would act on rows that stay"
+    )
+    said = " ".join(etl("check", TABLES="items", **options).stdout.split()).replace("table public.notes", "table notes")
+    assert words in said
+    assert words in etl("run", TABLES="items", **options).stderr.replace("table public.notes", "table notes")
+
+
+def test_tables_between_those_of_the_run_are_part_of_the_family(
+    databases: Databases, etl: Etl, options: dict[str, str]
+) -> None:
+    """A reporting-only table refers to one of the run, and another one of the run to it: all changes are one."""
+    source, target = databases.operational, databases.reporting
+    for side in (source, target):
+        side.execute("CREATE TABLE first (id int PRIMARY KEY); INSERT INTO first VALUES (1), (2)")
+        side.execute("CREATE TABLE last (id int PRIMARY KEY, of int); INSERT INTO last VALUES (1, 1), (2, 2)")
+    target.execute(
+        "CREATE TABLE middle (id int PRIMARY KEY, of int REFERENCES first ON DELETE CASCADE);"
+        "INSERT INTO middle VALUES (1, 1), (2, 2); ALTER TABLE last ADD FOREIGN KEY (of) REFERENCES middle"
+    )
+    source.execute("DELETE FROM first WHERE id = 1; UPDATE last SET of = 2 WHERE id = 1")
+    assert etl("run", TABLES="first,last", **options).stderr == ""
+    assert target.rows("TABLE middle") == [(2, 2)]
+    assert target.rows("TABLE last ORDER BY id") == [(1, 2), (2, 2)]
 
 
 FIRED = {

@@ -6,7 +6,8 @@
 --
 -- Beside the tables and views, the publish locks what it detaches or attaches: the tables to which their foreign keys
 -- refer, the sequences that their columns own, and the relations that views, rules, policies and triggers read.
-WITH object AS (
+-- A merge of rows (readers = false) also locks rows that refer to rows that go, directly or through others.
+WITH RECURSIVE object AS (
     SELECT o.oid FROM unnest(:'objects'::pg_catalog.oid[]) AS o (oid)
 ), index AS (
     SELECT i.indexrelid AS oid FROM object o JOIN pg_catalog.pg_index i ON i.indrelid = o.oid
@@ -27,9 +28,18 @@ WITH object AS (
     SELECT CASE WHEN NOT :'readers'::boolean THEN
                '{RowShareLock,RowExclusiveLock,ShareUpdateExclusiveLock,ShareLock,ShareRowExclusiveLock,ExclusiveLock,
                  AccessExclusiveLock}'::text[] END AS conflicts
+), referring (oid) AS (
+    SELECT k.conrelid
+      FROM object o JOIN pg_catalog.pg_constraint k ON k.confrelid = o.oid AND k.contype = 'f'
+     WHERE NOT :'readers'::boolean
+    UNION
+    SELECT k.conrelid
+      FROM referring r JOIN pg_catalog.pg_constraint k ON k.confrelid = r.oid AND k.contype = 'f'
 ), locked (oid, conflicts) AS (
     -- conflicts: the modes that conflict with the publish's, or NULL for all
     SELECT oid, w.conflicts FROM object, writers w
+    UNION
+    SELECT r.oid, w.conflicts FROM referring r, writers w
     UNION
     SELECT k.confrelid, (SELECT w.conflicts FROM writers w)
       FROM object o JOIN pg_catalog.pg_constraint k ON k.conrelid = o.oid AND k.contype = 'f'
