@@ -78,7 +78,8 @@ class Keys:
     """The key of a live table, if it has one, and the other indexes that keep its rows apart.
 
     ``own`` is the index of the key. Rows that the key does not match are the same by a ``second`` one. ``referred`` are
-    the other keys to which foreign keys with an action refer. ``unmatched`` names foreign keys that act ON DELETE and refer to an index by which rows cannot be told apart.
+    the other keys to which foreign keys with an action refer. ``unmatched`` names foreign keys that act ON DELETE and
+    refer to an index by which rows cannot be told apart.
     """
 
     key: Key | None = None
