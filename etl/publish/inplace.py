@@ -60,7 +60,7 @@ class InPlace:
         changed = {
             item.table: [f"{item.table} is published in place, and its columns have changed: {changes}"]
             for item in mergeable
-            if (changes := _changes(item, has[item.table], arriving[item.table]))
+            if (changes := _changes(item, has.get(item.table, ()), arriving[item.table]))
         }
         return {
             **await self._problems(target, [one for one in mergeable if one.table not in changed]),
@@ -144,7 +144,7 @@ async def replace(target: Target, tables: Sequence[TargetName], policy: Policy) 
     """
     await target.execute(_NO_ROW_SECURITY)
     staged = await live.columns_of(target, [table.staging for table in tables])
-    arriving = {table: staged[table.staging] for table in tables}
+    arriving = {table: staged.get(table.staging, []) for table in tables}  # a table may have no column
     if text := said(await InPlace(policy.fires).obstacles(target, await live.objects(target, tables), arriving)):
         raise CannotReplace(text)
     found = await merge.read(target, tables)
