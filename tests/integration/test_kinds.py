@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -270,9 +270,10 @@ LACKING = {
 KINDS = COLUMNS | INDEXES | CONSTRAINTS | COLUMN_SETTINGS | TABLES | LACKING
 
 FOREIGN = {
-    "foreign": Kind(
-        "CREATE EXTENSION postgres_fdw; CREATE SERVER here FOREIGN DATA WRAPPER postgres_fdw OPTIONS (dbname '{db}');"
-        "CREATE USER MAPPING FOR postgres SERVER here;"
+    "foreign_one": Kind(
+        "CREATE EXTENSION postgres_fdw; CREATE SERVER here FOREIGN DATA WRAPPER postgres_fdw"
+        " OPTIONS (host '127.0.0.1', port '{port}', dbname '{db}');"
+        "CREATE USER MAPPING FOR postgres SERVER here OPTIONS (user 'postgres');"
         "CREATE FOREIGN TABLE {t} (id int, v text) SERVER here OPTIONS (table_name 'plain')",
         "",
     )
@@ -299,6 +300,12 @@ def builtin(release: int, *, with_xml: bool) -> Iterator[tuple[str, Kind]]:
         yield f"builtin_{first}", Kind(f"CREATE TABLE {{t}} ({', '.join(columns)})", ", ".join(row))
 
 
+def _with(text: str, values: Mapping[str, str]) -> str:
+    for key, value in values.items():
+        text = text.replace(key, value)
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class Story:
     """The kinds that a server knows, in a source."""
@@ -308,7 +315,8 @@ class Story:
 
     def make(self) -> None:
         """Makes the tables, with three rows each."""
-        self._execute((FIRST, *(kind.make.replace("{t}", name) for name, kind in self.kinds.items())))
+        here = {"{port}": str(self.source.server.port), "{db}": self.source.name}
+        self._execute([FIRST, *(_with(kind.make, here | {"{t}": name}) for name, kind in self.kinds.items())])
         self._execute(kind.filled(name, 1, 3) for name, kind in self.kinds.items())
 
     def change(self) -> None:
@@ -364,7 +372,9 @@ def test_check_run_and_verify_agree_on_every_kind(databases: Databases, story: S
     def tables(wanted: Iterable[str]) -> str:
         return json.dumps([names[one] for one in wanted])
 
-    found = {one["subject"]: one for one in json.loads(etl("check", "--json", TABLES=tables(names), **given).stdout)}
+    checked = etl("check", "--json", TABLES=tables(names), **given)
+    assert checked.status == 1, checked.stderr
+    found = {one["subject"]: one for one in json.loads(checked.stdout)}
     assert names.keys() - found.keys() == set()
     bad = {name: one["text"] for name, one in found.items() if one["obstacle"]}
     assert {name: said for name, said in lacking.items() if said not in bad.get(name, "")} == {}
