@@ -104,8 +104,6 @@ class InPlace:
                 f"{item.table} is published in place, and would fire {', '.join(item.fires)}; drop or disable that, or"
                 ' set triggers = "fire" for the table'
             )
-        if not item.columns:
-            yield f"{item.table} has no columns, so it cannot be published in place; publish it by swap"
         for what in item.keys.unmatched:
             yield (
                 f"{item.table} is published in place, and {what} would act on rows that stay, because the columns to"

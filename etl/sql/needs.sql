@@ -37,7 +37,7 @@ WITH RECURSIVE part (root, kind, name, classid, objid, objsubid) AS (
     SELECT p.root, p.kind, p.name, d.refclassid, d.refobjid
       FROM part p
       JOIN pg_catalog.pg_depend d ON d.classid = p.classid AND d.objid = p.objid AND d.objsubid = p.objsubid
-     WHERE d.refobjid <> p.root
+     WHERE d.refobjid <> p.root AND d.deptype NOT IN ('P', 'S')  -- a partition's index arrives without the parent's
     UNION
     SELECT u.root, u.kind, u.name, n.classid, n.objid
       FROM uses u

@@ -202,7 +202,8 @@ class Merge:
 
     def insert(self, after: sql.Composable) -> sql.Composed:
         """The statement that inserts the staged rows that have no counterpart, to be done ``after``."""
-        return self._composed(_INSERT, after=after)
+        written = sql.SQL(" ({})").format(_list(self.columns)) if self.columns else sql.SQL("")  # SQL has no empty list
+        return self._composed(_INSERT, written=written, after=after)
 
     @property
     def remedies(self) -> list[sql.Composed]:
@@ -459,7 +460,7 @@ _UPDATE = (
 )
 
 _INSERT = (
-    "INSERT INTO {live} ({columns}) OVERRIDING SYSTEM VALUE SELECT {new} FROM {pairs} AS p, {staged} AS s, {after} AS a"
+    "INSERT INTO {live}{written} OVERRIDING SYSTEM VALUE SELECT {new} FROM {pairs} AS p, {staged} AS s, {after} AS a"
     " WHERE a.n >= 0 AND p.live IS NULL AND s.ctid = p.staged"
 )
 

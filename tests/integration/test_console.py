@@ -88,7 +88,9 @@ def test_run_that_fails_at_a_terminal_says_why_once(etl: Etl, two_tables: Databa
 def test_history_in_a_pipe_cuts_nothing_off(etl: Etl, two_tables: Databases) -> None:
     """Names and errors are complete, however long, because a file has no width."""
     assert etl("run", TABLES=f"{NAME},small").status == 0
-    two_tables.reporting.execute("DROP TABLE small; CREATE VIEW small AS SELECT 1 AS n")
+    two_tables.reporting.execute("CREATE FUNCTION odd(int) RETURNS bool LANGUAGE sql AS 'SELECT false'")
+    two_tables.operational.execute("CREATE FUNCTION odd(int) RETURNS bool LANGUAGE sql AS 'SELECT true'")
+    two_tables.operational.execute("ALTER TABLE small ADD CONSTRAINT odd_numbers CHECK (public.odd(n::int))")
     assert etl("run", TABLES=f"{NAME},small").status == 1
 
     shown = etl("history").stdout
@@ -98,4 +100,4 @@ def test_history_in_a_pipe_cuts_nothing_off(etl: Etl, two_tables: Databases) -> 
     assert "status" not in published
     assert "error" not in published
     assert re.search(r"public\.small +failed ", failed)
-    assert "public.small is a view in the target, not a table; rename or drop it" in failed
+    assert 'check constraint "odd_numbers" of relation "small" is violated by some row' in failed

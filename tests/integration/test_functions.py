@@ -181,9 +181,10 @@ def test_a_run_that_failed_is_reported_with_what_failed(
     tables: Databases, etl: Etl, settings: Mapping[str, str]
 ) -> None:
     """The report has the failed table and its error, without the tables that were given up because of it."""
+    tables.reporting.execute("CREATE FUNCTION odd(int) RETURNS bool LANGUAGE sql AS 'SELECT false'")
     tables.operational.execute(
         "CREATE FUNCTION odd(int) RETURNS bool LANGUAGE sql AS 'SELECT true';"
-        "ALTER TABLE items ADD CHECK (public.odd(id))"
+        "ALTER TABLE items ADD CONSTRAINT odd CHECK (public.odd(id))"
     )
     assert etl("run", TABLES="*", ETL_RUN_ID="tonight").status == 1
     with function("etl.functions.report", settings) as report:

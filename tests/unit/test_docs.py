@@ -76,3 +76,17 @@ def test_code_and_decisions_name_each_other() -> None:
     texts = [file.read_text(encoding="utf-8") for file in CODE if file.suffix in {".py", ".sql", ".tf"}]
     named = {title for text in texts for title in re.findall(r'docs/decisions\.md, "([^"]+)"', text)}
     assert named == set(headings(DECISIONS)[1:])
+
+
+def test_each_kind_of_obstacle_names_a_test_that_is_there() -> None:
+    """The rows of "What stands in the way, by kind" in docs/guarantees.md: files and functions of tests/integration."""
+    text = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+    section = text.partition("\n## What stands in the way, by kind\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (?!kind |---|\*\*)(.*?) \| (.*?) \|$", section, re.MULTILINE)
+    assert len(rows) > 25
+    for kind, tests in rows:
+        named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", tests)
+        assert named, kind
+        for file, function in named:
+            code = (ROOT / "tests" / "integration" / file).read_text(encoding="utf-8")
+            assert re.search(rf"^def {function}\(", code, re.MULTILINE), f"{kind}: {file} has no {function}"
