@@ -93,22 +93,22 @@ async def claim(settings: Settings, control: Target, source: Source) -> tuple[Pl
     _refuse_parts(settings)
     selection = await saved_plan.selection(settings, control, settings.shard)
     chosen = await choice.choose(source, settings.options, selection)
-    # An unknown column is an error before anything is changed. A shard checks this later, beside the holder's locks;
-    # the holder asks for the obstacles.
-    is_whole = settings.snapshot == "own"
-    described = await catalog.tables(source, [table.source for table in chosen]) if is_whole else []
-    tables = settings.options.apply(described)
     live = [table.live for table in chosen]
     await guard.refuse_too_many_locks(control, len(live))
     if settings.snapshot == "run":  # first, so that a shard of an ended run takes no tables from another run
         await _refuse_ended(settings, control)
     await guard.lock(control, settings.run_id, live)
+    # An unknown column is an error before anything is changed. A shard checks this later, beside the holder's locks;
+    # the holder asks for the obstacles. To describe a table that is locked in the source takes until it is free.
+    is_whole = settings.snapshot == "own"
+    described = await catalog.tables(source, [table.source for table in chosen]) if is_whole else []
+    tables = settings.options.apply(described)
     async with _recorded(settings, control):
         await obstacles.refuse_privileges(control, live)  # first, because the ledger cannot be made without them
         await book.ensure(control)
+        await guard.refuse_untrusted_tables(control, live)
         if is_whole:
             await obstacles.stop(settings, source, control, tables)
-    await guard.refuse_untrusted_tables(control, live)
     await kept.discard(control, settings.run_id, live)
     await guard.clear(control, settings.run_id, live)
     await staging.create_schemas(control, {relation.schema for relation in live})

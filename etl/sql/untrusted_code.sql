@@ -54,7 +54,7 @@ WITH RECURSIVE relation (root, oid, is_written) AS (
       JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid AND w.ev_enabled IN ('A', s.mode)
      WHERE r.is_written
     UNION ALL
-    SELECT r.root, CASE k.contype WHEN 'c' THEN 'check' ELSE 'constraint' END,
+    SELECT r.root, CASE WHEN k.contype = 'c' AND k.convalidated THEN 'check' ELSE 'constraint' END,
            'pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid, 0
       FROM relation r
       JOIN pg_catalog.pg_constraint k ON k.conrelid = r.oid

@@ -164,7 +164,7 @@ def test_check_names_every_obstacle(roles: Databases, etl: Etl) -> None:
     assert done.status == 1
     obstacles = [line for line in done.stdout.splitlines() if line.startswith("not ready")]
     for expected in (
-        "target: is read-only; point ETL_REPORTING_URL at the primary",
+        "target: is read-only: default_transaction_read_only is on; ALTER ROLE nobody_much SET default_transaction",
         "may not create it; GRANT CREATE ON DATABASE to it",
         "target: does not let the role create tables in public; GRANT CREATE ON SCHEMA to it",
         "target: does not let the role create tables in hidden; GRANT CREATE ON SCHEMA to it",

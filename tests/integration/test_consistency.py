@@ -197,7 +197,7 @@ def test_a_table_locked_exclusively_in_the_source_is_waited_for(databases: Datab
             session.execute("LOCK TABLE orders; INSERT INTO orders VALUES (2)")
             running = etl.started("run", TABLES="orders")
             process = running.__enter__()
-            until(lambda: waiting(databases.operational, "LOCK TABLE"), "the holder waits for the table")
+            until(lambda: waiting(databases.operational), "the run waits for the table")
         done = ended(process)
         running.__exit__(None, None, None)
     assert (done.status, done.stderr) == (0, "")
