@@ -120,7 +120,7 @@ PLACES = {
     ),
     "a check constraint that is not valid": Place(
         "ALTER TABLE items ADD CONSTRAINT fine CHECK (alice.is_fine(note)) NOT VALID",
-        "check",
+        "constraint",
         "constraint fine on table public.items",
         "alice.is_fine(text)",
     ),
@@ -274,7 +274,7 @@ def test_somebody_elses_code_on_a_table_published_in_place_is_refused_before_the
     tables = {f"place_{n}": name for n, name in enumerate(PLACES) if PLACES[name].runs}
     plant(alice, tables)
     reporting, options = alice.reporting, tmp_path / "options.toml"
-    options.write_text('[defaults]\npublish = "in-place"\n')
+    options.write_text('[defaults]\npublish = "in-place"\ntriggers = "fire"\n')
     variables = {"TABLES": "place_*.items", "ETL_OPTIONS_FILE": str(options)}
     checked, done = etl("check", **variables), etl("run", **variables)
     said = [" ".join(checked.stdout.split()), done.stderr]
