@@ -75,10 +75,14 @@ def jsurl(value: Value) -> str:
 
 
 def _range(start: datetime | None, end: datetime | None) -> dict[str, Value]:
+    last_day: dict[str, Value] = {"end": 0, "start": -86_400, "timeType": "RELATIVE", "unit": "seconds"}
     if start is None:
-        return {"end": 0, "start": -86_400, "timeType": "RELATIVE", "unit": "seconds"}
-    last = end or start + timedelta(days=1)
-    return {"end": _iso(last + _MARGIN), "start": _iso(start - _MARGIN), "timeType": "ABSOLUTE", "tz": "UTC"}
+        return last_day
+    try:
+        last = end or start + timedelta(days=1)
+        return {"end": _iso(last + _MARGIN), "start": _iso(start - _MARGIN), "timeType": "ABSOLUTE", "tz": "UTC"}
+    except OverflowError:  # a moment at the end of the calendar; a message must come all the same
+        return last_day
 
 
 def _iso(moment: datetime) -> str:
