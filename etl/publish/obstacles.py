@@ -1,7 +1,7 @@
 """All obstacles that the catalogs of both sides show before the first load: to a load, and to the publish.
 
 ``etl check`` reports them, and ``etl run`` and ``etl snapshot`` ask for them when they start. The publish asks its way
-(``way.py``) again, because what hangs on a live table may change while the tables are loaded. Every query here is about
+(``way.py``) again, because the attachments of a live table may change while the tables are loaded. Every query is about
 all tables at once.
 """
 

@@ -34,4 +34,4 @@ def problem(name: str, schema: str, places: Places, *, is_made: bool = True) -> 
             f"it belongs to extension {name}, which the target has in schema {there} instead of {schema}; move it:"
             f" ALTER EXTENSION {name} SET SCHEMA {schema}"
         )
-    return f"it belongs to extension {name}, of which the target has another version; ALTER EXTENSION {name} UPDATE"
+    return f"it belongs to extension {name}, and the target has another version of it; ALTER EXTENSION {name} UPDATE"

@@ -32,7 +32,7 @@ async def find(target: Target, one: Merge) -> bool:
 
 
 async def count(target: Target, statements: Sequence[sql.Composable]) -> int:
-    """Executes statements, of which the last one counts pairs of rows; returns their number."""
+    """Executes statements; returns the number of pairs of rows that the last statement counts."""
     row = await (await at_once(target, statements)).fetchone()
     assert row is not None
     return int(row["pairs"])

@@ -65,7 +65,7 @@ def then(text: str, columns: str = "id int PRIMARY KEY, v text", row: str = "i, 
 
 
 def lacking(make: str, said: str, row: str = "i, 'text ' || i") -> Kind:
-    """A table of which the target lacks something."""
+    """A table that needs an object which the target lacks."""
     return Kind(make, row, said)
 
 
