@@ -27,8 +27,8 @@ obstacles, before the snapshot), and what the columns, indexes and checks name."
 RUN_TARGET_TRIPS = 73
 """But for the load: two sessions; locks, ledger, what earlier runs left and what they masked, untrusted tables; the
 obstacles to loads and publish, however many tables; the publish after it, with the inventory of the live tables'
-attachments, a look for temporary objects on them, and one for foreign keys to validate. Two are the gate's: what stopped
-runs have kept, and the rows of the last publish."""
+attachments, a look for temporary objects on them, and one for foreign keys to validate. Two are the gate's: what
+stopped runs have kept, and the rows of the last publish."""
 
 VIEW_TRIPS = 4
 """BEGIN; its definition; create it in staging; COMMIT."""
