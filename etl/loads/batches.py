@@ -28,7 +28,7 @@ from etl.sessions.transaction import at_once
 from etl.settings.settings import Settings
 from etl.source import catalog, choice, proof, snapshot, stream
 from etl.source.snapshot import Snapshot
-from etl.target import disclosure, guard, indexes, live, merge, merging, staging, trust, types
+from etl.target import disclosure, guard, indexes, live, mergeable, merging, staging, trust, types
 from etl.target.merge import Merge
 
 INTEGERS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
@@ -172,7 +172,7 @@ async def _part(control: Target, table: Table, key: str, within: sql.Composable)
 
     The batch has all rows that the source has in that range, so a live row that it lacks is gone in the source.
     """
-    (into,) = await merge.read(control, [table.live], key=key)
+    (into,) = await mergeable.read(control, [table.live], key=key)
     if into.keys.key is None:
         raise LoadFailed(
             f"{table.live} is copied in batches, and has no primary key or unique constraint on {key} alone; add one"

@@ -28,9 +28,10 @@ from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
 from etl.sessions.transaction import at_once
 from etl.source import checksum
-from etl.target import foreign_keys, live, merge, merging, staging, trust
+from etl.target import foreign_keys, live, merge, mergeable, merging, staging, trust
 from etl.target.live import Object
-from etl.target.merge import Merge, Mergeable
+from etl.target.merge import Merge
+from etl.target.mergeable import Mergeable
 from etl.target.views import Staged
 
 _NOT_RUN = {"default", "policy", "statistics"}
@@ -65,17 +66,17 @@ class InPlace:
         has = await live.columns_of(target, current) if current else {}
         wrong_kind = {table: [item.obstacle_in_place] for table, item in current.items() if item.obstacle_in_place}
         names = {table: [name for name, _ in columns] for table, columns in arriving.items()}
-        mergeable = await merge.read(target, current.keys() - wrong_kind.keys(), names)
+        items = await mergeable.read(target, current.keys() - wrong_kind.keys(), names)
         changed = {
             item.table: [
                 f"{item.table} is published in place, and its columns are not the arriving ones: {changes}; change the"
                 " live table, or publish it by swap for one night"
             ]
-            for item in mergeable
+            for item in items
             if (changes := _changes(item, has.get(item.table, ()), arriving[item.table]))
         }
         return {
-            **await self._problems(target, [one for one in mergeable if one.table not in changed]),
+            **await self._problems(target, [one for one in items if one.table not in changed]),
             **wrong_kind,
             **changed,
         }
@@ -85,14 +86,14 @@ class InPlace:
 
         Empty for tables that do not exist. Changes nothing.
         """
-        return await self._problems(target, await merge.read(target, sorted(tables)))
+        return await self._problems(target, await mergeable.read(target, sorted(tables)))
 
-    async def _problems(self, target: Target, mergeable: Sequence[Mergeable]) -> Obstacles:
+    async def _problems(self, target: Target, items: Sequence[Mergeable]) -> Obstacles:
         """If the catalog shows no obstacle, the server plans the statements: that finds a missing replica identity."""
-        untrusted = await _untrusted(target, mergeable)
-        denied = await _denied(target) if mergeable else []
+        untrusted = await _untrusted(target, items)
+        denied = await _denied(target) if items else []
         found: Obstacles = {}
-        for item in mergeable:
+        for item in items:
             found[item.table] = [*denied, *self._refused(item), *untrusted[item.table]]
             if self.planned and not found[item.table]:
                 found[item.table] = await _unplannable(target, item)
@@ -167,7 +168,7 @@ async def replace(target: Target, tables: Sequence[TargetName], policy: Policy) 
     way = InPlace(policy.fires, planned=False)  # the server will say itself what it has against the statements
     if text := said(await way.obstacles(target, await live.objects(target, tables), arriving)):
         raise CannotReplace(text)
-    found = await merge.read(target, tables, {table: [name for name, _ in arriving[table]] for table in tables})
+    found = await mergeable.read(target, tables, {table: [name for name, _ in arriving[table]] for table in tables})
     merges = [
         Merge.of(item, [name for name, _ in arriving[item.table]], number) for number, item in enumerate(found, start=1)
     ]
@@ -232,8 +233,8 @@ async def fill(target: Target, views: Sequence[Object], staged: Staged | None = 
         await target.execute(statement.format(how, name.identifier))
 
 
-async def _untrusted(target: Target, mergeable: Sequence[Mergeable]) -> Obstacles:
-    names = {item.oid: item.table for item in mergeable}
+async def _untrusted(target: Target, items: Sequence[Mergeable]) -> Obstacles:
+    names = {item.oid: item.table for item in items}
     found: Obstacles = {table: [] for table in names.values()}
     for code in await trust.untrusted_code(target, names) if names else ():
         if code.kind not in _NOT_RUN:
