@@ -22,6 +22,18 @@ NEWEST = 18
 
 LACKING = (psycopg.errors.SyntaxError, psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidParameterValue)
 
+_DROP_ROLES = f"""
+DO $$
+DECLARE made name;
+BEGIN
+    FOR made IN SELECT rolname FROM pg_roles WHERE oid >= 16384 AND rolname NOT IN ('{roles.READER}', '{roles.LOADER}')
+    LOOP
+        EXECUTE format('DROP ROLE %I', made);
+    END LOOP;
+END $$;
+"""
+"""Roles belong to the server: without this, a test meets the roles that the test before it has left."""
+
 _numbers = count()
 
 
@@ -88,7 +100,7 @@ def databases(operational_server: Server, reporting_server: Server) -> Iterator[
     reader, loader = (roles.READER, roles.LOADER) if roles.WANTED else ("postgres", "postgres")
     yield Databases(Database(operational_server, name, reader), Database(reporting_server, name, loader))
     for server in (operational_server, reporting_server):
-        server.psql(f"DROP DATABASE {name} WITH (FORCE)")
+        server.psql(f"DROP DATABASE {name} WITH (FORCE); {_DROP_ROLES}")
 
 
 @pytest.fixture

@@ -28,6 +28,11 @@ OK_FALSE = Answer(200, '{"ok": false, "error": "channel_not_found"}')
 LIMITED = Answer(429, "rate_limited", 1)
 
 
+def about(message: str) -> str:
+    """The run that a message is about: the third word of its headline, after the sign and the tool's name."""
+    return message.split()[2].rstrip(":")
+
+
 @dataclass(slots=True)
 class Slack:
     """A local Slack server. It sends ``answers`` in turn, then success; ``posts`` are the posts that it accepted."""
@@ -52,11 +57,11 @@ class Slack:
     def of_run(self, run_id: str) -> list[str]:
         """The headlines of the messages about a run."""
         headers = [post["blocks"][0]["text"]["text"] for post in self.posts]
-        return [header for header in headers if f" {run_id} " in f"{header.replace(':', ' ')} "]
+        return [header for header in headers if about(header) == run_id]
 
     def text_of(self, run_id: str) -> str:
         """All text of the only message about a run."""
-        (post,) = (post for post in self.posts if f" {run_id} " in f"{post['text'].replace(':', ' ')} ")
+        (post,) = (post for post in self.posts if about(post["text"]) == run_id)
         return json.dumps(post, ensure_ascii=False)
 
     def take(self, post: dict[str, Any], token: str) -> Answer:

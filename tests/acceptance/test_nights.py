@@ -245,18 +245,18 @@ def test_an_execution_that_is_stopped_leaves_nobody_behind(nights: Nights, both:
     """StopExecution in the middle of a COPY: the jobs stop, Slack gets the event, nothing is published."""
     was = before(both)
     with gate_closed(both.operational):
-        execution = nights.start("stopped", shards=GATED)
-        in_its_middle(nights, both, "stopped", "1")
+        execution = nights.start("by-hand", shards=GATED)
+        in_its_middle(nights, both, "by-hand", "1")
         nights.aws.client.stop_execution(executionArn=execution)
         ended = nights.aws.ended(execution)
         assert ended.status == "ABORTED"
-        jobs = nights.stopped("stopped")
-        assert nights.slack.of_run("stopped") == [], "an execution that is stopped cannot say so itself"
+        jobs = nights.stopped("by-hand")
+        assert nights.slack.of_run("by-hand") == [], "an execution that is stopped cannot say so itself"
         nights.tell(ended)
     assert {job.status for job in jobs if job.shard == "1"} <= {1, 143}
     assert before(both) == was
-    assert ledger(both.reporting, "stopped")[0] in {"failed", "interrupted"}
-    assert nights.told("stopped") == "❌ nightly-etl stopped was aborted"
+    assert ledger(both.reporting, "by-hand")[0] in {"failed", "interrupted"}
+    assert nights.told("by-hand") == "❌ nightly-etl by-hand was aborted"
 
 
 def test_a_publish_whose_answer_is_lost_is_told_as_it_is(nights: Nights, both: Databases) -> None:
