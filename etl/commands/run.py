@@ -28,8 +28,8 @@ from etl.model.name import Planned
 from etl.model.record import Finished, Load
 from etl.model.redaction import Redacted
 from etl.model.status import LoadStatus, RunStatus
+from etl.publish import obstacles, validation
 from etl.publish import publish as publishing
-from etl.publish import validation
 from etl.publish.policy import Policy
 from etl.publish.publish import Published
 from etl.sessions.postgres import Source, close_source
@@ -140,7 +140,8 @@ class _Run:
         """Loads all tables from one snapshot; returns whether the snapshot was held until all were read."""
         self.loads.clear()
         held = await self.share.snapshot()
-        loading = Loading(self.settings, self.control.session, held.snapshot, held.left, self.progress, self.loads)
+        shared = self.settings, self.control.session, held.snapshot, held.left, self.progress, self.loads
+        loading = Loading(*shared, partial(obstacles.of_merges, self.settings))
         try:
             await loading.all()
             return True

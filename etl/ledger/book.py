@@ -101,6 +101,11 @@ loads = sa.Table(
     sa.Column("masked", postgresql.ARRAY(sa.Text)),  # NULL: unknown, because an older version wrote the row
     sa.Column("given_up", sa.Boolean),  # true: stopped because its run had ended; the run's error is the cause
     sa.Column("where_digest", sa.Text),  # NULL: unknown, because an older version wrote the row
+    sa.Column("load", sa.Text),  # NULL: full, because an older version wrote the row
+    sa.Column("reason", sa.Text),
+    sa.Column("base", postgresql.JSONB),  # what a later load may be a delta of: model/base.py
+    sa.Column("base_run", sa.Text),  # the run of whose rows this load has the changes
+    sa.Column("live_state", postgresql.JSONB),  # the live table as the publish left it
     sa.Index("loads_by_table", "table_name", "published_at"),  # for recent_loads.sql
     postgresql_with=_room,
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from etl.ledger.loads import (
     UNPUBLISHED,
+    bases,
     begin_loads,
     brought,
     carried,
@@ -23,12 +24,14 @@ from etl.ledger.loads import (
     newer,
     newest_xids,
     not_published,
+    partial,
     published,
     recent,
     record,
     stage,
     staging_oids,
     supersede,
+    with_base,
 )
 from etl.ledger.runs import (
     ask_state,
@@ -51,6 +54,7 @@ __all__ = [
     "UNPUBLISHED",
     "add_waiting",
     "ask_state",
+    "bases",
     "begin_loads",
     "brought",
     "carried",
@@ -74,6 +78,7 @@ __all__ = [
     "not_published",
     "note",
     "open_run",
+    "partial",
     "progress",
     "published",
     "recent",
@@ -85,4 +90,5 @@ __all__ = [
     "supersede",
     "took_snapshot",
     "waiting",
+    "with_base",
 ]

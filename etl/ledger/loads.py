@@ -15,11 +15,12 @@ from sqlalchemy.dialects.postgresql import distinct_on, insert
 from etl.ledger.book import compiled, execute, fetch, loads, now, runs, watermarks
 from etl.ledger.rows import Kept, LoadRow, Newer, RecentLoad
 from etl.ledger.runs import refuse_ended
+from etl.model.base import Base, Live, Published
 from etl.model.gate import Count
 from etl.model.name import Planned, TargetName, arrays
 from etl.model.record import Load
 from etl.model.redaction import Redacted, own_words
-from etl.model.status import LoadStatus, RunStatus
+from etl.model.status import LoadKind, LoadStatus, RunStatus
 from etl.sessions import encoding
 from etl.sessions.postgres import Target
 from etl.sessions.query import rows, target_query
@@ -101,6 +102,7 @@ def _values(target: Target, run_id: str, load: Load) -> dict[str, Any]:
         "run_id": run_id,
         "published_at": None,
         "error": load.error and encoding.spelt(target, load.error),
+        "reason": load.reason and encoding.spelt(target, load.reason),
     }
 
 
@@ -142,6 +144,40 @@ async def carried(target: Target, live: Sequence[TargetName]) -> dict[TargetName
     )
     names = {row.live: frozenset(row.carried or []) for row in await fetch(target, statement, LoadRow)}
     return {table: names.get(table, frozenset()) for table in live}
+
+
+async def bases(target: Target, live: Sequence[TargetName]) -> dict[TargetName, Published]:
+    """The last published load of each live table, if the next load may be a delta of it."""
+    statement = (
+        sa.select(loads)
+        .ext(distinct_on(loads.c.schema_name, loads.c.relation_name))
+        .where(loads.c.status == LoadStatus.PUBLISHED, _arrive_as(live))
+        .order_by(loads.c.schema_name, loads.c.relation_name, loads.c.published_at.desc())
+    )
+    found = {}
+    for row in await fetch(target, statement, LoadRow):
+        base, state = Base.of(row.base), Live.of(row.live_state)
+        if base is not None and state is not None:
+            found[row.live] = Published(row.run_id, base, state)
+    return found
+
+
+async def partial(target: Target, run_id: str) -> list[LoadRow]:
+    """The staged loads of a run that have only the changes of a table's rows, or none."""
+    statement = sa.select(loads).where(
+        loads.c.run_id == run_id,
+        loads.c.status == LoadStatus.STAGED,
+        loads.c.load.in_([LoadKind.DELTA, LoadKind.UNCHANGED]),
+    )
+    return await fetch(target, statement, LoadRow)
+
+
+async def with_base(target: Target, run_id: str) -> list[LoadRow]:
+    """The staged loads of a run that may be the base of the next ones."""
+    statement = sa.select(loads).where(
+        loads.c.run_id == run_id, loads.c.status == LoadStatus.STAGED, loads.c.base.is_not(None)
+    )
+    return await fetch(target, statement, LoadRow)
 
 
 async def brought(target: Target, run_id: str) -> dict[TargetName, frozenset[str]]:
@@ -206,18 +242,24 @@ async def recent(target: Target, tables: Sequence[str], most: int, before: str =
 
 
 async def published(
-    target: Target, run_id: str, swapped: Iterable[TargetName], replaced: Mapping[TargetName, int]
+    target: Target,
+    run_id: str,
+    swapped: Iterable[TargetName],
+    replaced: Mapping[TargetName, int],
+    lives: Mapping[TargetName, Live],
 ) -> None:
     """Writes that staged loads are published, in the transaction of the publish.
 
     ``swapped`` are the live tables that staging tables have replaced. ``replaced`` has the oids of the live tables
-    whose rows were replaced in place.
+    whose rows were replaced in place. ``lives`` are the tables that the next load may find unchanged.
     """
     whose, done = loads.c.run_id == run_id, {"status": LoadStatus.PUBLISHED, "published_at": now()}
     swap = sa.update(loads).where(whose, _arrive_as(swapped))
     await execute(target, swap.values(**done, live_oid=loads.c.staging_oid))
     for table, oid in replaced.items():
         await execute(target, sa.update(loads).where(whose, _arrive_as([table])).values(**done, live_oid=oid))
+    for table, state in lives.items():
+        await execute(target, sa.update(loads).where(whose, _arrive_as([table])).values(live_state=state.dumps()))
 
 
 async def not_published(target: Target, run_id: str, error: Redacted, live: Iterable[TargetName]) -> None:

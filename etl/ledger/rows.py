@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from etl.model.name import TargetName
 from etl.model.selection import named
@@ -57,6 +58,11 @@ class LoadRow:
     masked: list[str] | None = None
     given_up: bool | None = None
     where_digest: str | None = None
+    load: str | None = None
+    reason: str | None = None
+    base: dict[str, Any] | None = None
+    base_run: str | None = None
+    live_state: dict[str, Any] | None = None
 
     @property
     def live(self) -> TargetName:

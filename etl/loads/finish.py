@@ -20,7 +20,7 @@ from etl.model.errors import IndexUnbuildable, LoadFailed
 from etl.model.record import Load
 from etl.model.redaction import Redactor
 from etl.model.shape import TableOptions
-from etl.model.status import LoadStatus
+from etl.model.status import LoadKind, LoadStatus
 from etl.model.table import Table
 from etl.sessions.pair import Pair
 from etl.sessions.postgres import Target
@@ -53,11 +53,14 @@ async def build_index(table: Table, index: Index, options: TableOptions, pair: P
         return indexes.reason_of(error)
 
 
-async def is_staged(writer: Target, run_id: str, table: Table, oid: int) -> bool:
+async def is_staged(writer: Target, run_id: str, table: Table, oid: int | None) -> bool:
     """Whether an earlier attempt, whose commit is in doubt, has staged a table.
 
-    Waits until the session of that attempt has ended, because it locks the table until then.
+    Waits until the session of that attempt has ended, because it locks the table until then. A load that copies no row
+    has no such table, and is recorded again.
     """
+    if oid is None:
+        return False
     async with writer.transaction():
         await staging.lock(writer, table)
         return await ledger.is_staged(writer, run_id, table.live, oid)
@@ -87,6 +90,8 @@ class Finish:
 
     async def whole(self) -> Load:
         """Finishes the table; returns the load as the ledger has it."""
+        if self.filled.kind != LoadKind.FULL:
+            return await self._record()
         try:
             if "skip" in {self.options.unbuildable_indexes, self.options.unbuildable_checks}:
                 return await self._transaction(self._build)  # each needs a savepoint, and its result
@@ -100,6 +105,16 @@ class Finish:
             if isinstance(error, psycopg.Error) and not indexes.is_unbuildable(error):
                 raise
             return await self._transaction(self._build)  # building one by one shows which fails
+
+    async def _record(self) -> Load:
+        """Records a load of changes: their table needs neither indexes nor constraints."""
+        async with begun(self.writer):
+            analyze = [staging.analyze(self.table)] if self.filled.oid is not None else []
+            state = await at_once(self.writer, [BEGIN, *analyze, self._ask_state()])
+            load = self._load(0.0, 0.0)
+            self.tries.append(load)
+            await ledger.stage(self.writer, self.run_id, load, state)
+        return load
 
     async def _transaction(self, build: Callable[[], Awaitable[AsyncCursor[dict[str, Any]]]]) -> Load:
         start = perf_counter()
@@ -171,4 +186,8 @@ class Finish:
             newest_xid=self.filled.newest_xid,
             snapshot_id=self.snapshot_id,
             where_digest=self.table.where_digest,
+            load=self.filled.kind,
+            reason=self.redact(self.filled.reason) if self.filled.reason else None,
+            base=self.filled.base.dumps() if self.filled.base else None,
+            base_run=self.filled.base_run,
         )

@@ -23,6 +23,8 @@ from typing import Any, TypeVar
 
 from psycopg import sql
 
+from etl.loads.basis import Chance, Instant
+from etl.loads.delta import Delta
 from etl.loads.finish import Built, Finish, build_index, is_staged
 from etl.loads.progress import Progress
 from etl.loads.ranges import Ranges
@@ -36,6 +38,7 @@ from etl.model.errors import Unclassified
 from etl.model.name import TargetName
 from etl.model.record import Load
 from etl.model.redaction import Redactor
+from etl.model.status import LoadKind
 from etl.model.table import PageRange, Table
 from etl.sessions.pair import Pair
 from etl.sessions.retry import retried
@@ -55,19 +58,23 @@ class Loader:
     """Loads the tables of a run, and has all that their loads share.
 
     ``carried`` names, for each live table, the indexes and constraints that the source brought at its last load.
-    ``owners`` has the live tables that another role than etl's owns. ``began`` is when each table's load began, and
-    ``tries`` has the loads that attempts at the finish were to record.
+    ``owners`` has the live tables that another role than etl's owns. ``chances`` say which loads
+    may be deltas, ``instant`` of which moment. ``began`` is when each table's load began, and ``tries`` has the loads
+    that attempts at the finish were to record.
     """
 
     run_id: str
     snapshot: Snapshot
     verify: str
+    load_kind: str
     options: Options
     progress: Progress
     schedule: Schedule
     carried: Mapping[TargetName, frozenset[str]]
     owners: Mapping[TargetName, str]
     redact: Redactor
+    chances: Mapping[TargetName, Chance]
+    instant: Instant
     began: dict[str, Began] = field(default_factory=dict)
     tries: dict[str, list[Load]] = field(default_factory=dict)
 
@@ -80,7 +87,7 @@ class Loader:
         # a small table keeps its pair from the first row to the last; a big one takes another for each piece of work
         async with nullcontext() if is_big else self.schedule.turn(table.bytes) as pair:
             filled = await self._fill(table, pair)
-            built = await self._index(table) if is_big else Built()
+            built = await self._index(table) if is_big and filled.kind == LoadKind.FULL else Built()
             load = await self._work(table, lambda pair: self._finish(table, pair, filled, built), pair)
         self.progress.finished(table)
         _say(table, load)
@@ -100,7 +107,11 @@ class Loader:
         """The way in which a table's rows are loaded."""
         verify = self.options.of(table.source).verify or self.verify
         rows = Rows(self.snapshot, table, verify, lambda size: self.progress.advanced(table, size))
-        return Ranges(rows) if table.ranges else Whole(rows)
+        whole = Ranges(rows) if table.ranges else Whole(rows)
+        if (chance := self.chances.get(table.live)) is None:
+            return whole
+        is_wanted = (self.options.of(table.source).load or self.load_kind) == "delta"
+        return Delta(rows, chance, self.instant, whole, is_wanted)
 
     async def _index(self, table: Table) -> Built:
         """Builds a big table's indexes side by side, those of keys first."""
@@ -116,7 +127,7 @@ class Loader:
         tries = self.tries.setdefault(str(table), [])
         if again and await is_staged(writer, self.run_id, table, filled.oid):
             return tries[-1]  # the commit succeeded, and its answer was lost with the connection
-        if owner := self._owner(table):
+        if filled.kind == LoadKind.FULL and (owner := self._owner(table)):
             # PostgreSQL executes index expressions and ANALYZE as the table's owner, so additions run with their rights
             await staging.give(writer, sql.SQL("TABLE"), table.staged, owner)
         finishing = Finish(
@@ -174,4 +185,6 @@ def _say(table: Table, load: Load) -> None:
     steps = ("rows", "bytes", "copy_seconds", "index_seconds", "analyze_seconds")
     fields = {step: getattr(load, step) for step in steps}
     fields["ranges"] = max(1, len(table.ranges))
+    if load.reason is not None:
+        fields |= {"load": load.load, "reason": load.reason}
     log.info("table.loaded", table=load.table_name, seconds=round(load.seconds, 3), **fields)

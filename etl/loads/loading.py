@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from etl.ledger import ledger
-from etl.loads import survey
+from etl.loads import basis, survey
+from etl.loads.basis import Chance, Instant
 from etl.loads.load import Loader
 from etl.loads.progress import Progress
 from etl.loads.schedule import Schedule
@@ -16,7 +17,7 @@ from etl.logs.log import get_logger
 from etl.model import limits
 from etl.model.clock import Began
 from etl.model.errors import EXPECTED, ConnectionFailed, RunEnded, SnapshotLost, one_line
-from etl.model.name import Planned
+from etl.model.name import Planned, TargetName
 from etl.model.record import Load
 from etl.model.table import Table
 from etl.sessions.pair import Pair
@@ -25,9 +26,11 @@ from etl.sessions.tasks import together
 from etl.settings.settings import Settings
 from etl.source import bodies
 from etl.source.snapshot import Snapshot
-from etl.target import guard, live, memory
+from etl.target import guard, live, memory, staging
 
 log = get_logger()
+
+Unmergeable = Callable[[Target, Sequence[Table]], Awaitable[Mapping[TargetName, str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,8 @@ class Loading:
     """The loads of some tables of a run from one snapshot.
 
     ``control`` is the run's control session. Each load is appended to ``loads`` when it ends, whether it succeeded or
-    failed. ``turn`` lets one task at a time use the control session.
+    failed. ``unmergeable`` finds the tables into which no rows can be merged. ``turn`` lets one task at a time use the
+    control session.
     """
 
     settings: Settings
@@ -44,6 +48,7 @@ class Loading:
     planned: Sequence[Planned]
     progress: Progress
     loads: list[Load]
+    unmergeable: Unmergeable
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def all(self) -> None:
@@ -73,6 +78,7 @@ class Loading:
         async with self.turn:
             wanted = [table.source for table in self.planned]
             tables = await survey.survey(settings, self.control, self.snapshot, wanted)
+            chances = await self._chances(tables)
             await survey.say_drifted(self.control, tables)
             share = await memory.of_session(self.control, settings.index_memory, settings.jobs)
             carried = await ledger.carried(self.control, live_tables)
@@ -80,12 +86,28 @@ class Loading:
         self.progress.surveyed(tables)
         session = settings.source, settings.target, guard.application(settings.run_id), share
         schedule = Schedule([Pair(*session) for _ in range(settings.jobs)])
-        shared = settings.run_id, self.snapshot, settings.verify, settings.options, self.progress, schedule
-        loader = Loader(*shared, carried, owners, settings.redact)
+        shared = (
+            settings.run_id,
+            self.snapshot,
+            settings.verify,
+            settings.load,
+            settings.options,
+            self.progress,
+            schedule,
+        )
+        loader = Loader(*shared, carried, owners, settings.redact, chances, Instant(self.snapshot.xmin))
         try:
             await together(self._load(loader, table) for table in tables)
         finally:
             await schedule.close()
+
+    async def _chances(self, tables: Sequence[Table]) -> dict[TargetName, Chance]:
+        """Which loads may be deltas; the schemas for what these delete are made."""
+        if not any(table.definition for table in tables):
+            return {}
+        chances = await basis.chances(self.control, tables, await self.unmergeable(self.control, tables))
+        await staging.create_gone_schemas(self.control, [live for live, one in chances.items() if one.published])
+        return chances
 
     async def _load(self, loader: Loader, table: Table) -> None:
         try:

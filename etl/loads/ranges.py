@@ -42,6 +42,7 @@ class Ranges:
             sum(done.bytes for done in copied),
             perf_counter() - began,
             max(done.xid or 0 for done in copied),
+            tuple(done.xid for done in copied if done.xid is not None),
         )
         if hashes:
             await work(lambda pair: self._compare(pair, hashes))
@@ -50,9 +51,9 @@ class Ranges:
     async def _make(self, pair: Pair) -> int:
         """Makes and commits the staging table, into which several sessions will write; returns its oid."""
         writer = await pair.writer()
-        oid = await staging.oid_of(await at_once(writer, staging.creation(self.rows.table)))
-        await trust.refuse_types(writer, self.rows.table, oid)
-        return oid
+        made = await staging.made(await at_once(writer, staging.creation(self.rows.table)))
+        await trust.refuse_types(writer, self.rows.table, made.oid)
+        return made.oid
 
     async def _compare(self, pair: Pair, hashes: Sequence[Checksum]) -> None:
         reader, writer = await pair.both()

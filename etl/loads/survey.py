@@ -12,7 +12,7 @@ from etl.model.split import Split
 from etl.model.table import Table
 from etl.sessions.postgres import Target, source_session
 from etl.settings.settings import Settings
-from etl.source import catalog, locks, ranges
+from etl.source import catalog, definitions, locks, ranges
 from etl.source.snapshot import Snapshot
 from etl.target import collations, disclosure, guard, live, needs, placement, trust, types
 
@@ -40,6 +40,9 @@ async def survey(settings: Settings, control: Target, held: Snapshot, wanted: Se
         await trust.refuse_named(source, control, tables)
         await collations.ensure(source, control, await needs.read(source, tables))  # types may need them
         await types.ensure(source, control, tables)
+        kept = {table.oid for table in tables if (options.of(table.source).load or settings.load) != "full"}
+        described = await definitions.add(source, [table for table in tables if table.oid in kept])
+        tables = [*described, *(table for table in tables if table.oid not in kept)]
         tables = await ranges.cut_all(source, tables, lambda table: options.of(table.source).split or Split())
     if gone := {str(relation) for relation in wanted} - {str(table) for table in tables}:
         raise EtlError(f"{', '.join(sorted(gone))} was dropped in the source while the run began; run again")

@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from etl.model.base import Base
 from etl.model.errors import ChecksumDiffers, RowsDiffer
+from etl.model.status import LoadKind
 from etl.model.table import PageRange, Table
 from etl.sessions.pair import Pair
 from etl.sessions.postgres import Target
@@ -20,16 +22,23 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """A filled staging table: its oid, its rows, the bytes that the stream had, and the seconds that it took.
+    """A filled staging table: its oid, the table's rows, the bytes that the stream had, and the seconds that it took.
 
-    ``newest_xid`` is the newest transaction that wrote rows, or None if the rows are frozen.
+    ``newest_xid`` is the newest transaction that wrote rows, or None if the rows are frozen; ``xids`` are all of them.
+    ``kind`` says which rows it has, and ``reason`` why; without a change there is no staging table. ``base`` is what
+    the next night may copy changes of, and ``base_run`` the run whose rows this load has the changes of.
     """
 
-    oid: int
+    oid: int | None
     rows: int
     bytes: int
     seconds: float
     newest_xid: int | None = None
+    xids: tuple[int, ...] = ()
+    kind: LoadKind = LoadKind.FULL
+    reason: str | None = None
+    base: Base | None = None
+    base_run: str | None = None
 
 
 class Worker(Protocol):

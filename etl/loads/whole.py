@@ -28,8 +28,8 @@ class Whole:
         began = perf_counter()
         reader, writer = await pair.both()
         async with begun(writer):
-            oid = await staging.oid_of(await at_once(writer, [BEGIN, *staging.creation(table)]))
-            await trust.refuse_types(writer, table, oid)
+            made = await staging.made(await at_once(writer, [BEGIN, *staging.creation(table)]))
+            await trust.refuse_types(writer, table, made.oid)
             async with rows.snapshot.reading(reader, table) as source:
                 streamed = await stream.copy(source, writer, table, table.staged.identifier, rows.advance)
                 rows.compare_counts(streamed, table)
@@ -37,4 +37,4 @@ class Whole:
                     kept = encoding.kept(source, writer)
                     await rows.compare(writer, await checksum.of_source(source, table, kept), kept)
             await writer.execute(COMMIT)
-        return Filled(oid, streamed.rows_in, streamed.bytes, perf_counter() - began)
+        return Filled(made.oid, streamed.rows_in, streamed.bytes, perf_counter() - began, xids=(made.xid,))

@@ -48,6 +48,9 @@ class Place(StrEnum):
     ASIDE = "etl_stagingold_"
     """The schema to which a publish moves the old tables. They are dropped after the publish has committed."""
 
+    GONE = "etl_staginggone_"
+    """The schema of tables that hold the keys of the rows which a delta deletes; it is made when it is needed."""
+
     def schema(self, live_schema: str) -> str:
         """The name of a live schema's schema for this place; a hash shortens a name that would be too long."""
         name = self.value + live_schema
@@ -78,6 +81,11 @@ class TargetName:
     def staging(self) -> TargetName:
         """The name that a live table or view has while it is staged."""
         return TargetName(Place.STAGING.schema(self.schema), self.name)
+
+    @property
+    def gone(self) -> TargetName:
+        """The name of the table with the keys of the rows that a delta deletes from a live table."""
+        return TargetName(Place.GONE.schema(self.schema), self.name)
 
     @property
     def aside(self) -> TargetName:

@@ -8,7 +8,7 @@ from datetime import datetime
 from etl.model.clock import Began
 from etl.model.name import TargetName
 from etl.model.redaction import Redacted
-from etl.model.status import LoadStatus, RunStatus
+from etl.model.status import LoadKind, LoadStatus, RunStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,8 @@ class Load:
     taken its name since. ``snapshot_id`` is the snapshot from which the rows were read. ``newest_xid`` is the newest
     transaction that wrote the rows; it is None if they are frozen. ``given_up`` says that the load did not fail itself,
     but was stopped because its run had ended. ``where_digest`` is a digest of the option ``where``, empty without one.
+    ``load`` says which rows were copied, and ``reason`` why. ``base`` is what the next load may be a delta of, as JSON;
+    ``base_run`` is the run of whose rows this load has the changes.
     ``rows``, ``bytes`` (on the wire) and the seconds of each step are None if the load did not reach that step.
     """
 
@@ -43,6 +45,10 @@ class Load:
     newest_xid: int | None = None
     given_up: bool = False
     where_digest: str | None = None
+    load: LoadKind = LoadKind.FULL
+    reason: Redacted | None = None
+    base: str | None = None
+    base_run: str | None = None
 
     @classmethod
     def failed(cls, table_name: str, live: TargetName, began: Began, error: Redacted) -> Load:

@@ -85,6 +85,8 @@ class TableOptions(BaseModel):
     """Whether an index that the target cannot build is an error (the default), or is left out."""
     unbuildable_checks: Literal["fail", "skip"] | None = None
     """Whether a check that the target cannot make is an error (the default), or is left out."""
+    load: Literal["full", "auto", "delta"] | None = None
+    """ETL_LOAD for this table."""
     verify: Literal["rows", "checksum", "none"] | None = None
     """ETL_VERIFY for this table."""
     shrink_at_most: Annotated[Shrink, BeforeValidator(Shrink.parse)] | None = None

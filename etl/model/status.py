@@ -17,6 +17,17 @@ class RunStatus(StrEnum):
     """The gate stopped the run before its publish; its staging tables are kept for a while."""
 
 
+class LoadKind(StrEnum):
+    """What the load of a table was (``etl.loads.load``)."""
+
+    FULL = "full"
+    """All rows were copied."""
+    DELTA = "delta"
+    """The rows that have changed were copied."""
+    UNCHANGED = "unchanged"
+    """No row has changed, and none was copied."""
+
+
 class LoadStatus(StrEnum):
     """The status of the load of a table (``etl.loads.status``)."""
 

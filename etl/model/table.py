@@ -45,7 +45,8 @@ class Table:
     names, if ``on_new_column`` is ``fail``. ``withheld`` are the columns that were masked when they were last copied,
     and are not copied now. ``ranges`` are the page ranges in which the table is read; it is empty if the table is read
     in one stream. ``tablespace`` and ``method`` (the table access method) are those of the live table, if they are not
-    the target's defaults.
+    the target's defaults. ``definition`` is the digest of all that the values depend on beside the rows, if the load
+    may be a delta; ``obstacle`` is the reason why no later load of this table may be one.
     """
 
     source: Relation
@@ -66,6 +67,8 @@ class Table:
     ranges: tuple[PageRange, ...] = field(default=(), repr=False)
     tablespace: str | None = None
     method: str | None = None
+    definition: str | None = None
+    obstacle: str | None = None
 
     @property
     def staged(self) -> TargetName:

@@ -16,6 +16,7 @@ import psycopg
 from etl.ledger import ledger
 from etl.logs.log import get_logger
 from etl.model import limits
+from etl.model.base import Base, Live
 from etl.model.errors import LiveChanged, PublishBlocked, one_line, sqlstate
 from etl.model.name import TargetName
 from etl.model.status import RunStatus
@@ -23,7 +24,9 @@ from etl.publish import blockers, dependents, inplace, message, validation
 from etl.publish.dependents import ViewLocks
 from etl.publish.inplace import Merged, Unfilled
 from etl.publish.work import Work
+from etl.sessions.postgres import Target
 from etl.sessions.retry import persistent
+from etl.target import untouched
 from etl.target.views import Staged
 
 _STATEMENT_TIMEOUT = "57014"
@@ -53,12 +56,13 @@ def is_blocked(error: BaseException) -> bool:
 class Replaced:
     """The tables that were published in place, with their oids, and the materialized views that are not filled yet.
 
-    ``merged`` are those of which rows have changed.
+    ``merged`` are those of which rows have changed; ``lives`` the states of those that may be a base.
     """
 
     oids: Mapping[TargetName, int] = field(default_factory=dict)
     merged: Merged = field(default_factory=Merged)
     unfilled: Unfilled = field(default_factory=Unfilled)
+    lives: Mapping[TargetName, Live] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -132,7 +136,8 @@ class Attempt:
                 swap = await message.compose(target, swapped, self.staged, merged.changed, merged.late)
                 await self._refuse_temporary(self.staged)
                 await validation.expect(target, run_id, self.staged.keys)
-                await ledger.published(target, run_id, swapped, self.replaced.oids)
+                lives = {**await _swapped_in(target, run_id, swapped), **self.replaced.lives}
+                await ledger.published(target, run_id, swapped, self.replaced.oids, lives)
                 await ledger.close_run(target, run_id, RunStatus.PUBLISHED)
                 clock.start()
                 if unfilled.before or unfilled.after:
@@ -162,6 +167,17 @@ class Attempt:
             *self.replaced.merged.changed,
             *(view.full_name for view in (*dependent, *unfilled.before, *unfilled.after)),
         ]
+
+
+async def _swapped_in(target: Target, run_id: str, swapped: Sequence[TargetName]) -> dict[TargetName, Live]:
+    """The states of the staged tables that will be live, and of which the next night may copy the changes."""
+    based = [load for load in await ledger.with_base(target, run_id) if load.live in set(swapped)]
+    states = await untouched.states(target, [load.live.staging for load in based]) if based else {}
+    return {
+        load.live: replace(states[load.live.staging], xids=base.xids)
+        for load in based
+        if (base := Base.of(load.base)) and load.live.staging in states
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,25 +10,28 @@ have changed the rows. Foreign keys act as ever, but only for rows that are real
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import takewhile
+from types import MappingProxyType
 
 import psycopg
 from psycopg import sql
 from psycopg.errors import LockNotAvailable
 
 from etl.model import drift
+from etl.model.base import Live
 from etl.model.errors import CannotCarry, CannotReplace, PublishFailed, one_line
 from etl.model.name import TargetName
 from etl.publish.message import LONGER_THAN_VACUUM
+from etl.publish.parts import Parts, balance
 from etl.publish.policy import Policy
 from etl.publish.way import Arriving, Obstacles, said
 from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
 from etl.sessions.transaction import at_once
 from etl.source import checksum
-from etl.target import foreign_keys, live, merge, mergeable, merging, staging, trust
+from etl.target import foreign_keys, live, merge, mergeable, merging, staging, trust, untouched
 from etl.target.live import Object
 from etl.target.merge import Merge
 from etl.target.mergeable import Mergeable
@@ -153,10 +156,21 @@ class Merged:
 
     changed: tuple[TargetName, ...] = ()
     late: tuple[sql.Composed, ...] = ()
+    lives: Mapping[TargetName, Live] = field(default_factory=dict)
 
 
-async def replace(target: Target, tables: Sequence[TargetName], policy: Policy) -> Merged:
+async def replace(
+    target: Target,
+    tables: Sequence[TargetName],
+    policy: Policy,
+    swapped: Collection[TargetName] = (),
+    parts: Parts = MappingProxyType({}),
+    counted: Collection[TargetName] = (),
+) -> Merged:
     """Merges the staged rows into live tables, in the caller's transaction, and drops the staging tables.
+
+    Of the tables in ``parts`` only changes are staged. ``swapped`` are the tables that the publish swaps, ``counted``
+    those of which the next night may copy changes alone.
 
     The caller has locked the live tables. Afterwards it compares the numbers of
     rows, and the checksums of ``policy.hashed`` tables; if an object may have changed rows, the checksums of all.
@@ -169,11 +183,14 @@ async def replace(target: Target, tables: Sequence[TargetName], policy: Policy) 
     if text := said(await way.obstacles(target, await live.objects(target, tables), arriving)):
         raise CannotReplace(text)
     found = await mergeable.read(target, tables, {table: [name for name, _ in arriving[table]] for table in tables})
+    gone = await staging.gone(target, parts)
+    since = await untouched.next_id(target)
     merges = [
-        Merge.of(item, [name for name, _ in arriving[item.table]], number) for number, item in enumerate(found, start=1)
+        _merge(item, [name for name, _ in arriving[item.table]], number, parts, gone)
+        for number, item in enumerate(found, start=1)
     ]
     differing = [one for one in merges if await merging.find(target, one)]
-    held = {one.number for one in differing if await _hold_back(target, one, policy.swapped)}
+    held = {one.number for one in differing if await _hold_back(target, one, swapped)}
     for one in differing:
         await _refuse_survivors(target, one)
     for family in merge.families(differing, await _edges(target) if len(differing) > 1 else ()):
@@ -182,15 +199,24 @@ async def replace(target: Target, tables: Sequence[TargetName], policy: Policy) 
             raise PublishFailed(in_the_way) from collision.error
     await target.execute("SET CONSTRAINTS ALL IMMEDIATE")  # deferred triggers fire now: they may change rows, too
     may_change = any(item.side_effects for item in found)  # a trigger may write to another table of the run, too
+    lives = await balance(target, [one for one in merges if one.into.table in counted], parts, since, held)
     for one in merges:
         item = one.into
+        if one.is_delta:
+            continue
         names = [name for name, _ in arriving[item.table]]
         rows = one.without_late if one.number in held else item.rows
         await _compare(target, one, rows, names if may_change or item.generated or item.table in policy.hashed else ())
     await at_once(target, [one.forget() for one in merges])
     await staging.drop(target, tables)
     late = (one.late for one in differing if one.number in held)
-    return Merged(tuple(one.into.table for one in differing), tuple(late))
+    return Merged(tuple(one.into.table for one in differing), tuple(late), lives)
+
+
+def _merge(item: Mergeable, columns: Sequence[str], number: int, parts: Parts, gone: Collection[TargetName]) -> Merge:
+    if item.table not in parts:
+        return Merge.of(item, columns, number)
+    return Merge.delta(item, columns, number, item.table.gone.identifier if item.table in gone else None)
 
 
 @dataclass(frozen=True, slots=True)

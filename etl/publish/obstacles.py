@@ -67,6 +67,15 @@ async def warn(settings: Settings, source: Source, target: Target, tables: Seque
         log.warning("run.obstructed", error=settings.redact(line))
 
 
+async def of_merges(settings: Settings, target: Target, tables: Sequence[Table]) -> dict[TargetName, str]:
+    """The reasons why the changes of tables cannot be merged into their live tables, by live table."""
+    asked = [table for table in tables if table.definition is not None]
+    policy = Policy.of(settings, [Planned(table.source, table.live) for table in asked])
+    found = await live.objects(target, [table.live for table in asked])
+    refused = await InPlace(policy.fires).obstacles(target, found, _arriving(asked))
+    return {table: "; ".join(reasons) for table, reasons in refused.items() if reasons}
+
+
 async def refuse_privileges(target: Target, tables: Sequence[TargetName]) -> None:
     """Raises Obstructed if etl's role may not create in the target what every run of these live tables creates."""
     if lines := Found(tuple(await _privileges(target, tables))).lines:

@@ -17,7 +17,7 @@ from etl.ledger import ledger
 from etl.logs.log import get_logger
 from etl.model.errors import CannotCarry, PublishBlocked, PublishFailed, PublishInDoubt, one_line
 from etl.model.name import TargetName
-from etl.publish import attempts, blockers, dependents, horizon, in_doubt, inplace, stop, validation
+from etl.publish import attempts, blockers, dependents, horizon, in_doubt, inplace, parts, stop, validation
 from etl.publish.attempts import Attempt, Replaced, Won
 from etl.publish.dependents import ViewLocks
 from etl.publish.policy import Policy
@@ -65,7 +65,9 @@ async def publish(
     began = perf_counter()
     ordered = sorted(tables)
     await stop.refuse_too_few(target, run_id, ordered, policy)
-    work = Work(target, run_id, ordered, policy, await _in_place(target, policy))
+    staged = await parts.read(target, run_id)
+    in_place = sorted({*await _in_place(target, policy), *staged})
+    work = Work(target, run_id, ordered, policy, in_place, staged)
     blocked_ms = 0.0
     try:
         async with ViewLocks(target) as locks:
@@ -156,14 +158,18 @@ async def _clear_aside(work: Work) -> None:
 async def _replace_in_place(work: Work, staged: Staged, deadline: float) -> Replaced:
     if not work.in_place:
         return Replaced()
-    await dependents.check(work, work.in_place)
+    merged_tables = [table for table in work.in_place if table not in parts.unchanged(work.parts)]
+    await dependents.check(work, merged_tables)
     await persistently(lambda: _lock_in_place(work), attempts.is_blocked, deadline)
     # from here on it waits for rows only: those that refer to rows that go, and that other sessions have locked
     await work.target.execute(f"SET LOCAL lock_timeout = '{max(deadline, 1):g}s'".encode())
-    merged = await inplace.replace(work.target, work.in_place, work.policy)
+    lives = await parts.refuse_touched(work.target, work.parts)
+    counted = {load.live for load in await ledger.with_base(work.target, work.run_id)}
+    merged = await inplace.replace(work.target, merged_tables, work.policy, work.swapped, work.parts, counted)
     found = await live.objects(work.target, work.in_place)
     unfilled = await inplace.refresh(work.target, live.views(found), staged, merged)
-    return Replaced({item.full_name: item.oid for item in found if item.is_live}, merged, unfilled)
+    oids = {item.full_name: item.oid for item in found if item.is_live}
+    return Replaced(oids, merged, unfilled, {**lives, **merged.lives})
 
 
 async def _lock_in_place(work: Work) -> None:

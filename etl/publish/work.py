@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from etl.model import limits
 from etl.model.name import TargetName
+from etl.publish.parts import Parts
 from etl.publish.policy import Policy
 from etl.sessions.postgres import Target
 
@@ -18,8 +19,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The tables of a run that a session publishes; ``in_place`` are those whose rows are replaced.
+    """The tables of a run that a session publishes.
 
+    ``in_place`` are those whose rows are replaced, ``parts`` those of them of which only changes are staged.
     ``numbers`` yields the number of the next attempt.
     """
 
@@ -28,6 +30,7 @@ class Work:
     tables: Sequence[TargetName]
     policy: Policy
     in_place: Sequence[TargetName]
+    parts: Parts = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     @property

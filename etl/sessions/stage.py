@@ -20,6 +20,7 @@ class Stage(StrEnum):
     CATALOG = "/* etl: read the catalog */"
     CREATE = "/* etl: create the staging table */"
     JOIN = "/* etl: join the snapshot */"
+    COUNT = "/* etl: count the changed rows */"
     COPY_OUT = "/* etl: copy out */"
     COPY_IN = "/* etl: copy in */"
     CHECKSUM = "/* etl: checksum */"

@@ -161,6 +161,17 @@ class Settings(BaseModel):
             " `checksum` their hashes, too, and `none` nothing.",
         ),
     ] = "rows"
+    load: Annotated[
+        Literal["full", "auto", "delta"],
+        values.choice("full", "auto", "delta"),
+        Setting(
+            "ETL_LOAD",
+            "load",
+            "Which rows are copied: `full`, all of them; `auto`, those that have changed since the last published load,"
+            " where that is exact, and all otherwise; `delta`, the same, but a table that was loaded before fails where"
+            " it is not exact ([how-deltas-work.md](how-deltas-work.md)).",
+        ),
+    ] = "full"
     options: Annotated[
         Options,
         Setting(

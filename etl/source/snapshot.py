@@ -39,13 +39,15 @@ _GONE = {"22023", "42704", "55000"}
 class Snapshot:
     """An exported snapshot: its id, its time, and the session that holds it, unless another process does.
 
-    ``unread`` is the number of tables that are still to be read; after the last one, the snapshot is released.
+    ``xmin`` is its xmin as 64 bits, if this process has taken it. ``unread`` is the number of tables that are still to
+    be read; after the last one, the snapshot is released.
     """
 
     id: str
     at: datetime
     holder: Source | None = None
     unread: int = 0
+    xmin: int | None = None
     _holder_free: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def table_read(self) -> None:
@@ -121,7 +123,7 @@ async def take(
             await _transaction(holder).start()
             await locks.wait(holder, chosen, options)
             row = await _export(holder)
-        return Snapshot(row["id"], row["at"], holder, len(chosen))
+        return Snapshot(row["id"], row["at"], holder, len(chosen), row["xmin"])
     except BaseException:
         await close_source(holder)
         raise
@@ -169,7 +171,10 @@ def _transaction(holder: Source) -> Transaction:
 
 
 async def _export(holder: Source) -> asyncpg.Record:
-    export = "SELECT pg_catalog.pg_export_snapshot() AS id, pg_catalog.clock_timestamp() AS at"
+    export = (
+        "SELECT pg_catalog.pg_export_snapshot() AS id, pg_catalog.clock_timestamp() AS at,"
+        " pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text::int8 AS xmin"
+    )
     row = await holder.fetchrow(f"{Stage.SNAPSHOT} {export}")
     assert row is not None
     return row

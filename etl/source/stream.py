@@ -52,11 +52,12 @@ async def copy(
     advance: Callable[[int], None],
     *,
     within: PageRange | None = None,
+    select: sql.Composable | None = None,
 ) -> Streamed:
-    """Copies a table's rows into a table that the caller's transaction has created, with FREEZE.
+    """Copies a table's rows, or those that ``select`` gives, into a table that the caller's transaction has created.
 
-    With a page range (``within``), copies the rows of that range, without FREEZE, because other sessions write to the
-    table, too. ``source`` is in its snapshot; ``advance`` is called with the number of bytes of each piece.
+    The rows arrive frozen. Those of a page range (``within``) do not, because other sessions write to the table, too.
+    ``source`` is in its snapshot; ``advance`` is called with the number of bytes of each piece.
     """
     kept = encoding.kept(source, target)
     form: Literal["binary", "text"] = "binary" if table.is_binary and kept is None else "text"
@@ -74,8 +75,8 @@ async def copy(
                     await copying.write(memoryview(piece))  # psycopg slices it, and a slice of bytes is a copy
                     advance(len(piece))
 
-                select = f"{Stage.COPY_OUT} {text(table.copied(within))}"
-                status = await source.copy_from_query(select, output=write, format=form, encoding=kept)
+                query = f"{Stage.COPY_OUT} {text(select or table.copied(within))}"
+                status = await source.copy_from_query(query, output=write, format=form, encoding=kept)
             rows_in = cursor.rowcount
     except (psycopg.Error, asyncpg.PostgresError) as error:
         if refusal := encoding.refusal(source, target, table, error):

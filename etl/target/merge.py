@@ -29,7 +29,8 @@ class Merge:
     """The merge of the rows of ``staged``, which have these columns, into a live table.
 
     ``number`` tells the merges of one session apart; ``pairs`` is the relation that holds the difference. ``within`` is
-    a condition on live rows, if the staged rows replace only those; the key has no NULL then.
+    a condition on live rows, if the staged rows replace only those; the key has no NULL then. ``is_delta`` says that
+    the staged rows are those that have changed, and ``gone`` has the keys of the rows that go.
     """
 
     into: Mergeable
@@ -38,6 +39,8 @@ class Merge:
     number: int
     pairs: sql.Composable
     within: sql.Composable | None = None
+    is_delta: bool = False
+    gone: sql.Composable | None = None
 
     @classmethod
     def of(cls, into: Mergeable, columns: Sequence[str], number: int) -> Merge:
@@ -45,6 +48,11 @@ class Merge:
         written = tuple(column for column in columns if column not in into.generated)
         pairs = sql.Identifier("pg_temp", _PAIRS.format(number))
         return cls(into, into.table.staging.identifier, written, number, pairs)
+
+    @classmethod
+    def delta(cls, into: Mergeable, columns: Sequence[str], number: int, gone: sql.Composable | None) -> Merge:
+        """The merge of rows that have changed; the live rows whose key is in ``gone`` go, and all others stay."""
+        return replace(cls.of(into, columns, number), is_delta=True, gone=gone)
 
     @classmethod
     def part(cls, into: Mergeable, staged: sql.Composable, columns: Sequence[str], within: sql.Composable) -> Merge:
@@ -65,6 +73,10 @@ class Merge:
         keys, if something would act on the deletion of a row that has one.
         """
         key, everywhere = self.into.keys.key, sql.SQL("")
+        if self.is_delta and key is not None:
+            changed = self._composed(_OF_CHANGED)
+            gone = [self._composed(_OF_GONE, gone=self.gone, same_gone=key.same("l", "g"))] if self.gone else []
+            return sql.SQL(" UNION ALL ").join([changed, *gone])
         if key is None:
             return self._composed(_BY_IMAGE, where=everywhere)
         if self.within is not None:
@@ -225,9 +237,11 @@ class Merge:
                 return column.name, sql.SQL("NULL")
         return None
 
-    def _composed(self, text: str, **more: sql.Composable) -> sql.Composed:
+    @property
+    def parts(self) -> dict[str, sql.Composable]:
+        """The parts of statements about this merge: the live table ``l``, the staged one ``s``, and their columns."""
         key = self.into.keys.key
-        parts = {
+        return {
             "rows": self.into.rows,
             "live": self.into.table.identifier,
             "staged": self.staged,
@@ -238,7 +252,9 @@ class Merge:
             "new": _list(self.columns, "s"),
             "same_key": key.same("l", "s") if key else sql.SQL("false"),
         }
-        return sql.SQL(text).format(**parts | more)
+
+    def _composed(self, text: str, **more: sql.Composable) -> sql.Composed:
+        return sql.SQL(text).format(**self.parts | more)
 
 
 def statements(merges: Sequence[Merge]) -> list[sql.Composable]:
@@ -318,6 +334,13 @@ _BY_KEY = (
     " FULL JOIN (SELECT ctid, {selected} FROM {staged}{of_staged}) AS s ON {same_key}"
     " WHERE l.ctid IS NULL OR s.ctid IS NULL OR pg_catalog.record_image_ne(ROW({old}), ROW({new}))"
 )
+
+_OF_CHANGED = (
+    "SELECT l.tableoid AS part, l.ctid AS live, s.ctid AS staged FROM {staged} AS s LEFT JOIN {rows} AS l ON {same_key}"
+    " WHERE l.ctid IS NULL OR pg_catalog.record_image_ne(ROW({old}), ROW({new}))"
+)
+
+_OF_GONE = "SELECT l.tableoid AS part, l.ctid AS live, NULL AS staged FROM {gone} AS g JOIN {rows} AS l ON {same_gone}"
 
 # of n rows that are equal, row_number() - rank() is 0 to n - 1
 _BY_IMAGE = (

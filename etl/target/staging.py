@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -52,7 +53,7 @@ async def create_schemas(target: Target, live_schemas: Iterable[str]) -> None:
 def creation(table: Table) -> list[sql.Composed]:
     """The statements that create an empty staging table, and drop one that an earlier run left.
 
-    ``oid_of`` reads the result of the last statement.
+    ``made`` reads the result of the last statement.
     """
     columns = sql.SQL(", ").join(_column(column) for column in table.columns)
     create_table = sql.SQL(Stage.CREATE + " CREATE {kind}TABLE {name} ({columns}){place}").format(
@@ -64,17 +65,30 @@ def creation(table: Table) -> list[sql.Composed]:
     drop_left = sql.SQL("DROP TABLE IF EXISTS {}").format(table.staged.identifier)
     # Set before the rows come: they are stored and compressed as their column says at that time.
     settings = _column_settings(table)
-    made = sql.SQL("SELECT {}::pg_catalog.regclass::oid AS oid").format(
-        sql.Literal(table.staged.identifier.as_string(None))
-    )
+    made = sql.SQL(
+        "SELECT {}::pg_catalog.regclass::oid AS oid, pg_catalog.pg_current_xact_id()::text::bigint AS xid"
+    ).format(sql.Literal(table.staged.identifier.as_string(None)))
     return [drop_left, create_table, *settings, made]
 
 
-async def oid_of(created: AsyncCursor[dict[str, Any]]) -> int:
-    """The oid of a new staging table: it distinguishes the table from a later table of the same name."""
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A new staging table: its oid, which distinguishes it from a later one of the same name, and its transaction."""
+
+    oid: int
+    xid: int
+
+
+async def made(created: AsyncCursor[dict[str, Any]]) -> Made:
+    """The staging table that the statements of ``creation`` have made."""
     row = await created.fetchone()
     assert row is not None
-    return int(row["oid"])
+    return Made(**row)
+
+
+async def create_gone_schemas(target: Target, tables: Iterable[TargetName]) -> None:
+    """Creates the missing schemas for the keys of rows that deltas delete."""
+    await postgres.create_schemas(target, {table.gone.schema for table in tables}, own=True)
 
 
 def _column(column: Column) -> sql.Composed:
@@ -200,7 +214,7 @@ async def lock(target: Target, table: Table) -> None:
 
 async def drop(target: Target, live: Iterable[TargetName]) -> None:
     """Drops the staging tables of live ones, as far as they are there."""
-    await drop_staged(target, [table.staging for table in live])
+    await drop_staged(target, [name for table in live for name in (table.staging, table.gone)])
 
 
 async def drop_staged(target: Target, staged: Iterable[TargetName]) -> list[str]:
@@ -248,6 +262,12 @@ async def drop_views(target: Target, staged: Iterable[TargetName]) -> None:
     cursor = await target.execute(target_query("staging_views"), arrays(staged))
     if statements := [row["statement"] for row in await cursor.fetchall()]:
         await add(target, statements)
+
+
+async def gone(target: Target, live: Iterable[TargetName]) -> set[TargetName]:
+    """The live tables of which rows are to be deleted whose keys are staged."""
+    there = await tables(target)
+    return {table for table in live if table.gone in there}
 
 
 async def drop_aside(target: Target, live: Iterable[TargetName]) -> list[str]:

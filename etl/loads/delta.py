@@ -1,0 +1,210 @@
+"""Loads a table by its changes: stages the rows written since the base, and the keys of those that are gone.
+
+*Changed* rows have an xmin that the base's snapshot had not seen end (``source/changes.py``). *Gone* rows leave no
+trace in the source. But the rows that have not changed are a part of those of the base; so the base's rows, without
+those and without the changed rows that the live table has under the same key, are the gone ones. If there are any, the
+keys of the source tell which.
+
+Every doubt leads to a full load in the same night, with its reason.
+"""
+
+# docs/how-deltas-work.md
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from time import perf_counter
+
+from psycopg import sql
+
+from etl.loads.basis import Chance, Instant
+from etl.loads.way import Filled, Rows, Way, Worker
+from etl.model import limits
+from etl.model.base import MOST_IDS, Base, Published
+from etl.model.errors import LoadFailed
+from etl.model.status import LoadKind
+from etl.sessions.pair import Pair
+from etl.sessions.postgres import Source, Target
+from etl.sessions.transaction import BEGIN, COMMIT, at_once, begun
+from etl.source import changes, definitions, stream
+from etl.source.changes import Changes
+from etl.target import staging, trust, untouched
+from etl.target.keys import Key
+
+
+class _Doubt(Exception):  # noqa: N818
+    """The reason why a load cannot be a delta."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Loads a table by its changes if that is exact and cheaper, and by another way otherwise.
+
+    ``is_wanted`` says that a table which was loaded before may not be loaded whole.
+    """
+
+    rows: Rows
+    chance: Chance
+    instant: Instant
+    otherwise: Way
+    is_wanted: bool = False
+
+    async def fill(self, work: Worker) -> Filled:
+        """Stages the changes, or all rows; what it returns has the reason."""
+        reason = self.chance.reason
+        if self.chance.published is not None:
+            done = await work(self._fill)
+            if isinstance(done, Filled):
+                return done
+            reason = done
+        if self.is_wanted and not self.chance.is_first:
+            raise LoadFailed(f'load = "delta" is not possible: {reason}')
+        filled = await self.otherwise.fill(work)
+        return replace(filled, reason=reason, base=await work(lambda pair: self._base_of(pair, filled)))
+
+    async def _base_of(self, pair: Pair, filled: Filled) -> Base | None:
+        """The base that a full load is for the next night; None if no delta of it could be exact."""
+        table, reader = self.rows.table, await pair.reader()
+        if table.obstacle or (history := await self.instant.ask_history(reader)) is None:
+            return None
+        if self.instant.xmin is None:
+            async with self.rows.snapshot.reading(reader, table) as source:
+                await self.instant.ask_xmin(source)
+        assert self.instant.xmin is not None
+        assert table.definition is not None
+        return Base(history, self.instant.xmin, filled.rows, table.definition, filled.xids)
+
+    async def _fill(self, pair: Pair) -> Filled | str:
+        """Stages the changes; the reason if that is not possible."""
+        published = self.chance.published
+        assert published is not None
+        reader, writer = await pair.both()
+        try:
+            return await self._exact(reader, writer, published)
+        except _Doubt as doubt:
+            if reader.is_in_transaction():
+                await reader.execute("ROLLBACK")
+            return str(doubt)
+
+    async def _exact(self, reader: Source, writer: Target, published: Published) -> Filled:
+        began, table, was = perf_counter(), self.rows.table, published.base
+        history = await self.instant.ask_history(reader)
+        _doubt("the source does not tell its history, or has not flushed it" if history is None else None)
+        assert history is not None
+        assert table.definition is not None
+        _doubt(was.history.unlike(history))
+        _doubt(await untouched.doubt(writer, table.live, published.live, was.rows))
+        async with self.rows.snapshot.reading(reader, table) as source:
+            xmin = await self.instant.ask_xmin(source)
+            found = await changes.count(source, table, was.xmin)
+            _doubt(_incomparable(was, xmin, found))
+            base = Base(history, xmin, found.rows, table.definition, was.xids)
+            filled = Filled(None, found.rows, 0, 0.0, base=base, base_run=published.run_id)
+            if found.changed == 0 and found.rows == was.rows:
+                filled = replace(filled, kind=LoadKind.UNCHANGED, reason="no row has changed")
+            else:
+                filled = await self._stage(source, writer, found, filled)
+        await self._same_definition(reader)
+        return replace(filled, seconds=perf_counter() - began)
+
+    async def _stage(self, source: Source, writer: Target, found: Changes, filled: Filled) -> Filled:
+        """Stages the changed rows, and the keys of the rows that are gone."""
+        table, key, published = self.rows.table, self.chance.key, self.chance.published
+        assert key is not None
+        assert published is not None
+        was = published.base
+        async with begun(writer):
+            made = await staging.made(await at_once(writer, [BEGIN, *staging.creation(table)]))
+            await trust.refuse_types(writer, table, made.oid)
+            select, into = changes.changed(table, was.xmin), table.staged.identifier
+            streamed = await stream.copy(source, writer, table, into, self.rows.advance, select=select)
+            self.rows.compare_counts(streamed, table)
+            if streamed.rows_in != found.changed:
+                raise _Doubt(f"{found.changed:,} rows have changed, and {streamed.rows_in:,} arrived")
+            matched = await _matched(writer, self.rows, key)
+            gone = was.rows - found.unchanged - matched
+            _doubt("the rows do not balance: more are unchanged than there were" if gone < 0 else None)
+            size = streamed.bytes + (await self._stage_gone(source, writer, key, gone) if gone else 0)
+            await writer.execute(COMMIT)
+        share = 100 * (found.changed + gone) / max(found.rows, 1)
+        reason = f"{found.changed:,} rows changed and {gone:,} gone, {share:.2g} % of {found.rows:,}"
+        return replace(filled, kind=LoadKind.DELTA, oid=made.oid, bytes=size, reason=reason)
+
+    async def _stage_gone(self, source: Source, writer: Target, key: Key, expected: int) -> int:
+        """Stages the keys of the live rows that the source does not have any more; returns the bytes that it took."""
+        table, columns = self.rows.table, [column.name for column in key.columns]
+        names = sql.SQL(", ").join(map(sql.Identifier, columns))
+        parts = {
+            "names": names,
+            "live": table.live.identifier,
+            "keys": _KEYS,
+            "gone": table.live.gone.identifier,
+            "listed": sql.SQL(", ").join(sql.Identifier("l", name) for name in columns),
+            "same": key.same("l", "k"),
+        }
+        await at_once(writer, [sql.SQL(text).format(**parts) for text in _MAKE_KEYS])
+        select = changes.keys(table, columns)
+        streamed = await stream.copy(source, writer, table, _KEYS, self.rows.advance, select=select)
+        cursor = await at_once(writer, [sql.SQL(text).format(**parts) for text in _FIND_GONE])
+        row = await cursor.fetchone()
+        assert row is not None
+        if row["rows"] != expected:
+            raise _Doubt(f"the rows do not balance: {expected:,} are gone by number, {row['rows']:,} by key")
+        return streamed.bytes
+
+    async def _same_definition(self, reader: Source) -> None:
+        """Raises _Doubt if the definition has changed since the snapshot: an enum's label may, while rows are read."""
+        table = self.rows.table
+        if [now.definition for now in await definitions.add(reader, [table])] != [table.definition]:
+            raise _Doubt("the definition of the table, or of what it needs, has changed")
+
+
+_KEYS = sql.Identifier("pg_temp", "etl_keys")
+
+_MAKE_KEYS = (
+    "DROP TABLE IF EXISTS {gone}",
+    "CREATE TEMPORARY TABLE {keys} ON COMMIT DROP AS SELECT {names} FROM {live} WITH NO DATA",
+)
+
+_FIND_GONE = (
+    "ANALYZE {keys}",
+    "CREATE TABLE {gone} AS SELECT {listed} FROM ONLY {live} AS l"
+    " WHERE NOT EXISTS (SELECT FROM {keys} AS k WHERE {same})",
+    "ANALYZE {gone}",
+    "SELECT pg_catalog.count(*) AS rows FROM {gone}",
+)
+
+_MATCHED = (
+    "ANALYZE {staged}",
+    "SELECT pg_catalog.count(*) AS rows FROM {staged} AS s WHERE EXISTS (SELECT FROM ONLY {live} AS l WHERE {same})",
+)
+
+
+async def _matched(writer: Target, rows: Rows, key: Key) -> int:
+    """The number of staged rows whose key the live table has."""
+    parts = {
+        "staged": rows.table.staged.identifier,
+        "live": rows.table.live.identifier,
+        "same": key.same("l", "s"),
+    }
+    row = await (await at_once(writer, [sql.SQL(text).format(**parts) for text in _MATCHED])).fetchone()
+    assert row is not None
+    return int(row["rows"])
+
+
+def _incomparable(was: Base, xmin: int, found: Changes) -> str | None:
+    """Why the changes since a base cannot be told, or are too many; None if they can and are not."""
+    if xmin < was.xmin:
+        return "the snapshot is older than that of the last published load"
+    if found.next_id - was.xmin >= MOST_IDS:
+        return "too many transactions have passed in the source"
+    if found.others:
+        return "other tables inherit from it"
+    if found.changed > limits.DELTA_AT_MOST * found.rows:
+        return f"{found.changed:,} of {found.rows:,} rows have changed"
+    return None
+
+
+def _doubt(reason: str | None) -> None:
+    if reason is not None:
+        raise _Doubt(reason)

@@ -1,0 +1,132 @@
+"""The base of a delta: what the ledger records of a published load, so that the next night may copy changed rows alone.
+
+A row of the source that has not changed since the base's snapshot needs not be copied, if the live table still has it.
+That can be told exactly, for one uninterrupted history of one database, of a table whose definition is the same, and
+for a live table that nobody else has written. Whatever is not provably the same means a full load, never a wrong row.
+"""
+
+# docs/how-deltas-work.md
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+FORMAT = 1
+"""The format of a base in the ledger. It rises when a load may copy other values than an earlier version's."""
+
+MOST_IDS = 2**31
+"""The ids after which a 32-bit transaction id is compared wrongly (manual, "Preventing Transaction ID Wraparound")."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The history in which a session reads: a row of ``history.sql``.
+
+    ``system`` is the server's identifier, ``started`` the microsecond at which the server was started. ``written`` is
+    not compared: it is the end of the WAL.
+    """
+
+    system: str
+    database: str
+    timeline: str
+    started: str
+    address: str
+    in_recovery: bool
+    written: str
+
+    def unlike(self, other: History) -> str | None:
+        """What differs from another history, in words; None if they are the same."""
+        for name, words in _HISTORY.items():
+            if getattr(self, name) != getattr(other, name):
+                return words
+        return None
+
+
+_HISTORY = {
+    "system": "the source is another server",
+    "database": "the source is another database",
+    "in_recovery": "the source has become a primary, or a standby",
+    "timeline": "the source is on another timeline",
+    "address": "the source is another node",
+    "started": "the source has been restarted",
+}
+"""The fields of a history, in the order in which a difference is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What a load has read: the history, the snapshot's xmin (64 bits), the rows, and the digest of the definition.
+
+    ``xids`` are the target's transactions that wrote the rows into the staging table, if they were not merged.
+    """
+
+    history: History
+    xmin: int
+    rows: int
+    definition: str
+    xids: tuple[int, ...] = ()
+    format: int = FORMAT
+
+    def dumps(self) -> str:
+        """The base as JSON, for the ledger."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any] | None) -> Base | None:
+        """The base that the ledger has; None if there is none, or one of another format."""
+        if document is None or document.get("format") != FORMAT or document.keys() != _names(cls):
+            return None
+        history = document["history"]
+        if history.keys() != _names(History):
+            return None
+        return cls(**{**document, "history": History(**history), "xids": tuple(document["xids"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The live table of a published load: ``live_states.sql``.
+
+    ``database`` identifies the target's server and database, ``columns`` the table's columns. ``xmin`` is that of the
+    target's snapshot when the load was published, and ``xids`` are the transactions since then that wrote its rows.
+    """
+
+    oid: int
+    database: str
+    columns: str
+    xmin: int = 0
+    xids: tuple[int, ...] = ()
+
+    def dumps(self) -> str:
+        """The live table as JSON, for the ledger."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any] | None) -> Live | None:
+        """The live table that the ledger has; None if there is none."""
+        if document is None or document.keys() != _names(cls):
+            return None
+        return cls(**{**document, "xids": tuple(document["xids"])})
+
+    def unlike(self, other: Live) -> str | None:
+        """What differs from the live table as it is now, in words; None if it is the same table."""
+        if self.database != other.database:
+            return "the target is another database"
+        if self.oid != other.oid:
+            return "the live table is another one"
+        return "the live table's columns have changed" if self.columns != other.columns else None
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A published load that may be the base of the next one: the run that published it, its base, its live table."""
+
+    run_id: str
+    base: Base
+    live: Live
+
+
+def _names(of: type[Any]) -> set[str]:
+    return {field.name for field in fields(of)}

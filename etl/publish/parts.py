@@ -1,0 +1,108 @@
+"""Staged loads that have only the changes of a table's rows: what their publish needs, and what it must find.
+
+Such a load is right for one state of the live table. So the publish asks, under its locks, whether the table is still
+as the load found it, and counts afterwards: the rows are then as many as the source had, all changed rows are there,
+and nothing else was written.
+"""
+
+# docs/how-deltas-work.md
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from etl.ledger import ledger
+from etl.model.base import Live, Published
+from etl.model.errors import PublishFailed
+from etl.model.name import TargetName
+from etl.model.status import LoadKind
+from etl.sessions.postgres import Target
+from etl.target import staging, untouched
+from etl.target.merge import Merge
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The changes of a table that a run has staged: which kind, the rows that the table has in the source, the base."""
+
+    kind: LoadKind
+    rows: int
+    published: Published
+
+
+Parts = Mapping[TargetName, Part]
+"""The tables of a run of which only changes are staged."""
+
+
+async def read(target: Target, run_id: str) -> dict[TargetName, Part]:
+    """The parts of a run; raises PublishFailed if another run has published one of the tables since it was loaded."""
+    loads = await ledger.partial(target, run_id)
+    if not loads:
+        return {}
+    bases = await ledger.bases(target, [load.live for load in loads])
+    found = {load.live: _part(load.load, load.rows, bases.get(load.live), load.base_run) for load in loads}
+    if stale := [str(table) for table, part in found.items() if part is None]:
+        raise PublishFailed(
+            f"run {run_id} has staged the changes of {', '.join(stale)} since an earlier publish, which is not the last"
+            " one any more; start a new run"
+        )
+    return {table: part for table, part in found.items() if part is not None}
+
+
+def _part(kind: str | None, rows: int | None, published: Published | None, base_run: str | None) -> Part | None:
+    if published is None or published.run_id != base_run or kind is None or rows is None:
+        return None
+    return Part(LoadKind(kind), rows, published)
+
+
+def unchanged(parts: Parts) -> list[TargetName]:
+    """The tables of which no row has changed."""
+    return [table for table, part in parts.items() if part.kind == LoadKind.UNCHANGED]
+
+
+async def refuse_touched(target: Target, parts: Parts) -> dict[TargetName, Live]:
+    """Raises PublishFailed if a live table, which is locked, is not as the load found it.
+
+    Returns the state in which unchanged tables stay. Drops what others have left in their place in staging.
+    """
+    problems = []
+    for table, part in parts.items():
+        published = part.published
+        if why := await untouched.doubt(target, table, published.live, published.base.rows):
+            problems.append(f"{table}: {why}")
+    if problems:
+        raise PublishFailed(
+            f"the changes that are staged do not fit the live tables any more; run again: {'; '.join(problems)}"
+        )
+    left = unchanged(parts)
+    if left:
+        await staging.drop(target, left)
+    return {table: parts[table].published.live for table in left}
+
+
+async def balance(
+    target: Target, merges: Sequence[Merge], parts: Parts, since: int, held: set[int]
+) -> dict[TargetName, Live]:
+    """Compares merged tables with what their loads have counted; returns the states in which the publish leaves them.
+
+    ``since`` is the first transaction that may have merged rows; ``held`` are the numbers of the merges that will
+    delete rows later. Raises PublishFailed for a table whose rows do not balance.
+    """
+    states = await untouched.states(target, [one.into.table for one in merges])
+    found = {}
+    for one in merges:
+        table = one.into.table
+        if (now := states.get(table)) is None:
+            continue
+        rows = one.without_late if one.number in held else one.into.rows
+        left = await untouched.left(target, one, rows, since, now.xmin)
+        if (part := parts.get(table)) and (left.rows, left.lacking, left.written) != (part.rows, 0, left.merged):
+            raise PublishFailed(
+                f"{table} has {left.rows:,} rows after its changes, and the source {part.rows:,}; {left.lacking:,} of"
+                " the changed rows are missing, and"
+                f" {left.written:,} rows were written instead of {left.merged:,}; drop or"
+                " disable what changes them"
+            )
+        found[table] = replace(now, xids=left.xids)
+    return found

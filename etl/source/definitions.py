@@ -1,0 +1,75 @@
+"""What a table's values depend on beside its rows, as one digest: if it is the same, an unchanged row is the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+
+from etl.model.catalog import Constraint, Index
+from etl.model.table import Table
+from etl.sessions.postgres import Source
+from etl.sessions.query import source_query
+
+_ESTIMATES = ("bytes", "rows", "ranges", "definition", "obstacle", "tablespace", "method")
+"""The fields of a table that say nothing about its values."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Definition:
+    """A row of ``definitions.sql``."""
+
+    oid: int
+    obstacle: str | None
+    facts: str
+    blurred: list[str]
+
+
+async def add(source: Source, tables: Sequence[Table]) -> list[Table]:
+    """The tables with their ``definition`` and their ``obstacle``."""
+    if not tables:
+        return []
+    rows = await source.fetch(source_query("definitions"), [table.oid for table in tables])
+    found = {row["oid"]: _Definition(**dict(row)) for row in rows}
+    return [
+        replace(table, definition=_digest(table, found[table.oid]), obstacle=_obstacle(table, found[table.oid]))
+        for table in tables
+        if table.oid in found
+    ]
+
+
+def _obstacle(table: Table, found: _Definition) -> str | None:
+    """The reason why no load of a table may be a delta, or None."""
+    if found.obstacle:
+        return found.obstacle
+    if table.has_sql:
+        return "the options have SQL (where, mask, order_by), whose result may depend on more than the row"
+    if not any(set(columns).isdisjoint(found.blurred) for columns in keys(table)):
+        return "no primary key or unique constraint tells its rows apart"
+    return None
+
+
+def keys(table: Table) -> list[tuple[str, ...]]:
+    """The columns of each key that tells all rows apart at any time: unique, of plain columns, none of them NULL."""
+    given = {column.name for column in table.columns if column.not_null}
+    found = [one.columns for one in table.constraints if _is_key(one)]
+    found += [one.columns for one in table.indexes if _is_unique(one)]
+    return [columns for columns in found if columns and given.issuperset(columns)]
+
+
+def _is_key(constraint: Constraint) -> bool:
+    text = constraint.definition
+    weak = ("DEFERRABLE", "WITHOUT OVERLAPS", "NOT ENFORCED", "NOT VALID", "INCLUDE")
+    return text.startswith(("PRIMARY KEY", "UNIQUE (")) and not any(word in text for word in weak)
+
+
+def _is_unique(index: Index) -> bool:
+    weak = (" WHERE ", " INCLUDE ", "((")
+    return index.unique and index.definition.startswith("USING btree") and not any(w in index.definition for w in weak)
+
+
+def _digest(table: Table, found: _Definition) -> str:
+    described = {name: value for name, value in asdict(table).items() if name not in _ESTIMATES}
+    text = json.dumps([described, found.facts], default=str, sort_keys=True)
+    return sha256(text.encode()).hexdigest()

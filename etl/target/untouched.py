@@ -1,0 +1,132 @@
+"""Whether a live table is as the last publish left it: the same table, the same number of rows, none written by others.
+
+A publish records its snapshot's xmin, and the transactions from there on that wrote the rows. A row with another xmin
+from there on was written by somebody else, later. A deleted row leaves no trace, but it is missing from the count.
+"""
+
+# docs/how-deltas-work.md
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql
+
+from etl.model.base import Live
+from etl.model.name import TargetName, arrays
+from etl.sessions.postgres import Target
+from etl.sessions.query import target_query
+from etl.target.merge import Merge
+
+_YOUNG = "pg_catalog.age(xmin) BETWEEN 0 AND (SELECT pg_catalog.age('{}'::pg_catalog.xid))"
+
+_COUNT = (
+    "SELECT pg_catalog.count(*) AS rows, pg_catalog.count(*) FILTER (WHERE {young} AND xmin <> ALL ({ours})) AS strange"
+    " FROM ONLY {table}"
+)
+
+_OURS = (
+    "SELECT coalesce(pg_catalog.array_agg(DISTINCT l.xmin::text::pg_catalog.int8), '{{}}') AS xids"
+    " FROM {staged} AS s JOIN {rows} AS l ON {same_key} WHERE pg_catalog.age(l.xmin) <= pg_catalog.age('{since}'::xid)"
+)
+
+_MERGED = "SELECT pg_catalog.count(*) AS rows FROM {pairs} WHERE staged IS NOT NULL"
+
+_LACKING = (
+    "SELECT pg_catalog.count(*) AS rows FROM {staged} AS s WHERE NOT EXISTS (SELECT FROM {rows} AS l"
+    " WHERE {same_key} AND NOT pg_catalog.record_image_ne(ROW({old}), ROW({new})))"
+)
+
+_LEFT = (
+    "SELECT pg_catalog.count(*) AS rows, pg_catalog.count(*) FILTER (WHERE xmin = ANY ({ours})) AS written,"
+    " coalesce(pg_catalog.array_agg(DISTINCT xmin::text::pg_catalog.int8)"
+    " FILTER (WHERE {young} OR xmin = ANY ({ours})), '{{}}') AS xids"
+    " FROM {rows}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The rows that a merge has left: their number, those that it has written, and those that it was to write.
+
+    ``lacking`` are the staged rows that are not there, ``xids`` the young transactions that wrote the rows.
+    """
+
+    rows: int
+    written: int
+    merged: int
+    lacking: int
+    xids: tuple[int, ...]
+
+
+async def states(target: Target, tables: Iterable[TargetName]) -> dict[TargetName, Live]:
+    """The live tables as they are now, those that exist and are plain tables; ``xmin`` is that of this moment."""
+    rows = await (await target.execute(target_query("live_states"), arrays(tables))).fetchall()
+    return {
+        TargetName(row["schema"], row["name"]): Live(row["oid"], row["database"], row["columns"], row["xmin"])
+        for row in rows
+    }
+
+
+async def doubt(target: Target, table: TargetName, was: Live, rows: int) -> str | None:
+    """Why a live table may not be as its last publish left it, with so many rows; None if it is."""
+    now = (await states(target, [table])).get(table)
+    if now is None:
+        return "the live table is gone, or is no plain table any more"
+    if differs := was.unlike(now):
+        return differs
+    if now.xmin - was.xmin >= 2**31:
+        return "too many transactions have passed in the target"
+    count = sql.SQL(_COUNT).format(young=_young(was.xmin), ours=_array(was.xids), table=table.identifier)
+    row = await (await target.execute(count)).fetchone()
+    assert row is not None
+    if row["strange"]:
+        return f"others have written {row['strange']:,} rows of the live table"
+    if row["rows"] != rows:
+        return f"the live table has {row['rows']:,} rows, and {rows:,} were published"
+    return None
+
+
+async def next_id(target: Target) -> int:
+    """An id (64 bits) that no transaction below which has written to a table that is locked now."""
+    cursor = await target.execute(
+        "SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::int8 AS id"
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row["id"])
+
+
+async def left(target: Target, one: Merge, rows: sql.Composable, since: int, xmin: int) -> Left:
+    """Counts the rows of a locked table after a merge, whose transactions are ``since`` and later ones.
+
+    ``xmin`` is that of the snapshot: what later transactions write is younger.
+    """
+    parts = {**one.parts, "live_rows": rows, "since": sql.SQL(str(since % 2**32))}
+    (ours,) = (await _row(target, _OURS, parts)).values()
+    (lacking,) = (await _row(target, _LACKING, parts)).values()
+    (merged,) = (await _row(target, _MERGED, parts)).values()
+    counted = await _row(target, _LEFT, parts | {"rows": rows, "young": _young(xmin), "ours": _array(ours)})
+    return Left(counted["rows"], counted["written"], merged, lacking, tuple(counted["xids"]))
+
+
+async def _row(target: Target, text: str, parts: Mapping[str, sql.Composable]) -> dict[str, Any]:
+    row = await (await target.execute(sql.SQL(text).format(**parts))).fetchone()
+    assert row is not None
+    return row
+
+
+def _array(xids: Iterable[int]) -> sql.SQL:
+    return sql.SQL(f"'{{{', '.join(str(xid % 2**32) for xid in xids)}}}'::pg_catalog.xid[]")
+
+
+def _young(xmin: int) -> sql.SQL:
+    return sql.SQL(_YOUNG.format(xmin % 2**32))
+
+
+def known(states: Mapping[TargetName, Live], table: TargetName, was: Live) -> str | None:
+    """What of a live table differs, as far as its catalog shows it; None if nothing does."""
+    now = states.get(table)
+    return "the live table is gone, or is no plain table any more" if now is None else was.unlike(now)
