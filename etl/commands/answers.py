@@ -211,6 +211,16 @@ class HistoryLoad(_Answer):
     """Whether the load was stopped because its run had ended; null where an older version wrote the row."""
     where_digest: str | None
     """A digest of the option `where`, empty without one; null where an older version wrote the row."""
+    load: str | None
+    """`full`, `delta` or `unchanged`; null where an older version wrote the row."""
+    reason: str | None
+    """Why the load was full, a delta or unchanged; null unless the option `load` asks for more than `full`."""
+    base: dict[str, Any] | None
+    """What the next load may be a delta of: the source's history, the snapshot's xmin, the rows, the definition."""
+    base_run: str | None
+    """The run of whose rows this load has the changes."""
+    live_state: dict[str, Any] | None
+    """The live table as the publish left it."""
 
 
 @dataclass(frozen=True, slots=True)

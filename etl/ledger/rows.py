@@ -8,6 +8,7 @@ from typing import Any
 
 from etl.model.name import TargetName
 from etl.model.selection import named
+from etl.model.status import LoadKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,11 @@ class LoadRow:
     base: dict[str, Any] | None = None
     base_run: str | None = None
     live_state: dict[str, Any] | None = None
+
+    @property
+    def has_no_staging(self) -> bool:
+        """Whether the load needs no staging table, because no row has changed."""
+        return self.load == LoadKind.UNCHANGED
 
     @property
     def live(self) -> TargetName:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from etl.ledger import ledger
@@ -80,16 +80,26 @@ def _chance(
     key: Key | None,
     unmergeable: Mapping[TargetName, str],
 ) -> Chance:
-    if table.obstacle:
-        return Chance(table.obstacle)
-    if published is None:
-        return Chance(FIRST)
-    if published.base.definition != table.definition:
-        return Chance("the definition of the table, or of what it needs, has changed")
-    if differs := untouched.known(states, table.live, published.live):
-        return Chance(differs)
-    if why := unmergeable.get(table.live):
-        return Chance(f"rows cannot be merged: {why}")
-    if key is None or key.nullable or key.names not in {frozenset(columns) for columns in definitions.keys(table)}:
-        return Chance("the live table has no key of the source's")
+    if table.obstacle or published is None:
+        return Chance(table.obstacle or FIRST)
+    if reason := next(_reasons(table, published, states, key, unmergeable), None):
+        return Chance(reason)
     return Chance(published=published, key=key)
+
+
+def _reasons(
+    table: Table,
+    published: Published,
+    states: Mapping[TargetName, Live],
+    key: Key | None,
+    unmergeable: Mapping[TargetName, str],
+) -> Iterator[str]:
+    """The reasons why a table that was published before cannot be loaded by its changes."""
+    if published.base.definition != table.definition:
+        yield "the definition of the table, or of what it needs, has changed"
+    if differs := untouched.known(states, table.live, published.live):
+        yield differs
+    if why := unmergeable.get(table.live):
+        yield f"rows cannot be merged: {why}"
+    if key is None or key.nullable or key.names not in {frozenset(columns) for columns in definitions.keys(table)}:
+        yield "the live table has no key of the source's"

@@ -20,7 +20,7 @@ from psycopg import sql
 from etl.loads.basis import Chance, Instant
 from etl.loads.way import Filled, Rows, Way, Worker
 from etl.model import limits
-from etl.model.base import MOST_IDS, Base, Published
+from etl.model.base import Base, Published
 from etl.model.errors import LoadFailed
 from etl.model.status import LoadKind
 from etl.sessions.pair import Pair
@@ -52,7 +52,7 @@ class Delta:
     async def fill(self, work: Worker) -> Filled:
         """Stages the changes, or all rows; what it returns has the reason."""
         reason = self.chance.reason
-        if self.chance.published is not None:
+        if not reason:
             done = await work(self._fill)
             if isinstance(done, Filled):
                 return done
@@ -196,7 +196,7 @@ def _incomparable(was: Base, xmin: int, found: Changes) -> str | None:
     """Why the changes since a base cannot be told, or are too many; None if they can and are not."""
     if xmin < was.xmin:
         return "the snapshot is older than that of the last published load"
-    if found.next_id - was.xmin >= MOST_IDS:
+    if found.next_id - was.xmin >= limits.DELTA_IDS:
         return "too many transactions have passed in the source"
     if found.others:
         return "other tables inherit from it"

@@ -110,6 +110,8 @@ class Loader:
         whole = Ranges(rows) if table.ranges else Whole(rows)
         if (chance := self.chances.get(table.live)) is None:
             return whole
+        if verify == "checksum":
+            chance = Chance('verify = "checksum" compares the hashes of all rows')
         is_wanted = (self.options.of(table.source).load or self.load_kind) == "delta"
         return Delta(rows, chance, self.instant, whole, is_wanted)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import psycopg
 
 from etl.ledger import ledger
 from etl.loads import basis, survey
@@ -106,7 +108,11 @@ class Loading:
         if not any(table.definition for table in tables):
             return {}
         chances = await basis.chances(self.control, tables, await self.unmergeable(self.control, tables))
-        await staging.create_gone_schemas(self.control, [live for live, one in chances.items() if one.published])
+        possible = [live for live, one in chances.items() if one.published]
+        try:
+            await staging.create_gone_schemas(self.control, possible)
+        except psycopg.errors.InsufficientPrivilege as error:
+            return {live: replace(one, reason=one.reason or one_line(error)) for live, one in chances.items()}
         return chances
 
     async def _load(self, loader: Loader, table: Table) -> None:

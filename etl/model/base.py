@@ -17,9 +17,6 @@ from typing import Any
 FORMAT = 1
 """The format of a base in the ledger. It rises when a load may copy other values than an earlier version's."""
 
-MOST_IDS = 2**31
-"""The ids after which a 32-bit transaction id is compared wrongly (manual, "Preventing Transaction ID Wraparound")."""
-
 
 @dataclass(frozen=True, slots=True)
 class History:

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
-from types import MappingProxyType
 
 import psycopg
 from psycopg import sql
@@ -24,7 +23,7 @@ from etl.model.base import Live
 from etl.model.errors import CannotCarry, CannotReplace, PublishFailed, one_line
 from etl.model.name import TargetName
 from etl.publish.message import LONGER_THAN_VACUUM
-from etl.publish.parts import Parts, balance
+from etl.publish.parts import Beside, Parts, balance
 from etl.publish.policy import Policy
 from etl.publish.way import Arriving, Obstacles, said
 from etl.sessions.postgres import Target
@@ -159,23 +158,14 @@ class Merged:
     lives: Mapping[TargetName, Live] = field(default_factory=dict)
 
 
-async def replace(
-    target: Target,
-    tables: Sequence[TargetName],
-    policy: Policy,
-    swapped: Collection[TargetName] = (),
-    parts: Parts = MappingProxyType({}),
-    counted: Collection[TargetName] = (),
-) -> Merged:
+async def replace(target: Target, tables: Sequence[TargetName], policy: Policy, beside: Beside | None = None) -> Merged:
     """Merges the staged rows into live tables, in the caller's transaction, and drops the staging tables.
 
-    Of the tables in ``parts`` only changes are staged. ``swapped`` are the tables that the publish swaps, ``counted``
-    those of which the next night may copy changes alone.
-
-    The caller has locked the live tables. Afterwards it compares the numbers of
-    rows, and the checksums of ``policy.hashed`` tables; if an object may have changed rows, the checksums of all.
-    Raises CannotReplace for an obstacle, PublishFailed if the rows differ from the staged ones.
+    The caller has locked the live tables. Afterwards it compares the numbers of rows, and the checksums of
+    ``policy.hashed`` tables; if an object may have changed rows, the checksums of all. Raises CannotReplace for an
+    obstacle, PublishFailed if the rows differ from the staged ones.
     """
+    beside = beside or Beside()
     await target.execute(_NO_ROW_SECURITY)
     staged = await live.columns_of(target, [table.staging for table in tables])
     arriving = {table: staged.get(table.staging, []) for table in tables}
@@ -183,14 +173,14 @@ async def replace(
     if text := said(await way.obstacles(target, await live.objects(target, tables), arriving)):
         raise CannotReplace(text)
     found = await mergeable.read(target, tables, {table: [name for name, _ in arriving[table]] for table in tables})
-    gone = await staging.gone(target, parts)
+    gone = await staging.gone(target, beside.parts)
     since = await untouched.next_id(target)
     merges = [
-        _merge(item, [name for name, _ in arriving[item.table]], number, parts, gone)
+        _merge(item, [name for name, _ in arriving[item.table]], number, beside.parts, gone)
         for number, item in enumerate(found, start=1)
     ]
     differing = [one for one in merges if await merging.find(target, one)]
-    held = {one.number for one in differing if await _hold_back(target, one, swapped)}
+    held = {one.number for one in differing if await _hold_back(target, one, beside.swapped)}
     for one in differing:
         await _refuse_survivors(target, one)
     for family in merge.families(differing, await _edges(target) if len(differing) > 1 else ()):
@@ -199,7 +189,7 @@ async def replace(
             raise PublishFailed(in_the_way) from collision.error
     await target.execute("SET CONSTRAINTS ALL IMMEDIATE")  # deferred triggers fire now: they may change rows, too
     may_change = any(item.side_effects for item in found)  # a trigger may write to another table of the run, too
-    lives = await balance(target, [one for one in merges if one.into.table in counted], parts, since, held)
+    lives = await balance(target, merges, beside, since, held)
     for one in merges:
         item = one.into
         if one.is_delta:

@@ -9,8 +9,8 @@ and nothing else was written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from etl.ledger import ledger
 from etl.model.base import Live, Published
@@ -33,6 +33,19 @@ class Part:
 
 Parts = Mapping[TargetName, Part]
 """The tables of a run of which only changes are staged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a merge of some tables has to know of their publish.
+
+    ``swapped`` are the tables that it swaps. Of those in ``parts`` only changes are staged, and of those ``counted``
+    the next night may copy changes alone.
+    """
+
+    swapped: Collection[TargetName] = ()
+    parts: Parts = field(default_factory=dict)
+    counted: Collection[TargetName] = ()
 
 
 async def read(target: Target, run_id: str) -> dict[TargetName, Part]:
@@ -82,22 +95,23 @@ async def refuse_touched(target: Target, parts: Parts) -> dict[TargetName, Live]
 
 
 async def balance(
-    target: Target, merges: Sequence[Merge], parts: Parts, since: int, held: set[int]
+    target: Target, merges: Iterable[Merge], beside: Beside, since: int, held: Collection[int]
 ) -> dict[TargetName, Live]:
     """Compares merged tables with what their loads have counted; returns the states in which the publish leaves them.
 
     ``since`` is the first transaction that may have merged rows; ``held`` are the numbers of the merges that will
     delete rows later. Raises PublishFailed for a table whose rows do not balance.
     """
-    states = await untouched.states(target, [one.into.table for one in merges])
+    counted = [one for one in merges if one.into.table in beside.counted]
+    states = await untouched.states(target, [one.into.table for one in counted]) if counted else {}
     found = {}
-    for one in merges:
+    for one in counted:
         table = one.into.table
         if (now := states.get(table)) is None:
             continue
         rows = one.without_late if one.number in held else one.into.rows
         left = await untouched.left(target, one, rows, since, now.xmin)
-        if (part := parts.get(table)) and (left.rows, left.lacking, left.written) != (part.rows, 0, left.merged):
+        if (part := beside.parts.get(table)) and (left.rows, left.lacking, left.written) != (part.rows, 0, left.merged):
             raise PublishFailed(
                 f"{table} has {left.rows:,} rows after its changes, and the source {part.rows:,}; {left.lacking:,} of"
                 " the changed rows are missing, and"

@@ -20,6 +20,7 @@ from etl.model.name import TargetName
 from etl.publish import attempts, blockers, dependents, horizon, in_doubt, inplace, parts, stop, validation
 from etl.publish.attempts import Attempt, Replaced, Won
 from etl.publish.dependents import ViewLocks
+from etl.publish.parts import Beside
 from etl.publish.policy import Policy
 from etl.publish.work import Work
 from etl.sessions.postgres import Target
@@ -165,7 +166,8 @@ async def _replace_in_place(work: Work, staged: Staged, deadline: float) -> Repl
     await work.target.execute(f"SET LOCAL lock_timeout = '{max(deadline, 1):g}s'".encode())
     lives = await parts.refuse_touched(work.target, work.parts)
     counted = {load.live for load in await ledger.with_base(work.target, work.run_id)}
-    merged = await inplace.replace(work.target, merged_tables, work.policy, work.swapped, work.parts, counted)
+    beside = Beside(work.swapped, work.parts, counted)
+    merged = await inplace.replace(work.target, merged_tables, work.policy, beside)
     found = await live.objects(work.target, work.in_place)
     unfilled = await inplace.refresh(work.target, live.views(found), staged, merged)
     oids = {item.full_name: item.oid for item in found if item.is_live}

@@ -221,19 +221,27 @@ def _print_loads(console: Console, loads: Sequence[dict[str, Any]], seconds: flo
     # A column that says "published" of every load would only take room.
     shows_status = any(load["status"] != LoadStatus.PUBLISHED for load in loads)
     status = ["status"] if shows_status else []
-    grid = _grid("table", *status, ">rows", ">MB", ">copy s", ">index s", ">seconds", ">rows/s")
+    shows_load = any(load["reason"] for load in loads)
+    kind = ["load"] if shows_load else []
+    grid = _grid("table", *status, *kind, ">rows", ">MB", ">copy s", ">index s", ">seconds", ">rows/s")
     for load in loads:
-        named = [escape(load["table_name"]), *([load["status"]] if shows_status else [])]
+        named = [
+            escape(load["table_name"]),
+            *([load["status"]] if shows_status else []),
+            *([load["load"] or ""] if shows_load else []),
+        ]
         steps = ["" if load[step] is None else f"{load[step]:.2f}" for step in ("copy_seconds", "index_seconds")]
         grid.add_row(*named, *_figures(load["rows"] or 0, load["bytes"] or 0, steps, _seconds(load)))
     grid.add_section()
     rows, size = (sum(load[what] or 0 for load in loads) for what in ("rows", "bytes"))
-    total = [_count(loads), *([""] if shows_status else [])]
+    total = [_count(loads), *([""] if shows_status else []), *([""] if shows_load else [])]
     grid.add_row(*total, *_figures(rows, size, ["", ""], seconds), style="bold")
     console.print(grid)
     for load in loads:
         if load["error"]:
             console.print(printable(f"{load['table_name']}: {load['error']}"), style="red", markup=False)
+        elif load["reason"]:
+            console.print(printable(f"{load['table_name']}: {load['load']}, {load['reason']}"), markup=False)
 
 
 def _figures(rows: int, size: int, steps: Sequence[str], seconds: float) -> list[str]:

@@ -163,7 +163,7 @@ async def clear(control: Target, run_id: str, chosen: Sequence[TargetName]) -> N
     there = (await staging.tables(control)).keys()
     if there:  # what a killed publish has staged on the tables that this run will make anew
         await staging.drop_views(control, [table.staging for table in chosen])
-    left = [table for table in others if {table.staging, table.aside} & there]
+    left = [table for table in others if {table.staging, table.aside, table.gone} & there]
     free = [table for table in left if await try_lock(control, [table])]
     if not free:
         return

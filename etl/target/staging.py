@@ -62,7 +62,7 @@ def creation(table: Table) -> list[sql.Composed]:
         columns=columns,
         place=place(table.method, table.storage, table.tablespace),
     )
-    drop_left = sql.SQL("DROP TABLE IF EXISTS {}").format(table.staged.identifier)
+    drop_left = sql.SQL("DROP TABLE IF EXISTS {}, {}").format(table.staged.identifier, table.live.gone.identifier)
     # Set before the rows come: they are stored and compressed as their column says at that time.
     settings = _column_settings(table)
     made = sql.SQL(

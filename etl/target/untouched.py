@@ -14,6 +14,7 @@ from typing import Any
 
 from psycopg import sql
 
+from etl.model import limits
 from etl.model.base import Live
 from etl.model.name import TargetName, arrays
 from etl.sessions.postgres import Target
@@ -77,7 +78,7 @@ async def doubt(target: Target, table: TargetName, was: Live, rows: int) -> str 
         return "the live table is gone, or is no plain table any more"
     if differs := was.unlike(now):
         return differs
-    if now.xmin - was.xmin >= 2**31:
+    if now.xmin - was.xmin >= limits.DELTA_IDS:
         return "too many transactions have passed in the target"
     count = sql.SQL(_COUNT).format(young=_young(was.xmin), ours=_array(was.xids), table=table.identifier)
     row = await (await target.execute(count)).fetchone()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import signal
 from contextlib import suppress
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import psycopg
 import pytest
 
+from servers.postgres import FAST, Server
 from tests.harness import Database, Databases, Done, Etl
+from tests.situations import until
 
 ORDERS = """
 CREATE TABLE orders (id int PRIMARY KEY, note text, at timestamptz DEFAULT now());
@@ -19,12 +22,12 @@ INSERT INTO orders SELECT g, 'note ' || g FROM generate_series(1, 500) g;
 
 
 @pytest.fixture
-def night(databases: Databases, etl: Etl) -> Iterator[Night]:
+def night(databases: Databases, etl: Etl) -> Night:
     """A table of orders that was copied once, with ``load`` auto."""
     databases.operational.execute(ORDERS)
     one = Night(databases, Etl(etl.environment | {"ETL_LOAD": "auto", "TABLES": "orders"}))
     assert one.passes("full").event("table.loaded")["reason"] == "it has not been published with a base before"
-    yield one
+    return one
 
 
 class Night:
@@ -81,6 +84,156 @@ def test_changed_new_and_deleted_rows_are_all_that_is_written(night: Night) -> N
     night.passes("unchanged")
 
 
+SOURCE_DOUBTS = {
+    "the table has another's name": (
+        "ALTER TABLE orders RENAME TO old; CREATE TABLE orders (LIKE old INCLUDING ALL); INSERT INTO orders TABLE old",
+        "the definition",
+    ),
+    "a column was added with a default": ("ALTER TABLE orders ADD COLUMN more int DEFAULT 7", "the definition"),
+    "a column was dropped": ("ALTER TABLE orders DROP COLUMN at", "the definition"),
+    "an index was added": ("CREATE INDEX ON orders (note)", "the definition"),
+    "a comment was added": ("COMMENT ON TABLE orders IS 'ours'", "the definition"),
+    "a child inherits": (
+        "CREATE TABLE child () INHERITS (orders); INSERT INTO child VALUES (901, 'child')",
+        "other tables inherit from it",
+    ),
+    "most rows have changed": ("UPDATE orders SET note = 'x' WHERE id > 100", "400 of 500 rows have changed"),
+    "the key is deferrable": (
+        "ALTER TABLE orders DROP CONSTRAINT orders_pkey; ALTER TABLE orders ADD PRIMARY KEY (id) DEFERRABLE",
+        "no primary key or unique constraint",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", SOURCE_DOUBTS)
+def test_a_table_of_the_source_that_is_not_the_same_is_loaded_whole(night: Night, what: str) -> None:
+    """The load is full, says why, and is the base of the next night."""
+    statements, reason = SOURCE_DOUBTS[what]
+    night.both.operational.execute(statements)
+    assert reason in night.passes("full").event("table.loaded")["reason"]
+
+
+LIVE_DOUBTS = {
+    "a row was changed": ("UPDATE orders SET note = 'mine' WHERE id = 4", "others have written 1 rows"),
+    "a row was added": ("INSERT INTO orders VALUES (-1, 'mine')", "others have written 1 rows"),
+    "a row was deleted": ("DELETE FROM orders WHERE id = 4", "has 499 rows, and 500 were published"),
+    "one row for another": (
+        "DELETE FROM orders WHERE id = 4; INSERT INTO orders VALUES (-1, 'mine')",
+        "others have written 1 rows",
+    ),
+    "all rows were written again": (
+        "CREATE TABLE o AS TABLE orders; TRUNCATE orders; INSERT INTO orders TABLE o; DROP TABLE o",
+        "others have written 500 rows",
+    ),
+    "it is another table": (
+        "ALTER TABLE orders RENAME TO old; CREATE TABLE orders (LIKE old INCLUDING ALL); INSERT INTO orders TABLE old;"
+        "DROP TABLE old; ALTER INDEX orders_pkey1 RENAME TO orders_pkey",
+        "the live table is another one",
+    ),
+    "a column lost its values": (
+        "ALTER TABLE orders DROP COLUMN note; ALTER TABLE orders ADD COLUMN note text",
+        "the live table's columns have changed",
+    ),
+    "a trigger would fire": (
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+        "CREATE TRIGGER t BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION f()",
+        "rows cannot be merged",
+    ),
+    "it has no key": ("ALTER TABLE orders DROP CONSTRAINT orders_pkey", "the live table has no key of the source's"),
+}
+
+
+@pytest.mark.parametrize("what", LIVE_DOUBTS)
+def test_a_live_table_that_is_not_as_it_was_published_is_loaded_whole(night: Night, what: str) -> None:
+    """What others have changed in it is gone after the night, and the load says what it was."""
+    statements, reason = LIVE_DOUBTS[what]
+    night.both.operational.execute("UPDATE orders SET note = 'x' WHERE id = 1")
+    night.both.reporting.execute(statements)
+    assert reason in night.passes("full").event("table.loaded")["reason"]
+
+
+def test_a_transaction_older_than_the_publish_is_seen_when_it_writes_later(night: Night) -> None:
+    """Its id is below those of the publish; the publish's snapshot knows that it has not ended."""
+    with night.both.reporting.connect() as session:
+        session.execute("BEGIN; SELECT pg_current_xact_id()")
+        night.both.operational.execute("UPDATE orders SET note = 'x' WHERE id = 1")
+        night.passes("delta")
+        session.execute("UPDATE orders SET note = 'mine' WHERE id = 2")
+        session.execute("COMMIT")
+    assert "others have written 1 rows" in night.passes("full").event("table.loaded")["reason"]
+
+
+def test_a_table_that_could_not_be_loaded_by_its_changes_fails_if_that_is_asked_for(night: Night) -> None:
+    """``load = delta`` loads whole the first time only."""
+    night.passes("unchanged", ETL_LOAD="delta")
+    night.both.reporting.execute("DELETE FROM orders WHERE id = 4")
+    done = night.etl("run", ETL_LOAD="delta")
+    assert done.status == 1
+    assert 'load = "delta" is not possible: the live table has 499 rows' in done.event("table.failed")["error"]
+
+
+def test_monday_s_deferred_changes_do_not_follow_tuesday_s(night: Night) -> None:
+    """A run whose base is not the last publish any more is refused, and readers keep the newer rows."""
+    source = night.both.operational
+    source.execute("UPDATE orders SET note = 'monday' WHERE id = 1")
+    assert night.etl("run", ETL_PUBLISH="defer", ETL_RUN_ID="monday").status == 0
+    source.execute("UPDATE orders SET note = 'tuesday' WHERE id = 1")
+    night.passes("delta", ETL_RUN_ID="tuesday")
+    done = night.etl("publish", "monday")
+    assert done.status == 1
+    assert night.both.reporting.value("SELECT note FROM orders WHERE id = 1") == "tuesday"
+    night.passes("unchanged")
+
+
+@pytest.mark.parametrize("kind", ["delta", "unchanged"])
+def test_changes_that_are_staged_do_not_follow_a_hand_s_edit(night: Night, kind: str) -> None:
+    """Somebody writes to the live table between the load and the deferred publish: nothing is published."""
+    if kind == "delta":
+        night.both.operational.execute("UPDATE orders SET note = 'x' WHERE id = 1; DELETE FROM orders WHERE id = 2")
+    assert night.etl("run", ETL_PUBLISH="defer", ETL_RUN_ID="monday").status == 0
+    night.both.reporting.execute("UPDATE orders SET note = 'mine' WHERE id = 3")
+    done = night.etl("publish", "monday")
+    assert done.status == 1
+    assert "others have written 1 rows of the live table" in done.stderr
+    night.passes("full")
+
+
+def test_a_server_that_was_restarted_or_promoted_is_read_whole(tmp_path: Path) -> None:
+    """A restart, a crash, a promotion, another node, a database from a template: each may hide ids that come again."""
+    settings = FAST | {"wal_level": "replica", "max_wal_senders": "4"}
+    primary, target = Server.start(settings=settings), Server.start(settings=FAST)
+    standby = None
+    try:
+        for server in (primary, target):
+            server.psql("CREATE DATABASE shop")
+        both = Databases(Database(primary, "shop"), Database(target, "shop"))
+        both.operational.execute(ORDERS)
+        night = Night(both, Etl(both.environment | {"ETL_LOAD": "auto", "TABLES": "orders"}))
+        night.passes("full")
+        night.passes("unchanged")
+        for how in (signal.SIGINT, signal.SIGQUIT):
+            primary.stop(how)
+            primary.restart()
+            assert "the source has been restarted" in night.passes("full").event("table.loaded")["reason"]
+        night.passes("unchanged")
+        primary.psql("ALTER DATABASE shop RENAME TO was; CREATE DATABASE shop TEMPLATE was; DROP DATABASE was")
+        assert "the source is another database" in night.passes("full", "unchanged").event("table.loaded")["reason"]
+        standby = primary.replica()
+        copy = Night(Databases(Database(standby, "shop"), both.reporting), night.etl)
+        copy.etl = Etl(copy.both.environment | {"ETL_LOAD": "auto", "TABLES": "orders"})
+        assert "has become a primary, or a standby" in copy.passes("full").event("table.loaded")["reason"]
+        copy.passes("unchanged")
+        both.operational.execute("UPDATE orders SET note = 'x' WHERE id = 1; DELETE FROM orders WHERE id = 2")
+        until(lambda: copy.rows(copy.both.operational) == night.rows(both.operational), "the standby to have the rows")
+        copy.passes("delta")
+        standby.psql("SELECT pg_promote()")
+        assert "has become a primary, or a standby" in copy.passes("full").event("table.loaded")["reason"]
+    finally:
+        for one in (standby, primary, target):
+            if one is not None:
+                one.remove()
+
+
 def test_random_nights_leave_both_sides_equal(night: Night) -> None:
     """Writers with open and prepared transactions, savepoints, VACUUM FREEZE, TRUNCATE and rewrites beside the runs."""
     random = Random(19)
@@ -97,7 +250,7 @@ def test_random_nights_leave_both_sides_equal(night: Night) -> None:
 
 
 def disturb(random: Random, source: Database, sessions: list[psycopg.Connection[Any]], number: int) -> None:
-    """Does one thing to the source that may happen between two nights; not what an open transaction is in the way of."""
+    """Does one thing to the source that may happen between two nights, if no open transaction is in its way."""
     some = f"id % {random.randint(20, 60)} = {random.randint(0, 5)}"
     fresh = f"SELECT {number} * 100000 + {random.randint(1, 9)} * 1000 + g, 'fresh' FROM generate_series(1, 3) g"
     insert = f"INSERT INTO orders (id, note) {fresh} ON CONFLICT DO NOTHING"
@@ -125,6 +278,8 @@ def disturb(random: Random, source: Database, sessions: list[psycopg.Connection[
             (session.commit if random.random() < 0.7 else session.rollback)()
             session.close()
         case _:
-            with suppress(psycopg.errors.LockNotAvailable, psycopg.errors.UniqueViolation):
-                with source.connect(options="-c lock_timeout=50ms") as connection:
-                    connection.execute(random.choice(statements).encode())
+            with (
+                suppress(psycopg.errors.LockNotAvailable, psycopg.errors.UniqueViolation),
+                source.connect(options="-c lock_timeout=50ms") as connection,
+            ):
+                connection.execute(random.choice(statements).encode())

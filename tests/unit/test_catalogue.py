@@ -66,7 +66,7 @@ def samples(found: Mapping[str, Any], root: Mapping[str, Any]) -> st.SearchStrat
 
 
 def _properties(found: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return list(found["properties"].items())
+    return list(found.get("properties", {}).items())  # a document of the ledger has none
 
 
 class Recorder(dict[str, Any]):
