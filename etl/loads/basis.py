@@ -6,8 +6,11 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import psycopg
+
 from etl.ledger import ledger
 from etl.model.base import History, Live, Published
+from etl.model.errors import one_line
 from etl.model.name import TargetName
 from etl.model.table import Table
 from etl.sessions.postgres import Source, Target
@@ -20,11 +23,15 @@ FIRST = "it has not been published with a base before"
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """Whether a table's load may be a delta: ``published`` and ``key`` if it may, else ``reason``."""
+    """Whether a table's load may be a delta: ``published`` and ``key`` if it may, else ``reason``.
+
+    ``may_be_base`` says whether the next load may be a delta of this one.
+    """
 
     reason: str = ""
     published: Published | None = None
     key: Key | None = None
+    may_be_base: bool = True
 
     @property
     def is_first(self) -> bool:
@@ -66,7 +73,11 @@ async def chances(
     if not asked:
         return {}
     names = [table.live for table in asked]
-    bases, states = await ledger.bases(target, names), await untouched.states(target, names)
+    try:
+        bases, states = await ledger.bases(target, names), await untouched.states(target, names)
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedFunction) as error:
+        unknown = Chance(f"the target does not tell its live tables: {one_line(error)}", may_be_base=False)
+        return dict.fromkeys(names, unknown)
     keys = {item.table: item.keys.key for item in await mergeable.read(target, names)}
     return {
         table.live: _chance(table, bases.get(table.live), states, keys.get(table.live), unmergeable) for table in asked
@@ -81,7 +92,7 @@ def _chance(
     unmergeable: Mapping[TargetName, str],
 ) -> Chance:
     if table.obstacle or published is None:
-        return Chance(table.obstacle or FIRST)
+        return Chance(table.obstacle or FIRST, may_be_base=table.obstacle is None)
     if reason := next(_reasons(table, published, states, key, unmergeable), None):
         return Chance(reason)
     return Chance(published=published, key=key)

@@ -65,7 +65,7 @@ class Delta:
     async def _base_of(self, pair: Pair, filled: Filled) -> Base | None:
         """The base that a full load is for the next night; None if no delta of it could be exact."""
         table, reader = self.rows.table, await pair.reader()
-        if table.obstacle or (history := await self.instant.ask_history(reader)) is None:
+        if not self.chance.may_be_base or (history := await self.instant.ask_history(reader)) is None:
             return None
         if self.instant.xmin is None:
             async with self.rows.snapshot.reading(reader, table) as source:

@@ -111,7 +111,7 @@ class Loader:
         if (chance := self.chances.get(table.live)) is None:
             return whole
         if verify == "checksum":
-            chance = Chance('verify = "checksum" compares the hashes of all rows')
+            chance = Chance('verify = "checksum" compares the hashes of all rows', may_be_base=False)
         is_wanted = (self.options.of(table.source).load or self.load_kind) == "delta"
         return Delta(rows, chance, self.instant, whole, is_wanted)
 

@@ -74,11 +74,8 @@ def unchanged(parts: Parts) -> list[TargetName]:
     return [table for table, part in parts.items() if part.kind == LoadKind.UNCHANGED]
 
 
-async def refuse_touched(target: Target, parts: Parts) -> dict[TargetName, Live]:
-    """Raises PublishFailed if a live table, which is locked, is not as the load found it.
-
-    Returns the state in which unchanged tables stay. Drops what others have left in their place in staging.
-    """
+async def refuse_touched(target: Target, parts: Parts) -> None:
+    """Raises PublishFailed if a live table, which is locked, is not as the load found it."""
     problems = []
     for table, part in parts.items():
         published = part.published
@@ -88,9 +85,19 @@ async def refuse_touched(target: Target, parts: Parts) -> dict[TargetName, Live]
         raise PublishFailed(
             f"the changes that are staged do not fit the live tables any more; run again: {'; '.join(problems)}"
         )
+
+
+async def keep(target: Target, parts: Parts) -> dict[TargetName, Live]:
+    """The states in which unchanged tables stay; drops what others have left in their place in staging.
+
+    To be called after the merges, because an action of a foreign key might have changed such a table. Raises
+    PublishFailed if it is not as the load found it.
+    """
     left = unchanged(parts)
-    if left:
-        await staging.drop(target, left)
+    if not left:
+        return {}
+    await refuse_touched(target, {table: parts[table] for table in left})
+    await staging.drop(target, left)
     return {table: parts[table].published.live for table in left}
 
 

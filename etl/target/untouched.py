@@ -21,7 +21,8 @@ from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
 from etl.target.merge import Merge
 
-_YOUNG = "pg_catalog.age(xmin) BETWEEN 0 AND (SELECT pg_catalog.age('{}'::pg_catalog.xid))"
+_YOUNG = "pg_catalog.age(xmin) BETWEEN -1073741824 AND (SELECT pg_catalog.age('{}'::pg_catalog.xid))"
+"""Within a transaction that has written, age() counts from its id, so that of its subtransactions is negative."""
 
 _COUNT = (
     "SELECT pg_catalog.count(*) AS rows, pg_catalog.count(*) FILTER (WHERE {young} AND xmin <> ALL ({ours})) AS strange"
