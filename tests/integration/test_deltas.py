@@ -234,6 +234,47 @@ def test_a_server_that_was_restarted_or_promoted_is_read_whole(tmp_path: Path) -
                 one.remove()
 
 
+def test_what_an_action_changes_in_an_unchanged_table_stops_the_publish(databases: Databases, etl: Etl) -> None:
+    """A foreign key of the reporting side would null a column of a table that has not changed at the source."""
+    databases.operational.execute(
+        f"{ORDERS} CREATE TABLE items (id int PRIMARY KEY, of_order int); INSERT INTO items VALUES (1, 7), (2, 8)"
+    )
+    auto = Etl(etl.environment | {"ETL_LOAD": "auto", "TABLES": "orders,items"})
+    assert auto("run").status == 0
+    databases.reporting.execute("ALTER TABLE items ADD FOREIGN KEY (of_order) REFERENCES orders ON DELETE SET NULL")
+    databases.operational.execute("DELETE FROM orders WHERE id = 7")
+    done = auto("run")
+    assert done.status == 1
+    assert "public.items: others have written 1 rows of the live table" in done.stderr
+    assert databases.reporting.rows("TABLE items ORDER BY id") == [(1, 7), (2, 8)]
+
+
+def test_shards_stage_changes_for_one_publish(databases: Databases, etl: Etl) -> None:
+    """One shard's table has changes, the other's none; a shard that is repeated finds its table staged."""
+    source = databases.operational
+    source.execute(f"{ORDERS} CREATE TABLE items (id int PRIMARY KEY); INSERT INTO items VALUES (1)")
+    auto = Etl(etl.environment | {"ETL_LOAD": "auto"})
+    assert auto("run", TABLES="orders,items").status == 0
+    source.execute("UPDATE orders SET note = 'x' WHERE id = 1; DELETE FROM orders WHERE id = 2")
+    of_run = {"ETL_RUN_ID": "tonight", "ETL_SNAPSHOT": "run", "ETL_PUBLISH": "defer"}
+    with auto.started("snapshot", TABLES="orders,items", ETL_RUN_ID="tonight") as holder:
+        loads = [auto("run", TABLES=name, ETL_SHARD=shard, **of_run) for shard, name in enumerate_of("items", "orders")]
+        assert [(done.status, done.event("table.loaded")["load"]) for done in loads] == [(0, "unchanged"), (0, "delta")]
+        holder.communicate(timeout=60)
+    again = auto("run", TABLES="items", ETL_SHARD="0", **of_run)
+    assert (again.status, again.event("table.skipped")["table"]) == (0, "public.items")
+    published = auto("publish", "tonight")
+    assert (published.status, published.stderr) == (0, "")
+    for name in ("orders", "items"):
+        assert databases.reporting.rows(f"TABLE {name} ORDER BY 1") == source.rows(f"TABLE {name} ORDER BY 1")
+    assert databases.staging_tables() == []
+
+
+def enumerate_of(*names: str) -> list[tuple[str, str]]:
+    """Names with their numbers, as shards have them."""
+    return [(str(number), name) for number, name in enumerate(names)]
+
+
 def test_random_nights_leave_both_sides_equal(night: Night) -> None:
     """Writers with open and prepared transactions, savepoints, VACUUM FREEZE, TRUNCATE and rewrites beside the runs."""
     random = Random(19)
