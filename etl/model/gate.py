@@ -79,7 +79,8 @@ class Count:
     """The rows that a run has staged of a table, and those of the last published load of its live table.
 
     ``before``, ``before_run`` and ``before_at`` are None if no load of this live table was published. ``refiltered``
-    says that ``where`` is another one than then; it is None if the ledger does not say.
+    says that ``where`` is another one than then; it is None if the ledger does not say. ``is_emptied`` says that the
+    staged rows are gone: their table was UNLOGGED, and the server has crashed.
     """
 
     table_name: str
@@ -90,6 +91,7 @@ class Count:
     before_run: str | None = None
     before_at: datetime | None = None
     refiltered: bool | None = None
+    is_emptied: bool = False
 
     @property
     def live(self) -> TargetName:
