@@ -157,6 +157,10 @@ class PublishBlocked(PublishFailed):
         self.in_use = tuple(in_use)
         self.readers = readers
 
+    def because(self, reasons: Sequence[str]) -> PublishBlocked:
+        """This error with the reasons why sessions could not be ended."""
+        return PublishBlocked("; ".join([str(self), *reasons]), self.in_use, readers=self.readers)
+
 
 class LiveChanged(PublishFailed):
     """Another session changed a live table or its attachments after the publish had read them.

@@ -84,6 +84,7 @@ async def _published(work: Work, locks: ViewLocks) -> Won:
     "Viewing Statistics"), and sessions that have connected since are missing.
     """
     staged: Staged | None = None
+    refused: list[str] = []
     for number, deadline in enumerate(work.patience, start=1):
         try:
             await _prepare(work, deadline)
@@ -92,9 +93,9 @@ async def _published(work: Work, locks: ViewLocks) -> Won:
             return await _swap(work, locks, staged, deadline)
         except PublishBlocked as blocked:
             if number == len(work.patience):
-                raise
-            await horizon.end_holders(work.target, await _unfrozen(work))
-            await blockers.end(work.target, blocked.in_use or work.swapped, readers=blocked.readers)
+                raise blocked.because(refused) from blocked
+            refused += await horizon.end_holders(work.target, await _unfrozen(work))
+            refused += await blockers.end(work.target, blocked.in_use or work.swapped, readers=blocked.readers)
     raise AssertionError  # the last round returns or raises
 
 
