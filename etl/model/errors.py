@@ -7,6 +7,7 @@ The tree::
     ├── ConnectionFailed                  a database cannot be reached, or went away for good
     ├── SnapshotLost                      the session that held the run's snapshot is gone
     ├── TableLocked                       another run is loading the same table
+    ├── LedgerInUse                       sessions use the ledger, which needs further columns
     ├── RunEnded                          the run was aborted or failed while this process worked on it
     ├── LoadFailed                        one table's load failed
     │   ├── Unclassified                  the options do not name a column, and on_new_column is fail
@@ -71,6 +72,10 @@ class SnapshotLost(EtlError):
 
 class TableLocked(EtlError):
     """Another run is loading a table that this run is to load."""
+
+
+class LedgerInUse(EtlError):
+    """Other sessions use the tables of the ledger, which an older version has made and this one has to change."""
 
 
 class RunEnded(EtlError):

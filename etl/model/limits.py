@@ -114,6 +114,12 @@ No more than 40 of them run at once in any case (docs/state-machine.md, Limits),
 MOST_JOBS = 64
 """More pairs of connections than this would only wait for each other."""
 
+LEDGER_LOCK_MS = 500
+"""Milliseconds for which a lock on a table of the ledger is waited for; other users of the ledger wait behind it."""
+
+LEDGER_UPGRADE_SECONDS = 60.0
+"""For how long an older version's ledger is tried to be upgraded, while other sessions use it."""
+
 # Loads and staging
 
 SPLIT_FROM_BYTES = 8 << 30

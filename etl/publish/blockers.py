@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import psycopg
 
@@ -112,7 +113,7 @@ async def end(target: Target, tables: Sequence[TargetName], *, readers: bool = T
     return [reason for reason in refused if reason]
 
 
-async def terminate(target: Target, pid: int, **who: str | None) -> str | None:
+async def terminate(target: Target, pid: int, **who: Any) -> str | None:
     """Ends a session, and logs that; returns why that was not possible, or None. ``who`` describes it in the log."""
     try:
         await target.execute("SELECT pg_catalog.pg_terminate_backend(%s)", [pid])
