@@ -150,6 +150,13 @@ LOST_TRANSACTION_SECONDS = 30.0
 TABLES_OF_ONE_DROP = 100
 """Tables of one DROP: a DROP locks each table, its TOAST table, and every index of both."""
 
+DROP_LOCK_SECONDS = 10.0
+"""How long the drop of tables that nobody is to read waits for a lock: longer than the server takes to cancel an
+autovacuum. What is in use for longer (by pg_dump, which locks all tables that there are) is left to the next run."""
+
+DROP_ALONE_LOCK_SECONDS = 0.5
+"""How long each of these tables is waited for, once one of them was in use for so long."""
+
 SAME_RUN_LOCK_SECONDS = 20.0
 """How long a shard's next attempt waits for the sessions of a killed attempt to end."""
 

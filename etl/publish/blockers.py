@@ -71,10 +71,13 @@ async def found(target: Target, tables: Sequence[TargetName], *, readers: bool =
 
     ``readers`` is false for tables that are published in place, for which the publish waits for writers only.
 
+    The staging tables count, too, because a swap moves them: pg_dump locks them with all others.
+
     Within a transaction, pg_stat_activity would stay as it was first read, without sessions that have connected since.
     """
     await target.execute(b"SELECT pg_catalog.pg_stat_clear_snapshot()")
-    return await rows(target, Blocker, target_query("blockers"), {**arrays(tables), "readers": readers})
+    touched = arrays([*tables, *(table.staging for table in tables)])
+    return await rows(target, Blocker, target_query("blockers"), {**touched, "readers": readers})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +110,7 @@ async def end(target: Target, tables: Sequence[TargetName], *, readers: bool = T
     """
     there = await found(target, tables, readers=readers)
     to_end = {one.pid: one for one in there if one.pid is not None and one.is_granted and not one.is_of_server}
-    refused = [
-        await terminate(target, pid, user=one.user, application=one.application) for pid, one in to_end.items()
-    ]
+    refused = [await terminate(target, pid, user=one.user, application=one.application) for pid, one in to_end.items()]
     return [reason for reason in refused if reason]
 
 

@@ -117,7 +117,7 @@ async def _unfrozen(work: Work) -> dict[TargetName, int]:
 async def _swap(work: Work, locks: ViewLocks, staged: Staged, deadline: float) -> Won:
     """Makes the staged tables live, and drops the old ones; raises PublishBlocked at the deadline."""
     try:
-        await _clear_aside(work)
+        await _clear_aside(work, deadline)
         await _flush(work.target)
         # rows are replaced in place once, however many attempts the swap of the other tables takes
         async with work.savepoint():
@@ -148,10 +148,11 @@ async def _stage(work: Work, locks: ViewLocks, deadline: float) -> Staged:
         raise await attempts.blocked(work, work.swapped, deadline, error) from error
 
 
-async def _clear_aside(work: Work) -> None:
-    """Drops the old tables that a killed run has left; raises CannotCarry if another object depends on one."""
-    if kept := await staging.drop_aside(work.target, work.swapped):
-        raise CannotCarry(f"an old table that an earlier publish has put aside is in the way: {'; '.join(kept)}")
+async def _clear_aside(work: Work, deadline: float) -> None:
+    """Drops the old tables that a killed run has left; raises CannotCarry if one is in use or needed."""
+    if kept := await staging.drop_aside(work.target, work.swapped, deadline):
+        reasons = "; ".join(kept.values())
+        raise CannotCarry(f"an old table that an earlier publish has put aside is in the way: {reasons}")
 
 
 async def _replace_in_place(work: Work, staged: Staged, deadline: float) -> Replaced:

@@ -58,6 +58,7 @@ VALUES ('tonight', 'staged', 'etl_staging_public.items'::regclass, 'public.items
 
 HELD = {
     "a reader of the table": ("SELECT FROM items", "public.items"),
+    "a reader of the staging table": ("SELECT FROM etl_staging_public.items", "etl_staging_public.items"),
     "a reader of a view": ("SELECT FROM seen", "public.seen"),
     "a reader of the table of a foreign key": ("SELECT FROM groups", "public.groups"),
     "a writer of the table of a foreign key": ("UPDATE groups SET id = id", "public.groups"),
@@ -120,7 +121,9 @@ async def test_a_parallel_query_is_named_once_and_ended(target: Database) -> Non
         forced = "debug_parallel_query" if session.info.server_version >= 160000 else "force_parallel_mode"
         session.execute(f"SET {forced} = on".encode())
         session.pgconn.send_query(b"SELECT pg_sleep(60) FROM groups")
-        workers = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'parallel worker' AND wait_event = 'PgSleep'"
+        workers = (
+            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'parallel worker' AND wait_event = 'PgSleep'"
+        )
         until(lambda: target.value(workers), "a worker reads the table")
         with pytest.raises(PublishBlocked) as raised:
             await publish(target, deadline=0.2)

@@ -126,7 +126,7 @@ def test_every_night_may_have_the_same_id(databases: Databases, etl: Etl, writte
     assert databases.reporting.value("SELECT count(*) FROM orders") == 300
     databases.operational.execute("INSERT INTO orders SELECT generate_series(101, 300)")
     assert etl("run", **same).status == 0
-    assert databases.reporting.value("SELECT to_regclass('by_id')") is None, "it came from the source, as the ledger says"
+    assert databases.reporting.value("SELECT to_regclass('by_id')") is None, "the ledger says whose it was"
     databases.operational.execute("ALTER TABLE orders DROP CONSTRAINT orders_pkey")
     assert etl("run", **same, **masked).status == 0
     clear = etl("run", **same)
