@@ -7,7 +7,7 @@ does not get them, and tries again until a deadline (``attempts.py``).
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import psycopg
@@ -18,7 +18,7 @@ from etl.logs.log import get_logger
 from etl.model.errors import CannotCarry, PublishBlocked, PublishFailed, PublishInDoubt, one_line
 from etl.model.name import TargetName
 from etl.publish import attempts, blockers, dependents, horizon, in_doubt, inplace, stop, validation
-from etl.publish.attempts import Attempt, Replaced, Won
+from etl.publish.attempts import Attempt, Replaced
 from etl.publish.dependents import ViewLocks
 from etl.publish.policy import Policy
 from etl.publish.work import Work
@@ -54,30 +54,50 @@ async def publish(
     tables: Sequence[TargetName],
     policy: Policy,
     reconnect: Callable[[], Awaitable[Target]],
+    *,
+    committed: Callable[[Published], None] = lambda done: None,
 ) -> Published:
-    """Makes a run's staged tables live, all of them or none.
+    """Makes a run's staged tables live, all of them or none, and logs that.
 
     Takes an idle session on the target. ``reconnect`` opens another one, to find out whether the commit succeeded if
-    the first is lost. Raises RunStopped if tables have too few rows (``stop.py``); CannotCarry, before it changes
-    anything, if an object on a live table could not be put back; PublishBlocked if other sessions hold locks on the
-    tables until the deadline; PublishFailed or PublishInDoubt for errors of the server.
+    the first is lost. Calls ``committed`` as soon as the run is published: after that, old tables are dropped and
+    foreign keys validated, and whatever ends this does not undo the publish.
+
+    Raises RunStopped if tables have too few rows (``stop.py``); CannotCarry, before it changes anything, if an object
+    on a live table could not be put back; PublishBlocked if other sessions hold locks on the tables until the deadline;
+    PublishFailed or PublishInDoubt for errors of the server.
     """
     began = perf_counter()
     ordered = sorted(tables)
     await stop.refuse_too_few(target, run_id, ordered, policy)
-    work = Work(target, run_id, ordered, policy, await _in_place(target, policy))
-    blocked_ms = 0.0
+    told: list[Published] = []
+
+    def tell(attempts_made: int, blocked_ms: float) -> None:
+        told.append(Published(len(tables), attempts_made, perf_counter() - began, blocked_ms))
+        _say(told[0])
+        committed(told[0])
+
+    work = Work(target, run_id, ordered, policy, await _in_place(target, policy), tell)
     try:
         async with ViewLocks(target) as locks:
-            blocked_ms = (await _published(work, locks)).blocked_ms
-        problems = await validation.validate(target, run_id, policy.redact)
+            await _published(work, locks)
+        problems = await _validated(work)
     except PublishInDoubt as error:
         problems = await in_doubt.settle(reconnect, run_id, ordered, work.swapped, error, redact=policy.redact)
-    attempts_made = next(work.numbers) - 1
-    return Published(len(tables), attempts_made, perf_counter() - began, blocked_ms, problems)
+        if not told:
+            tell(next(work.numbers) - 1, 0.0)
+    return replace(told[0], problems=problems)
 
 
-async def _published(work: Work, locks: ViewLocks) -> Won:
+async def _validated(work: Work) -> tuple[str, ...]:
+    """Validates foreign keys; raises PublishInDoubt if the session is lost, so that another one does it."""
+    try:
+        return await validation.validate(work.target, work.run_id, work.policy.redact)
+    except psycopg.Error as error:
+        raise _failed(work, error) from error
+
+
+async def _published(work: Work, locks: ViewLocks) -> None:
     """Publishes; if other sessions block it until the deadline, and the policy says so, ends them and tries once more.
 
     They are ended outside of any transaction: within one, pg_stat_activity stays as it was first read (manual,
@@ -90,13 +110,13 @@ async def _published(work: Work, locks: ViewLocks) -> Won:
             await _prepare(work, deadline)
             # views that the first round has staged are still there; each attempt looks whether they have changed
             staged = staged or await _stage(work, locks, deadline)
-            return await _swap(work, locks, staged, deadline)
+            await _swap(work, locks, staged, deadline)
+            return
         except PublishBlocked as blocked:
             if number == len(work.patience):
                 raise blocked.because(refused) from blocked
             refused += await horizon.end_holders(work.target, await _unfrozen(work))
             refused += await blockers.end(work.target, blocked.in_use or work.swapped, readers=blocked.readers)
-    raise AssertionError  # the last round returns or raises
 
 
 async def _prepare(work: Work, deadline: float) -> None:
@@ -114,7 +134,7 @@ async def _unfrozen(work: Work) -> dict[TargetName, int]:
     return {table: newest[table] for table in work.swapped if table in newest}
 
 
-async def _swap(work: Work, locks: ViewLocks, staged: Staged, deadline: float) -> Won:
+async def _swap(work: Work, locks: ViewLocks, staged: Staged, deadline: float) -> None:
     """Makes the staged tables live, and drops the old ones; raises PublishBlocked at the deadline."""
     try:
         await _clear_aside(work, deadline)
@@ -124,9 +144,8 @@ async def _swap(work: Work, locks: ViewLocks, staged: Staged, deadline: float) -
             replaced = await _replace_in_place(work, staged, deadline)
             won = await attempts.until_published(Attempt(work, locks, staged, replaced), deadline)
             began = perf_counter()
-        committing = (perf_counter() - began) * 1000
+        work.committed(won.attempt.number, won.blocked_ms + (perf_counter() - began) * 1000)
         await _drop_old(won.attempt)
-        return Won(won.attempt, won.blocked_ms + committing)
     except psycopg.Error as error:
         if attempts.is_blocked(error) and not work.is_lost:
             raise await attempts.blocked(work, work.in_place, deadline, error, readers=False) from error
@@ -199,8 +218,7 @@ async def _flush(target: Target) -> None:
         await at_once(target, [BEGIN, _WRITE, COMMIT])
 
 
-def say(done: Published) -> None:
-    """Logs a publish."""
+def _say(done: Published) -> None:
     log.info(
         "run.published",
         tables=done.tables,

@@ -198,7 +198,7 @@ async def test_readers_of_a_table_in_place_are_neither_named_nor_ended(target: D
 async def test_the_last_blocker_that_was_seen_is_named(target: Database) -> None:
     """Also if its session is gone when the deadline has passed."""
     async with await connect_target(DatabaseUrl.parse(target.url), "test") as session:
-        work = Work(session, "tonight", ITEMS, Policy(), [])
+        work = Work(session, "tonight", ITEMS, Policy(), [], lambda *_: None)
         seen = ["pid 7 (ada, report) on public.items"]
         error = await attempts.blocked(work, ITEMS, 2, psycopg.errors.LockNotAvailable("timeout"), seen)
         assert str(error).endswith("nothing was published; last held by pid 7 (ada, report) on public.items")
