@@ -42,7 +42,8 @@ async def refuse_too_few(target: Target, run_id: str, tables: Sequence[TargetNam
         await ledger.close_run(target, run_id, RunStatus.STOPPED, error, kept_until=kept_until)
         if kept_until is None:
             await ledger.not_published(target, run_id, own_words("never published; its run was stopped"), tables)
-            await staging.drop(target, tables)
+    if kept_until is None:  # not within the transaction, which would collect the locks of all tables
+        await staging.drop(target, tables)
     _say(found, kept_until)
     raise RunStopped(error)
 
