@@ -200,7 +200,23 @@ _RAISED_BY_FUNCTION = {"pl_exec.c", "plpy_elog.c", "plperl.c", "pltcl.c"}
 # do not: invalid_parameter_value (22023) quotes settings and snapshots, character_not_in_repertoire (22021) and
 # untranslatable_character (22P05) quote encodings.
 _NAMES_NO_VALUE = {"22023", "22021", "22P05"}
-# But 22021 and 22P05 spell out a value's bytes.
+# But functions raise it for a row's value, too: 'time zone "…" not recognized' (src/backend/utils/adt in its sources).
+_QUOTES_ARGUMENTS = {
+    *("array_userfuncs.c", "arrayfuncs.c", "date.c", "datetime.c", "dbsize.c", "encode.c", "float.c", "formatting.c"),
+    *(
+        "jsonb_gin.c",
+        "jsonfuncs.c",
+        "json.c",
+        "jsonb.c",
+        "jsonpath_exec.c",
+        "misc.c",
+        "numeric.c",
+        "quote.c",
+        "regexp.c",
+    ),
+    *("rangetypes.c", "timestamp.c", "tsvector_op.c", "varbit.c", "varlena.c", "xml.c", "bytea.c", "mbutils.c"),
+}
+# And 22021 and 22P05 spell out a value's bytes.
 _BYTES = re.compile(r"0x[0-9a-f]{2}(?: 0x[0-9a-f]{2})*")
 
 
@@ -235,7 +251,7 @@ def one_line(error: BaseException, *, whole: bool = True) -> str:
     if place in _RAISED_BY_FUNCTION:
         hint = None
     parts = [f"{message}: {detail}" if detail else message, *([hint] if hint else [])]
-    if state.startswith("22") and state not in _NAMES_NO_VALUE:
+    if state.startswith("22") and (state not in _NAMES_NO_VALUE or (state == "22023" and place in _QUOTES_ARGUMENTS)):
         parts = [_QUOTED.sub('"…"', part) for part in parts]
     elif state.startswith("22"):
         parts = [_BYTES.sub("…", part) for part in parts]
