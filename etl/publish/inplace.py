@@ -21,6 +21,7 @@ from psycopg.errors import LockNotAvailable
 from etl.model import drift
 from etl.model.errors import CannotCarry, CannotReplace, PublishFailed, one_line
 from etl.model.name import TargetName
+from etl.publish import violation
 from etl.publish.message import LONGER_THAN_VACUUM
 from etl.publish.policy import Policy
 from etl.publish.way import Arriving, Obstacles, said
@@ -176,11 +177,7 @@ async def replace(target: Target, tables: Sequence[TargetName], policy: Policy) 
     held = {one.number for one in differing if await _hold_back(target, one, policy.swapped)}
     for one in differing:
         await _refuse_survivors(target, one)
-    for family in merge.families(differing, await _edges(target) if len(differing) > 1 else ()):
-        if collision := await merging.execute(target, family):
-            in_the_way = _in_the_way(family, collision.error.diag, made_room=collision.made_room)
-            raise PublishFailed(in_the_way) from collision.error
-    await target.execute("SET CONSTRAINTS ALL IMMEDIATE")  # deferred triggers fire now: they may change rows, too
+    await _execute(target, differing)
     may_change = any(item.side_effects for item in found)  # a trigger may write to another table of the run, too
     for one in merges:
         item = one.into
@@ -279,20 +276,15 @@ async def _hold_back(target: Target, one: Merge, swapped: Collection[TargetName]
     return await merging.count(target, one.hold_back(keys)) if keys else 0
 
 
-def _in_the_way(family: Sequence[Merge], diagnostic: psycopg.errors.Diagnostic, *, made_room: bool) -> str:
-    name = diagnostic.constraint_name
-    on = TargetName(diagnostic.schema_name or "", diagnostic.table_name or "")
-    acts = [what for one in family if one.into.table == on for what in one.into.acts]
-    if made_room or not acts:
-        return (
-            f"{on} is published in place, and two of its new rows have values that {name} keeps apart; correct the"
-            f" source, or drop {name}"
-        )
-    return (
-        f"{on} is published in place, and a row cannot take its new values while another one still has them, because of"
-        f" {name}; neither is deleted meanwhile, because {', '.join(acts)} would see that; make {name} a"
-        " DEFERRABLE constraint, or drop it or what would see that"
-    )
+async def _execute(target: Target, merges: Sequence[Merge]) -> None:
+    """Executes merges, and what is deferred to the commit: deferred triggers may change rows, too."""
+    try:
+        for family in merge.families(merges, await _edges(target) if len(merges) > 1 else ()):
+            if collision := await merging.execute(target, family):
+                raise PublishFailed(await violation.of_collision(target, family, collision)) from collision
+        await target.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    except psycopg.IntegrityError as error:
+        raise PublishFailed(violation.of_rows(merges, error)) from error
 
 
 async def _refuse_survivors(target: Target, one: Merge) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hypothesis import HealthCheck, given, settings
@@ -174,10 +175,10 @@ def versions(found: list[tuple[object, ...]]) -> Counter[tuple[object, ...]]:
     return Counter(found)
 
 
-async def merged(url: str) -> None:
+async def merged(url: str, names: Sequence[str] = NAMES) -> None:
     """Merges the staging tables into the live ones, in one transaction."""
     target = await connect_target(DatabaseUrl.parse(url), "test")
-    tables = [TargetName("live", name) for name in NAMES]
+    tables = [TargetName("live", name) for name in names]
     try:
         async with target.transaction():
             await inplace.lock(target, tables)
