@@ -103,7 +103,7 @@ class Attempt:
             return self
         async with self.work.savepoint():
             staged = self.staged or await dependents.stage(self.work, self.locks)
-            await validation.prove(self.work.target, staged.keys, self.work.swapped)
+            await validation.prove(self.work.target, staged.keys, self.work.swapped, self.replaced.merged.remaining)
         return replace(self, staged=staged, is_proven=True)
 
     async def after(self, error: BaseException, blocked_ms: float) -> Attempt:

@@ -10,13 +10,13 @@ have changed the rows. Foreign keys act as ever, but only for rows that are real
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import takewhile
 
 import psycopg
 from psycopg import sql
-from psycopg.errors import LockNotAvailable
+from psycopg.errors import InvalidColumnReference, LockNotAvailable
 
 from etl.model import drift
 from etl.model.errors import CannotCarry, CannotReplace, PublishFailed, one_line
@@ -45,6 +45,12 @@ _TEMPORARY = (
     b"SELECT pg_catalog.has_database_privilege(current_database(), 'TEMPORARY') AS may,"
     b" pg_catalog.quote_ident(current_database()) AS database, pg_catalog.quote_ident(current_user) AS role"
 )
+
+_KEEP_TO_IDENTITY = (
+    "; with ALTER PUBLICATION, let the publication's filter use columns of the table's replica identity"
+    " only, and its column list have all of them, or let it publish inserts only"
+)
+"""The remedy for a publication of updates or deletes with a filter or a column list."""
 
 _NOT_LONG = sql.SQL("SET LOCAL lock_timeout = '2s'")
 """Long enough for a session that is about to commit; if the lock is not free then, the publish itself will report."""
@@ -93,9 +99,10 @@ class InPlace:
         """If the catalog shows no obstacle, the server plans the statements: that finds a missing replica identity."""
         untrusted = await _untrusted(target, items)
         denied = await _denied(target) if items else []
+        unenforced = await _unenforced(target, items)
         found: Obstacles = {}
         for item in items:
-            found[item.table] = [*denied, *self._refused(item), *untrusted[item.table]]
+            found[item.table] = [*denied, *self._refused(item), *untrusted[item.table], *unenforced[item.table]]
             if self.planned and not found[item.table]:
                 found[item.table] = await _unplannable(target, item)
         return found
@@ -149,11 +156,13 @@ async def lock(target: Target, tables: Sequence[TargetName]) -> None:
 class Merged:
     """The result of merges: the tables whose rows change, and the statements that delete the last rows.
 
-    The old rows of a swapped table refer to these rows, by a foreign key that goes with the old table.
+    The old rows of a swapped table refer to these rows, by a foreign key that goes with the old table. ``remaining``
+    are the other rows of their tables.
     """
 
     changed: tuple[TargetName, ...] = ()
     late: tuple[sql.Composed, ...] = ()
+    remaining: Mapping[TargetName, sql.Composed] = field(default_factory=dict)
 
 
 async def replace(target: Target, tables: Sequence[TargetName], policy: Policy) -> Merged:
@@ -182,12 +191,16 @@ async def replace(target: Target, tables: Sequence[TargetName], policy: Policy) 
     for one in merges:
         item = one.into
         names = [name for name, _ in arriving[item.table]]
-        rows = one.without_late if one.number in held else item.rows
+        rows = sql.SQL("{} AS l").format(one.without_late) if one.number in held else item.rows
         await _compare(target, one, rows, names if may_change or item.generated or item.table in policy.hashed else ())
     await at_once(target, [one.forget() for one in merges])
     await staging.drop(target, tables)
-    late = (one.late for one in differing if one.number in held)
-    return Merged(tuple(one.into.table for one in differing), tuple(late))
+    late = [one for one in differing if one.number in held]
+    return Merged(
+        tuple(one.into.table for one in differing),
+        tuple(one.late for one in late),
+        {one.into.table: one.without_late for one in late},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +263,17 @@ async def _denied(target: Target) -> list[str]:
     ]
 
 
+async def _unenforced(target: Target, items: Sequence[Mergeable]) -> Obstacles:
+    """Why the server could not enforce the tables' foreign keys."""
+    names = {item.oid: item.table for item in items}
+    found: Obstacles = {table: [] for table in names.values()}
+    cursor = await target.execute(target_query("unenforced"), {"oids": list(names)})
+    for row in await cursor.fetchall():
+        table = names[row["oid"]]
+        found[table].append(f"{table} is published in place, and {row['what']}; {row['remedy']}")
+    return found
+
+
 async def _unplannable(target: Target, item: Mergeable) -> list[str]:
     """What the server says against the statements of a merge that changes nothing."""
     trial = Merge.trial(item)
@@ -262,7 +286,8 @@ async def _unplannable(target: Target, item: Mergeable) -> list[str]:
     except psycopg.Error as error:
         if target.closed or target.broken:
             raise
-        return [f"{item.table} cannot be published in place: {one_line(error)}"]
+        remedy = _KEEP_TO_IDENTITY if isinstance(error, InvalidColumnReference) else ""
+        return [f"{item.table} cannot be published in place: {one_line(error)}{remedy}"]
     return []
 
 

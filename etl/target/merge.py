@@ -180,7 +180,6 @@ def statements(merges: Sequence[Merge]) -> list[sql.Composable]:
 def _one_by_one(merges: Sequence[Merge]) -> list[sql.Composable]:
     updates = (merge.update(_AT_ONCE) for merge in merges)
     return [
-        sql.SQL("SET CONSTRAINTS ALL DEFERRED"),  # foreign keys have to hold after each statement, unless they can wait
         *(merge.delete() for merge in merges),
         *(update for update in updates if update is not None),
         *(merge.insert(_AT_ONCE) for merge in merges),
@@ -278,7 +277,7 @@ _DELETE_LATE = "DELETE FROM {rows} AS l USING {late} AS p WHERE l.ctid = p.live 
 
 _WITHOUT_LATE = (
     "(SELECT l.* FROM {rows} AS l"
-    " WHERE NOT EXISTS (SELECT FROM {late} AS p WHERE p.live = l.ctid AND p.part = l.tableoid)) AS l"
+    " WHERE NOT EXISTS (SELECT FROM {late} AS p WHERE p.live = l.ctid AND p.part = l.tableoid))"
 )
 
 _ANALYZE = "ANALYZE {pairs}"

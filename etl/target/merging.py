@@ -40,6 +40,8 @@ async def execute(target: Target, family: Sequence[Merge]) -> psycopg.Error | No
     room is made in the index that the error names, in one way after the other.
     """
     steps = merge.statements(family)
+    if len(steps) > 1:  # foreign keys have to hold after each statement, unless they can wait
+        steps = [sql.SQL("SET CONSTRAINTS ALL DEFERRED"), *steps]
     left: dict[tuple[int, str], Iterator[sql.Composed]] = {}
     while (collision := await _tried(target, steps, _COLLISION)) is not None:
         found = _where(family, collision.diag)

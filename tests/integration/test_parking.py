@@ -67,7 +67,7 @@ KINDS = {
 
 
 def make(databases: Databases, values: Values, kept: str) -> None:
-    """Makes a live and a staged table. What refers to the rows that stay with ``kept`` keeps them from being deleted."""
+    """Makes a live and a staged table. A foreign key with the action ``kept`` refers to rows that stay."""
     swapped, unique = values.swapped, values.unique.replace("{}", "value")
     staged, live = (
         ", ".join(f"({number}, {value})" for number, value in enumerate((*order, *values.stay), start=1))
