@@ -81,7 +81,7 @@ def of_rows(family: Sequence[Merge], error: psycopg.IntegrityError) -> str:
 def _of_key(family: Sequence[Merge], on: TargetName, name: str, *, is_restrict: bool) -> str:
     ruled = [str(one.into.table) for one in family if one.into.has_rules]
     if is_restrict:
-        what = "which is RESTRICT, does not let a row go, or change, to which a row of that table refers; "
+        what = "which is RESTRICT and does not let a row go, or change, to which a row of that table refers; "
         remedy = f"delete the rows of {on} that refer to it, or make the key NO ACTION, or drop it"
     else:
         what = "a row of that table would refer to one that is not there; "

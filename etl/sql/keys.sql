@@ -7,8 +7,8 @@
 -- identifies:   the index alone identifies a row with no NULL in its columns: not partial, no expression, a btree
 -- is_whole:     the index is on the live table itself, not on one of its partitions alone
 -- is_deferrable: the server compares the values at the end of the statement or later, not row by row
--- columns:      each column of the key of the index: its name, the index's operator for equality, the index's
---               collation, whether it may be NULL
+-- columns:      each column of the key of the index: its name, the index's operator for equality (NULL if there is
+--               none), the index's collation, whether it may be NULL
 -- depends_on:   all columns that decide whether rows collide: those of the key, of expressions and of the predicate
 WITH RECURSIVE relation (root, oid) AS (
     SELECT w.oid, w.oid FROM unnest(:'oids'::pg_catalog.oid[]) AS w (oid)
@@ -45,7 +45,8 @@ SELECT i.root AS oid,
        coalesce((pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct')::pg_catalog.bool, false) AS nulls_are_alike,
        ARRAY(SELECT pg_catalog.jsonb_build_object(
                         'name', a.attname,
-                        'operator', pg_catalog.format('OPERATOR(%I.%s)', n.nspname, o.oprname),
+                        'operator', CASE WHEN o.oid IS NOT NULL
+                                         THEN pg_catalog.format('OPERATOR(%I.%s)', n.nspname, o.oprname) END,
                         'collation', CASE WHEN l.oid IS NOT NULL
                                           THEN pg_catalog.format('%I.%I', ln.nspname, l.collname) END,
                         'is_nullable', NOT a.attnotnull)

@@ -305,7 +305,7 @@ VIOLATED = {
     ),
     "rows that refer with RESTRICT": (
         "CREATE TABLE notes (id int REFERENCES items ON DELETE RESTRICT); INSERT INTO notes VALUES (2)",
-        "the foreign key notes_id_fkey of public.notes, which is RESTRICT, does not let a row go, or change, to which a"
+        "the foreign key notes_id_fkey of public.notes, which is RESTRICT and does not let a row go, or change, to which a"
         " row of that table refers; delete the rows of public.notes that refer to it, or make the key NO ACTION",
     ),
     "an action that sets NULL": (

@@ -60,6 +60,7 @@ KINDS = {
     "an enum with a label to spare": Values("public.colour", ("'red'", "'green'")),
     "ranges that may not overlap": Values("int4range", ("'[1,5)'", "'[5,9)'"), unique=APART),
     "multiranges that may not overlap": Values("int4multirange", ("'{[1,5)}'", "'{[5,9)}'"), unique=APART),
+    "numbers kept apart by a hash": Values("int", ("1", "2"), unique="EXCLUDE USING hash ({} WITH =)"),
     "a text, folded": Values("text", ("'a'", "'B'"), unique="expression lower({})"),
     "a sum": Values("int", ("1", "2"), unique="expression ({} + 0)"),
     "a condition": Values("int", ("1", "2"), unique="expression {}) WHERE ({} > 0"),
