@@ -52,6 +52,9 @@ _KEEP_TO_IDENTITY = (
 )
 """The remedy for a publication of updates or deletes with a filter or a column list."""
 
+_TOGETHER = 32
+"""The most tables whose merges are planned in one round trip."""
+
 _NOT_LONG = sql.SQL("SET LOCAL lock_timeout = '2s'")
 """Long enough for a session that is about to commit; if the lock is not free then, the publish itself will report."""
 
@@ -69,6 +72,12 @@ class InPlace:
 
     async def obstacles(self, target: Target, found: Sequence[Object], arriving: Arriving) -> Obstacles:
         """Names live relations that are not tables, changed columns (this way cannot change them), and ``problems``."""
+        return (await self.examine(target, found, arriving))[0]
+
+    async def examine(
+        self, target: Target, found: Sequence[Object], arriving: Arriving
+    ) -> tuple[Obstacles, list[Mergeable]]:
+        """The obstacles, and the live tables into which rows can be merged."""
         current = {item.full_name: item for item in found if item.is_live and item.full_name in arriving}
         has = await live.columns_of(target, current) if current else {}
         wrong_kind = {table: [item.obstacle_in_place] for table, item in current.items() if item.obstacle_in_place}
@@ -82,11 +91,8 @@ class InPlace:
             for item in items
             if (changes := _changes(item, has.get(item.table, ()), arriving[item.table]))
         }
-        return {
-            **await self._problems(target, [one for one in items if one.table not in changed]),
-            **wrong_kind,
-            **changed,
-        }
+        problems = await self._problems(target, [one for one in items if one.table not in changed])
+        return {**problems, **wrong_kind, **changed}, items
 
     async def problems(self, target: Target, tables: Iterable[TargetName]) -> Obstacles:
         """The reasons why no rows can be merged into live tables, whatever rows these are.
@@ -103,8 +109,8 @@ class InPlace:
         found: Obstacles = {}
         for item in items:
             found[item.table] = [*denied, *self._refused(item), *untrusted[item.table], *unenforced[item.table]]
-            if self.planned and not found[item.table]:
-                found[item.table] = await _unplannable(target, item)
+        if self.planned:
+            found |= await _unplannable(target, [item for item in items if not found[item.table]])
         return found
 
     def _refused(self, item: Mergeable) -> Iterator[str]:
@@ -176,9 +182,9 @@ async def replace(target: Target, tables: Sequence[TargetName], policy: Policy) 
     staged = await live.columns_of(target, [table.staging for table in tables])
     arriving = {table: staged.get(table.staging, []) for table in tables}
     way = InPlace(policy.fires, planned=False)  # the server will say itself what it has against the statements
-    if text := said(await way.obstacles(target, await live.objects(target, tables), arriving)):
+    obstacles, found = await way.examine(target, await live.objects(target, tables), arriving)
+    if text := said(obstacles):
         raise CannotReplace(text)
-    found = await mergeable.read(target, tables, {table: [name for name, _ in arriving[table]] for table in tables})
     merges = [
         Merge.of(item, [name for name, _ in arriving[item.table]], number) for number, item in enumerate(found, start=1)
     ]
@@ -274,21 +280,44 @@ async def _unenforced(target: Target, items: Sequence[Mergeable]) -> Obstacles:
     return found
 
 
-async def _unplannable(target: Target, item: Mergeable) -> list[str]:
-    """What the server says against the statements of a merge that changes nothing."""
-    trial = Merge.trial(item)
-    plans = [sql.SQL("EXPLAIN ") + statement for statement in (trial.difference(), *merge.statements([trial]))]
+async def _unplannable(target: Target, items: Sequence[Mergeable]) -> Obstacles:
+    """What the server says against the statements of merges that change nothing.
+
+    The tables are planned together, so that many of them take few round trips; if there is something against one of
+    them, half of them each time.
+    """
+    if not items:
+        return {}
+    if len(items) > _TOGETHER:
+        parts = [items[number : number + _TOGETHER] for number in range(0, len(items), _TOGETHER)]
+    else:
+        error = await _planned(target, items)
+        if error is None:
+            return {}
+        if len(items) == 1:
+            remedy = _KEEP_TO_IDENTITY if isinstance(error, InvalidColumnReference) else ""
+            text = f"{items[0].table} cannot be published in place: {one_line(error)}{remedy}"
+            return {items[0].table: [] if isinstance(error, LockNotAvailable) else [text]}
+        parts = [items[: len(items) // 2], items[len(items) // 2 :]]
+    found: Obstacles = {}
+    for part in parts:
+        found |= await _unplannable(target, part)
+    return found
+
+
+async def _planned(target: Target, items: Sequence[Mergeable]) -> psycopg.Error | None:
+    """Plans the statements of merges; returns the server's error, if there is one."""
+    trials = [Merge.trial(item) for item in items]
+    statements = (one for trial in trials for one in (trial.difference(), *merge.statements([trial])))
+    plans = [sql.SQL("EXPLAIN ") + statement for statement in statements]
     try:
         async with target.transaction(force_rollback=True):  # the rollback restores the session's timeouts
-            await target.execute(sql.SQL("; ").join([_NOT_LONG, _NO_ROW_SECURITY, *plans]))
-    except LockNotAvailable:
-        return []
+            await at_once(target, [_NOT_LONG, _NO_ROW_SECURITY, *plans])
     except psycopg.Error as error:
         if target.closed or target.broken:
             raise
-        remedy = _KEEP_TO_IDENTITY if isinstance(error, InvalidColumnReference) else ""
-        return [f"{item.table} cannot be published in place: {one_line(error)}{remedy}"]
-    return []
+        return error
+    return None
 
 
 async def _hold_back(target: Target, one: Merge, swapped: Collection[TargetName]) -> int:
