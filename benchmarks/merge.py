@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from etl.model.name import TargetName
-from etl.publish import inplace
+from etl.publish import replacement
 from etl.publish.policy import Policy
 from etl.sessions.postgres import connect_target
 from etl.sessions.url import DatabaseUrl
@@ -41,8 +41,8 @@ async def merge(url: str) -> tuple[float, float]:
         pid = ((await cursor.fetchone()) or {})["pid"]
         began, used = perf_counter(), processor(pid)
         async with target.transaction():
-            await inplace.lock(target, tables)
-            await inplace.replace(target, tables, Policy(in_place=frozenset(tables)))
+            await replacement.lock(target, tables)
+            await replacement.replace(target, tables, Policy(in_place=frozenset(tables)))
         return perf_counter() - began, processor(pid) - used
     finally:
         await target.close()

@@ -305,8 +305,8 @@ VIOLATED = {
     ),
     "rows that refer with RESTRICT": (
         "CREATE TABLE notes (id int REFERENCES items ON DELETE RESTRICT); INSERT INTO notes VALUES (2)",
-        "the foreign key notes_id_fkey of public.notes, which is RESTRICT and does not let a row go, or change, to which a"
-        " row of that table refers; delete the rows of public.notes that refer to it, or make the key NO ACTION",
+        "the foreign key notes_id_fkey of public.notes, which is RESTRICT and does not let a row go, or change, to"
+        " which a row of that table refers; delete the rows of public.notes that refer to it, or make the key NO",
     ),
     "an action that sets NULL": (
         "CREATE TABLE notes (id int NOT NULL REFERENCES items ON DELETE SET NULL); INSERT INTO notes VALUES (2)",

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from etl.model.name import TargetName
-from etl.publish import inplace
+from etl.publish import replacement
 from etl.publish.policy import Policy
 from etl.sessions.postgres import connect_target
 from etl.sessions.url import DatabaseUrl
@@ -181,8 +181,8 @@ async def merged(url: str, names: Sequence[str] = NAMES) -> None:
     tables = [TargetName("live", name) for name in names]
     try:
         async with target.transaction():
-            await inplace.lock(target, tables)
-            await inplace.replace(target, tables, Policy(in_place=frozenset(tables)))
+            await replacement.lock(target, tables)
+            await replacement.replace(target, tables, Policy(in_place=frozenset(tables)))
     finally:
         await target.close()
 
