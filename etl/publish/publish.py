@@ -17,7 +17,7 @@ from etl.ledger import ledger
 from etl.logs.log import get_logger
 from etl.model.errors import CannotCarry, PublishBlocked, PublishFailed, PublishInDoubt, one_line
 from etl.model.name import TargetName
-from etl.publish import attempts, blockers, dependents, horizon, in_doubt, inplace, stop, validation
+from etl.publish import attempts, blockers, dependents, filling, horizon, in_doubt, replacement, stop, validation
 from etl.publish.attempts import Attempt, Replaced
 from etl.publish.dependents import ViewLocks
 from etl.publish.policy import Policy
@@ -181,9 +181,9 @@ async def _replace_in_place(work: Work, staged: Staged, deadline: float) -> Repl
     await persistently(lambda: _lock_in_place(work), attempts.is_blocked, deadline)
     # from here on it waits for rows only: those that refer to rows that go, and that other sessions have locked
     await work.target.execute(f"SET LOCAL lock_timeout = '{max(deadline, 1):g}s'".encode())
-    merged = await inplace.replace(work.target, work.in_place, work.policy)
+    merged = await replacement.replace(work.target, work.in_place, work.policy)
     found = await live.objects(work.target, work.in_place)
-    unfilled = await inplace.refresh(work.target, live.views(found), staged, merged)
+    unfilled = await filling.refresh(work.target, live.views(found), staged, merged)
     return Replaced({item.full_name: item.oid for item in found if item.is_live}, merged, unfilled)
 
 
@@ -191,7 +191,7 @@ async def _lock_in_place(work: Work) -> None:
     """Locks the tables against other writers; if one is in the way, logs who, with nothing locked."""
     try:
         async with work.target.transaction():
-            await inplace.lock(work.target, work.in_place)
+            await replacement.lock(work.target, work.in_place)
     except psycopg.Error as error:
         if attempts.is_blocked(error):
             in_the_way = await blockers.described(work.target, work.in_place, readers=False)
