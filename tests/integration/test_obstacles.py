@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Databases, Done, Etl
+from tests.harness import TIMEOUT, Databases, Done, Etl
 from tests.situations import ledger, live
 
 
@@ -279,3 +279,45 @@ def test_privileges_that_are_missing_are_named_with_what_to_grant(databases: Dat
         target.execute(line.partition("; ")[2])
     assert few("check", TABLES="items").status == 0
     assert few("run", TABLES="items").stderr == ""
+
+
+def test_a_holder_warns_of_what_is_in_the_way_in_place(databases: Databases, etl: Etl, tmp_path: Path) -> None:
+    """Its run is deferred by nature: what is mended until the publish is no obstacle."""
+    source, target, options = databases.operational, databases.reporting, tmp_path / "options.toml"
+    source.execute("CREATE TABLE items (id int PRIMARY KEY); INSERT INTO items VALUES (1)")
+    options.write_text('["items"]\npublish = "in-place"\n')
+    given = {"TABLES": "items", "ETL_OPTIONS_FILE": str(options), "ETL_RUN_ID": "tonight"}
+    assert etl("run", **given | {"ETL_RUN_ID": "yesterday"}).stderr == ""
+    target.execute("CREATE RULE told AS ON INSERT TO items DO ALSO NOTIFY told")
+    source.execute("INSERT INTO items VALUES (2)")
+    with etl.started("snapshot", **given) as holder:
+        done = etl("run", ETL_SNAPSHOT="run", ETL_PUBLISH="defer", **given)
+        stdout, _ = holder.communicate(timeout=TIMEOUT)
+    held = Done(holder.returncode, stdout, "")
+    assert (done.status, held.status, done.stderr) == (0, 0, "")
+    assert "would fire rule told on table public.items" in held.event("run.obstructed")["error"]
+    target.execute("DROP RULE told ON items")
+    assert etl("publish", **given).stderr == ""
+    assert target.rows("SELECT * FROM items ORDER BY id") == [(1,), (2,)]
+
+
+@pytest.mark.parametrize("fault", ["a column of a reg* type", "a mask that is taken back"])
+def test_a_holder_that_cannot_begin_fails_its_run(databases: Databases, etl: Etl, tmp_path: Path, fault: str) -> None:
+    """So the ledger says why, and a shard does not wait for a snapshot that nobody will take."""
+    databases.operational.execute("CREATE TABLE items (id int PRIMARY KEY, name text)")
+    if fault == "a column of a reg* type":
+        databases.operational.execute("ALTER TABLE items ADD kind regtype")
+        said = "column kind of type regtype holds numbers"
+    else:
+        options = tmp_path / "options.toml"
+        options.write_text('[items.mask]\nname = "null"\n')
+        assert etl("run", TABLES="items", ETL_OPTIONS_FILE=str(options)).stderr == ""
+        said = "name arrived masked the last time"
+    shard = {"TABLES": "items", "ETL_RUN_ID": "tonight", "ETL_SNAPSHOT": "run", "ETL_PUBLISH": "defer"}
+    done = etl("snapshot", TABLES="items", ETL_RUN_ID="tonight")
+    assert said in done.stderr
+    status, error = ledger(databases.reporting, "tonight")
+    assert (status, said in str(error)) == ("failed", True)
+    waited = etl("run", **shard)
+    assert waited.status == 1
+    assert f"run tonight is failed already ({error})" in waited.stderr
