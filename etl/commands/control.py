@@ -109,7 +109,8 @@ async def claim(settings: Settings, control: Target, source: Source) -> tuple[Pl
             await obstacles.refuse_all(settings, source, control, tables)
         else:
             await obstacles.refuse_privileges(control, live)
-        await book.ensure(control)
+        async with obstacles.explained(settings, source, control, tables):
+            await book.ensure(control)
         await guard.refuse_untrusted_tables(control, live)
         if is_whole:
             await obstacles.stop(settings, source, control, tables)

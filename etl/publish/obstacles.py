@@ -9,9 +9,12 @@ all tables at once.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import chain
+
+import psycopg
 
 from etl.ledger import book, ledger
 from etl.logs.log import get_logger
@@ -25,10 +28,11 @@ from etl.publish.swap import Swap
 from etl.publish.way import Obstacles
 from etl.sessions.postgres import Source, Target
 from etl.settings.settings import Settings
-from etl.source import bodies
-from etl.target import collations, live, names, needs, privileges, trust, types
+from etl.source import bodies, unlogged
+from etl.target import collations, event_triggers, live, names, needs, privileges, trust, types
 from etl.target.live import Object
 from etl.target.needs import Made, Need
+from etl.target.privileges import OfTarget
 
 log = get_logger()
 
@@ -69,17 +73,28 @@ async def warn(settings: Settings, source: Source, target: Target, tables: Seque
 
 async def refuse_privileges(target: Target, tables: Sequence[TargetName]) -> None:
     """Raises Obstructed if etl's role may not create in the target what every run of these live tables creates."""
-    if lines := Found(tuple(await _privileges(target, tables))).lines:
+    if lines := Found((await _privileges(target, tables)).lacking).lines:
         raise Obstructed("; ".join(lines))
 
 
 async def refuse_all(settings: Settings, source: Source, target: Target, tables: Sequence[Table]) -> None:
     """Does the same; its message has all other obstacles, too."""
-    if await _privileges(target, [table.live for table in tables]):
+    if (await _privileges(target, [table.live for table in tables])).lacking:
         raise Obstructed("; ".join((await find(settings, source, target, tables)).lines))
 
 
-async def _privileges(target: Target, tables: Sequence[TargetName]) -> list[str]:
+@asynccontextmanager
+async def explained(settings: Settings, source: Source, target: Target, tables: Sequence[Table]) -> AsyncIterator[None]:
+    """If the target refuses to make the ledger, raises Obstructed with all obstacles, as far as they tell why."""
+    try:
+        yield
+    except psycopg.Error:
+        if target.closed or target.broken or not (found := await find(settings, source, target, tables)).target:
+            raise
+        raise Obstructed("; ".join(found.lines)) from None
+
+
+async def _privileges(target: Target, tables: Sequence[TargetName]) -> OfTarget:
     return await privileges.of_target(target, {table.schema for table in tables})
 
 
@@ -90,6 +105,7 @@ async def find(settings: Settings, source: Source, target: Target, tables: Seque
     obstacle, because that table may move within the same publish.
     """
     general = await _privileges(target, [table.live for table in tables])
+    tries = not general.lacking
     options = {table.oid: settings.options.of(table.source) for table in tables}
     in_place = [table for table in tables if options[table.oid].publish == "in-place"]
     swapped = [table for table in tables if options[table.oid].publish != "in-place"]
@@ -97,8 +113,11 @@ async def find(settings: Settings, source: Source, target: Target, tables: Seque
     objects = [
         await live.objects(target, [table.live for table in some]) if some else [] for some in (swapped, in_place)
     ]
+    everything = {one.oid: one for one in chain.from_iterable(objects)}.values()
+    may_reject = tries and general.has_event_triggers
+    rejected = await event_triggers.refusals(target, tables, in_place, list(everything)) if may_reject else []
     parts = [
-        await _loads(source, target, tables, options, tries=not general),
+        await _loads(source, target, tables, options, tries=tries),
         await _swaps(settings, target, swapped, options, objects[0]),
         await _in_place(settings, target, in_place, objects[1]),
     ]
@@ -107,7 +126,7 @@ async def find(settings: Settings, source: Source, target: Target, tables: Seque
         texts = dict.fromkeys(chain.from_iterable(part.get(table.live, ()) for part in parts))
         if texts:
             found[table.live] = list(texts)
-    return Found(tuple(general), found, live.together(objects[0]) | live.together(objects[1]))
+    return Found((*general.lacking, *rejected), found, live.together(objects[0]) | live.together(objects[1]))
 
 
 async def _loads(
@@ -129,11 +148,13 @@ async def _loads(
     replaced = {table.live for table in tables if options[table.oid].publish != "in-place"}
     bad_types = types.of_replaced(wanted, replaced) | bad_types
     unreadable = await bodies.problems(source, tables)
+    on_primary = await unlogged.problems(source, tables)
     return {
         table.live: [
             *types.of_columns(table, bad_types),
             *lacking[table.oid],
             *unreadable.get(table.oid, ()),
+            *on_primary.get(table.oid, ()),
         ]
         for table in tables
     }

@@ -510,3 +510,66 @@ def test_a_function_of_the_same_name_that_is_another_one_is_told(databases: Data
     checked, done = etl("check", TABLES="items"), etl("run", TABLES="items")
     assert said in " ".join(checked.stdout.split())
     assert said in done.stderr
+
+
+REJECTED = {
+    "CREATE SCHEMA": ("CREATE SCHEMA fresh; CREATE TABLE fresh.items (id int)", "", ""),
+    "CREATE TABLE": ("CREATE TABLE items (id int)", "", ""),
+    "ALTER TABLE": ("CREATE TABLE items (id int)", "", ""),
+    "DROP TABLE": ("CREATE TABLE items (id int)", "", ""),
+    "CREATE INDEX": ("CREATE TABLE items (id int); CREATE INDEX ON items (id)", "", ""),
+    "COMMENT": ("CREATE TABLE items (id int); COMMENT ON COLUMN items.id IS 'a'", "", ""),
+    "CREATE STATISTICS": ("CREATE TABLE items (id int, v int); CREATE STATISTICS s ON id, v FROM items", "", ""),
+    "CREATE TABLE AS": ("CREATE TABLE items (id int)", "", '["items"]\npublish = "in-place"\n'),
+    "CREATE VIEW": ("CREATE TABLE items (id int)", "CREATE VIEW seen AS SELECT * FROM items", ""),
+    "DROP VIEW": ("CREATE TABLE items (id int)", "CREATE VIEW seen AS SELECT * FROM items", ""),
+    "REFRESH MATERIALIZED VIEW": (
+        "CREATE TABLE items (id int)",
+        "CREATE MATERIALIZED VIEW seen AS SELECT * FROM items",
+        "",
+    ),
+    "GRANT": ("CREATE TABLE items (id int)", "GRANT SELECT ON items TO PUBLIC", ""),
+    "CREATE POLICY": ("CREATE TABLE items (id int)", "CREATE POLICY p ON items", ""),
+}
+"""Commands that an event trigger rejects: what the source has, what the target has added, and options."""
+
+
+@pytest.mark.superuser("event triggers")
+@pytest.mark.parametrize("event", ["ddl_command_start", "ddl_command_end"])
+def test_what_an_event_trigger_rejects_is_told_if_the_run_does_it(
+    databases: Databases, etl: Etl, tmp_path: Path, event: str
+) -> None:
+    """Each command is told where the run needs it, and a trigger that lets etl's role pass is no obstacle."""
+    source, target = databases.operational, databases.reporting
+    for number, (tag, (made, added, text)) in enumerate(REJECTED.items()):
+        source.execute("DROP TABLE IF EXISTS items")
+        source.execute(made)
+        (tmp_path / f"{number}.toml").write_text(text)
+        given = {
+            "TABLES": "fresh.items" if "fresh" in made else "items",
+            "ETL_OPTIONS_FILE": str(tmp_path / f"{number}.toml"),
+        }
+        if added or text:
+            assert etl("run", **given).stderr == ""
+            target.execute(added)
+        target.execute(
+            "CREATE FUNCTION rejects() RETURNS event_trigger LANGUAGE plpgsql AS"
+            f" $$ BEGIN RAISE EXCEPTION 'never %', tg_tag; END $$; CREATE EVENT TRIGGER guards ON {event}"
+            f" WHEN TAG IN ('{tag}') EXECUTE FUNCTION rejects()"
+        )
+        said = f"rejects {tag} by postgres: never {tag}; disable event trigger guards, or let it except that role"
+        checked, done = etl("check", **given), etl("run", **given)
+        target.execute("DROP EVENT TRIGGER guards; DROP FUNCTION rejects(); DROP TABLE IF EXISTS items CASCADE")
+        assert (checked.status, done.status) == (1, 1), tag
+        assert said in " ".join(checked.stdout.split()), tag
+        assert f"the target {said}" in done.stderr, tag
+        assert databases.staging_tables() == []
+    source.execute("DROP TABLE items; CREATE TABLE items (id int)")
+    target.execute(
+        "CREATE FUNCTION rejects() RETURNS event_trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN IF current_user <> 'postgres' THEN RAISE EXCEPTION 'never'; END IF; END $$;"
+        f"CREATE EVENT TRIGGER guards ON {event} EXECUTE FUNCTION rejects();"
+        "CREATE FUNCTION no_index() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'never'; END $$;"
+        "CREATE EVENT TRIGGER other ON sql_drop WHEN TAG IN ('DROP INDEX') EXECUTE FUNCTION no_index()"
+    )
+    assert etl("run", TABLES="items").stderr == ""
