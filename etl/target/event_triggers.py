@@ -76,6 +76,7 @@ def _tags(
         "GRANT": any(one.startswith("GRANT ") for one in attached),
         "CREATE POLICY": "CREATE POLICY" in attached,
         "CREATE RULE": "CREATE RULE" in attached,
+        "CREATE TRIGGER": "CREATE TRIGGER" in attached,
         "CREATE VIEW": "v" in kinds,
         "DROP VIEW": "v" in kinds,
         "CREATE MATERIALIZED VIEW": "m" in kinds,
@@ -125,6 +126,10 @@ def _statements(name: TargetName, tags: Collection[str]) -> Iterator[tuple[str, 
         "GRANT": sql.SQL("GRANT SELECT ON {} TO CURRENT_USER").format(live),
         "CREATE POLICY": sql.SQL("CREATE POLICY etl_rehearsal ON {}").format(live),
         "CREATE RULE": sql.SQL("CREATE RULE etl_rehearsal AS ON UPDATE TO {} DO ALSO NOTHING").format(live),
+        "CREATE TRIGGER": sql.SQL(
+            "CREATE TRIGGER etl_rehearsal BEFORE UPDATE ON {} FOR EACH ROW"
+            " EXECUTE FUNCTION pg_catalog.suppress_redundant_updates_trigger()"
+        ).format(live),
         "CREATE VIEW": sql.SQL("CREATE VIEW {} AS SELECT * FROM {}").format(view, live),
         "DROP VIEW": sql.SQL("DROP VIEW IF EXISTS {}").format(view),
         "CREATE MATERIALIZED VIEW": sql.SQL("CREATE MATERIALIZED VIEW {} AS SELECT * FROM {} WITH NO DATA").format(

@@ -530,6 +530,11 @@ REJECTED = {
     ),
     "GRANT": ("CREATE TABLE items (id int)", "GRANT SELECT ON items TO PUBLIC", ""),
     "CREATE POLICY": ("CREATE TABLE items (id int)", "CREATE POLICY p ON items", ""),
+    "CREATE TRIGGER": (
+        "CREATE TABLE items (id int)",
+        "CREATE TRIGGER t BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "",
+    ),
 }
 """Commands that an event trigger rejects: what the source has, what the target has added, and options."""
 
