@@ -122,7 +122,8 @@ async def _ensure_live(source: Source, control: Target, table: Table, key: str) 
             )
         return
     await trust.refuse_named(source, control, [table])
-    await types.ensure(source, control, [table])
+    if refused := types.of_columns(table, await types.ensure(source, control, [table])):
+        raise LoadFailed("; ".join(refused))
     await create_schemas(control, [table.live.schema])
     await staging.create_schemas(control, [table.live.schema])
     async with control.transaction():

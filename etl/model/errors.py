@@ -17,7 +17,6 @@ The tree::
     │   └── ChecksumDiffers               the staged rows and the source's rows have different checksums
     ├── RunFailed                         at least one load of the run failed
     ├── Obstructed                        the target lacks what a load or the publish would need
-    ├── TypesDiffer                       a user-defined type has another definition in the target
     ├── TablesDiffer                      ``etl verify`` found a difference
     ├── CheckFailed                       ``etl check`` found a reason why a run would fail
     ├── NotValidated                      the run is published, but a foreign key could not be validated
@@ -112,10 +111,6 @@ class RunFailed(EtlError):
 
 class Obstructed(EtlError):
     """The target's catalog shows, before the first load, that a table could not be loaded or published."""
-
-
-class TypesDiffer(EtlError):
-    """A user-defined type has different definitions in source and target, and the run cannot change the target's."""
 
 
 class TablesDiffer(EtlError):

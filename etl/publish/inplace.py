@@ -127,12 +127,6 @@ class InPlace:
             )
 
 
-async def refuse(target: Target, policy: Policy) -> None:
-    """Raises CannotReplace naming all ``problems`` of the tables that a run publishes in place."""
-    if policy.in_place and (text := said(await InPlace(policy.fires).problems(target, policy.in_place))):
-        raise CannotReplace(text)
-
-
 def _changes(item: Mergeable, has: Sequence[drift.Named], arriving: Sequence[drift.Named]) -> drift.Drift | None:
     """The changes of a table's columns, if any: not their order, nor generated columns that the source lacks."""
     names = {name for name, _ in arriving}
