@@ -18,10 +18,9 @@ from psycopg import sql
 from psycopg.errors import InvalidColumnReference, LockNotAvailable
 
 from etl.model import drift
-from etl.model.errors import CannotReplace, one_line
+from etl.model.errors import one_line
 from etl.model.name import TargetName
-from etl.publish.policy import Policy
-from etl.publish.way import Arriving, Obstacles, said
+from etl.publish.way import Arriving, Obstacles
 from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
 from etl.sessions.transaction import at_once
