@@ -60,5 +60,5 @@ async def _drop(control: Target, tables: Iterable[TargetName]) -> list[TargetNam
     existing = await staging.tables(control)
     staged = [table for table in tables if table.staging in existing]
     free = [table for table in staged if await guard.try_lock(control, [table])]
-    await staging.drop(control, free)
-    return free
+    kept = await staging.drop(control, free)
+    return [table for table in free if table.staging not in kept]

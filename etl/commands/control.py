@@ -104,8 +104,13 @@ async def claim(settings: Settings, control: Target, source: Source) -> tuple[Pl
     described = await catalog.tables(source, [table.source for table in chosen]) if is_whole else []
     tables = settings.options.apply(described)
     async with _recorded(settings, control):
-        await obstacles.refuse_privileges(control, live)  # first, because the ledger cannot be made without them
-        await book.ensure(control)
+        # first, because the ledger cannot be made without them
+        if is_whole:
+            await obstacles.refuse_all(settings, source, control, tables)
+        else:
+            await obstacles.refuse_privileges(control, live)
+        async with obstacles.explained(settings, source, control, tables):
+            await book.ensure(control)
         await guard.refuse_untrusted_tables(control, live)
         if is_whole:
             await obstacles.stop(settings, source, control, tables)

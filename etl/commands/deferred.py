@@ -15,7 +15,7 @@ from etl.model.selection import named
 from etl.model.status import LoadStatus, RunStatus
 from etl.publish import validation
 from etl.publish.policy import Policy
-from etl.publish.publish import Published, publish, say
+from etl.publish.publish import Published, publish
 from etl.sessions.postgres import Target
 from etl.settings.settings import Settings
 from etl.target import guard, staging
@@ -54,7 +54,6 @@ async def publish_run(settings: Settings, *, once: bool = False, anyway: str | N
         except RunEnded:  # `etl abort` does not drop tables that are locked, as these were
             await staging.drop(session, live)
             raise
-    say(done)
     validation.refuse(settings.run_id, done.problems)
     return done
 

@@ -10,7 +10,8 @@ load them again from another snapshot.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -26,9 +27,8 @@ from etl.model import limits
 from etl.model.errors import EXPECTED, RunEnded, SnapshotLost, one_line
 from etl.model.name import Planned
 from etl.model.status import LoadStatus, RunStatus
-from etl.publish import inplace, obstacles
-from etl.publish.policy import Policy
-from etl.sessions.postgres import Target, source_session
+from etl.publish import obstacles
+from etl.sessions.postgres import Source, Target, source_session
 from etl.sessions.query import source_query
 from etl.sessions.retry import retried
 from etl.settings.settings import Settings
@@ -49,33 +49,31 @@ async def hold(settings: Settings) -> SnapshotAnswer:
     holding = _Holding(Control(settings, session))
     try:
         await guard.lock_snapshot(session, settings.run_id)
-        planned = await _planned(settings, session)
-        await book.ensure(session)
-        await ledger.join_run(session, settings.run_id, "defer")
-        await ledger.must_run(session, settings.run_id)
-        try:
-            await inplace.refuse(session, Policy.of(settings, planned))
+        async with source_session(settings.source, guard.application(settings.run_id)) as source:
+            planned = await _planned(settings, session, source)
+            await obstacles.refuse_privileges(session, [table.live for table in planned])
+            await book.ensure(session)
+            await ledger.join_run(session, settings.run_id, "defer")
+            await ledger.must_run(session, settings.run_id)
+            async with holding.recorded():
+                await _foresee(settings, session, source, planned)
+        async with holding.recorded():
             return await holding.whole(planned)
-        except asyncio.CancelledError:
-            await holding.give_up(RunStatus.INTERRUPTED, "the process that held the snapshot was stopped by a signal")
-            raise
-        except BaseException as error:
-            await holding.give_up(RunStatus.FAILED, one_line(error))
-            raise
     finally:
         await holding.session.close()
 
 
-async def _planned(settings: Settings, target: Target) -> tuple[Planned, ...]:
+async def _planned(settings: Settings, target: Target, source: Source) -> tuple[Planned, ...]:
     """Finds the run's tables in the source."""
-    async with source_session(settings.source, guard.application(settings.run_id)) as source:
-        await guard.refuse_same_database(source, target, settings.source, settings.target)
-        chosen = await choice.choose(source, settings.options, await saved_plan.selection(settings, target, None))
-        if await book.is_current(target):
-            await disclosure.foresee(source, target, chosen, settings.options)
-        tables = settings.options.apply(await catalog.tables(source, [table.source for table in chosen]))
-        await obstacles.warn(settings, source, target, tables)
-        return chosen
+    await guard.refuse_same_database(source, target, settings.source, settings.target)
+    return await choice.choose(source, settings.options, await saved_plan.selection(settings, target, None))
+
+
+async def _foresee(settings: Settings, target: Target, source: Source, planned: Sequence[Planned]) -> None:
+    """Raises ConfigurationError for what no shard could load; warns of what stands in the way until it is mended."""
+    await disclosure.foresee(source, target, planned, settings.options)
+    tables = settings.options.apply(await catalog.tables(source, [table.source for table in planned]))
+    await obstacles.warn(settings, source, target, tables)
 
 
 @dataclass(slots=True)
@@ -94,6 +92,18 @@ class _Holding:
     def session(self) -> Target:
         """The present control session, which is another one after a reconnect."""
         return self.control.session
+
+    @asynccontextmanager
+    async def recorded(self) -> AsyncIterator[None]:
+        """Closes the run in the ledger if the block fails, so that no shard waits for a snapshot in vain."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            await self.give_up(RunStatus.INTERRUPTED, "the process that held the snapshot was stopped by a signal")
+            raise
+        except BaseException as error:
+            await self.give_up(RunStatus.FAILED, one_line(error))
+            raise
 
     async def whole(self, planned: Sequence[Planned]) -> SnapshotAnswer:
         """Takes the snapshot unless all tables are staged, writes it into the ledger, and waits for the shards."""

@@ -89,7 +89,10 @@ def _say(finished: Finished, tables: int, error: Redacted | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A run that goes on: its tables, this process's share of it, and the loads that have ended."""
+    """A run that goes on: its tables, this process's share of it, and the loads that have ended.
+
+    ``published`` has its publish, as soon as that is committed.
+    """
 
     settings: Settings
     control: Control
@@ -97,6 +100,7 @@ class _Run:
     progress: Progress
     share: Share
     loads: list[Load] = field(default_factory=list)
+    published: list[Published] = field(default_factory=list)
     began: float = field(default_factory=perf_counter)
 
     async def whole(self) -> Finished:
@@ -158,13 +162,15 @@ class _Run:
             return None
         tables, policy = [table.live for table in self.planned], Policy.of(settings, self.planned)
         reconnect = partial(control.connect, settings)
-        done = await publishing.publish(self.control.session, settings.run_id, tables, policy, reconnect)
-        publishing.say(done)
-        return done
+        session, committed = self.control.session, self.published.append
+        return await publishing.publish(session, settings.run_id, tables, policy, reconnect, committed=committed)
 
     async def _give_up(self, status: RunStatus, why: str | BaseException) -> None:
         """Drops the staging tables and closes the run in the ledger; opens a new session if the old one is lost."""
         settings, reason = self.settings, self.settings.redact(why)
+        if self.published:  # what is left to do, the next run does: old tables to drop, foreign keys to validate
+            self._finished(RunStatus.PUBLISHED, reason)
+            return
         self._finished(status, reason)
         try:
             async with asyncio.timeout(limits.CLEARING_SECONDS[status]):

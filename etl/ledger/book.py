@@ -17,6 +17,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
@@ -24,10 +25,12 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql.ddl import ExecutableDDLElement
 
 import etl
-from etl.model.errors import ConfigurationError
+from etl.model import limits
+from etl.model.errors import ConfigurationError, LedgerInUse
 from etl.sessions.advisory import schema_lock
 from etl.sessions.postgres import Target, refuse_untrusted
 from etl.sessions.query import rows, target_query
+from etl.sessions.retry import persistently
 
 SCHEMA = "etl"
 
@@ -137,12 +140,38 @@ _dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 
 
 async def ensure(target: Target) -> None:
-    """Creates the ledger on first use, and adds the columns and indexes that an older version did not have."""
+    """Creates the ledger on first use, and adds the columns and indexes that an older version did not have.
+
+    Raises LedgerInUse if sessions that have read or written the ledger keep it from that for too long.
+    """
     parts = await _parts(target)
     if not any(_missing(parts)) and _format(parts)[0] == FORMAT:
         return
+    try:
+        await persistently(lambda: _upgrade(target), _is_in_use, limits.LEDGER_UPGRADE_SECONDS)
+    except psycopg.Error as error:
+        if not _is_in_use(error):
+            raise
+        users = [row["who"] for row in await (await target.execute(target_query("ledger_users"))).fetchall()]
+        who = f"by {'; '.join(users[: limits.BLOCKERS_NAMED])}" if users else "by sessions that come and go"
+        raise LedgerInUse(
+            f"the ledger of an older version needs further columns, and its tables were in use for"
+            f" {limits.LEDGER_UPGRADE_SECONDS:g} s, {who}; end these transactions, and run again"
+        ) from error
+
+
+def _is_in_use(error: BaseException) -> bool:
+    return isinstance(error, (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected))
+
+
+async def _upgrade(target: Target) -> None:
+    """Makes the ledger what this version needs, in one transaction.
+
+    A lock that waits makes all other users of the ledger wait behind it, so it gives way soon.
+    """
     async with target.transaction():
         await target.execute(schema_lock())
+        await target.execute(f"SET LOCAL lock_timeout = {limits.LEDGER_LOCK_MS}".encode())
         await target.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}".encode())
         for table in _tables:
             await execute(target, CreateTable(table, if_not_exists=True))

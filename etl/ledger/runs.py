@@ -36,12 +36,34 @@ async def latest_runs(target: Target, limit: int, status: str | None = None) -> 
     return await fetch(target, newest if status is None else newest.where(runs.c.status == status), RunRow)
 
 
+_SET_ASIDE = b"""
+WITH earlier AS (
+    UPDATE etl.runs
+       SET run_id = pg_catalog.concat(pg_catalog.substr(run_id, 1, 70), '@', pg_catalog.to_char(
+               coalesce(finished_at, started_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+     WHERE run_id = %(run)s AND status = 'published'
+    RETURNING run_id
+), moved AS (
+    UPDATE etl.loads l SET run_id = e.run_id FROM earlier e WHERE l.run_id = %(run)s
+)
+UPDATE etl.validations v SET run_id = e.run_id FROM earlier e WHERE v.run_id = %(run)s
+"""
+"""Gives a published run another id, which is as long as ETL_RUN_ID may be.
+
+Whoever sets the same ETL_RUN_ID every night would otherwise overwrite the last publish, which the gate compares with,
+and in which the masks and indexes of the live tables are recorded.
+"""
+
+
 async def open_run(target: Target, run_id: str, publish: str) -> None:
-    """Writes that a run has begun, or that another shard or a new attempt has joined it."""
+    """Writes that a run has begun, or that a new attempt at it has; a published run of this id gets another one."""
     cleared = dict.fromkeys(["finished_at", "error", "kept_until", "passed_by", "passed_reason", "passed_error"])
     fresh = {"status": RunStatus.RUNNING, "publish": publish, **cleared}
     statement = insert(runs).prefix_with(Stage.OPEN).values(run_id=run_id, started_at=now(), **fresh)
-    await execute(target, statement.on_conflict_do_update(index_elements=["run_id"], set_=fresh))
+    text, parameters = compiled(statement.on_conflict_do_update(index_elements=["run_id"], set_=fresh))
+    client = AsyncClientCursor(target)
+    both = client.mogrify(_SET_ASIDE, {"run": run_id}), client.mogrify(text, parameters)
+    await target.execute(sql.SQL("; ").join(map(sql.SQL, both)))
 
 
 async def join_run(target: Target, run_id: str, publish: str) -> None:

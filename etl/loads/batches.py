@@ -122,7 +122,8 @@ async def _ensure_live(source: Source, control: Target, table: Table, key: str) 
             )
         return
     await trust.refuse_named(source, control, [table])
-    await types.ensure(source, control, [table])
+    if refused := types.of_columns(table, await types.ensure(source, control, [table])):
+        raise LoadFailed("; ".join(refused))
     await create_schemas(control, [table.live.schema])
     await staging.create_schemas(control, [table.live.schema])
     async with control.transaction():
@@ -190,12 +191,12 @@ async def _merge(control: Target, table: Table, part: Merge) -> None:
     if not await merging.find(control, part):
         return
     if collision := await merging.execute(control, [part]):
-        name = collision.error.diag.constraint_name
+        name = collision.diag.constraint_name
         raise LoadFailed(
             f"{table}: a row of this batch cannot arrive, because another row has its value and {name} keeps them"
             " apart; if the source has deleted or changed the other row since that was copied, copy again from a"
             f" smaller last_id, with a limit that reaches both rows, or let a run copy the table; otherwise drop {name}"
-        ) from collision.error
+        ) from collision
 
 
 async def _fill(source: Source, control: Target, slice_: Table, rows: int) -> None:

@@ -34,7 +34,7 @@ from etl.loads.whole import Whole
 from etl.logs.log import get_logger
 from etl.model import limits
 from etl.model.clock import Began
-from etl.model.errors import Unclassified
+from etl.model.errors import LoadFailed, Unclassified
 from etl.model.name import TargetName
 from etl.model.record import Load
 from etl.model.redaction import Redactor
@@ -98,7 +98,7 @@ class Loader:
             return await self._work(table, step, pair, within)
 
         try:
-            _refuse_unclassified(table)
+            _refuse(table)
             return await self._way(table).fill(work)
         finally:
             await self.snapshot.table_read()
@@ -175,7 +175,9 @@ class Loader:
             return await retried(lambda: step(used), clear, say)
 
 
-def _refuse_unclassified(table: Table) -> None:
+def _refuse(table: Table) -> None:
+    if table.refused:
+        raise LoadFailed("; ".join(table.refused))
     if table.unclassified:
         raise Unclassified(
             f"on_new_column is fail, and the options do not say what to do with {', '.join(table.unclassified)};"

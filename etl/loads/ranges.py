@@ -17,7 +17,6 @@ from etl.sessions import encoding
 from etl.sessions.pair import Pair
 from etl.sessions.postgres import Source, Target
 from etl.sessions.tasks import together
-from etl.sessions.transaction import at_once
 from etl.source import checksum, stream
 from etl.source.checksum import Checksum
 from etl.target import staging, trust
@@ -51,7 +50,7 @@ class Ranges:
     async def _make(self, pair: Pair) -> int:
         """Makes and commits the staging table, into which several sessions will write; returns its oid."""
         writer = await pair.writer()
-        made = await staging.made(await at_once(writer, staging.creation(self.rows.table)))
+        made = await staging.create(writer, self.rows.table)
         await trust.refuse_types(writer, self.rows.table, made.oid)
         return made.oid
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 
 from etl.logs.log import get_logger
 from etl.model.errors import EtlError
@@ -23,8 +24,8 @@ async def survey(settings: Settings, control: Target, held: Snapshot, wanted: Se
     """Reads the wanted tables of the source, the largest first, and makes the types that they need in the target.
 
     The tables are locked while the catalog is read: by the snapshot's holder or, if that is another process, by this
-    process, too. Raises EtlError for a table that was dropped, for options or types that cannot be, and for a column
-    that was masked and would now arrive in clear.
+    process, too. Raises EtlError for a table that was dropped, for options that cannot be, and for a column that was
+    masked and would now arrive in clear. A table whose types cannot be made is returned as ``refused``.
     """
     options = settings.options
     async with (
@@ -39,7 +40,8 @@ async def survey(settings: Settings, control: Target, held: Snapshot, wanted: Se
             await locks.share_read(source, tables, held.id)
         await trust.refuse_named(source, control, tables)
         await collations.ensure(source, control, await needs.read(source, tables))  # types may need them
-        await types.ensure(source, control, tables)
+        unmade = await types.ensure(source, control, tables)
+        tables = [replace(table, refused=tuple(types.of_columns(table, unmade))) for table in tables]
         kept = {table.oid for table in tables if (options.of(table.source).load or settings.load) != "full"}
         described = await definitions.add(source, [table for table in tables if table.oid in kept])
         tables = [*described, *(table for table in tables if table.oid not in kept)]

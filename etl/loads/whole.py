@@ -8,7 +8,7 @@ from time import perf_counter
 from etl.loads.way import Filled, Rows, Worker
 from etl.sessions import encoding
 from etl.sessions.pair import Pair
-from etl.sessions.transaction import BEGIN, COMMIT, at_once, begun
+from etl.sessions.transaction import BEGIN, COMMIT, begun
 from etl.source import checksum, stream
 from etl.target import staging, trust
 
@@ -28,7 +28,7 @@ class Whole:
         began = perf_counter()
         reader, writer = await pair.both()
         async with begun(writer):
-            made = await staging.made(await at_once(writer, [BEGIN, *staging.creation(table)]))
+            made = await staging.create(writer, table, BEGIN)
             await trust.refuse_types(writer, table, made.oid)
             async with rows.snapshot.reading(reader, table) as source:
                 streamed = await stream.copy(source, writer, table, table.staged.identifier, rows.advance)

@@ -7,6 +7,7 @@ The tree::
     ├── ConnectionFailed                  a database cannot be reached, or went away for good
     ├── SnapshotLost                      the session that held the run's snapshot is gone
     ├── TableLocked                       another run is loading the same table
+    ├── LedgerInUse                       sessions use the ledger, which needs further columns
     ├── RunEnded                          the run was aborted or failed while this process worked on it
     ├── LoadFailed                        one table's load failed
     │   ├── Unclassified                  the options do not name a column, and on_new_column is fail
@@ -16,7 +17,6 @@ The tree::
     │   └── ChecksumDiffers               the staged rows and the source's rows have different checksums
     ├── RunFailed                         at least one load of the run failed
     ├── Obstructed                        the target lacks what a load or the publish would need
-    ├── TypesDiffer                       a user-defined type has another definition in the target
     ├── TablesDiffer                      ``etl verify`` found a difference
     ├── CheckFailed                       ``etl check`` found a reason why a run would fail
     ├── NotValidated                      the run is published, but a foreign key could not be validated
@@ -73,6 +73,10 @@ class TableLocked(EtlError):
     """Another run is loading a table that this run is to load."""
 
 
+class LedgerInUse(EtlError):
+    """Other sessions use the tables of the ledger, which an older version has made and this one has to change."""
+
+
 class RunEnded(EtlError):
     """The run has ended, by ``etl abort`` or otherwise, before or while this process worked on it."""
 
@@ -107,10 +111,6 @@ class RunFailed(EtlError):
 
 class Obstructed(EtlError):
     """The target's catalog shows, before the first load, that a table could not be loaded or published."""
-
-
-class TypesDiffer(EtlError):
-    """A user-defined type has different definitions in source and target, and the run cannot change the target's."""
 
 
 class TablesDiffer(EtlError):
@@ -157,6 +157,10 @@ class PublishBlocked(PublishFailed):
         self.in_use = tuple(in_use)
         self.readers = readers
 
+    def because(self, reasons: Sequence[str]) -> PublishBlocked:
+        """This error with the reasons why sessions could not be ended."""
+        return PublishBlocked("; ".join([str(self), *reasons]), self.in_use, readers=self.readers)
+
 
 class LiveChanged(PublishFailed):
     """Another session changed a live table or its attachments after the publish had read them.
@@ -191,7 +195,23 @@ _RAISED_BY_FUNCTION = {"pl_exec.c", "plpy_elog.c", "plperl.c", "pltcl.c"}
 # do not: invalid_parameter_value (22023) quotes settings and snapshots, character_not_in_repertoire (22021) and
 # untranslatable_character (22P05) quote encodings.
 _NAMES_NO_VALUE = {"22023", "22021", "22P05"}
-# But 22021 and 22P05 spell out a value's bytes.
+# But functions raise it for a row's value, too: 'time zone "…" not recognized' (src/backend/utils/adt in its sources).
+_QUOTES_ARGUMENTS = {
+    *("array_userfuncs.c", "arrayfuncs.c", "date.c", "datetime.c", "dbsize.c", "encode.c", "float.c", "formatting.c"),
+    *(
+        "jsonb_gin.c",
+        "jsonfuncs.c",
+        "json.c",
+        "jsonb.c",
+        "jsonpath_exec.c",
+        "misc.c",
+        "numeric.c",
+        "quote.c",
+        "regexp.c",
+    ),
+    *("rangetypes.c", "timestamp.c", "tsvector_op.c", "varbit.c", "varlena.c", "xml.c", "bytea.c", "mbutils.c"),
+}
+# And 22021 and 22P05 spell out a value's bytes.
 _BYTES = re.compile(r"0x[0-9a-f]{2}(?: 0x[0-9a-f]{2})*")
 
 
@@ -226,7 +246,7 @@ def one_line(error: BaseException, *, whole: bool = True) -> str:
     if place in _RAISED_BY_FUNCTION:
         hint = None
     parts = [f"{message}: {detail}" if detail else message, *([hint] if hint else [])]
-    if state.startswith("22") and state not in _NAMES_NO_VALUE:
+    if state.startswith("22") and (state not in _NAMES_NO_VALUE or (state == "22023" and place in _QUOTES_ARGUMENTS)):
         parts = [_QUOTED.sub('"…"', part) for part in parts]
     elif state.startswith("22"):
         parts = [_BYTES.sub("…", part) for part in parts]

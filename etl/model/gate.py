@@ -79,7 +79,8 @@ class Count:
     """The rows that a run has staged of a table, and those of the last published load of its live table.
 
     ``before``, ``before_run`` and ``before_at`` are None if no load of this live table was published. ``refiltered``
-    says that ``where`` is another one than then; it is None if the ledger does not say.
+    says that ``where`` is another one than then; it is None if the ledger does not say. ``is_emptied`` says that the
+    staged rows are gone: their table was UNLOGGED, and the server has crashed.
     """
 
     table_name: str
@@ -90,6 +91,7 @@ class Count:
     before_run: str | None = None
     before_at: datetime | None = None
     refiltered: bool | None = None
+    is_emptied: bool = False
 
     @property
     def live(self) -> TargetName:
@@ -106,7 +108,7 @@ class Finding:
 
     def __str__(self) -> str:
         count = self.count
-        now = f"{count.table_name} has {count.rows:,} rows now"
+        now = f"{count.table_name} has {count.rows:,} row{'' if count.rows == 1 else 's'} now"
         if count.before is None:
             return f"{now} ({self.broken})"
         filtered = ", and its where is another one than then" if count.refiltered else ""
@@ -128,7 +130,7 @@ def findings(counts: Sequence[Count], rules: Mapping[TargetName, Rule]) -> list[
 
 def said(run_id: str, found: Sequence[Finding], kept_until: datetime | None) -> str:
     """The reason why a run is stopped, in one line that names all tables; ``kept_until`` is how long it may pass."""
-    remedy = "its staging tables were dropped, as ETL_KEEP_STOPPED is 0"
+    remedy = "say so in the options of these tables and run again (nothing is kept, as ETL_KEEP_STOPPED is 0)"
     if kept_until is not None:
         remedy = f"`etl publish {run_id} --anyway --reason TEXT` publishes it until {kept_until:%Y-%m-%d %H:%M} UTC"
     tables = "; ".join(map(str, found))

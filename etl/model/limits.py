@@ -114,6 +114,12 @@ No more than 40 of them run at once in any case (docs/state-machine.md, Limits),
 MOST_JOBS = 64
 """More pairs of connections than this would only wait for each other."""
 
+LEDGER_LOCK_MS = 500
+"""Milliseconds for which a lock on a table of the ledger is waited for; other users of the ledger wait behind it."""
+
+LEDGER_UPGRADE_SECONDS = 60.0
+"""For how long an older version's ledger is tried to be upgraded, while other sessions use it."""
+
 # Loads and staging
 
 SPLIT_FROM_BYTES = 8 << 30
@@ -143,6 +149,13 @@ LOST_TRANSACTION_SECONDS = 30.0
 
 TABLES_OF_ONE_DROP = 100
 """Tables of one DROP: a DROP locks each table, its TOAST table, and every index of both."""
+
+DROP_LOCK_SECONDS = 10.0
+"""How long the drop of tables that nobody is to read waits for a lock: longer than the server takes to cancel an
+autovacuum. What is in use for longer (by pg_dump, which locks all tables that there are) is left to the next run."""
+
+DROP_ALONE_LOCK_SECONDS = 0.5
+"""How long each of these tables is waited for, once one of them was in use for so long."""
 
 SAME_RUN_LOCK_SECONDS = 20.0
 """How long a shard's next attempt waits for the sessions of a killed attempt to end."""

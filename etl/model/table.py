@@ -42,11 +42,12 @@ class Table:
 
     ``live`` is the name of the live table. ``where`` is a condition in the source's SQL on the rows to copy, or None
     for all rows; ``order_by`` are the expressions that sort them. ``unclassified`` are the columns that no option
-    names, if ``on_new_column`` is ``fail``. ``withheld`` are the columns that were masked when they were last copied,
-    and are not copied now. ``ranges`` are the page ranges in which the table is read; it is empty if the table is read
-    in one stream. ``tablespace`` and ``method`` (the table access method) are those of the live table, if they are not
-    the target's defaults. ``definition`` is the digest of all that the values depend on beside the rows, if the load
-    may be a delta; ``obstacle`` is the reason why no later load of this table may be one.
+    names, if ``on_new_column`` is ``fail``. ``refused`` are the reasons why columns cannot arrive. ``withheld`` are the
+    columns that were masked when they were last copied, and are not copied now. ``ranges`` are the page ranges in which
+    the table is read; it is empty if the table is read in one stream. ``tablespace`` and ``method`` (the table access
+    method) are those of the live table, if they are not the target's defaults. ``definition`` is the digest of all that
+    the values depend on beside the rows, if the load may be a delta; ``obstacle`` is the reason why no later load of
+    this table may be one.
     """
 
     source: Relation
@@ -63,6 +64,7 @@ class Table:
     order_by: tuple[str, ...] = ()
     unlogged: bool = False
     unclassified: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
     withheld: tuple[str, ...] = ()
     ranges: tuple[PageRange, ...] = field(default=(), repr=False)
     tablespace: str | None = None

@@ -20,9 +20,10 @@ from etl.model.base import Base, Live
 from etl.model.errors import LiveChanged, PublishBlocked, one_line, sqlstate
 from etl.model.name import TargetName
 from etl.model.status import RunStatus
-from etl.publish import blockers, dependents, inplace, message, validation
+from etl.publish import blockers, dependents, filling, message, validation
 from etl.publish.dependents import ViewLocks
-from etl.publish.inplace import Merged, Unfilled
+from etl.publish.filling import Unfilled
+from etl.publish.replacement import Merged
 from etl.publish.work import Work
 from etl.sessions.postgres import Target
 from etl.sessions.retry import persistent
@@ -107,7 +108,7 @@ class Attempt:
             return self
         async with self.work.savepoint():
             staged = self.staged or await dependents.stage(self.work, self.locks)
-            await validation.prove(self.work.target, staged.keys, self.work.swapped)
+            await validation.prove(self.work.target, staged.keys, self.work.swapped, self.replaced.merged.remaining)
         return replace(self, staged=staged, is_proven=True)
 
     async def after(self, error: BaseException, blocked_ms: float) -> Attempt:
@@ -142,9 +143,9 @@ class Attempt:
                 clock.start()
                 if unfilled.before or unfilled.after:
                     await target.execute(f"SET LOCAL lock_timeout = {limits.PUBLISH_LOCK_MS}".encode())
-                await inplace.fill(target, unfilled.before, self.staged)
+                await filling.fill(target, unfilled.before, self.staged)
                 await swap.execute(target)
-                await inplace.fill(target, unfilled.after)
+                await filling.fill(target, unfilled.after)
         finally:
             clock.stop()
 

@@ -22,6 +22,7 @@ from etl.logs.log import get_logger
 from etl.model import limits
 from etl.model.errors import PublishBlocked
 from etl.model.name import TargetName, arrays
+from etl.publish import blockers
 from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
 
@@ -54,15 +55,17 @@ async def wait(target: Target, xids: Mapping[TargetName, int], deadline: float) 
         await asyncio.sleep(limits.HORIZON_PAUSE_SECONDS)
 
 
-async def end_holders(target: Target, xids: Mapping[TargetName, int]) -> None:
-    """Ends the sessions with older snapshots; this role has to be theirs, or to have pg_signal_backend."""
+async def end_holders(target: Target, xids: Mapping[TargetName, int]) -> list[str]:
+    """Ends the sessions with older snapshots; returns why sessions could not be ended, one line each.
+
+    This session's role has to be theirs, or to have pg_signal_backend.
+    """
     if not await _unfrozen(target, xids):
-        return
+        return []
     cursor = await target.execute(target_query("old_snapshots"), {"xid": max(xids.values())})
-    for row in await cursor.fetchall():
-        if row["pid"] is not None:
-            await target.execute("SELECT pg_catalog.pg_terminate_backend(%s)", [row["pid"]])
-            log.warning("publish.ended_blocker", pid=row["pid"], who=row["who"])
+    to_end = {row["pid"]: row["who"] for row in await cursor.fetchall() if row["pid"] is not None}
+    refused = [await blockers.terminate(target, pid, who=who) for pid, who in to_end.items()]
+    return [reason for reason in refused if reason]
 
 
 async def _unfrozen(target: Target, xids: Mapping[TargetName, int]) -> list[TargetName]:
@@ -79,5 +82,5 @@ async def _holders(target: Target, xid: int) -> list[str]:
     cursor = await target.execute(target_query("old_snapshots"), {"xid": xid})
     return [
         row["who"] + (f" since {row['since']:%Y-%m-%d %H:%M:%S %Z}" if row["since"] else "")
-        for row in await cursor.fetchall()
+        for row in (await cursor.fetchall())[: limits.BLOCKERS_NAMED]
     ]

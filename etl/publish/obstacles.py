@@ -9,9 +9,12 @@ all tables at once.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import chain
+
+import psycopg
 
 from etl.ledger import book, ledger
 from etl.logs.log import get_logger
@@ -25,10 +28,11 @@ from etl.publish.swap import Swap
 from etl.publish.way import Obstacles
 from etl.sessions.postgres import Source, Target
 from etl.settings.settings import Settings
-from etl.source import bodies
-from etl.target import collations, live, names, needs, privileges, trust, types
+from etl.source import bodies, unlogged
+from etl.target import collations, event_triggers, live, names, needs, privileges, trust, types
 from etl.target.live import Object
-from etl.target.needs import Made
+from etl.target.needs import Made, Need
+from etl.target.privileges import OfTarget
 
 log = get_logger()
 
@@ -78,11 +82,28 @@ async def of_merges(settings: Settings, target: Target, tables: Sequence[Table])
 
 async def refuse_privileges(target: Target, tables: Sequence[TargetName]) -> None:
     """Raises Obstructed if etl's role may not create in the target what every run of these live tables creates."""
-    if lines := Found(tuple(await _privileges(target, tables))).lines:
+    if lines := Found((await _privileges(target, tables)).lacking).lines:
         raise Obstructed("; ".join(lines))
 
 
-async def _privileges(target: Target, tables: Sequence[TargetName]) -> list[str]:
+async def refuse_all(settings: Settings, source: Source, target: Target, tables: Sequence[Table]) -> None:
+    """Does the same; its message has all other obstacles, too."""
+    if (await _privileges(target, [table.live for table in tables])).lacking:
+        raise Obstructed("; ".join((await find(settings, source, target, tables)).lines))
+
+
+@asynccontextmanager
+async def explained(settings: Settings, source: Source, target: Target, tables: Sequence[Table]) -> AsyncIterator[None]:
+    """If the target refuses to make the ledger, raises Obstructed with all obstacles, as far as they tell why."""
+    try:
+        yield
+    except psycopg.Error:
+        if target.closed or target.broken or not (found := await find(settings, source, target, tables)).target:
+            raise
+        raise Obstructed("; ".join(found.lines)) from None
+
+
+async def _privileges(target: Target, tables: Sequence[TargetName]) -> OfTarget:
     return await privileges.of_target(target, {table.schema for table in tables})
 
 
@@ -92,10 +113,8 @@ async def find(settings: Settings, source: Source, target: Target, tables: Seque
     A shard's tables are only some of its run's: a name that another published table of the target has now is then no
     obstacle, because that table may move within the same publish.
     """
-    if general := await _privileges(
-        target, [table.live for table in tables]
-    ):  # then the role could not make anything else either
-        return Found(tuple(general))
+    general = await _privileges(target, [table.live for table in tables])
+    tries = not general.lacking
     options = {table.oid: settings.options.of(table.source) for table in tables}
     in_place = [table for table in tables if options[table.oid].publish == "in-place"]
     swapped = [table for table in tables if options[table.oid].publish != "in-place"]
@@ -103,8 +122,11 @@ async def find(settings: Settings, source: Source, target: Target, tables: Seque
     objects = [
         await live.objects(target, [table.live for table in some]) if some else [] for some in (swapped, in_place)
     ]
+    everything = {one.oid: one for one in chain.from_iterable(objects)}.values()
+    may_reject = tries and general.has_event_triggers
+    rejected = await event_triggers.refusals(target, tables, in_place, list(everything)) if may_reject else []
     parts = [
-        await _loads(source, target, tables, options),
+        await _loads(source, target, tables, options, tries=tries),
         await _swaps(settings, target, swapped, options, objects[0]),
         await _in_place(settings, target, in_place, objects[1]),
     ]
@@ -113,33 +135,52 @@ async def find(settings: Settings, source: Source, target: Target, tables: Seque
         texts = dict.fromkeys(chain.from_iterable(part.get(table.live, ()) for part in parts))
         if texts:
             found[table.live] = list(texts)
-    return Found((), found, live.together(objects[0]) | live.together(objects[1]))
+    return Found((*general.lacking, *rejected), found, live.together(objects[0]) | live.together(objects[1]))
 
 
 async def _loads(
-    source: Source, target: Target, tables: Sequence[Table], options: Mapping[int, TableOptions]
+    source: Source, target: Target, tables: Sequence[Table], options: Mapping[int, TableOptions], *, tries: bool
 ) -> Obstacles:
-    """What the columns, constraints and indexes of the arriving tables need, and the target cannot be given."""
+    """What the columns, constraints and indexes of the arriving tables need, and the target cannot be given.
+
+    ``tries`` is whether to try out what only the server can tell: not for a role that may not create anything.
+    """
     wanted = await types.read(source, tables)
     bad_types = await types.problems(target, wanted)
     needed = await needs.read(source, tables)
-    bad_collations = await collations.problems(source, target, needed)
+    bad_collations = await collations.problems(source, target, needed, tries=tries)
     of_types = {one.extension for one in wanted if one.extension}
     made = Made({(one.schema, one.name) for one in wanted}, of_types, bad_collations)
-    lacking = await needs.lacking(target, tables, needed, options, made)
+    lacking = await needs.lacking(target, tables, needed, options, made, tries=tries)
+    if tries:
+        bad_types |= await types.refusals(target, wanted, bad_types.keys() | _of_columns(tables, lacking, needed))
+    replaced = {table.live for table in tables if options[table.oid].publish != "in-place"}
+    bad_types = types.of_replaced(wanted, replaced) | bad_types
     unreadable = await bodies.problems(source, tables)
+    on_primary = await unlogged.problems(source, tables)
     return {
         table.live: [
-            *(
-                f"column {column.name} of {table} cannot arrive: {text}; or exclude the column"
-                for column in table.columns
-                if column.user_type
-                for text in bad_types.get(column.user_type, ())
-            ),
+            *types.of_columns(table, bad_types),
             *lacking[table.oid],
             *unreadable.get(table.oid, ()),
+            *on_primary.get(table.oid, ()),
         ]
         for table in tables
+    }
+
+
+def _of_columns(
+    tables: Sequence[Table], lacking: Mapping[int, Sequence[str]], needed: Sequence[Need]
+) -> set[types.Asked]:
+    """The types of the columns for which something else is lacking, or for which the run makes a collation."""
+    collated = {(need.oid, need.part) for need in needed if need.kind == "column" and need.is_made_collation}
+    return {
+        column.user_type
+        for table in tables
+        for column in table.columns
+        if column.user_type
+        if (table.oid, column.name) in collated
+        or any(line.startswith(f"column {column.name} of {table} needs ") for line in lacking[table.oid])
     }
 
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from psycopg import sql
+
 from etl.ledger import ledger
 from etl.model.base import Live, Published
 from etl.model.errors import PublishFailed
@@ -116,7 +118,7 @@ async def balance(
         table = one.into.table
         if (now := states.get(table)) is None:
             continue
-        rows = one.without_late if one.number in held else one.into.rows
+        rows = sql.SQL("{} AS l").format(one.without_late) if one.number in held else one.into.rows
         left = await untouched.left(target, one, rows, since, now.xmin)
         if (part := beside.parts.get(table)) and (left.rows, left.lacking, left.written) != (part.rows, 0, left.merged):
             raise PublishFailed(

@@ -7,7 +7,7 @@ does not get them, and tries again until a deadline (``attempts.py``).
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import psycopg
@@ -17,8 +17,8 @@ from etl.ledger import ledger
 from etl.logs.log import get_logger
 from etl.model.errors import CannotCarry, PublishBlocked, PublishFailed, PublishInDoubt, one_line
 from etl.model.name import TargetName
-from etl.publish import attempts, blockers, dependents, horizon, in_doubt, inplace, parts, stop, validation
-from etl.publish.attempts import Attempt, Replaced, Won
+from etl.publish import attempts, blockers, dependents, filling, horizon, in_doubt, parts, replacement, stop, validation
+from etl.publish.attempts import Attempt, Replaced
 from etl.publish.dependents import ViewLocks
 from etl.publish.parts import Beside
 from etl.publish.policy import Policy
@@ -55,50 +55,71 @@ async def publish(
     tables: Sequence[TargetName],
     policy: Policy,
     reconnect: Callable[[], Awaitable[Target]],
+    *,
+    committed: Callable[[Published], None] = lambda done: None,
 ) -> Published:
-    """Makes a run's staged tables live, all of them or none.
+    """Makes a run's staged tables live, all of them or none, and logs that.
 
     Takes an idle session on the target. ``reconnect`` opens another one, to find out whether the commit succeeded if
-    the first is lost. Raises RunStopped if tables have too few rows (``stop.py``); CannotCarry, before it changes
-    anything, if an object on a live table could not be put back; PublishBlocked if other sessions hold locks on the
-    tables until the deadline; PublishFailed or PublishInDoubt for errors of the server.
+    the first is lost. Calls ``committed`` as soon as the run is published: after that, old tables are dropped and
+    foreign keys validated, and whatever ends this does not undo the publish.
+
+    Raises RunStopped if tables have too few rows (``stop.py``); CannotCarry, before it changes anything, if an object
+    on a live table could not be put back; PublishBlocked if other sessions hold locks on the tables until the deadline;
+    PublishFailed or PublishInDoubt for errors of the server.
     """
     began = perf_counter()
     ordered = sorted(tables)
     await stop.refuse_too_few(target, run_id, ordered, policy)
+    told: list[Published] = []
+
+    def tell(attempts_made: int, blocked_ms: float) -> None:
+        told.append(Published(len(tables), attempts_made, perf_counter() - began, blocked_ms))
+        _say(told[0])
+        committed(told[0])
+
     staged = await parts.read(target, run_id)
     in_place = sorted({*await _in_place(target, policy), *staged})
-    work = Work(target, run_id, ordered, policy, in_place, staged)
-    blocked_ms = 0.0
+    work = Work(target, run_id, ordered, policy, in_place, tell, staged)
     try:
         async with ViewLocks(target) as locks:
-            blocked_ms = (await _published(work, locks)).blocked_ms
-        problems = await validation.validate(target, run_id, policy.redact)
+            await _published(work, locks)
+        problems = await _validated(work)
     except PublishInDoubt as error:
         problems = await in_doubt.settle(reconnect, run_id, ordered, work.swapped, error, redact=policy.redact)
-    attempts_made = next(work.numbers) - 1
-    return Published(len(tables), attempts_made, perf_counter() - began, blocked_ms, problems)
+        if not told:
+            tell(next(work.numbers) - 1, 0.0)
+    return replace(told[0], problems=problems)
 
 
-async def _published(work: Work, locks: ViewLocks) -> Won:
+async def _validated(work: Work) -> tuple[str, ...]:
+    """Validates foreign keys; raises PublishInDoubt if the session is lost, so that another one does it."""
+    try:
+        return await validation.validate(work.target, work.run_id, work.policy.redact)
+    except psycopg.Error as error:
+        raise _failed(work, error) from error
+
+
+async def _published(work: Work, locks: ViewLocks) -> None:
     """Publishes; if other sessions block it until the deadline, and the policy says so, ends them and tries once more.
 
     They are ended outside of any transaction: within one, pg_stat_activity stays as it was first read (manual,
     "Viewing Statistics"), and sessions that have connected since are missing.
     """
     staged: Staged | None = None
+    refused: list[str] = []
     for number, deadline in enumerate(work.patience, start=1):
         try:
             await _prepare(work, deadline)
             # views that the first round has staged are still there; each attempt looks whether they have changed
             staged = staged or await _stage(work, locks, deadline)
-            return await _swap(work, locks, staged, deadline)
+            await _swap(work, locks, staged, deadline)
+            return
         except PublishBlocked as blocked:
             if number == len(work.patience):
-                raise
-            await horizon.end_holders(work.target, await _unfrozen(work))
-            await blockers.end(work.target, blocked.in_use or work.swapped, readers=blocked.readers)
-    raise AssertionError  # the last round returns or raises
+                raise blocked.because(refused) from blocked
+            refused += await horizon.end_holders(work.target, await _unfrozen(work))
+            refused += await blockers.end(work.target, blocked.in_use or work.swapped, readers=blocked.readers)
 
 
 async def _prepare(work: Work, deadline: float) -> None:
@@ -116,19 +137,18 @@ async def _unfrozen(work: Work) -> dict[TargetName, int]:
     return {table: newest[table] for table in work.swapped if table in newest}
 
 
-async def _swap(work: Work, locks: ViewLocks, staged: Staged, deadline: float) -> Won:
+async def _swap(work: Work, locks: ViewLocks, staged: Staged, deadline: float) -> None:
     """Makes the staged tables live, and drops the old ones; raises PublishBlocked at the deadline."""
     try:
-        await _clear_aside(work)
+        await _clear_aside(work, deadline)
         await _flush(work.target)
         # rows are replaced in place once, however many attempts the swap of the other tables takes
         async with work.savepoint():
             replaced = await _replace_in_place(work, staged, deadline)
             won = await attempts.until_published(Attempt(work, locks, staged, replaced), deadline)
             began = perf_counter()
-        committing = (perf_counter() - began) * 1000
+        work.committed(won.attempt.number, won.blocked_ms + (perf_counter() - began) * 1000)
         await _drop_old(won.attempt)
-        return Won(won.attempt, won.blocked_ms + committing)
     except psycopg.Error as error:
         if attempts.is_blocked(error) and not work.is_lost:
             raise await attempts.blocked(work, work.in_place, deadline, error, readers=False) from error
@@ -150,29 +170,28 @@ async def _stage(work: Work, locks: ViewLocks, deadline: float) -> Staged:
         raise await attempts.blocked(work, work.swapped, deadline, error) from error
 
 
-async def _clear_aside(work: Work) -> None:
-    """Drops the old tables that a killed run has left; raises CannotCarry if another object depends on one."""
-    if kept := await staging.drop_aside(work.target, work.swapped):
-        raise CannotCarry(f"an old table that an earlier publish has put aside is in the way: {'; '.join(kept)}")
+async def _clear_aside(work: Work, deadline: float) -> None:
+    """Drops the old tables that a killed run has left; raises CannotCarry if one is in use or needed."""
+    if kept := await staging.drop_aside(work.target, work.swapped, deadline):
+        reasons = "; ".join(kept.values())
+        raise CannotCarry(f"an old table that an earlier publish has put aside is in the way: {reasons}")
 
 
 async def _replace_in_place(work: Work, staged: Staged, deadline: float) -> Replaced:
     if not work.in_place:
         return Replaced()
-    merged_tables = [table for table in work.in_place if table not in parts.unchanged(work.parts)]
-    await dependents.check(work, merged_tables)
+    merging = [table for table in work.in_place if table not in parts.unchanged(work.parts)]
+    await dependents.check(work, merging)
     await persistently(lambda: _lock_in_place(work), attempts.is_blocked, deadline)
     # from here on it waits for rows only: those that refer to rows that go, and that other sessions have locked
     await work.target.execute(f"SET LOCAL lock_timeout = '{max(deadline, 1):g}s'".encode())
-    await parts.refuse_touched(
-        work.target, {table: work.parts[table] for table in work.parts if table in merged_tables}
-    )
+    await parts.refuse_touched(work.target, {table: work.parts[table] for table in merging if table in work.parts})
     counted = {load.live for load in await ledger.with_base(work.target, work.run_id)}
     beside = Beside(work.swapped, work.parts, counted)
-    merged = await inplace.replace(work.target, merged_tables, work.policy, beside)
+    merged = await replacement.replace(work.target, merging, work.policy, beside)
     lives = await parts.keep(work.target, work.parts)
     found = await live.objects(work.target, work.in_place)
-    unfilled = await inplace.refresh(work.target, live.views(found), staged, merged)
+    unfilled = await filling.refresh(work.target, live.views(found), staged, merged)
     oids = {item.full_name: item.oid for item in found if item.is_live}
     return Replaced(oids, merged, unfilled, {**lives, **merged.lives})
 
@@ -181,7 +200,7 @@ async def _lock_in_place(work: Work) -> None:
     """Locks the tables against other writers; if one is in the way, logs who, with nothing locked."""
     try:
         async with work.target.transaction():
-            await inplace.lock(work.target, work.in_place)
+            await replacement.lock(work.target, work.in_place)
     except psycopg.Error as error:
         if attempts.is_blocked(error):
             in_the_way = await blockers.described(work.target, work.in_place, readers=False)
@@ -208,8 +227,7 @@ async def _flush(target: Target) -> None:
         await at_once(target, [BEGIN, _WRITE, COMMIT])
 
 
-def say(done: Published) -> None:
-    """Logs a publish."""
+def _say(done: Published) -> None:
     log.info(
         "run.published",
         tables=done.tables,

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from etl.ledger import ledger
 from etl.logs.log import get_logger
 from etl.model import gate
-from etl.model.errors import RunStopped
-from etl.model.gate import Finding
+from etl.model.errors import PublishFailed, RunStopped
+from etl.model.gate import Count, Finding
 from etl.model.name import TargetName
 from etl.model.redaction import own_words
 from etl.model.status import RunStatus
@@ -25,8 +25,13 @@ log = get_logger()
 
 
 async def refuse_too_few(target: Target, run_id: str, tables: Sequence[TargetName], policy: Policy) -> None:
-    """Stops a run in the ledger, and raises RunStopped, if its tables have too few rows; passes if it was let pass."""
-    found = gate.findings(await ledger.counts(target, run_id), policy.rules)
+    """Stops a run in the ledger, and raises RunStopped, if its tables have too few rows; passes if it was let pass.
+
+    Raises PublishFailed if staged rows are lost, whether the run was let pass or not.
+    """
+    counts = await ledger.counts(target, run_id)
+    _refuse_emptied(counts)
+    found = gate.findings(counts, policy.rules)
     if not found or await _is_passed(target, run_id):
         return
     seconds = policy.keep_stopped
@@ -37,9 +42,22 @@ async def refuse_too_few(target: Target, run_id: str, tables: Sequence[TargetNam
         await ledger.close_run(target, run_id, RunStatus.STOPPED, error, kept_until=kept_until)
         if kept_until is None:
             await ledger.not_published(target, run_id, own_words("never published; its run was stopped"), tables)
-            await staging.drop(target, tables)
+    if kept_until is None:  # not within the transaction, which would collect the locks of all tables
+        await staging.drop(target, tables)
     _say(found, kept_until)
     raise RunStopped(error)
+
+
+def _refuse_emptied(counts: Sequence[Count]) -> None:
+    """Raises PublishFailed naming the tables whose staged rows a crash of the target has taken.
+
+    A later crash ends the session that publishes.
+    """
+    if emptied := [count.table_name for count in counts if count.is_emptied]:
+        raise PublishFailed(
+            f"the staging tables of {', '.join(emptied)} are UNLOGGED, and a crash of the target has emptied them;"
+            " start a new run"
+        )
 
 
 async def _is_passed(target: Target, run_id: str) -> bool:

@@ -53,20 +53,24 @@ async def keys(
     return [key for key in found if there.get(key.table, set()).issuperset(key.columns)]
 
 
-async def prove(target: Target, found: Collection[ForeignKey], swapped: Collection[TargetName]) -> None:
+async def prove(
+    target: Target,
+    found: Collection[ForeignKey],
+    swapped: Collection[TargetName],
+    remaining: Mapping[TargetName, sql.Composable],
+) -> None:
     """Raises PublishFailed naming the foreign keys that do not hold for the rows that the publish will leave.
 
-    A table that is swapped is read in staging, any other one as it is now. A key to a table that this session's role
-    may not read is not proven here.
+    A table that is swapped is read in staging, any other one as it is now, but for the rows that the publish will still
+    delete: ``remaining`` are the others. A key to a table that this session's role may not read is not proven here.
     """
     violated = []
     for key in found:
         is_swapped = key.referenced in swapped
         referenced = key.referenced.staging if is_swapped else key.referenced
+        rows = remaining.get(key.referenced) or sql.SQL(key.only + "{}").format(referenced.identifier)
         try:
-            if (is_swapped or key.is_readable) and await foreign_keys.is_violated(
-                target, key, key.table.staging, referenced
-            ):
+            if (is_swapped or key.is_readable) and await foreign_keys.is_violated(target, key, key.table.staging, rows):
                 violated.append(str(key))
         except (psycopg.errors.UndefinedFunction, psycopg.errors.DatatypeMismatch) as error:
             raise PublishFailed(f"{key} does not suit the new table: {one_line(error)}; change or drop it") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import count
@@ -22,7 +22,8 @@ class Work:
     """The tables of a run that a session publishes.
 
     ``in_place`` are those whose rows are replaced, ``parts`` those of them of which only changes are staged.
-    ``numbers`` yields the number of the next attempt.
+    ``committed`` is called once, as soon as the publish is committed, with the number of attempts and the milliseconds
+    for which readers may have waited. ``numbers`` yields the number of the next attempt.
     """
 
     target: Target
@@ -30,6 +31,7 @@ class Work:
     tables: Sequence[TargetName]
     policy: Policy
     in_place: Sequence[TargetName]
+    committed: Callable[[int, float], None]
     parts: Parts = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
 

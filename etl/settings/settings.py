@@ -51,7 +51,8 @@ class Settings(BaseModel):
             "TABLES",
             "tables",
             "The tables to copy: `orders,sales.invoice,audit.*,!audit.tmp_*`. A name without a schema is in `public`,"
-            ' `*` matches any characters, `!` excludes, and `"quoted.names"` are literal. Or a JSON array of names.',
+            ' `*` matches any characters, `!` excludes, and `"quoted.names"` are literal. Or a JSON array of names. A'
+            " pattern leaves out partitions and the tables of extensions; name them to copy them.",
         ),
     ] = None
     run_id: Annotated[

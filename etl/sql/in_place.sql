@@ -9,8 +9,9 @@
 --               they act
 -- side_effects: triggers, rules, and the actions of foreign keys from or to the table: they may change the rows
 -- has_rules:    a rule rewrites statements, and the server does not allow that within WITH
--- columns:      name; given: who gives the value (generated, always: an identity, or empty); kind: the kind of type
---               (number, text, time, uuid, or empty); is_nullable; is_referred_to: by a foreign key; refers: by one
+-- columns:      name; given: who gives the value (generated, always: an identity, or empty); kind: the kind of type, of
+--               a domain that of its base (number, text, time, and others, or empty); is_nullable; is_referred_to: by a
+--               foreign key
 -- referred_by:  the tables whose foreign keys refer to it
 --
 -- An object that is disabled, or that fires on a replica only, is in none of them.
@@ -85,22 +86,28 @@ SELECT c.oid,
                         'name', a.attname,
                         'given', CASE WHEN a.attgenerated <> '' THEN 'generated'
                                       WHEN a.attidentity = 'a' THEN 'always' ELSE '' END,
-                        'kind', CASE WHEN t.oid IN ('int2'::pg_catalog.regtype, 'int4'::pg_catalog.regtype,
-                                                    'int8'::pg_catalog.regtype, 'numeric'::pg_catalog.regtype)
-                                     THEN 'number'
-                                     WHEN t.oid IN ('date'::pg_catalog.regtype, 'timestamp'::pg_catalog.regtype,
-                                                    'timestamptz'::pg_catalog.regtype)
-                                     THEN 'time'
-                                     WHEN t.oid = 'uuid'::pg_catalog.regtype THEN 'uuid'
-                                     WHEN t.typcategory = 'S' THEN 'text'
-                                     ELSE '' END,
+                        'kind', coalesce(pg_catalog.jsonb_build_object(
+                                    'int2', 'number', 'int4', 'number', 'int8', 'number', 'numeric', 'number',
+                                    'float4', 'number', 'float8', 'number',
+                                    'date', 'time', 'timestamp', 'time', 'timestamptz', 'time', 'time', 'time of day',
+                                    'interval', 'interval', 'uuid', 'uuid', 'bytea', 'bytes', 'bool', 'boolean',
+                                    'inet', 'address', 'cidr', 'address')
+                                    ->> CASE t.typnamespace WHEN 'pg_catalog'::pg_catalog.regnamespace
+                                        THEN t.typname::pg_catalog.text END,
+                                    CASE t.typtype WHEN 'e' THEN 'enum' WHEN 'r' THEN 'range' WHEN 'm' THEN 'multirange'
+                                        ELSE CASE t.typcategory WHEN 'S' THEN 'text' ELSE '' END END),
                         'is_nullable', NOT a.attnotnull,
                         'is_referred_to', EXISTS (SELECT FROM foreign_key k
-                                                   WHERE k.confrelid = c.oid AND a.attnum = ANY (k.confkey)),
-                        'refers', EXISTS (SELECT FROM foreign_key k
-                                           WHERE k.conrelid = c.oid AND a.attnum = ANY (k.conkey)))
+                                                   WHERE k.confrelid = c.oid AND a.attnum = ANY (k.confkey)))
                FROM pg_catalog.pg_attribute a
-               JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+               JOIN LATERAL (WITH RECURSIVE base (type) AS (
+                                 SELECT a.atttypid
+                                 UNION ALL
+                                 SELECT d.typbasetype FROM base b
+                                   JOIN pg_catalog.pg_type d ON d.oid = b.type AND d.typtype = 'd'
+                             )
+                             SELECT t.* FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.type AND t.typtype <> 'd'
+                    ) AS t ON true
               WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
               ORDER BY a.attnum) AS columns,
        ARRAY(SELECT DISTINCT coalesce(o.name, t.name)

@@ -7,6 +7,7 @@
 -- class:       what is needed; "own row" is the table's own row type, which differs in staging, "whole row" a mention
 --              of the table by its name in an expression
 -- schema, name, arguments: the name by which the target is asked (lacking.sql)
+-- result:      of a function, what it is and returns, because the target's may be another one of the same name
 -- label:       the same for people
 -- extension:   the extension that it is a member of
 --
@@ -62,48 +63,53 @@ WITH RECURSIVE part (root, kind, name, classid, objid, objsubid) AS (
        AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = t.typrelid AND c.relkind <> 'c')
        AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e
                         WHERE e.classid = u.classid AND e.objid = t.oid AND e.deptype = 'e')
-), object (classid, objid, class, namespace, name, arguments) AS (
+), object (classid, objid, class, namespace, name, arguments, result) AS (
     SELECT 'pg_catalog.pg_proc'::regclass::oid, p.oid, 'function', p.pronamespace, p.proname,
            array_to_string(ARRAY(SELECT pg_catalog.format_type(a.type, NULL)
                                    FROM unnest(p.proargtypes) WITH ORDINALITY AS a (type, position)
-                                  ORDER BY a.position), ',')
+                                  ORDER BY a.position), ','),
+           concat_ws(' ', 'function returning', pg_catalog.pg_get_function_result(p.oid))
       FROM pg_catalog.pg_proc p
      WHERE p.oid IN (SELECT u.objid FROM uses u WHERE u.classid = 'pg_catalog.pg_proc'::regclass)
     UNION ALL
     SELECT 'pg_catalog.pg_operator'::regclass, o.oid, 'operator', o.oprnamespace, o.oprname,
            concat_ws(',', CASE WHEN o.oprleft = 0 THEN 'NONE' ELSE pg_catalog.format_type(o.oprleft, NULL) END,
-                     pg_catalog.format_type(o.oprright, NULL))
+                     pg_catalog.format_type(o.oprright, NULL)), ''
       FROM pg_catalog.pg_operator o
      WHERE o.oid IN (SELECT u.objid FROM uses u WHERE u.classid = 'pg_catalog.pg_operator'::regclass)
     UNION ALL
     SELECT 'pg_catalog.pg_opclass'::regclass, o.oid, 'operator class', o.opcnamespace, o.opcname,
-           (SELECT a.amname::text FROM pg_catalog.pg_am a WHERE a.oid = o.opcmethod)
+           (SELECT a.amname::text FROM pg_catalog.pg_am a WHERE a.oid = o.opcmethod), ''
       FROM pg_catalog.pg_opclass o
     UNION ALL
-    SELECT 'pg_catalog.pg_am'::regclass, a.oid, 'access method', NULL, a.amname, '' FROM pg_catalog.pg_am a
+    SELECT 'pg_catalog.pg_am'::regclass, a.oid, 'access method', NULL, a.amname, '', '' FROM pg_catalog.pg_am a
     UNION ALL
-    SELECT 'pg_catalog.pg_collation'::regclass, c.oid, 'collation', c.collnamespace, c.collname, ''
+    SELECT 'pg_catalog.pg_collation'::regclass, c.oid, 'collation', c.collnamespace, c.collname, '', ''
       FROM pg_catalog.pg_collation c
     UNION ALL
-    SELECT 'pg_catalog.pg_ts_config'::regclass, c.oid, 'text search configuration', c.cfgnamespace, c.cfgname, ''
+    SELECT 'pg_catalog.pg_ts_config'::regclass, c.oid, 'text search configuration', c.cfgnamespace, c.cfgname, '', ''
       FROM pg_catalog.pg_ts_config c
     UNION ALL
-    SELECT 'pg_catalog.pg_ts_dict'::regclass, d.oid, 'text search dictionary', d.dictnamespace, d.dictname, ''
+    SELECT 'pg_catalog.pg_ts_dict'::regclass, d.oid, 'text search dictionary', d.dictnamespace, d.dictname, '', ''
       FROM pg_catalog.pg_ts_dict d
     UNION ALL
-    SELECT 'pg_catalog.pg_class'::regclass, c.oid, 'relation', c.relnamespace, c.relname, ''
+    -- within an expression; types and statistics depend on the schema that they are in
+    SELECT 'pg_catalog.pg_namespace'::regclass, n.oid, 'schema', NULL, n.nspname, '', '' FROM pg_catalog.pg_namespace n
+    UNION ALL
+    SELECT 'pg_catalog.pg_class'::regclass, c.oid, CASE c.relkind WHEN 'c' THEN 'type' ELSE 'relation' END, c.relnamespace,
+           c.relname, '', ''
       FROM pg_catalog.pg_class c
      WHERE c.oid IN (SELECT u.objid FROM uses u WHERE u.classid = 'pg_catalog.pg_class'::regclass)
     UNION ALL
     -- a column's own types are in types.sql; of an array, its elements' type: the array's may have another name
-    SELECT 'pg_catalog.pg_type'::regclass, t.oid, 'type', e.typnamespace, e.typname, ''
+    SELECT 'pg_catalog.pg_type'::regclass, t.oid, 'type', e.typnamespace, e.typname, '', ''
       FROM pg_catalog.pg_type t
       JOIN pg_catalog.pg_type e
         ON e.oid = coalesce((SELECT i.oid FROM pg_catalog.pg_type i WHERE i.typarray = t.oid), t.oid)
      WHERE t.oid IN (SELECT u.objid FROM uses u WHERE u.classid = 'pg_catalog.pg_type'::regclass AND u.kind <> 'column')
 )
 SELECT DISTINCT u.root AS oid, u.kind, u.name AS part, o.class, n.nspname::text AS schema, o.name::text AS name,
-       coalesce(o.arguments, '') AS arguments,
+       coalesce(o.arguments, '') AS arguments, o.result,
        CASE WHEN o.class IN ('function', 'operator') THEN format('%s %s.%s(%s)', o.class, n.nspname, o.name, o.arguments)
             WHEN o.class = 'operator class' THEN format('%s %s.%s (%s)', o.class, n.nspname, o.name, o.arguments)
             ELSE concat_ws(' ', o.class, concat_ws('.', n.nspname, o.name)) END AS label,
@@ -116,9 +122,10 @@ SELECT DISTINCT u.root AS oid, u.kind, u.name AS part, o.class, n.nspname::text 
   LEFT JOIN pg_catalog.pg_extension x ON x.oid = m.refobjid
  -- PostgreSQL's own types, functions and so on are in every target (pg_catalog's collations are the machine's)
  WHERE (u.objid >= 16384 OR o.class = 'collation') AND (u.kind <> 'column' OR o.class <> 'type')
+   AND (u.kind NOT IN ('column', 'statistics') OR o.class <> 'schema')
 UNION
 -- the table's own row type, or a function that takes it: the staging table's row type is another one
-SELECT u.root, u.kind, u.name, 'own row', '', '', '', coalesce(p.oid::pg_catalog.regprocedure::text, ''), NULL
+SELECT u.root, u.kind, u.name, 'own row', '', '', '', '', coalesce(p.oid::pg_catalog.regprocedure::text, ''), NULL
   FROM uses u
   JOIN pg_catalog.pg_class c ON c.oid = u.root
   JOIN pg_catalog.pg_type t ON t.oid = c.reltype
@@ -128,7 +135,7 @@ SELECT u.root, u.kind, u.name, 'own row', '', '', '', coalesce(p.oid::pg_catalog
         OR p.proargtypes::oid[] && ARRAY[t.oid, t.typarray])
 UNION
 -- a whole-row variable: the definition names the table
-SELECT p.root, p.kind, p.name, 'whole row', '', '', '', '', NULL
+SELECT p.root, p.kind, p.name, 'whole row', '', '', '', '', '', NULL
   FROM part p
   LEFT JOIN pg_catalog.pg_constraint k ON p.classid = 'pg_catalog.pg_constraint'::regclass AND k.oid = p.objid
   LEFT JOIN pg_catalog.pg_index i ON p.classid = 'pg_catalog.pg_class'::regclass AND i.indexrelid = p.objid

@@ -21,5 +21,4 @@ WITH holders AS (
 SELECT h.pid, h.who, h.since
   FROM holders h
  WHERE h.age >= pg_catalog.age(:'xid'::text::pg_catalog.xid8::pg_catalog.xid)
- ORDER BY h.age DESC
- LIMIT 5;
+ ORDER BY h.age DESC;

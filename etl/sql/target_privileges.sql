@@ -11,7 +11,9 @@ SELECT w.schema,
        pg_catalog.to_regclass('etl.runs') IS NOT NULL AS ledger_exists,
        pg_catalog.pg_is_in_recovery() AS is_standby,
        pg_catalog.current_setting('transaction_read_only')::boolean AS read_only,
-       current_user::text AS role
+       current_user::text AS role,
+       EXISTS (SELECT FROM pg_catalog.pg_event_trigger e
+                WHERE e.evtenabled IN ('O', 'A') AND e.evtevent <> 'login') AS has_event_triggers
   FROM unnest(:'schemas'::text[], :'staging'::text[]) AS w (schema, staging)
   LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema
   LEFT JOIN pg_catalog.pg_namespace s ON s.nspname = w.staging;

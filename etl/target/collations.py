@@ -8,7 +8,7 @@ from contextlib import suppress
 import psycopg
 from psycopg import sql
 
-from etl.model.errors import one_line
+from etl.model.errors import is_transient, one_line
 from etl.model.name import label
 from etl.sessions.advisory import schema_lock
 from etl.sessions.postgres import Source, Target, create_schemas
@@ -23,31 +23,46 @@ Statements = dict[Key, str]
 
 
 async def ensure(source: Source, target: Target, needed: Sequence[Need]) -> None:
-    """Creates the collations that are needed and that the target lacks."""
+    """Creates the collations that are needed and that the target lacks, as far as it can.
+
+    The load of a table whose collation cannot be created fails by itself.
+    """
     wanted = await _of_source(source, needed)
-    if not (missing := wanted.keys() - (await _of_target(target, wanted)).keys()):
+    if not wanted.keys() - (await _of_target(target, wanted)).keys():
         return
-    await create_schemas(target, {schema for schema, _ in missing})
     async with target.transaction():
         await target.execute(schema_lock())
         there = await _of_target(target, wanted)  # again: another run may have created some
         for key, statement in wanted.items():
             if key not in there:
-                await target.execute(sql.SQL(statement))
+                await _make(target, key, statement)
 
 
-async def problems(source: Source, target: Target, needed: Sequence[Need]) -> dict[Key, str | None]:
+async def _make(target: Target, key: Key, statement: str) -> None:
+    try:
+        async with target.transaction():
+            await create_schemas(target, [key[0]])
+            await target.execute(sql.SQL(statement))
+    except psycopg.Error as error:
+        if is_transient(error) or target.closed or target.broken:
+            raise  # any other error was among the obstacles (``problems``), and will be that of the table's load
+
+
+async def problems(
+    source: Source, target: Target, needed: Sequence[Need], *, tries: bool = True
+) -> dict[Key, str | None]:
     """Why each collation of the source's users cannot be as it is there; None for one that can.
 
     Whether the target's build and machine know a locale only they can say. So collations that are missing are created,
-    in a transaction that is rolled back: it changes nothing, and it locks nothing that anybody uses.
+    in a transaction that is rolled back: it changes nothing, and it locks nothing that anybody uses. Without ``tries``,
+    they are taken for known.
     """
     wanted = await _of_source(source, needed)
     there = await _of_target(target, wanted)
     found: dict[Key, str | None] = {}
     for key, statement in wanted.items():
         if key not in there:
-            found[key] = await _refusal(target, key, statement)
+            found[key] = await _refusal(target, key, statement) if tries else None
         elif there[key] != statement:
             found[key] = f"collation {label(*key)} differs: the source has {statement}, the target {there[key]}"
         else:

@@ -50,11 +50,9 @@ class ForeignKey:
         """The table to which the key refers."""
         return TargetName(self.referenced_schema, self.referenced_name)
 
-    def violation(self, table: TargetName, referenced: TargetName) -> sql.Composed:
-        """The query that returns a row if a row of ``table`` has no counterpart in ``referenced``."""
-        matches = sql.SQL("SELECT FROM {only}{referenced} AS pk WHERE {matches}").format(
-            only=sql.SQL(self.only), referenced=referenced.identifier, matches=sql.SQL(self.matches)
-        )
+    def violation(self, table: TargetName, rows: sql.Composable) -> sql.Composed:
+        """The query that returns a row if a row of ``table`` has no counterpart among ``rows``."""
+        matches = sql.SQL("SELECT FROM {rows} AS pk WHERE {matches}").format(rows=rows, matches=sql.SQL(self.matches))
         if self.covers is None:
             counterpart = sql.SQL("EXISTS ({})").format(matches)
         else:
@@ -77,7 +75,7 @@ async def read(target: Target, oids: Collection[int]) -> list[ForeignKey]:
     return [ForeignKey(**row | {"columns": tuple(row["columns"])}) for row in await cursor.fetchall()]
 
 
-async def is_violated(target: Target, key: ForeignKey, table: TargetName, referenced: TargetName) -> bool:
-    """Whether a row of ``table`` has no counterpart in ``referenced``; the tables need not be the live ones."""
-    cursor = await target.execute(key.violation(table, referenced))
+async def is_violated(target: Target, key: ForeignKey, table: TargetName, rows: sql.Composable) -> bool:
+    """Whether a row of ``table`` has no counterpart among ``rows``; they need not be those of the live table."""
+    cursor = await target.execute(key.violation(table, rows))
     return await cursor.fetchone() is not None

@@ -12,6 +12,8 @@ from typing import Any
 
 from psycopg import sql
 
+from etl.model.name import TargetName
+
 
 @dataclass(frozen=True, slots=True)
 class KeyColumn:
@@ -54,10 +56,12 @@ class Key:
 class Apart:
     """An index that keeps rows apart row by row: ``depends_on`` are the columns that decide whether two collide.
 
-    ``nulls_are_alike``: a NULL collides with another NULL (NULLS NOT DISTINCT).
+    ``names`` are its own and those of its copies on partitions. ``nulls_are_alike``: a NULL collides with another NULL
+    (NULLS NOT DISTINCT).
     """
 
     name: str
+    names: frozenset[TargetName]
     depends_on: tuple[str, ...]
     nulls_are_alike: bool
 
@@ -88,6 +92,11 @@ class Keys:
     others: tuple[Apart, ...] = ()
     referred: tuple[tuple[Acting, Key], ...] = ()
     unmatched: tuple[str, ...] = ()
+
+    def apart(self, name: TargetName) -> Apart | None:
+        """The index that keeps rows apart and has this name, or of which a copy on a partition has it."""
+        known = (*([self.own] if self.own else []), *self.others)
+        return next((apart for apart in known if name in apart.names), None)
 
     @classmethod
     def of(
@@ -132,7 +141,8 @@ class Keys:
 
 
 def _apart(row: Mapping[str, Any]) -> Apart:
-    return Apart(row["name"], tuple(row["depends_on"]), row["nulls_are_alike"])
+    names = frozenset(TargetName(**name) for name in row["names"])
+    return Apart(row["name"], names, tuple(row["depends_on"]), row["nulls_are_alike"])
 
 
 def _key(row: Mapping[str, Any]) -> Key:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from psycopg import sql
 
 from etl.target.foreign_keys import ForeignKey
-from etl.target.keys import Acting, Apart, Key
+from etl.target.keys import Acting, Key
 from etl.target.mergeable import Mergeable
 
 
@@ -74,18 +74,18 @@ class Merge:
         """
         key, everywhere = self.into.keys.key, sql.SQL("")
         if self.is_delta and key is not None:
-            changed = self._composed(_OF_CHANGED)
-            gone = [self._composed(_OF_GONE, gone=self.gone, same_gone=key.same("l", "g"))] if self.gone else []
+            changed = self.composed(_OF_CHANGED)
+            gone = [self.composed(_OF_GONE, gone=self.gone, same_gone=key.same("l", "g"))] if self.gone else []
             return sql.SQL(" UNION ALL ").join([changed, *gone])
         if key is None:
-            return self._composed(_BY_IMAGE, where=everywhere)
+            return self.composed(_BY_IMAGE, where=everywhere)
         if self.within is not None:
-            return self._composed(_BY_KEY, of_live=sql.SQL(" WHERE {}").format(self.within), of_staged=everywhere)
+            return self.composed(_BY_KEY, of_live=sql.SQL(" WHERE {}").format(self.within), of_staged=everywhere)
         if not key.nullable:
-            return self._composed(_BY_KEY, of_live=everywhere, of_staged=everywhere)
+            return self.composed(_BY_KEY, of_live=everywhere, of_staged=everywhere)
         identified = _where(key.nullable, "NOT NULL", " AND ")
-        by_key = self._composed(_BY_KEY, of_live=identified, of_staged=identified)
-        by_image = self._composed(_BY_IMAGE, where=_where(key.nullable, "NULL", " OR "))
+        by_key = self.composed(_BY_KEY, of_live=identified, of_staged=identified)
+        by_image = self.composed(_BY_IMAGE, where=_where(key.nullable, "NULL", " OR "))
         return sql.SQL("{} UNION ALL {}").format(by_key, by_image)
 
     def find(self) -> list[sql.Composable]:
@@ -93,7 +93,7 @@ class Merge:
         make = sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS {}")
         name = sql.Identifier(_PAIRS.format(self.number))
         pairs = {"pairs": self.pairs}
-        again = (self._composed(_AGAIN, same=key.same("l", "s")) for key in self.into.keys.second)
+        again = (self.composed(_AGAIN, same=key.same("l", "s")) for key in self.into.keys.second)
         counted = (sql.SQL(text).format(**pairs) for text in (_ANALYZE, _COUNT))
         return [make.format(name, self.difference()), *again, *counted]
 
@@ -110,19 +110,19 @@ class Merge:
         )
         return [
             sql.SQL(_MAKE_LATE).format(sql.Identifier(_LATE.format(self.number))),
-            self._composed(_HOLD_BACK, late=self._late, held=sql.SQL(" OR ").join(conditions)),
+            self.composed(_HOLD_BACK, late=self._late, held=sql.SQL(" OR ").join(conditions)),
             sql.SQL(_COUNT).format(pairs=self._late),
         ]
 
     @property
     def late(self) -> sql.Composed:
         """The statement that deletes the rows that were held back."""
-        return self._composed(_DELETE_LATE, late=self._late)
+        return self.composed(_DELETE_LATE, late=self._late)
 
     @property
     def without_late(self) -> sql.Composed:
         """The live table, as it will be without the rows that were held back."""
-        return self._composed(_WITHOUT_LATE, late=self._late)
+        return self.composed(_WITHOUT_LATE, late=self._late)
 
     @property
     def _late(self) -> sql.Identifier:
@@ -142,106 +142,33 @@ class Merge:
                 else []
             ),
         ]
-        return self._composed(_SURVIVES, acts=sql.SQL(" OR ").join(acts), same_other=key.same("l", "o"))
+        return self.composed(_SURVIVES, acts=sql.SQL(" OR ").join(acts), same_other=key.same("l", "o"))
 
     @property
     def alike(self) -> sql.Composed:
         """The query that counts the pairs of staged rows that have the same key."""
-        return self._composed(_ALIKE)
+        return self.composed(_ALIKE)
 
     def delete(self) -> sql.Composed:
         """The statement that deletes the live rows that have no counterpart."""
-        return self._composed(_DELETE)
+        return self.composed(_DELETE)
 
     def update(self, after: sql.Composable) -> sql.Composed | None:
         """The statement that updates the rows that have one, to be done ``after``; None if no column may be updated."""
         columns = [column for column in self.columns if column not in self.into.identities]
         if not columns:
             return None
-        return self._composed(_UPDATE, updated=_list(columns), values=_list(columns, "s"), after=after)
+        return self.composed(_UPDATE, updated=_list(columns), values=_list(columns, "s"), after=after)
 
     def insert(self, after: sql.Composable) -> sql.Composed:
         """The statement that inserts the staged rows that have no counterpart, to be done ``after``."""
         written = sql.SQL(" ({})").format(_list(self.columns)) if self.columns else sql.SQL("")  # SQL has no empty list
-        return self._composed(_INSERT, written=written, after=after)
+        return self.composed(_INSERT, written=written, after=after)
 
-    @property
-    def remedies(self) -> list[sql.Composed]:
-        """Statements of which one may make room, if rows cannot take their new unique values while others have them.
-
-        They park the rows whose unique values change, at NULL; let them be deleted and inserted, if nothing acts on
-        that; or park them at values that no row has.
-        """
-        if not self._moving:
-            return []
-        replacing = None if self.into.acts else self._composed(_REPLACE, moves=self._moves)
-        found = (self._parking(with_values=False), replacing, self._parking(with_values=True))
-        return [statement for statement in found if statement is not None]
-
-    @property
-    def _moving(self) -> list[Apart]:
-        """The indexes of which a row that stays may change the values: that of the key if rows have a second one."""
-        keys = self.into.keys
-        names = keys.key.names if keys.key else frozenset[str]()
-        if keys.second:
-            return [*([keys.own] if keys.own else []), *keys.others]
-        return [apart for apart in keys.others if not names.issuperset(apart.depends_on)]
-
-    @property
-    def _moves(self) -> sql.Composed:
-        """The condition that a row changes a unique value."""
-        return sql.SQL(" OR ").join(map(self._moved, self._moving))
-
-    def _moved(self, apart: Apart) -> sql.Composed:
-        """The condition that a row changes the values of one index; of a generated column, any change may."""
-        columns = apart.depends_on if {*apart.depends_on} <= {*self.columns} else self.columns
-        return sql.SQL(_DIFFER).format(old=_list(columns, "l"), new=_list(columns, "s"))
-
-    def _parking(self, *, with_values: bool) -> sql.Composed | None:
-        """The statement that parks the rows whose unique values change; None if no column can."""
-        assigned: dict[str, tuple[sql.Composable, list[sql.Composed]]] = {}
-        for apart in self._moving:
-            if (parked := self._parked(apart, with_values=with_values)) is not None:
-                assigned.setdefault(parked[0], (parked[1], []))[1].append(self._moved(apart))
-        if not assigned:
-            return None
-        values = (
-            sql.SQL(_ASSIGN).format(
-                column=sql.Identifier(name),
-                moved=sql.SQL(" OR ").join(moved),
-                value=value,
-                old=sql.Identifier("l", name),
-            )
-            for name, (value, moved) in assigned.items()
-        )
-        return self._composed(_PARK, moves=self._moves, assigned=sql.SQL(", ").join(values))
-
-    def _parked(self, apart: Apart, *, with_values: bool) -> tuple[str, sql.Composable] | None:
-        """The column that parks a row for one index, and its value."""
-        keys = self.into.keys
-        fixed = keys.key.names if keys.key and not keys.second else frozenset[str]()
-        columns = [
-            column
-            for column in self.into.columns
-            # an action ON UPDATE would concern the rows that refer to the column
-            if column.name in apart.depends_on
-            and column.name not in fixed
-            and not (column.given or column.is_referred_to)
-        ]
-        for column in columns if with_values else []:
-            if column.kind and not column.refers:
-                parts = {"column": sql.Identifier(column.name), "rows": self.into.rows, "staged": self.staged}
-                return column.name, sql.SQL(_FREE[column.kind]).format(**parts)
-        for column in columns if not apart.nulls_are_alike else []:
-            if column.is_nullable:
-                return column.name, sql.SQL("NULL")
-        return None
-
-    @property
-    def parts(self) -> dict[str, sql.Composable]:
-        """The parts of statements about this merge: the live table ``l``, the staged one ``s``, and their columns."""
+    def composed(self, text: str, **more: sql.Composable) -> sql.Composed:
+        """SQL text with the names of this merge's relations, columns and key in its places."""
         key = self.into.keys.key
-        return {
+        parts = {
             "rows": self.into.rows,
             "live": self.into.table.identifier,
             "staged": self.staged,
@@ -252,9 +179,7 @@ class Merge:
             "new": _list(self.columns, "s"),
             "same_key": key.same("l", "s") if key else sql.SQL("false"),
         }
-
-    def _composed(self, text: str, **more: sql.Composable) -> sql.Composed:
-        return sql.SQL(text).format(**self.parts | more)
+        return sql.SQL(text).format(**parts | more)
 
 
 def statements(merges: Sequence[Merge]) -> list[sql.Composable]:
@@ -292,10 +217,10 @@ def _as_one(merges: Sequence[Merge]) -> sql.Composed:
     return sql.SQL("WITH {} SELECT n FROM inserted").format(sql.SQL(", ").join(queries))
 
 
-def remedies(family: Sequence[Merge]) -> Iterator[list[sql.Composed]]:
-    """The remedies of several merges, each time one for each table that has some."""
-    for number in range(max(len(merge.remedies) for merge in family)):
-        yield [merge.remedies[min(number, len(merge.remedies) - 1)] for merge in family if merge.remedies]
+def differ(columns: Iterable[str]) -> sql.Composed:
+    """The condition that a live and a staged row differ in these columns."""
+    names = [*columns]
+    return sql.SQL(_DIFFER).format(old=_list(names, "l"), new=_list(names, "s"))
 
 
 def families(merges: Iterable[Merge], edges: Iterable[tuple[int, int]]) -> Iterator[list[Merge]]:
@@ -371,7 +296,7 @@ _DELETE_LATE = "DELETE FROM {rows} AS l USING {late} AS p WHERE l.ctid = p.live 
 
 _WITHOUT_LATE = (
     "(SELECT l.* FROM {rows} AS l"
-    " WHERE NOT EXISTS (SELECT FROM {late} AS p WHERE p.live = l.ctid AND p.part = l.tableoid)) AS l"
+    " WHERE NOT EXISTS (SELECT FROM {late} AS p WHERE p.live = l.ctid AND p.part = l.tableoid))"
 )
 
 _ANALYZE = "ANALYZE {pairs}"
@@ -402,8 +327,6 @@ _STEP_SIZE = "(SELECT n FROM {})"
 
 _DIFFER = "pg_catalog.record_image_ne(ROW({old}), ROW({new}))"
 
-_ASSIGN = "{column} = CASE WHEN {moved} THEN {value} ELSE {old} END"
-
 _GOES = "p.staged IS NULL"
 
 _CHANGES = "p.staged IS NOT NULL AND ({same}) IS NOT TRUE"
@@ -424,34 +347,6 @@ _AGAIN = (
 )
 
 _ALIKE = "SELECT pg_catalog.count(*) AS pairs FROM {staged} AS l JOIN {staged} AS s ON {same_key} AND l.ctid < s.ctid"
-
-_PARK = (
-    "WITH moving AS MATERIALIZED"
-    " (SELECT p.ctid AS pair, p.part, p.live, p.staged, pg_catalog.row_number() OVER () AS n"
-    " FROM {pairs} AS p, {rows} AS l, {staged} AS s"
-    " WHERE l.ctid = p.live AND l.tableoid = p.part AND s.ctid = p.staged AND ({moves})),"
-    " parked AS (UPDATE {rows} AS l SET {assigned} FROM moving AS m, {staged} AS s"
-    " WHERE l.ctid = m.live AND l.tableoid = m.part AND s.ctid = m.staged"
-    " RETURNING m.pair, l.tableoid AS part, l.ctid AS live)"
-    " UPDATE {pairs} AS p SET part = parked.part, live = parked.live FROM parked WHERE p.ctid = parked.pair"
-)
-
-_REPLACE = (
-    "WITH moving AS (UPDATE {pairs} AS p SET staged = NULL FROM {rows} AS l, {staged} AS s"
-    " WHERE l.ctid = p.live AND l.tableoid = p.part AND s.ctid = p.staged AND ({moves}) RETURNING s.ctid AS staged)"
-    " INSERT INTO {pairs} (staged) SELECT staged FROM moving"
-)
-
-_FREE = {
-    "number": "greatest((SELECT pg_catalog.max({column}) FROM {rows}),"
-    " (SELECT pg_catalog.max({column}) FROM {staged})) + m.n",
-    "time": "greatest((SELECT pg_catalog.max({column}) FILTER (WHERE pg_catalog.isfinite({column})) FROM {rows}),"
-    " (SELECT pg_catalog.max({column}) FILTER (WHERE pg_catalog.isfinite({column})) FROM {staged}))"
-    " + m.n * interval '1 day'",
-    "text": "'etl ' || pg_catalog.gen_random_uuid()",
-    "uuid": "pg_catalog.gen_random_uuid()",
-}
-"""For each kind of type, a value that neither a live row nor a staged one has."""
 
 
 def _list(columns: Iterable[str], of: str | None = None) -> sql.Composed:

@@ -23,7 +23,6 @@ class Column:
     kind: str
     is_nullable: bool
     is_referred_to: bool
-    refers: bool
 
 
 @dataclass(frozen=True, slots=True)

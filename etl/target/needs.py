@@ -16,13 +16,17 @@ from etl.model.table import Table
 from etl.sessions.postgres import Source, Target
 from etl.sessions.query import source_query, target_query
 from etl.target import extensions
-from etl.target.extensions import Places
+from etl.target.extensions import Places, Refused
 
 _SKIPPED = {"index": "unbuildable_indexes", "constraint": "unbuildable_indexes", "check": "unbuildable_checks"}
 """The option that leaves a part of this kind out."""
 
 _TOO_NEW = {"NOT ENFORCED": 18, "WITHOUT OVERLAPS": 18, "NULLS NOT DISTINCT": 15}
 """The words of a definition that older releases of PostgreSQL do not know, and the first release that does."""
+
+
+Key = tuple[str, str, str, str, str]
+"""A wanted object: its class, schema, name, arguments and result, as lacking.sql takes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +40,14 @@ class Need:
     schema: str | None
     name: str
     arguments: str
+    result: str
     label: str
     extension: str | None
 
     @property
-    def key(self) -> tuple[str, str, str, str]:
+    def key(self) -> Key:
         """What the target is asked for."""
-        return self.cls, self.schema or "", self.name, self.arguments
+        return self.cls, self.schema or "", self.name, self.arguments, self.result
 
     @property
     def is_made_collation(self) -> bool:
@@ -86,14 +91,19 @@ async def lacking(
     needs: Sequence[Need],
     options: Mapping[int, TableOptions],
     made: Made,
+    *,
+    tries: bool = True,
 ) -> dict[int, list[str]]:
     """Why parts of the tables cannot be made in the target, by the tables' oids, one line for each part and need.
 
-    ``options`` are the tables', by oid: parts that they leave out are not named.
+    ``options`` are the tables', by oid: parts that they leave out are not named. ``tries`` is whether to try out which
+    extensions the role may create.
     """
     missing = await _missing(target, [need for need in needs if not _is_made(need, made)])
-    names = {need.extension for need in needs if need.extension and need.key in missing}
-    places = await extensions.places(target, names)
+    schemas = {need.extension: need.schema or "" for need in needs if need.extension and need.key in missing}
+    places = await extensions.places(target, schemas)
+    absent = {name: schemas[name] for name, there in places.items() if there is None}
+    there = _Extensions(places, made.extensions, await extensions.refusals(target, absent if tries else {}))
     release = target.info.server_version // 10000
     found: dict[int, list[str]] = {table.oid: [] for table in tables}
     by_oid = {table.oid: table for table in tables}
@@ -102,7 +112,7 @@ async def lacking(
             problem = made.collations.get((need.schema or "", need.name))
             line = f"{need.kind} {need.part} of {by_oid[need.oid]} needs it: {problem}" if problem else None
         else:
-            line = _line(need, by_oid[need.oid], need.key in missing, _Extensions(places, made.extensions))
+            line = _line(need, by_oid[need.oid], missing, there)
         if line:
             found[need.oid] += _said(need.kind, line, options[need.oid])
     for table in tables:
@@ -113,27 +123,29 @@ async def lacking(
 
 @dataclass(frozen=True, slots=True)
 class _Extensions:
-    """Where the extensions are in the target, and those that a run creates for the tables' types."""
+    """Where the extensions are in the target; those that a run makes for the tables' types; those that it cannot."""
 
     places: Places
     made: Collection[str]
+    refused: Refused
 
 
 def _is_made(need: Need, made: Made) -> bool:
     return need.cls == "type" and (need.schema, need.name) in made.types
 
 
-async def _missing(target: Target, needs: Sequence[Need]) -> set[tuple[str, str, str, str]]:
+async def _missing(target: Target, needs: Sequence[Need]) -> dict[Key, str | None]:
+    """What is not as it has to be: None if it is not there, otherwise what is wrong with it, and the remedy."""
     wanted = sorted({need.key for need in needs if need.name})
     if not wanted:
-        return set()
+        return {}
     columns = zip(*wanted, strict=True)
-    arrays = dict(zip(("classes", "schemas", "names", "arguments"), map(list, columns), strict=True))
-    cursor = await target.execute(target_query("lacking"), arrays)
-    return {(row["class"], row["schema"], row["name"], row["arguments"]) for row in await cursor.fetchall()}
+    arrays = dict(zip(("classes", "schemas", "names", "arguments", "results"), map(list, columns), strict=True))
+    rows = await (await target.execute(target_query("lacking"), arrays)).fetchall()
+    return {(row["class"], row["schema"], row["name"], row["arguments"], row["result"]): row["problem"] for row in rows}
 
 
-def _line(need: Need, table: Table, is_missing: bool, there: _Extensions) -> str | None:
+def _line(need: Need, table: Table, missing: Mapping[Key, str | None], there: _Extensions) -> str | None:
     """What is wrong with the part that needs this; None if nothing is."""
     what = f"{need.kind} {need.part} of {table}"
     if need.cls == "own row":
@@ -142,15 +154,17 @@ def _line(need: Need, table: Table, is_missing: bool, there: _Extensions) -> str
         )
     if need.cls == "whole row":
         return f"{what} names the table, which arrives as {table.live}" if table.is_renamed else None
-    if not is_missing:
+    if need.key not in missing:
         return None
     through = " (through its type)" if need.kind == "column" and need.cls != "collation" else ""
+    if problem := missing[need.key]:
+        return f"{what} needs {need.label}{through}, which {problem}"
     line = f"{what} needs {need.label}{through}, which the target lacks"
     if not need.extension:
         return f"{line}; make it there"
     # a run creates extensions for indexes, constraints and statistics, and for types
     is_made = need.kind != "column" or need.extension in there.made
-    says = extensions.problem(need.extension, need.schema or "", there.places, is_made=is_made)
+    says = extensions.problem(need.extension, need.schema or "", there.places, there.refused, is_made=is_made)
     return f"{line}: {says}" if says else None
 
 

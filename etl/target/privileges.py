@@ -50,6 +50,7 @@ class _Schema:
     is_standby: bool
     read_only: bool
     role: str
+    has_event_triggers: bool
 
     def lacking(self) -> Iterator[str]:
         """What a run needs and may not do here."""
@@ -70,10 +71,19 @@ class _Schema:
             yield f"does not let the role create tables in {self.staging}; GRANT CREATE ON SCHEMA to it"
 
 
-async def of_target(target: Target, live_schemas: Iterable[str]) -> list[str]:
-    """What etl's role lacks in the live schemas and its own, each once; the target is the subject of each text."""
+@dataclass(frozen=True, slots=True)
+class OfTarget:
+    """What etl's role lacks in the target, each once, as texts with the target as their subject."""
+
+    lacking: tuple[str, ...]
+    has_event_triggers: bool
+
+
+async def of_target(target: Target, live_schemas: Iterable[str]) -> OfTarget:
+    """Reads what etl's role lacks in the live schemas and its own, and whether event triggers may reject more."""
     schemas = sorted(live_schemas)
     places = [place.schema(schema) for place in OWN_PLACES for schema in schemas]
     wanted = {"schemas": schemas * len(OWN_PLACES), "staging": places}
     rows = await query.rows(target, _Schema, target_query("target_privileges"), wanted)
-    return list(dict.fromkeys(text for row in rows for text in row.lacking()))
+    lacking = dict.fromkeys(text for row in rows for text in row.lacking())
+    return OfTarget(tuple(lacking), any(row.has_event_triggers for row in rows))

@@ -7,19 +7,19 @@ the start. No role is granted USAGE on a staging schema. Empty staging schemas s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import psycopg
-from psycopg import AsyncCursor, sql
+from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from etl.logs.log import get_logger
 from etl.model import limits
 from etl.model.catalog import Column
-from etl.model.errors import ConnectionFailed
+from etl.model.errors import ConnectionFailed, LoadFailed
 from etl.model.name import OWN_PLACES, TargetName, arrays
 from etl.model.redaction import own_words
 from etl.model.table import Table
@@ -28,8 +28,12 @@ from etl.sessions.advisory import schema_lock
 from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
 from etl.sessions.stage import Stage
+from etl.sessions.transaction import at_once
 
 log = get_logger()
+
+Kept: TypeAlias = Mapping[TargetName, str]
+"""The tables that could not be dropped, each with the reason."""
 
 
 def schemas(live_schemas: Iterable[str]) -> list[str]:
@@ -53,7 +57,7 @@ async def create_schemas(target: Target, live_schemas: Iterable[str]) -> None:
 def creation(table: Table) -> list[sql.Composed]:
     """The statements that create an empty staging table, and drop one that an earlier run left.
 
-    ``made`` reads the result of the last statement.
+    ``create`` reads the result of the last statement.
     """
     columns = sql.SQL(", ").join(_column(column) for column in table.columns)
     create_table = sql.SQL(Stage.CREATE + " CREATE {kind}TABLE {name} ({columns}){place}").format(
@@ -79,9 +83,18 @@ class Made:
     xid: int
 
 
-async def made(created: AsyncCursor[dict[str, Any]]) -> Made:
-    """The staging table that the statements of ``creation`` have made."""
-    row = await created.fetchone()
+async def create(target: Target, table: Table, *before: sql.Composable) -> Made:
+    """Creates an empty staging table, after the statements ``before``.
+
+    Raises LoadFailed if a table that an earlier run has left is in use.
+    """
+    try:
+        row = await (await at_once(target, [*before, *creation(table)])).fetchone()
+    except psycopg.errors.LockNotAvailable as error:
+        raise LoadFailed(
+            f"{table.staged}, which an earlier run has left, was in use for over {limits.LIVE_TABLE_LOCK_TIMEOUT}; run"
+            " again when it is free"
+        ) from error
     assert row is not None
     return Made(**row)
 
@@ -212,39 +225,46 @@ async def lock(target: Target, table: Table) -> None:
         raise ConnectionFailed(f"the reporting database has lost the rows staged of {table}; run again") from error
 
 
-async def drop(target: Target, live: Iterable[TargetName]) -> None:
-    """Drops the staging tables of live ones, as far as they are there."""
-    await drop_staged(target, [name for table in live for name in (table.staging, table.gone)])
+async def drop(target: Target, live: Iterable[TargetName]) -> Kept:
+    """Drops the staging tables of live ones, as far as they are there; returns the reasons for those that are kept."""
+    return await drop_staged(target, [name for table in live for name in (table.staging, table.gone)])
 
 
-async def drop_staged(target: Target, staged: Iterable[TargetName]) -> list[str]:
+async def drop_staged(target: Target, staged: Iterable[TargetName], patience: float | None = None) -> Kept:
     """Drops the tables of staging schemas that exist, with the views of staging schemas on them, and nothing else.
 
-    A table on which an object of another role depends is kept. Logs and returns the reason for each.
+    A table is kept if an object of another role depends on it, or if another session (pg_dump locks all tables that
+    there are) still uses it after ``patience`` seconds. Logs and returns the reason for each.
     """
-    kept: list[str] = []
+    kept: dict[TargetName, str] = {}
     names = list(staged)
     for start in range(0, len(names), limits.TABLES_OF_ONE_DROP):
         some = names[start : start + limits.TABLES_OF_ONE_DROP]
         try:
             async with _undone(target):
-                await target.execute(_dropping(some))
-        except psycopg.errors.DependentObjectsStillExist:
-            await drop_views(target, some)
-            kept += [reason for one in some if (reason := await _drop_alone(target, one))]
+                await target.execute(_dropping(some, patience or limits.DROP_LOCK_SECONDS))
+        except (psycopg.errors.DependentObjectsStillExist, psycopg.errors.LockNotAvailable) as error:
+            if isinstance(error, psycopg.errors.DependentObjectsStillExist):
+                await drop_views(target, some)
+            kept |= {one: reason for one in some if (reason := await _drop_alone(target, one))}
     return kept
 
 
 async def _drop_alone(target: Target, staged: TargetName) -> str | None:
     try:
         async with _undone(target):
-            await target.execute(_dropping([staged]))
+            await target.execute(_dropping([staged], limits.DROP_ALONE_LOCK_SECONDS))
         return None
     except psycopg.errors.DependentObjectsStillExist as error:
         # not the server's hint, which is to drop the others, too
-        reason = f"{staged} cannot be dropped: {' and '.join((error.diag.message_detail or '').splitlines())}"
-        log.warning("table.kept", table=str(staged), error=own_words(reason))
-        return f"{reason}; drop that, or change it to the live table"
+        depends, remedy = error.diag.message_detail or "", "drop that, or change it to the live table"
+        reason = f"{staged} cannot be dropped: {' and '.join(depends.splitlines())}"
+    except psycopg.errors.LockNotAvailable:
+        cursor = await target.execute(target_query("holders"), arrays([staged]))
+        who = [row["who"] for row in await cursor.fetchall()] or ["another session"]
+        reason, remedy = f"{staged} cannot be dropped: it is in use by {who[0]}", "end that session, or wait for it"
+    log.warning("table.kept", table=str(staged), error=own_words(reason))
+    return f"{reason}; {remedy}"
 
 
 def _undone(target: Target) -> AbstractAsyncContextManager[object]:
@@ -252,9 +272,15 @@ def _undone(target: Target) -> AbstractAsyncContextManager[object]:
     return nullcontext() if target.info.transaction_status == TransactionStatus.IDLE else target.transaction()
 
 
-def _dropping(tables: Iterable[TargetName]) -> sql.Composed:
-    names = (table.identifier for table in tables)
-    return sql.SQL("DROP TABLE IF EXISTS {}").format(sql.SQL(", ").join(names))
+def _dropping(tables: Iterable[TargetName], patience: float) -> sql.Composed:
+    """The statement that drops tables, and waits so many seconds for their locks; the setting is then as before."""
+    names = sql.SQL(", ").join(table.identifier for table in tables)
+    return sql.SQL(
+        "SELECT pg_catalog.set_config('etl.lock_timeout', pg_catalog.current_setting('lock_timeout'), true),"
+        f" pg_catalog.set_config('lock_timeout', '{max(1, round(patience * 1000))}', true);"
+        " DROP TABLE IF EXISTS {};"
+        " SELECT pg_catalog.set_config('lock_timeout', pg_catalog.current_setting('etl.lock_timeout'), true)"
+    ).format(names)
 
 
 async def drop_views(target: Target, staged: Iterable[TargetName]) -> None:
@@ -270,9 +296,9 @@ async def gone(target: Target, live: Iterable[TargetName]) -> set[TargetName]:
     return {table for table in live if table.gone in there}
 
 
-async def drop_aside(target: Target, live: Iterable[TargetName]) -> list[str]:
+async def drop_aside(target: Target, live: Iterable[TargetName], patience: float | None = None) -> Kept:
     """Drops the old tables of a publish, and the views on them; returns the reasons for those that are kept."""
-    return await drop_staged(target, [table.aside for table in live])
+    return await drop_staged(target, [table.aside for table in live], patience)
 
 
 async def tables(target: Target) -> dict[TargetName, int]:

@@ -1,20 +1,28 @@
-"""User-defined types and extensions: creates in the target those that it lacks, and refuses types that differ."""
+"""User-defined types and extensions: creates in the target those that it lacks, and names those that it cannot."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from psycopg import sql
 
-from etl.model.errors import TypesDiffer
-from etl.model.name import label
+from etl.model.errors import is_transient, one_line
+from etl.model.name import TargetName, label
 from etl.model.table import Table
 from etl.sessions.advisory import schema_lock
 from etl.sessions.postgres import Source, Target, create_schemas
 from etl.sessions.query import source_query, target_query
 from etl.target import extensions
+
+Asked = tuple[str, str]
+"""A type that a column has, as schema and name."""
+
+Unmade = dict[Asked, list[str]]
+"""Why columns of a type cannot arrive: for the type itself, or for a type that it needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +45,7 @@ class UserType:
     asked_names: tuple[str, ...] = ()
 
     @property
-    def asked(self) -> set[tuple[str, str]]:
+    def asked(self) -> set[Asked]:
         """The types, as schema and name, for which this one is needed."""
         return set(zip(self.asked_schemas, self.asked_names, strict=True))
 
@@ -45,48 +53,130 @@ class UserType:
         return label(self.schema, self.name)
 
 
-async def ensure(source: Source, target: Target, tables: Sequence[Table]) -> None:
-    """Creates in the target every type that the tables' columns need and the target lacks.
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An extension or a type that a run makes: ``what`` it is, and the types that need it."""
+
+    what: str
+    schema: str
+    statements: tuple[sql.Composed, ...]
+    asked: frozenset[Asked]
+
+
+async def ensure(source: Source, target: Target, tables: Sequence[Table]) -> Unmade:
+    """Creates in the target every type that the tables' columns need and the target lacks, as far as it can.
 
     Creates types in the order of their dependencies, and extensions, too; adds to an enum the labels that the source
-    has added. Raises TypesDiffer naming every type that differs between source and target.
+    has added. Returns why the other types are not as in the source.
     """
     await _ensure_extensions(source, target, tables)
     wanted = await read(source, tables)
     if not wanted:
-        return
+        return {}
     there = await _of_target(target, wanted)
-    statements = list(_statements(wanted, there))
-    if not statements:
-        return
-    await create_schemas(
-        target, {one.schema for one in wanted} | {one.extension_schema or one.schema for one in wanted}
-    )
-    async with target.transaction():
-        await target.execute(schema_lock())
-        for statement in _statements(wanted, await _of_target(target, wanted)):
-            await target.execute(statement)
+    unmade = differences(wanted, there)
+    if any(steps(wanted, there)):
+        async with target.transaction():
+            await target.execute(schema_lock())
+            for asked, texts in (await _make(target, steps(wanted, await _of_target(target, wanted)))).items():
+                unmade.setdefault(asked, []).extend(texts)
+    return unmade
 
 
-async def problems(target: Target, wanted: Sequence[UserType]) -> dict[tuple[str, str], list[str]]:
-    """Why columns of a type cannot arrive, by the type's schema and name: for itself, or for a type that it needs.
+async def _make(target: Target, wanted: Iterable[Step], without: Collection[Asked] = ()) -> Unmade:
+    """Makes what it can, each in a savepoint; returns why the server refuses the others.
 
-    Takes what ``read`` has returned.
+    Leaves out what only types ``without`` need, or types that could not be made.
     """
+    unmade: Unmade = {}
+    for step in wanted:
+        if step.asked <= {*without, *unmade}:
+            continue
+        try:
+            async with target.transaction():
+                await create_schemas(target, [step.schema])
+                for statement in step.statements:
+                    await target.execute(statement)
+        except psycopg.Error as error:
+            if is_transient(error) or target.closed or target.broken:
+                raise
+            for asked in step.asked:
+                unmade[asked] = [f"{step.what} cannot be made in the target: {one_line(error)}"]
+    return unmade
+
+
+async def refusals(target: Target, wanted: Sequence[UserType], without: Collection[Asked]) -> Unmade:
+    """Why the server would refuse to make types: a name that is taken, a privilege, an extension's own conditions.
+
+    Takes what ``read`` has returned. The types are made, in a transaction that is rolled back: it changes nothing, and
+    it locks nothing that anybody uses. Types ``without``, of which more is known, are not tried.
+    """
+    there = await _of_target(target, wanted) if wanted else {}
+    if any(steps(wanted, there)):
+        with suppress(psycopg.errors.LockNotAvailable):
+            async with target.transaction(force_rollback=True):
+                await target.execute(schema_lock())
+                return await _make(target, steps(wanted, there), without)
+    return {}
+
+
+def of_replaced(wanted: Sequence[UserType], replaced: Collection[TargetName]) -> Unmade:
+    """Why types cannot stay if they are the row types of live tables that are replaced, or have their names."""
+    found: Unmade = {}
+    for one in wanted:
+        if TargetName(one.schema, one.name) in replaced:
+            _note(found, one, f"type {one} has the name of a live table that the run replaces")
+    return found
+
+
+def of_columns(table: Table, unmade: Unmade) -> list[str]:
+    """Which of the table's columns cannot arrive, and why."""
+    return [
+        f"column {column.name} of {table} cannot arrive: {text}; or exclude the column"
+        for column in table.columns
+        if column.user_type
+        for text in unmade.get(column.user_type, ())
+    ]
+
+
+async def problems(target: Target, wanted: Sequence[UserType]) -> Unmade:
+    """Why columns of a type cannot arrive, as far as the catalogs show it. Takes what ``read`` has returned."""
     there = await _of_target(target, wanted) if wanted else {}
     lacking = {one.extension for one in wanted if one.extension and (one.schema, one.name) not in there}
     places = await extensions.places(target, lacking)
-    found: dict[tuple[str, str], list[str]] = {}
+    found = differences(wanted, there)
     for one in wanted:
-        current = there.get((one.schema, one.name))
-        if one.extension:
-            says = current is None and extensions.problem(one.extension, one.extension_schema or "", places)
-            problem = f"type {one} is missing in the target: {says}" if says else None
-        else:
-            problem = _problem(one, current)
-        for asked in one.asked if problem else ():
-            found.setdefault(asked, []).append(problem or "")
+        if one.extension and (one.schema, one.name) not in there:
+            says = extensions.problem(one.extension, one.extension_schema or "", places)
+            _note(found, one, f"type {one} is missing in the target: {says}" if says else None)
+    denied = await _denied(target, [one for one in wanted if (one.schema, one.name) in there])
+    for one in wanted:
+        for text in denied.get((one.schema, one.name), ()):
+            _note(found, one, text)
     return found
+
+
+async def _denied(target: Target, wanted: Sequence[UserType]) -> dict[tuple[str, str], list[str]]:
+    """Why etl's role may not use types of the target, or does not trust them (type_privileges.sql)."""
+    names = {"schemas": [one.schema for one in wanted], "names": [one.name for one in wanted]}
+    found: dict[tuple[str, str], list[str]] = {}
+    if wanted:
+        for row in await (await target.execute(target_query("type_privileges"), names)).fetchall():
+            found.setdefault((row["schema"], row["name"]), []).append(row["problem"])
+    return found
+
+
+def differences(wanted: Sequence[UserType], there: Mapping[tuple[str, str], UserType]) -> Unmade:
+    """Why types that belong to no extension cannot be as in the source: they differ, or no statement makes them."""
+    found: Unmade = {}
+    for one in wanted:
+        _note(found, one, _problem(one, there.get((one.schema, one.name))))
+    return found
+
+
+def _note(found: Unmade, one: UserType, text: str | None) -> None:
+    for asked in one.asked if text else ():
+        found.setdefault(asked, []).append(text or "")
 
 
 async def read(source: Source, tables: Sequence[Table]) -> list[UserType]:
@@ -101,8 +191,8 @@ async def read(source: Source, tables: Sequence[Table]) -> list[UserType]:
 async def _ensure_extensions(source: Source, target: Target, tables: Sequence[Table]) -> None:
     """Creates the extensions that indexes, constraints and statistics need and the target can install.
 
-    If the target cannot install an extension, the index cannot be built: the load then fails, or leaves the index out
-    if the options say so.
+    If an extension cannot be created, the index cannot be built: the load then fails, or leaves the index out if the
+    options say so.
     """
     oids = [table.oid for table in tables if table.indexes or table.constraints or table.statistics]
     wanted = {row["name"]: row["schema"] for row in await source.fetch(source_query("extensions"), oids)}
@@ -112,11 +202,9 @@ async def _ensure_extensions(source: Source, target: Target, tables: Sequence[Ta
     names = {row["name"] for row in await (await target.execute(available)).fetchall()}
     missing = {name: schema for name, schema in wanted.items() if name in names}
     if missing:
-        await create_schemas(target, missing.values())
         async with target.transaction():
             await target.execute(schema_lock())
-            for name, schema in missing.items():
-                await target.execute(_extension(name, schema))
+            await _make(target, [_extension(name, schema, frozenset({("", name)})) for name, schema in missing.items()])
 
 
 async def _of_target(target: Target, wanted: Sequence[UserType]) -> dict[tuple[str, str], UserType]:
@@ -129,21 +217,21 @@ def _type(row: dict[str, Any]) -> UserType:
     return UserType(**row | {key: tuple(row[key]) for key in ("labels", "asked_schemas", "asked_names")})
 
 
-def _statements(wanted: Sequence[UserType], there: dict[tuple[str, str], UserType]) -> Iterator[sql.Composed]:
-    """The statements that create or extend types; raises TypesDiffer for types that cannot be."""
-    if problems := [said for one in wanted if (said := _problem(one, there.get((one.schema, one.name))))]:
-        raise TypesDiffer("; ".join(problems))
-    needed = dict.fromkeys((one.extension, one.extension_schema) for one in wanted if one.extension)
-    lacking = {one.extension for one in wanted if (one.schema, one.name) not in there}
-    yield from (_extension(name, schema) for name, schema in needed if name in lacking and name and schema)
+def steps(wanted: Sequence[UserType], there: Mapping[tuple[str, str], UserType]) -> Iterator[Step]:
+    """What makes the types, and adds labels to enums, in order: extensions first. Types that differ are left out."""
+    of_extension: dict[tuple[str, str], set[Asked]] = {}
+    for one in wanted:
+        if one.extension and (one.schema, one.name) not in there:
+            of_extension.setdefault((one.extension, one.extension_schema or ""), set()).update(one.asked)
+    yield from (_extension(name, schema, frozenset(asked)) for (name, schema), asked in of_extension.items())
     for one in wanted:
         current = there.get((one.schema, one.name))
-        if one.extension:
+        if one.extension or _problem(one, current):
             continue
         if current is None:
-            yield sql.Composed([sql.SQL(one.statement or "")])
+            yield Step(f"type {one}", one.schema, (sql.Composed([sql.SQL(one.statement or "")]),), frozenset(one.asked))
         elif one.statement != current.statement:
-            yield from _grown(one, current) or ()
+            yield Step(f"type {one}", one.schema, tuple(_grown(one, current) or ()), frozenset(one.asked))
 
 
 def _problem(one: UserType, current: UserType | None) -> str | None:
@@ -158,9 +246,8 @@ def _problem(one: UserType, current: UserType | None) -> str | None:
     return f"type {one} differs: the source has {one.statement}, the target {current.statement}"
 
 
-def _extension(name: str, schema: str) -> sql.Composed:
-    create = sql.SQL("CREATE EXTENSION IF NOT EXISTS {} SCHEMA {}")
-    return create.format(sql.Identifier(name), sql.Identifier(schema))
+def _extension(name: str, schema: str, asked: frozenset[Asked]) -> Step:
+    return Step(f"extension {name}", schema, (extensions.creation(name, schema),), asked)
 
 
 def _grown(wanted: UserType, current: UserType) -> list[sql.Composed] | None:

@@ -106,16 +106,15 @@ async def left(target: Target, one: Merge, rows: sql.Composable, since: int, xmi
 
     ``xmin`` is that of the snapshot: what later transactions write is younger.
     """
-    parts = {**one.parts, "live_rows": rows, "since": sql.SQL(str(since % 2**32))}
-    (ours,) = (await _row(target, _OURS, parts)).values()
-    (lacking,) = (await _row(target, _LACKING, parts)).values()
-    (merged,) = (await _row(target, _MERGED, parts)).values()
-    counted = await _row(target, _LEFT, parts | {"rows": rows, "young": _young(xmin), "ours": _array(ours)})
+    (ours,) = (await _row(target, one.composed(_OURS, since=sql.SQL(str(since % 2**32))))).values()
+    (lacking,) = (await _row(target, one.composed(_LACKING))).values()
+    (merged,) = (await _row(target, one.composed(_MERGED))).values()
+    counted = await _row(target, sql.SQL(_LEFT).format(rows=rows, young=_young(xmin), ours=_array(ours)))
     return Left(counted["rows"], counted["written"], merged, lacking, tuple(counted["xids"]))
 
 
-async def _row(target: Target, text: str, parts: Mapping[str, sql.Composable]) -> dict[str, Any]:
-    row = await (await target.execute(sql.SQL(text).format(**parts))).fetchone()
+async def _row(target: Target, query: sql.Composed) -> dict[str, Any]:
+    row = await (await target.execute(query)).fetchone()
     assert row is not None
     return row
 

@@ -62,13 +62,13 @@ def causes(outcome: Outcome) -> list[Cause]:
 
 
 def ledger_says(outcome: Outcome, told: Sequence[Cause]) -> str:
-    """The ledger's error, if it says more than the causes that the message already has."""
+    """The ledger's error, or why it could not be read, if that says more than the message's causes do."""
     if outcome.failure is None or outcome.end:
         return ""
     said = _beside(outcome, outcome.failure)
     if any(cause.said.startswith(said.removesuffix("…")) for cause in told):
         return ""
-    return f"The ledger says: {said}" if said and outcome.status != "unknown" else said
+    return said
 
 
 def _beside(outcome: Outcome, failure: Failure) -> str:

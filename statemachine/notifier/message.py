@@ -5,7 +5,7 @@ The message about a failure has the reason, once; the remedy; the state of the l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +14,20 @@ from .deployment import Deployment
 from .links import Console
 from .outcome import LATE_STATUS, STOPPED_STATUS, FailedTable, Outcome, Slow
 from .remedy import LATE, NO_SLACK, TOO_FEW_ROWS, TRANSFORM
-from .text import MOST_FIELD, MOST_HEADER, MOST_TEXT, change, code, duration, escaped, lines_within, quoted, size
+from .text import (
+    MOST_FIELD,
+    MOST_HEADER,
+    MOST_TEXT,
+    change,
+    code,
+    duration,
+    escaped,
+    lines_within,
+    literal,
+    plain,
+    quoted,
+    size,
+)
 
 MOST_ERROR = 300
 _MOST_NOTE = MOST_TEXT // 6
@@ -48,9 +61,9 @@ def headline(outcome: Outcome, deployment: Deployment) -> str:
 
 def _of_success(outcome: Outcome) -> Iterator[dict[str, Any]]:
     saw = outcome.failure.line if outcome.failure else ""
-    note = f"The run is published, although the state machine saw this: {saw}" if saw else outcome.ledger_error
+    note = f"The run is published, although the state machine saw this: {literal(saw)}" if saw else ""
     yield _facts(outcome)
-    yield from _section(escaped(note, _MOST_NOTE))
+    yield from _section(note or literal(outcome.ledger_error))
     yield from _section(_list("Slowest tables", [_slow(slow) for slow in outcome.slowest], len(outcome.slowest)))
 
 
@@ -63,17 +76,19 @@ def _of_failure(outcome: Outcome, console: Console, deployment: Deployment) -> I
     told = sum(cause.job.count for cause in found if cause.job)
     left = outcome.failure.failed - told if outcome.failure else 0
     yield from _section(f"{left:,} more shards failed for other reasons." if left > 0 else "")
-    yield from _section(escaped(ledger_says(outcome, found), _MOST_NOTE))
+    if said := ledger_says(outcome, found):
+        who = "The ledger says: " if outcome.status != "unknown" else ""
+        yield from _section(f"{who}{literal(said)}")
     held = not any(cause.job and cause.job.holder for cause in found)
     title = "Failed tables" if held else "Tables that failed when the snapshot was gone"
     yield from _section(_list(title, [_failed(failed) for failed in outcome.failed], outcome.failed_count))
     yield from _section(_what_to_do(outcome, found, deployment))
-    yield from _section(f"*What readers see now*\n{escaped(readers(outcome), _MOST_NOTE)}")
+    yield from _section(f"*What readers see now*\n{readers(outcome, literal)}")
     yield _facts(outcome)
 
 
 def _cause(cause: Cause, outcome: Outcome, console: Console) -> str:
-    said, job = f"*{escaped(cause.what, _MOST_NOTE)}*", cause.job
+    said, job = f"*{plain(cause.what, _MOST_NOTE)}*", cause.job
     if job is None:
         return said
     whose = job.whose(outcome.failure.of if outcome.failure else None)
@@ -117,15 +132,15 @@ def _runbook(section: str, deployment: Deployment) -> str:
     return _link(url, f"Runbook: {section}") if url else f"(docs/operations.md, “{section}”)"
 
 
-def readers(outcome: Outcome) -> str:
-    """One sentence that says what the live tables hold now."""
+def readers(outcome: Outcome, named: Callable[[str], str] = str) -> str:
+    """One sentence that says what the live tables hold now; ``named`` writes the name of a run."""
     if outcome.status == "published":
         return f"Readers see the tables of this run{_as_of(outcome.snapshot_at)}."
     if outcome.end or outcome.status in {"unknown", LATE_STATUS}:
         return "The ledger could not be read; `etl history` shows what readers see."
     if outcome.last is None:
         return "No run has been published yet, so readers have no tables."
-    return f"Readers see what they saw before: run {outcome.last.run_id}{_as_of(outcome.last.snapshot_at)}."
+    return f"Readers see what they saw before: run {named(outcome.last.run_id)}{_as_of(outcome.last.snapshot_at)}."
 
 
 def _as_of(moment: datetime | None) -> str:
@@ -154,7 +169,7 @@ def _slow(slow: Slow) -> str:
 
 
 def _failed(failed: FailedTable) -> str:
-    return f"• {code(failed.table)} {escaped(_first_line(failed), MOST_ERROR)}"
+    return f"• {code(failed.table)} {literal(_first_line(failed), MOST_ERROR)}"
 
 
 def _first_line(failed: FailedTable) -> str:

@@ -16,9 +16,23 @@ _SAME = 0.05  # a smaller change is normal variation between nights
 
 
 def escaped(text: str, most: int) -> str:
-    """Text that Slack shows literally, without mentions, links and markup, cut to ``most`` characters."""
+    """Text without mentions and links, cut to ``most`` characters; ``*bold*`` and its like keep their meaning."""
     cut = text if len(text) <= most else f"{text[: most - 1]}…"
     return cut.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+_LOOKALIKES = str.maketrans({"*": "∗", "_": "ˍ", "~": "∼", "`": "ˋ"})
+"""Slack has no escapes for the characters by which it marks text up."""
+
+
+def plain(text: str, most: int) -> str:
+    """Text for a sentence that is marked up itself: characters that look alike replace Slack's marks."""
+    return escaped(text.translate(_LOOKALIKES), most)
+
+
+def literal(text: str, most: int = MOST_TEXT // 6) -> str:
+    """Text from outside, as it is, or as code if Slack would read a mark in it."""
+    return code(text, most) if set("*_~`").intersection(text) else escaped(text, most)
 
 
 def code(text: str, most: int = 200) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import psycopg
@@ -14,6 +15,7 @@ from etl.model.errors import PublishBlocked
 from etl.model.name import TargetName
 from etl.publish import attempts, blockers, message
 from etl.publish import publish as publishing
+from etl.publish.blockers import Blocker
 from etl.publish.policy import Policy
 from etl.publish.work import Work
 from etl.sessions.postgres import connect_target
@@ -21,6 +23,7 @@ from etl.sessions.transaction import at_once
 from etl.sessions.url import DatabaseUrl
 from etl.target import guard, live
 from tests.harness import Database, Databases, Etl
+from tests.situations import until
 
 pytestmark = pytest.mark.superuser("refers to tables of the reporting side, and ends sessions")
 
@@ -55,6 +58,7 @@ VALUES ('tonight', 'staged', 'etl_staging_public.items'::regclass, 'public.items
 
 HELD = {
     "a reader of the table": ("SELECT FROM items", "public.items"),
+    "a reader of the staging table": ("SELECT FROM etl_staging_public.items", "etl_staging_public.items"),
     "a reader of a view": ("SELECT FROM seen", "public.seen"),
     "a reader of the table of a foreign key": ("SELECT FROM groups", "public.groups"),
     "a writer of the table of a foreign key": ("UPDATE groups SET id = id", "public.groups"),
@@ -110,6 +114,59 @@ async def test_a_session_that_holds_what_the_swap_touches_is_named_and_ended(tar
     assert target.rows("SELECT note FROM items") == [("today",)]
 
 
+async def test_a_parallel_query_is_named_once_and_ended(target: Database) -> None:
+    """By its session: its workers hold the same locks, and would crowd the others out of the message."""
+    await stage(target)
+    with target.connect(application_name="other") as session:
+        forced = "debug_parallel_query" if session.info.server_version >= 160000 else "force_parallel_mode"
+        session.execute(f"SET {forced} = on".encode())
+        session.pgconn.send_query(b"SELECT pg_sleep(60) FROM groups")
+        workers = (
+            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'parallel worker' AND wait_event = 'PgSleep'"
+        )
+        until(lambda: target.value(workers), "a worker reads the table")
+        with pytest.raises(PublishBlocked) as raised:
+            await publish(target, deadline=0.2)
+        assert str(raised.value).count("pid ") == 1
+        assert f"pid {session.info.backend_pid} (postgres, other) on public.groups" in str(raised.value)
+        assert (await publish(target, deadline=0.2, ends_blockers=True)).tables == 1
+        session.close()
+
+
+def test_a_session_that_may_not_be_ended_is_named_with_the_reason(databases: Databases, etl: Etl) -> None:
+    """The others are ended all the same; the error is the publish's, and not the server's about a process."""
+    target = databases.reporting
+    target.execute(
+        "CREATE ROLE loader LOGIN IN ROLE pg_signal_backend, pg_read_all_stats; CREATE ROLE ada LOGIN;"
+        f"GRANT ALL ON SCHEMA public TO loader; ALTER DATABASE {target.name} OWNER TO loader"
+    )
+    databases.operational.execute("CREATE TABLE items AS SELECT 1 AS id")
+    etl = Etl(etl.environment | {"ETL_REPORTING_URL": target.server.url(target.name, "loader")})
+    assert etl("run", TABLES="items").status == 0
+    target.execute("GRANT SELECT ON items TO ada")
+    with target.connect(application_name="boss") as boss, target.connect(user="ada") as ada:
+        boss.execute("BEGIN; SELECT FROM items")
+        ada.execute("BEGIN; SELECT FROM items")
+        done = etl("run", TABLES="items", ETL_PUBLISH_DEADLINE="1", ETL_PUBLISH_BLOCKERS="end")
+        pid = boss.info.backend_pid
+        assert (done.status, done.event("publish.ended_blocker")["user"]) == (1, "ada")
+        assert done.event("publish.not_ended")["pid"] == pid
+        assert "held by pid " in done.stderr
+        assert f"pid {pid} could not be ended: permission denied to terminate process" in done.stderr
+        boss.execute("COMMIT")
+        with pytest.raises(psycopg.OperationalError):
+            ada.execute("SELECT")
+
+
+def test_a_process_of_the_server_is_named_as_one() -> None:
+    """Autovacuum has no user and no application; to end it is of no use, because the server starts it again."""
+    one = Blocker(7, None, None, "", None, True, "public.items", None, False, "autovacuum worker", True)
+    assert str(one) == "pid 7 (autovacuum worker, to prevent wraparound) on public.items"
+    assert one.is_of_server
+    hidden = replace(one, process=None, prevents_wraparound=False)
+    assert str(hidden) == "pid 7 (a process of the server, such as autovacuum) on public.items"
+
+
 async def test_a_lock_that_does_not_conflict_is_left_alone(target: Database) -> None:
     """A session that only reads a sequence, or a table that a view reads, is neither waited for nor ended."""
     await stage(target)
@@ -141,7 +198,7 @@ async def test_readers_of_a_table_in_place_are_neither_named_nor_ended(target: D
 async def test_the_last_blocker_that_was_seen_is_named(target: Database) -> None:
     """Also if its session is gone when the deadline has passed."""
     async with await connect_target(DatabaseUrl.parse(target.url), "test") as session:
-        work = Work(session, "tonight", ITEMS, Policy(), [])
+        work = Work(session, "tonight", ITEMS, Policy(), [], lambda *_: None)
         seen = ["pid 7 (ada, report) on public.items"]
         error = await attempts.blocked(work, ITEMS, 2, psycopg.errors.LockNotAvailable("timeout"), seen)
         assert str(error).endswith("nothing was published; last held by pid 7 (ada, report) on public.items")

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from etl.model.errors import one_line
 from tests.harness import Database, Databases, Done, Etl
 from tests.situations import ledger, live, small_tablespace
 
@@ -212,3 +214,25 @@ def test_a_database_that_cannot_be_reached_is_told_with_its_url_without_password
         assert done.status == 1
         assert f"etl: {side.lower()} database postgresql://etl@127.0.0.1:1/shop cannot be reached" in done.stderr
         assert "hunter2" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "date_trunc({0}, now())",
+        "date_part({0}, now())",
+        "extract({0} from current_date)",
+        "extract({0} from current_time)",
+        "extract({0} from interval '1 day')",
+        "decode('x', {0})",
+        "convert_from('x', {0})",
+        "pg_size_bytes({0})",
+        "to_number({0}, '9')",
+    ],
+)
+def test_no_function_shows_the_value_that_it_refuses(databases: Databases, call: str) -> None:
+    """A view or a mask may call one with a column; the name of a setting, by contrast, is shown."""
+    for value, is_shown in ((call.format("'s3cr3t'"), False), ("set_config('work_mem', 's3cr3t', false)", True)):
+        with pytest.raises(psycopg.Error) as raised:
+            databases.reporting.rows(f"SELECT {value}")
+        assert ("s3cr3t" in one_line(raised.value)) == is_shown

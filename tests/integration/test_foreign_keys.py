@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -214,3 +215,29 @@ def test_a_validation_that_was_cut_short_is_made_up_for_by_the_next_run(night: D
         assert keys(night.reporting) == {"of_customer": False}
         assert etl("run", TABLES=tables).status == 0
         assert keys(night.reporting) == {"of_customer": True}
+
+
+@pytest.mark.parametrize("after", ["the validation", "the drop of the old tables"])
+def test_a_signal_after_the_commit_leaves_a_run_that_says_that_it_is_published(
+    night: Databases, etl: Etl, after: str
+) -> None:
+    """The log says so, as the ledger does; the next run does the rest."""
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' OR wait_event_type = 'Lock'"
+    toast = night.reporting.value("SELECT reltoastrelid::regclass FROM pg_class WHERE oid = 'customers'::regclass")
+    with (
+        validation(night.reporting, "PERFORM pg_catalog.pg_sleep(60)"),
+        night.reporting.connect() as session,
+        etl.started("run", TABLES=TABLES, ETL_RUN_ID="tonight") as process,
+    ):
+        if after == "the drop of the old tables":
+            session.execute(f"BEGIN; SELECT FROM {toast}".encode())
+        until(lambda: night.reporting.value(waits), "the run waits")
+        assert ledger(night.reporting) == ("published", None)
+        process.send_signal(signal.SIGTERM)
+        done = ended(process)
+    assert (done.status, done.event("run.published")["tables"]) == (143, 2)
+    finished = done.event("run.finished")
+    assert (finished["status"], finished["error"]) == ("published", "stopped by a signal")
+    assert keys(night.reporting) == {"of_customer": False}
+    assert etl("run", TABLES=TABLES).status == 0
+    assert keys(night.reporting) == {"of_customer": True}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,6 +112,31 @@ def test_a_night_that_has_lost_its_rows_is_stopped_and_may_be_let_pass(
     assert row == ("published", None, None, True, PASS[2], True)
     again = etl("run", ETL_RUN_ID="next", TABLES="*")
     assert (again.status, again.stderr) == (0, ""), "the next night is held against the rows that were let pass"
+
+
+def test_every_night_may_have_the_same_id(databases: Databases, etl: Etl, written: Callable[[str], str]) -> None:
+    """The last publish stays in the ledger, under the id and its time: for the gate, for masks, and for history."""
+    same = {"ETL_RUN_ID": "nightly", "TABLES": "orders"}
+    databases.operational.execute(FILL.format("orders", 300) + "; CREATE INDEX by_id ON orders (id)")
+    masked = {"ETL_OPTIONS_FILE": written('[orders.mask]\nid = "null"\n[orders]\nshrink_at_most = "off"')}
+    for _ in range(2):
+        assert etl("run", **same).status == 0
+    databases.operational.execute("DROP INDEX by_id; DELETE FROM orders WHERE id > 100")
+    assert etl("run", **same).status == 1, "a night of the same id has lost its rows"
+    assert databases.reporting.value("SELECT count(*) FROM orders") == 300
+    databases.operational.execute("INSERT INTO orders SELECT generate_series(101, 300)")
+    assert etl("run", **same).status == 0
+    assert databases.reporting.value("SELECT to_regclass('by_id')") is None, "the ledger says whose it was"
+    databases.operational.execute("ALTER TABLE orders DROP CONSTRAINT orders_pkey")
+    assert etl("run", **same, **masked).status == 0
+    clear = etl("run", **same)
+    assert (clear.status, "would now arrive in clear" in clear.stderr) == (2, True)
+    said = json.loads(etl("history", "--json").stdout)
+    assert [(run["run_id"].split("@")[0], run["status"]) for run in said] == [
+        ("nightly", "failed"),
+        *[("nightly", "published")] * 4,
+    ]
+    assert json.loads(etl("report", said[1]["run_id"], "--json").stdout)["status"] == "published"
 
 
 def test_the_next_night_takes_over_what_a_stopped_one_has_kept(tables: Databases, etl: Etl) -> None:

@@ -267,6 +267,96 @@ def test_a_swapped_table_may_refer_to_one_in_place(databases: Databases, etl: Et
     assert target.value("SELECT convalidated FROM pg_constraint WHERE contype = 'f'") is True
 
 
+def test_a_row_that_the_publish_will_still_delete_is_nothing_to_refer_to(
+    databases: Databases, etl: Etl, tmp_path: Path
+) -> None:
+    """Old and new rows of a swapped table refer to it: the proof of the foreign key says so before the publish."""
+    options = tmp_path / "options.toml"
+    options.write_text('[customers]\npublish = "in-place"')
+    databases.operational.execute("CREATE TABLE customers (id int PRIMARY KEY); INSERT INTO customers VALUES (1), (2)")
+    databases.operational.execute("CREATE TABLE orders (id int, customer int); INSERT INTO orders VALUES (1, 1)")
+    run = {"TABLES": "customers,orders", "ETL_OPTIONS_FILE": str(options)}
+    assert etl("run", **run).status == 0
+    databases.reporting.execute("ALTER TABLE orders ADD FOREIGN KEY (customer) REFERENCES customers")
+    databases.operational.execute("DELETE FROM customers WHERE id = 1; INSERT INTO orders VALUES (2, 1)")
+    done = etl("run", **run)
+    assert done.status == 1
+    assert "the new rows violate foreign key orders_customer_fkey of public.orders to public.customers" in done.stderr
+    assert databases.reporting.rows("TABLE orders") == [(1, 1)]
+    assert databases.reporting.rows("TABLE customers ORDER BY id") == [(1,), (2,)]
+
+
+VIOLATED = {
+    "NULL": ("ALTER TABLE items ALTER name SET NOT NULL", "NULL in name, which is NOT NULL; correct the rows, or DROP"),
+    "a check": ("ALTER TABLE items ADD CHECK (name <> 'new')", "one of them violates its check constraint items_name"),
+    "a reference": (
+        "CREATE TABLE names AS SELECT 'old' AS name; ALTER TABLE names ADD PRIMARY KEY (name);"
+        "ALTER TABLE items ADD FOREIGN KEY (name) REFERENCES names",
+        "violate the foreign key items_name_fkey of public.items: a row of that table would refer to one that is not",
+    ),
+    "rows that refer": (
+        "CREATE TABLE notes (id int REFERENCES items); INSERT INTO notes VALUES (2)",
+        "the foreign key notes_id_fkey of public.notes: a row of that table would refer to one that is not there;"
+        " correct the rows of public.notes, or give the key ON DELETE CASCADE or SET NULL, or drop it",
+    ),
+    "rows that refer, at the commit": (
+        "CREATE TABLE notes (id int REFERENCES items DEFERRABLE INITIALLY DEFERRED); INSERT INTO notes VALUES (2)",
+        "the foreign key notes_id_fkey of public.notes: a row of that table would refer to one that is not there",
+    ),
+    "rows that refer with RESTRICT": (
+        "CREATE TABLE notes (id int REFERENCES items ON DELETE RESTRICT); INSERT INTO notes VALUES (2)",
+        "the foreign key notes_id_fkey of public.notes, which is RESTRICT and does not let a row go, or change, to"
+        " which a row of that table refers; delete the rows of public.notes that refer to it, or make the key NO",
+    ),
+    "an action that sets NULL": (
+        "CREATE TABLE notes (id int NOT NULL REFERENCES items ON DELETE SET NULL); INSERT INTO notes VALUES (2)",
+        "public.notes cannot have the rows that a publish in place gives it: NULL in id, which is NOT NULL",
+    ),
+    "an action that collides": (
+        "CREATE TABLE notes (id int UNIQUE NULLS NOT DISTINCT REFERENCES items ON DELETE SET NULL);"
+        "INSERT INTO notes VALUES (2), (NULL)",
+        "gives two rows of public.notes values that notes_id_key keeps apart; change it, or drop notes_id_key",
+    ),
+    "a partition": (
+        "DROP TABLE items; CREATE TABLE items (id int PRIMARY KEY, name text) PARTITION BY RANGE (id);"
+        "CREATE TABLE items_low PARTITION OF items FOR VALUES FROM (0) TO (3)",
+        "public.items cannot have the rows that a publish in place gives it: no partition is for one of them",
+    ),
+    "a partition's bounds": (
+        "CREATE TABLE whole (id int NOT NULL, name text) PARTITION BY RANGE (id);"
+        "ALTER TABLE whole ATTACH PARTITION items FOR VALUES FROM (0) TO (3)",
+        "one of them is out of the bounds of this partition; correct the row, or detach the partition",
+    ),
+    "a rule": (
+        "CREATE TABLE notes (id int REFERENCES items); INSERT INTO notes VALUES (2);"
+        "CREATE RULE logs AS ON INSERT TO items DO ALSO SELECT 1",
+        "or drop it; or drop the rules of public.items, or make the key DEFERRABLE: because of rules, the tables are",
+    ),
+}
+
+
+def test_rows_that_violate_a_constraint_of_the_live_table_are_told_with_the_remedy(
+    databases: Databases, etl: Etl, tmp_path: Path
+) -> None:
+    """Each is one line that names the table and the constraint and shows no value; nothing is published."""
+    options = tmp_path / "options.toml"
+    options.write_text('[defaults]\npublish = "in-place"\ntriggers = "fire"')
+    source, target = databases.operational, databases.reporting
+    source.execute("CREATE TABLE items (id int PRIMARY KEY, name text)")
+    source.execute("INSERT INTO items VALUES (1, 'new'), (4, NULL)")
+    for case, (made, words) in VIOLATED.items():
+        target.execute("DROP TABLE IF EXISTS notes, whole, items, names CASCADE")
+        target.execute(
+            "CREATE TABLE items (id int PRIMARY KEY, name text); INSERT INTO items VALUES (1, 'old'), (2, 'old')"
+        )
+        target.execute(made)
+        before = target.rows("TABLE items ORDER BY id")
+        done = etl("run", TABLES="items", ETL_OPTIONS_FILE=str(options))
+        assert (case, done.status, words in done.stderr) == (case, 1, True), done.stderr
+        assert "'new'" not in done.stderr
+        assert target.rows("TABLE items ORDER BY id") == before
+
+
 WRITERS = {
     "a writer": "UPDATE items SET name = name",
     "a row that is locked": "SELECT FROM items FOR KEY SHARE",

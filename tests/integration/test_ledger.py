@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pytest
 
 from etl.commands.report import report
 from etl.ledger import book, ledger
+from etl.model import limits
 from etl.model.clock import Began
-from etl.model.errors import ConfigurationError
+from etl.model.errors import ConfigurationError, LedgerInUse
 from etl.model.name import Planned, Relation, TargetName
 from etl.model.record import Load
 from etl.model.redaction import own_words
@@ -43,6 +45,33 @@ def test_a_ledger_of_an_older_version_is_upgraded_and_keeps_its_rows(databases: 
         ("tonight", "published", None, 1),
     ]
     assert etl("history").status == 0
+
+
+async def test_a_ledger_in_use_is_upgraded_as_soon_as_it_is_free(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other users of the ledger go on meanwhile; at a deadline the error names the session that is in the way."""
+    monkeypatch.setattr(limits, "LEDGER_LOCK_MS", 100)
+    async with target_session(DatabaseUrl.parse(databases.reporting.url), "test") as target:
+        for column in ("runs.passed_error", "loads.where_digest"):
+            await book.ensure(target)
+            table, name = column.split(".")
+            databases.reporting.execute(f"ALTER TABLE etl.{table} DROP COLUMN {name}")
+            with databases.reporting.connect(application_name="report") as report:
+                report.execute(f"BEGIN; SELECT FROM etl.{table}".encode())
+                monkeypatch.setattr(limits, "LEDGER_UPGRADE_SECONDS", 0.3)
+                with pytest.raises(LedgerInUse) as raised:
+                    await book.ensure(target)
+                pid = report.info.backend_pid
+                assert f"were in use for 0.3 s, by pid {pid} (postgres, report); end" in str(raised.value)
+                monkeypatch.setattr(limits, "LEDGER_UPGRADE_SECONDS", 60)
+                waits = asyncio.create_task(book.ensure(target))
+                for _ in range(10):
+                    await asyncio.to_thread(databases.reporting.rows, f"SELECT FROM etl.{table}")  # nobody waits long
+                assert not waits.done()
+                report.execute("COMMIT")
+                await waits
+                assert await book.is_current(target)
 
 
 def test_the_first_runs_of_a_target_may_begin_together(databases: Databases, etl: Etl) -> None:

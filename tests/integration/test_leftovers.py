@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import signal
+from contextlib import nullcontext
 
 import pytest
 
+from etl.model import limits
+from etl.model.name import TargetName
+from etl.sessions.postgres import target_session
+from etl.sessions.url import DatabaseUrl
+from etl.target import staging
 from tests.harness import Databases, Etl
 from tests.situations import ended, gate_closed, kill_control, ledger, locked, make_gated, until, waiting
 
@@ -136,6 +142,69 @@ def test_a_run_that_lost_its_locks_cannot_slip_its_rows_into_another_run(tables:
         assert tables.reporting.rows("SELECT * FROM late") == [("today",)]
     else:
         assert "is no longer staged" in done.stderr
+
+
+IN_USE = {
+    "a staging table": "etl_staging_public.mine",
+    "an old table": "etl_stagingold_public.mine",
+    "the TOAST table of an old one": "etl_stagingold_public.mine",
+}
+
+
+@pytest.mark.parametrize("kind", IN_USE)
+@pytest.mark.parametrize("within", [False, True])
+async def test_a_table_in_use_is_left_and_named(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch, kind: str, within: bool
+) -> None:
+    """pg_dump locks all tables for hours: no drop waits for it, and all others are dropped."""
+    monkeypatch.setattr(limits, "DROP_LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(limits, "DROP_ALONE_LOCK_SECONDS", 0.1)
+    tables = [TargetName("public", name) for name in ("mine", "other")]
+    places = [place for table in tables for place in (table.staging, table.aside)]
+    for schema in ("etl_staging_public", "etl_stagingold_public"):
+        databases.reporting.execute(f"CREATE SCHEMA {schema}; CREATE TABLE {schema}.mine (v text);"
+                                    f"CREATE TABLE {schema}.other (v text)")  # fmt: skip
+    of = "reltoastrelid" if "TOAST" in kind else "oid"
+    used = databases.reporting.value(f"SELECT {of}::regclass FROM pg_class WHERE oid = '{IN_USE[kind]}'::regclass")
+    with databases.reporting.connect(application_name="pg_dump") as dump:
+        dump.execute(f"BEGIN; SELECT FROM {used}".encode())
+        url = DatabaseUrl.parse(databases.reporting.url)
+        async with (
+            target_session(url, "test", lock_timeout="7s") as target,
+            target.transaction() if within else nullcontext(),
+        ):
+            kept = await staging.drop_staged(target, places)
+            said = await (await target.execute(b"SHOW lock_timeout")).fetchone()
+        (left, reason), *others = kept.items()
+        assert (others, said) == ([], {"lock_timeout": "7s"})
+        assert reason.startswith(f"{left} cannot be dropped: it is in use by ")
+        assert "TOAST" in kind or f"pid {dump.info.backend_pid} (postgres, pg_dump); end that session" in reason
+        assert left_tables(databases) == [str(left)]
+        dump.execute("COMMIT")
+
+
+def left_tables(databases: Databases) -> list[str]:
+    """The tables that are left in etl's schemas."""
+    found = databases.reporting.rows(
+        "SELECT relnamespace::regnamespace || '.' || relname FROM pg_class"
+        " WHERE relkind = 'r' AND relnamespace::regnamespace::text LIKE 'etl%'"
+    )
+    return [name for (name,) in found]
+
+
+def test_the_next_night_does_not_wait_for_what_uses_a_kept_table(tables: Databases, etl: Etl) -> None:
+    """A night was stopped, and pg_dump has locked what it keeps: the next one of another table goes on without it."""
+    tables.operational.execute("CREATE TABLE shrinks AS SELECT 1 AS id")
+    assert etl("run", TABLES="shrinks,orders", ETL_RUN_ID="first").status == 0
+    tables.operational.execute("TRUNCATE shrinks")
+    assert etl("run", TABLES="shrinks,orders", ETL_RUN_ID="stopped").status == 1
+    with locked(tables.reporting, "etl_staging_public.shrinks", "ACCESS SHARE"):
+        done = etl("run", TABLES="orders", ETL_RUN_ID="next")
+        assert (done.status, done.event("run.finished")["status"]) == (0, "published")
+        kept = [event["error"] for event in done.events if event["event"] == "table.kept"]
+        assert kept[0].startswith("etl_staging_public.shrinks cannot be dropped: it is in use by pid")
+    assert etl("run", TABLES="orders", ETL_RUN_ID="last").status == 0
+    assert tables.staging_tables() == []
 
 
 def test_a_users_own_table_in_a_schema_that_looks_like_staging_stays(tables: Databases, etl: Etl) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from etl.model.name import TargetName
-from etl.publish import inplace
+from etl.publish import replacement
 from etl.publish.policy import Policy
 from etl.sessions.postgres import connect_target
 from etl.sessions.url import DatabaseUrl
@@ -174,14 +175,14 @@ def versions(found: list[tuple[object, ...]]) -> Counter[tuple[object, ...]]:
     return Counter(found)
 
 
-async def merged(url: str) -> None:
+async def merged(url: str, names: Sequence[str] = NAMES) -> None:
     """Merges the staging tables into the live ones, in one transaction."""
     target = await connect_target(DatabaseUrl.parse(url), "test")
-    tables = [TargetName("live", name) for name in NAMES]
+    tables = [TargetName("live", name) for name in names]
     try:
         async with target.transaction():
-            await inplace.lock(target, tables)
-            await inplace.replace(target, tables, Policy(in_place=frozenset(tables)))
+            await replacement.lock(target, tables)
+            await replacement.replace(target, tables, Policy(in_place=frozenset(tables)))
     finally:
         await target.close()
 

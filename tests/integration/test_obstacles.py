@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.harness import Databases, Done, Etl
+from tests.harness import TIMEOUT, Databases, Done, Etl
 from tests.situations import ledger, live
 
 
@@ -259,6 +260,8 @@ def test_privileges_that_are_missing_are_named_with_what_to_grant(databases: Dat
     assert said in text
     assert "event trigger watches calls public.noted() at sql_drop: if that rejects" in text
     assert f"the target {said}" in done.stderr
+    assert "view hidden.seen needs schema hidden" in text  # all at once
+    assert "view hidden.seen needs schema hidden" in done.stderr
     target.execute(f"GRANT CREATE ON DATABASE {target.name} TO few")
     lines = [
         "view hidden.seen belongs to postgres, of which few is no member; ALTER VIEW hidden.seen OWNER TO few",
@@ -279,3 +282,299 @@ def test_privileges_that_are_missing_are_named_with_what_to_grant(databases: Dat
         target.execute(line.partition("; ")[2])
     assert few("check", TABLES="items").status == 0
     assert few("run", TABLES="items").stderr == ""
+
+
+def test_a_holder_warns_of_what_is_in_the_way_in_place(databases: Databases, etl: Etl, tmp_path: Path) -> None:
+    """Its run is deferred by nature: what is mended until the publish is no obstacle."""
+    source, target, options = databases.operational, databases.reporting, tmp_path / "options.toml"
+    source.execute("CREATE TABLE items (id int PRIMARY KEY); INSERT INTO items VALUES (1)")
+    options.write_text('["items"]\npublish = "in-place"\n')
+    given = {"TABLES": "items", "ETL_OPTIONS_FILE": str(options), "ETL_RUN_ID": "tonight"}
+    assert etl("run", **given | {"ETL_RUN_ID": "yesterday"}).stderr == ""
+    target.execute("CREATE RULE told AS ON INSERT TO items DO ALSO NOTIFY told")
+    source.execute("INSERT INTO items VALUES (2)")
+    with etl.started("snapshot", **given) as holder:
+        done = etl("run", ETL_SNAPSHOT="run", ETL_PUBLISH="defer", **given)
+        stdout, _ = holder.communicate(timeout=TIMEOUT)
+    held = Done(holder.returncode, stdout, "")
+    assert (done.status, held.status, done.stderr) == (0, 0, "")
+    assert "would fire rule told on table public.items" in held.event("run.obstructed")["error"]
+    target.execute("DROP RULE told ON items")
+    assert etl("publish", **given).stderr == ""
+    assert target.rows("SELECT * FROM items ORDER BY id") == [(1,), (2,)]
+
+
+@pytest.mark.parametrize("fault", ["a column of a reg* type", "a mask that is taken back"])
+def test_a_holder_that_cannot_begin_fails_its_run(databases: Databases, etl: Etl, tmp_path: Path, fault: str) -> None:
+    """So the ledger says why, and a shard does not wait for a snapshot that nobody will take."""
+    databases.operational.execute("CREATE TABLE items (id int PRIMARY KEY, name text)")
+    if fault == "a column of a reg* type":
+        databases.operational.execute("ALTER TABLE items ADD kind regtype")
+        said = "column kind of type regtype holds numbers"
+    else:
+        options = tmp_path / "options.toml"
+        options.write_text('[items.mask]\nname = "null"\n')
+        assert etl("run", TABLES="items", ETL_OPTIONS_FILE=str(options)).stderr == ""
+        said = "name arrived masked the last time"
+    shard = {"TABLES": "items", "ETL_RUN_ID": "tonight", "ETL_SNAPSHOT": "run", "ETL_PUBLISH": "defer"}
+    done = etl("snapshot", TABLES="items", ETL_RUN_ID="tonight")
+    assert said in done.stderr
+    status, error = ledger(databases.reporting, "tonight")
+    assert (status, said in str(error)) == ("failed", True)
+    waited = etl("run", **shard)
+    assert waited.status == 1
+    assert f"run tonight is failed already ({error})" in waited.stderr
+
+
+PARTS = {
+    "index": "CREATE INDEX by_it ON {t} (apart.plain(v))",
+    "index by its class": "CREATE INDEX by_class ON {t} USING hash (v apart.of_text)",
+    "index by its collation": "CREATE INDEX by_collation ON {t} (v COLLATE apart.bytes)",
+    "check": "ALTER TABLE {t} ADD CONSTRAINT by_check CHECK (apart.plain(v) <> 'no')",
+    "statistics": "CREATE STATISTICS by_statistics ON apart.plain(v), id FROM {t};"
+    "ALTER STATISTICS by_statistics OWNER TO few",
+    "default": "ALTER TABLE {t} ALTER v SET DEFAULT apart.plain('x')",
+    "default of a sequence": "ALTER TABLE {t} ALTER id SET DEFAULT nextval('apart.numbers')",
+    "trigger": "CREATE TRIGGER by_trigger BEFORE UPDATE ON {t} FOR EACH ROW EXECUTE FUNCTION apart.fire()",
+    "policy": "CREATE POLICY by_policy ON {t} USING (apart.plain(v) = v)",
+    "rule": "CREATE RULE by_rule AS ON UPDATE TO {t} DO ALSO INSERT INTO apart.log VALUES (NEW.id)",
+    "foreign key": "ALTER TABLE {t} ADD FOREIGN KEY (id) REFERENCES apart.log",
+}
+"""What the reporting side adds to a table, by a schema that etl's role may not use."""
+
+APART = """
+CREATE SCHEMA apart; CREATE TABLE apart.log (id int PRIMARY KEY); CREATE SEQUENCE apart.numbers;
+ALTER TABLE apart.log OWNER TO few; CREATE COLLATION apart.bytes (locale = 'C');
+CREATE OPERATOR CLASS apart.of_text FOR TYPE text USING hash AS OPERATOR 1 =, FUNCTION 1 hashtext(text);
+CREATE FUNCTION apart.plain(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+CREATE FUNCTION apart.fire() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA apart FROM PUBLIC;
+"""
+
+CALLED = {"index", "check", "statistics", "trigger"}
+"""The parts for which PostgreSQL calls the function, or asks for the privilege, when they are made."""
+
+
+@pytest.fixture
+def few(databases: Databases, etl: Etl) -> Etl:
+    """``etl`` whose role on the target may do no more than docs/target-role.sql says."""
+    target = databases.reporting
+    target.execute(
+        "DO $$ BEGIN CREATE ROLE few LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;"
+        f"GRANT USAGE, CREATE ON SCHEMA public TO few; GRANT CREATE ON DATABASE {target.name} TO few"
+    )
+    return Etl(etl.environment | {"ETL_REPORTING_URL": target.server.url(target.name, "few")})
+
+
+@pytest.mark.superuser("a role with few privileges")
+def test_what_the_reporting_side_adds_needs_privileges_that_are_named(databases: Databases, few: Etl) -> None:
+    """For each kind of part: the schema that it names, and the function that is called when it is made again."""
+    source, target = databases.operational, databases.reporting
+    names = {kind: f"t{number}" for number, kind in enumerate(PARTS)}
+    for name in names.values():
+        source.execute(f"CREATE TABLE {name} (id int PRIMARY KEY, v text)")
+    assert few("run", TABLES="t*").stderr == ""
+    target.execute(APART)
+    for kind, text in PARTS.items():
+        target.execute(text.replace("{t}", names[kind]))
+    for remedy, kinds in (("GRANT USAGE ON SCHEMA apart TO few", names.keys()), ("GRANT EXECUTE ON FUNCTION", CALLED)):
+        checked, done = few("check", "--json", TABLES="t*"), few("run", TABLES="t*")
+        found = {one["subject"]: one["text"] for one in json.loads(checked.stdout) if one["obstacle"]}
+        said = {table for table, text in found.items() if remedy in text}
+        assert said == {f"public.{names[kind]}" for kind in kinds}, found
+        assert [part for text in found.values() for part in text.split("; ") if part not in done.stderr] == []
+        for text in found.values():
+            for part in text.split("; ")[1::2]:
+                if part.startswith(remedy):
+                    target.execute(part)
+    assert few("check", TABLES="t*").status == 0
+    assert few("run", TABLES="t*").stderr == ""
+
+
+UNUSABLE = {
+    "enum's owner": (
+        "CREATE TYPE {n} AS ENUM ('a')",
+        "{n}",
+        "CREATE TYPE {n} AS ENUM ('a'); ALTER TYPE {n} OWNER TO planter",
+        "type public.{n} in the target belongs to planter",
+        "ALTER TYPE {n} OWNER TO postgres",
+    ),
+    "enum's new label": (
+        "CREATE TYPE {n} AS ENUM ('a', 'b')",
+        "{n}",
+        "CREATE TYPE {n} AS ENUM ('a')",
+        "must be owner of type public.{n}",
+        "ALTER TYPE {n} OWNER TO few",
+    ),
+    "type's schema": (
+        "CREATE SCHEMA {n}; CREATE TYPE {n}.e AS ENUM ('a')",
+        "{n}.e",
+        "CREATE SCHEMA {n}; CREATE TYPE {n}.e AS ENUM ('a')",
+        "GRANT USAGE ON SCHEMA {n} TO few",
+        "GRANT USAGE ON SCHEMA {n} TO few",
+    ),
+    "schema of a type that is made": (
+        "CREATE SCHEMA {n}; CREATE TYPE {n}.e AS ENUM ('a')",
+        "{n}.e",
+        "CREATE SCHEMA {n}",
+        "type {n}.e cannot be made in the target: permission denied for schema {n}",
+        "GRANT ALL ON SCHEMA {n} TO few",
+    ),
+    "type's use": (
+        "CREATE TYPE {n} AS ENUM ('a')",
+        "{n}",
+        "CREATE TYPE {n} AS ENUM ('a'); REVOKE USAGE ON TYPE {n} FROM PUBLIC",
+        "GRANT USAGE ON TYPE public.{n} TO few",
+        "GRANT USAGE ON TYPE {n} TO few",
+    ),
+    "multirange's name": (
+        "CREATE TYPE {n} AS RANGE (subtype = int, multirange_type_name = {n}_many)",
+        "{n}",
+        "CREATE TYPE {n}_many AS ENUM ()",
+        'type public.{n} cannot be made in the target: type "{n}_many" already exists',
+        "DROP TYPE {n}_many",
+    ),
+    "composite's name": (
+        "CREATE TYPE {n} AS (one int)",
+        "{n}",
+        "CREATE SEQUENCE {n}",
+        'type public.{n} cannot be made in the target: relation "{n}" already exists',
+        "DROP SEQUENCE {n}",
+    ),
+    "extension": (
+        "CREATE EXTENSION vector",
+        "vector",
+        "SELECT",
+        'extension vector cannot be made in the target: permission denied to create extension "vector"',
+        "CREATE EXTENSION vector",
+    ),
+    "range over a collation": (
+        "CREATE COLLATION {n}_c (locale = 'C'); CREATE TYPE {n} AS RANGE (subtype = text, collation = {n}_c)",
+        "{n}",
+        "SELECT",
+        "",
+        "",
+    ),
+    "domain over a composite": (
+        "CREATE TYPE {n}_ AS (one int); CREATE DOMAIN {n} AS {n}_ CHECK ((VALUE).one > 0)",
+        "{n}",
+        "SELECT",
+        "",
+        "",
+    ),
+}
+"""Types that the target has, or could make, and etl's role may not: what the source has, the column's type, what the
+target has, how that is told, and the remedy. The last two can be made."""
+
+
+@pytest.mark.superuser("a role with few privileges")
+@pytest.mark.usefixtures("planter")
+def test_types_that_the_role_may_not_use_or_make_stop_their_tables_only(databases: Databases, few: Etl) -> None:
+    """Each is told in advance with its column, and a deferred run fails those tables and no others."""
+    source, target = databases.operational, databases.reporting
+    names = {kind: f"u{number}" for number, kind in enumerate(UNUSABLE)}
+    for kind, (made, column, there, _, _) in UNUSABLE.items():
+        name = names[kind]
+        source.execute(f"{made}; CREATE TABLE of_{name} (id int, v {column})".replace("{n}", name))
+        target.execute(there.replace("{n}", name))
+    bad = {f"public.of_{names[kind]}" for kind, (*_, said, _) in UNUSABLE.items() if said}
+    checked, done = few("check", "--json", TABLES="of_*"), few("run", TABLES="of_*")
+    found = {one["subject"]: one["text"] for one in json.loads(checked.stdout) if one["obstacle"]}
+    assert found.keys() == bad
+    for kind, (_, _, _, said, _) in UNUSABLE.items():
+        assert said.replace("{n}", names[kind]) in found.get(f"public.of_{names[kind]}", "")
+    assert [text for text in found.values() if text not in done.stderr] == []
+    deferred = few("run", TABLES="of_*", ETL_PUBLISH="defer")
+    failed = {event["table"]: event["error"] for event in deferred.events if event["event"] == "table.failed"}
+    assert failed.keys() == bad
+    assert "column v of public.of_u6 cannot arrive: type public.u6 cannot be made" in failed["public.of_u6"]
+    for kind, (*_, remedy) in UNUSABLE.items():
+        target.execute(remedy.replace("{n}", names[kind]) or "SELECT")
+    assert few("run", TABLES="of_*").stderr == ""
+
+
+SAME_NAME = {
+    "a procedure": "CREATE PROCEDURE f(text) LANGUAGE sql AS 'SELECT 1'",
+    "an aggregate": "CREATE AGGREGATE f(text) (SFUNC = textcat, STYPE = text)",
+    "another result": "CREATE FUNCTION f(text) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "a set": "CREATE FUNCTION f(text) RETURNS SETOF boolean LANGUAGE sql AS 'SELECT true'",
+}
+
+
+@pytest.mark.parametrize("kind", SAME_NAME)
+def test_a_function_of_the_same_name_that_is_another_one_is_told(databases: Databases, etl: Etl, kind: str) -> None:
+    """The check would fail when it is made, after the rows were copied."""
+    databases.operational.execute(f"{ok('f')} CREATE TABLE items (v text CHECK (f(v)))")
+    databases.reporting.execute(SAME_NAME[kind])
+    said = "check items_v_check of public.items needs function public.f(text), which is another one in the target ("
+    checked, done = etl("check", TABLES="items"), etl("run", TABLES="items")
+    assert said in " ".join(checked.stdout.split())
+    assert said in done.stderr
+
+
+REJECTED = {
+    "CREATE SCHEMA": ("CREATE SCHEMA fresh; CREATE TABLE fresh.items (id int)", "", ""),
+    "CREATE TABLE": ("CREATE TABLE items (id int)", "", ""),
+    "ALTER TABLE": ("CREATE TABLE items (id int)", "", ""),
+    "DROP TABLE": ("CREATE TABLE items (id int)", "", ""),
+    "CREATE INDEX": ("CREATE TABLE items (id int); CREATE INDEX ON items (id)", "", ""),
+    "COMMENT": ("CREATE TABLE items (id int); COMMENT ON COLUMN items.id IS 'a'", "", ""),
+    "CREATE STATISTICS": ("CREATE TABLE items (id int, v int); CREATE STATISTICS s ON id, v FROM items", "", ""),
+    "CREATE TABLE AS": ("CREATE TABLE items (id int)", "", '["items"]\npublish = "in-place"\n'),
+    "CREATE VIEW": ("CREATE TABLE items (id int)", "CREATE VIEW seen AS SELECT * FROM items", ""),
+    "DROP VIEW": ("CREATE TABLE items (id int)", "CREATE VIEW seen AS SELECT * FROM items", ""),
+    "REFRESH MATERIALIZED VIEW": (
+        "CREATE TABLE items (id int)",
+        "CREATE MATERIALIZED VIEW seen AS SELECT * FROM items",
+        "",
+    ),
+    "GRANT": ("CREATE TABLE items (id int)", "GRANT SELECT ON items TO PUBLIC", ""),
+    "CREATE POLICY": ("CREATE TABLE items (id int)", "CREATE POLICY p ON items", ""),
+    "CREATE TRIGGER": (
+        "CREATE TABLE items (id int)",
+        "CREATE TRIGGER t BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "",
+    ),
+}
+"""Commands that an event trigger rejects: what the source has, what the target has added, and options."""
+
+
+@pytest.mark.superuser("event triggers")
+@pytest.mark.parametrize("event", ["ddl_command_start", "ddl_command_end"])
+def test_what_an_event_trigger_rejects_is_told_if_the_run_does_it(
+    databases: Databases, etl: Etl, tmp_path: Path, event: str
+) -> None:
+    """Each command is told where the run needs it, and a trigger that lets etl's role pass is no obstacle."""
+    source, target = databases.operational, databases.reporting
+    for number, (tag, (made, added, text)) in enumerate(REJECTED.items()):
+        source.execute("DROP TABLE IF EXISTS items")
+        source.execute(made)
+        (tmp_path / f"{number}.toml").write_text(text)
+        given = {
+            "TABLES": "fresh.items" if "fresh" in made else "items",
+            "ETL_OPTIONS_FILE": str(tmp_path / f"{number}.toml"),
+        }
+        if added or text:
+            assert etl("run", **given).stderr == ""
+            target.execute(added)
+        target.execute(
+            "CREATE FUNCTION rejects() RETURNS event_trigger LANGUAGE plpgsql AS"
+            f" $$ BEGIN RAISE EXCEPTION 'never %', tg_tag; END $$; CREATE EVENT TRIGGER guards ON {event}"
+            f" WHEN TAG IN ('{tag}') EXECUTE FUNCTION rejects()"
+        )
+        said = f"rejects {tag} by postgres: never {tag}; disable event trigger guards, or let it except that role"
+        checked, done = etl("check", **given), etl("run", **given)
+        target.execute("DROP EVENT TRIGGER guards; DROP FUNCTION rejects(); DROP TABLE IF EXISTS items CASCADE")
+        assert (checked.status, done.status) == (1, 1), tag
+        assert said in " ".join(checked.stdout.split()), tag
+        assert f"the target {said}" in done.stderr, tag
+        assert databases.staging_tables() == []
+    source.execute("DROP TABLE items; CREATE TABLE items (id int)")
+    target.execute(
+        "CREATE FUNCTION rejects() RETURNS event_trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN IF current_user <> 'postgres' THEN RAISE EXCEPTION 'never'; END IF; END $$;"
+        f"CREATE EVENT TRIGGER guards ON {event} EXECUTE FUNCTION rejects();"
+        "CREATE FUNCTION no_index() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'never'; END $$;"
+        "CREATE EVENT TRIGGER other ON sql_drop WHEN TAG IN ('DROP INDEX') EXECUTE FUNCTION no_index()"
+    )
+    assert etl("run", TABLES="items").stderr == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 
@@ -25,6 +26,11 @@ def primary() -> Iterator[Server]:
     )
     # A view that takes its time, so that a conflict can come while it is read.
     server.psql("CREATE VIEW slow AS SELECT id, pg_sleep(0.002)::text AS pause FROM orders WHERE id <= 1000")
+    server.psql(
+        "CREATE UNLOGGED TABLE cache (id int); CREATE VIEW cached AS SELECT * FROM cache; CREATE VIEW twice AS SELECT *"
+        " FROM cached; CREATE TABLE parts (id int) PARTITION BY LIST (id);"
+        "CREATE UNLOGGED TABLE part PARTITION OF parts DEFAULT"
+    )
     server.psql("CREATE TABLE busy AS SELECT i AS id FROM generate_series(1, 5000) AS i")
     yield server
     server.remove()
@@ -56,6 +62,19 @@ def test_a_standby_can_be_the_source(followed: Databases) -> None:
     done = Etl(followed.environment)("run", TABLES="orders,busy", ETL_VERIFY="checksum")
     assert (done.status, done.stderr) == (0, "")
     assert followed.reporting.value("SELECT count(*) FROM orders") == 5000
+
+
+def test_what_a_standby_has_no_rows_of_is_told(followed: Databases, primary: Server) -> None:
+    """Unlogged tables, and partitioned tables and views over one; the primary has the rows."""
+    _eventually(lambda: followed.operational.value("SELECT to_regclass('busy') IS NOT NULL"), "the standby's copy")
+    etl, names = Etl(followed.environment), ["cache", "cached", "twice", "parts"]
+    checked, done = etl("check", "--json", TABLES=",".join(["orders", *names])), etl("run", TABLES=",".join(names))
+    found = {one["subject"]: one["text"] for one in json.loads(checked.stdout) if one["obstacle"]}
+    assert found.keys() == {f"public.{name}" for name in names}
+    assert "and public.part is unlogged, so its rows are on the primary only" in found["public.parts"]
+    assert [text for text in found.values() if text not in done.stderr] == []
+    of_primary = Etl(Databases(Database(primary, "postgres"), followed.reporting).environment)
+    assert of_primary("check", TABLES=",".join(names)).status == 0
 
 
 def test_a_recovery_conflict_does_not_fail_the_night(primary: Server, followed: Databases) -> None:

@@ -313,6 +313,8 @@ ALTER TABLE notes OWNER TO alice; INSERT INTO items VALUES (1); INSERT INTO note
 
 async def test_what_follows_a_foreign_keys_action_runs_as_its_owner_since_postgresql_18(alice: Databases) -> None:
     """So it is not refused there, and alice's triggers run as alice."""
+    if alice.reporting.value("SELECT current_setting('server_version_num')::int") < 180000:
+        pytest.skip("before PostgreSQL 18 they run as the role that deletes; without ETL_TEST_POSTGRES this test runs")
     alice.reporting.execute(CASCADE)
     assert await found_on(alice.reporting, "items") == []
     alice.reporting.execute("DELETE FROM items")

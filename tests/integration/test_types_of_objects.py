@@ -72,7 +72,8 @@ def test_a_column_that_holds_numbers_of_objects_is_refused(wide: Databases, etl:
     if command in {"run", "snapshot"}:
         assert "table.loaded" not in done.stdout
         assert wide.reporting.value("SELECT to_regclass('fine') IS NULL AND to_regclass('wide') IS NULL")
-        assert wide.reporting.value("SELECT to_regclass('etl.runs') IS NULL")
+        has_ledger = wide.reporting.value("SELECT to_regclass('etl.runs') IS NOT NULL")
+        assert has_ledger == (command == "snapshot")  # whose shards may be waiting
         assert wide.staging_tables() == []
 
 

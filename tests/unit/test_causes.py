@@ -164,6 +164,15 @@ def test_no_cause_stops_the_machine(service: str, cause: str) -> None:
         assert job == {"reason": " ".join(cause.split())}
 
 
+@pytest.mark.parametrize("reason", ["Behälter beendet", "コンテナが終了しました", "Контейнер", "fin 😀"])
+def test_a_reason_is_told_in_its_own_letters(reason: str) -> None:
+    """A long one is cut by the bytes that it may take, so that all shards' reasons fit into a state."""
+    assert job_of("batch", json.dumps(batch(exit_status=1, reason=reason)))["reason"].startswith(reason)
+    cut = job_of("batch", json.dumps(batch(exit_status=1, reason=reason * 90)))["reason"]
+    assert (reason * 90).startswith(cut)
+    assert len(json.dumps(cut)) < 800
+
+
 def night(service: str, number: int, cause: Any, error: str = "States.TaskFailed") -> tuple[list[Any], dict[str, Any]]:
     """The Map's output when each of many shards has failed, and the machine's variable ``failure`` after it."""
     plan = {"shards": list(range(number))}  # the definition only counts them

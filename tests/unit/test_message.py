@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -148,6 +149,26 @@ def test_mentions_links_and_markup_are_shown_not_obeyed() -> None:
         texts(posted)
     )
     assert all(part.get("verbatim") for block in posted["blocks"] for part in block.get("elements", []))
+
+
+@pytest.mark.parametrize("well", [True, False])
+def test_no_text_from_outside_is_marked_up(well: bool) -> None:
+    """Slack has no escape for its marks: each such text is code, in which Slack reads none, or has other marks."""
+    bad = "zq*zq zq_zq ~zq~ `zq` ```zq``` *zq* _zq_"
+    job = FailedJob(bad, bad, code=bad, log=bad, id=bad, shards=(1,))
+    outcome = replace(
+        PUBLISHED if well else FAILED,
+        failure=Failure(bad, bad, bad, (job, replace(job, log="")), failed=2),
+        ledger_error=bad,
+        failed=(FailedTable(bad, bad),),
+        failed_count=1,
+        last=Published(bad, None),
+    )
+    for changed in (outcome, replace(outcome, failure=Failure(bad, bad, bad)), replace(outcome, failure=None)):
+        for text in texts(message(changed, CONSOLE, DEPLOYMENT)):
+            literal = re.sub(r"```[^`]*```|`[^`\n]*`", "", text)
+            own = re.sub(r"(?m)^\*[^*\n]*\*", "", literal)  # a title in bold
+            assert not re.search(r"[*_~`]", re.sub(r"<http[^|]*\|", "", own)), text
 
 
 def test_long_lists_are_cut_with_a_count() -> None:
