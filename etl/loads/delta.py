@@ -114,7 +114,7 @@ class Delta:
         assert published is not None
         was = published.base
         async with begun(writer):
-            made = await staging.create(writer, table, BEGIN)
+            made = await staging.create(writer, replace(table, unlogged=False), BEGIN)
             await trust.refuse_types(writer, table, made.oid)
             select, into = changes.changed(table, was.xmin), table.staged.identifier
             streamed = await stream.copy(source, writer, table, into, self.rows.advance, select=select)
