@@ -26,6 +26,7 @@ from etl.publish.policy import Policy
 from etl.publish.way import Arriving, Obstacles, said
 from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
+from etl.sessions.stage import Stage
 from etl.sessions.transaction import at_once
 from etl.source import checksum
 from etl.target import foreign_keys, live, merge, mergeable, merging, staging, trust
@@ -229,7 +230,7 @@ async def fill(target: Target, views: Sequence[Object], staged: Staged | None = 
     for view in views:
         name = view.full_name.staging if view.oid in ready else view.full_name
         how = sql.SQL("CONCURRENTLY " if view.refreshes_concurrently and view.oid not in ready else "")
-        statement = sql.SQL("REFRESH MATERIALIZED VIEW {}{}")
+        statement = sql.SQL(Stage.FILL + " REFRESH MATERIALIZED VIEW {}{}")
         await target.execute(statement.format(how, name.identifier))
 
 

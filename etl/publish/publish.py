@@ -70,7 +70,7 @@ async def publish(
     try:
         async with ViewLocks(target) as locks:
             blocked_ms = (await _published(work, locks)).blocked_ms
-        problems = await validation.validate(target, run_id, policy.redact)
+        problems = await _validated(work)
     except PublishInDoubt as error:
         problems = await in_doubt.settle(reconnect, run_id, ordered, work.swapped, error, redact=policy.redact)
     attempts_made = next(work.numbers) - 1
@@ -135,6 +135,16 @@ async def _swap(work: Work, locks: ViewLocks, staged: Staged, deadline: float) -
 def _failed(work: Work, error: psycopg.Error) -> PublishFailed:
     reason = f"the publish failed, the live tables are as they were: {one_line(error)}"
     return (PublishInDoubt if work.is_lost else PublishFailed)(reason)
+
+
+async def _validated(work: Work) -> tuple[str, ...]:
+    """Validates the foreign keys after the commit; raises PublishInDoubt if the session was lost since the commit."""
+    try:
+        return await validation.validate(work.target, work.run_id, work.policy.redact)
+    except psycopg.Error as error:
+        if work.is_lost:
+            raise _failed(work, error) from error
+        raise
 
 
 async def _stage(work: Work, locks: ViewLocks, deadline: float) -> Staged:

@@ -10,6 +10,7 @@ from psycopg import sql
 from psycopg.errors import ExclusionViolation, UniqueViolation
 
 from etl.sessions.postgres import Target
+from etl.sessions.stage import Stage
 from etl.sessions.transaction import at_once
 from etl.target import merge
 from etl.target.merge import Merge
@@ -28,7 +29,7 @@ class Collision:
 
 async def find(target: Target, one: Merge) -> bool:
     """Finds the difference; whether there is one."""
-    return await count(target, one.find()) > 0
+    return await count(target, _named(Stage.DIFFERENCE, one.find())) > 0
 
 
 async def count(target: Target, statements: Sequence[sql.Composable]) -> int:
@@ -67,7 +68,13 @@ async def _tried(
     expected = (psycopg.IntegrityError, psycopg.DataError) if remedy else (UniqueViolation, ExclusionViolation)
     try:
         async with target.transaction():
-            await at_once(target, [*remedy, *steps])
+            await at_once(target, _named(Stage.MERGE, [*remedy, *steps]))
     except expected as error:
         return error
     return None
+
+
+def _named(stage: Stage, statements: Sequence[sql.Composable]) -> list[sql.Composable]:
+    """The statements, of which the first names their stage."""
+    first, *others = statements
+    return [sql.SQL(stage + " ") + first, *others]
