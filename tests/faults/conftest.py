@@ -32,7 +32,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         ran = [one.nodeid for one in terminalreporter.stats.get(outcome, []) if "/faults/" in one.nodeid]
         for kind, marked in (("fault x stage", "::test_a_fault_at_a_stage["), ("other faults", "")):
             of_kind = [one for one in ran if marked in one and (marked or "::test_a_fault_at_a_stage[" not in one)]
-            ways = Counter(next((way for way in WAYS if re.search(rf"[[-]{way}[]-]", one)), "any") for one in of_kind)
+            ways = Counter(next((way for way in WAYS if re.search(rf"[\[-]{way}[\]-]", one)), "any") for one in of_kind)
             if of_kind:
                 each = ", ".join(f"{way} {number}" for way, number in sorted(ways.items()))
                 terminalreporter.write_line(f"{kind}: {len(of_kind)} combinations {outcome} ({each})")

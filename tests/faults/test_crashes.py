@@ -30,10 +30,10 @@ TURNS = ("in place", "swap", "in place", "mixture")
 WRITE = """
 UPDATE orders SET night = night + 1 WHERE id <= 500;
 UPDATE items SET night = night + 1 WHERE id <= 500;
-UPDATE orders SET replaces = 1 + (replaces + 7) % 900 WHERE id BETWEEN 1200 AND 1400;
+UPDATE orders SET replaces = CASE replaces WHEN 2 THEN 3 ELSE 2 END WHERE id BETWEEN 1200 AND 1400;
 DELETE FROM items WHERE id = {gone};
 DELETE FROM orders WHERE id = {gone};
-INSERT INTO orders VALUES ({back}, 1, 'back', 1) ON CONFLICT DO NOTHING;
+INSERT INTO orders VALUES ({back}, 1, 'back', 2) ON CONFLICT DO NOTHING;
 INSERT INTO items VALUES ({back}, 1, 'back') ON CONFLICT DO NOTHING;
 """
 """Of both tables, rows change, one goes, and the one that went last comes back."""
