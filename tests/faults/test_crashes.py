@@ -24,6 +24,9 @@ CRASHES = int(os.environ.get("ETL_CRASHES", "20"))
 SEED = int(os.environ.get("ETL_CRASH_SEED", random.randrange(2**32)))
 """The seed of the random moments. To repeat an earlier test, set the seed that it printed."""
 
+PAUSE = 0.05
+"""Seconds between two of the source's nights: dozens go by in a run, and autovacuum still keeps up with them."""
+
 TURNS = ("in place", "swap", "in place", "mixture")
 """How the runs that are killed publish, in turn; the next run publishes as the one after it would."""
 
@@ -47,7 +50,7 @@ def writing(database: Database) -> Iterator[None]:
     def write() -> None:
         with database.connect() as session:
             for step in count():
-                if stopped.wait(0.01):
+                if stopped.wait(PAUSE):
                     return
                 gone, back = (1000 + (step - earlier) % 100 for earlier in (0, 1))
                 with session.transaction():
@@ -100,6 +103,8 @@ def test_a_run_killed_at_any_moment_leaves_one_night_whole() -> None:
             outcome = crash(night, number, way, after)
             outcomes[way, outcome] += 1
             killed += outcome != "not killed"
+            if killed % 20 == 0:
+                print(f"{killed} crashes", flush=True)
             # the first run may have been a slow one
             whole[way] = min(whole[way], after) if outcome == "not killed" else whole[way]
             assert number < 5 * CRASHES + 10, "runs end before they can be killed"
