@@ -25,7 +25,7 @@ class Recorder(Relay):
     @property
     def url(self) -> str:
         """The URL of the database through this relay, without encryption, which would make the bytes unreadable."""
-        return f"postgresql://postgres@127.0.0.1:{self.port}/{self.database.name}?sslmode=disable"
+        return f"postgresql://{self.database.role}@127.0.0.1:{self.port}/{self.database.name}?sslmode=disable"
 
     def link(self, client: socket.socket) -> Link:
         """Records the bytes of a new connection."""

@@ -10,6 +10,7 @@ from psycopg import sql
 
 from etl.publish.replacement import Merged
 from etl.sessions.postgres import Target
+from etl.sessions.stage import Stage
 from etl.target.live import Object
 from etl.target.views import Staged
 
@@ -50,5 +51,5 @@ async def fill(target: Target, views: Sequence[Object], staged: Staged | None = 
     for view in views:
         name = view.full_name.staging if view.oid in ready else view.full_name
         how = sql.SQL("CONCURRENTLY " if view.refreshes_concurrently and view.oid not in ready else "")
-        statement = sql.SQL("REFRESH MATERIALIZED VIEW {}{}")
+        statement = sql.SQL(Stage.FILL + " REFRESH MATERIALIZED VIEW {}{}")
         await target.execute(statement.format(how, name.identifier))

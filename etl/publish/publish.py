@@ -93,11 +93,13 @@ async def publish(
 
 
 async def _validated(work: Work) -> tuple[str, ...]:
-    """Validates foreign keys; raises PublishInDoubt if the session is lost, so that another one does it."""
+    """Validates the foreign keys after the commit; raises PublishInDoubt if the session was lost since the commit."""
     try:
         return await validation.validate(work.target, work.run_id, work.policy.redact)
     except psycopg.Error as error:
-        raise _failed(work, error) from error
+        if work.is_lost:
+            raise _failed(work, error) from error
+        raise
 
 
 async def _published(work: Work, locks: ViewLocks) -> None:

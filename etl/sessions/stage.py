@@ -27,4 +27,8 @@ class Stage(StrEnum):
     INDEX = "/* etl: build an index */"
     ANALYZE = "/* etl: analyze */"
     RECORD = "/* etl: record the load */"
+    DIFFERENCE = "/* etl: find the difference */"
+    MERGE = "/* etl: merge */"
+    FILL = "/* etl: fill a view */"
     PUBLISH = "/* etl: publish */"
+    VALIDATE = "/* etl: validate a foreign key */"

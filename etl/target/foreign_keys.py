@@ -17,6 +17,7 @@ from psycopg import sql
 from etl.model.name import TargetName
 from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
+from etl.sessions.stage import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,8 @@ class ForeignKey:
 
 def validation(table: TargetName, constraint: str) -> sql.Composed:
     """The statement that validates a key; it takes SHARE UPDATE EXCLUSIVE, which blocks no reader or writer."""
-    return sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}").format(table.identifier, sql.Identifier(constraint))
+    validate = sql.SQL(Stage.VALIDATE + " ALTER TABLE {} VALIDATE CONSTRAINT {}")
+    return validate.format(table.identifier, sql.Identifier(constraint))
 
 
 async def read(target: Target, oids: Collection[int]) -> list[ForeignKey]:

@@ -10,6 +10,7 @@ from psycopg.errors import Diagnostic, ExclusionViolation, RaiseException, Uniqu
 
 from etl.model.name import TargetName
 from etl.sessions.postgres import Target
+from etl.sessions.stage import Stage
 from etl.sessions.transaction import at_once
 from etl.target import merge, parking
 from etl.target.keys import Apart
@@ -23,7 +24,7 @@ _IMPOSSIBLE = (psycopg.IntegrityError, psycopg.DataError, RaiseException)
 
 async def find(target: Target, one: Merge) -> bool:
     """Finds the difference; whether there is one."""
-    return await count(target, one.find()) > 0
+    return await count(target, _named(Stage.DIFFERENCE, one.find())) > 0
 
 
 async def count(target: Target, statements: Sequence[sql.Composable]) -> int:
@@ -79,7 +80,13 @@ async def _tried(
     """Executes statements; returns the error, with nothing done, if it is an expected one."""
     try:
         async with target.transaction():
-            await at_once(target, steps)
+            await at_once(target, _named(Stage.MERGE, steps))
     except expected as error:
         return error
     return None
+
+
+def _named(stage: Stage, statements: Sequence[sql.Composable]) -> list[sql.Composable]:
+    """The statements, of which the first names their stage."""
+    first, *others = statements
+    return [sql.SQL(stage + " ") + first, *others]

@@ -31,6 +31,7 @@ from etl.model.errors import CannotCarry, LiveChanged, one_line
 from etl.model.name import Place
 from etl.sessions.postgres import Target
 from etl.sessions.query import bound
+from etl.sessions.stage import Stage
 from etl.sessions.transaction import at_once
 from etl.target import live, staging
 from etl.target.foreign_keys import ForeignKey
@@ -145,7 +146,7 @@ async def _fill(target: Target, view: Object) -> None:
     async with target.transaction():
         # not by CREATE: before PostgreSQL 17 it does not freeze rows
         if filling := list(live.refresh(view, view.full_name.staging.identifier)):
-            await at_once(target, filling)
+            await at_once(target, [sql.SQL(Stage.FILL + " ") + one for one in filling])
         await staging.add(target, await live.extras(target, view.full_name))
 
 

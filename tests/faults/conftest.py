@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.faults.night import Night, nights
+from tests.faults.night import WAYS, Night, nights
 from tests.harness import Databases, Etl
 
 
@@ -25,8 +27,12 @@ def etl(databases: Databases) -> Etl:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Says how many combinations of fault and stage ran, and how they ended."""
+    """Says how many combinations of fault, stage and way of publishing ran, and how they ended."""
     for outcome in ("passed", "failed"):
-        ran = [one for one in terminalreporter.stats.get(outcome, []) if "test_a_fault_at_a_stage[" in one.nodeid]
-        if ran:
-            terminalreporter.write_line(f"fault x stage: {len(ran)} combinations {outcome}")
+        ran = [one.nodeid for one in terminalreporter.stats.get(outcome, []) if "/faults/" in one.nodeid]
+        for kind, marked in (("fault x stage", "::test_a_fault_at_a_stage["), ("other faults", "")):
+            of_kind = [one for one in ran if marked in one and (marked or "::test_a_fault_at_a_stage[" not in one)]
+            ways = Counter(next((way for way in WAYS if re.search(rf"[\[-]{way}[\]-]", one)), "any") for one in of_kind)
+            if of_kind:
+                each = ", ".join(f"{way} {number}" for way, number in sorted(ways.items()))
+                terminalreporter.write_line(f"{kind}: {len(of_kind)} combinations {outcome} ({each})")

@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import psutil
 
@@ -16,15 +18,45 @@ from tests.situations import ended, until
 
 TABLES = "orders,items"
 
-SHOP = """
-CREATE TABLE orders (id int PRIMARY KEY, night int NOT NULL, note text, CHECK (night > 0));
-INSERT INTO orders SELECT i, 1, repeat('x', 90) FROM generate_series(1, 4000) AS i;
+WAYS = {
+    "swap": "",
+    "in place": '[defaults]\npublish = "in-place"\n',
+    "mixture": '[orders]\npublish = "in-place"\n',
+}
+"""The ways of publishing, as options: swap both tables, merge both in place, or swap items, which refers to orders."""
+
+ORDERS = """
+CREATE TABLE orders (id int PRIMARY KEY, night int NOT NULL, note text, replaces int, CHECK (night > 0));
 CREATE INDEX by_night ON orders (night, id);
-CREATE TABLE items (id int PRIMARY KEY, night int NOT NULL, note text);
-INSERT INTO items SELECT i, 1, repeat('y', 90) FROM generate_series(1, 4000) AS i;
 """
 
-VIEW = "CREATE VIEW report AS SELECT o.night, count(*) FROM orders AS o JOIN items AS i USING (id) GROUP BY 1"
+ITEMS = "CREATE TABLE items (id int PRIMARY KEY, night int NOT NULL, note text);"
+
+WRITES = """
+DELETE FROM orders;
+DELETE FROM items;
+INSERT INTO orders SELECT i, {night}, repeat('x', 90), CASE WHEN i >= 50 THEN i - i % 50 + ({night} + 1) % 50 END
+  FROM generate_series(1, 3999) AS i WHERE i % 50 <> {night} % 50;
+INSERT INTO items SELECT id, night, repeat('y', 90) FROM orders;
+"""
+"""The rows of a night: each row differs from that of the night before, 80 rows of both tables go, and 80 come.
+
+An item refers to the order of its number, and an order to one that stays.
+"""
+
+KEYS = """
+ALTER TABLE items ADD CONSTRAINT of_order FOREIGN KEY (id) REFERENCES orders ON DELETE CASCADE;
+ALTER TABLE orders ADD CONSTRAINT replaced FOREIGN KEY (replaces) REFERENCES orders;
+"""
+"""The reporting side's foreign keys."""
+
+VIEWS = {
+    "report": "SELECT o.night, count(*) FROM orders AS o JOIN items AS i USING (id) GROUP BY 1",
+    "totals": "SELECT night, count(*), count(replaces) AS replacing FROM orders GROUP BY 1",
+}
+"""The reporting side's view and its materialized view."""
+
+ADDED = f"{KEYS} CREATE VIEW report AS {VIEWS['report']}; CREATE MATERIALIZED VIEW totals AS {VIEWS['totals']}"
 
 SETTINGS = FAST | {"shared_buffers": "32MB", "max_connections": "30", "superuser_reserved_connections": "0"}
 
@@ -35,13 +67,19 @@ class Night:
 
     databases: Databases
     breakers: dict[str, Breaker]
+    options: Path
     number: int = 1
 
     @property
     def etl(self) -> Etl:
         """``etl`` with the breakers' URLs."""
         urls = {f"ETL_{side.upper()}_URL": one.url for side, one in self.breakers.items()}
-        return Etl(urls | {"TABLES": TABLES, "ETL_VERIFY": "checksum", "ETL_JOBS": "2"}, fresh=True)
+        set_here = {"TABLES": TABLES, "ETL_VERIFY": "checksum", "ETL_JOBS": "2", "ETL_OPTIONS_FILE": str(self.options)}
+        return Etl(urls | set_here, fresh=True)
+
+    def publishes(self, way: str) -> None:
+        """Chooses how the next runs publish."""
+        self.options.write_text(WAYS[way])
 
     def database(self, side: str) -> Database:
         """The database of a side, without the breaker."""
@@ -51,17 +89,24 @@ class Night:
     def passes(self) -> None:
         """Writes the data of another night into the source."""
         self.number += 1
-        changes = (f"UPDATE {table} SET night = {self.number}" for table in TABLES.split(","))
-        self.databases.operational.execute("; ".join(changes))
+        self.writes()
+
+    def writes(self) -> None:
+        """Writes tonight's data into the source."""
+        self.databases.operational.execute(WRITES.format(night=self.number))
 
     def live(self) -> dict[str, str]:
-        """The checksum of each live table and of the view."""
-        return {name: _checksum(self.databases.reporting, name) for name in (*TABLES.split(","), "report")}
+        """The checksum of each live table and of the views."""
+        return {name: _checksum(self.databases.reporting, name) for name in (*TABLES.split(","), *VIEWS)}
 
     def sourced(self) -> dict[str, str]:
-        """The checksums that the live tables must have."""
+        """The checksums that the live tables and the views must have."""
         tables = {name: _checksum(self.databases.operational, name) for name in TABLES.split(",")}
-        return tables | {"report": _checksum(self.databases.operational, f"({VIEW.partition(' AS ')[2]})")}
+        return tables | {name: _checksum(self.databases.operational, f"({query})") for name, query in VIEWS.items()}
+
+    def unvalidated(self) -> list[str]:
+        """The foreign keys that are gone, are NOT VALID, or wait in the ledger for their validation."""
+        return [name for (name,) in self.databases.reporting.rows(_UNVALIDATED)]
 
     @contextmanager
     def stopped_at(self, moment: Moment, **variables: str) -> Iterator[tuple[subprocess.Popen[str], Link]]:
@@ -121,6 +166,13 @@ SELECT format('session %s %s %s', pid, state, left(query, 60)) FROM pg_stat_acti
 UNION ALL SELECT format('lock %s', l) FROM pg_locks AS l WHERE locktype = 'advisory'
 """
 
+_UNVALIDATED = """
+SELECT key FROM unnest('{of_order,replaced}'::text[]) AS key
+ WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE contype = 'f' AND conname = key AND convalidated
+                      AND conrelid IN ('public.orders'::regclass, 'public.items'::regclass))
+UNION ALL SELECT format('%s waits', constraint_name) FROM etl.validations
+"""
+
 
 def _checksum(database: Database, name: str) -> str:
     value = database.value(f"SELECT md5(coalesce(string_agg(t::text, ',' ORDER BY t::text), '')) FROM {name} AS t")
@@ -135,12 +187,18 @@ def nights() -> Iterator[Night]:
         for _ in range(2):
             servers.append(Server.start(settings=SETTINGS))  # noqa: PERF401 - those that started must be stopped
         operational, reporting = (Database(server, "postgres") for server in servers)
-        operational.execute(SHOP)
-        with Breaker(operational).running() as source, Breaker(reporting).running() as target:
-            night = Night(Databases(operational, reporting), {"operational": source, "reporting": target})
+        operational.execute(ORDERS + ITEMS)
+        with (
+            Breaker(operational).running() as source,
+            Breaker(reporting).running() as target,
+            NamedTemporaryFile("w", suffix=".toml") as options,
+        ):
+            breakers = {"operational": source, "reporting": target}
+            night = Night(Databases(operational, reporting), breakers, Path(options.name))
+            night.writes()
             first = night.etl("run", ETL_RUN_ID=night.run_id)
             assert first.status == 0, first.stderr
-            reporting.execute(VIEW)
+            reporting.execute(ADDED)
             yield night
     finally:
         for server in servers:

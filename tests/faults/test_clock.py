@@ -17,12 +17,15 @@ TOOK = "SELECT extract(epoch FROM finished_at - started_at)::float8 FROM etl.loa
 pytestmark = pytest.mark.skipif(LIBRARY is None, reason="no libfaketime here; `apt-get install faketime` brings it")
 
 
-@pytest.mark.parametrize("stage", ["ledger write", "COPY out", "publish"])
+@pytest.mark.parametrize(
+    ("way", "stage"), [("swap", "ledger write"), ("swap", "COPY out"), ("swap", "publish"), ("in place", "merge")]
+)
 @pytest.mark.parametrize("jump", ["-86400", "+86400"])
-def test_a_clock_that_jumps_by_a_day_ends_no_run(night: Night, tmp_path: Path, jump: str, stage: str) -> None:
+def test_a_clock_that_jumps_by_a_day_ends_no_run(night: Night, tmp_path: Path, jump: str, way: str, stage: str) -> None:
     """Somebody set the time, or the machine was suspended: no timeout fires because of it, and the rows are today's."""
     clock = tmp_path / "clock"
     clock.write_text("+0")
+    night.publishes(way)
     night.passes()
     faked = {
         "LD_PRELOAD": str(LIBRARY),

@@ -7,12 +7,14 @@ import random
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 
 import psycopg
 
-from tests.faults.night import Night, nights
+from tests.faults.night import WAYS, Night, nights
 from tests.harness import Database
 from tests.situations import until
 
@@ -22,6 +24,23 @@ CRASHES = int(os.environ.get("ETL_CRASHES", "20"))
 SEED = int(os.environ.get("ETL_CRASH_SEED", random.randrange(2**32)))
 """The seed of the random moments. To repeat an earlier test, set the seed that it printed."""
 
+PAUSE = 0.05
+"""Seconds between two of the source's nights: dozens go by in a run, and autovacuum still keeps up with them."""
+
+TURNS = ("in place", "swap", "in place", "mixture")
+"""How the runs that are killed publish, in turn; the next run publishes as the one after it would."""
+
+WRITE = """
+UPDATE orders SET night = night + 1 WHERE id <= 500;
+UPDATE items SET night = night + 1 WHERE id <= 500;
+UPDATE orders SET replaces = CASE replaces WHEN 2 THEN 3 ELSE 2 END WHERE id BETWEEN 1200 AND 1400;
+DELETE FROM items WHERE id = {gone};
+DELETE FROM orders WHERE id = {gone};
+INSERT INTO orders VALUES ({back}, 1, 'back', 2) ON CONFLICT DO NOTHING;
+INSERT INTO items VALUES ({back}, 1, 'back') ON CONFLICT DO NOTHING;
+"""
+"""Of both tables, rows change, one goes, and the one that went last comes back."""
+
 
 @contextmanager
 def writing(database: Database) -> Iterator[None]:
@@ -30,10 +49,12 @@ def writing(database: Database) -> Iterator[None]:
 
     def write() -> None:
         with database.connect() as session:
-            while not stopped.wait(0.01):
+            for step in count():
+                if stopped.wait(PAUSE):
+                    return
+                gone, back = (1000 + (step - earlier) % 100 for earlier in (0, 1))
                 with session.transaction():
-                    session.execute("UPDATE orders SET night = night + 1 WHERE id <= 500")
-                    session.execute("UPDATE items SET night = night + 1 WHERE id <= 500")
+                    session.execute(WRITE.format(gone=gone, back=back).encode())
 
     writer = threading.Thread(target=write)
     writer.start()
@@ -44,46 +65,67 @@ def writing(database: Database) -> Iterator[None]:
         writer.join()
 
 
-def seen(database: Database) -> tuple[int, int, int]:
-    """The night that both live tables show, and their numbers of rows."""
-    (row,) = database.rows(
-        "SELECT (SELECT array_agg(DISTINCT night) FROM orders WHERE id <= 500),"
-        " (SELECT array_agg(DISTINCT night) FROM items WHERE id <= 500),"
-        " (SELECT count(*) FROM orders), (SELECT count(*) FROM items)"
-    )
-    orders, items, *counts = row
+SEEN = """
+SELECT (SELECT array_agg(DISTINCT night) FROM orders WHERE id <= 500),
+       (SELECT array_agg(DISTINCT night) FROM items WHERE id <= 500),
+       (SELECT array_agg(i ORDER BY i) FROM generate_series(1000, 1099) AS i WHERE i NOT IN (SELECT id FROM orders)),
+       (SELECT array_agg(i ORDER BY i) FROM generate_series(1000, 1099) AS i WHERE i NOT IN (SELECT id FROM items)),
+       (SELECT count(*) FROM orders), (SELECT count(*) FROM items),
+       (SELECT array_agg(t::text ORDER BY t) FROM totals AS t),
+       (SELECT array_agg(t::text ORDER BY t)
+          FROM (SELECT night, count(*), count(replaces) FROM orders GROUP BY 1) AS t)
+"""
+
+
+def seen(database: Database) -> int:
+    """The night that both live tables show, which have the same rows, as the materialized view has them."""
+    ((orders, items, orders_gone, items_gone, orders_count, items_count, totals, counted),) = database.rows(SEEN)
     assert orders == items, f"a mixture of nights: orders {orders}, items {items}"
     assert len(orders) == 1, f"half a night: {orders}"
-    assert counts == [4000, 4000]
-    return orders[0], *counts
+    assert orders_gone == items_gone, f"a mixture of nights: {orders_gone} and {items_gone} are gone"
+    assert orders_count == items_count
+    assert totals == counted, "the materialized view shows another night"
+    return int(orders[0])
 
 
 def test_a_run_killed_at_any_moment_leaves_one_night_whole() -> None:
     """SIGKILL comes after a random part of a run's time; all live tables show one night, and the next run cleans up."""
     moments = random.Random(SEED)
     print(f"\nETL_CRASH_SEED={SEED} ETL_CRASHES={CRASHES}", flush=True)
-    outcomes = {"yesterday": 0, "today": 0, "not killed": 0}
+    outcomes = Counter[tuple[str, str]]()
     with nights() as night, writing(night.databases.operational):
-        began = time.monotonic()
-        assert night.etl("run").status == 0
-        whole = time.monotonic() - began
+        whole = {way: _duration(night, way) for way in WAYS}
         killed = number = 0
         while killed < CRASHES:
+            way = TURNS[killed % len(TURNS)]
             number += 1
-            after = moments.uniform(0.2, 1.0) * whole
-            outcome = crash(night, number, after)
-            outcomes[outcome] += 1
+            after = moments.uniform(0.2, 1.0) * whole[way]
+            outcome = crash(night, number, way, after)
+            outcomes[way, outcome] += 1
             killed += outcome != "not killed"
-            whole = min(whole, after) if outcome == "not killed" else whole  # the first run may have been a slow one
+            if killed % 20 == 0:
+                print(f"{killed} crashes", flush=True)
+            # the first run may have been a slow one
+            whole[way] = min(whole[way], after) if outcome == "not killed" else whole[way]
             assert number < 5 * CRASHES + 10, "runs end before they can be killed"
-    print(f"{CRASHES} crashes: {outcomes}", flush=True)
+    for way in WAYS:
+        ended = {outcome: times for (one, outcome), times in sorted(outcomes.items()) if one == way}
+        print(f"{sum(ended.values()) - ended.get('not killed', 0)} crashes, {way}: {ended}", flush=True)
 
 
-def crash(night: Night, number: int, after: float) -> str:
-    """Kills one run, checks the live tables, and starts the next run; returns which night was live in between."""
-    said = f"crash {number} of ETL_CRASH_SEED={SEED}, after {after:.3f} s"
+def _duration(night: Night, way: str) -> float:
+    night.publishes(way)
+    began = time.monotonic()
+    assert night.etl("run").status == 0
+    return time.monotonic() - began
+
+
+def crash(night: Night, number: int, way: str, after: float) -> str:
+    """Kills one run, checks the live tables, and starts the next run; returns how far the killed one had come."""
+    said = f"crash {number} of ETL_CRASH_SEED={SEED}, {way}, after {after:.3f} s"
+    night.publishes(way)
     target = night.databases.reporting
-    yesterday, *_ = seen(target)
+    yesterday = seen(target)
     run_id = f"crash-{number}"
     with night.etl.started("run", ETL_RUN_ID=run_id) as process:
         try:
@@ -94,15 +136,18 @@ def crash(night: Night, number: int, after: float) -> str:
             process.wait()
             outcome = ""
     until(lambda: not _sessions(night), f"{said}: the servers notice", 30)
-    live, *_ = seen(target)
+    live = seen(target)
     status = _status(target, run_id)
     assert (live > yesterday) == (status == "published"), f"{said}: {yesterday} became {live}, the ledger says {status}"
+    outcome = outcome or ("published" if live > yesterday else _stage(target, run_id))
+    night.publishes(TURNS[(number + 1) % len(TURNS)])
     again = night.etl("run", ETL_RUN_ID=f"after-{number}")
     assert (again.status, again.stderr) == (0, ""), said
-    assert seen(target)[0] > live, said
+    assert seen(target) > live, said
+    assert night.unvalidated() == [], said
     assert _status(target, run_id) in {"published", "interrupted", None}, said
     assert night.traces() == [], said
-    return outcome or ("today" if live > yesterday else "yesterday")
+    return outcome
 
 
 def _sessions(night: Night) -> list[str]:
@@ -115,3 +160,9 @@ def _status(target: Database, run_id: str) -> str | None:
     except psycopg.errors.UndefinedTable:
         return None
     return rows[0][0] if rows else None
+
+
+def _stage(target: Database, run_id: str) -> str:
+    """Whether a run that has not published had begun to."""
+    staged = target.value(f"SELECT count(*) FROM etl.loads WHERE run_id = '{run_id}' AND status = 'staged'")
+    return "publishing" if staged == 2 else "loading"

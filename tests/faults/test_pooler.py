@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from servers.port import free_port
+from tests.faults.night import WAYS
 from tests.harness import Database, Databases, Etl
 from tests.situations import until
 
@@ -65,14 +66,18 @@ def shop(databases: Databases) -> Databases:
     return databases
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("side", ["operational", "reporting"])
-def test_a_pooler_in_session_mode_works(shop: Databases, side: str) -> None:
+def test_a_pooler_in_session_mode_works(shop: Databases, tmp_path: Path, side: str, way: str) -> None:
     """The pooler passes on whole sessions, including one that an earlier run has used."""
+    (tmp_path / "options.toml").write_text(WAYS[way])
+    run = {"TABLES": "orders,items", "ETL_OPTIONS_FILE": str(tmp_path / "options.toml")}
     with pooler(getattr(shop, side), "session") as url:
         for _ in range(2):
-            done = Etl(shop.environment | {f"ETL_{side.upper()}_URL": url})("run", TABLES="orders,items")
+            shop.operational.execute("UPDATE items SET id = id + 1; UPDATE orders SET id = id + 1")
+            done = Etl(shop.environment | {f"ETL_{side.upper()}_URL": url})("run", **run)
             assert (done.status, done.stderr) == (0, "")
-    assert shop.reporting.rows("TABLE items") == [(2,)]
+    assert shop.reporting.rows("TABLE orders UNION ALL TABLE items") == [(3,), (4,)]
 
 
 @pytest.mark.parametrize("side", ["operational", "reporting"])

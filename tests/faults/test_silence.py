@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests.harness import Databases, Etl
 
 SLOW = "LANGUAGE plpgsql AS $$ BEGIN IF n = 1 THEN PERFORM pg_catalog.pg_sleep(5); END IF; RETURN n; END $$"
@@ -34,3 +36,18 @@ def test_an_index_build_that_takes_long_is_waited_for(databases: Databases) -> N
     assert (done.status, done.stderr) == (0, "")
     assert [event for event in done.events if event["event"] == "table.retried"] == []
     assert done.event("table.loaded")["index_seconds"] > 4
+
+
+def test_a_merge_that_takes_long_is_waited_for(databases: Databases, tmp_path: Path) -> None:
+    """The session that publishes hears nothing while the live table's check makes each of its rows wait."""
+    databases.operational.execute("CREATE TABLE orders (id int PRIMARY KEY)")
+    (tmp_path / "options.toml").write_text('[defaults]\npublish = "in-place"\n')
+    etl = Etl(impatient(databases) | {"TABLES": "orders", "ETL_OPTIONS_FILE": str(tmp_path / "options.toml")})
+    assert etl("run").status == 0
+    databases.reporting.execute(f"CREATE FUNCTION slow(n int) RETURNS int IMMUTABLE {SLOW}")
+    databases.reporting.execute("ALTER TABLE orders ADD CHECK (public.slow(id) > 0)")
+    databases.operational.execute("INSERT INTO orders VALUES (1)")
+    done = etl("run")
+    assert (done.status, done.stderr) == (0, "")
+    assert done.event("run.published")["seconds"] > 4
+    assert databases.reporting.rows("TABLE orders") == [(1,)]

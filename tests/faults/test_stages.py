@@ -37,11 +37,33 @@ STAGES = {
         Moment("ANALYZE", "reporting", Stage.ANALYZE),
         Moment("record the load", "reporting", Stage.RECORD),
         Moment("commit the load", "reporting", Stage.RECORD, "after"),  # one message with the COMMIT
+        Moment("find the difference", "reporting", Stage.DIFFERENCE),
+        Moment("merge", "reporting", Stage.MERGE),
+        Moment("merged", "reporting", Stage.MERGE, "after"),
+        Moment("fill a view", "reporting", Stage.FILL),
         Moment("publish", "reporting", Stage.PUBLISH),
         Moment("commit the publish", "reporting", COMMIT, "before", given=Stage.PUBLISH),
         Moment("hear of the commit", "reporting", COMMIT, "after", given=Stage.PUBLISH),
+        Moment("validate a key", "reporting", Stage.VALIDATE),
     )
 }
+
+MERGING = ("find the difference", "merge", "merged")
+VALIDATING = "validate a key"
+
+
+def stages_from(first: str, *without: str) -> list[str]:
+    """The stages from one on, without those that do not occur."""
+    names = list(STAGES)
+    return [name for name in names[names.index(first) :] if name not in without]
+
+
+STAGES_OF = {
+    "swap": stages_from("connect to the source", *MERGING),
+    "in place": stages_from("record the load", VALIDATING),
+    "mixture": stages_from("find the difference"),
+}
+"""The stages at which each way of publishing is stopped: until a load is recorded, no statement depends on the way."""
 
 TRIED_AGAIN = {
     *("join the snapshot", "make the staging table", "COPY out", "COPY in", "verify the source", "verify the target"),
@@ -49,6 +71,8 @@ TRIED_AGAIN = {
 }
 """What is a load's own is done again; a publish that has come to its commit is asked about."""
 PUBLISHED = {"hear of the commit"}
+AFTERWARDS = {VALIDATING}
+"""The run is published; a key that is not validated fails it, and waits for the next run."""
 UNSAID = {"commit the publish"}
 """Its COMMIT is on the way when the run dies, and may arrive or not."""
 SOURCE = {name for name, moment in STAGES.items() if moment.side == "operational"}
@@ -144,7 +168,7 @@ class Fault:
         """The nights that may be live afterwards."""
         if stage in UNSAID and self.do in {sigterm, sigint, sigkill}:
             return {"today", "yesterday"}
-        return {"today"} if stage in self.recovers | PUBLISHED else {"yesterday"}
+        return {"today"} if stage in self.recovers | PUBLISHED | AFTERWARDS else {"yesterday"}
 
 
 LOST = r"(operational|reporting) database (was lost|postgresql://\S+ cannot be reached)|has lost the rows staged"
@@ -162,11 +186,12 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(("way", "stage"), [(way, stage) for way, stages in STAGES_OF.items() for stage in stages])
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_at_a_stage(night: Night, name: str, stage: str) -> None:
+def test_a_fault_at_a_stage(night: Night, name: str, way: str, stage: str) -> None:
     """All live tables show one night, ledger and message are right, nothing is left, and the next run succeeds."""
     fault = FAULTS[name]
+    night.publishes(way)
     night.passes()
     yesterday = night.live()
     with night.stopped_at(STAGES[stage]) as (process, link):
@@ -182,6 +207,7 @@ def test_a_fault_at_a_stage(night: Night, name: str, stage: str) -> None:
     again = night.etl("run", ETL_RUN_ID=f"{night.run_id}-again")
     assert (again.status, again.stderr) == (0, "")
     assert night.live() == night.sourced()
+    assert night.unvalidated() == []
     assert_ledger(night, stage, shown, "interrupted", "failed")
     until(lambda: night.traces() == [], "the next run leaves nothing behind", 5)
 

@@ -106,7 +106,7 @@ def test_a_night_that_has_lost_its_rows_is_stopped_and_may_be_let_pass(
     assert live(tables) == (0, 100, 200)
     assert tables.staging_tables() == []
     (row,) = tables.reporting.rows(
-        "SELECT status, error, kept_until, passed_by = session_user, passed_reason, passed_error = $$"
+        f"SELECT status, error, kept_until, passed_by = '{tables.reporting.role}', passed_reason, passed_error = $$"
         f"{line.removeprefix('etl: ')}$$ FROM etl.runs WHERE run_id = 'tonight'"
     )
     assert row == ("published", None, None, True, PASS[2], True)

@@ -368,6 +368,7 @@ WRITERS = {
 }
 
 
+@pytest.mark.superuser("ends a superuser's session")
 @pytest.mark.parametrize("writer", WRITERS)
 def test_a_writer_is_waited_for_named_and_ended(databases: Databases, etl: Etl, tmp_path: Path, writer: str) -> None:
     """Of the table, of its rows, and of rows to which they refer or that refer to them."""

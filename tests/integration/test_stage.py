@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from etl.sessions.stage import Stage
 from tests.harness import Databases, Etl
 from tests.recorder import Recorder
@@ -9,16 +11,27 @@ from tests.recorder import Recorder
 SOURCE = (Stage.CONNECT, Stage.LOCK, Stage.SNAPSHOT, Stage.CATALOG, Stage.JOIN, Stage.COPY_OUT, Stage.CHECKSUM)
 TARGET = (
     *(Stage.CONNECT, Stage.OPEN, Stage.TAKEN, Stage.CREATE, Stage.COPY_IN, Stage.CHECKSUM, Stage.INDEX, Stage.ANALYZE),
-    *(Stage.RECORD, Stage.PUBLISH),
+    *(Stage.RECORD, Stage.DIFFERENCE, Stage.MERGE, Stage.FILL, Stage.PUBLISH, Stage.VALIDATE),
 )
 
 
-def test_each_stage_is_named_in_order(databases: Databases, etl: Etl) -> None:
-    """On the side where it is done; the catalog may be read before the snapshot, too."""
-    databases.operational.execute("CREATE TABLE orders (id int PRIMARY KEY)")
+def test_each_stage_is_named_in_order(databases: Databases, etl: Etl, tmp_path: Path) -> None:
+    """On the side where it is done; the catalog may be read before the snapshot, too.
+
+    Orders are merged in place, and a materialized view reads them. Items, which refer to them, are swapped.
+    """
+    databases.operational.execute("CREATE TABLE orders (id int PRIMARY KEY); CREATE TABLE items (id int PRIMARY KEY)")
+    assert etl("run", TABLES="orders,items").status == 0
+    databases.operational.execute("INSERT INTO orders VALUES (1)")
+    databases.reporting.execute(
+        f"SET ROLE {databases.reporting.role};"
+        "ALTER TABLE items ADD FOREIGN KEY (id) REFERENCES orders; CREATE MATERIALIZED VIEW kept AS TABLE orders"
+    )
+    (tmp_path / "options.toml").write_text('[orders]\npublish = "in-place"\n')
     with Recorder(databases.operational).running() as source, Recorder(databases.reporting).running() as target:
         urls = {"ETL_OPERATIONAL_URL": source.url, "ETL_REPORTING_URL": target.url}
-        done = etl("run", TABLES="orders", ETL_VERIFY="checksum", **urls)
+        options = {"ETL_OPTIONS_FILE": str(tmp_path / "options.toml"), "ETL_JOBS": "1"}
+        done = etl("run", TABLES="orders,items", ETL_VERIFY="checksum", **urls, **options)
     assert (done.status, done.stderr) == (0, "")
     assert {*SOURCE, *TARGET} == {*Stage}
     for recorder, stages in ((source, SOURCE), (target, TARGET)):

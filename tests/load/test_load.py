@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import pytest
@@ -23,6 +26,18 @@ READERS = 200
 RUNS = 20
 MANY = int(os.environ.get("ETL_LOAD_TABLES", "10000"))
 RIVALS = int(os.environ.get("ETL_LOAD_RIVALS", "500"))
+
+WAYS = {
+    "swap": "",
+    "in place": '[defaults]\npublish = "in-place"\n',
+    "mixture": '[pgbench_accounts]\npublish = "in-place"\n[pgbench_branches]\npublish = "in-place"\n',
+}
+"""The ways of publishing pgbench's tables, as options."""
+
+ROWS = int(os.environ.get("ETL_LOAD_ROWS", "2000000"))
+
+A_MERGE = 150_000_000
+"""The maximum bytes of a run that merges 2,000,000 rows, and of the memory that the server's session has for itself."""
 
 SETTINGS = FAST | {"max_connections": "1200", "max_locks_per_transaction": "256"}
 
@@ -51,8 +66,11 @@ def etl(large: Databases) -> Etl:
     return Etl(large.environment, fresh=True)
 
 
-def test_200_readers_and_a_writer_go_on_through_20_runs(large: Databases, etl: Etl) -> None:
+@pytest.mark.parametrize("way", ["swap", "in place", "mixture"])
+def test_200_readers_and_a_writer_go_on_through_20_runs(large: Databases, etl: Etl, tmp_path: Path, way: str) -> None:
     """No reader gets an error, none sees two instants at once, and every run succeeds."""
+    (tmp_path / "options.toml").write_text(WAYS[way])
+    etl.environment["ETL_OPTIONS_FILE"] = str(tmp_path / "options.toml")
     program = large.operational.server.bin / "pgbench"
     subprocess.run([program, "--initialize", "--quiet", large.operational.url], check=True, capture_output=True)
     with pgbench(large.operational):
@@ -68,7 +86,7 @@ def test_200_readers_and_a_writer_go_on_through_20_runs(large: Databases, etl: E
     assert "error" not in seen.errors.lower()
     assert (sums.error, sums.mixtures) == (None, [])
     assert len(set(sums.seen)) >= RUNS, "the reader saw the publishes go by"
-    print(f"\n{READERS} readers, {len(seen.milliseconds)} reads, the longest {max(seen.milliseconds):.0f} ms")
+    print(f"\n{way}: {READERS} readers, {len(seen.milliseconds)} reads, the longest {max(seen.milliseconds):.0f} ms")
     assert large.staging_tables() == []
 
 
@@ -94,6 +112,64 @@ def test_ten_thousand_tables_come_twice(large: Databases, etl: Etl) -> None:
     assert large.reporting.value("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == MANY
     assert large.reporting.rows("SELECT status, count(*) FROM etl.loads GROUP BY 1") == [("published", 2 * MANY)]
     assert large.staging_tables() == []
+
+
+@dataclass(slots=True)
+class Peaks:
+    """The most bytes that the run's process, one session of the target, and the temporary files have had at once."""
+
+    process: int = 0
+    session: int = 0
+    temporary: int = 0
+
+    def look(self, process: subprocess.Popen[str], server: Server) -> None:
+        """Looks once."""
+        assert server.process is not None
+        sessions = psutil.Process(server.process.pid).children()
+        self.process = max(self.process, _own_bytes(process.pid))
+        self.session = max(self.session, *(_own_bytes(one.pid) for one in sessions))
+        base = server.data / "base"
+        files = (file for pattern in ("pgsql_tmp/**/*", "*/t[0-9]*_*") for file in base.glob(pattern))
+        self.temporary = max(self.temporary, sum(map(_size, files)))
+
+
+def _own_bytes(pid: int) -> int:
+    """The memory of a process that it does not share."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        found = re.search(r"^RssAnon:\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+        return int(found[1]) * 1024 if found else 0
+    return 0
+
+
+def _size(file: Path) -> int:
+    with suppress(FileNotFoundError):
+        return file.stat().st_size
+    return 0
+
+
+def test_a_merge_of_which_every_row_differs_needs_bounded_memory(large: Databases, etl: Etl, tmp_path: Path) -> None:
+    """Neither the process nor the server's session holds the rows; the difference is in a temporary table."""
+    large.operational.execute(
+        "CREATE TABLE orders (id int PRIMARY KEY, night int, note text);"
+        f"INSERT INTO orders SELECT i, 1, repeat('x', 90) FROM generate_series(1, {ROWS}) AS i"
+    )
+    (tmp_path / "options.toml").write_text(WAYS["in place"])
+    run = {"TABLES": "orders", "ETL_OPTIONS_FILE": str(tmp_path / "options.toml")}
+    assert etl("run", **run).status == 0
+    large.operational.execute("UPDATE orders SET night = 2")
+    peaks = Peaks()
+    with etl.started("run", **run) as process:
+        while process.poll() is None:
+            peaks.look(process, large.reporting.server)
+            time.sleep(0.05)
+        done = ended(process)
+    assert (done.status, done.stderr) == (0, "")
+    seconds = done.event("run.published")["seconds"]
+    print(f"\n{ROWS} rows merged in {seconds:.0f} s; peaks: {peaks}")
+    assert large.reporting.rows("SELECT night, count(*) FROM orders GROUP BY 1") == [(2, ROWS)]
+    assert peaks.process < A_MERGE
+    assert peaks.session < A_MERGE
+    assert peaks.temporary < 300 * ROWS
 
 
 def test_of_500_runs_of_one_table_one_wins(large: Databases, etl: Etl) -> None:
