@@ -211,6 +211,10 @@ class HistoryLoad(_Answer):
     """Whether the load was stopped because its run had ended; null where an older version wrote the row."""
     where_digest: str | None
     """A digest of the option `where`, empty without one; null where an older version wrote the row."""
+    shrink_at_most: str | None
+    """The table's option of that name, as the gate judges it; null where an older version wrote the row."""
+    rows_min: int | None
+    """The table's option of that name; null where an older version wrote the row."""
     load: str | None
     """`full`, `delta` or `unchanged`; null where an older version wrote the row."""
     reason: str | None

@@ -104,6 +104,8 @@ loads = sa.Table(
     sa.Column("masked", postgresql.ARRAY(sa.Text)),  # NULL: unknown, because an older version wrote the row
     sa.Column("given_up", sa.Boolean),  # true: stopped because its run had ended; the run's error is the cause
     sa.Column("where_digest", sa.Text),  # NULL: unknown, because an older version wrote the row
+    sa.Column("shrink_at_most", sa.Text),  # NULL, like rows_min: unknown, because an older version wrote the row
+    sa.Column("rows_min", sa.BigInteger),
     sa.Column("load", sa.Text),  # NULL: full, because an older version wrote the row
     sa.Column("reason", sa.Text),
     sa.Column("base", postgresql.JSONB),  # what a later load may be a delta of: model/base.py

@@ -59,6 +59,8 @@ class LoadRow:
     masked: list[str] | None = None
     given_up: bool | None = None
     where_digest: str | None = None
+    shrink_at_most: str | None = None
+    rows_min: int | None = None
     load: str | None = None
     reason: str | None = None
     base: dict[str, Any] | None = None

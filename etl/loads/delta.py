@@ -20,7 +20,7 @@ from psycopg import sql
 from etl.loads.basis import Chance, Instant
 from etl.loads.way import Filled, Rows, Way, Worker
 from etl.model import limits
-from etl.model.base import Base, Published
+from etl.model.base import Base, FullEvery, Published
 from etl.model.errors import LoadFailed
 from etl.model.status import LoadKind
 from etl.sessions.pair import Pair
@@ -40,27 +40,34 @@ class _Doubt(Exception):  # noqa: N818
 class Delta:
     """Loads a table by its changes if that is exact and cheaper, and by another way otherwise.
 
-    ``is_wanted`` says that a table which was loaded before may not be loaded whole.
+    ``is_wanted`` says that a table which was loaded before is only loaded whole ``full_every`` so many nights.
     """
 
     rows: Rows
     chance: Chance
     instant: Instant
     otherwise: Way
+    full_every: FullEvery
     is_wanted: bool = False
 
     async def fill(self, work: Worker) -> Filled:
         """Stages the changes, or all rows; what it returns has the reason."""
-        reason = self.chance.reason
+        reason = self.chance.reason or self._due
         if not reason:
             done = await work(self._fill)
             if isinstance(done, Filled):
                 return done
             reason = done
-        if self.is_wanted and not self.chance.is_first:
+        if self.is_wanted and not (self.chance.is_first or self._due):
             raise LoadFailed(f'load = "delta" is not possible: {reason}')
         filled = await self.otherwise.fill(work)
         return replace(filled, reason=reason, base=await work(lambda pair: self._base_of(pair, filled)))
+
+    @property
+    def _due(self) -> str:
+        """The reason for a full load after so many nights, or nothing."""
+        published = self.chance.published
+        return f"due every {self.full_every}" if published and self.full_every.is_due(published.base) else ""
 
     async def _base_of(self, pair: Pair, filled: Filled) -> Base | None:
         """The base that a full load is for the next night; None if no delta of it could be exact."""
@@ -72,7 +79,7 @@ class Delta:
                 await self.instant.ask_xmin(source)
         assert self.instant.xmin is not None
         assert table.definition is not None
-        return Base(history, self.instant.xmin, filled.rows, table.definition, filled.xids)
+        return Base(history, self.instant.xmin, filled.rows, table.definition, xids=filled.xids)
 
     async def _fill(self, pair: Pair) -> Filled | str:
         """Stages the changes; the reason if that is not possible."""
@@ -98,7 +105,7 @@ class Delta:
             xmin = await self.instant.ask_xmin(source)
             found = await changes.count(source, table, was.xmin)
             _doubt(_incomparable(was, xmin, found))
-            base = Base(history, xmin, found.rows, table.definition, was.xids)
+            base = Base(history, xmin, found.rows, table.definition, was.nights + 1, was.xids)
             filled = Filled(None, found.rows, 0, 0.0, base=base, base_run=published.run_id)
             if found.changed == 0 and found.rows == was.rows:
                 filled = replace(filled, kind=LoadKind.UNCHANGED, reason="no row has changed")

@@ -186,6 +186,8 @@ class Finish:
             newest_xid=self.filled.newest_xid,
             snapshot_id=self.snapshot_id,
             where_digest=self.table.where_digest,
+            shrink_at_most=str(self.options.rule.shrink),
+            rows_min=self.options.rule.rows_min,
             load=self.filled.kind,
             reason=self.redact(self.filled.reason) if self.filled.reason else None,
             base=self.filled.base.dumps() if self.filled.base else None,

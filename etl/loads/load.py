@@ -33,6 +33,7 @@ from etl.loads.way import Filled, Rows, Way
 from etl.loads.whole import Whole
 from etl.logs.log import get_logger
 from etl.model import limits
+from etl.model.base import FullEvery
 from etl.model.clock import Began
 from etl.model.errors import LoadFailed, Unclassified
 from etl.model.name import TargetName
@@ -112,8 +113,9 @@ class Loader:
             return whole
         if verify == "checksum":
             chance = Chance('verify = "checksum" compares the hashes of all rows', may_be_base=False)
-        is_wanted = (self.options.of(table.source).load or self.load_kind) == "delta"
-        return Delta(rows, chance, self.instant, whole, is_wanted)
+        options = self.options.of(table.source)
+        is_wanted = (options.load or self.load_kind) == "delta"
+        return Delta(rows, chance, self.instant, whole, options.full_every or FullEvery(), is_wanted)
 
     async def _index(self, table: Table) -> Built:
         """Builds a big table's indexes side by side, those of keys first."""

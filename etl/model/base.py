@@ -10,12 +10,44 @@ for a live table that nobody else has written. Whatever is not provably the same
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 FORMAT = 1
 """The format of a base in the ledger. It rises when a load may copy other values than an earlier version's."""
+
+
+NEVER = "never"
+
+_NIGHTS = re.compile(r"([0-9]{1,4}) nights?")
+
+
+@dataclass(frozen=True, slots=True)
+class FullEvery:
+    """After how many nights a table is loaded whole again, whatever has changed; None is ``never``."""
+
+    nights: int | None = 30
+
+    @classmethod
+    def parse(cls, text: Any) -> FullEvery:
+        """Reads ``full_every``; raises ValueError."""
+        if isinstance(text, FullEvery):
+            return text
+        if text == NEVER:
+            return cls(None)
+        found = _NIGHTS.fullmatch(text.strip()) if isinstance(text, str) else None
+        if found is None or int(found[1]) == 0:
+            raise ValueError(f'is {text!r}; write a number of nights such as "30 nights", or "{NEVER}"')
+        return cls(int(found[1]))
+
+    def is_due(self, base: Base) -> bool:
+        """Whether the load after this base has to be a full one."""
+        return self.nights is not None and base.nights + 1 >= self.nights
+
+    def __str__(self) -> str:
+        return NEVER if self.nights is None else f"{self.nights} night{'s' if self.nights > 1 else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +89,15 @@ _HISTORY = {
 class Base:
     """What a load has read: the history, the snapshot's xmin (64 bits), the rows, and the digest of the definition.
 
-    ``xids`` are the target's transactions that wrote the rows into the staging table, if they were not merged.
+    ``nights`` is the number of loads since the last full one. ``xids`` are the target's transactions that wrote the
+    rows into the staging table, if they were not merged.
     """
 
     history: History
     xmin: int
     rows: int
     definition: str
+    nights: int = 0
     xids: tuple[int, ...] = ()
     format: int = FORMAT
 

@@ -80,7 +80,8 @@ class Count:
 
     ``before``, ``before_run`` and ``before_at`` are None if no load of this live table was published. ``refiltered``
     says that ``where`` is another one than then; it is None if the ledger does not say. ``is_emptied`` says that the
-    staged rows are gone: their table was UNLOGGED, and the server has crashed.
+    staged rows are gone: their table was UNLOGGED, and the server has crashed. ``shrink_at_most`` and ``rows_min``
+    are the options with which the table was loaded.
     """
 
     table_name: str
@@ -92,6 +93,15 @@ class Count:
     before_at: datetime | None = None
     refiltered: bool | None = None
     is_emptied: bool = False
+    shrink_at_most: str | None = None
+    rows_min: int | None = None
+
+    @property
+    def rule(self) -> Rule | None:
+        """The rule with which the table was loaded; None if an older version has loaded it."""
+        if self.shrink_at_most is None or self.rows_min is None:
+            return None
+        return Rule(Shrink.parse(self.shrink_at_most), self.rows_min)
 
     @property
     def live(self) -> TargetName:
@@ -118,11 +128,16 @@ class Finding:
 
 
 def findings(counts: Sequence[Count], rules: Mapping[TargetName, Rule]) -> list[Finding]:
-    """The counts that break their table's rule, in the order of the tables' names."""
+    """The counts that break their table's rule, in the order of the tables' names.
+
+    The rule is that of the load, because ``etl publish`` may be called without the options of the run; ``rules`` are
+    for loads that have none.
+    """
 
     def found() -> Iterator[Finding]:
         for count in sorted(counts, key=lambda count: count.table_name):
-            if broken := rules.get(count.live, Rule()).broken(count):
+            rule = count.rule or rules.get(count.live, Rule())
+            if broken := rule.broken(count):
                 yield Finding(count, broken)
 
     return list(found())

@@ -21,6 +21,7 @@ class Load:
     taken its name since. ``snapshot_id`` is the snapshot from which the rows were read. ``newest_xid`` is the newest
     transaction that wrote the rows; it is None if they are frozen. ``given_up`` says that the load did not fail itself,
     but was stopped because its run had ended. ``where_digest`` is a digest of the option ``where``, empty without one.
+    ``shrink_at_most`` and ``rows_min`` are the table's options for the gate.
     ``load`` says which rows were copied, and ``reason`` why. ``base`` is what the next load may be a delta of, as JSON;
     ``base_run`` is the run of whose rows this load has the changes.
     ``rows``, ``bytes`` (on the wire) and the seconds of each step are None if the load did not reach that step.
@@ -45,6 +46,8 @@ class Load:
     newest_xid: int | None = None
     given_up: bool = False
     where_digest: str | None = None
+    shrink_at_most: str | None = None
+    rows_min: int | None = None
     load: LoadKind = LoadKind.FULL
     reason: Redacted | None = None
     base: str | None = None

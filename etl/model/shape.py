@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from etl.model import gate
 from etl.model import mask as masks
+from etl.model.base import FullEvery
 from etl.model.catalog import Column, Constraint, Index, MaskedColumn, SourceTable, Statistics
 from etl.model.gate import Rule, Shrink
 from etl.model.mask import Mask
@@ -87,6 +88,8 @@ class TableOptions(BaseModel):
     """Whether a check that the target cannot make is an error (the default), or is left out."""
     load: Literal["full", "auto", "delta"] | None = None
     """ETL_LOAD for this table."""
+    full_every: Annotated[FullEvery, BeforeValidator(FullEvery.parse)] | None = None
+    """After how many nights the table is loaded whole again; 30 by default."""
     verify: Literal["rows", "checksum", "none"] | None = None
     """ETL_VERIFY for this table."""
     shrink_at_most: Annotated[Shrink, BeforeValidator(Shrink.parse)] | None = None

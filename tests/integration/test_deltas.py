@@ -172,6 +172,15 @@ def test_a_table_that_could_not_be_loaded_by_its_changes_fails_if_that_is_asked_
     assert 'load = "delta" is not possible: the live table has 499 rows' in done.event("table.failed")["error"]
 
 
+def test_a_table_is_loaded_whole_again_after_so_many_nights(night: Night, tmp_path: Path) -> None:
+    """``full_every`` counts the nights since the last full load, also for ``load = delta``."""
+    options = tmp_path / "options.toml"
+    options.write_text('[orders]\nload = "delta"\nfull_every = "3 nights"')
+    kinds = [night.passes("unchanged", "full", ETL_OPTIONS_FILE=str(options)).event("table.loaded") for _ in range(4)]
+    assert [kind["load"] for kind in kinds] == ["unchanged", "unchanged", "full", "unchanged"]
+    assert kinds[2]["reason"] == "due every 3 nights"
+
+
 def test_monday_s_deferred_changes_do_not_follow_tuesday_s(night: Night) -> None:
     """A run whose base is not the last publish any more is refused, and readers keep the newer rows."""
     source = night.both.operational

@@ -286,6 +286,18 @@ def test_the_options_decide_and_the_message_says_which(
     ) in done.stderr
 
 
+def test_a_publish_without_the_options_judges_by_those_of_the_loads(
+    tables: Databases, etl: Etl, written: Callable[[str], str]
+) -> None:
+    """A table that may lose its rows passes, and one that has too few stops the run, as the run's options say."""
+    for run_id, rule, status in (("fewer", "rows_min = 201", 1), ("right", "rows_min = 200", 0)):
+        options = written(f'[defaults]\nshrink_at_most = "off"\n[fine]\n{rule}')
+        staged = {"ETL_RUN_ID": run_id, "TABLES": "*", "ETL_PUBLISH": "defer"}
+        assert etl("run", **staged, ETL_OPTIONS_FILE=options).status == 0
+        done = etl("publish", run_id)
+        assert (done.status, "public.fine has 200 rows now" in done.stderr) == (status, status == 1)
+
+
 def test_a_first_night_is_held_against_rows_min_alone(
     databases: Databases, etl: Etl, written: Callable[[str], str]
 ) -> None:

@@ -1,0 +1,61 @@
+"""The base of a delta: what the ledger keeps of it, and when it is not one any more."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from etl.model.base import FORMAT, Base, FullEvery, History, Live
+
+HISTORY = History("7", "5 shop", "00000001", "1", "10.0.0.1 5432", False, "0/1")
+
+BASE = Base(HISTORY, 2**40, 500, "digest", 3, (17, 18))
+
+
+def test_the_ledger_gives_back_what_a_base_was() -> None:
+    """Ids of 64 bits, too; and the live table's state."""
+    assert Base.of(json.loads(BASE.dumps())) == BASE
+    live = Live(16384, "7 5", "columns", 2**33, (4, 5))
+    assert Live.of(json.loads(live.dumps())) == live
+
+
+@pytest.mark.parametrize(
+    "document",
+    [None, {}, {"format": FORMAT}, json.loads(replace(BASE, format=FORMAT + 1).dumps()), {"format": FORMAT, "more": 1}],
+)
+def test_a_base_of_another_version_is_none(document: dict[str, object] | None) -> None:
+    """A later version may mean something else by it, and an earlier one knew less: then the load is a full one."""
+    assert Base.of(document) is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("system", "8", "another server"),
+        ("database", "6 shop", "another database"),
+        ("timeline", "00000002", "another timeline"),
+        ("started", "2", "restarted"),
+        ("address", "10.0.0.2 5432", "another node"),
+        ("in_recovery", True, "a primary, or a standby"),
+    ],
+)
+def test_each_part_of_a_history_tells_another_one_by_itself(field: str, value: object, said: str) -> None:
+    """Only the end of the WAL differs within one history."""
+    assert said in str(HISTORY.unlike(replace(HISTORY, **{field: value})))
+    assert HISTORY.unlike(replace(HISTORY, written="0/2")) is None
+
+
+@pytest.mark.parametrize("text", ["30", 30, "0 nights", "-1 nights", "3 days", "", "30 nights or so", None])
+def test_a_wrong_number_of_nights_is_named_with_the_remedy(text: object) -> None:
+    """A number alone could be days, or hours."""
+    with pytest.raises(ValueError, match='write a number of nights such as "30 nights", or "never"'):
+        FullEvery.parse(text)
+
+
+def test_nights_are_counted_from_the_last_full_load() -> None:
+    """``1 night`` is every night; ``never`` is never due."""
+    assert [FullEvery.parse(f"{number} nights").is_due(BASE) for number in (4, 5)] == [True, False]
+    assert FullEvery.parse("1 night").is_due(replace(BASE, nights=0))
+    assert not FullEvery.parse("never").is_due(replace(BASE, nights=9999))
