@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ def test_the_ledger_gives_back_what_a_base_was() -> None:
     "document",
     [None, {}, {"format": FORMAT}, json.loads(replace(BASE, format=FORMAT + 1).dumps()), {"format": FORMAT, "more": 1}],
 )
-def test_a_base_of_another_version_is_none(document: dict[str, object] | None) -> None:
+def test_a_base_of_another_version_is_none(document: dict[str, Any] | None) -> None:
     """A later version may mean something else by it, and an earlier one knew less: then the load is a full one."""
     assert Base.of(document) is None
 
@@ -41,7 +42,7 @@ def test_a_base_of_another_version_is_none(document: dict[str, object] | None) -
         ("in_recovery", True, "a primary, or a standby"),
     ],
 )
-def test_each_part_of_a_history_tells_another_one_by_itself(field: str, value: object, said: str) -> None:
+def test_each_part_of_a_history_tells_another_one_by_itself(field: str, value: Any, said: str) -> None:
     """Only the end of the WAL differs within one history."""
     assert said in str(HISTORY.unlike(replace(HISTORY, **{field: value})))
     assert HISTORY.unlike(replace(HISTORY, written="0/2")) is None
