@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import psycopg
 
@@ -15,8 +15,9 @@ from etl.model.name import TargetName
 from etl.model.table import Table
 from etl.sessions.postgres import Source, Target
 from etl.source import changes, definitions, history
-from etl.target import mergeable, untouched
+from etl.target import untouched
 from etl.target.keys import Key
+from etl.target.mergeable import Merging
 
 FIRST = "it has not been published with a base before"
 
@@ -62,13 +63,12 @@ class Instant:
         return self.xmin
 
 
-async def chances(
-    target: Target, tables: Sequence[Table], unmergeable: Mapping[TargetName, str]
-) -> dict[TargetName, Chance]:
-    """Tells for each table with a definition whether its load may be a delta, as far as the catalogs show it.
+Merges = Callable[[Target, Sequence[Table]], Awaitable[Mapping[TargetName, Merging]]]
+"""Tells whether rows can be merged into the live tables of some tables."""
 
-    ``unmergeable`` are the tables into which no rows can be merged, with the reasons.
-    """
+
+async def chances(target: Target, tables: Sequence[Table], merges: Merges) -> dict[TargetName, Chance]:
+    """Tells for each table with a definition whether its load may be a delta, as far as the catalogs show it."""
     asked = [table for table in tables if table.definition is not None]
     if not asked:
         return {}
@@ -78,39 +78,28 @@ async def chances(
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedFunction) as error:
         unknown = Chance(f"the target does not tell its live tables: {one_line(error)}", may_be_base=False)
         return dict.fromkeys(names, unknown)
-    keys = {item.table: item.keys.key for item in await mergeable.read(target, names)}
-    return {
-        table.live: _chance(table, bases.get(table.live), states, keys.get(table.live), unmergeable) for table in asked
-    }
+    found = {table.live: _chance(table, bases.get(table.live), states) for table in asked}
+    possible = [table for table in asked if found[table.live].published]
+    into = await merges(target, possible) if possible else {}
+    return found | {table.live: _with_key(found[table.live], table, into.get(table.live)) for table in possible}
 
 
-def _chance(
-    table: Table,
-    published: Published | None,
-    states: Mapping[TargetName, Live],
-    key: Key | None,
-    unmergeable: Mapping[TargetName, str],
-) -> Chance:
+def _chance(table: Table, published: Published | None, states: Mapping[TargetName, Live]) -> Chance:
+    """The chance as far as source and ledger show it."""
     if table.obstacle or published is None:
         return Chance(table.obstacle or FIRST, may_be_base=table.obstacle is None)
-    if reason := next(_reasons(table, published, states, key, unmergeable), None):
-        return Chance(reason)
-    return Chance(published=published, key=key)
-
-
-def _reasons(
-    table: Table,
-    published: Published,
-    states: Mapping[TargetName, Live],
-    key: Key | None,
-    unmergeable: Mapping[TargetName, str],
-) -> Iterator[str]:
-    """The reasons why a table that was published before cannot be loaded by its changes."""
     if published.base.definition != table.definition:
-        yield "the definition of the table, or of what it needs, has changed"
+        return Chance("the definition of the table, or of what it needs, has changed")
     if differs := untouched.known(states, table.live, published.live):
-        yield differs
-    if why := unmergeable.get(table.live):
-        yield f"rows cannot be merged: {why}"
-    if key is None or key.nullable or key.names not in {frozenset(columns) for columns in definitions.keys(table)}:
-        yield "the live table has no key of the source's"
+        return Chance(differs)
+    return Chance(published=published)
+
+
+def _with_key(chance: Chance, table: Table, into: Merging | None) -> Chance:
+    """The chance, if rows can be merged into the live table by a key that the source's table has, too."""
+    if into is not None and into.reason:
+        return Chance(f"rows cannot be merged: {into.reason}")
+    keys = {frozenset(columns) for columns in definitions.keys(table)}
+    if into is None or into.key is None or into.key.nullable or into.key.names not in keys:
+        return Chance("the live table has no key of the source's")
+    return replace(chance, key=into.key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -11,7 +11,7 @@ import psycopg
 
 from etl.ledger import ledger
 from etl.loads import basis, survey
-from etl.loads.basis import Chance, Instant
+from etl.loads.basis import Chance, Instant, Merges
 from etl.loads.load import Loader
 from etl.loads.progress import Progress
 from etl.loads.schedule import Schedule
@@ -32,15 +32,13 @@ from etl.target import guard, live, memory, staging
 
 log = get_logger()
 
-Unmergeable = Callable[[Target, Sequence[Table]], Awaitable[Mapping[TargetName, str]]]
-
 
 @dataclass(frozen=True, slots=True)
 class Loading:
     """The loads of some tables of a run from one snapshot.
 
     ``control`` is the run's control session. Each load is appended to ``loads`` when it ends, whether it succeeded or
-    failed. ``unmergeable`` finds the tables into which no rows can be merged. ``turn`` lets one task at a time use the
+    failed. ``merges`` tells into which live tables rows can be merged. ``turn`` lets one task at a time use the
     control session.
     """
 
@@ -50,7 +48,7 @@ class Loading:
     planned: Sequence[Planned]
     progress: Progress
     loads: list[Load]
-    unmergeable: Unmergeable
+    merges: Merges
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def all(self) -> None:
@@ -105,9 +103,7 @@ class Loading:
 
     async def _chances(self, tables: Sequence[Table]) -> dict[TargetName, Chance]:
         """Which loads may be deltas; the schemas for what these delete are made."""
-        if not any(table.definition for table in tables):
-            return {}
-        chances = await basis.chances(self.control, tables, await self.unmergeable(self.control, tables))
+        chances = await basis.chances(self.control, tables, self.merges)
         possible = [live for live, one in chances.items() if one.published]
         try:
             await staging.create_gone_schemas(self.control, possible)

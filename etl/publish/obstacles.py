@@ -31,6 +31,7 @@ from etl.settings.settings import Settings
 from etl.source import bodies, unlogged
 from etl.target import collations, event_triggers, live, names, needs, privileges, trust, types
 from etl.target.live import Object
+from etl.target.mergeable import Merging
 from etl.target.needs import Made, Need
 from etl.target.privileges import OfTarget
 
@@ -71,13 +72,12 @@ async def warn(settings: Settings, source: Source, target: Target, tables: Seque
         log.warning("run.obstructed", error=settings.redact(line))
 
 
-async def of_merges(settings: Settings, target: Target, tables: Sequence[Table]) -> dict[TargetName, str]:
-    """The reasons why the changes of tables cannot be merged into their live tables, by live table."""
-    asked = [table for table in tables if table.definition is not None]
-    policy = Policy.of(settings, [Planned(table.source, table.live) for table in asked])
-    found = await live.objects(target, [table.live for table in asked])
-    refused = await InPlace(policy.fires).obstacles(target, found, _arriving(asked))
-    return {table: "; ".join(reasons) for table, reasons in refused.items() if reasons}
+async def of_merges(target: Target, tables: Sequence[Table]) -> dict[TargetName, Merging]:
+    """Whether the changes of tables can be merged into their live tables, by live table; triggers may not fire."""
+    found = await live.objects(target, [table.live for table in tables])
+    refused, items = await InPlace().examine(target, found, _arriving(tables))
+    into = {item.table: Merging(item.keys.key) for item in items}
+    return into | {table: Merging(reason="; ".join(reasons)) for table, reasons in refused.items() if reasons}
 
 
 async def refuse_privileges(target: Target, tables: Sequence[TargetName]) -> None:

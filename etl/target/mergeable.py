@@ -11,7 +11,7 @@ from psycopg import sql
 from etl.model.name import TargetName, arrays
 from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
-from etl.target.keys import Acting, Keys
+from etl.target.keys import Acting, Key, Keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,14 @@ class Mergeable:
         """The columns that would have to be updated, and cannot be: identities, but for those of the only key."""
         only = self.keys.key.names if self.keys.key and not self.keys.second else frozenset[str]()
         return sorted(self.identities - only)
+
+
+@dataclass(frozen=True, slots=True)
+class Merging:
+    """Whether rows can be merged into a live table: the key by which that would be done, or the reason why not."""
+
+    key: Key | None = None
+    reason: str = ""
 
 
 async def read(
