@@ -33,9 +33,24 @@ def test_each_stage_is_named_in_order(databases: Databases, etl: Etl, tmp_path: 
         options = {"ETL_OPTIONS_FILE": str(tmp_path / "options.toml"), "ETL_JOBS": "1"}
         done = etl("run", TABLES="orders,items", ETL_VERIFY="checksum", **urls, **options)
     assert (done.status, done.stderr) == (0, "")
-    assert {*SOURCE, *TARGET} == {*Stage}
+    assert {*SOURCE, *TARGET, Stage.COUNT} == {*Stage}
     for recorder, stages in ((source, SOURCE), (target, TARGET)):
         found = [recorder.asked.rfind(stage.encode()) for stage in stages[1:]]
         assert stages[0].encode() in recorder.asked
         assert -1 not in found, dict(zip(stages[1:], found, strict=True))
         assert found == sorted(found)
+
+
+def test_the_counting_of_changes_is_named(databases: Databases, etl: Etl) -> None:
+    """It comes after the snapshot is joined, and before the changed rows are copied out."""
+    databases.operational.execute(
+        "CREATE TABLE orders (id int PRIMARY KEY); INSERT INTO orders VALUES (1), (2), (3), (4)"
+    )
+    assert etl("run", TABLES="orders", ETL_LOAD="auto").status == 0
+    databases.operational.execute("INSERT INTO orders VALUES (5)")
+    with Recorder(databases.operational).running() as source:
+        done = etl("run", TABLES="orders", ETL_LOAD="auto", ETL_OPERATIONAL_URL=source.url)
+    assert (done.status, done.event("table.loaded")["load"]) == (0, "delta")
+    found = [source.asked.rfind(stage.encode()) for stage in (Stage.JOIN, Stage.COUNT, Stage.COPY_OUT)]
+    assert -1 not in found
+    assert found == sorted(found)

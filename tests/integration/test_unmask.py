@@ -76,10 +76,11 @@ BEFORE = {"check": ("check",), "plan": ("plan", "--shards", "2"), "snapshot": ("
 
 @pytest.mark.parametrize("command", BEFORE)
 def test_what_a_run_would_refuse_is_told_before_it(databases: Databases, run: Run, command: str) -> None:
-    """By check, plan and snapshot, which change nothing."""
+    """By check and plan, which change nothing, and by snapshot, which ends the run for the shards that wait for it."""
     done = run(None, *BEFORE[command], ETL_RUN_ID="tonight")
     assert (done.status, done.stderr) == (2, SAID)
-    assert databases.reporting.value("SELECT count(*) FROM etl.runs") == 1
+    tonight = databases.reporting.rows("SELECT status FROM etl.runs WHERE run_id = 'tonight'")
+    assert tonight == ([("failed",)] if command == "snapshot" else [])
 
 
 def test_a_shard_refuses_too(databases: Databases, run: Run) -> None:
