@@ -2,5 +2,6 @@
 
 Here live the catalog's queries (``catalog``, ``choice``, ``proof``), locks and snapshot (``locks``, ``snapshot``),
 page ranges (``ranges``), what deltas need (``history``, ``definitions``, ``changes``), the stream into the target
-(``stream``) and the comparison of both sides (``checksum``). It imports ``settings`` and what that imports. Start with ``snapshot``.
+(``stream``) and the comparison of both sides (``checksum``). It imports ``settings`` and what that
+imports. Start with ``snapshot``.
 """
