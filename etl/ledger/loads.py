@@ -162,6 +162,13 @@ async def bases(target: Target, live: Sequence[TargetName]) -> dict[TargetName, 
     return found
 
 
+async def forget_bases(target: Target, found: Mapping[TargetName, Published]) -> None:
+    """Writes that the next load of these live tables may not be a delta of these published loads."""
+    for table, one in found.items():
+        forget = sa.update(loads).where(loads.c.run_id == one.run_id, _arrive_as([table]))
+        await execute(target, forget.values(live_state=sa.null()))
+
+
 async def partial(target: Target, run_id: str) -> list[LoadRow]:
     """The staged loads of a run that have only the changes of a table's rows, or none."""
     statement = sa.select(loads).where(

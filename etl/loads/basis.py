@@ -19,7 +19,7 @@ from etl.target import untouched
 from etl.target.keys import Key
 from etl.target.mergeable import Merging
 
-FIRST = "it has not been published with a base before"
+FIRST = "it has not been published with a base before, or its changes could not be published"
 
 
 @dataclass(frozen=True, slots=True)

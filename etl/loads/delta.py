@@ -60,6 +60,8 @@ class Delta:
             reason = done
         if self.is_wanted and not (self.chance.is_first or self._due):
             raise LoadFailed(f'load = "delta" is not possible: {reason}')
+        if self.chance.may_be_base:  # while the snapshot lives: after a crash, the history would be another one
+            await work(self._ask_history)
         filled = await self.otherwise.fill(work)
         return replace(filled, reason=reason, base=await work(lambda pair: self._base_of(pair, filled)))
 
@@ -71,8 +73,8 @@ class Delta:
 
     async def _base_of(self, pair: Pair, filled: Filled) -> Base | None:
         """The base that a full load is for the next night; None if no delta of it could be exact."""
-        table, reader = self.rows.table, await pair.reader()
-        if not self.chance.may_be_base or (history := await self.instant.ask_history(reader)) is None:
+        table, history, reader = self.rows.table, self.instant.history, await pair.reader()
+        if not self.chance.may_be_base or history is None:
             return None
         if self.instant.xmin is None:
             async with self.rows.snapshot.reading(reader, table) as source:
@@ -80,6 +82,9 @@ class Delta:
         assert self.instant.xmin is not None
         assert table.definition is not None
         return Base(history, self.instant.xmin, filled.rows, table.definition, xids=filled.xids)
+
+    async def _ask_history(self, pair: Pair) -> None:
+        await self.instant.ask_history(await pair.reader())
 
     async def _fill(self, pair: Pair) -> Filled | str:
         """Stages the changes; the reason if that is not possible."""

@@ -219,8 +219,9 @@ PASS_REASON_CHARACTERS = 500
 SOURCE_FLUSH_SECONDS, SOURCE_FLUSH_PAUSE_SECONDS = 5.0, 0.1
 """For how long a load waits until the source has flushed its WAL; its WAL writer does that every 0.2 s by default."""
 
-DELTA_IDS = 2**31
-"""The ids after which a 32-bit transaction id is compared wrongly (manual, "Preventing Transaction ID Wraparound")."""
+DELTA_IDS = 2**30
+"""The ids after which no delta is tried. A 32-bit id is compared wrongly after 2**31 (manual, "Preventing Transaction
+ID Wraparound"), and age() counts from the next id, which runs on while rows are read and old transactions are open."""
 
 DELTA_AT_MOST = 0.3
 """The part of a table's rows from which on a full load is cheaper than a delta."""

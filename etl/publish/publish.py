@@ -89,6 +89,10 @@ async def publish(
         problems = await in_doubt.settle(reconnect, run_id, ordered, work.swapped, error, redact=policy.redact)
         if not told:
             tell(next(work.numbers) - 1, 0.0)
+    except PublishFailed as error:
+        if not (told or isinstance(error, PublishBlocked)):  # it would fail each night, and a full load might not
+            await ledger.forget_bases(target, {table: part.published for table, part in staged.items()})
+        raise
     return replace(told[0], problems=problems)
 
 

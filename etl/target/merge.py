@@ -295,7 +295,7 @@ _HOLD_BACK = (
 _DELETE_LATE = "DELETE FROM {rows} AS l USING {late} AS p WHERE l.ctid = p.live AND l.tableoid = p.part"
 
 _WITHOUT_LATE = (
-    "(SELECT l.* FROM {rows} AS l"
+    "(SELECT l.xmin, l.* FROM {rows} AS l"
     " WHERE NOT EXISTS (SELECT FROM {late} AS p WHERE p.live = l.ctid AND p.part = l.tableoid))"
 )
 
