@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from time import perf_counter
 
+import psycopg
 from psycopg import sql
 
 from etl.loads.basis import Chance, Instant
@@ -93,10 +94,10 @@ class Delta:
         reader, writer = await pair.both()
         try:
             return await self._exact(reader, writer, published)
-        except _Doubt as doubt:
+        except (_Doubt, psycopg.errors.LockNotAvailable) as doubt:
             if reader.is_in_transaction():
                 await reader.execute("ROLLBACK")
-            return str(doubt)
+            return str(doubt) if isinstance(doubt, _Doubt) else "the live table is locked"
 
     async def _exact(self, reader: Source, writer: Target, published: Published) -> Filled:
         began, table, was = perf_counter(), self.rows.table, published.base
@@ -105,7 +106,9 @@ class Delta:
         assert history is not None
         assert table.definition is not None
         _doubt(was.history.unlike(history))
-        _doubt(await untouched.doubt(writer, table.live, published.live, was.rows))
+        async with writer.transaction():
+            await writer.execute(_NOT_LONG)
+            _doubt(await untouched.doubt(writer, table.live, published.live, was.rows))
         async with self.rows.snapshot.reading(reader, table) as source:
             xmin = await self.instant.ask_xmin(source)
             found = await changes.count(source, table, was.xmin)
@@ -133,6 +136,7 @@ class Delta:
             self.rows.compare_counts(streamed, table)
             if streamed.rows_in != found.changed:
                 raise _Doubt(f"{found.changed:,} rows have changed, and {streamed.rows_in:,} arrived")
+            await writer.execute(_NOT_LONG)
             matched = await _matched(writer, self.rows, key)
             gone = was.rows - found.unchanged - matched
             _doubt("the rows do not balance: more are unchanged than there were" if gone < 0 else None)
@@ -170,6 +174,8 @@ class Delta:
         if [now.definition for now in await definitions.add(reader, [table])] != [table.definition]:
             raise _Doubt("the definition of the table, or of what it needs, has changed")
 
+
+_NOT_LONG = f"SET LOCAL lock_timeout = '{limits.DELTA_LOCK_TIMEOUT}'".encode()
 
 _KEYS = sql.Identifier("pg_temp", "etl_keys")
 

@@ -223,6 +223,9 @@ DELTA_IDS = 2**30
 """The ids after which no delta is tried. A 32-bit id is compared wrongly after 2**31 (manual, "Preventing Transaction
 ID Wraparound"), and age() counts from the next id, which runs on while rows are read and old transactions are open."""
 
+DELTA_LOCK_TIMEOUT = "2s"
+"""For how long a delta waits to read a locked live table; a full load reads none before its rows are staged."""
+
 DELTA_AT_MOST = 0.3
 """The part of a table's rows from which on a full load is cheaper than a delta."""
 

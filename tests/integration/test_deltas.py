@@ -359,7 +359,7 @@ def test_rows_that_go_and_to_which_a_swapped_table_s_old_rows_refer_are_counted_
 
 
 def test_what_a_trigger_writes_in_a_subtransaction_is_counted(night: Night, tmp_path: Path) -> None:
-    """Another table's trigger exchanges a row that has not changed: nothing is published, and the next night is whole."""
+    """A trigger exchanges a row that has not changed: nothing is published, and the next night is whole."""
     night.both.operational.execute("CREATE TABLE items (id int PRIMARY KEY); INSERT INTO items VALUES (1)")
     options = tmp_path / "options.toml"
     options.write_text('[items]\npublish = "in-place"\ntriggers = "fire"\nload = "full"')
@@ -389,3 +389,16 @@ def test_the_gate_stops_a_delta_too(night: Night) -> None:
     assert night.etl("publish", "tonight", "--anyway", "--reason", "we emptied it").status == 0
     assert night.both.reporting.value("SELECT count(*) FROM orders") == 0
     assert night.passes("unchanged").event("table.loaded")["rows"] == 0
+
+
+def test_a_live_table_that_somebody_has_locked_does_not_hold_the_load_up(night: Night) -> None:
+    """A full load needs no live table until its rows are staged; a delta that cannot read it becomes one."""
+    night.both.operational.execute("UPDATE orders SET note = 'x' WHERE id = 1")
+    with night.both.reporting.connect() as session:
+        session.execute("BEGIN; LOCK TABLE orders")
+        with night.etl.started("run") as run:
+            until(night.both.staging_tables, "the rows to be staged")
+            session.rollback()
+            run.communicate(timeout=60)
+    assert night.loads() == [("full", 500, "the live table is locked")]
+    night.passes("unchanged")
