@@ -7,6 +7,7 @@ does not get them, and tries again until a deadline (``attempts.py``).
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import perf_counter
 
@@ -91,7 +92,8 @@ async def publish(
             tell(next(work.numbers) - 1, 0.0)
     except PublishFailed as error:
         if not (told or isinstance(error, PublishBlocked)):  # it would fail each night, and a full load might not
-            await ledger.forget_bases(target, {table: part.published for table, part in staged.items()})
+            with suppress(psycopg.Error):  # of a session that is lost; the error to tell is the first one
+                await ledger.forget_bases(target, {table: part.published for table, part in staged.items()})
         raise
     return replace(told[0], problems=problems)
 
