@@ -217,6 +217,8 @@ class HistoryLoad(_Answer):
     """The table's option of that name; null where an older version wrote the row."""
     load: str | None
     """`full`, `delta` or `unchanged`; null where an older version wrote the row."""
+    delta_oid: int | None
+    """The staging table of a delta; `staging_oid` is null then."""
     reason: str | None
     """Why the load was full, a delta or unchanged; null unless the option `load` asks for more than `full`."""
     base: dict[str, Any] | None

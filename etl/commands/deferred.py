@@ -101,7 +101,7 @@ async def _kept(target: Target, run: RunRow, loads: Sequence[LoadRow], anyway: s
     if anyway is None and run.passed_by is None:
         raise RunStopped(run.error or f"run {run.run_id} is stopped")
     there = set((await staging.tables(target)).values())
-    if lost := [load.table_name for load in loads if not load.has_no_staging and load.staging_oid not in there]:
+    if lost := [load.table_name for load in loads if not load.has_no_staging and load.staged_oid not in there]:
         raise PublishFailed(
             f"run {run.run_id} cannot be let pass: the staging tables of {', '.join(lost)} are gone; start a new run"
         )

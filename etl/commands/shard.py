@@ -82,7 +82,7 @@ class Shard:
 def _is_staged(load: LoadRow, snapshot_id: str, staging_oids: Collection[int]) -> bool:
     """Whether an earlier attempt of the shard has staged a table, and its staging table still exists."""
     is_current = load.status == LoadStatus.STAGED and load.snapshot_id == snapshot_id
-    return is_current and (load.has_no_staging or load.staging_oid in staging_oids)
+    return is_current and (load.has_no_staging or load.staged_oid in staging_oids)
 
 
 def _refuse_unplanned(settings: Settings, planned: Sequence[Planned], loads: Mapping[TargetName, LoadRow]) -> None:

@@ -107,6 +107,7 @@ loads = sa.Table(
     sa.Column("shrink_at_most", sa.Text),  # NULL, like rows_min: unknown, because an older version wrote the row
     sa.Column("rows_min", sa.BigInteger),
     sa.Column("load", sa.Text),  # NULL: full, because an older version wrote the row
+    sa.Column("delta_oid", sa.BigInteger),  # instead of staging_oid, by which older versions find what they may publish
     sa.Column("reason", sa.Text),
     sa.Column("base", postgresql.JSONB),  # what a later load may be a delta of: model/base.py
     sa.Column("base_run", sa.Text),  # the run of whose rows this load has the changes

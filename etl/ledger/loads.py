@@ -120,7 +120,7 @@ def _record() -> bytes:
 async def staging_oids(target: Target, run_id: str) -> dict[TargetName, int]:
     """The oids of the staging tables that a run has filled, by live table."""
     statement = sa.select(loads).where(loads.c.run_id == run_id, loads.c.status == LoadStatus.STAGED)
-    return {row.live: row.staging_oid for row in await fetch(target, statement, LoadRow) if row.staging_oid is not None}
+    return {row.live: row.staged_oid for row in await fetch(target, statement, LoadRow) if row.staged_oid is not None}
 
 
 async def is_staged(target: Target, run_id: str, live: TargetName, oid: int) -> bool:

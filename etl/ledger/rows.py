@@ -62,10 +62,16 @@ class LoadRow:
     shrink_at_most: str | None = None
     rows_min: int | None = None
     load: str | None = None
+    delta_oid: int | None = None
     reason: str | None = None
     base: dict[str, Any] | None = None
     base_run: str | None = None
     live_state: dict[str, Any] | None = None
+
+    @property
+    def staged_oid(self) -> int | None:
+        """The oid of the staging table, whether it has all rows or those that have changed."""
+        return self.delta_oid if self.staging_oid is None else self.staging_oid
 
     @property
     def has_no_staging(self) -> bool:

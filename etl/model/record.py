@@ -22,9 +22,10 @@ class Load:
     transaction that wrote the rows; it is None if they are frozen. ``given_up`` says that the load did not fail itself,
     but was stopped because its run had ended. ``where_digest`` is a digest of the option ``where``, empty without one.
     ``shrink_at_most`` and ``rows_min`` are the table's options for the gate.
-    ``load`` says which rows were copied, and ``reason`` why. ``base`` is what the next load may be a delta of, as JSON;
-    ``base_run`` is the run of whose rows this load has the changes.
-    ``rows``, ``bytes`` (on the wire) and the seconds of each step are None if the load did not reach that step.
+    ``load`` says which rows were copied, and ``reason`` why. The staging table of a delta is ``delta_oid``, so that an
+    older version, which would take it for the whole table, does not find what it may publish. ``base`` is what the next
+    load may be a delta of, as JSON; ``base_run`` is the run of whose rows this load has the changes. ``rows``,
+    ``bytes`` (on the wire) and the seconds of each step are None if the load did not reach that step.
     """
 
     table_name: str
@@ -49,6 +50,7 @@ class Load:
     shrink_at_most: str | None = None
     rows_min: int | None = None
     load: LoadKind = LoadKind.FULL
+    delta_oid: int | None = None
     reason: Redacted | None = None
     base: str | None = None
     base_run: str | None = None

@@ -186,6 +186,10 @@ def test_monday_s_deferred_changes_do_not_follow_tuesday_s(night: Night) -> None
     source = night.both.operational
     source.execute("UPDATE orders SET note = 'monday' WHERE id = 1")
     assert night.etl("run", ETL_PUBLISH="defer", ETL_RUN_ID="monday").status == 0
+    staged = "SELECT staging_oid, delta_oid FROM etl.loads WHERE run_id = 'monday'"
+    assert night.both.reporting.rows(staged) == [
+        (None, night.both.reporting.value("SELECT 'etl_staging_public.orders'::regclass::oid"))
+    ], "an older version would publish the changed rows as the table"
     source.execute("UPDATE orders SET note = 'tuesday' WHERE id = 1")
     night.passes("delta", ETL_RUN_ID="tuesday")
     done = night.etl("publish", "monday")
