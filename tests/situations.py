@@ -31,6 +31,12 @@ def until(condition: Callable[[], object], what: str, seconds: float = 30) -> No
         time.sleep(0.02)
 
 
+def settled(database: Database) -> None:
+    """Waits until no transaction with an id runs in the server: rows that are there are then older than a snapshot."""
+    query = "SELECT pg_snapshot_xmin(s) = pg_snapshot_xmax(s) FROM pg_current_snapshot() AS s"
+    until(lambda: database.value(query), "the end of other transactions")
+
+
 def ended(process: subprocess.Popen[str], seconds: float = TIMEOUT) -> Done:
     """Waits until a started ``etl`` ends by itself."""
     stdout, stderr = process.communicate(timeout=seconds)

@@ -33,7 +33,14 @@ async def read(source: Source) -> History | None:
 
 
 async def _flushed(source: Source, written: str) -> bool:
-    """Whether the WAL is flushed up to there, now or soon: the server flushes what no commit asks for, too."""
+    """Whether the WAL is flushed up to there, now or soon.
+
+    The WAL writer flushes whole pages, and the commits of transactions that have an id. What a query has written by
+    pruning a page may wait for either, so a transaction gets an id and ends.
+    """
+    if await source.fetchval(_FLUSHED, written):
+        return True
+    await source.execute("SELECT pg_catalog.pg_current_xact_id()")
     pauses = int(limits.SOURCE_FLUSH_SECONDS / limits.SOURCE_FLUSH_PAUSE_SECONDS)
     for _ in range(pauses):
         if await source.fetchval(_FLUSHED, written):

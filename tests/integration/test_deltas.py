@@ -13,7 +13,7 @@ import pytest
 
 from servers.postgres import FAST, Server
 from tests.harness import Database, Databases, Done, Etl
-from tests.situations import until
+from tests.situations import settled, until
 
 ORDERS = """
 CREATE TABLE orders (id int PRIMARY KEY, note text, at timestamptz DEFAULT now());
@@ -25,6 +25,7 @@ INSERT INTO orders SELECT g, 'note ' || g FROM generate_series(1, 500) g;
 def night(databases: Databases, etl: Etl) -> Night:
     """A table of orders that was copied once, with ``load`` auto."""
     databases.operational.execute(ORDERS)
+    settled(databases.operational)
     one = Night(databases, Etl(etl.environment | {"ETL_LOAD": "auto", "TABLES": "orders"}))
     assert one.passes("full").event("table.loaded")["reason"].startswith("it has not been published with a base before")
     return one
@@ -253,6 +254,7 @@ def test_what_an_action_changes_in_an_unchanged_table_stops_the_publish(database
         f"{ORDERS} CREATE TABLE items (id int PRIMARY KEY, of_order int); INSERT INTO items VALUES (1, 7), (2, 8)"
     )
     auto = Etl(etl.environment | {"ETL_LOAD": "auto", "TABLES": "orders,items"})
+    settled(databases.operational)
     assert auto("run").status == 0
     databases.reporting.execute("ALTER TABLE items ADD FOREIGN KEY (of_order) REFERENCES orders ON DELETE SET NULL")
     databases.operational.execute("DELETE FROM orders WHERE id = 7")
@@ -267,6 +269,7 @@ def test_shards_stage_changes_for_one_publish(databases: Databases, etl: Etl) ->
     source = databases.operational
     source.execute(f"{ORDERS} CREATE TABLE items (id int PRIMARY KEY); INSERT INTO items VALUES (1)")
     auto = Etl(etl.environment | {"ETL_LOAD": "auto"})
+    settled(source)
     assert auto("run", TABLES="orders,items").status == 0
     source.execute("UPDATE orders SET note = 'x' WHERE id = 1; DELETE FROM orders WHERE id = 2")
     of_run = {"ETL_RUN_ID": "tonight", "ETL_SNAPSHOT": "run", "ETL_PUBLISH": "defer"}
@@ -349,6 +352,7 @@ def test_rows_that_go_and_to_which_a_swapped_table_s_old_rows_refer_are_counted_
         "INSERT INTO items VALUES (1, 7), (2, 8), (3, 9)"
     )
     auto = Etl(etl.environment | {"ETL_LOAD": "auto", "TABLES": "orders,items"})
+    settled(databases.operational)
     assert auto("run").status == 0
     databases.reporting.execute("ALTER TABLE items ADD FOREIGN KEY (of_order) REFERENCES orders")
     for order in (7, 8):

@@ -7,6 +7,7 @@ from pathlib import Path
 from etl.sessions.stage import Stage
 from tests.harness import Databases, Etl
 from tests.recorder import Recorder
+from tests.situations import settled
 
 SOURCE = (Stage.CONNECT, Stage.LOCK, Stage.SNAPSHOT, Stage.CATALOG, Stage.JOIN, Stage.COPY_OUT, Stage.CHECKSUM)
 TARGET = (
@@ -46,6 +47,7 @@ def test_the_counting_of_changes_is_named(databases: Databases, etl: Etl) -> Non
     databases.operational.execute(
         "CREATE TABLE orders (id int PRIMARY KEY); INSERT INTO orders VALUES (1), (2), (3), (4)"
     )
+    settled(databases.operational)
     assert etl("run", TABLES="orders", ETL_LOAD="auto").status == 0
     databases.operational.execute("INSERT INTO orders VALUES (5)")
     with Recorder(databases.operational).running() as source:
