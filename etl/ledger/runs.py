@@ -50,7 +50,7 @@ UPDATE etl.validations v SET run_id = e.run_id FROM earlier e WHERE v.run_id = %
 """
 """Gives a published run another id, which is as long as ETL_RUN_ID may be.
 
-Whoever sets the same ETL_RUN_ID every night would otherwise overwrite the last publish, which the gate compares with,
+The same ETL_RUN_ID every night would otherwise overwrite the last publish, with which the gate compares the next one,
 and in which the masks and indexes of the live tables are recorded.
 """
 

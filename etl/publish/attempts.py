@@ -171,7 +171,7 @@ class Attempt:
 
 
 async def _swapped_in(target: Target, run_id: str, swapped: Sequence[TargetName]) -> dict[TargetName, Live]:
-    """The states of the staged tables that will be live, and of which the next night may copy the changes."""
+    """The states of the staged tables that will be live; the next night may copy only their changes."""
     based = [load for load in await ledger.with_base(target, run_id) if load.live in set(swapped)]
     states = await untouched.states(target, [load.live.staging for load in based]) if based else {}
     return {

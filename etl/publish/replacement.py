@@ -44,7 +44,7 @@ class Merged:
     """The result of merges: the tables whose rows change, and the statements that delete the last rows.
 
     The old rows of a swapped table refer to these rows, by a foreign key that goes with the old table. ``remaining``
-    are the other rows of their tables. ``lives`` are the states of tables of which the next night may copy changes.
+    are the other rows of their tables. ``lives`` are the states of the tables whose changes the next night may copy.
     """
 
     changed: tuple[TargetName, ...] = ()

@@ -43,6 +43,8 @@ def _obstacle(table: Table, found: _Definition) -> str | None:
     """The reason why no load of a table may be a delta, or None."""
     if found.obstacle:
         return found.obstacle
+    if any(column.names_objects for column in table.columns):
+        return "values of it are names of objects, which may be renamed"
     if table.has_sql:
         return "the options have SQL (where, mask, order_by), whose result may depend on more than the row"
     if not any(set(columns).isdisjoint(found.blurred) for columns in keys(table)):

@@ -43,15 +43,13 @@ WITH RECURSIVE contained AS (
                   FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension x ON x.oid = d.refobjid
                  WHERE d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid AND d.deptype = 'e'
                    AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass)) ORDER BY t.oid) AS types,
-           pg_catalog.bool_or(t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace
-                              AND t.typname ~ '^(reg|aclitem$)') AS names_objects,
            pg_catalog.bool_or(t.oid >= 16384 AND t.typtype = 'b' AND t.typelem = 0 AND NOT EXISTS (
                                   SELECT FROM pg_catalog.pg_depend d
                                    WHERE d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid
                                      AND d.deptype = 'e')) AS has_own_base_type
       FROM contained c
       JOIN pg_catalog.pg_type t ON t.oid = c.oid
-     WHERE t.oid >= 16384 OR t.typname ~ '^(reg|aclitem$)'
+     WHERE t.oid >= 16384
      GROUP BY c.root
 )
 SELECT c.oid,
@@ -66,7 +64,6 @@ SELECT c.oid,
             WHEN pg_catalog.row_security_active(c.oid) THEN 'row security decides which rows the role sees'
             WHEN NOT pg_catalog.has_table_privilege(c.oid, 'SELECT')
             THEN 'the role may read some columns only, so it may not read xmin'
-            WHEN d.names_objects THEN 'values of it are names of objects, which may be renamed'
             WHEN d.has_own_base_type THEN 'functions of its own give the text of a type'
             WHEN EXISTS (SELECT FROM pg_catalog.pg_attribute a
                           WHERE a.attrelid = c.oid AND a.attgenerated = 'v' AND NOT a.attisdropped)

@@ -87,6 +87,6 @@ async def _tried(
 
 
 def _named(stage: Stage, statements: Sequence[sql.Composable]) -> list[sql.Composable]:
-    """The statements, of which the first names their stage."""
+    """The statements; the first one names their stage."""
     first, *others = statements
     return [sql.SQL(stage + " ") + first, *others]
