@@ -121,7 +121,15 @@ class Attempt:
         return replace(again, seen=names or self.seen)
 
     async def make(self, clock: Clock) -> None:
-        """Publishes."""
+        """Publishes; if that fails because of an attachment, tries again in a way that tells which one it is."""
+        try:
+            await self._make(clock)
+        except psycopg.Error as error:
+            if self.work.is_lost or not message.may_tell(error):
+                raise
+            await self._make(clock, tells=True)
+
+    async def _make(self, clock: Clock, *, tells: bool = False) -> None:
         assert self.staged is not None, "its views are not staged"
         target, run_id, swapped, unfilled = (
             self.work.target,
@@ -134,7 +142,7 @@ class Attempt:
                 await ledger.must_run(target, run_id)  # locks the run's row: `etl abort` waits from here on
                 await dependents.check(self.work, swapped)
                 merged = self.replaced.merged
-                swap = await message.compose(target, swapped, self.staged, merged.changed, merged.late)
+                swap = await message.compose(target, swapped, self.staged, merged.changed, merged.late, tells=tells)
                 await self._refuse_temporary(self.staged)
                 await validation.expect(target, run_id, self.staged.keys)
                 lives = {**await _swapped_in(target, run_id, swapped), **self.replaced.lives}

@@ -21,7 +21,7 @@ import psycopg
 from psycopg import sql
 
 from etl.model import limits
-from etl.model.errors import CannotCarry, LiveChanged, PublishFailed, sqlstate
+from etl.model.errors import CannotCarry, LiveChanged, PublishFailed, one_line, sqlstate
 from etl.model.name import Place, TargetName
 from etl.sessions.postgres import Target, create_schemas
 from etl.sessions.stage import Stage
@@ -108,18 +108,40 @@ def phase_ms(objects: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """All statements of one swap, as one message of the simple query protocol."""
+    """All statements of one swap, as one message of the simple query protocol.
+
+    ``told`` are the statements that reattach something, and what, if the message tells which of them has failed.
+    """
 
     text: bytes
+    told: tuple[tuple[str, str], ...] = ()
 
     async def execute(self, target: Target) -> None:
-        """Does the swap in the caller's transaction; raises LiveChanged if the inventory has changed."""
+        """Does the swap in the caller's transaction.
+
+        Raises LiveChanged if the inventory has changed, PublishFailed if an attachment does not suit its new table.
+        """
         try:
             await target.execute(self.text)
         except psycopg.Error as error:
             if sqlstate(error) == _CHANGED:
                 raise LiveChanged(CHANGES) from error
+            if what := next((what for statement, what in self.told if _is_of(error, statement)), None):
+                raise PublishFailed(
+                    f"the publish failed, the live tables are as they were: {what} does not suit its new table:"
+                    f" {one_line(error)}; change it, or drop it"
+                ) from error
             raise
+
+
+def may_tell(error: BaseException) -> bool:
+    """Whether an error may be about an attachment that does not suit its new table, which a message can tell."""
+    return (sqlstate(error) or "")[:2] in {"0A", "22", "42", "P0"}
+
+
+def _is_of(error: psycopg.Error, statement: str) -> bool:
+    """Whether this statement of a DO block has failed: the error has a position in it, or its CONTEXT quotes it."""
+    return statement == error.diag.internal_query or f'"{statement}"' in (error.diag.context or "")
 
 
 async def compose(
@@ -128,11 +150,14 @@ async def compose(
     staged: Staged,
     merged: Sequence[TargetName] = (),
     late: Sequence[sql.Composable] = (),
+    *,
+    tells: bool = False,
 ) -> Message:
     """Reads the catalog and composes a swap, in the transaction that will execute it.
 
     The tables in ``merged`` are locked with the others: no transaction that has read them may go on to see other rows.
-    ``late`` deletes their last rows, once the foreign keys of the old tables are dropped.
+    ``late`` deletes their last rows, once the foreign keys of the old tables are dropped. If it ``tells`` which
+    attachment it could not reattach, it takes longer: 12,000 statements 1.4 to 5 s instead of 0.5.
 
     Raises CannotCarry for orphaned attachments, LiveChanged if the inventory is not the one for which the views were
     staged, PublishFailed if a staging table was dropped.
@@ -164,8 +189,11 @@ async def compose(
     # table; but two sessions that write the same catalog row wait for each other.
     freed = [statement for one in found for statement in _free(one)]
     locks = [*_locks(tables, staged, merged, patience), *_freeing(freed, patience)]
-    statements = [*locks, *late, *granted, *moves, *map(_reattach, reattached), *filled]
-    return Message(f"{Stage.PUBLISH} ".encode() + sql.SQL("; ").join(statements).as_bytes(target))
+    put_back = [_each(map(_reattach, reattached))] if tells and reattached else map(_reattach, reattached)
+    statements = [*locks, *late, *granted, *moves, *put_back, *filled]
+    text = f"{Stage.PUBLISH} ".encode() + sql.SQL("; ").join(statements).as_bytes(target)
+    told = [item for item in reattached if tells and not item.is_comment]
+    return Message(text, tuple((_reattach(item).as_string(target), item.what or item.statement) for item in told))
 
 
 async def _remade(target: Target, view: live.Object) -> list[sql.Composable]:
@@ -315,6 +343,12 @@ def _reattach(attachment: attachments.Attachment) -> sql.Composable:
     if attachment.role is None:
         return statement
     return sql.SQL("SET LOCAL ROLE {}; {}; RESET ROLE").format(sql.Identifier(attachment.role), statement)
+
+
+def _each(statements: Iterable[sql.Composable]) -> sql.Composed:
+    """Statements as one block, so that the server's error says which of them failed."""
+    each = (sql.SQL("EXECUTE {}").format(sql.Literal(one.as_string(None))) for one in statements)
+    return _as_one(sql.SQL("BEGIN {}; END").format(sql.SQL("; ").join(each)))
 
 
 def _as_one(block: sql.Composable) -> sql.Composed:

@@ -14,9 +14,11 @@ from itertools import count
 
 import psycopg
 
+from etl.sessions.stage import Stage
+from tests.faults.breaker import Moment
 from tests.faults.night import WAYS, Night, nights
 from tests.harness import Database
-from tests.situations import until
+from tests.situations import ended, until
 
 CRASHES = int(os.environ.get("ETL_CRASHES", "20"))
 """The number of crashes; `make test-crashes` makes 200."""
@@ -29,6 +31,13 @@ PAUSE = 0.05
 
 TURNS = ("in place", "swap", "in place", "mixture")
 """How the runs that are killed publish, in turn; the next run publishes as the one after it would."""
+
+PUBLISH = {
+    "swap": Moment("fill a view", "reporting", Stage.FILL),
+    "in place": Moment("find the difference", "reporting", Stage.DIFFERENCE),
+    "mixture": Moment("find the difference", "reporting", Stage.DIFFERENCE),
+}
+"""The beginning of each way's publish: every other run is killed at a random moment after it, the rest at any."""
 
 WRITE = """
 UPDATE orders SET night = night + 1 WHERE id <= 500;
@@ -89,45 +98,61 @@ def seen(database: Database) -> int:
 
 
 def test_a_run_killed_at_any_moment_leaves_one_night_whole() -> None:
-    """SIGKILL comes after a random part of a run's time; all live tables show one night, and the next run cleans up."""
+    """SIGKILL comes at a random moment of a run or of its publish; one night is live, and the next run cleans up."""
     moments = random.Random(SEED)
     print(f"\nETL_CRASH_SEED={SEED} ETL_CRASHES={CRASHES}", flush=True)
     outcomes = Counter[tuple[str, str]]()
     with nights() as night, writing(night.databases.operational):
-        whole = {way: _duration(night, way) for way in WAYS}
-        killed = number = 0
+        lasts = {(way, since): _lasts(night, way, since) for way in WAYS for since in (None, PUBLISH[way])}
+        killed = 0
         while killed < CRASHES:
-            way = TURNS[killed % len(TURNS)]
-            number += 1
-            after = moments.uniform(0.2, 1.0) * whole[way]
-            outcome = crash(night, number, way, after)
+            way = TURNS[killed // 2 % len(TURNS)]
+            since = PUBLISH[way] if killed % 2 else None
+            after = moments.uniform(0 if since else 0.2, 1.0) * lasts[way, since]
+            outcome = crash(night, way, since, after)
             outcomes[way, outcome] += 1
             killed += outcome != "not killed"
             if killed % 20 == 0:
                 print(f"{killed} crashes", flush=True)
-            # the first run may have been a slow one
-            whole[way] = min(whole[way], after) if outcome == "not killed" else whole[way]
-            assert number < 5 * CRASHES + 10, "runs end before they can be killed"
+            if outcome == "not killed":  # the first run may have been a slow one
+                lasts[way, since] = min(lasts[way, since], after)
+            assert sum(outcomes.values()) < 5 * CRASHES + 10, "runs end before they can be killed"
     for way in WAYS:
-        ended = {outcome: times for (one, outcome), times in sorted(outcomes.items()) if one == way}
-        print(f"{sum(ended.values()) - ended.get('not killed', 0)} crashes, {way}: {ended}", flush=True)
+        came_to = {outcome: times for (one, outcome), times in sorted(outcomes.items()) if one == way}
+        print(f"{sum(came_to.values()) - came_to.get('not killed', 0)} crashes, {way}: {came_to}", flush=True)
 
 
-def _duration(night: Night, way: str) -> float:
+@contextmanager
+def _started(night: Night, since: Moment | None) -> Iterator[subprocess.Popen[str]]:
+    """A run that has just been started, or that has just come to a moment."""
+    night.number += 1
+    if since is None:
+        with night.etl.started("run", ETL_RUN_ID=night.run_id) as process:
+            yield process
+        return
+    with night.stopped_at(since) as (process, _):
+        night.breakers[since.side].release()
+        yield process
+
+
+def _lasts(night: Night, way: str, since: Moment | None) -> float:
+    """The seconds of a run, or those from a moment on."""
     night.publishes(way)
-    began = time.monotonic()
-    assert night.etl("run").status == 0
-    return time.monotonic() - began
+    with _started(night, since) as process:
+        began = time.monotonic()
+        assert ended(process).status == 0
+        return time.monotonic() - began
 
 
-def crash(night: Night, number: int, way: str, after: float) -> str:
+def crash(night: Night, way: str, since: Moment | None, after: float) -> str:
     """Kills one run, checks the live tables, and starts the next run; returns how far the killed one had come."""
-    said = f"crash {number} of ETL_CRASH_SEED={SEED}, {way}, after {after:.3f} s"
     night.publishes(way)
     target = night.databases.reporting
     yesterday = seen(target)
-    run_id = f"crash-{number}"
-    with night.etl.started("run", ETL_RUN_ID=run_id) as process:
+    with _started(night, since) as process:
+        run_id = night.run_id
+        where = f"after {since.name} and" if since else "after"
+        said = f"{run_id} of ETL_CRASH_SEED={SEED}, {way}, {where} {after:.3f} s"
         try:
             process.wait(after)
             outcome = "not killed"
@@ -140,8 +165,8 @@ def crash(night: Night, number: int, way: str, after: float) -> str:
     status = _status(target, run_id)
     assert (live > yesterday) == (status == "published"), f"{said}: {yesterday} became {live}, the ledger says {status}"
     outcome = outcome or ("published" if live > yesterday else _stage(target, run_id))
-    night.publishes(TURNS[(number + 1) % len(TURNS)])
-    again = night.etl("run", ETL_RUN_ID=f"after-{number}")
+    night.publishes(TURNS[(night.number + 1) % len(TURNS)])
+    again = night.etl("run", ETL_RUN_ID=f"{run_id}-again")
     assert (again.status, again.stderr) == (0, ""), said
     assert seen(target) > live, said
     assert night.unvalidated() == [], said

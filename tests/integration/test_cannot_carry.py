@@ -232,3 +232,40 @@ def test_indexes_and_constraints_go_with_the_column_that_they_use(items: Databas
         " UNION ALL SELECT stxname::text FROM pg_statistic_ext ORDER BY 1"
     )
     assert left == [("items_id_check",), ("items_pkey",), ("stays",)]
+
+
+UNSUITED = {
+    "policy": ("CREATE POLICY few ON items USING (note > 'a'::text)", "policy few on table public.items"),
+    "trigger": (
+        "CREATE TRIGGER t BEFORE INSERT ON items FOR EACH ROW WHEN (NEW.note > 'a'::text)"
+        " EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "trigger t on table public.items",
+    ),
+    "rule": (
+        "CREATE RULE r AS ON INSERT TO items WHERE NEW.note > 'a'::text DO ALSO NOTHING",
+        "rule r on table public.items",
+    ),
+    "default": (
+        "ALTER TABLE items ALTER note SET DEFAULT upper('a')",
+        "ALTER TABLE public.items ALTER COLUMN note SET DEFAULT upper('a'::text)",
+    ),
+}
+"""What does not suit a column's new type: how it is made, and its name in the error."""
+
+
+@pytest.mark.parametrize(("make", "named"), UNSUITED.values(), ids=UNSUITED)
+def test_the_publish_names_the_object_that_does_not_suit_a_columns_new_type(
+    databases: Databases, etl: Etl, make: str, named: str
+) -> None:
+    """The live table is as it was."""
+    databases.operational.execute("CREATE TABLE items (id int PRIMARY KEY, note text); INSERT INTO items VALUES (1)")
+    assert etl("run", TABLES="items").status == 0
+    databases.reporting.execute(make)
+    databases.operational.execute("ALTER TABLE items ALTER note TYPE date USING NULL; INSERT INTO items VALUES (2)")
+    before = schema_of(databases.reporting)
+    done = etl("run", TABLES="items")
+    assert done.status == 1
+    assert f"the live tables are as they were: {named} does not suit its new table: " in done.stderr
+    assert "; change it, or drop it" in done.stderr
+    assert schema_of(databases.reporting) == before
+    assert databases.reporting.value("SELECT count(*) FROM items") == 1
