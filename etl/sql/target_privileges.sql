@@ -4,6 +4,7 @@
 SELECT w.schema,
        w.staging,
        n.oid IS NOT NULL AS schema_exists,
+       coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), false) AS may_use,
        coalesce(pg_catalog.has_schema_privilege(n.oid, 'CREATE'), false) AS may_create_table,
        s.oid IS NOT NULL AS staging_exists,
        coalesce(pg_catalog.has_schema_privilege(s.oid, 'CREATE'), false) AS may_stage,

@@ -42,6 +42,7 @@ class _Schema:
     schema: str
     staging: str
     schema_exists: bool
+    may_use: bool
     may_create_table: bool
     staging_exists: bool
     may_stage: bool
@@ -65,6 +66,8 @@ class _Schema:
         missing = [name for name, exists in there if not exists]
         if missing and not self.may_create_schema:
             yield f"lacks schema {', '.join(missing)}, and the role may not create it; GRANT CREATE ON DATABASE to it"
+        if self.schema_exists and not self.may_use:
+            yield f"does not let the role use schema {self.schema}; GRANT USAGE ON SCHEMA to it"
         if self.schema_exists and not self.may_create_table:
             yield f"does not let the role create tables in {self.schema}; GRANT CREATE ON SCHEMA to it"
         if self.staging_exists and not self.may_stage:

@@ -168,6 +168,7 @@ def test_check_names_every_obstacle(roles: Databases, etl: Etl) -> None:
         "may not create it; GRANT CREATE ON DATABASE to it",
         "target: does not let the role create tables in public; GRANT CREATE ON SCHEMA to it",
         "target: does not let the role create tables in hidden; GRANT CREATE ON SCHEMA to it",
+        "target: does not let the role use schema hidden; GRANT USAGE ON SCHEMA to it",
         "public.items: the source's role may not read it; GRANT SELECT to it",
         "hidden.things: the source's role may not use its schema; GRANT USAGE ON SCHEMA to it",
         "row security hides rows from the source's role; give it BYPASSRLS",
