@@ -43,6 +43,7 @@ test-crashes: setup ## Kill a run at 200 random moments (ETL_CRASH_SEED=… repl
 
 test-load: setup ## Crowds: 200 readers, 10,000 tables, 500 rivals, and half an hour of runs (ETL_SOAK_MINUTES)
 	$(RUN) pytest -s tests/load $(ARGS)
+	ETL_TEST_PUBLISHES=20 ETL_TEST_HELD=60 $(RUN) pytest -s tests/integration/test_readers.py $(ARGS)
 
 test-roles: setup ## The integration tests again, with the roles of docs/ instead of a superuser
 	ETL_TEST_ROLES=1 $(RUN) pytest --numprocesses 2 --dist loadgroup tests/integration $(ARGS)
