@@ -20,7 +20,7 @@ from etl.model.base import Base, Live
 from etl.model.errors import LiveChanged, PublishBlocked, one_line, sqlstate
 from etl.model.name import TargetName
 from etl.model.status import RunStatus
-from etl.publish import blockers, dependents, filling, message, validation
+from etl.publish import blockers, dependents, filling, lock_phase, message, validation
 from etl.publish.dependents import ViewLocks
 from etl.publish.filling import Unfilled
 from etl.publish.replacement import Merged
@@ -241,7 +241,7 @@ async def blocked(
         who = f"held by {'; '.join(names)}" if names else f"last held by {'; '.join(seen)}"
     elif sqlstate(error) == _STATEMENT_TIMEOUT:
         who = (
-            f"no session held them, but it took longer than {message.phase_ms(len(in_use)) / 1000:g} s to lock"
+            f"no session held them, but it took longer than {lock_phase.phase_ms(len(in_use)) / 1000:g} s to lock"
             f" {len(in_use)} tables and views, one after the other; the server is too busy"
         )
     else:

@@ -13,7 +13,7 @@ from etl.ledger import ledger
 from etl.model.errors import CannotCarry, LiveChanged, PublishFailed
 from etl.model.name import TargetName
 from etl.publish import validation
-from etl.publish.message import CHANGES
+from etl.publish.lock_phase import CHANGES
 from etl.publish.swap import Swap
 from etl.publish.way import said
 from etl.publish.work import Work

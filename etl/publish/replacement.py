@@ -13,7 +13,7 @@ from etl.model.errors import CannotCarry, CannotReplace, PublishFailed
 from etl.model.name import TargetName
 from etl.publish import violation
 from etl.publish.inplace import NO_ROW_SECURITY, InPlace
-from etl.publish.message import LONGER_THAN_VACUUM
+from etl.publish.lock_phase import LONGER_THAN_VACUUM
 from etl.publish.parts import Beside, Parts, balance
 from etl.publish.policy import Policy
 from etl.publish.way import said

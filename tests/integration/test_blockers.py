@@ -13,7 +13,7 @@ from etl.ledger import book
 from etl.model import limits
 from etl.model.errors import PublishBlocked
 from etl.model.name import TargetName
-from etl.publish import attempts, blockers, message
+from etl.publish import attempts, blockers, lock_phase
 from etl.publish import publish as publishing
 from etl.publish.blockers import Blocker
 from etl.publish.policy import Policy
@@ -228,7 +228,7 @@ async def test_locks_are_waited_for_only_within_the_deadlock_timeout_of_the_serv
     async with await connect_target(DatabaseUrl.parse(target.url), "test", deadlock_timeout="80ms") as session:
         (items,) = await live.objects(session, ITEMS)
         async with session.transaction():
-            patience = await message._end_vacuums(session, [items])
+            patience = await lock_phase.end_vacuums(session, [items])
         for slept, expected in ((0, "20ms"), (0.05, "1ms")):
             slow = sql.SQL(f"SELECT pg_sleep({slept})")
             said = await at_once(session, [patience.timeouts(1), slow, patience.check, sql.SQL("SHOW lock_timeout")])

@@ -11,7 +11,7 @@ import pytest
 from psycopg import sql
 
 from etl.model.name import TargetName
-from etl.publish import message
+from etl.publish import lock_phase, message
 from etl.target.views import Staged
 from tests.harness import Database, Databases
 from tests.situations import locked, until, waiting
@@ -48,7 +48,7 @@ def staged(target: Database) -> Staged:
 def test_an_old_table_goes_aside_free_of_what_it_refers_to(target: Database) -> None:
     """Nobody else's table is locked when it is dropped later; its statistics go along."""
     old = replace(TABLE, foreign_keys=("fk",), statistics=("s",))
-    target.execute(text([*message._free(old), *message._aside(old)]))
+    target.execute(text([*lock_phase.free(old), *message._aside(old)]))
     assert target.rows("SELECT stxnamespace::regnamespace::text, stxname::text FROM pg_statistic_ext") == [
         ("etl_stagingold_public", "s")
     ]
@@ -73,7 +73,7 @@ def test_a_new_table_has_no_grants_unless_it_is_the_first(target: Database, is_f
 
 def test_views_are_locked_before_the_tables_as_their_readers_do(target: Database) -> None:
     """The last view first, because it rests on the others: who waits for one view holds no lock of the table yet."""
-    _, locks, *_ = message._locks([TABLE.full_name], staged(target))
+    _, locks, *_ = lock_phase.locks([TABLE.full_name], staged(target))
 
     def lock() -> None:
         with target.connect() as session, session.transaction():
@@ -93,7 +93,7 @@ def test_views_are_locked_before_the_tables_as_their_readers_do(target: Database
 
 def test_a_lock_that_is_not_had_soon_is_given_up_and_later_statements_may_take_their_time(target: Database) -> None:
     """After 100 ms; and no limit is left when the locks are held."""
-    timeouts, locks, no_limit, _ = message._locks([TABLE.full_name], staged(target))
+    timeouts, locks, no_limit, _ = lock_phase.locks([TABLE.full_name], staged(target))
     with locked(target, "orders"), target.connect() as session, pytest.raises(psycopg.errors.LockNotAvailable):
         session.execute(text([timeouts, locks]).encode())
     with target.connect() as session, session.transaction():
@@ -103,7 +103,7 @@ def test_a_lock_that_is_not_had_soon_is_given_up_and_later_statements_may_take_t
 
 def test_a_second_look_that_differs_stops_the_swap(target: Database) -> None:
     """Somebody has changed what was read before the locks."""
-    *_, look = message._locks([TABLE.full_name], staged(target))
+    *_, look = lock_phase.locks([TABLE.full_name], staged(target))
     with target.connect() as session, pytest.raises(psycopg.Error) as raised:
         session.execute(look.as_string(None).encode())
     assert raised.value.sqlstate == "ETL01"
@@ -115,7 +115,7 @@ def test_locks_are_asked_for_in_one_statement(target: Database) -> None:
     with target.connect(options="-c statement_timeout=500ms") as session:
         session.execute("SELECT pg_sleep(0.3); SELECT pg_sleep(0.3)")
         with pytest.raises(psycopg.errors.QueryCanceled):
-            session.execute(message._as_one(block).as_string(None).encode())
+            session.execute(lock_phase.as_one(block).as_string(None).encode())
 
 
 @pytest.mark.superuser("becomes another role")
