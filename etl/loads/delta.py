@@ -19,6 +19,7 @@ import psycopg
 from psycopg import sql
 
 from etl.loads.basis import Chance, Instant
+from etl.loads.gone import Gone
 from etl.loads.way import Filled, Rows, Way, Worker
 from etl.model import limits
 from etl.model.base import Base, FullEvery, Published
@@ -26,6 +27,7 @@ from etl.model.errors import LoadFailed
 from etl.model.status import LoadKind
 from etl.sessions.pair import Pair
 from etl.sessions.postgres import Source, Target
+from etl.sessions.tasks import both
 from etl.sessions.transaction import BEGIN, COMMIT, at_once, begun
 from etl.source import changes, definitions, stream
 from etl.source.changes import Changes
@@ -106,12 +108,10 @@ class Delta:
         assert history is not None
         assert table.definition is not None
         _doubt(was.history.unlike(history))
-        async with writer.transaction():
-            await writer.execute(_NOT_LONG)
-            _doubt(await untouched.doubt(writer, table.live, published.live, was.rows))
         async with self.rows.snapshot.reading(reader, table) as source:
             xmin = await self.instant.ask_xmin(source)
-            found = await changes.count(source, table, was.xmin)
+            found, differs = await both(changes.count(source, table, was.xmin), self._differs(writer, published))
+            _doubt(differs)
             _doubt(_incomparable(was, xmin, found))
             base = Base(history, xmin, found.rows, table.definition, was.nights + 1, was.xids)
             filled = Filled(None, found.rows, 0, 0.0, base=base, base_run=published.run_id)
@@ -121,6 +121,12 @@ class Delta:
                 filled = await self._stage(source, writer, found, filled)
         await self._same_definition(reader)
         return replace(filled, seconds=perf_counter() - began)
+
+    async def _differs(self, writer: Target, published: Published) -> str | None:
+        """Why the live table may not be as its last publish left it; None if it is."""
+        async with writer.transaction():
+            await writer.execute(_NOT_LONG)
+            return await untouched.doubt(writer, self.rows.table.live, published.live, published.base.rows)
 
     async def _stage(self, source: Source, writer: Target, found: Changes, filled: Filled) -> Filled:
         """Stages the changed rows, and the keys of the rows that are gone."""
@@ -140,33 +146,19 @@ class Delta:
             matched = await _matched(writer, self.rows, key)
             gone = was.rows - found.unchanged - matched
             _doubt("the rows do not balance: more are unchanged than there were" if gone < 0 else None)
-            size = streamed.bytes + (await self._stage_gone(source, writer, key, gone) if gone else 0)
+            size = streamed.bytes + (await self._stage_gone(source, writer, key, gone, was.rows) if gone else 0)
             await writer.execute(COMMIT)
         share = 100 * (found.changed + gone) / max(found.rows, 1)
         reason = f"{found.changed:,} rows changed and {gone:,} gone, {share:.2g} % of {found.rows:,}"
         return replace(filled, kind=LoadKind.DELTA, oid=made.oid, bytes=size, reason=reason)
 
-    async def _stage_gone(self, source: Source, writer: Target, key: Key, expected: int) -> int:
+    async def _stage_gone(self, source: Source, writer: Target, key: Key, expected: int, live_rows: int) -> int:
         """Stages the keys of the live rows that the source does not have any more; returns the bytes that it took."""
-        table, columns = self.rows.table, [column.name for column in key.columns]
-        names = sql.SQL(", ").join(map(sql.Identifier, columns))
-        parts = {
-            "names": names,
-            "live": table.live.identifier,
-            "keys": _KEYS,
-            "gone": table.live.gone.identifier,
-            "listed": sql.SQL(", ").join(sql.Identifier("l", name) for name in columns),
-            "same": key.same("l", "k"),
-        }
-        await at_once(writer, [sql.SQL(text).format(**parts) for text in _MAKE_KEYS])
-        select = changes.keys(table, columns)
-        streamed = await stream.copy(source, writer, table, _KEYS, self.rows.advance, select=select)
-        cursor = await at_once(writer, [sql.SQL(text).format(**parts) for text in _FIND_GONE])
-        row = await cursor.fetchone()
-        assert row is not None
-        if row["rows"] != expected:
-            raise _Doubt(f"the rows do not balance: {expected:,} are gone by number, {row['rows']:,} by key")
-        return streamed.bytes
+        found = await Gone(self.rows, key, source, writer).stage(expected, live_rows)
+        _doubt("the rows do not balance: some are neither staged nor live" if found.rows is None else None)
+        if found.rows != expected:
+            raise _Doubt(f"the rows do not balance: {expected:,} are gone by number, {found.rows:,} by key")
+        return found.bytes
 
     async def _same_definition(self, reader: Source) -> None:
         """Raises _Doubt if the definition has changed since the snapshot: an enum's label may, while rows are read."""
@@ -176,21 +168,6 @@ class Delta:
 
 
 _NOT_LONG = f"SET LOCAL lock_timeout = '{limits.DELTA_LOCK_TIMEOUT}'".encode()
-
-_KEYS = sql.Identifier("pg_temp", "etl_keys")
-
-_MAKE_KEYS = (
-    "DROP TABLE IF EXISTS {gone}",
-    "CREATE TEMPORARY TABLE {keys} ON COMMIT DROP AS SELECT {names} FROM {live} WITH NO DATA",
-)
-
-_FIND_GONE = (
-    "ANALYZE {keys}",
-    "CREATE TABLE {gone} AS SELECT {listed} FROM ONLY {live} AS l"
-    " WHERE NOT EXISTS (SELECT FROM {keys} AS k WHERE {same})",
-    "ANALYZE {gone}",
-    "SELECT pg_catalog.count(*) AS rows FROM {gone}",
-)
 
 _MATCHED = (
     "ANALYZE {staged}",

@@ -226,6 +226,9 @@ ID Wraparound"), and age() counts from the next id, which runs on while rows are
 DELTA_LOCK_TIMEOUT = "2s"
 """For how long a delta waits to read a locked live table; a full load reads none before its rows are staged."""
 
+GONE_BY_BUCKETS = 100_000
+"""The gone rows of a table up to which their keys are found bucket by bucket; the list of buckets is one parameter."""
+
 DELTA_AT_MOST = 0.3
 """The part of a table's rows from which on a full load is cheaper than a delta."""
 

@@ -76,31 +76,36 @@ def unchanged(parts: Parts) -> list[TargetName]:
     return [table for table, part in parts.items() if part.kind == LoadKind.UNCHANGED]
 
 
-async def refuse_touched(target: Target, parts: Parts) -> None:
-    """Raises PublishFailed if a live table, which is locked, is not as the load found it."""
-    problems = []
-    for table, part in parts.items():
-        published = part.published
-        if why := await untouched.doubt(target, table, published.live, published.base.rows):
-            problems.append(f"{table}: {why}")
-    if problems:
-        raise PublishFailed(
-            f"the changes that are staged do not fit the live tables any more; run again: {'; '.join(problems)}"
-        )
+async def refuse_others(target: Target, parts: Parts) -> None:
+    """Raises PublishFailed if a live table is another one than the load found; ``balance`` counts its rows."""
+    found = await untouched.differing(target, {table: part.published.live for table, part in parts.items()})
+    _refuse(f"{table}: {why}" for table, why in found.items())
 
 
-async def keep(target: Target, parts: Parts) -> dict[TargetName, Live]:
+def _refuse(problems: Iterable[str]) -> None:
+    if text := "; ".join(problems):
+        raise PublishFailed(f"the changes that are staged do not fit the live tables any more; run again: {text}")
+
+
+async def keep(target: Target, parts: Parts, *, may_be_touched: bool) -> dict[TargetName, Live]:
     """The states in which unchanged tables stay; drops what others have left in their place in staging.
 
-    To be called after the merges, because an action of a foreign key might have changed such a table. Raises
-    PublishFailed if it is not as the load found it.
+    If a merge of this publish may have touched such a table, by a trigger or an action of a foreign key, its rows are
+    counted. What others have written since the load is found by the next one, as if it had been written a moment later.
+    Raises PublishFailed for a table that is not as the load found it.
     """
-    left = unchanged(parts)
+    left = {table: parts[table] for table in unchanged(parts)}
     if not left:
         return {}
-    await refuse_touched(target, {table: parts[table] for table in left})
+    await refuse_others(target, left)
+    if may_be_touched:
+        found = {
+            table: await untouched.doubt(target, table, part.published.live, part.published.base.rows)
+            for table, part in left.items()
+        }
+        _refuse(f"{table}: {why}" for table, why in found.items() if why)
     await staging.drop(target, left)
-    return {table: parts[table].published.live for table in left}
+    return {table: part.published.live for table, part in left.items()}
 
 
 async def balance(
@@ -119,8 +124,12 @@ async def balance(
         if (now := states.get(table)) is None:
             continue
         rows = sql.SQL("{} AS l").format(one.without_late) if one.number in held else one.into.rows
-        left = await untouched.left(target, one, rows, since, now.xmin)
-        if (part := beside.parts.get(table)) and (left.rows, left.lacking, left.written) != (part.rows, 0, left.merged):
+        part = beside.parts.get(table)
+        was = part.published.live if part else None
+        left = await untouched.left(target, one, rows, since=since, xmin=now.xmin, was=was)
+        if part and left.strange:
+            _refuse([f"{table}: others have written {left.strange:,} rows of the live table"])
+        if part and (left.rows, left.lacking, left.written) != (part.rows, 0, left.merged):
             raise PublishFailed(
                 f"{table} has {left.rows:,} rows after its changes, and the source {part.rows:,}; {left.lacking:,} of"
                 " the changed rows are missing, and"

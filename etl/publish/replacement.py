@@ -45,12 +45,14 @@ class Merged:
 
     The old rows of a swapped table refer to these rows, by a foreign key that goes with the old table. ``remaining``
     are the other rows of their tables. ``lives`` are the states of the tables whose changes the next night may copy.
+    ``may_touch_others`` says that triggers or actions of foreign keys may have changed rows of other tables.
     """
 
     changed: tuple[TargetName, ...] = ()
     late: tuple[sql.Composed, ...] = ()
     remaining: Mapping[TargetName, sql.Composed] = field(default_factory=dict)
     lives: Mapping[TargetName, Live] = field(default_factory=dict)
+    may_touch_others: bool = False
 
 
 async def replace(target: Target, tables: Sequence[TargetName], policy: Policy, beside: Beside | None = None) -> Merged:
@@ -95,6 +97,7 @@ async def replace(target: Target, tables: Sequence[TargetName], policy: Policy, 
         tuple(one.late for one in late),
         {one.into.table: one.without_late for one in late},
         lives,
+        any(one.into.side_effects for one in differing),
     )
 
 

@@ -75,10 +75,14 @@ async def of_rows(target: Target, rows: sql.Composable, columns: Sequence[str]) 
     return Checksum(found["rows"], int(found["sum"]) % 2**128)
 
 
-def _expressions(fields: Iterable[tuple[sql.Composable, Column]], kept: str | None) -> sql.Composed:
+def hashed(fields: Iterable[tuple[sql.Composable, Column]], kept: str | None) -> sql.Composed:
+    """The expression of the 64-bit hash of some fields of a row, which is the same on both sides."""
     row = sql.SQL(", ").join(value if kept else _comparable(value, column) for value, column in fields)
-    hashed = sql.SQL(_OF_TEXT if kept else _OF_BYTES).format(row)
-    return sql.SQL(Stage.CHECKSUM + " count(*) AS rows, coalesce(sum({}), 0)::text AS sum").format(hashed)
+    return sql.SQL(_OF_TEXT if kept else _OF_BYTES).format(row)
+
+
+def _expressions(fields: Iterable[tuple[sql.Composable, Column]], kept: str | None) -> sql.Composed:
+    return sql.SQL(Stage.CHECKSUM + " count(*) AS rows, coalesce(sum({}), 0)::text AS sum").format(hashed(fields, kept))
 
 
 def _comparable(value: sql.Composable, column: Column) -> sql.Composable:

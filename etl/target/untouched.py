@@ -24,10 +24,7 @@ from etl.target.merge import Merge
 _YOUNG = "pg_catalog.age(xmin) BETWEEN -1073741824 AND (SELECT pg_catalog.age('{}'::pg_catalog.xid))"
 """Within a transaction that has written, age() counts from its id, so that of its subtransactions is negative."""
 
-_COUNT = (
-    "SELECT pg_catalog.count(*) AS rows, pg_catalog.count(*) FILTER (WHERE {young} AND xmin <> ALL ({ours})) AS strange"
-    " FROM ONLY {table}"
-)
+_COUNT = "SELECT pg_catalog.count(*) AS rows, pg_catalog.count(*) FILTER (WHERE {strange}) AS strange FROM ONLY {table}"
 
 _MERGED = "SELECT pg_catalog.count(*) AS rows FROM {pairs} WHERE staged IS NOT NULL"
 
@@ -38,6 +35,7 @@ _LACKING = (
 
 _LEFT = (
     "SELECT pg_catalog.count(*) AS rows, pg_catalog.count(*) FILTER (WHERE {written}) AS written,"
+    " pg_catalog.count(*) FILTER (WHERE {strange}) AS strange,"
     " coalesce(pg_catalog.array_agg(DISTINCT xmin::text::pg_catalog.int8) FILTER (WHERE {young} OR {written}), '{{}}')"
     " AS xids FROM {rows}"
 )
@@ -48,11 +46,13 @@ _LEFT = (
 class Left:
     """The rows that a merge has left: their number, those that it has written, and those that it was to write.
 
-    ``lacking`` are the staged rows that are not there, ``xids`` the young transactions that wrote the rows.
+    ``strange`` are those that others have written since the last publish, ``lacking`` the staged rows that are not
+    there, ``xids`` the young transactions that wrote the rows.
     """
 
     rows: int
     written: int
+    strange: int
     merged: int
     lacking: int
     xids: tuple[int, ...]
@@ -67,18 +67,28 @@ async def states(target: Target, tables: Iterable[TargetName]) -> dict[TargetNam
     }
 
 
-async def doubt(target: Target, table: TargetName, was: Live, rows: int) -> str | None:
-    """Why a live table may not be as its last publish left it, with so many rows; None if it is."""
-    now = (await states(target, [table])).get(table)
+async def differing(target: Target, tables: Mapping[TargetName, Live]) -> dict[TargetName, str]:
+    """The live tables that are others than those of their last publish, as far as their catalog shows it, and why."""
+    now = await states(target, tables)
+    found = {table: _unlike(now.get(table), was) for table, was in tables.items()}
+    return {table: why for table, why in found.items() if why is not None}
+
+
+def _unlike(now: Live | None, was: Live) -> str | None:
     if now is None:
         return "the live table is gone, or is no plain table any more"
     if differs := was.unlike(now):
         return differs
     if not 0 <= now.xmin - was.xmin < limits.DELTA_IDS:
         return "too many transactions have passed in the target, or its transaction ids have gone back"
-    count = sql.SQL(_COUNT).format(young=_young(was.xmin), ours=_array(was.xids), table=table.identifier)
-    row = await (await target.execute(count)).fetchone()
-    assert row is not None
+    return None
+
+
+async def doubt(target: Target, table: TargetName, was: Live, rows: int) -> str | None:
+    """Why a live table may not be as its last publish left it, with so many rows; None if it is."""
+    if differs := (await differing(target, {table: was})).get(table):
+        return differs
+    row = await _row(target, sql.SQL(_COUNT).format(strange=_strange(was), table=table.identifier))
     if row["strange"]:
         return f"others have written {row['strange']:,} rows of the live table"
     if row["rows"] != rows:
@@ -96,15 +106,20 @@ async def next_id(target: Target) -> int:
     return int(row["id"])
 
 
-async def left(target: Target, one: Merge, rows: sql.Composable, since: int, xmin: int) -> Left:
+async def left(target: Target, one: Merge, rows: sql.Composable, *, since: int, xmin: int, was: Live | None) -> Left:
     """Counts the rows of a locked table after a merge, whose transactions are ``since`` and later ones.
 
-    ``xmin`` is that of the snapshot: what later transactions write is younger.
+    ``xmin`` is that of the snapshot: what later transactions write is younger. ``was`` is the table's state after its
+    last publish, if the merge was of changes alone.
     """
     (lacking,) = (await _row(target, one.composed(_LACKING))).values()
     (merged,) = (await _row(target, one.composed(_MERGED))).values()
-    counted = await _row(target, sql.SQL(_LEFT).format(rows=rows, young=_young(xmin), written=_young(since)))
-    return Left(counted["rows"], counted["written"], merged, lacking, tuple(counted["xids"]))
+    written, strange = _young(since), _strange(was) if was else sql.SQL("false")
+    parts = {"rows": rows, "young": _young(xmin), "written": written}
+    counted = await _row(
+        target, sql.SQL(_LEFT).format(**parts, strange=sql.SQL("NOT {} AND {}").format(written, strange))
+    )
+    return Left(counted["rows"], counted["written"], counted["strange"], merged, lacking, tuple(counted["xids"]))
 
 
 async def _row(target: Target, query: sql.Composed) -> dict[str, Any]:
@@ -115,6 +130,11 @@ async def _row(target: Target, query: sql.Composed) -> dict[str, Any]:
 
 def _array(xids: Iterable[int]) -> sql.SQL:
     return sql.SQL(f"'{{{', '.join(str(xid % 2**32) for xid in xids)}}}'::pg_catalog.xid[]")
+
+
+def _strange(was: Live) -> sql.Composed:
+    """The condition of rows that others have written since a publish."""
+    return sql.SQL("{} AND xmin <> ALL ({})").format(_young(was.xmin), _array(was.xids))
 
 
 def _young(xmin: int) -> sql.SQL:

@@ -1,0 +1,144 @@
+"""Finds the live rows that the source does not have any more, and stages their keys. Their number is known.
+
+The live rows whose key is not staged are those of the base that have not changed, and the gone ones. So both sides
+count the rows of each bucket of keys. Where the live table has more of these rows than the source, rows are gone, and
+the source sends the keys of such buckets alone. If many rows are gone, it sends all keys at once.
+"""
+
+# docs/how-deltas-work.md
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from psycopg import sql
+
+from etl.loads.way import Rows
+from etl.model import limits
+from etl.sessions import encoding
+from etl.sessions.postgres import Source, Target
+from etl.sessions.transaction import at_once
+from etl.source import buckets, changes, stream
+from etl.source.buckets import Buckets
+from etl.target.keys import Key
+
+_KEYS = sql.Identifier("pg_temp", "etl_keys")
+_BUCKETS = sql.Identifier("pg_temp", "etl_buckets")
+
+_MAKE_BUCKETS = "CREATE TEMPORARY TABLE {buckets} (bucket pg_catalog.int8, rows pg_catalog.int8) ON COMMIT DROP"
+
+_SPAN = (
+    "SELECT pg_catalog.min({first})::pg_catalog.int8 AS low, pg_catalog.max({first})::pg_catalog.int8 AS high"
+    " FROM ONLY {live}"
+)
+
+_DIFFER = (
+    "SELECT bucket, pg_catalog.sum(rows)::pg_catalog.int8 AS rows FROM ("
+    "SELECT {of_live} AS bucket, pg_catalog.count(*) AS rows FROM ONLY {live} AS l"
+    " WHERE NOT EXISTS (SELECT FROM {staged} AS s WHERE {is_staged}) GROUP BY 1"
+    " UNION ALL SELECT {of_staged}, pg_catalog.count(*) FROM {staged} AS s GROUP BY 1"
+    " UNION ALL SELECT bucket, -rows FROM {buckets}) AS counted GROUP BY 1 HAVING pg_catalog.sum(rows) <> 0"
+)
+"""The live rows that are not staged, less the source's rows that are not staged."""
+
+_MAKE_KEYS = (
+    "DROP TABLE IF EXISTS {gone}",
+    "CREATE TEMPORARY TABLE {keys} ON COMMIT DROP AS SELECT {names} FROM {live} WITH NO DATA",
+)
+
+_FIND_GONE = (
+    "ANALYZE {keys}",
+    "CREATE TABLE {gone} AS SELECT {listed} FROM ONLY {live} AS l"
+    " WHERE {within} AND NOT EXISTS (SELECT FROM {keys} AS k WHERE {same}) AND {not_staged}",
+    "ANALYZE {gone}",
+    "SELECT pg_catalog.count(*) AS rows FROM {gone}",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The rows whose keys are staged, and the bytes that the streams had.
+
+    ``rows`` is None if the source has rows that are neither staged nor live.
+    """
+
+    rows: int | None
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The search in one table: ``key`` is the live table's, ``source`` has joined the snapshot.
+
+    ``writer`` is in the transaction that has staged the changed rows.
+    """
+
+    rows: Rows
+    key: Key
+    source: Source
+    writer: Target
+
+    async def stage(self, expected: int, live_rows: int) -> Found:
+        """Stages the keys of the gone rows, whose number should be ``expected``."""
+        names = {column.name: column for column in self.rows.table.columns}
+        columns = [names[column.name] for column in self.key.columns]
+        kept = encoding.kept(self.source, self.writer)
+        some = Buckets.of(columns, live_rows, kept)
+        if expected > min(limits.GONE_BY_BUCKETS, some.number // 2):
+            return await self._find(None, changes.keys(self.rows.table, [column.name for column in columns]))
+        return await self._by_buckets(await self._in_ranges(some))
+
+    async def _in_ranges(self, some: Buckets) -> Buckets:
+        """Buckets that are ranges, if the key is an integer."""
+        if some.integer is None:
+            return some
+        span = await self._row(_SPAN, first=sql.Identifier(some.integer.name))
+        return replace(some, width=max(1, (span["high"] - span["low"]) // some.number))
+
+    async def _by_buckets(self, some: Buckets) -> Found:
+        """Sends the numbers of all buckets, and the keys of those that differ."""
+        await self.writer.execute(sql.SQL(_MAKE_BUCKETS).format(buckets=_BUCKETS))
+        counted = await self._stream(_BUCKETS, buckets.counts(self.rows.table, some))
+        parts = {"of_live": some.bucket("l"), "of_staged": some.bucket("s"), "buckets": _BUCKETS}
+        cursor = await self.writer.execute(self._composed(_DIFFER, **parts))
+        differ = {row["bucket"]: row["rows"] for row in await cursor.fetchall()}
+        if any(rows < 0 for rows in differ.values()):
+            return Found(None, counted)
+        found = await self._find(some.among("l", differ), buckets.keys(self.rows.table, some, differ))
+        return replace(found, bytes=found.bytes + counted)
+
+    async def _find(self, within: sql.Composed | None, select: sql.Composed) -> Found:
+        """Stages the keys of the live rows (``within`` some buckets) whose key is not among those that are sent."""
+        await at_once(self.writer, [self._composed(text) for text in _MAKE_KEYS])
+        size = await self._stream(_KEYS, select)
+        not_staged = self._composed("NOT EXISTS (SELECT FROM {staged} AS s WHERE {is_staged})")
+        all_rows = sql.SQL("true")
+        parts = {"within": within or all_rows, "not_staged": not_staged if within else all_rows}
+        cursor = await at_once(self.writer, [self._composed(text, **parts) for text in _FIND_GONE])
+        row = await cursor.fetchone()
+        assert row is not None
+        return Found(row["rows"], size)
+
+    async def _stream(self, into: sql.Identifier, select: sql.Composed) -> int:
+        rows = self.rows
+        return (await stream.copy(self.source, self.writer, rows.table, into, rows.advance, select=select)).bytes
+
+    async def _row(self, text: str, **more: sql.Composable) -> dict[str, int]:
+        row = await (await self.writer.execute(self._composed(text, **more))).fetchone()
+        assert row is not None
+        return row
+
+    def _composed(self, text: str, **more: sql.Composable) -> sql.Composed:
+        """SQL text with the names of the tables, and of the key's columns, in its places."""
+        names, table = [column.name for column in self.key.columns], self.rows.table
+        parts = {
+            "names": sql.SQL(", ").join(map(sql.Identifier, names)),
+            "listed": sql.SQL(", ").join(sql.Identifier("l", name) for name in names),
+            "live": table.live.identifier,
+            "staged": table.staged.identifier,
+            "gone": table.live.gone.identifier,
+            "keys": _KEYS,
+            "same": self.key.same("l", "k"),
+            "is_staged": self.key.same("l", "s"),
+        }
+        return sql.SQL(text).format(**parts | more)

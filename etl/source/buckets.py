@@ -1,0 +1,77 @@
+"""Buckets of keys: the parts into which both sides divide their keys, so that they need compare the numbers only.
+
+If the rows of one side are a part of the other's, a bucket that has as many rows on both sides has the same rows.
+"""
+
+# docs/how-deltas-work.md
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from etl.model.catalog import Column
+from etl.model.table import Table
+from etl.source import checksum
+
+ROWS = 32
+"""The rows of a bucket, on average. Its keys are sent if one of its rows is gone, and its number is always sent."""
+
+_INTEGERS = {"smallint", "integer", "bigint"}
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """How the keys of a table are divided: into ``width`` consecutive integers, or by a hash into ``number`` buckets.
+
+    ``columns`` are those of the key. ``kept`` is the encoding in which rows are copied without a conversion, or None.
+    """
+
+    columns: tuple[Column, ...]
+    number: int
+    width: int | None = None
+    kept: str | None = None
+
+    @classmethod
+    def of(cls, columns: Sequence[Column], rows: int, kept: str | None) -> Buckets:
+        """The buckets of a table with so many rows."""
+        return cls(tuple(columns), max(1, rows // ROWS), kept=kept)
+
+    @property
+    def integer(self) -> Column | None:
+        """The only column, if it is an integer: then a bucket should be a range, in which old rows go together."""
+        one = self.columns[0]
+        return one if len(self.columns) == 1 and one.type in _INTEGERS else None
+
+    def bucket(self, alias: str) -> sql.Composed:
+        """The expression of a row's bucket, a bigint, in a statement that gives the row's table this alias."""
+        values = [sql.Identifier(alias, column.name) for column in self.columns]
+        if self.width is not None:
+            return sql.SQL("({}::pg_catalog.int8 / {}::pg_catalog.int8)").format(values[0], sql.Literal(self.width))
+        hashed = checksum.hashed(zip(values, self.columns, strict=True), self.kept)
+        return sql.SQL("pg_catalog.mod({}, {}::pg_catalog.int8)").format(hashed, sql.Literal(self.number))
+
+    def among(self, alias: str, wanted: Iterable[int]) -> sql.Composed:
+        """The condition that a row's bucket is one of these."""
+        numbers = f"{{{','.join(map(str, sorted(wanted)))}}}"
+        condition = "{} IN (SELECT pg_catalog.unnest({}::pg_catalog.int8[]))"
+        return sql.SQL(condition).format(self.bucket(alias), sql.Literal(numbers))
+
+
+def counts(table: Table, buckets: Buckets) -> sql.Composed:
+    """The SELECT of the source's buckets, each with the number of its rows."""
+    query = "SELECT {} AS bucket, count(*) AS rows FROM {} AS t WHERE t.tableoid = {} GROUP BY 1"
+    return sql.SQL(query).format(buckets.bucket("t"), table.source.identifier, sql.SQL(str(table.oid)))
+
+
+def keys(table: Table, buckets: Buckets, wanted: Collection[int]) -> sql.Composed:
+    """The SELECT of the keys in some of the source's buckets."""
+    query = "SELECT {} FROM {} AS t WHERE t.tableoid = {} AND {}"
+    return sql.SQL(query).format(
+        sql.SQL(", ").join(sql.Identifier("t", column.name) for column in buckets.columns),
+        table.source.identifier,
+        sql.SQL(str(table.oid)),
+        buckets.among("t", wanted),
+    )
