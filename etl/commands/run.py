@@ -167,29 +167,34 @@ class _Run:
 
     async def _give_up(self, status: RunStatus, why: str | BaseException) -> None:
         """Drops the staging tables and closes the run in the ledger; opens a new session if the old one is lost."""
-        settings, reason = self.settings, self.settings.redact(why)
-        if self.published:  # what is left to do, the next run does: old tables to drop, foreign keys to validate
-            self._finished(RunStatus.PUBLISHED, reason)
-            return
-        self._finished(status, reason)
+        reason = self.settings.redact(why)
+        self._finished(RunStatus.PUBLISHED if self.published else status, reason)
         try:
             async with asyncio.timeout(limits.CLEARING_SECONDS[status]):
-                if await self.control.lives():
-                    useless = await self.share.useless()
-                    await staging.drop(self.control.session, useless)
-                    # old tables are left if the connection was lost after the publish and before they were dropped
-                    await staging.drop_aside(self.control.session, useless)
-                else:
-                    # The locks were lost with the session, so another run may have taken the tables by now.
-                    await self.control.reopen()
-                    await guard.clear(self.control.session, settings.run_id, [])
-                    useless = await self.share.useless()
-                async with self.control.session.transaction():  # the run first: its end is the loads' reason
-                    await self.share.close(status, reason)
-                    await ledger.not_published(self.control.session, settings.run_id, reason, useless)
+                await (self._clear_published() if self.published else self._clear(status, reason))
         except (*EXPECTED, TimeoutError) as error:
-            message = settings.redact(f"{one_line(error)}; the next run will clear what this one left")
+            message = self.settings.redact(f"{one_line(error)}; the next run will clear what this one left")
             log.error("run.uncleared", error=message)
+
+    async def _clear_published(self) -> None:
+        """Drops the old tables; the next run validates the foreign keys, and drops what this session cannot."""
+        if await self.control.lives():
+            await staging.drop_aside(self.control.session, [table.live for table in self.planned])
+
+    async def _clear(self, status: RunStatus, reason: Redacted) -> None:
+        if await self.control.lives():
+            useless = await self.share.useless()
+            await staging.drop(self.control.session, useless)
+            # old tables are left if the connection was lost after the publish and before they were dropped
+            await staging.drop_aside(self.control.session, useless)
+        else:
+            # The locks were lost with the session, so another run may have taken the tables by now.
+            await self.control.reopen()
+            await guard.clear(self.control.session, self.settings.run_id, [])
+            useless = await self.share.useless()
+        async with self.control.session.transaction():  # the run first: its end is the loads' reason
+            await self.share.close(status, reason)
+            await ledger.not_published(self.control.session, self.settings.run_id, reason, useless)
 
     def _finished(self, status: RunStatus | LoadStatus, error: Redacted | None = None) -> Finished:
         finished = Finished(self.settings.run_id, status, tuple(self.loads), perf_counter() - self.began)

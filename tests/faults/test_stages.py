@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
@@ -202,14 +203,21 @@ def test_a_fault_at_a_stage(night: Night, name: str, way: str, stage: str) -> No
     shown = assert_whole(night, done, yesterday)
     assert shown in fault.shows(stage)
     if fault.clears:
-        until(lambda: night.traces() == [], "nothing is left behind", 5)
+        assert_cleared(night)
         assert_ledger(night, stage, shown, {143: "interrupted", 130: "interrupted"}.get(done.status, "failed"))
     again = night.etl("run", ETL_RUN_ID=f"{night.run_id}-again")
     assert (again.status, again.stderr) == (0, "")
     assert night.live() == night.sourced()
     assert night.unvalidated() == []
     assert_ledger(night, stage, shown, "interrupted", "failed")
-    until(lambda: night.traces() == [], "the next run leaves nothing behind", 5)
+    assert_cleared(night)
+
+
+def assert_cleared(night: Night) -> None:
+    """Within seconds, nothing of a run is left behind; the servers may not have noticed its end yet."""
+    with suppress(AssertionError):
+        until(lambda: night.traces() == [], "nothing is left behind", 5)
+    assert night.traces() == []
 
 
 def assert_ledger(night: Night, stage: str, shown: str, *otherwise: str) -> None:
