@@ -81,6 +81,39 @@ CREATE INDEX ON events (at);
 """
 """Events as web shops keep them, in jsonb."""
 
+_CHANGE = """
+UPDATE {name} SET {change} WHERE {key} > (SELECT max({key}) * (1 - 0.6 * {share}) FROM {name})
+    OR ({key}::bigint * 7919 + {{night}}) % 10000 < {share} * 3000;
+DELETE FROM {name} WHERE ({key}::bigint * 31 + {{night}}) % 1000 = 7;
+INSERT INTO {name} SELECT {fresh} FROM {name}, (SELECT max({key}) AS last FROM {name}) m
+ WHERE {key} <= last * 0.1 * {share};
+"""
+
+_FRESH_LINEITEM = (
+    "l_orderkey + last + 1, l_partkey, l_suppkey, l_linenumber, l_quantity, l_extendedprice, l_discount, l_tax,"
+    " l_returnflag, l_linestatus, l_shipdate, l_commitdate, l_receiptdate, l_shipinstruct, l_shipmode, l_comment"
+)
+
+_CHANGED = {
+    "lineitem": ("l_orderkey", "l_comment = 'night {night}'", _FRESH_LINEITEM),
+    "accounts": ("aid", "abalance = {night}", "aid + last + 1, bid, abalance, filler"),
+    "events": ("id", "at = at + interval '1 minute'", "id + last + 1, at, body"),
+}
+"""The key of each table of the job, the column that a day changes, and the columns of a new row."""
+
+
+def changes(share: float, *names: str) -> str:
+    """The statements of a day, which take ``{night}``: so large a share of the rows of these tables changes.
+
+    Of the changed rows, six tenths are recent, three old ones at random, one new. One row in a thousand is deleted.
+    """
+    statements = []
+    for name in names:
+        key, change, fresh = _CHANGED[name]
+        statements.append(_CHANGE.format(name=name, key=key, change=change, fresh=fresh, share=share))
+    return "".join(statements)
+
+
 TOAST = """
 CREATE TABLE documents (id bigint PRIMARY KEY, title text, body text, scan bytea);
 INSERT INTO documents

@@ -48,6 +48,15 @@ def _printed_parts(output: str) -> dict[str, float]:
 
 _ETL = 'export TABLES="public.*" ETL_OPERATIONAL_URL=$SOURCE ETL_REPORTING_URL=$TARGET\nexec python -m etl run'
 
+_CHANGES = f"export ETL_LOAD=auto\n{_ETL}"
+
+_LIMIT_OF_A_NIGHT = """
+count() { psql -XAtq "$SOURCE" -c "SELECT count(*) FROM $1"; }
+export -f count
+xargs -P 2 -I {} bash -euo pipefail -c 'count "{}"' <<< "$NAMES"
+psql -Xq -v ON_ERROR_STOP=1 --single-transaction "$TARGET" -c "$CHANGE"
+"""
+
 _DEFINITIONS = 'pg_dump --section=pre-data "$SOURCE" | psql -Xq -v ON_ERROR_STOP=1 "$TARGET"\n'
 _INDEXES = 'pg_dump --section=post-data "$SOURCE" | psql -Xq -v ON_ERROR_STOP=1 "$TARGET"\n'
 
@@ -102,6 +111,14 @@ PEERS: dict[str, Peer] = {
     for peer in (
         ETL,
         Peer("etl run, again", ours, _ETL, before=_ETL, parts=_etl_parts),
+        Peer("etl run, changes", ours, _CHANGES, before=_CHANGES, parts=_etl_parts),
+        Peer(
+            "limit of a night",
+            ours,
+            _LIMIT_OF_A_NIGHT,
+            ("no copy: the source counts its rows, and the target is told what to change", ATOMIC, SNAPSHOT),
+            before=_ETL,
+        ),
         Peer(
             "limit",
             ours,

@@ -14,9 +14,11 @@ import psycopg
 
 from benchmarks.measure import Spread
 from benchmarks.peers import PEERS
-from benchmarks.results import Outcome, Results, Run
+from benchmarks.results import Outcome, Results, Run, Value
 
 OURS = "etl run"
+CHANGES = f"{OURS}, changes"
+AGAIN = f"{OURS}, again"
 
 
 def wall(run: Run) -> float:
@@ -27,6 +29,11 @@ def wall(run: Run) -> float:
 def cpu(run: Run) -> float:
     """The seconds of client CPU of a run."""
     return run.cpu
+
+
+def wal(run: Run) -> float:
+    """The bytes of WAL of the target."""
+    return run.wal
 
 
 def megabytes(run: Run) -> float:
@@ -79,6 +86,10 @@ def _stream(key: str, what: str, most: float) -> Target:
     return Target(f"{key}: {what} of the stream beside psql | psql", most, "×", (key,), of)
 
 
+def _night(key: str, most: float, what: str = "a night", of: Value = wall) -> Target:
+    return Target(f"{key}: {what} beside a full one", most, "×", (key,), lambda one: one.ratio(CHANGES, AGAIN, of))
+
+
 TARGETS = (
     *(_stream(key, "wall", 1.10) for key in ("stream-wide", "stream-narrow")),
     *(_stream(key, "cpu", 1.0) for key in ("stream-wide", "stream-narrow")),
@@ -100,6 +111,9 @@ TARGETS = (
         ("c-1000",),
         lambda one: _per_table(one, f"{OURS}, again"),
     ),
+    *(_night(key, most) for key, most in {"night-0": 0.15, "night-1": 0.20, "night-10": 1.03}.items()),
+    *(_night(key, most) for key, most in {"night-5gb-0": 0.05, "night-5gb-1": 0.08}.items()),
+    _night("night-1", 0.15, "WAL of a night", wal),
     Target("c: a tiny table, of 10,000", 10, "ms", ("c-10000",), _per_table),
     Target(
         "c: publish of 1,000 tables over 1,000",
@@ -192,7 +206,7 @@ def _said(outcome: Outcome) -> str:
 
 def _row(outcome: Outcome, case: str) -> str:
     runs = [one[case] for one in outcome.rounds if case in one]
-    ours = OURS if OURS in outcome.cases else f"{OURS}, {case.partition(', ')[2]}"
+    ours = next((one for one in (OURS, CHANGES) if one in outcome.cases), f"{OURS}, {case.partition(', ')[2]}")
     ratio = outcome.ratio(ours, case, wall)
     spreads = [Spread.of([value(run) for run in runs]) for value in (wall, cpu, megabytes)]
     a_gb = spreads[1].median / (outcome.bytes / 1e9)

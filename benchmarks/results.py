@@ -13,7 +13,10 @@ from benchmarks.measure import Spread
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One copy: the client's usage, the parts of indexes and column types that arrived, and the copy's steps."""
+    """One copy: the client's usage, the parts of indexes and column types that arrived, and the copy's steps.
+
+    ``wal`` are the bytes of WAL that the target wrote.
+    """
 
     wall: float
     cpu: float
@@ -21,6 +24,7 @@ class Run:
     indexes: float
     types: float
     parts: dict[str, float] = field(default_factory=dict)
+    wal: float = 0.0
 
 
 Value = Callable[[Run], float]

@@ -6,7 +6,8 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from benchmarks import data, network
@@ -136,12 +137,13 @@ def missing(work: Work, outcome: Outcome, number: int) -> list[Case]:
 
 @dataclass(frozen=True, slots=True)
 class _Stand:
-    """One measurement of a scenario: the servers, the source's contents, and the outcome to fill."""
+    """A measurement of a scenario: the servers, the source's contents, the outcome to fill; nights are numbered."""
 
     work: Work
     outcome: Outcome
     servers: Servers
     expected: Contents
+    nights: Iterator[int] = field(default_factory=lambda: count(1))
 
     def tools(self) -> Iterator[tuple[str, Tool]]:
         """Installs the peers; records those that cannot be installed as missing."""
@@ -190,9 +192,21 @@ class _Stand:
             variables = self.variables(case, tool, folder)
             if peer.before:
                 measure(peer.before, variables, self.work.deadline)
+            expected = self.changed(variables)
+            self.servers.target.psql("CHECKPOINT")
+            before = self.servers.target.psql("SELECT pg_current_wal_insert_lsn()")
             usage = measure(peer.script, variables, self.work.deadline)
-        indexes, types = _insist(peer, self.expected, data.contents(self.servers.target))
-        return Run(usage.wall, usage.cpu, usage.peak, indexes, types, peer.parts(usage.output))
+        wal = float(self.servers.target.psql(f"SELECT pg_current_wal_insert_lsn() - '{before}'::pg_lsn"))
+        indexes, types = _insist(peer, expected, data.contents(self.servers.target))
+        return Run(usage.wall, usage.cpu, usage.peak, indexes, types, peer.parts(usage.output), wal)
+
+    def changed(self, variables: dict[str, str]) -> Contents:
+        """Lets a day pass in the source; returns its contents then."""
+        if not self.work.scenario.change:
+            return self.expected
+        variables["CHANGE"] = self.work.scenario.change.replace("{night}", str(next(self.nights)))
+        self.servers.source.psql(variables["CHANGE"], DATABASE)
+        return data.contents(self.servers.source)
 
     def variables(self, case: Case, tool: Tool, folder: str) -> dict[str, str]:
         """The environment variables of a peer's script."""

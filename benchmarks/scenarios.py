@@ -50,6 +50,7 @@ class Scenario:
     quick: float = 0.1  # the part of the rows that `make bench` copies; 0 leaves the scenario out
     quick_rounds: int = 3
     disk: float = 15  # GB of disk for all rows on both servers, their WAL, and files of peers
+    change: str = ""  # what the source does between the preparation and the measured copy, for {night}
     many_files: bool = False  # keep the data in memory, because otherwise the benchmark would measure the file system
 
     @property
@@ -67,6 +68,8 @@ _FAST = ("etl run", "limit", "psql | psql", "pg_dump -Fd -j2, pg_restore -j2", "
 _ALL = (*_FAST, "pg_dump | psql", "connectorx → COPY", "ADBC → ADBC", "pg-bulk-ingest", "sling", "dlt")
 _TINY = ("etl run", "etl run, again", "psql | psql", "pg_dump | psql", "pg_dump -Fd -j2, pg_restore -j2", "pgcopydb")
 _STREAM = ("the stream alone", "psql | psql, rows alone", "plain psycopg")
+_NIGHT = ("etl run, changes", "etl run, again", "limit of a night", "pg_dump -Fd -j2, pg_restore -j2", "pgcopydb")
+_NAMES = ("lineitem", "accounts", "events")
 _NEAR = ("etl run", "psql | psql", "pgcopydb")
 
 SCENARIOS = (
@@ -137,6 +140,42 @@ SCENARIOS = (
     ),
     Scenario(
         "stream-narrow", "rows alone, without indexes: accounts 3 M rows", (Table(data.ACCOUNTS, 3_000_000),), _STREAM
+    ),
+    Scenario("night-0", "a night after a day without a change: the job of (a)", _JOB, _NIGHT, quick_rounds=2),
+    Scenario(
+        "night-1",
+        "a night after a day that changed 1 % of the rows: the job of (a)",
+        _JOB,
+        _NIGHT,
+        quick_rounds=2,
+        change=data.changes(0.01, *_NAMES),
+    ),
+    Scenario(
+        "night-10",
+        "a night after a day that changed 10 % of the rows: the job of (a)",
+        _JOB,
+        _NIGHT,
+        quick_rounds=2,
+        change=data.changes(0.1, *_NAMES),
+    ),
+    Scenario(
+        "night-5gb-0",
+        "a night after a day without a change: one table of 5 GB",
+        (Table(_BIG, GIGABYTE * 5),),
+        _NIGHT[:3],
+        rounds=3,
+        quick=0,
+        disk=30,
+    ),
+    Scenario(
+        "night-5gb-1",
+        "a night after a day that changed 1 % of the rows: one table of 5 GB",
+        (Table(_BIG, GIGABYTE * 5),),
+        _NIGHT[:3],
+        rounds=3,
+        quick=0,
+        disk=30,
+        change=data.changes(0.01, "lineitem"),
     ),
     Scenario(
         "s", "one table of ten rows: the start", (Table(data.TINY, 1),), ("etl run", "psql | psql"), rounds=9, quick=1
