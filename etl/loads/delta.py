@@ -82,7 +82,8 @@ class Delta:
                 await self.instant.ask_xmin(source)
         assert self.instant.xmin is not None
         assert table.definition is not None
-        return Base(history, self.instant.xmin, filled.rows, table.definition, xids=filled.xids)
+        leaves = tuple(leaf for leaf in table.leaves if leaf[0] in filled.leaves)
+        return Base(history, self.instant.xmin, filled.rows, table.definition, xids=filled.xids, leaves=leaves)
 
     async def _ask_history(self, pair: Pair) -> None:
         await self.instant.ask_history(await pair.reader())
@@ -111,15 +112,16 @@ class Delta:
             _doubt(await untouched.doubt(writer, table.live, published.live, was.rows))
         async with self.rows.snapshot.reading(reader, table) as source:
             xmin = await self.instant.ask_xmin(source)
-            found = await changes.count(source, table, was.xmin)
+            found = await changes.count(source, table, was.xmin, self._same_leaves(was))
             _doubt(_incomparable(was, xmin, found))
-            base = Base(history, xmin, found.rows, table.definition, was.nights + 1, was.xids)
+            leaves = tuple(leaf for leaf in table.leaves if leaf[0] in {*found.known, *found.new})
+            base = Base(history, xmin, found.rows, table.definition, was.nights + 1, was.xids, leaves)
             filled = Filled(None, found.rows, 0, 0.0, base=base, base_run=published.run_id)
             if found.changed == 0 and found.rows == was.rows:
                 filled = replace(filled, kind=LoadKind.UNCHANGED, reason="no row has changed")
             else:
                 filled = await self._stage(source, writer, found, filled)
-        await self._same_definition(reader)
+        await self._same_definition(reader, base)
         return replace(filled, seconds=perf_counter() - began)
 
     async def _stage(self, source: Source, writer: Target, found: Changes, filled: Filled) -> Filled:
@@ -131,7 +133,7 @@ class Delta:
         async with begun(writer):
             made = await staging.create(writer, replace(table, unlogged=False), BEGIN)
             await trust.refuse_types(writer, table, made.oid)
-            select, into = changes.changed(table, was.xmin), table.staged.identifier
+            select, into = changes.changed(table, was.xmin, found), table.staged.identifier
             streamed = await stream.copy(source, writer, table, into, self.rows.advance, select=select)
             self.rows.compare_counts(streamed, table)
             if streamed.rows_in != found.changed:
@@ -140,13 +142,13 @@ class Delta:
             matched = await _matched(writer, self.rows, key)
             gone = was.rows - found.unchanged - matched
             _doubt("the rows do not balance: more are unchanged than there were" if gone < 0 else None)
-            size = streamed.bytes + (await self._stage_gone(source, writer, key, gone) if gone else 0)
+            size = streamed.bytes + (await self._stage_gone(source, writer, key, found, gone) if gone else 0)
             await writer.execute(COMMIT)
         share = 100 * (found.changed + gone) / max(found.rows, 1)
         reason = f"{found.changed:,} rows changed and {gone:,} gone, {share:.2g} % of {found.rows:,}"
         return replace(filled, kind=LoadKind.DELTA, oid=made.oid, bytes=size, reason=reason)
 
-    async def _stage_gone(self, source: Source, writer: Target, key: Key, expected: int) -> int:
+    async def _stage_gone(self, source: Source, writer: Target, key: Key, found: Changes, expected: int) -> int:
         """Stages the keys of the live rows that the source does not have any more; returns the bytes that it took."""
         table, columns = self.rows.table, [column.name for column in key.columns]
         names = sql.SQL(", ").join(map(sql.Identifier, columns))
@@ -159,7 +161,7 @@ class Delta:
             "same": key.same("l", "k"),
         }
         await at_once(writer, [sql.SQL(text).format(**parts) for text in _MAKE_KEYS])
-        select = changes.keys(table, columns)
+        select = changes.keys(table, columns, found)
         streamed = await stream.copy(source, writer, table, _KEYS, self.rows.advance, select=select)
         cursor = await at_once(writer, [sql.SQL(text).format(**parts) for text in _FIND_GONE])
         row = await cursor.fetchone()
@@ -168,10 +170,16 @@ class Delta:
             raise _Doubt(f"the rows do not balance: {expected:,} are gone by number, {row['rows']:,} by key")
         return streamed.bytes
 
-    async def _same_definition(self, reader: Source) -> None:
+    def _same_leaves(self, was: Base) -> set[int]:
+        """The partitions that the base has, and whose columns are the same."""
+        return {oid for oid, _ in {*was.leaves} & {*self.rows.table.leaves}}
+
+    async def _same_definition(self, reader: Source, base: Base) -> None:
         """Raises _Doubt if the definition has changed since the snapshot: an enum's label may, while rows are read."""
         table = self.rows.table
-        if [now.definition for now in await definitions.add(reader, [table])] != [table.definition]:
+        now = await definitions.add(reader, [table])
+        same = [(one.definition, one.obstacle) for one in now] == [(table.definition, table.obstacle)]
+        if not same or not {*base.leaves} <= {*now[0].leaves}:
             raise _Doubt("the definition of the table, or of what it needs, has changed")
 
 

@@ -47,7 +47,8 @@ class Table:
     the table is read; it is empty if the table is read in one stream. ``tablespace`` and ``method`` (the table access
     method) are those of the live table, if they are not the target's defaults. ``definition`` is the digest of all that
     the values depend on beside the rows, if the load may be a delta; ``obstacle`` is the reason why no later load of
-    this table may be one.
+    this table may be one. ``leaves`` are the partitions that store rows of a partitioned table, by oid, each with the
+    digest of its own columns.
     """
 
     source: Relation
@@ -71,6 +72,12 @@ class Table:
     method: str | None = None
     definition: str | None = None
     obstacle: str | None = None
+    leaves: tuple[tuple[int, str], ...] = field(default=(), repr=False)
+
+    @property
+    def is_partitioned(self) -> bool:
+        """Whether the rows are stored in partitions."""
+        return self.source.kind == "p"
 
     @property
     def staged(self) -> TargetName:

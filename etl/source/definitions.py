@@ -12,8 +12,8 @@ from etl.model.table import Table
 from etl.sessions.postgres import Source
 from etl.sessions.query import source_query
 
-_ESTIMATES = ("bytes", "rows", "ranges", "definition", "obstacle", "tablespace", "method")
-"""The fields of a table that say nothing about its values."""
+_ESTIMATES = ("bytes", "rows", "ranges", "definition", "obstacle", "leaves", "tablespace", "method")
+"""The fields of a table that say nothing about its values; those of a leaf's rows depend on the leaf's own digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +24,21 @@ class _Definition:
     obstacle: str | None
     facts: str
     blurred: list[str]
+    leaves: str
 
 
 async def add(source: Source, tables: Sequence[Table]) -> list[Table]:
-    """The tables with their ``definition`` and their ``obstacle``."""
+    """The tables with their ``definition``, their ``obstacle`` and their ``leaves``."""
     if not tables:
         return []
     rows = await source.fetch(source_query("definitions"), [table.oid for table in tables])
     found = {row["oid"]: _Definition(**dict(row)) for row in rows}
-    return [
-        replace(table, definition=_digest(table, found[table.oid]), obstacle=_obstacle(table, found[table.oid]))
-        for table in tables
-        if table.oid in found
-    ]
+    return [_defined(table, found[table.oid]) for table in tables if table.oid in found]
+
+
+def _defined(table: Table, found: _Definition) -> Table:
+    leaves = sorted((int(oid), digest) for oid, digest in json.loads(found.leaves).items())
+    return replace(table, definition=_digest(table, found), obstacle=_obstacle(table, found), leaves=tuple(leaves))
 
 
 def _obstacle(table: Table, found: _Definition) -> str | None:
