@@ -224,7 +224,8 @@ DELTA_IDS = 2**30
 ID Wraparound"), and age() counts from the next id, which runs on while rows are read and old transactions are open."""
 
 DELTA_LOCK_TIMEOUT = "2s"
-"""For how long a delta waits to read a locked live table; a full load reads none before its rows are staged."""
+"""For how long a delta waits to read a locked live table, or to have the options' SQL parsed; a full load does neither
+before its rows are staged."""
 
 DELTA_AT_MOST = 0.3
 """The part of a table's rows from which on a full load is cheaper than a delta."""

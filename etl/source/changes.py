@@ -30,15 +30,15 @@ from etl.sessions.stage import Stage
 _CHANGED = "pg_catalog.age(xmin) BETWEEN 0 AND (SELECT pg_catalog.age('{}'::pg_catalog.xid))"
 
 _COUNT = (
-    "SELECT count(*) AS rows, count(*) FILTER (WHERE {changed}) AS changed,"
-    " count(*) FILTER (WHERE tableoid <> {oid}) AS others, {next_id} AS next_id FROM {table}"
+    "count(*) AS rows, count(*) FILTER (WHERE {changed}) AS changed,"
+    " count(*) FILTER (WHERE tableoid <> {oid}) AS others, {next_id} AS next_id"
 )
 
 _COUNT_LEAVES = (
-    "SELECT n.id AS next_id, l.oid, l.rows, l.changed FROM (SELECT {next_id} AS id) AS n LEFT JOIN (SELECT"
-    " tableoid AS oid, count(*) AS rows, count(*) FILTER (WHERE {changed}) AS changed FROM {table} GROUP BY tableoid)"
-    " AS l ON true"
+    "SELECT n.id AS next_id, l.oid, l.rows, l.changed FROM (SELECT {next_id} AS id) AS n"
+    " LEFT JOIN ({leaves} GROUP BY tableoid) AS l ON true"
 )
+_OF_LEAF = "tableoid AS oid, count(*) AS rows, count(*) FILTER (WHERE {changed}) AS changed"
 """The counts of each relation of which the statement itself has read rows, or one row of NULL."""
 
 _SNAPSHOT = "(pg_catalog.pg_snapshot_{}(pg_catalog.pg_current_snapshot())::pg_catalog.text)::pg_catalog.int8"
@@ -76,11 +76,16 @@ async def count(source: Source, table: Table, since: int, leaves: Collection[int
     ``leaves`` are the partitions that the load of that snapshot has read, and that are the same.
     """
     parts = {"changed": _changed(since), "oid": str(table.oid), "next_id": _SNAPSHOT.format("xmax")}
-    counts = sql.SQL(f"{Stage.COUNT} {_COUNT_LEAVES if table.is_partitioned else _COUNT}").format(
-        table=table.source.identifier, **{name: sql.SQL(part) for name, part in parts.items()}
-    )
-    found = await source.fetch(text(counts))
-    return _by_leaf(found, leaves) if table.is_partitioned else Changes(**dict(found[0]), known=(table.oid,))
+    ours = {name: sql.SQL(part) for name, part in parts.items()}
+    if table.is_partitioned:
+        of_leaves = table.select(sql.SQL(_OF_LEAF).format(**ours))
+        return _by_leaf(await _counted(source, sql.SQL(_COUNT_LEAVES).format(leaves=of_leaves, **ours)), leaves)
+    (row,) = await _counted(source, table.select(sql.SQL(_COUNT).format(**ours)))
+    return Changes(**dict(row), known=(table.oid,))
+
+
+async def _counted(source: Source, select: sql.Composable) -> Sequence[Record]:
+    return await source.fetch(f"{Stage.COUNT} {text(select)}")
 
 
 def _by_leaf(found: Sequence[Record], leaves: Collection[int]) -> Changes:
@@ -101,15 +106,13 @@ def changed(table: Table, since: int, found: Changes) -> sql.Composed:
     """The SELECT of the changed rows, of the relations that were counted, as they are to arrive."""
     columns = sql.SQL(", ").join(column.listed for column in table.columns)
     conditions = [f"{_changed(since)} AND {_of(found.known)}"] + ([_of(found.new)] if found.new else [])
-    condition = sql.SQL(" OR ".join(conditions))
-    return sql.SQL("SELECT {} FROM {} WHERE {}").format(columns, table.source.identifier, condition)
+    return table.select(columns, None, f"({' OR '.join(conditions)})")
 
 
 def keys(table: Table, columns: Sequence[str], found: Changes) -> sql.Composed:
-    """The SELECT of the keys of all rows of the relations that were counted."""
-    names = sql.SQL(", ").join(map(sql.Identifier, columns))
-    condition = sql.SQL(_of((*found.known, *found.new)))
-    return sql.SQL("SELECT {} FROM {} WHERE {}").format(names, table.source.identifier, condition)
+    """The SELECT of the keys of all rows of the relations that were counted, as they arrive."""
+    listed = {column.name: column.listed for column in table.columns}
+    return table.select(sql.SQL(", ").join(listed[name] for name in columns), None, _of((*found.known, *found.new)))
 
 
 def _of(relations: Sequence[int]) -> str:

@@ -256,6 +256,8 @@ def disturb(random: Random, source: Database, sessions: list[psycopg.Connection[
         f" {bounds}; INSERT INTO {leaf} SELECT id, day, note FROM o WHERE NOT {some}; DROP TABLE o",
         f"{ATTACH}; DELETE FROM orders WHERE id IN (SELECT id FROM orders WHERE day < 400 LIMIT 20)",
         "ALTER TABLE more DETACH PARTITION five",
+        "ALTER TABLE more DETACH PARTITION five CONCURRENTLY",  # an open transaction leaves it pending
+        "ALTER TABLE more DETACH PARTITION five FINALIZE",
     ]
     match random.randint(0, 9):
         case 0:
