@@ -84,7 +84,8 @@ class Delta:
                 await self.instant.ask_xmin(source)
         assert self.instant.xmin is not None
         assert table.definition is not None
-        return Base(history, self.instant.xmin, filled.rows, table.definition, xids=filled.xids)
+        leaves = tuple(leaf for leaf in table.leaves if leaf[0] in filled.leaves)
+        return Base(history, self.instant.xmin, filled.rows, table.definition, xids=filled.xids, leaves=leaves)
 
     async def _ask_history(self, pair: Pair) -> None:
         await self.instant.ask_history(await pair.reader())
@@ -110,16 +111,18 @@ class Delta:
         _doubt(was.history.unlike(history))
         async with self.rows.snapshot.reading(reader, table) as source:
             xmin = await self.instant.ask_xmin(source)
-            found, differs = await both(changes.count(source, table, was.xmin), self._differs(writer, published))
+            counting = changes.count(source, table, was.xmin, self._same_leaves(was))
+            found, differs = await both(counting, self._differs(writer, published))
             _doubt(differs)
             _doubt(_incomparable(was, xmin, found))
-            base = Base(history, xmin, found.rows, table.definition, was.nights + 1, was.xids)
+            leaves = tuple(leaf for leaf in table.leaves if leaf[0] in {*found.known, *found.new})
+            base = Base(history, xmin, found.rows, table.definition, was.nights + 1, was.xids, leaves)
             filled = Filled(None, found.rows, 0, 0.0, base=base, base_run=published.run_id)
             if found.changed == 0 and found.rows == was.rows:
                 filled = replace(filled, kind=LoadKind.UNCHANGED, reason="no row has changed")
             else:
                 filled = await self._stage(source, writer, found, filled)
-        await self._same_definition(reader)
+        await self._same_definition(reader, base)
         return replace(filled, seconds=perf_counter() - began)
 
     async def _differs(self, writer: Target, published: Published) -> str | None:
@@ -137,7 +140,7 @@ class Delta:
         async with begun(writer):
             made = await staging.create(writer, replace(table, unlogged=False), BEGIN)
             await trust.refuse_types(writer, table, made.oid)
-            select, into = changes.changed(table, was.xmin), table.staged.identifier
+            select, into = changes.changed(table, was.xmin, found), table.staged.identifier
             streamed = await stream.copy(source, writer, table, into, self.rows.advance, select=select)
             self.rows.compare_counts(streamed, table)
             if streamed.rows_in != found.changed:
@@ -146,24 +149,30 @@ class Delta:
             matched = await _matched(writer, self.rows, key)
             gone = was.rows - found.unchanged - matched
             _doubt("the rows do not balance: more are unchanged than there were" if gone < 0 else None)
-            size = streamed.bytes + (await self._stage_gone(source, writer, key, gone, was.rows) if gone else 0)
+            size = streamed.bytes + (await self._stage_gone(source, writer, key, found, gone) if gone else 0)
             await writer.execute(COMMIT)
         share = 100 * (found.changed + gone) / max(found.rows, 1)
         reason = f"{found.changed:,} rows changed and {gone:,} gone, {share:.2g} % of {found.rows:,}"
         return replace(filled, kind=LoadKind.DELTA, oid=made.oid, bytes=size, reason=reason)
 
-    async def _stage_gone(self, source: Source, writer: Target, key: Key, expected: int, live_rows: int) -> int:
+    async def _stage_gone(self, source: Source, writer: Target, key: Key, found: Changes, expected: int) -> int:
         """Stages the keys of the live rows that the source does not have any more; returns the bytes that it took."""
-        found = await Gone(self.rows, key, source, writer).stage(expected, live_rows)
-        _doubt("the rows do not balance: some are neither staged nor live" if found.rows is None else None)
-        if found.rows != expected:
-            raise _Doubt(f"the rows do not balance: {expected:,} are gone by number, {found.rows:,} by key")
-        return found.bytes
+        staged = await Gone(self.rows, key, found, source, writer).stage(expected)
+        _doubt("the rows do not balance: some are neither staged nor live" if staged.rows is None else None)
+        if staged.rows != expected:
+            raise _Doubt(f"the rows do not balance: {expected:,} are gone by number, {staged.rows:,} by key")
+        return staged.bytes
 
-    async def _same_definition(self, reader: Source) -> None:
+    def _same_leaves(self, was: Base) -> set[int]:
+        """The partitions that the base has, and whose columns are the same."""
+        return {oid for oid, _ in {*was.leaves} & {*self.rows.table.leaves}}
+
+    async def _same_definition(self, reader: Source, base: Base) -> None:
         """Raises _Doubt if the definition has changed since the snapshot: an enum's label may, while rows are read."""
         table = self.rows.table
-        if [now.definition for now in await definitions.add(reader, [table])] != [table.definition]:
+        now = await definitions.add(reader, [table])
+        same = [(one.definition, one.obstacle) for one in now] == [(table.definition, table.obstacle)]
+        if not same or not {*base.leaves} <= {*now[0].leaves}:
             raise _Doubt("the definition of the table, or of what it needs, has changed")
 
 

@@ -18,8 +18,9 @@ from etl.model import limits
 from etl.sessions import encoding
 from etl.sessions.postgres import Source, Target
 from etl.sessions.transaction import at_once
-from etl.source import buckets, changes, stream
-from etl.source.buckets import Buckets
+from etl.source import changes, stream
+from etl.source.buckets import Buckets, among
+from etl.source.changes import Changes
 from etl.target.keys import Key
 
 _KEYS = sql.Identifier("pg_temp", "etl_keys")
@@ -68,24 +69,25 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """The search in one table: ``key`` is the live table's, ``source`` has joined the snapshot.
+    """The search in one table: ``key`` is the live table's, ``counted`` is what the source has, in its snapshot.
 
     ``writer`` is in the transaction that has staged the changed rows.
     """
 
     rows: Rows
     key: Key
+    counted: Changes
     source: Source
     writer: Target
 
-    async def stage(self, expected: int, live_rows: int) -> Found:
+    async def stage(self, expected: int) -> Found:
         """Stages the keys of the gone rows, whose number should be ``expected``."""
         names = {column.name: column for column in self.rows.table.columns}
         columns = [names[column.name] for column in self.key.columns]
         kept = encoding.kept(self.source, self.writer)
-        some = Buckets.of(columns, live_rows, kept)
+        some = Buckets.of(columns, self.counted.rows, kept)
         if expected > min(limits.GONE_BY_BUCKETS, some.number // 2):
-            return await self._find(None, changes.keys(self.rows.table, [column.name for column in columns]))
+            return await self._find(None, changes.keys(self.rows.table, columns, self.counted))
         return await self._by_buckets(await self._in_ranges(some))
 
     async def _in_ranges(self, some: Buckets) -> Buckets:
@@ -98,13 +100,14 @@ class Gone:
     async def _by_buckets(self, some: Buckets) -> Found:
         """Sends the numbers of all buckets, and the keys of those that differ."""
         await self.writer.execute(sql.SQL(_MAKE_BUCKETS).format(buckets=_BUCKETS))
-        counted = await self._stream(_BUCKETS, buckets.counts(self.rows.table, some))
-        parts = {"of_live": some.bucket("l"), "of_staged": some.bucket("s"), "buckets": _BUCKETS}
+        counted = await self._stream(_BUCKETS, changes.buckets(self.rows.table, some.of_source, self.counted))
+        parts = {"of_live": some.of_target("l"), "of_staged": some.of_target("s"), "buckets": _BUCKETS}
         cursor = await self.writer.execute(self._composed(_DIFFER, **parts))
         differ = {row["bucket"]: row["rows"] for row in await cursor.fetchall()}
         if any(rows < 0 for rows in differ.values()):
             return Found(None, counted)
-        found = await self._find(some.among("l", differ), buckets.keys(self.rows.table, some, differ))
+        select = changes.keys(self.rows.table, some.columns, self.counted, among(some.of_source, differ))
+        found = await self._find(among(some.of_target("l"), differ), select)
         return replace(found, bytes=found.bytes + counted)
 
     async def _find(self, within: sql.Composed | None, select: sql.Composed) -> Found:

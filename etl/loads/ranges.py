@@ -17,7 +17,7 @@ from etl.sessions import encoding
 from etl.sessions.pair import Pair
 from etl.sessions.postgres import Source, Target
 from etl.sessions.tasks import together
-from etl.source import checksum, stream
+from etl.source import checksum, partitions, stream
 from etl.source.checksum import Checksum
 from etl.target import staging, trust
 
@@ -42,6 +42,7 @@ class Ranges:
             perf_counter() - began,
             max(done.xid or 0 for done in copied),
             tuple(done.xid for done in copied if done.xid is not None),
+            leaves=frozenset(page_range.member.relation.oid for page_range in self.rows.table.ranges),
         )
         if hashes:
             await work(lambda pair: self._compare(pair, hashes))
@@ -87,6 +88,8 @@ class _Copy:
         reader, writer = await pair.both()
         arrived = await staging.arrived(writer, table, self.xid) if self.xid is not None else 0
         async with rows.snapshot.reading(reader, table, self.range) as source:
+            if table.is_partitioned:
+                await partitions.refuse_replaced(source, self.range.member.relation)
             if not arrived:
                 rows.advance(-self.sent)
                 self.sent = 0

@@ -9,7 +9,7 @@ from etl.loads.way import Filled, Rows, Worker
 from etl.sessions import encoding
 from etl.sessions.pair import Pair
 from etl.sessions.transaction import BEGIN, COMMIT, begun
-from etl.source import checksum, stream
+from etl.source import checksum, partitions, stream
 from etl.target import staging, trust
 
 
@@ -31,10 +31,12 @@ class Whole:
             made = await staging.create(writer, table, BEGIN)
             await trust.refuse_types(writer, table, made.oid)
             async with rows.snapshot.reading(reader, table) as source:
+                leaves = await partitions.leaves(source, table)
                 streamed = await stream.copy(source, writer, table, table.staged.identifier, rows.advance)
                 rows.compare_counts(streamed, table)
                 if rows.verify == "checksum":
                     kept = encoding.kept(source, writer)
                     await rows.compare(writer, await checksum.of_source(source, table, kept), kept)
             await writer.execute(COMMIT)
-        return Filled(made.oid, streamed.rows_in, streamed.bytes, perf_counter() - began, xids=(made.xid,))
+        seconds = perf_counter() - began
+        return Filled(made.oid, streamed.rows_in, streamed.bytes, seconds, xids=(made.xid,), leaves=leaves)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-FORMAT = 1
+FORMAT = 2
 """The format of a base in the ledger. It rises when a load may copy other values than an earlier version's."""
 
 
@@ -90,7 +90,8 @@ class Base:
     """What a load has read: the history, the snapshot's xmin (64 bits), the rows, and the digest of the definition.
 
     ``nights`` is the number of loads since the last full one. ``xids`` are the target's transactions that wrote the
-    rows into the staging table, if they were not merged.
+    rows into the staging table, if they were not merged. ``leaves`` are the partitions whose rows the load has read, by
+    oid, each with the digest of its columns; a table that is not partitioned has none.
     """
 
     history: History
@@ -99,6 +100,7 @@ class Base:
     definition: str
     nights: int = 0
     xids: tuple[int, ...] = ()
+    leaves: tuple[tuple[int, str], ...] = ()
     format: int = FORMAT
 
     def dumps(self) -> str:
@@ -113,7 +115,8 @@ class Base:
         history = document["history"]
         if history.keys() != _names(History):
             return None
-        return cls(**{**document, "history": History(**history), "xids": tuple(document["xids"])})
+        leaves = tuple((oid, digest) for oid, digest in document["leaves"])
+        return cls(**{**document, "history": History(**history), "xids": tuple(document["xids"]), "leaves": leaves})
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,9 +46,13 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskedColumn(Column):
-    """A column with a mask: the target receives the value of ``expression``, which the source computes."""
+    """A column with a mask: the target receives the value of ``expression``, which the source computes.
+
+    ``is_sql`` says that the option gives the expression itself.
+    """
 
     expression: sql.Composable = field(hash=False)  # SQL composed with psycopg has no hash
+    is_sql: bool = False
 
     @property
     def value(self) -> sql.Composable:

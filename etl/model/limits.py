@@ -224,7 +224,8 @@ DELTA_IDS = 2**30
 ID Wraparound"), and age() counts from the next id, which runs on while rows are read and old transactions are open."""
 
 DELTA_LOCK_TIMEOUT = "2s"
-"""For how long a delta waits to read a locked live table; a full load reads none before its rows are staged."""
+"""For how long a delta waits to read a locked live table, or to have the options' SQL parsed; a full load does neither
+before its rows are staged."""
 
 GONE_BY_BUCKETS = 100_000
 """The gone rows of a table up to which their keys are found bucket by bucket; the list of buckets is one parameter."""

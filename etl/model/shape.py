@@ -90,6 +90,8 @@ class TableOptions(BaseModel):
     """ETL_LOAD for this table."""
     full_every: Annotated[FullEvery, BeforeValidator(FullEvery.parse)] | None = None
     """After how many nights the table is loaded whole again; 30 by default."""
+    pure: bool | None = None
+    """Whether the options' SQL gives the same for each row that has not changed, also where that cannot be seen."""
     verify: Literal["rows", "checksum", "none"] | None = None
     """ETL_VERIFY for this table."""
     shrink_at_most: Annotated[Shrink, BeforeValidator(Shrink.parse)] | None = None
@@ -232,6 +234,7 @@ def shaped(table: SourceTable, options: TableOptions) -> Table:
         statistics=tuple(map(rename, statistics)),
         where=options.where,
         order_by=tuple(options.order_by or ()),
+        pure=options.pure or False,
         unlogged=options.unlogged or False,
         unclassified=tuple(options.unclassified(table)),
     )
@@ -246,7 +249,8 @@ def _masked(column: Column, mask: Mask | None) -> Column:
     if as_text:
         parts |= {"type": "text", "user_type": None, "storage": None, "compression": None}
         parts |= {"binary": True, "hashed_as": None}
-    return MaskedColumn(**parts, expression=masks.expression(mask, column.name, parts["type"]))
+    expression = masks.expression(mask, column.name, parts["type"])
+    return MaskedColumn(**parts, expression=expression, is_sql=mask.kind == "sql")
 
 
 def _fits(index: Index, names: set[str], mixed: set[str]) -> bool:

@@ -41,13 +41,15 @@ class Table:
     """A table of the source, as it will arrive. ``bytes`` (heap + TOAST) and ``rows`` are estimates.
 
     ``live`` is the name of the live table. ``where`` is a condition in the source's SQL on the rows to copy, or None
-    for all rows; ``order_by`` are the expressions that sort them. ``unclassified`` are the columns that no option
+    for all rows; ``order_by`` are the expressions that sort them; ``pure`` says that this SQL depends on a row's values
+    alone. ``unclassified`` are the columns that no option
     names, if ``on_new_column`` is ``fail``. ``refused`` are the reasons why columns cannot arrive. ``withheld`` are the
     columns that were masked when they were last copied, and are not copied now. ``ranges`` are the page ranges in which
     the table is read; it is empty if the table is read in one stream. ``tablespace`` and ``method`` (the table access
     method) are those of the live table, if they are not the target's defaults. ``definition`` is the digest of all that
     the values depend on beside the rows, if the load may be a delta; ``obstacle`` is the reason why no later load of
-    this table may be one.
+    this table may be one. ``leaves`` are the partitions that store rows of a partitioned table, by oid, each with the
+    digest of its own columns.
     """
 
     source: Relation
@@ -62,6 +64,7 @@ class Table:
     statistics: tuple[Statistics, ...] = field(default=(), repr=False)
     where: str | None = None
     order_by: tuple[str, ...] = ()
+    pure: bool = False
     unlogged: bool = False
     unclassified: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
@@ -71,6 +74,12 @@ class Table:
     method: str | None = None
     definition: str | None = None
     obstacle: str | None = None
+    leaves: tuple[tuple[int, str], ...] = field(default=(), repr=False)
+
+    @property
+    def is_partitioned(self) -> bool:
+        """Whether the rows are stored in partitions."""
+        return self.source.kind == "p"
 
     @property
     def staged(self) -> TargetName:
@@ -119,18 +128,19 @@ class Table:
         """The constraints that no index enforces."""
         return tuple(constraint for constraint in self.constraints if not constraint.has_index)
 
-    def select(self, expressions: sql.Composable, within: PageRange | None = None) -> sql.Composed:
+    def select(self, expressions: sql.Composable, within: PageRange | None = None, *more: str) -> sql.Composed:
         """The SELECT of the rows to copy, including those of inheritance children and partitions.
 
-        With a page range, only the rows of the range. The range's member then has the table's name as its alias,
-        because the options' SQL may use that name.
+        ``more`` are conditions of this tool's own. With a page range, only the rows of the range. The range's member
+        then has the table's name as its alias, because the options' SQL may use that name.
         """
         name: sql.Composable = self.source.identifier
         if within is not None:
             member = within.member.relation.identifier
             name = sql.SQL("ONLY {} AS {}").format(member, sql.Identifier(self.source.name))
         # the closing bracket is on a new line, because the condition may end in a comment
-        conditions = [*(within.conditions if within else ()), *([f"({self.where}\n)"] if self.where else [])]
+        ours = (*(within.conditions if within else ()), *more)
+        conditions = [*ours, *([f"({self.where}\n)"] if self.where else [])]
         condition = sql.SQL(f" WHERE {' AND '.join(conditions)}" if conditions else "")
         return sql.SQL("SELECT {} FROM {}{}").format(expressions, name, condition)
 

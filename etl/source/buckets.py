@@ -7,13 +7,12 @@ If the rows of one side are a part of the other's, a bucket that has as many row
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
 
 from etl.model.catalog import Column
-from etl.model.table import Table
 from etl.source import checksum
 
 ROWS = 32
@@ -45,33 +44,23 @@ class Buckets:
         one = self.columns[0]
         return one if len(self.columns) == 1 and one.type in _INTEGERS else None
 
-    def bucket(self, alias: str) -> sql.Composed:
-        """The expression of a row's bucket, a bigint, in a statement that gives the row's table this alias."""
-        values = [sql.Identifier(alias, column.name) for column in self.columns]
+    @property
+    def of_source(self) -> sql.Composed:
+        """The expression of a row's bucket in the source, a bigint."""
+        return self._bucket([column.value for column in self.columns])
+
+    def of_target(self, alias: str) -> sql.Composed:
+        """The same expression in a statement on the target that gives the row's table this alias."""
+        return self._bucket([sql.Identifier(alias, column.name) for column in self.columns])
+
+    def _bucket(self, values: Sequence[sql.Composable]) -> sql.Composed:
         if self.width is not None:
-            return sql.SQL("({}::pg_catalog.int8 / {}::pg_catalog.int8)").format(values[0], sql.Literal(self.width))
+            return sql.SQL("(({})::pg_catalog.int8 / {}::pg_catalog.int8)").format(values[0], sql.Literal(self.width))
         hashed = checksum.hashed(zip(values, self.columns, strict=True), self.kept)
         return sql.SQL("pg_catalog.mod({}, {}::pg_catalog.int8)").format(hashed, sql.Literal(self.number))
 
-    def among(self, alias: str, wanted: Iterable[int]) -> sql.Composed:
-        """The condition that a row's bucket is one of these."""
-        numbers = f"{{{','.join(map(str, sorted(wanted)))}}}"
-        condition = "{} IN (SELECT pg_catalog.unnest({}::pg_catalog.int8[]))"
-        return sql.SQL(condition).format(self.bucket(alias), sql.Literal(numbers))
 
-
-def counts(table: Table, buckets: Buckets) -> sql.Composed:
-    """The SELECT of the source's buckets, each with the number of its rows."""
-    query = "SELECT {} AS bucket, count(*) AS rows FROM {} AS t WHERE t.tableoid = {} GROUP BY 1"
-    return sql.SQL(query).format(buckets.bucket("t"), table.source.identifier, sql.SQL(str(table.oid)))
-
-
-def keys(table: Table, buckets: Buckets, wanted: Collection[int]) -> sql.Composed:
-    """The SELECT of the keys in some of the source's buckets."""
-    query = "SELECT {} FROM {} AS t WHERE t.tableoid = {} AND {}"
-    return sql.SQL(query).format(
-        sql.SQL(", ").join(sql.Identifier("t", column.name) for column in buckets.columns),
-        table.source.identifier,
-        sql.SQL(str(table.oid)),
-        buckets.among("t", wanted),
-    )
+def among(bucket: sql.Composable, wanted: Iterable[int]) -> sql.Composed:
+    """The condition that a row's bucket is one of these."""
+    numbers = f"{{{','.join(map(str, sorted(wanted)))}}}"
+    return sql.SQL("{} IN (SELECT pg_catalog.unnest({}::pg_catalog.int8[]))").format(bucket, sql.Literal(numbers))

@@ -39,7 +39,7 @@ async def members(source: Source, chosen: Sequence[Table]) -> dict[int, list[Mem
     """The tables that hold the rows of those chosen, by oid of these, the largest first."""
     found: dict[int, list[Member]] = {table.oid: [] for table in chosen}
     for row in await source.fetch(source_query("parts"), list(found)):
-        relation = Relation(row["schema"], row["name"], row["kind"])
+        relation = Relation(row["schema"], row["name"], row["kind"], oid=row["oid"])
         found[row["root"]].append(Member(relation, row["pages"], row["bytes"], row["may_cut"]))
     return found
 

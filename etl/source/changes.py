@@ -6,17 +6,22 @@ nobody has written it since. Every other row counts as changed, also one that th
 
 ``age()`` counts from the next id, so it also tells a very old row, whose id stays in the tuple after it was frozen: its
 age is negative, or larger than that of the snapshot.
+
+The rule holds for each relation that stores rows and whose rows the earlier load has read. In a partition of which that
+is not known, all rows count as changed.
 """
 
 # docs/how-deltas-work.md
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from asyncpg import Record
 from psycopg import sql
 
+from etl.model.catalog import Column
 from etl.model.table import Table
 from etl.sessions.postgres import Source
 from etl.sessions.query import text
@@ -26,9 +31,16 @@ from etl.sessions.stage import Stage
 _CHANGED = "pg_catalog.age(xmin) BETWEEN 0 AND (SELECT pg_catalog.age('{}'::pg_catalog.xid))"
 
 _COUNT = (
-    "SELECT count(*) AS rows, count(*) FILTER (WHERE {changed}) AS changed,"
-    " count(*) FILTER (WHERE tableoid <> {oid}) AS others, {next_id} AS next_id FROM {table}"
+    "count(*) AS rows, count(*) FILTER (WHERE {changed}) AS changed,"
+    " count(*) FILTER (WHERE tableoid <> {oid}) AS others, {next_id} AS next_id"
 )
+
+_COUNT_LEAVES = (
+    "SELECT n.id AS next_id, l.oid, l.rows, l.changed FROM (SELECT {next_id} AS id) AS n"
+    " LEFT JOIN ({leaves} GROUP BY tableoid) AS l ON true"
+)
+_OF_LEAF = "tableoid AS oid, count(*) AS rows, count(*) FILTER (WHERE {changed}) AS changed"
+"""The counts of each relation of which the statement itself has read rows, or one row of NULL."""
 
 _SNAPSHOT = "(pg_catalog.pg_snapshot_{}(pg_catalog.pg_current_snapshot())::pg_catalog.text)::pg_catalog.int8"
 
@@ -37,13 +49,16 @@ _SNAPSHOT = "(pg_catalog.pg_snapshot_{}(pg_catalog.pg_current_snapshot())::pg_ca
 class Changes:
     """The rows of a table in the snapshot, and how many of them have changed; ``next_id`` is the snapshot's xmax.
 
-    ``others`` are the rows of other relations, which have come to inherit from the table.
+    ``others`` are the rows of other relations, which have come to inherit from the table. ``known`` are the relations
+    in which xmin tells the changed rows, and ``new`` the partitions of which all rows count as changed, by oid.
     """
 
     rows: int
     changed: int
     others: int
     next_id: int
+    known: tuple[int, ...]
+    new: tuple[int, ...] = ()
 
     @property
     def unchanged(self) -> int:
@@ -56,28 +71,61 @@ async def xmin(source: Source) -> int:
     return int(await source.fetchval(f"SELECT {_SNAPSHOT.format('xmin')}"))
 
 
-async def count(source: Source, table: Table, since: int) -> Changes:
-    """Counts the rows in one scan: all, and those that have changed since a snapshot with this xmin."""
+async def count(source: Source, table: Table, since: int, leaves: Collection[int] = ()) -> Changes:
+    """Counts the rows in one scan: all, and those that have changed since a snapshot with this xmin.
+
+    ``leaves`` are the partitions that the load of that snapshot has read, and that are the same.
+    """
     parts = {"changed": _changed(since), "oid": str(table.oid), "next_id": _SNAPSHOT.format("xmax")}
-    counts = sql.SQL(f"{Stage.COUNT} {_COUNT}").format(
-        table=table.source.identifier, **{name: sql.SQL(part) for name, part in parts.items()}
+    ours = {name: sql.SQL(part) for name, part in parts.items()}
+    if table.is_partitioned:
+        of_leaves = table.select(sql.SQL(_OF_LEAF).format(**ours))
+        return _by_leaf(await _counted(source, sql.SQL(_COUNT_LEAVES).format(leaves=of_leaves, **ours)), leaves)
+    (row,) = await _counted(source, table.select(sql.SQL(_COUNT).format(**ours)))
+    return Changes(**dict(row), known=(table.oid,))
+
+
+async def _counted(source: Source, select: sql.Composable) -> Sequence[Record]:
+    return await source.fetch(f"{Stage.COUNT} {text(select)}")
+
+
+def _by_leaf(found: Sequence[Record], leaves: Collection[int]) -> Changes:
+    """The changes of a partitioned table, of which there is a row for each leaf with rows."""
+    rows = [row for row in found if row["oid"] is not None]
+    known, new = ([row for row in rows if (row["oid"] in leaves) is is_known] for is_known in (True, False))
+    return Changes(
+        rows=sum(row["rows"] for row in rows),
+        changed=sum(row["changed"] for row in known) + sum(row["rows"] for row in new),
+        others=0,
+        next_id=found[0]["next_id"],
+        known=tuple(row["oid"] for row in known),
+        new=tuple(row["oid"] for row in new),
     )
-    row = await source.fetchrow(text(counts))
-    assert row is not None
-    return Changes(**dict(row))
 
 
-def changed(table: Table, since: int) -> sql.Composed:
-    """The SELECT of the changed rows as they are to arrive."""
+def changed(table: Table, since: int, found: Changes) -> sql.Composed:
+    """The SELECT of the changed rows, of the relations that were counted, as they are to arrive."""
     columns = sql.SQL(", ").join(column.listed for column in table.columns)
-    condition = sql.SQL(f"{_changed(since)} AND tableoid = {table.oid}")
-    return sql.SQL("SELECT {} FROM {} WHERE {}").format(columns, table.source.identifier, condition)
+    conditions = [f"{_changed(since)} AND {_of(found.known)}"] + ([_of(found.new)] if found.new else [])
+    return table.select(columns, None, f"({' OR '.join(conditions)})")
 
 
-def keys(table: Table, columns: Sequence[str]) -> sql.Composed:
-    """The SELECT of the keys of all rows."""
-    names = sql.SQL(", ").join(map(sql.Identifier, columns))
-    return sql.SQL("SELECT {} FROM {} WHERE tableoid = {}").format(names, table.source.identifier, table.oid)
+def keys(table: Table, columns: Sequence[Column], found: Changes, among: sql.Composable | None = None) -> sql.Composed:
+    """The SELECT of the keys, as they arrive, of the relations that were counted; of rows ``among`` some, if given."""
+    listed = sql.SQL(", ").join(column.listed for column in columns)
+    every = table.select(listed, None, _of((*found.known, *found.new)))
+    return every if among is None else sql.SQL("{} AND {}").format(every, among)
+
+
+def buckets(table: Table, bucket: sql.Composable, found: Changes) -> sql.Composed:
+    """The SELECT of the number of rows in each bucket, of the relations that were counted."""
+    expressions = sql.SQL("{} AS bucket, count(*) AS rows").format(bucket)
+    return sql.SQL("{} GROUP BY 1").format(table.select(expressions, None, _of((*found.known, *found.new))))
+
+
+def _of(relations: Sequence[int]) -> str:
+    """The condition that a row is stored in one of the relations. A partition may be attached after the count."""
+    return f"tableoid = ANY ('{{{', '.join(map(str, relations))}}}'::pg_catalog.oid[])"
 
 
 def _changed(since: int) -> str:

@@ -8,12 +8,14 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 
 from etl.model.catalog import Constraint, Index
+from etl.model.mask import fingerprint
 from etl.model.table import Table
 from etl.sessions.postgres import Source
-from etl.sessions.query import source_query
+from etl.sessions.query import source_query, text
+from etl.source.purity import Judged, judge
 
-_ESTIMATES = ("bytes", "rows", "ranges", "definition", "obstacle", "tablespace", "method")
-"""The fields of a table that say nothing about its values."""
+_ESTIMATES = ("bytes", "rows", "ranges", "definition", "obstacle", "leaves", "tablespace", "method")
+"""The fields of a table that say nothing about its values; those of a leaf's rows depend on the leaf's own digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,29 +26,37 @@ class _Definition:
     obstacle: str | None
     facts: str
     blurred: list[str]
+    leaves: str
 
 
 async def add(source: Source, tables: Sequence[Table]) -> list[Table]:
-    """The tables with their ``definition`` and their ``obstacle``."""
+    """The tables with their ``definition``, their ``obstacle`` and their ``leaves``."""
     if not tables:
         return []
     rows = await source.fetch(source_query("definitions"), [table.oid for table in tables])
     found = {row["oid"]: _Definition(**dict(row)) for row in rows}
-    return [
-        replace(table, definition=_digest(table, found[table.oid]), obstacle=_obstacle(table, found[table.oid]))
-        for table in tables
-        if table.oid in found
-    ]
+    key = await source.fetchval(text(fingerprint())) if any(table.masked for table in tables) else None
+    return [await _defined(source, table, found[table.oid], key) for table in tables if table.oid in found]
 
 
-def _obstacle(table: Table, found: _Definition) -> str | None:
+async def _defined(source: Source, table: Table, found: _Definition, key: str | None) -> Table:
+    """A table with its definition; ``key`` stands for the key of the masks."""
+    judged = await judge(source, table) if table.has_sql and not found.obstacle else Judged()
+    facts = [found.facts, judged.facts, key if table.masked else None]
+    leaves = sorted((int(oid), digest) for oid, digest in json.loads(found.leaves).items())
+    return replace(
+        table, definition=_digest(table, facts), obstacle=_obstacle(table, found, judged), leaves=tuple(leaves)
+    )
+
+
+def _obstacle(table: Table, found: _Definition, judged: Judged) -> str | None:
     """The reason why no load of a table may be a delta, or None."""
     if found.obstacle:
         return found.obstacle
     if any(column.names_objects for column in table.columns):
         return "values of it are names of objects, which may be renamed"
-    if table.has_sql:
-        return "the options have SQL (where, mask, order_by), whose result may depend on more than the row"
+    if judged.impure:
+        return f"the options' SQL {judged.impure}"
     if not any(set(columns).isdisjoint(found.blurred) for columns in keys(table)):
         return "no primary key or unique constraint tells its rows apart"
     return None
@@ -61,9 +71,9 @@ def keys(table: Table) -> list[tuple[str, ...]]:
 
 
 def _is_key(constraint: Constraint) -> bool:
-    text = constraint.definition
+    definition = constraint.definition
     weak = ("DEFERRABLE", "WITHOUT OVERLAPS", "NOT ENFORCED", "NOT VALID", "INCLUDE")
-    return text.startswith(("PRIMARY KEY", "UNIQUE (")) and not any(word in text for word in weak)
+    return definition.startswith(("PRIMARY KEY", "UNIQUE (")) and not any(word in definition for word in weak)
 
 
 def _is_unique(index: Index) -> bool:
@@ -71,7 +81,7 @@ def _is_unique(index: Index) -> bool:
     return index.unique and index.definition.startswith("USING btree") and not any(w in index.definition for w in weak)
 
 
-def _digest(table: Table, found: _Definition) -> str:
+def _digest(table: Table, facts: Sequence[str | None]) -> str:
     described = {name: value for name, value in asdict(table).items() if name not in _ESTIMATES}
-    text = json.dumps([described, found.facts], default=str, sort_keys=True)
-    return sha256(text.encode()).hexdigest()
+    document = json.dumps([described, *facts], default=str, sort_keys=True)
+    return sha256(document.encode()).hexdigest()

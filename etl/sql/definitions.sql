@@ -7,7 +7,36 @@
 --           was added with a default has attmissingval, which old rows show. An enum's label may be renamed. A type of an
 --           extension is as its version is
 -- blurred:  the columns whose collation calls different values equal
-WITH RECURSIVE contained AS (
+-- leaves:   for each partition that stores rows, its oid and a digest of its columns: their numbers, and what its old rows
+--           have in a column that was added with a default, are its own
+WITH RECURSIVE tree AS (
+    -- a table, and all partitions below it; children by inheritance are an obstacle
+    SELECT o.oid AS root, o.oid FROM unnest(:'oids'::pg_catalog.oid[]) AS o (oid)
+    UNION
+    SELECT t.root, i.inhrelid
+      FROM tree t
+      JOIN pg_catalog.pg_class p ON p.oid = t.oid AND p.relkind = 'p'
+      JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid
+), stored AS (
+    SELECT t.root, c.oid, c.relkind, c.relpersistence, am.amname,
+           CASE WHEN t.root = c.oid THEN 'it' ELSE 'its partition ' || c.relname END AS subject
+      FROM tree t
+      JOIN pg_catalog.pg_class c ON c.oid = t.oid AND c.relkind <> 'p'
+      LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam
+), leaves AS (
+    SELECT s.root,
+           pg_catalog.jsonb_object_agg(s.oid, pg_catalog.left(pg_catalog.encode(pg_catalog.sha256(
+               pg_catalog.convert_to(described.columns::pg_catalog.text, 'UTF8')), 'hex'), 16))::pg_catalog.text AS digests
+      FROM stored s
+     CROSS JOIN LATERAL (
+               SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(
+                          a.attnum, a.attname, a.atttypid, a.atttypmod, a.attcollation, a.attgenerated,
+                          a.attmissingval::pg_catalog.text) ORDER BY a.attnum) AS columns
+                 FROM pg_catalog.pg_attribute a
+                WHERE a.attrelid = s.oid AND a.attnum > 0 AND NOT a.attisdropped) AS described
+     WHERE s.root <> s.oid
+     GROUP BY s.root
+), contained AS (
     SELECT DISTINCT a.attrelid AS root, a.atttypid AS oid
       FROM pg_catalog.pg_attribute a
      WHERE a.attrelid = ANY (:'oids'::pg_catalog.oid[]) AND a.attnum > 0 AND NOT a.attisdropped
@@ -53,14 +82,12 @@ WITH RECURSIVE contained AS (
      GROUP BY c.root
 )
 SELECT c.oid,
-       CASE WHEN c.relkind = 'p' THEN 'it is partitioned'
-            WHEN c.relkind = 'v' THEN 'it is a view'
-            WHEN c.relkind = 'm' THEN 'it is a materialized view'
-            WHEN c.relkind = 'f' THEN 'it is a foreign table'
-            WHEN c.relkind <> 'r' THEN 'it is no table'
-            WHEN am.amname IS DISTINCT FROM 'heap' THEN 'its access method is ' || coalesce(am.amname, 'unknown')
-            WHEN c.relpersistence <> 'p' THEN 'it is unlogged'
-            WHEN EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid) THEN 'other tables inherit from it'
+       CASE WHEN odd.reason IS NOT NULL THEN odd.reason
+            WHEN c.relkind <> 'p' AND EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid)
+            THEN 'other tables inherit from it'
+            WHEN c.relkind = 'p' AND EXISTS (SELECT FROM pg_catalog.pg_index i
+                                              WHERE i.indrelid = c.oid AND i.indisunique AND NOT i.indisvalid)
+            THEN 'not all partitions have the index of a key yet'
             WHEN pg_catalog.row_security_active(c.oid) THEN 'row security decides which rows the role sees'
             WHEN NOT pg_catalog.has_table_privilege(c.oid, 'SELECT')
             THEN 'the role may read some columns only, so it may not read xmin'
@@ -82,8 +109,19 @@ SELECT c.oid,
                FROM pg_catalog.pg_attribute a
                JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
               WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND NOT l.collisdeterministic
-              ORDER BY a.attnum) AS blurred
+              ORDER BY a.attnum) AS blurred,
+       coalesce(l.digests, '{}') AS leaves
   FROM pg_catalog.pg_class c
-  LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam
+  LEFT JOIN leaves l ON l.root = c.oid
+  LEFT JOIN (SELECT s.root,
+                    min(s.subject || CASE
+                        WHEN s.relkind = 'v' THEN ' is a view'
+                        WHEN s.relkind = 'm' THEN ' is a materialized view'
+                        WHEN s.relkind = 'f' THEN ' is a foreign table'
+                        WHEN s.relkind <> 'r' THEN ' is no table'
+                        WHEN s.amname IS DISTINCT FROM 'heap'
+                        THEN ' has the access method ' || coalesce(s.amname, 'unknown')
+                        WHEN s.relpersistence <> 'p' THEN ' is unlogged' END) AS reason
+               FROM stored s GROUP BY s.root) AS odd ON odd.root = c.oid
   LEFT JOIN described d ON d.root = c.oid
  WHERE c.oid = ANY (:'oids'::pg_catalog.oid[]);

@@ -16,6 +16,7 @@ SELECT t.root::bigint AS root,
        n.nspname::text AS schema,
        c.relname::text AS name,
        c.relkind::text AS kind,
+       c.oid::bigint AS oid,
        CASE WHEN am.amname = 'heap' THEN pg_catalog.pg_relation_size(c.oid)
                  / pg_catalog.current_setting('block_size')::bigint ELSE 0 END AS pages,
        CASE WHEN c.relkind = 'r' THEN pg_catalog.pg_table_size(c.oid) ELSE 0 END AS bytes,

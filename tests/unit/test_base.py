@@ -12,7 +12,7 @@ from etl.model.base import FORMAT, Base, FullEvery, History, Live
 
 HISTORY = History("7", "5 shop", "00000001", "1", "10.0.0.1 5432", False, "0/1")
 
-BASE = Base(HISTORY, 2**40, 500, "digest", 3, (17, 18))
+BASE = Base(HISTORY, 2**40, 500, "digest", 3, (17, 18), ((16400, "columns"), (2**32 - 1, "others")))
 
 
 def test_the_ledger_gives_back_what_a_base_was() -> None:
@@ -24,7 +24,13 @@ def test_the_ledger_gives_back_what_a_base_was() -> None:
 
 @pytest.mark.parametrize(
     "document",
-    [None, {}, {"format": FORMAT}, json.loads(replace(BASE, format=FORMAT + 1).dumps()), {"format": FORMAT, "more": 1}],
+    [
+        None,
+        {},
+        {"format": FORMAT},
+        {"format": FORMAT, "more": 1},
+        *(json.loads(replace(BASE, format=other).dumps()) for other in (FORMAT - 1, FORMAT + 1)),
+    ],
 )
 def test_a_base_of_another_version_is_none(document: dict[str, Any] | None) -> None:
     """A later version may mean something else by it, and an earlier one knew less: then the load is a full one."""
