@@ -20,7 +20,9 @@ from psycopg import sql
 
 from etl.loads.basis import Chance, Instant
 from etl.loads.gone import Gone
+from etl.loads.proof import Proof
 from etl.loads.way import Filled, Rows, Way, Worker
+from etl.logs.log import get_logger
 from etl.model import limits
 from etl.model.base import Base, FullEvery, Published
 from etl.model.errors import LoadFailed
@@ -34,6 +36,8 @@ from etl.source.changes import Changes
 from etl.target import staging, trust, untouched
 from etl.target.keys import Key
 
+log = get_logger()
+
 
 class _Doubt(Exception):  # noqa: N818
     """The reason why a load cannot be a delta."""
@@ -44,6 +48,7 @@ class Delta:
     """Loads a table by its changes if that is exact and cheaper, and by another way otherwise.
 
     ``is_wanted`` says that a table which was loaded before is only loaded whole ``full_every`` so many nights.
+    ``proof_nights`` is within how many nights all rows are proven: 1 each night, 0 never.
     """
 
     rows: Rows
@@ -51,6 +56,7 @@ class Delta:
     instant: Instant
     otherwise: Way
     full_every: FullEvery
+    proof_nights: int
     is_wanted: bool = False
 
     async def fill(self, work: Worker) -> Filled:
@@ -119,6 +125,7 @@ class Delta:
             base = Base(history, xmin, found.rows, table.definition, was.nights + 1, was.xids, leaves)
             filled = Filled(None, found.rows, 0, 0.0, base=base, base_run=published.run_id)
             if found.changed == 0 and found.rows == was.rows:
+                await self._prove(source, writer, found)
                 filled = replace(filled, kind=LoadKind.UNCHANGED, reason="no row has changed")
             else:
                 filled = await self._stage(source, writer, found, filled)
@@ -150,6 +157,7 @@ class Delta:
             gone = was.rows - found.unchanged - matched
             _doubt("the rows do not balance: more are unchanged than there were" if gone < 0 else None)
             size = streamed.bytes + (await self._stage_gone(source, writer, key, found, gone) if gone else 0)
+            await self._prove(source, writer, found, is_staged=True, is_gone=gone > 0)
             await writer.execute(COMMIT)
         share = 100 * (found.changed + gone) / max(found.rows, 1)
         reason = f"{found.changed:,} rows changed and {gone:,} gone, {share:.2g} % of {found.rows:,}"
@@ -162,6 +170,20 @@ class Delta:
         if staged.rows != expected:
             raise _Doubt(f"the rows do not balance: {expected:,} are gone by number, {staged.rows:,} by key")
         return staged.bytes
+
+    async def _prove(
+        self, source: Source, writer: Target, found: Changes, *, is_staged: bool = False, is_gone: bool = False
+    ) -> None:
+        """Raises _Doubt if a slice of both sides differs, or would differ after the publish."""
+        published, key = self.chance.published, self.chance.key
+        assert published is not None
+        assert key is not None
+        if not self.proof_nights:
+            return
+        proof = Proof(self.rows, key, found, source, writer, is_staged, is_gone)
+        if differs := await proof.fails(published.base.nights, self.proof_nights):
+            log.warning("table.unlike", table=str(self.rows.table), run=published.run_id, what=differs)
+            raise _Doubt(f"both sides differ since run {published.run_id}, and the reason is not known: {differs}")
 
     def _same_leaves(self, was: Base) -> set[int]:
         """The partitions that the base has, and whose columns are the same."""

@@ -95,7 +95,7 @@ class Gone:
         if some.integer is None:
             return some
         span = await self._row(_SPAN, first=sql.Identifier(some.integer.name))
-        return replace(some, width=max(1, (span["high"] - span["low"]) // some.number))
+        return some.in_ranges(span["low"], span["high"])
 
     async def _by_buckets(self, some: Buckets) -> Found:
         """Sends the numbers of all buckets, and the keys of those that differ."""

@@ -111,11 +111,10 @@ class Loader:
         whole = Ranges(rows) if table.ranges else Whole(rows)
         if (chance := self.chances.get(table.live)) is None:
             return whole
-        if verify == "checksum":
-            chance = Chance('verify = "checksum" compares the hashes of all rows', may_be_base=False)
         options = self.options.of(table.source)
-        is_wanted = (options.load or self.load_kind) == "delta"
-        return Delta(rows, chance, self.instant, whole, options.full_every or FullEvery(), is_wanted)
+        full_every, is_wanted = options.full_every or FullEvery(), (options.load or self.load_kind) == "delta"
+        usual = limits.PROOF_NIGHTS if options.proof_nights is None else options.proof_nights
+        return Delta(rows, chance, self.instant, whole, full_every, 1 if verify == "checksum" else usual, is_wanted)
 
     async def _index(self, table: Table) -> Built:
         """Builds a big table's indexes side by side, those of keys first."""

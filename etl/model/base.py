@@ -50,6 +50,13 @@ class FullEvery:
         return NEVER if self.nights is None else f"{self.nights} night{'s' if self.nights > 1 else ''}"
 
 
+def proof_nights(number: Any) -> int:
+    """Reads ``proof_nights``; raises ValueError."""
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= 9999:
+        raise ValueError(f"is {number!r}; write a number of nights from 1 to 9999, or 0 for never")
+    return number
+
+
 @dataclass(frozen=True, slots=True)
 class History:
     """The history in which a session reads: a row of ``history.sql``.

@@ -227,6 +227,9 @@ DELTA_LOCK_TIMEOUT = "2s"
 """For how long a delta waits to read a locked live table, or to have the options' SQL parsed; a full load does neither
 before its rows are staged."""
 
+PROOF_NIGHTS = 14
+"""Within so many nights, all rows of a table that is loaded by its changes are hashed on both sides."""
+
 GONE_BY_BUCKETS = 100_000
 """The gone rows of a table up to which their keys are found bucket by bucket; the list of buckets is one parameter."""
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from etl.model import gate
+from etl.model import base, gate
 from etl.model import mask as masks
 from etl.model.base import FullEvery
 from etl.model.catalog import Column, Constraint, Index, MaskedColumn, SourceTable, Statistics
@@ -90,6 +90,8 @@ class TableOptions(BaseModel):
     """ETL_LOAD for this table."""
     full_every: Annotated[FullEvery, BeforeValidator(FullEvery.parse)] | None = None
     """After how many nights the table is loaded whole again; 30 by default."""
+    proof_nights: Annotated[int, BeforeValidator(base.proof_nights)] | None = None
+    """Within how many nights all rows are hashed on both sides, if loads copy changes; 14 by default, 0 is never."""
     pure: bool | None = None
     """Whether the options' SQL gives the same for each row that has not changed, also where that cannot be seen."""
     verify: Literal["rows", "checksum", "none"] | None = None

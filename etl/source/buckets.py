@@ -8,7 +8,7 @@ If the rows of one side are a part of the other's, a bucket that has as many row
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from psycopg import sql
 
@@ -18,14 +18,15 @@ from etl.source import checksum
 ROWS = 32
 """The rows of a bucket, on average. Its keys are sent if one of its rows is gone, and its number is always sent."""
 
-_INTEGERS = {"smallint", "integer", "bigint"}
+INTEGERS = {"smallint", "integer", "bigint"}
 
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """How the keys of a table are divided: into ``width`` consecutive integers, or by a hash into ``number`` buckets.
+    """How the keys of a table are divided: into ranges of the first column, or by a hash into ``number`` buckets.
 
-    ``columns`` are those of the key. ``kept`` is the encoding in which rows are copied without a conversion, or None.
+    ``columns`` are those of the key, ``width`` is that of a range. ``kept`` is the encoding in which rows are copied
+    without a conversion, or None.
     """
 
     columns: tuple[Column, ...]
@@ -40,9 +41,13 @@ class Buckets:
 
     @property
     def integer(self) -> Column | None:
-        """The only column, if it is an integer: then a bucket should be a range, in which old rows go together."""
-        one = self.columns[0]
-        return one if len(self.columns) == 1 and one.type in _INTEGERS else None
+        """The first column, if it is an integer: then a bucket should be a range, in which old rows go together."""
+        return self.columns[0] if self.columns[0].type in INTEGERS else None
+
+    def in_ranges(self, low: int, high: int) -> Buckets:
+        """Buckets that are ranges of the first column, unless it has too few values to tell rows apart."""
+        width = (high - low) // self.number
+        return replace(self, width=max(1, width)) if width or len(self.columns) == 1 else self
 
     @property
     def of_source(self) -> sql.Composed:

@@ -112,15 +112,21 @@ def changed(table: Table, since: int, found: Changes) -> sql.Composed:
 
 def keys(table: Table, columns: Sequence[Column], found: Changes, among: sql.Composable | None = None) -> sql.Composed:
     """The SELECT of the keys, as they arrive, of the relations that were counted; of rows ``among`` some, if given."""
-    listed = sql.SQL(", ").join(column.listed for column in columns)
-    every = table.select(listed, None, _of((*found.known, *found.new)))
-    return every if among is None else sql.SQL("{} AND {}").format(every, among)
+    return some(table, sql.SQL(", ").join(column.listed for column in columns), found, among)
 
 
 def buckets(table: Table, bucket: sql.Composable, found: Changes) -> sql.Composed:
     """The SELECT of the number of rows in each bucket, of the relations that were counted."""
     expressions = sql.SQL("{} AS bucket, count(*) AS rows").format(bucket)
-    return sql.SQL("{} GROUP BY 1").format(table.select(expressions, None, _of((*found.known, *found.new))))
+    return sql.SQL("{} GROUP BY 1").format(some(table, expressions, found))
+
+
+def some(
+    table: Table, expressions: sql.Composable, found: Changes, among: sql.Composable | None = None
+) -> sql.Composed:
+    """The SELECT of expressions over the rows of the relations that were counted, or over those ``among`` some."""
+    every = table.select(expressions, None, _of((*found.known, *found.new)))
+    return every if among is None else sql.SQL("{} AND ({})").format(every, among)
 
 
 def _of(relations: Sequence[int]) -> str:

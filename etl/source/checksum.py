@@ -13,7 +13,7 @@ record_send() would convert it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -45,14 +45,21 @@ async def of_source(source: Source, table: Table, kept: str | None, within: Page
 
     ``kept`` is the encoding in which rows are copied without a conversion, or None; it must be the same on both sides.
     """
+    return await of_select(source, table, kept, lambda expressions: table.select(expressions, within))
+
+
+async def of_select(
+    source: Source, table: Table, kept: str | None, select: Callable[[sql.Composable], sql.Composable]
+) -> Checksum:
+    """Computes the checksum of those rows of a table that a SELECT of some expressions reads."""
     expressions = _expressions(((column.value, column) for column in table.columns), kept)
-    row = await source.fetchrow(text(table.select(expressions, within)))
+    row = await source.fetchrow(text(select(expressions)))
     assert row is not None
     return Checksum(row["rows"], int(row["sum"]) % 2**128)
 
 
-async def of_target(target: Target, table: Table, name: sql.Identifier, kept: str | None) -> Checksum:
-    """Computes the checksum of a staging or live table with the columns of ``table``."""
+async def of_target(target: Target, table: Table, name: sql.Composable, kept: str | None) -> Checksum:
+    """Computes the checksum of a staging or live table, or of a subquery, with the columns of ``table``."""
     expressions = _expressions(((sql.Identifier(column.name), column) for column in table.columns), kept)
     cursor = await target.execute(sql.SQL("SELECT {} FROM {}").format(expressions, name))
     row = await cursor.fetchone()

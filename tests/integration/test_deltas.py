@@ -246,6 +246,90 @@ def test_an_unchanged_table_in_which_an_action_deletes_rows_is_not_published(nig
     assert night.both.reporting.value("SELECT count(*) FROM lines") == 500
 
 
+KEYS = {
+    "numbers": "g::bigint * 1000003 - 250000000, 'n' || g",
+    "ids": "md5(g::text)::uuid, 'n' || g",
+    "names": "'name ' || g % 7 || ' ' || g, 'n' || g",
+    "sums": "g / 7.0, 'n' || g",
+    "days": "date '2020-01-01' + g, 'n' || g",
+    "pairs": "g / 3, g % 3, 'n' || g",
+    "tenants": "g % 3, g, 'n' || g",
+}
+"""Tables by their key: the values of row g."""
+
+
+def test_gone_rows_are_found_and_slices_proven_by_keys_of_all_kinds(
+    databases: Databases, etl: Etl, tmp_path: Path
+) -> None:
+    """Integers in ranges, other keys by their hash; few rows go, then many; others change."""
+    for name, values in KEYS.items():
+        columns = "a, b, note" if name in {"pairs", "tenants"} else "a, note"
+        key = columns.removesuffix(", note")
+        databases.operational.execute(
+            f"CREATE TABLE {name} AS SELECT * FROM (SELECT {values} FROM generate_series(1, 700) g) AS r ({columns});"
+            f"ALTER TABLE {name} ADD PRIMARY KEY ({key})"
+        )
+    settled(databases.operational)
+    (tmp_path / "options.toml").write_text("[defaults]\nproof_nights = 1")
+    run = {"TABLES": ",".join(KEYS), "ETL_LOAD": "auto", "ETL_OPTIONS_FILE": str(tmp_path / "options.toml")}
+    assert etl("run", **run).status == 0
+    for gone in (4, 120):
+        for name in KEYS:
+            row = f"ctid IN (SELECT ctid FROM {name} ORDER BY md5(note) LIMIT {{}} OFFSET {{}})"
+            databases.operational.execute(
+                f"DELETE FROM {name} WHERE {row.format(gone, 10)};"
+                f"UPDATE {name} SET note = note || 'x' WHERE {row.format(5, 3)}"
+            )
+        done = etl("run", **run)
+        assert (done.status, done.stderr) == (0, "")
+        loads = {event["table"]: event["load"] for event in done.events if event["event"] == "table.loaded"}
+        assert loads == {f"public.{name}": "delta" for name in KEYS}
+        for name in KEYS:
+            rows = f"SELECT {name}::text FROM {name} ORDER BY 1"
+            assert databases.reporting.rows(rows) == databases.operational.rows(rows)
+
+
+def lie(night: Night) -> None:
+    """Changes a row, and makes the ledger say that the last load has read it."""
+    night.both.operational.execute("UPDATE orders SET note = 'overlooked' WHERE id = 250")
+    settled(night.both.operational)
+    xmin = night.both.operational.value("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::int8")
+    night.both.reporting.execute(
+        f"UPDATE etl.loads SET base = jsonb_set(base, '{{xmin}}', '{xmin}') WHERE base IS NOT NULL"
+    )
+
+
+@pytest.mark.parametrize("kind", ["unchanged", "delta"])
+def test_the_rotating_proof_finds_rows_that_differ_for_no_reason(night: Night, tmp_path: Path, kind: str) -> None:
+    """Within proof_nights nights, a table whose base lies is loaded whole, with a warning."""
+    (tmp_path / "options.toml").write_text("[orders]\nproof_nights = 3")
+    options = {"ETL_OPTIONS_FILE": str(tmp_path / "options.toml")}
+    lie(night)
+    loads = []
+    for number in range(3):
+        if kind == "delta":
+            night.both.operational.execute(f"UPDATE orders SET note = 'night {number}' WHERE id = 7")
+        done = night.etl("run", **options)
+        assert (done.status, done.stderr) == (0, "")
+        loads.append(done.event("table.loaded")["load"])
+        if loads[-1] == "full":
+            break
+    assert loads == [kind] * (len(loads) - 1) + ["full"]
+    assert "of 3 of the keys differs" in done.event("table.unlike")["what"]
+    assert night.rows(night.both.reporting) == night.rows(night.both.operational)
+
+
+def test_with_verify_checksum_each_night_hashes_all_rows(night: Night) -> None:
+    """A load of changes is proven whole: one that is right stays one, and one whose base lies is a full load."""
+    verified = {"ETL_VERIFY": "checksum"}
+    night.both.operational.execute("UPDATE orders SET note = 'new' WHERE id = 3; DELETE FROM orders WHERE id = 5")
+    night.passes("delta", **verified)
+    night.passes("unchanged", **verified)
+    lie(night)
+    done = night.passes("full", **verified)
+    assert "all keys differs" in done.event("table.unlike")["what"]
+
+
 def test_a_server_that_was_restarted_or_promoted_is_read_whole(tmp_path: Path) -> None:
     """A restart, a crash, a promotion, another node, a database from a template: each may hide ids that come again."""
     settings = FAST | {"wal_level": "replica", "max_wal_senders": "4"}

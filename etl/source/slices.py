@@ -1,0 +1,72 @@
+"""Slices of a table's rows, told by their keys, of which each night proves another one.
+
+For an integer, a slice is a range, which an index gives. New keys are usually higher ones, so the ranges of the next
+night begin higher. The nights go through the slices from the last to the first: then no key is between two of them.
+"""
+
+# docs/how-deltas-work.md, "The rotating proof"
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from etl.model.catalog import Column
+from etl.source import checksum
+from etl.source.buckets import INTEGERS
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One of the ``of`` slices: number 0 to ``of`` - 1. If ``of`` is 1, it has all rows.
+
+    ``columns`` are those of the key. ``span`` are the lowest and the highest value of the first one, if the slices are
+    ranges of it; otherwise they are parts of the key's hash. ``kept`` is as in ``checksum``.
+    """
+
+    columns: tuple[Column, ...]
+    number: int
+    of: int
+    kept: str | None = None
+    span: tuple[int, int] | None = None
+
+    @classmethod
+    def of_night(cls, columns: Sequence[Column], night: int, nights: int, kept: str | None) -> Slice:
+        """The slice of a night, by hash."""
+        return cls(tuple(columns), nights - 1 - night % nights, nights, kept)
+
+    @property
+    def integer(self) -> Column | None:
+        """The key's first column, if it is an integer: then the slices should be ranges."""
+        one = self.columns[0]
+        return one if one.type in INTEGERS and one.value == sql.Identifier(one.name) else None
+
+    @property
+    def of_source(self) -> sql.Composed:
+        """The condition of the slice's rows in the source."""
+        return self._has([column.value for column in self.columns])
+
+    def of_target(self, alias: str) -> sql.Composed:
+        """The same condition in a statement on the target that gives the row's table this alias."""
+        return self._has([sql.Identifier(alias, column.name) for column in self.columns])
+
+    def _has(self, values: Sequence[sql.Composable]) -> sql.Composed:
+        if self.of == 1:
+            return sql.SQL("{}").format(sql.SQL("true"))
+        if self.span is not None:
+            return self._in_range(values[0], *self.span)
+        hashed = checksum.hashed(zip(values, self.columns, strict=True), self.kept)
+        parts = sql.Literal(self.of), sql.Literal(self.number), sql.Literal(self.number - self.of)
+        return sql.SQL("pg_catalog.mod({}, {}::pg_catalog.int8) IN ({}, {})").format(hashed, *parts)
+
+    def _in_range(self, value: sql.Composable, low: int, high: int) -> sql.Composed:
+        """The first and the last range have no end, so each value is in one of them."""
+        first, after = (low + (high - low) * number // self.of for number in (self.number, self.number + 1))
+        conditions = [sql.SQL("{} >= {}").format(value, sql.Literal(first))] if self.number else []
+        conditions += [sql.SQL("{} < {}").format(value, sql.Literal(after))] if self.number < self.of - 1 else []
+        return sql.SQL(" AND ").join(conditions)
+
+    def __str__(self) -> str:
+        return "all keys" if self.of == 1 else f"slice {self.number + 1} of {self.of} of the keys"

@@ -1,0 +1,55 @@
+"""The slices and the buckets of keys: each key is in one of them, and no key is left out between two nights."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etl.model.catalog import Column
+from etl.source.buckets import Buckets
+from etl.source.slices import Slice
+
+ID = Column("id", "bigint")
+KEYS = st.integers(-(2**63), 2**63 - 1)
+
+
+def has(part: Slice, value: int) -> bool:
+    """Whether the condition of a range holds for a value."""
+    condition = part.of_source.as_string(None)
+    compared = re.findall(r'"id" (>=|<) +(-?\d+)', condition)
+    assert len(compared) == condition.count('"id"')
+    return all((value >= limit) is (sign == ">=") for sign, text in compared for limit in [int(text)])
+
+
+@given(st.tuples(KEYS, KEYS), KEYS, st.integers(2, 40))
+def test_each_key_is_in_one_slice(span: tuple[int, int], value: int, nights: int) -> None:
+    """Also a key that is outside of the span, because it is new."""
+    low, high = sorted(span)
+    slices = [Slice((ID,), number, nights, span=(low, high)) for number in range(nights)]
+    assert sum(has(one, value) for one in slices) == 1
+
+
+@given(st.lists(st.integers(0, 2**40), min_size=15, max_size=15), st.integers(2, 15), st.integers(0, 2**41))
+def test_no_key_is_left_out_while_the_highest_key_rises(rises: list[int], nights: int, value: int) -> None:
+    """A key that is there all the time is proven in one of so many nights."""
+    high, proven = 2**40, []
+    for night in range(nights):
+        high += rises[night]
+        part = Slice.of_night((ID,), night, nights, None)
+        proven.append(has(Slice(part.columns, part.number, part.of, span=(0, high)), value))
+    assert any(proven)
+
+
+def test_all_rows_are_in_the_only_slice() -> None:
+    """With proof_nights 1, or verify checksum."""
+    assert Slice.of_night((ID,), 5, 1, None).of_source.as_string(None) == "true"
+
+
+def test_a_key_of_few_first_values_is_divided_by_its_hash() -> None:
+    """A tenant's number would put all its rows into one bucket."""
+    pair = Buckets.of((Column("tenant", "integer"), ID), 32_000, None)
+    assert pair.in_ranges(1, 20).width is None
+    assert pair.in_ranges(1, 20_000_000).width == 19_999
+    assert Buckets.of((ID,), 32_000, None).in_ranges(1, 20).width == 1
