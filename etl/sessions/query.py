@@ -3,7 +3,8 @@
 A query with several concerns is a folder and a file: each file of ``sql/live/`` is a CTE, named like the file, of
 ``sql/live.sql``, so that the server answers all of them in one round trip. A variable with the name of another file of
 the folder (``:'objects'``) is the list of its oids there. ``python -m etl.sessions.query NAME`` prints such a query as
-one text, which psql can run.
+one text, which psql can run. The folder ``sql/ledger/`` has no such file: its files are statements of their own, with
+names such as ``ledger/run``.
 """
 
 from __future__ import annotations
@@ -77,8 +78,8 @@ def source_query(name: str) -> str:
 
 @cache
 def target_query(name: str) -> bytes:
-    """``sql/<name>.sql`` for psycopg: psql's ``:'variables'`` become %(variables)s."""
-    return _VARIABLE.sub(r"%(\1)s", _file(name).replace("%", "%%")).encode()
+    """``sql/<name>.sql`` for psycopg: psql's ``:'variables'`` become %(variables)s, and it may precede a semicolon."""
+    return _VARIABLE.sub(r"%(\1)s", _unended(_file(name)).replace("%", "%%")).encode()
 
 
 @cache
