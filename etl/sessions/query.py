@@ -23,6 +23,8 @@ from psycopg.rows import class_row
 
 T = TypeVar("T")
 
+_FOLDER = files("etl").joinpath("sql")
+
 _PREPARED = ("extras",)
 """The queries of every load, which each session prepares. Of the statements for a tiny table, only COPY took the target
 longer than planning this query (benchmarks/NOTES.md, "Tiny tables")."""
@@ -36,8 +38,7 @@ _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 @cache
 def _file(name: str) -> str:
     """The text of ``sql/<name>.sql``, composed with the files of ``sql/<name>/``, if there are any."""
-    folder = files("etl").joinpath("sql")
-    text, concerns = _read(folder.joinpath(f"{name}.sql")), folder.joinpath(name)
+    text, concerns = _read(_FOLDER.joinpath(f"{name}.sql")), _FOLDER.joinpath(name)
     if not concerns.is_dir():
         return text
     bodies = {file.name.removesuffix(".sql"): _unended(_read(file)) for file in concerns.iterdir()}
