@@ -1,5 +1,7 @@
 """The start of the process for ``etl`` and ``python -m etl``."""
 
+# docs/decisions.md, "A run does not import what it does not need"
+
 import gc
 import sys
 from importlib import import_module

@@ -4,6 +4,8 @@
 the ledger with these names, and asks ``tables`` only if something is missing. A unit test compares the two.
 """
 
+# docs/decisions.md, "A run does not import what it does not need"
+
 from __future__ import annotations
 
 from collections.abc import Collection
