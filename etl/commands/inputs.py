@@ -42,7 +42,7 @@ def given(field: FieldInfo) -> Given:
 class Input(BaseModel):
     """A command's input; this one is empty, for commands that need only settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, defer_build=True)
 
     @property
     def settings(self) -> dict[str, str]:

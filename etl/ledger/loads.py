@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from datetime import datetime
-from functools import cache
 from typing import Any
 
-import sqlalchemy as sa
 from psycopg import AsyncClientCursor, AsyncCursor
-from sqlalchemy.dialects.postgresql import distinct_on, insert
 
-from etl.ledger.book import compiled, execute, fetch, loads, now, runs, watermarks
-from etl.ledger.rows import Kept, LoadRow, Newer, RecentLoad
+from etl.ledger.book import now
+from etl.ledger.rows import Kept, LoadRow, Newer, Partial, RecentLoad
 from etl.ledger.runs import refuse_ended
 from etl.model.base import Base, Live, Published
 from etl.model.gate import Count
 from etl.model.name import Planned, TargetName, arrays
 from etl.model.record import Load
 from etl.model.redaction import Redacted, own_words
-from etl.model.status import LoadKind, LoadStatus, RunStatus
+from etl.model.status import LoadStatus
 from etl.sessions import encoding
 from etl.sessions.postgres import Target
 from etl.sessions.query import rows, target_query
@@ -29,14 +26,10 @@ from etl.sessions.stage import Stage
 UNPUBLISHED = (LoadStatus.PLANNED, LoadStatus.LOADING, LoadStatus.STAGED)
 """The statuses of a load that has not ended; the others are published and failed."""
 
-_NAME = (loads.c.schema_name.label("schema"), loads.c.relation_name.label("name"))
-"""The columns that make a live table's name."""
-
 
 async def loads_of(target: Target, run_ids: Sequence[str]) -> list[LoadRow]:
     """The loads of these runs, in the order in which they started."""
-    statement = sa.select(loads).where(loads.c.run_id.in_(run_ids)).order_by(loads.c.started_at, loads.c.table_name)
-    return await fetch(target, statement, LoadRow)
+    return await rows(target, LoadRow, target_query("ledger/loads"), {"run_ids": list(run_ids)})
 
 
 async def begin_loads(
@@ -53,30 +46,25 @@ async def begin_loads(
     If they begin ``anew``, the state of an earlier attempt of this run is reset. Otherwise only loads that are planned
     get the new status.
     """
-    names = ("run_id", "table_name", "schema_name", "relation_name", "shard", "status", "started_at")
-    statement = insert(loads).values({name: sa.bindparam(name) for name in names})
-    reset = (*names[4:], "error", "given_up", "finished_at", "published_at")
-    fresh = {name: statement.excluded[name] for name in reset}
-    # a literal, because executemany's only parameters are the values of the rows
-    is_planned = loads.c.status == sa.literal_column(f"'{LoadStatus.PLANNED}'")
-    begun = {name: statement.excluded[name] for name in ("status", "started_at")}
-    key = ["run_id", "table_name"]
-    text, _ = compiled(
-        statement.on_conflict_do_update(index_elements=key, set_=fresh)
-        if anew
-        else statement.on_conflict_do_update(index_elements=key, set_=begun, where=is_planned)
-    )
-    number = None if shard is None else str(shard)
-    values = [
-        (run_id, str(table.source), table.live.schema, table.live.name, number, status, now()) for table in tables
+    begun = [
+        {
+            "run_id": run_id,
+            "table_name": str(table.source),
+            "schema_name": table.live.schema,
+            "relation_name": table.live.name,
+            "shard": None if shard is None else str(shard),
+            "status": status,
+            "at": now(),
+        }
+        for table in tables
     ]
     async with target.cursor() as cursor:
-        await cursor.executemany(text, [dict(zip(names, row, strict=True)) for row in values])
+        await cursor.executemany(target_query("ledger/begin_load" if anew else "ledger/begin_planned_load"), begun)
 
 
 async def forget_plan(target: Target, run_id: str) -> None:
     """Deletes the loads of a run that no process has begun."""
-    await execute(target, sa.delete(loads).where(loads.c.run_id == run_id, loads.c.status == LoadStatus.PLANNED))
+    await target.execute(target_query("ledger/forget_plan"), {"run_id": run_id})
 
 
 async def record(target: Target, run_id: str, load: Load) -> None:
@@ -100,27 +88,18 @@ def _values(target: Target, run_id: str, load: Load) -> dict[str, Any]:
         "carried": list(load.carried),
         "masked": list(load.masked),
         "run_id": run_id,
-        "published_at": None,
         "error": load.error and encoding.spelt(target, load.error),
         "reason": load.reason and encoding.spelt(target, load.reason),
     }
 
 
-@cache
 def _record() -> bytes:
-    # Cached like runs._state, because compiling it takes a third of the CPU time of a tiny table.
-    key = ["run_id", "table_name"]
-    names = [*key, *(field.name for field in fields(Load) if field.name not in key), "published_at"]
-    statement = insert(loads).prefix_with(Stage.RECORD).values({name: sa.bindparam(name) for name in names})
-    changes = {name: statement.excluded[name] for name in names if name not in key}
-    text, _ = compiled(statement.on_conflict_do_update(index_elements=key, set_=changes))
-    return text
+    return f"{Stage.RECORD} ".encode() + target_query("ledger/record_load")
 
 
 async def staging_oids(target: Target, run_id: str) -> dict[TargetName, int]:
     """The oids of the staging tables that a run has filled, by live table."""
-    statement = sa.select(loads).where(loads.c.run_id == run_id, loads.c.status == LoadStatus.STAGED)
-    return {row.live: row.staged_oid for row in await fetch(target, statement, LoadRow) if row.staged_oid is not None}
+    return await _by_live(target, "staging_oids", "oid", {"run_id": run_id})
 
 
 async def is_staged(target: Target, run_id: str, live: TargetName, oid: int) -> bool:
@@ -130,78 +109,52 @@ async def is_staged(target: Target, run_id: str, live: TargetName, oid: int) -> 
 
 async def newest_xids(target: Target, run_id: str) -> dict[TargetName, int]:
     """The newest transaction that wrote the rows of each load whose rows are not frozen, by live table."""
-    statement = sa.select(loads).where(loads.c.run_id == run_id, loads.c.newest_xid.is_not(None))
-    return {row.live: row.newest_xid for row in await fetch(target, statement, LoadRow) if row.newest_xid is not None}
+    return await _by_live(target, "newest_xids", "newest_xid", {"run_id": run_id})
 
 
 async def carried(target: Target, live: Sequence[TargetName]) -> dict[TargetName, frozenset[str]]:
     """The names of the indexes and constraints that came from the source in the last published load, by live table."""
-    statement = (
-        sa.select(loads)
-        .ext(distinct_on(loads.c.schema_name, loads.c.relation_name))
-        .where(loads.c.status == LoadStatus.PUBLISHED)
-        .order_by(loads.c.schema_name, loads.c.relation_name, loads.c.published_at.desc())
-    )
-    names = {row.live: frozenset(row.carried or []) for row in await fetch(target, statement, LoadRow)}
-    return {table: names.get(table, frozenset()) for table in live}
+    names = await _by_live(target, "carried", "carried", arrays(live))
+    return {table: frozenset(names.get(table) or ()) for table in live}
 
 
 async def bases(target: Target, live: Sequence[TargetName]) -> dict[TargetName, Published]:
     """The last published load of each live table, if the next load may be a delta of it."""
-    statement = (
-        sa.select(loads)
-        .ext(distinct_on(loads.c.schema_name, loads.c.relation_name))
-        .where(loads.c.status == LoadStatus.PUBLISHED, _arrive_as(live))
-        .order_by(loads.c.schema_name, loads.c.relation_name, loads.c.published_at.desc())
-    )
+    cursor = await target.execute(target_query("ledger/bases"), arrays(live))
     found = {}
-    for row in await fetch(target, statement, LoadRow):
-        base, state = Base.of(row.base), Live.of(row.live_state)
+    for row in await cursor.fetchall():
+        base, state = Base.of(row["base"]), Live.of(row["live_state"])
         if base is not None and state is not None:
-            found[row.live] = Published(row.run_id, base, state)
+            found[TargetName(row["schema"], row["name"])] = Published(row["run_id"], base, state)
     return found
 
 
 async def forget_bases(target: Target, found: Mapping[TargetName, Published]) -> None:
     """Writes that the next load of these live tables may not be a delta of these published loads."""
-    for table, one in found.items():
-        forget = sa.update(loads).where(loads.c.run_id == one.run_id, _arrive_as([table]))
-        await execute(target, forget.values(live_state=sa.null()))
+    if found:
+        run_ids = [published.run_id for published in found.values()]
+        await target.execute(target_query("ledger/forget_bases"), {"run_ids": run_ids, **arrays(found)})
 
 
-async def partial(target: Target, run_id: str) -> list[LoadRow]:
+async def partial(target: Target, run_id: str) -> list[Partial]:
     """The staged loads of a run that have only the changes of a table's rows, or none."""
-    statement = sa.select(loads).where(
-        loads.c.run_id == run_id,
-        loads.c.status == LoadStatus.STAGED,
-        loads.c.load.in_([LoadKind.DELTA, LoadKind.UNCHANGED]),
-    )
-    return await fetch(target, statement, LoadRow)
+    return await rows(target, Partial, target_query("ledger/partial"), {"run_id": run_id})
 
 
-async def with_base(target: Target, run_id: str) -> list[LoadRow]:
-    """The staged loads of a run that may be the base of the next ones."""
-    statement = sa.select(loads).where(
-        loads.c.run_id == run_id, loads.c.status == LoadStatus.STAGED, loads.c.base.is_not(None)
-    )
-    return await fetch(target, statement, LoadRow)
+async def with_base(target: Target, run_id: str) -> dict[TargetName, Mapping[str, Any]]:
+    """The bases of the next loads that a run has staged, as the ledger has them, by live table."""
+    return await _by_live(target, "with_base", "base", {"run_id": run_id})
 
 
 async def brought(target: Target, run_id: str) -> dict[TargetName, frozenset[str]]:
     """The names of the indexes and constraints that came from the source in a run's loads, by live table."""
-    statement = sa.select(loads).where(loads.c.run_id == run_id)
-    return {row.live: frozenset(row.carried or []) for row in await fetch(target, statement, LoadRow)}
+    names = await _by_live(target, "brought", "carried", {"run_id": run_id})
+    return {table: frozenset(carried or ()) for table, carried in names.items()}
 
 
 async def deferred(target: Target) -> set[TargetName]:
     """The live tables of loads that wait for ``etl publish``, also of runs that were stopped."""
-    waits = sa.and_(runs.c.status == RunStatus.RUNNING, runs.c.publish == "defer")
-    statement = (
-        sa.select(*_NAME)
-        .join(runs, runs.c.run_id == loads.c.run_id)
-        .where(loads.c.status == LoadStatus.STAGED, sa.or_(waits, runs.c.status == RunStatus.STOPPED))
-    )
-    return set(await fetch(target, statement, TargetName))
+    return set(await rows(target, TargetName, target_query("ledger/deferred")))
 
 
 async def counts(target: Target, run_id: str) -> list[Count]:
@@ -211,29 +164,18 @@ async def counts(target: Target, run_id: str) -> list[Count]:
 
 async def kept(target: Target) -> list[Kept]:
     """The tables that runs which were stopped have staged."""
-    statement = (
-        sa.select(runs.c.run_id, runs.c.kept_until, *_NAME)
-        .join(loads, runs.c.run_id == loads.c.run_id)
-        .where(loads.c.status == LoadStatus.STAGED, runs.c.status == RunStatus.STOPPED)
-        .order_by(runs.c.run_id, loads.c.table_name)
-    )
-    return await fetch(target, statement, Kept)
+    return await rows(target, Kept, target_query("ledger/kept"))
 
 
 async def newer(target: Target, since: datetime, tables: Sequence[Planned]) -> list[Newer]:
     """The changes of these tables' live tables since an instant, by other runs or by batches."""
-    live, names = [table.live for table in tables], [str(table.source) for table in tables]
-    by_run = sa.select(loads.c.table_name, loads.c.run_id).where(loads.c.published_at > since, _arrive_as(live))
-    by_batch = sa.select(watermarks.c.table_name, sa.null()).where(
-        watermarks.c.updated_at > since, watermarks.c.table_name == sa.any_(sa.literal(names, sa.ARRAY(sa.Text)))
-    )
-    return await fetch(target, sa.union_all(by_run, by_batch).order_by(sa.text("1, 2")), Newer)
+    names = {"tables": [str(table.source) for table in tables], **arrays(table.live for table in tables)}
+    return await rows(target, Newer, target_query("ledger/newer"), {"since": since, **names})
 
 
 async def known(target: Target) -> set[TargetName]:
     """All live tables in the ledger, of all runs."""
-    statement = sa.select(*_NAME).where(loads.c.schema_name.is_not(None)).distinct()
-    return set(await fetch(target, statement, TargetName))
+    return set(await rows(target, TargetName, target_query("ledger/known")))
 
 
 async def recent(target: Target, tables: Sequence[str], most: int, before: str = "") -> dict[str, list[RecentLoad]]:
@@ -260,13 +202,15 @@ async def published(
     ``swapped`` are the live tables that staging tables have replaced. ``replaced`` has the oids of the live tables
     whose rows were replaced in place. ``lives`` are the tables that the next load may find unchanged.
     """
-    whose, done = loads.c.run_id == run_id, {"status": LoadStatus.PUBLISHED, "published_at": now()}
-    swap = sa.update(loads).where(whose, _arrive_as(swapped))
-    await execute(target, swap.values(**done, live_oid=loads.c.staging_oid))
-    for table, oid in replaced.items():
-        await execute(target, sa.update(loads).where(whose, _arrive_as([table])).values(**done, live_oid=oid))
-    for table, state in lives.items():
-        await execute(target, sa.update(loads).where(whose, _arrive_as([table])).values(live_state=state.dumps()))
+    done = {"run_id": run_id, "at": now()}
+    await target.execute(target_query("ledger/publish_swapped"), {**done, **arrays(swapped)})
+    if replaced:
+        oids = list(replaced.values())
+        await target.execute(target_query("ledger/publish_in_place"), {**done, **arrays(replaced), "oids": oids})
+    if lives:
+        states = [state.dumps() for state in lives.values()]
+        left = {"run_id": run_id, **arrays(lives), "states": states}
+        await target.execute(target_query("ledger/record_live_states"), left)
 
 
 async def not_published(target: Target, run_id: str, error: Redacted, live: Iterable[TargetName]) -> None:
@@ -274,26 +218,21 @@ async def not_published(target: Target, run_id: str, error: Redacted, live: Iter
 
     If the run has ended before, the loads are marked as given up: the end of the run is the cause.
     """
-    await _fail(target, loads.c.run_id == run_id, live, error)
+    await target.execute(target_query("ledger/fail_loads"), _failure(target, run_id, error, live))
 
 
 async def supersede(target: Target, run_id: str, live: Iterable[TargetName]) -> None:
     """Writes that unpublished loads of other runs have failed, because ``run_id`` loads their live tables now."""
-    await _fail(target, loads.c.run_id != run_id, live, own_words(f"never published; run {run_id} took the table over"))
+    error = own_words(f"never published; run {run_id} took the table over")
+    await target.execute(target_query("ledger/fail_other_loads"), _failure(target, run_id, error, live))
 
 
-async def _fail(target: Target, whose: sa.ColumnElement[bool], live: Iterable[TargetName], error: Redacted) -> None:
-    failing = sa.update(loads).where(whose, loads.c.status.in_(UNPUBLISHED), _arrive_as(live))
-    has_ended = sa.select(runs.c.status != RunStatus.RUNNING).where(runs.c.run_id == loads.c.run_id).scalar_subquery()
-    changes = {"status": LoadStatus.FAILED, "error": encoding.spelt(target, error), "given_up": has_ended}
-    await execute(target, failing.values(changes))
+def _failure(target: Target, run_id: str, error: Redacted, live: Iterable[TargetName]) -> dict[str, Any]:
+    failed = {"run_id": run_id, "error": encoding.spelt(target, error), "statuses": list(UNPUBLISHED)}
+    return {**failed, **arrays(live)}
 
 
-def _arrive_as(live: Iterable[TargetName]) -> sa.ColumnElement[bool]:
-    """The condition for the loads of these live tables.
-
-    It uses arrays, because a list of 10,000 pairs exceeds the server's ``max_stack_depth``.
-    """
-    pairs = sa.func.unnest(*(sa.literal(part, sa.ARRAY(sa.Text)) for part in arrays(live).values()))
-    wanted = sa.select(pairs.table_valued("schema", "name").render_derived())
-    return sa.tuple_(loads.c.schema_name, loads.c.relation_name).in_(wanted)
+async def _by_live(target: Target, name: str, column: str, values: Mapping[str, Any]) -> dict[TargetName, Any]:
+    """A column of the query ``ledger/<name>``, by live table."""
+    cursor = await target.execute(target_query(f"ledger/{name}"), values)
+    return {TargetName(row["schema"], row["name"]): row[column] for row in await cursor.fetchall()}

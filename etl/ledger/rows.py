@@ -98,6 +98,22 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Partial:
+    """A staged load that has only the changes of a table's rows, or none: its kind, and the run of its base."""
+
+    schema: str
+    name: str
+    load: str
+    rows: int | None
+    base_run: str | None
+
+    @property
+    def live(self) -> TargetName:
+        """The live table."""
+        return TargetName(self.schema, self.name)
+
+
+@dataclass(frozen=True, slots=True)
 class RecentLoad:
     """A published load: its shard and size, and its seconds where it has both times."""
 

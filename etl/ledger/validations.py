@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
-
-from etl.ledger.book import execute, now, validations
+from etl.ledger.book import now
 from etl.ledger.rows import Waiting
 from etl.model.name import TargetName
 from etl.model.redaction import Redacted
 from etl.sessions import encoding
 from etl.sessions.postgres import Target
 from etl.sessions.query import rows, target_query
-
-_KEY = ("schema_name", "relation_name", "constraint_name")
 
 
 async def add_waiting(
@@ -26,10 +21,8 @@ async def add_waiting(
     Takes each key as its table and its name, and the oids that the live tables will have.
     """
     for table, constraint in keys:
-        fresh = {"run_id": run_id, "live_oid": oids[table], "added_at": now(), "error": None}
-        named = {"schema_name": table.schema, "relation_name": table.name, "constraint_name": constraint}
-        statement = insert(validations).values(**named, **fresh)
-        await execute(target, statement.on_conflict_do_update(index_elements=list(_KEY), set_=fresh))
+        added = {**_key(table, constraint, run_id), "live_oid": oids[table], "at": now()}
+        await target.execute(target_query("ledger/add_waiting"), added)
 
 
 async def waiting(target: Target) -> list[Waiting]:
@@ -40,15 +33,20 @@ async def waiting(target: Target) -> list[Waiting]:
 async def forget_waiting(target: Target, done: Collection[Waiting]) -> None:
     """Deletes the rows of foreign keys that wait no longer."""
     for one in done:
-        await execute(target, sa.delete(validations).where(_is(one)))
+        await target.execute(target_query("ledger/forget_waiting"), _read(one))
 
 
 async def keep_waiting(target: Target, one: Waiting, error: Redacted) -> None:
     """Writes why a foreign key could not be validated; it goes on waiting."""
-    spelt = encoding.spelt(target, error)
-    await execute(target, sa.update(validations).where(_is(one)).values(error=spelt))
+    why = {**_read(one), "error": encoding.spelt(target, error)}
+    await target.execute(target_query("ledger/keep_waiting"), why)
 
 
-def _is(one: Waiting) -> sa.ColumnElement[bool]:
-    """The condition for the row that was read: another publish may have written it anew."""
-    return sa.and_(*(validations.c[name] == getattr(one, name) for name in (*_KEY, "run_id")))
+def _read(one: Waiting) -> dict[str, str]:
+    """The row that was read: another publish may have written it anew."""
+    return _key(one.live, one.constraint_name, one.run_id)
+
+
+def _key(table: TargetName, constraint: str, run_id: str) -> dict[str, str]:
+    named = {"schema_name": table.schema, "relation_name": table.name, "constraint_name": constraint}
+    return {**named, "run_id": run_id}

@@ -49,9 +49,7 @@ def configure(form: str, level: str, redact: Redactor = own_words, metrics: Proc
     """
     if not logging.getLogger().handlers:
         logging.getLogger().addHandler(logging.NullHandler())  # libraries' own logs are not part of the contract
-    console = form == "console"
-    plain = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=0, pad_level=False, sort_keys=False)
-    renderers: list[Any] = [_for_eyes, plain] if console else [*([metrics] if metrics else []), _json()]
+    renderers: list[Any] = [_for_eyes, _plain()] if form == "console" else [*([metrics] if metrics else []), _json()]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -137,6 +135,10 @@ def _for_eyes(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDi
         key: printable(value) if isinstance(value, str) else value for key, value in event.items() if key != "run_id"
     }
     return shown | {"timestamp": event["timestamp"][11:19]}
+
+
+def _plain() -> structlog.dev.ConsoleRenderer:
+    return structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=0, pad_level=False, sort_keys=False)
 
 
 def _json() -> structlog.processors.JSONRenderer:

@@ -64,7 +64,8 @@ def _condition(text: object) -> object:
 class TableOptions(BaseModel):
     """The options of a section; an option is None if the section does not have it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    # the validator is built for the first options, because that takes longer than the import of this module
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     columns: list[str] | None = None
     """The only columns to copy."""
@@ -160,6 +161,10 @@ class TableOptions(BaseModel):
         """The names of the columns that are not classified, if ``on_new_column`` is ``fail``."""
         must_classify = self.on_new_column == "fail"
         return [column.name for column in table.columns if must_classify and column.name not in self.classified]
+
+
+NO_OPTIONS = TableOptions.model_construct()
+"""The options of a section that has none; nothing is validated."""
 
 
 def faults(table: SourceTable, options: TableOptions) -> Iterator[str]:

@@ -180,12 +180,13 @@ class Attempt:
 
 async def _swapped_in(target: Target, run_id: str, swapped: Sequence[TargetName]) -> dict[TargetName, Live]:
     """The states of the staged tables that will be live; the next night may copy only their changes."""
-    based = [load for load in await ledger.with_base(target, run_id) if load.live in set(swapped)]
-    states = await untouched.states(target, [load.live.staging for load in based]) if based else {}
+    bases = await ledger.with_base(target, run_id)
+    based = [table for table in bases if table in set(swapped)]
+    states = await untouched.states(target, [table.staging for table in based]) if based else {}
     return {
-        load.live: replace(states[load.live.staging], xids=base.xids)
-        for load in based
-        if (base := Base.of(load.base)) and load.live.staging in states
+        table: replace(states[table.staging], xids=base.xids)
+        for table in based
+        if (base := Base.of(bases[table])) and table.staging in states
     }
 
 

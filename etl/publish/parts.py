@@ -65,8 +65,8 @@ async def read(target: Target, run_id: str) -> dict[TargetName, Part]:
     return {table: part for table, part in found.items() if part is not None}
 
 
-def _part(kind: str | None, rows: int | None, published: Published | None, base_run: str | None) -> Part | None:
-    if published is None or published.run_id != base_run or kind is None or rows is None:
+def _part(kind: str, rows: int | None, published: Published | None, base_run: str | None) -> Part | None:
+    if published is None or published.run_id != base_run or rows is None:
         return None
     return Part(LoadKind(kind), rows, published)
 

@@ -194,7 +194,7 @@ async def _replace_in_place(work: Work, staged: Staged, deadline: float) -> Repl
     # from here on it waits for rows only: those that refer to rows that go, and that other sessions have locked
     await work.target.execute(f"SET LOCAL lock_timeout = '{max(deadline, 1):g}s'".encode())
     await parts.refuse_others(work.target, {table: work.parts[table] for table in merging if table in work.parts})
-    counted = {load.live for load in await ledger.with_base(work.target, work.run_id)}
+    counted = set(await ledger.with_base(work.target, work.run_id))
     beside = Beside(work.swapped, work.parts, counted)
     merged = await replacement.replace(work.target, merging, work.policy, beside)
     lives = await parts.keep(work.target, work.parts, may_be_touched=merged.may_touch_others)

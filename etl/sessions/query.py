@@ -3,7 +3,8 @@
 A query with several concerns is a folder and a file: each file of ``sql/live/`` is a CTE, named like the file, of
 ``sql/live.sql``, so that the server answers all of them in one round trip. A variable with the name of another file of
 the folder (``:'objects'``) is the list of its oids there. ``python -m etl.sessions.query NAME`` prints such a query as
-one text, which psql can run.
+one text, which psql can run. The folder ``sql/ledger/`` has no such file: its files are statements of their own, with
+names such as ``ledger/run``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from psycopg.rows import class_row
 
 T = TypeVar("T")
 
+_FOLDER = files("etl").joinpath("sql")
+
 _PREPARED = ("extras",)
 """The queries of every load, which each session prepares. Of the statements for a tiny table, only COPY took the target
 longer than planning this query (benchmarks/NOTES.md, "Tiny tables")."""
@@ -35,8 +38,7 @@ _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 @cache
 def _file(name: str) -> str:
     """The text of ``sql/<name>.sql``, composed with the files of ``sql/<name>/``, if there are any."""
-    folder = files("etl").joinpath("sql")
-    text, concerns = _read(folder.joinpath(f"{name}.sql")), folder.joinpath(name)
+    text, concerns = _read(_FOLDER.joinpath(f"{name}.sql")), _FOLDER.joinpath(name)
     if not concerns.is_dir():
         return text
     bodies = {file.name.removesuffix(".sql"): _unended(_read(file)) for file in concerns.iterdir()}
@@ -77,8 +79,8 @@ def source_query(name: str) -> str:
 
 @cache
 def target_query(name: str) -> bytes:
-    """``sql/<name>.sql`` for psycopg: psql's ``:'variables'`` become %(variables)s."""
-    return _VARIABLE.sub(r"%(\1)s", _file(name).replace("%", "%%")).encode()
+    """``sql/<name>.sql`` for psycopg: psql's ``:'variables'`` become %(variables)s, and it may precede a semicolon."""
+    return _VARIABLE.sub(r"%(\1)s", _unended(_file(name)).replace("%", "%%")).encode()
 
 
 @cache

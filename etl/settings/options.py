@@ -20,7 +20,7 @@ from etl.model.catalog import SourceTable
 from etl.model.errors import ConfigurationError
 from etl.model.name import Planned, Relation, TargetName, label
 from etl.model.selection import Pattern, Selection, unknown
-from etl.model.shape import TableOptions, faults, shaped
+from etl.model.shape import NO_OPTIONS, TableOptions, faults, shaped
 from etl.model.table import Table
 
 DEFAULTS = "defaults"
@@ -30,7 +30,7 @@ DEFAULTS = "defaults"
 class Options:
     """All sections of an options file, in the order of the file."""
 
-    defaults: TableOptions = TableOptions()
+    defaults: TableOptions = NO_OPTIONS
     sections: tuple[tuple[Pattern, TableOptions], ...] = ()
 
     @classmethod
@@ -43,7 +43,7 @@ class Options:
         problems: list[str] = []
         sections = [(name, _section(name, body, problems)) for name, body in document.items()]
         patterns = [(_pattern(name, problems), options) for name, options in sections if name != DEFAULTS]
-        defaults = next((options for name, options in sections if name == DEFAULTS), TableOptions())
+        defaults = next((options for name, options in sections if name == DEFAULTS), NO_OPTIONS)
         options = cls(defaults, tuple(patterns))
         problems += [*_contradictions(sections), *_alone(options)]
         problems += options.clashes(_exact(pattern for pattern, section in patterns if section.rename))
@@ -156,12 +156,12 @@ def _unknown(pattern: Pattern, relations: Sequence[Relation]) -> str:
 def _section(name: str, body: object, problems: list[str]) -> TableOptions:
     if not isinstance(body, dict):
         problems.append(f"{name!r} stands outside a section; put it under [defaults] or a table's section")
-        return TableOptions()
+        return NO_OPTIONS
     try:
         return TableOptions.model_validate(body)
     except ValidationError as error:
         problems += dict.fromkeys(_fault(name, fault) for fault in error.errors())
-        return TableOptions()
+        return NO_OPTIONS
 
 
 def _fault(section: str, fault: Any) -> str:

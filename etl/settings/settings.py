@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_serializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetPydanticSchema, SecretStr, field_serializer
+from pydantic_core.core_schema import is_instance_schema
 
 from etl.logs import log, metrics
 from etl.model import mask
@@ -35,6 +36,11 @@ def check_run_id(text: Any) -> Any:
     return text
 
 
+_Made = GetPydanticSchema(lambda kind, _: is_instance_schema(kind))
+"""A value that ``config`` has made: it only has to be of its type. By default, pydantic builds validators of all that a
+dataclass has, and of the options of tables, which takes longer than the rest of the settings."""
+
+
 class Settings(BaseModel):
     """All settings; ``config.load`` creates them.
 
@@ -43,10 +49,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
 
-    operational: DatabaseUrl | None = None
-    reporting: DatabaseUrl | None = None
+    operational: Annotated[DatabaseUrl, _Made] | None = None
+    reporting: Annotated[DatabaseUrl, _Made] | None = None
     tables: Annotated[
-        Selection | None,
+        Annotated[Selection, _Made] | None,
         Setting(
             "TABLES",
             "tables",
@@ -175,6 +181,7 @@ class Settings(BaseModel):
     ] = "full"
     options: Annotated[
         Options,
+        _Made,
         Setting(
             "ETL_OPTIONS_FILE",
             "options",

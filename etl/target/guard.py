@@ -176,5 +176,5 @@ async def clear(control: Target, run_id: str, chosen: Sequence[TargetName]) -> N
 
 async def _dead_runs(control: Target, run_id: str) -> list[str]:
     """Lists the runs that are running according to the ledger, and that have no session any more."""
-    believed = [run.run_id for run in await ledger.running(control) if run.run_id != run_id]
+    believed = [other for other in await ledger.running(control) if other != run_id]
     return [run.name for run in await advisory.free(control, advisory.of_runs(believed))] if believed else []

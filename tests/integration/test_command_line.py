@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -39,6 +41,29 @@ def test_the_version_is_that_of_pyproject_toml() -> None:
     done = Etl(fresh=True)("--version")
     assert (done.status, done.stdout, done.stderr) == (0, f"nightly-etl, version {project_version()}\n", "")
     assert __version__ == project_version()
+
+
+def imported(environment: dict[str, str]) -> set[str]:
+    """The modules that a run has imported when it ends."""
+    code = "import atexit, sys; atexit.register(lambda: print(*sys.modules)); from etl.__main__ import main; main()"
+    command = [sys.executable, "-c", code, "run"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_a_run_with_a_complete_ledger_imports_neither_sqlalchemy_nor_boto3_nor_rich(
+    databases: Databases, etl: Etl
+) -> None:
+    """The first run makes the ledger, with SQLAlchemy; so does one that finds a ledger of an older version."""
+    databases.operational.execute("CREATE TABLE orders AS SELECT 1 AS id")
+    environment = os.environ | etl.environment | {"TABLES": "orders"}
+    heavy = {"sqlalchemy", "etl.ledger.tables", "boto3", "botocore", "rich"}
+    assert imported(environment) & heavy == {"sqlalchemy", "etl.ledger.tables"}
+    assert imported(environment) & heavy == set()
+    databases.reporting.execute("ALTER TABLE etl.loads DROP COLUMN rows_min")
+    assert imported(environment) & heavy == {"sqlalchemy", "etl.ledger.tables"}
+    assert imported(environment) & heavy == set()
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])

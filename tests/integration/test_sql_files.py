@@ -21,7 +21,9 @@ SQL = Path(etl.sessions.__file__).parents[1] / "sql"
 
 FILES = sorted(str(file.relative_to(SQL)) for file in SQL.rglob("*.sql"))
 
-COMMAND = re.compile(r"^-- .*Try it[^:\n]*:(?:\n-- )? +(.+)$", re.MULTILINE)
+COMMAND = re.compile(r"^-- .*Try it[^:\n]*:(?:\n-- )? +((?:.+\\\n)*.+)$", re.MULTILINE)
+
+ANSWER = re.compile(r"\(\d+ rows?\)|^(?:INSERT 0|UPDATE|DELETE) \d+$", re.MULTILINE)
 
 TABLE = """
     CREATE TYPE mood AS ENUM ('fine', 'tired');
@@ -72,7 +74,7 @@ def by_hand(database: Database, name: str) -> subprocess.CompletedProcess[str]:
     connection = {"PGHOST": "127.0.0.1", "PGPORT": str(database.server.port), "PGUSER": "postgres"}
     variables = connection | {"PGDATABASE": database.name, "PATH": os.pathsep.join(folders), "PSQLRC": os.devnull}
     return subprocess.run(
-        ["bash", "-o", "pipefail", "-c", found[1]],
+        ["bash", "-o", "pipefail", "-c", found[1].replace("\\\n-- ", "")],
         cwd=SQL, env=variables, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
@@ -82,7 +84,7 @@ def test_psql_runs_each_query_as_its_file_says(reporting: Database, name: str) -
     """The command after "Try it" works, to the letter."""
     done = by_hand(reporting, name)
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.search(r"\(\d+ rows?\)", done.stdout)
+    assert ANSWER.search(done.stdout)
     if name.startswith(("attachments", "tables")) and name not in EMPTY:
         assert "(0 rows)" not in done.stdout
 

@@ -20,7 +20,7 @@ from etl import cli, functions
 from etl.catalogue import COMMANDS
 from etl.commands import answers
 from etl.commands.command import Command
-from etl.ledger import book
+from etl.ledger import tables
 from etl.model.errors import ConfigurationError
 from statemachine.notifier.deployment import Deployment
 from statemachine.notifier.links import Console
@@ -179,8 +179,8 @@ def _with(name: str, state: Any) -> Iterator[dict[str, Any]]:
 def test_history_has_every_column_of_the_ledger() -> None:
     """A new column of the ledger must be added to the answer of history, and so to its schema."""
     runs, loads = ({field.name for field in fields(kind)} for kind in (answers.HistoryRun, answers.HistoryLoad))
-    assert runs == {column.name for column in book.runs.columns} | {"loads", "waiting"}
-    assert loads == {column.name for column in book.loads.columns}
+    assert runs == {column.name for column in tables.runs.columns} | {"loads", "waiting"}
+    assert loads == {column.name for column in tables.loads.columns}
 
 
 def test_the_command_line_and_the_lambdas_have_every_command() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from etl.ledger import book
+from etl.ledger import tables
 from etl.model.status import LoadStatus, RunStatus
 
 ROOT = Path(__file__).parents[2]
@@ -44,10 +44,7 @@ def test_each_event_is_documented_and_each_documented_event_is_logged() -> None:
     assert named(section("## Events")) == logged()
 
 
-LEDGER = [book.runs, book.loads, book.watermarks, book.validations]
-
-
-@pytest.mark.parametrize("table", LEDGER, ids=lambda table: table.name)
+@pytest.mark.parametrize("table", tables.TABLES, ids=lambda table: table.name)
 def test_each_column_of_the_ledger_is_documented(table: sa.Table) -> None:
     """The page has no other columns either."""
     assert named(section(f"\n`{table.fullname}`,")) == {column.name for column in table.columns}
@@ -55,6 +52,6 @@ def test_each_column_of_the_ledger_is_documented(table: sa.Table) -> None:
 
 def test_the_statuses_of_the_ledger_are_documented() -> None:
     """The page has the statuses of runs and of loads beside their columns."""
-    for table, statuses in ((book.runs, RunStatus), (book.loads, LoadStatus)):
+    for table, statuses in ((tables.runs, RunStatus), (tables.loads, LoadStatus)):
         (row,) = re.findall(r"^\| `status` \| (.*) \|$", section(f"\n`{table.fullname}`,"), re.MULTILINE)
         assert set(re.findall(r"`(\w+)`", row)) == {str(status) for status in statuses}

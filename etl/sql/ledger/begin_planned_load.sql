@@ -1,0 +1,11 @@
+-- Writes that a run is to load a table; a load that has begun already stays as it is. Target side; needs the ledger.
+-- :'run_id', :'table_name': the run, and the source's table; :'schema_name', :'relation_name': the live table;
+-- :'shard', :'status': the load's shard and status; :'at': the time.
+-- Try it:
+--   psql -v run_id=tonight -v table_name=public.orders -v schema_name=public -v relation_name=orders -v shard=0 \
+--     -v status=loading -v at=now -c BEGIN -f ledger/begin_planned_load.sql -c ROLLBACK
+INSERT INTO etl.loads (run_id, table_name, schema_name, relation_name, shard, status, started_at)
+VALUES (:'run_id', :'table_name', :'schema_name', :'relation_name', :'shard', :'status', :'at')
+    ON CONFLICT (run_id, table_name) DO UPDATE
+   SET status = excluded.status, started_at = excluded.started_at
+ WHERE loads.status = 'planned';

@@ -1,0 +1,10 @@
+-- The indexes and constraints that came from the source in the last published load of live tables. Target side; needs
+-- the ledger.
+-- :'schemas', :'names': the live tables.
+-- Try it: psql -v schemas='{public}' -v names='{orders}' -f ledger/carried.sql
+SELECT DISTINCT ON (l.schema_name, l.relation_name) l.schema_name AS schema, l.relation_name AS name, l.carried
+  FROM etl.loads l
+ WHERE l.status = 'published'
+   AND (l.schema_name, l.relation_name) IN
+       (SELECT u.schema, u.name FROM unnest(:'schemas'::text[], :'names'::text[]) AS u (schema, name))
+ ORDER BY l.schema_name, l.relation_name, l.published_at DESC;

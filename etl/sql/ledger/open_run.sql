@@ -1,0 +1,8 @@
+-- Writes that a run has begun, or that a new attempt at it has. Target side; needs the ledger.
+-- :'run_id': the run; :'at': the time; :'publish': its ETL_PUBLISH.
+-- Try it: psql -v run_id=tonight -v at=now -v publish=run -c BEGIN -f ledger/open_run.sql -c ROLLBACK
+INSERT INTO etl.runs (run_id, status, started_at, publish)
+VALUES (:'run_id', 'running', :'at', :'publish')
+    ON CONFLICT (run_id) DO UPDATE
+   SET status = excluded.status, publish = excluded.publish, finished_at = NULL, error = NULL, kept_until = NULL,
+       passed_by = NULL, passed_reason = NULL, passed_error = NULL;
