@@ -5,6 +5,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 export UV_COMPILE_BYTECODE := 1
+# the tests start thousands of processes, each of which would compile this tool again
+unexport PYTHONDONTWRITEBYTECODE
 RUN := $(UV) run --no-sync
 
 IMAGE ?= nightly-etl

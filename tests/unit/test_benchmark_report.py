@@ -146,7 +146,7 @@ def test_every_scenario_names_peers_that_there_are() -> None:
     """Every scenario also has this tool among its peers, and a unique key."""
     for scenario in SCENARIOS:
         assert set(scenario.peers) <= set(PEERS)
-        assert {"etl run", "the stream alone"} & set(scenario.peers)
+        assert {"etl run", "the stream alone", "etl run, changes"} & set(scenario.peers)
     assert len({one.key for one in SCENARIOS}) == len(SCENARIOS)
 
 
