@@ -47,9 +47,9 @@ async def refusals(
     attached = {" ".join(one.statement.split()[:2]) for one in await attachments.read(target, found)}
     refused: dict[str, str] = {}
     with suppress(psycopg.errors.LockNotAvailable):
-        async with target.transaction(force_rollback=True):
-            for schema in sorted({table.live.schema for table in tables}):
-                ours = [table for table in tables if table.live.schema == schema]
+        for schema in sorted({table.live.schema for table in tables}):
+            ours = [table for table in tables if table.live.schema == schema]
+            async with target.transaction(force_rollback=True):  # each has a temporary table of the same name
                 refused |= await _rejected(target, schema, _tags(ours, merged, found, attached))
     return [
         f"rejects {tag} by {target.info.user}: {error}; disable event trigger {_named(triggers, tag)}, or let it except"

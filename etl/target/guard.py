@@ -163,6 +163,8 @@ async def clear(control: Target, run_id: str, chosen: Sequence[TargetName]) -> N
     there = (await staging.tables(control)).keys()
     if there:  # what a killed publish has staged on the tables that this run will make anew
         await staging.drop_views(control, [table.staging for table in chosen])
+    if old := [table for table in chosen if table.aside in there]:  # a publish in place would leave them there
+        await staging.drop_aside(control, old)
     left = [table for table in others if {table.staging, table.aside, table.gone} & there]
     free = [table for table in left if await try_lock(control, [table])]
     if not free:

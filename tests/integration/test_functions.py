@@ -34,8 +34,8 @@ def settings(tables: Databases, store: str) -> dict[str, str]:
     path = f"{PATH}/{tables.reporting.name}"
     values = {
         "tables": "*",
-        "operational/url": tables.operational.url,
-        "reporting/url": tables.reporting.url,
+        "operational/url": tables.operational.etl_url,
+        "reporting/url": tables.reporting.etl_url,
     }
     cloud.put(store, path, values)
     return cloud.account(store) | {"ETL_PARAMETER_PATH": path}
@@ -131,7 +131,7 @@ def test_plan_refuses_what_is_no_plan(plan: Function) -> None:
 def test_an_error_holds_no_password(tables: Databases, store: str) -> None:
     """The error names the unreachable database without its password; its type is the class of the error."""
     url = f"postgresql://etl:{CANARY.replace('/', '%2F')}@127.0.0.1:1/shop?connect_timeout=2"
-    environment = {"ETL_REPORTING_URL": url, "ETL_OPERATIONAL_URL": tables.operational.url, "TABLES": "*"}
+    environment = {"ETL_REPORTING_URL": url, "ETL_OPERATIONAL_URL": tables.operational.etl_url, "TABLES": "*"}
     with function("etl.functions.publish", environment) as publish:
         kind, message = refused(publish, {"run_id": "tonight"})
     assert (kind, "reporting database" in message) == ("ConnectionFailed", True)

@@ -35,6 +35,7 @@ def _run(databases: Databases, folder: Path, **variables: str) -> tuple[Done, in
         return done, len(tokens)
 
 
+@pytest.mark.superuser("signs in as the servers' superuser")
 def test_each_connection_signs_in_with_a_token(databases: Databases, tmp_path: Path) -> None:
     """On both sides, through asyncpg and through libpq; the table arrives, and no token appears in the output."""
     done, connections = _run(databases, tmp_path)

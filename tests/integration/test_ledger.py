@@ -52,7 +52,7 @@ async def test_a_ledger_in_use_is_upgraded_as_soon_as_it_is_free(
 ) -> None:
     """Other users of the ledger go on meanwhile; at a deadline the error names the session that is in the way."""
     monkeypatch.setattr(limits, "LEDGER_LOCK_MS", 100)
-    async with target_session(DatabaseUrl.parse(databases.reporting.url), "test") as target:
+    async with target_session(DatabaseUrl.parse(databases.reporting.etl_url), "test") as target:
         for column in ("runs.passed_error", "loads.where_digest"):
             await book.ensure(target)
             table, name = column.split(".")
@@ -101,7 +101,7 @@ def test_a_run_needs_no_right_to_make_schemas_once_they_are_there(databases: Dat
 
 async def test_the_ledger_is_told_of_ten_thousand_tables_at_once(databases: Databases) -> None:
     """One statement with this list does not exceed the server's stack depth."""
-    target = await connect_target(DatabaseUrl.parse(databases.reporting.url, {}), "test")
+    target = await connect_target(DatabaseUrl.parse(databases.reporting.etl_url, {}), "test")
     names = [f"t{number}" for number in range(10_000)]
     tables = [Planned(Relation("public", name), TargetName("public", name)) for name in names]
     try:
@@ -120,7 +120,7 @@ async def test_what_failed_is_told_from_what_was_given_up_by_a_column_and_not_by
     databases: Databases,
 ) -> None:
     """A failed load is reported even if the run's error has the same text; a load stopped by the run's end is not."""
-    url = DatabaseUrl.parse(databases.reporting.url, {})
+    url = DatabaseUrl.parse(databases.reporting.etl_url, {})
     target, run_id = await connect_target(url, "test"), "tonight"
     tables = [Planned(Relation("public", name), TargetName("public", name)) for name in ("bad", "stopped")]
     reason = own_words("disk full")
@@ -144,7 +144,7 @@ async def test_what_failed_is_told_from_what_was_given_up_by_a_column_and_not_by
 
 async def test_an_older_ledger_is_read_as_it_was_meant(databases: Databases) -> None:
     """Older versions wrote neither what was given up, but the run's own error, nor the live table's name."""
-    url = DatabaseUrl.parse(databases.reporting.url, {})
+    url = DatabaseUrl.parse(databases.reporting.etl_url, {})
     async with target_session(url, "test") as target:
         await book.ensure(target)
         databases.reporting.execute(
@@ -213,7 +213,7 @@ async def test_a_ledger_of_a_format_that_is_unknown_is_refused(
     databases: Databases, etl: Etl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A later version has written its format; each command that reads the ledger says which version can use it."""
-    url = DatabaseUrl.parse(databases.reporting.url, {})
+    url = DatabaseUrl.parse(databases.reporting.etl_url, {})
     databases.operational.execute("CREATE TABLE orders AS SELECT 1 AS id")
     assert etl("run", TABLES="orders", ETL_RUN_ID="yesterday").status == 0
     comment = "SELECT obj_description('etl.runs'::regclass)"

@@ -213,3 +213,17 @@ def test_a_users_own_table_in_a_schema_that_looks_like_staging_stays(tables: Dat
     killed(tables, etl, "dead", "items,gated")
     assert etl("run", TABLES="orders").status == 0
     assert tables.staging_tables() == ["etl_staging_area.mine"]
+
+
+def test_the_old_table_of_a_killed_swap_is_dropped_before_a_publish_in_place(
+    databases: Databases, etl: Etl, tmp_path: Path
+) -> None:
+    """Such a publish puts no table aside, so nothing would be in its way."""
+    databases.operational.execute("CREATE TABLE orders (id int PRIMARY KEY)")
+    assert etl("run", TABLES="orders").status == 0
+    assert etl("run", TABLES="orders").status == 0
+    databases.reporting.execute("CREATE TABLE etl_stagingold_public.orders AS TABLE orders")
+    (tmp_path / "options.toml").write_text('[orders]\npublish = "in-place"\n')
+    done = etl("run", TABLES="orders", ETL_OPTIONS_FILE=str(tmp_path / "options.toml"))
+    assert (done.status, done.stderr) == (0, "")
+    assert databases.staging_tables() == []

@@ -540,6 +540,23 @@ REJECTED = {
 
 
 @pytest.mark.superuser("event triggers")
+def test_commands_are_tried_out_for_each_schema(databases: Databases, etl: Etl, tmp_path: Path) -> None:
+    """A publish in place in two schemas makes temporary tables for both, and an event trigger lets it."""
+    databases.operational.execute(
+        "CREATE SCHEMA one; CREATE TABLE one.items (id int PRIMARY KEY);"
+        "CREATE SCHEMA two; CREATE TABLE two.items (id int PRIMARY KEY)"
+    )
+    (tmp_path / "options.toml").write_text('[defaults]\npublish = "in-place"\n')
+    given = {"TABLES": "one.*,two.*", "ETL_OPTIONS_FILE": str(tmp_path / "options.toml")}
+    assert etl("run", **given).stderr == ""
+    databases.reporting.execute(
+        "CREATE FUNCTION noted() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';"
+        "CREATE EVENT TRIGGER watches ON ddl_command_end EXECUTE FUNCTION noted()"
+    )
+    assert [etl(command, **given).stderr for command in ("check", "run")] == ["", ""]
+
+
+@pytest.mark.superuser("event triggers")
 @pytest.mark.parametrize("event", ["ddl_command_start", "ddl_command_end"])
 def test_what_an_event_trigger_rejects_is_told_if_the_run_does_it(
     databases: Databases, etl: Etl, tmp_path: Path, event: str

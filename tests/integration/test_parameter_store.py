@@ -37,7 +37,7 @@ def started(store: str, path: str, *arguments: str, **variables: str) -> Done:
 
 def urls(databases: Databases) -> dict[str, str]:
     """The parameters that lead to the databases."""
-    return {"operational/url": databases.operational.url, "reporting/url": databases.reporting.url}
+    return {"operational/url": databases.operational.etl_url, "reporting/url": databases.reporting.etl_url}
 
 
 def test_all_settings_may_come_from_the_store(databases: Databases, store: str, path: str) -> None:
@@ -200,14 +200,19 @@ def test_the_store_s_url_is_not_mixed_with_the_environment_s(databases: Database
     """The environment's URL wins over the store's parts too, which only fill in what the URL lacks."""
     wrong = {"operational/host": "nowhere.invalid", "operational/port": "1", "operational/dbname": "nothing"}
     cloud.put(store, path, urls(databases) | wrong | {"tables": "orders"})
-    assert started(store, path, "run", ETL_OPERATIONAL_URL=databases.operational.url).status == 0
+    assert started(store, path, "run", ETL_OPERATIONAL_URL=databases.operational.etl_url).status == 0
 
 
 def test_a_database_given_by_parts_needs_no_url(databases: Databases, store: str, path: str) -> None:
     """host, port, dbname and user are enough if the server asks for no password."""
 
     def parts(side: str, database: Database) -> dict[str, str]:
-        values = {"host": "127.0.0.1", "port": str(database.server.port), "dbname": database.name, "user": "postgres"}
+        values = {
+            "host": "127.0.0.1",
+            "port": str(database.server.port),
+            "dbname": database.name,
+            "user": database.role,
+        }
         return {f"{side}/{name}": text for name, text in values.items()}
 
     cloud.put(store, path, parts("operational", databases.operational) | parts("reporting", databases.reporting))

@@ -71,7 +71,7 @@ async def test_a_publish_that_is_blocked_past_its_deadline_names_who_blocks_it(n
     """The error has pid, user, application and table; live and staging tables stay, for a later publish."""
     assert etl("run", TABLES="orders,customers", ETL_RUN_ID="tonight", ETL_PUBLISH="defer").status == 0
     before, staged = live(night.reporting), night.staging_tables()
-    connect = partial(connect_target, DatabaseUrl.parse(night.reporting.url), guard.application("tonight"))
+    connect = partial(connect_target, DatabaseUrl.parse(night.reporting.etl_url), guard.application("tonight"))
     target = await connect()
     tables = [TargetName("public", "orders"), TargetName("public", "customers")]
     try:
@@ -208,6 +208,7 @@ def test_a_prepared_transaction_that_is_in_the_way_is_named(night: Databases, et
     assert "held by prepared transaction forgotten (postgres; COMMIT or ROLLBACK PREPARED ends it) on" in done.stderr
 
 
+@pytest.mark.superuser("ends a superuser's session")
 def test_a_reader_that_connects_while_the_publish_waits_is_ended_too(
     night: Databases, etl: Etl, tmp_path: Path
 ) -> None:

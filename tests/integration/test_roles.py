@@ -144,6 +144,7 @@ def test_what_another_user_made_in_public_has_no_effect(roles: Roles) -> None:
         reporting.execute("DROP OWNED BY mallory CASCADE; DROP ROLE mallory")
 
 
+@pytest.mark.superuser("keeps the table that it has made")
 def test_the_loader_may_touch_nothing_but_its_own(roles: Roles) -> None:
     """Another role's table of the same name stops the publish with the reason, and is not changed."""
     reporting = roles.databases.reporting

@@ -67,6 +67,7 @@ def test_a_tiny_table_takes_ten_round_trips(databases: Databases, etl: Etl, nigh
     assert TARGET_TRIPS <= target < TARGET_TRIPS + 0.5  # every other second the run looks whether it was given up
 
 
+@pytest.mark.superuser("has no event trigger, which a run tries out")
 def test_a_run_itself_takes_few_round_trips(databases: Databases, etl: Etl) -> None:
     """Each waits for the one before, so over 20 ms they are most of a short run: sessions, locks, publish."""
     databases.operational.execute("CREATE TABLE orders (id int PRIMARY KEY)")
@@ -111,7 +112,7 @@ def test_options_with_sql_take_a_few_round_trips_more(databases: Databases, etl:
 async def test_what_hangs_on_a_live_table_is_planned_a_few_times_a_session(databases: Databases) -> None:
     """PostgreSQL plans a prepared query five times, and sees then that a plan for all tables is as good."""
     databases.reporting.execute("CREATE TABLE orders (id int PRIMARY KEY); CREATE INDEX by_id ON orders (id)")
-    target = await connect_target(DatabaseUrl.parse(databases.reporting.url, {}), "test")
+    target = await connect_target(DatabaseUrl.parse(databases.reporting.etl_url, {}), "test")
     try:
         for _ in range(20):
             found = await live.extras(target, TargetName("public", "orders"))
@@ -128,7 +129,7 @@ async def test_what_hangs_on_a_live_table_is_found_without_reading_all_constrain
     databases.reporting.execute(
         "DO $$ BEGIN FOR i IN 1..300 LOOP EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY)', i); END LOOP; END $$"
     )
-    target = await connect_target(DatabaseUrl.parse(databases.reporting.url, {}), "test")
+    target = await connect_target(DatabaseUrl.parse(databases.reporting.etl_url, {}), "test")
     try:
         cursor = await target.execute("EXPLAIN EXECUTE extras('etl_staging_public', 'public', 't7')")
         plan = "\n".join(row["QUERY PLAN"] for row in await cursor.fetchall())

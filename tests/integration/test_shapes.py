@@ -210,6 +210,6 @@ def test_wide_values_are_compressed_with_lz4_where_the_target_has_it(
     offered = "SELECT bool_or('lz4' = ANY (enumvals)) FROM pg_settings WHERE name = 'default_toast_compression'"
     for database in (target, databases.reporting):
         default = "lz4" if database.value(offered) else "pglz"
-        assert etl("run", TABLES="wide", ETL_REPORTING_URL=database.url).status == 0
+        assert etl("run", TABLES="wide", ETL_REPORTING_URL=database.etl_url).status == 0
         assert database.rows(used) == [(default, "pglz")]
     target.execute("DROP TABLE wide")
