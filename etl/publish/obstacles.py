@@ -31,7 +31,7 @@ from etl.settings.settings import Settings
 from etl.source import bodies, unlogged
 from etl.target import collations, event_triggers, live, names, needs, privileges, trust, types
 from etl.target.live import Object
-from etl.target.mergeable import Merging
+from etl.target.mergeable import Mergeable, Merging
 from etl.target.needs import Made, Need
 from etl.target.privileges import OfTarget
 
@@ -76,8 +76,18 @@ async def of_merges(target: Target, tables: Sequence[Table]) -> dict[TargetName,
     """Whether the changes of tables can be merged into their live tables, by live table; triggers may not fire."""
     found = await live.objects(target, [table.live for table in tables])
     refused, items = await InPlace().examine(target, found, _arriving(tables))
-    into = {item.table: Merging(item.keys.key) for item in items}
+    own = {table.live: {constraint.name for constraint in table.constraints} for table in tables}
+    into = {item.table: _merging(item, own[item.table]) for item in items}
     return into | {table: Merging(reason="; ".join(reasons)) for table, reasons in refused.items() if reasons}
+
+
+def _merging(item: Mergeable, own: Collection[str]) -> Merging:
+    """Whether the changes of a table can be merged; ``own`` are the constraints that the source has, too.
+
+    A full load leaves a constraint of the reporting side NOT VALID, but a merge would have to satisfy it.
+    """
+    not_valid = [name for name in item.not_valid if name not in own]
+    return Merging(item.keys.key, f"{', '.join(not_valid)} is NOT VALID, and rows may violate it" if not_valid else "")
 
 
 async def refuse_privileges(target: Target, tables: Sequence[TargetName]) -> None:

@@ -80,6 +80,9 @@ async def replace(target: Target, tables: Sequence[TargetName], policy: Policy, 
     for one in differing:
         await _refuse_survivors(target, one)
     await _execute(target, differing)
+    for one in differing:
+        if one.number in held:
+            await _refuse_acting_late(target, one, merges, held, {*tables, *beside.parts} - {*beside.swapped})
     may_change = any(item.side_effects for item in found)  # a trigger may write to another table of the run, too
     lives = await balance(target, merges, beside, since, held)
     for one in merges:
@@ -115,6 +118,25 @@ async def _hold_back(target: Target, one: Merge, swapped: Collection[TargetName]
     oids = [item.oid for item in await live.objects(target, referring) if item.is_live]
     keys = [key for key in await foreign_keys.read(target, oids) if key.referenced == one.into.table]
     return await merging.count(target, one.hold_back(keys)) if keys else 0
+
+
+async def _refuse_acting_late(
+    target: Target, one: Merge, merges: Sequence[Merge], held: Collection[int], in_place: Collection[TargetName]
+) -> None:
+    """Raises PublishFailed if rows of tables in place refer to rows that are deleted later.
+
+    A foreign key's action would change them, when all rows have been compared.
+    """
+    referring = [table for table in one.into.referred_by if table in in_place]
+    oids = [item.oid for item in await live.objects(target, referring) if item.is_live] if referring else []
+    keys = [key for key in await foreign_keys.read(target, oids) if key.referenced == one.into.table]
+    left = {other.into.table: other.without_late for other in merges if other.number in held}
+    rows = [(key, left.get(key.table, sql.SQL("ONLY {}").format(key.table.identifier))) for key in keys]
+    if rows and (number := await merging.count(target, [one.referred_late(rows)])):
+        raise PublishFailed(
+            f"{number} rows of {one.into.table} go to which rows that stay refer, by {', '.join(map(str, keys))};"
+            " correct the source, or drop the foreign key"
+        )
 
 
 async def _execute(target: Target, merges: Sequence[Merge]) -> None:

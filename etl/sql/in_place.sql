@@ -82,6 +82,10 @@ SELECT c.oid,
                FROM around a WHERE a.root = c.oid AND a.has_side_effects ORDER BY 1) AS side_effects,
        EXISTS (SELECT FROM around a
                 WHERE a.root = c.oid AND a.catalog = 'pg_catalog.pg_rewrite'::pg_catalog.regclass) AS has_rules,
+       ARRAY(SELECT k.conname::pg_catalog.text FROM pg_catalog.pg_constraint k
+              WHERE k.conrelid = c.oid AND NOT k.convalidated
+                AND pg_catalog.to_jsonb(k) ->> 'conenforced' IS DISTINCT FROM 'false' -- since PostgreSQL 18
+              ORDER BY 1) AS not_valid,
        ARRAY(SELECT pg_catalog.jsonb_build_object(
                         'name', a.attname,
                         'given', CASE WHEN a.attgenerated <> '' THEN 'generated'

@@ -114,6 +114,14 @@ class Merge:
             sql.SQL(_COUNT).format(pairs=self._late),
         ]
 
+    def referred_late(self, keys: Iterable[tuple[ForeignKey, sql.Composable]]) -> sql.Composed:
+        """The query that counts the rows held back to which rows refer by these keys, each with the rows to look at."""
+        conditions = (
+            sql.SQL(_STILL_REFERRED_TO).format(rows=rows, refers=sql.SQL(key.refers), matches=sql.SQL(key.matches))
+            for key, rows in keys
+        )
+        return self.composed(_COUNT_REFERRED_TO, late=self._late, referred=sql.SQL(" OR ").join(conditions))
+
     @property
     def late(self) -> sql.Composed:
         """The statement that deletes the rows that were held back."""
@@ -290,6 +298,13 @@ _HOLD_BACK = (
     "WITH held AS (DELETE FROM {pairs} AS p USING {rows} AS pk"
     " WHERE p.staged IS NULL AND pk.ctid = p.live AND pk.tableoid = p.part AND ({held}) RETURNING p.part, p.live)"
     " INSERT INTO {late} (part, live) SELECT part, live FROM held"
+)
+
+_STILL_REFERRED_TO = "EXISTS (SELECT FROM {rows} AS fk WHERE {refers} AND {matches})"
+
+_COUNT_REFERRED_TO = (
+    "SELECT pg_catalog.count(*) AS pairs FROM {late} AS p JOIN {rows} AS pk"
+    " ON pk.ctid = p.live AND pk.tableoid = p.part WHERE {referred}"
 )
 
 _DELETE_LATE = "DELETE FROM {rows} AS l USING {late} AS p WHERE l.ctid = p.live AND l.tableoid = p.part"

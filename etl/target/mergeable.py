@@ -36,6 +36,7 @@ class Mergeable:
     acts: tuple[str, ...]
     side_effects: tuple[str, ...]
     has_rules: bool
+    not_valid: tuple[str, ...]
     columns: tuple[Column, ...]
     referred_by: frozenset[TargetName]
     keys: Keys
@@ -107,6 +108,7 @@ def _mergeable(
         acts=tuple(row["acts"]),
         side_effects=tuple(row["side_effects"]),
         has_rules=row["has_rules"],
+        not_valid=tuple(row["not_valid"]),
         columns=columns,
         referred_by=frozenset(TargetName(**name) for name in row["referred_by"]),
         keys=Keys.of(indexes, lacking, acting, key),

@@ -289,6 +289,57 @@ def test_gone_rows_are_found_and_slices_proven_by_keys_of_all_kinds(
             assert databases.reporting.rows(rows) == databases.operational.rows(rows)
 
 
+@pytest.mark.parametrize("load", ["auto", "full"])
+def test_an_action_on_rows_that_are_deleted_last_does_not_escape(night: Night, tmp_path: Path, load: str) -> None:
+    """A row goes to which an old row of a swapped table refers, and by another key a row that stays."""
+    night.both.operational.execute(
+        "CREATE TABLE lines AS SELECT id, id AS of FROM orders; ALTER TABLE lines ADD PRIMARY KEY (id);"
+        "CREATE TABLE visits AS SELECT id, id AS of FROM orders; ALTER TABLE visits ADD PRIMARY KEY (id)"
+    )
+    in_place = '[orders]\npublish = "in-place"\n[lines]\npublish = "in-place"\n' if load == "full" else ""
+    (tmp_path / "options.toml").write_text(f'{in_place}[visits]\nload = "full"\n')
+    run = {"TABLES": "orders,lines,visits", "ETL_LOAD": load, "ETL_OPTIONS_FILE": str(tmp_path / "options.toml")}
+    assert night.etl("run", **run).stderr == ""
+    night.both.reporting.execute(
+        "ALTER TABLE lines ADD FOREIGN KEY (of) REFERENCES orders ON DELETE CASCADE;"
+        "ALTER TABLE visits ADD FOREIGN KEY (of) REFERENCES orders"
+    )
+    assert night.etl("run", **run).stderr == ""
+    night.both.operational.execute("DELETE FROM visits WHERE of = 7; DELETE FROM orders WHERE id = 7")
+    done = night.etl("run", **run)
+    assert done.status == 1
+    assert "1 rows of public.orders go to which rows that stay refer, by foreign key lines_of_fkey" in done.stderr
+    assert night.both.reporting.value("SELECT count(*) FROM lines") == 500
+    night.both.operational.execute("DELETE FROM lines WHERE of = 7")
+    assert night.etl("run", **run).stderr == ""
+    assert night.both.reporting.rows("SELECT count(*) FROM lines UNION ALL SELECT count(*) FROM orders") == [(499,)] * 2
+
+
+@pytest.mark.parametrize("added", ["CHECK (length(note) < 6)", "FOREIGN KEY (id) REFERENCES few"])
+def test_a_constraint_of_the_reporting_side_that_rows_may_violate_makes_full_loads(night: Night, added: str) -> None:
+    """A merge would have to satisfy what is NOT VALID, and fail night after night."""
+    night.both.reporting.execute(
+        f"CREATE TABLE few (id int PRIMARY KEY); ALTER TABLE orders ADD CONSTRAINT theirs {added} NOT VALID"
+    )
+    for number in range(2):
+        night.both.operational.execute(f"UPDATE orders SET note = note || ' changed' WHERE id = {number + 1}")
+        done = night.passes("full")
+        assert "theirs is NOT VALID, and rows may violate it" in done.event("table.loaded")["reason"]
+
+
+def test_a_composite_type_of_the_target_that_has_lost_values_makes_a_full_load(night: Night) -> None:
+    """An attribute that is dropped and added again is NULL in all rows, which keep their xmin."""
+    source, target = night.both.operational, night.both.reporting
+    source.execute(
+        "CREATE TYPE pair AS (a int, b text); ALTER TABLE orders ADD p pair; UPDATE orders SET p = (id, 'b')"
+    )
+    settled(source)
+    night.passes("full")
+    target.execute("ALTER TYPE pair DROP ATTRIBUTE b; ALTER TYPE pair ADD ATTRIBUTE b text")
+    done = night.passes("full")
+    assert done.event("table.loaded")["reason"] == "the live table's columns have changed"
+
+
 def lie(night: Night) -> None:
     """Changes a row, and makes the ledger say that the last load has read it."""
     night.both.operational.execute("UPDATE orders SET note = 'overlooked' WHERE id = 250")

@@ -23,7 +23,8 @@ SELECT r.oid,
                                         CASE WHEN ic.relkind = 'I' THEN 'ONLY ' END, r.nspname, r.relname)) + 1)
               FROM pg_catalog.pg_class ic WHERE ic.oid = k.conindid) END AS index,
        ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
-              WHERE a.attrelid = r.oid AND a.attnum = ANY (k.conkey)) AS columns,
+              WHERE a.attrelid = r.oid AND a.attnum = ANY (k.conkey)
+              ORDER BY pg_catalog.array_position(k.conkey, a.attnum)) AS columns,
        pg_catalog.obj_description(k.oid, 'pg_constraint') AS comment
   FROM relation r
   JOIN pg_catalog.pg_constraint k ON k.conrelid = r.oid
