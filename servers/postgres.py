@@ -106,7 +106,8 @@ class Server:
         deadline = time.monotonic() + 30
         while not self._is_ready():
             if self.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the server did not come up:\n{self.log.read_text(errors="replace")[-2000:]}")
+                said = self.log.read_text(errors="replace")[-2000:]
+                raise RuntimeError(f"the server did not come up:\n{said}")
             time.sleep(0.02)
 
     def _is_ready(self) -> bool:
