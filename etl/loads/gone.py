@@ -6,6 +6,7 @@ the source sends the keys of such buckets alone. If many rows are gone, it sends
 """
 
 # docs/how-deltas-work.md
+# docs/decisions.md, "An unchanged row is counted and not sent"
 
 from __future__ import annotations
 
