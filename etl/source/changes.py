@@ -40,7 +40,7 @@ _COUNT_LEAVES = (
     " LEFT JOIN ({leaves} GROUP BY tableoid) AS l ON true"
 )
 _OF_LEAF = "tableoid AS oid, count(*) AS rows, count(*) FILTER (WHERE {changed}) AS changed"
-"""The counts of each relation of which the statement itself has read rows, or one row of NULL."""
+"""The statement counts the rows of each relation that it reads; if it reads no row, it returns one row of NULL."""
 
 _SNAPSHOT = "(pg_catalog.pg_snapshot_{}(pg_catalog.pg_current_snapshot())::pg_catalog.text)::pg_catalog.int8"
 
