@@ -8,7 +8,7 @@ If the rows of one side are a part of the other's, a bucket that has as many row
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from psycopg import sql
 
@@ -22,17 +22,40 @@ INTEGERS = {"smallint", "integer", "bigint"}
 
 
 @dataclass(frozen=True, slots=True)
-class Buckets:
-    """How the keys of a table are divided: into ranges of the first column, or by a hash into ``number`` buckets.
+class OnBothSides:
+    """An expression over the columns of a key, which has the same value on both sides.
 
-    ``columns`` are those of the key, ``width`` is that of a range. ``kept`` is the encoding in which rows are copied
-    without a conversion, or None.
+    ``kept`` is the encoding in which rows are copied without a conversion, or None.
     """
 
     columns: tuple[Column, ...]
+    kept: str | None = field(default=None, kw_only=True)
+
+    @property
+    def of_source(self) -> sql.Composed:
+        """The expression in a statement on the source."""
+        return self._of([column.value for column in self.columns])
+
+    def of_target(self, alias: str) -> sql.Composed:
+        """The expression in a statement on the target that gives the row's table this alias."""
+        return self._of([sql.Identifier(alias, column.name) for column in self.columns])
+
+    def _of(self, values: Sequence[sql.Composable]) -> sql.Composed:
+        raise NotImplementedError
+
+    def _hashed(self, values: Sequence[sql.Composable]) -> sql.Composed:
+        return checksum.hashed(zip(values, self.columns, strict=True), self.kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets(OnBothSides):
+    """How the keys of a table are divided: into ranges of the first column, or by a hash into ``number`` buckets.
+
+    ``width`` is that of a range. The expression is the number of a row's bucket, a bigint.
+    """
+
     number: int
     width: int | None = None
-    kept: str | None = None
 
     @classmethod
     def of(cls, columns: Sequence[Column], rows: int, kept: str | None) -> Buckets:
@@ -49,20 +72,11 @@ class Buckets:
         width = (high - low) // self.number
         return replace(self, width=max(1, width)) if width or len(self.columns) == 1 else self
 
-    @property
-    def of_source(self) -> sql.Composed:
-        """The expression of a row's bucket in the source, a bigint."""
-        return self._bucket([column.value for column in self.columns])
-
-    def of_target(self, alias: str) -> sql.Composed:
-        """The same expression in a statement on the target that gives the row's table this alias."""
-        return self._bucket([sql.Identifier(alias, column.name) for column in self.columns])
-
-    def _bucket(self, values: Sequence[sql.Composable]) -> sql.Composed:
+    def _of(self, values: Sequence[sql.Composable]) -> sql.Composed:
         if self.width is not None:
             return sql.SQL("(({})::pg_catalog.int8 / {}::pg_catalog.int8)").format(values[0], sql.Literal(self.width))
-        hashed = checksum.hashed(zip(values, self.columns, strict=True), self.kept)
-        return sql.SQL("pg_catalog.mod({}, {}::pg_catalog.int8)").format(hashed, sql.Literal(self.number))
+        number = sql.Literal(self.number)
+        return sql.SQL("pg_catalog.mod({}, {}::pg_catalog.int8)").format(self._hashed(values), number)
 
 
 def among(bucket: sql.Composable, wanted: Iterable[int]) -> sql.Composed:

@@ -14,28 +14,25 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from etl.model.catalog import Column
-from etl.source import checksum
-from etl.source.buckets import INTEGERS
+from etl.source.buckets import INTEGERS, OnBothSides
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(OnBothSides):
     """One of the ``of`` slices: number 0 to ``of`` - 1. If ``of`` is 1, it has all rows.
 
-    ``columns`` are those of the key. ``span`` are the lowest and the highest value of the first one, if the slices are
-    ranges of it; otherwise they are parts of the key's hash. ``kept`` is as in ``checksum``.
+    ``span`` are the lowest and the highest value of the first column, if the slices are ranges of it; otherwise they
+    are parts of the key's hash. The expression is the condition of the slice's rows.
     """
 
-    columns: tuple[Column, ...]
     number: int
     of: int
-    kept: str | None = None
     span: tuple[int, int] | None = None
 
     @classmethod
     def of_night(cls, columns: Sequence[Column], night: int, nights: int, kept: str | None) -> Slice:
         """The slice of a night, by hash."""
-        return cls(tuple(columns), nights - 1 - night % nights, nights, kept)
+        return cls(tuple(columns), nights - 1 - night % nights, nights, kept=kept)
 
     @property
     def integer(self) -> Column | None:
@@ -43,23 +40,13 @@ class Slice:
         one = self.columns[0]
         return one if one.type in INTEGERS and one.value == sql.Identifier(one.name) else None
 
-    @property
-    def of_source(self) -> sql.Composed:
-        """The condition of the slice's rows in the source."""
-        return self._has([column.value for column in self.columns])
-
-    def of_target(self, alias: str) -> sql.Composed:
-        """The same condition in a statement on the target that gives the row's table this alias."""
-        return self._has([sql.Identifier(alias, column.name) for column in self.columns])
-
-    def _has(self, values: Sequence[sql.Composable]) -> sql.Composed:
+    def _of(self, values: Sequence[sql.Composable]) -> sql.Composed:
         if self.of == 1:
             return sql.SQL("{}").format(sql.SQL("true"))
         if self.span is not None:
             return self._in_range(values[0], *self.span)
-        hashed = checksum.hashed(zip(values, self.columns, strict=True), self.kept)
         parts = sql.Literal(self.of), sql.Literal(self.number), sql.Literal(self.number - self.of)
-        return sql.SQL("pg_catalog.mod({}, {}::pg_catalog.int8) IN ({}, {})").format(hashed, *parts)
+        return sql.SQL("pg_catalog.mod({}, {}::pg_catalog.int8) IN ({}, {})").format(self._hashed(values), *parts)
 
     def _in_range(self, value: sql.Composable, low: int, high: int) -> sql.Composed:
         """The first and the last range have no end, so each value is in one of them."""
