@@ -181,7 +181,10 @@ class Delta:
         if not self.proof_nights:
             return
         proof = Proof(self.rows, key, found, source, writer, is_staged, is_gone)
-        if differs := await proof.fails(published.base.nights, self.proof_nights):
+        async with writer.transaction():
+            await writer.execute(_NOT_LONG)
+            differs = await proof.fails(published.base.nights, self.proof_nights)
+        if differs:
             log.warning("table.unlike", table=str(self.rows.table), run=published.run_id, what=differs)
             raise _Doubt(f"both sides differ since run {published.run_id}, and the reason is not known: {differs}")
 

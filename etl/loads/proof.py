@@ -53,8 +53,10 @@ class Proof:
         columns = [names[column.name] for column in self.key.columns]
         kept = encoding.kept(self.source, self.writer)
         part = await self._in_ranges(Slice.of_night(columns, night, nights, kept))
-        ours, theirs = await both(self._of_source(part), self._of_target(part))
-        return None if ours == theirs else f"{part} differs: {ours.rows:,} rows there, {theirs.rows:,} here"
+        there, here = await both(self._of_source(part), self._of_target(part))
+        if there == here:
+            return None
+        return f"{part} differs: {there.rows:,} rows in the source, {here.rows:,} in the target"
 
     async def _in_ranges(self, part: Slice) -> Slice:
         if part.integer is None:
