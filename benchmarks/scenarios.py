@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from benchmarks import data
@@ -71,6 +71,16 @@ _STREAM = ("the stream alone", "psql | psql, rows alone", "plain psycopg")
 _NIGHT = ("etl run, changes", "etl run, again", "limit of a night", "pg_dump -Fd -j2, pg_restore -j2", "pgcopydb")
 _NAMES = ("lineitem", "accounts", "events")
 _NEAR = ("etl run", "psql | psql", "pgcopydb")
+
+
+def _night(share: float, size: str, tables: tuple[Table, ...], *names: str) -> Scenario:
+    """A night after a day on which so large a share of the rows of these tables has changed."""
+    day = f"a day that changed {share:.0%} of the rows" if share else "a day without a change"
+    what = "one table of 5 GB" if size else "the job of (a)"
+    change = data.changes(share, *names) if share else ""
+    key, peers = f"night-{size}{share * 100:g}", _NIGHT[:3] if size else _NIGHT
+    return Scenario(key, f"a night after {day}: {what}", tables, peers, quick_rounds=2, change=change)
+
 
 SCENARIOS = (
     Scenario(
@@ -141,41 +151,10 @@ SCENARIOS = (
     Scenario(
         "stream-narrow", "rows alone, without indexes: accounts 3 M rows", (Table(data.ACCOUNTS, 3_000_000),), _STREAM
     ),
-    Scenario("night-0", "a night after a day without a change: the job of (a)", _JOB, _NIGHT, quick_rounds=2),
-    Scenario(
-        "night-1",
-        "a night after a day that changed 1 % of the rows: the job of (a)",
-        _JOB,
-        _NIGHT,
-        quick_rounds=2,
-        change=data.changes(0.01, *_NAMES),
-    ),
-    Scenario(
-        "night-10",
-        "a night after a day that changed 10 % of the rows: the job of (a)",
-        _JOB,
-        _NIGHT,
-        quick_rounds=2,
-        change=data.changes(0.1, *_NAMES),
-    ),
-    Scenario(
-        "night-5gb-0",
-        "a night after a day without a change: one table of 5 GB",
-        (Table(_BIG, GIGABYTE * 5),),
-        _NIGHT[:3],
-        rounds=3,
-        quick=0,
-        disk=30,
-    ),
-    Scenario(
-        "night-5gb-1",
-        "a night after a day that changed 1 % of the rows: one table of 5 GB",
-        (Table(_BIG, GIGABYTE * 5),),
-        _NIGHT[:3],
-        rounds=3,
-        quick=0,
-        disk=30,
-        change=data.changes(0.01, "lineitem"),
+    *(_night(share, "", _JOB, *_NAMES) for share in (0, 0.01, 0.1)),
+    *(
+        replace(_night(share, "5gb-", (Table(_BIG, GIGABYTE * 5),), "lineitem"), rounds=3, quick=0, disk=30)
+        for share in (0, 0.01)
     ),
     Scenario(
         "s", "one table of ten rows: the start", (Table(data.TINY, 1),), ("etl run", "psql | psql"), rounds=9, quick=1

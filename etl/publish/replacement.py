@@ -130,7 +130,10 @@ async def _refuse_acting_late(
     referring = [table for table in one.into.referred_by if table in in_place]
     oids = [item.oid for item in await live.objects(target, referring) if item.is_live] if referring else []
     keys = [key for key in await foreign_keys.read(target, oids) if key.referenced == one.into.table]
-    left = {other.into.table: other.without_late for other in merges if other.number in held}
+    left = {
+        other.into.table: other.without_late if other.number in held else sql.Composed([other.into.rows])
+        for other in merges
+    }
     rows = [(key, left.get(key.table, sql.SQL("ONLY {}").format(key.table.identifier))) for key in keys]
     if rows and (number := await merging.count(target, [one.referred_late(rows)])):
         raise PublishFailed(

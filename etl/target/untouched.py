@@ -143,5 +143,4 @@ def _young(xmin: int) -> sql.SQL:
 
 def known(states: Mapping[TargetName, Live], table: TargetName, was: Live) -> str | None:
     """What of a live table differs, as far as its catalog shows it; None if nothing does."""
-    now = states.get(table)
-    return "the live table is gone, or is no plain table any more" if now is None else was.unlike(now)
+    return _unlike(states.get(table), was)
