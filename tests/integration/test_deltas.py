@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -31,6 +32,10 @@ def night(databases: Databases, etl: Etl) -> Night:
     return one
 
 
+class Sessions(list[psycopg.Connection[Any]]):
+    """The sessions of the source that a day has left open."""
+
+
 class Night:
     """Runs of one table, each compared with its source."""
 
@@ -46,6 +51,23 @@ class Night:
         assert self.rows(self.both.reporting) == self.rows(self.both.operational)
         assert self.both.staging_tables() == []
         return done
+
+    def tells(self, days: Mapping[str, tuple[str, str]]) -> None:
+        """Nights after some days, of which one follows the other: no load is full, and its reason has these words."""
+        for what, (statements, said) in days.items():
+            self.both.operational.execute(statements or "SELECT")
+            reason = self.passes("delta", "unchanged").event("table.loaded")["reason"]
+            assert said in reason, f"{what}: {reason}"
+
+    def lives_through(self, nights: int, day: Callable[[int, Sessions], object]) -> list[dict[str, Any]]:
+        """So many nights, each after a day that may leave open sessions; returns the events of the loads."""
+        said, sessions = [], Sessions()
+        for number in range(nights):
+            day(number, sessions)
+            said.append(self.passes("delta", "unchanged", "full").event("table.loaded"))
+        for session in sessions:
+            session.close()
+        return said
 
     def rows(self, database: Database) -> list[tuple[Any, ...]]:
         """All rows of the table, as bytes."""
@@ -463,19 +485,15 @@ def enumerate_of(*names: str) -> list[tuple[str, str]]:
 def test_random_nights_leave_both_sides_equal(night: Night) -> None:
     """Writers with open and prepared transactions, savepoints, VACUUM FREEZE, TRUNCATE and rewrites beside the runs."""
     random = Random(19)
-    source = night.both.operational
-    sessions: list[psycopg.Connection[Any]] = []
-    for number in range(14):
+
+    def day(number: int, sessions: Sessions) -> None:
         for _ in range(random.randint(0, 4)):
-            disturb(random, source, sessions, number)
-        night.passes("delta", "unchanged", "full")
-    for session in sessions:
-        session.close()
-    kinds = dict(night.both.reporting.rows("SELECT load, count(*) FROM etl.loads GROUP BY 1"))
-    assert kinds["delta"] > 3
+            disturb(random, night.both.operational, sessions, number)
+
+    assert [one["load"] for one in night.lives_through(14, day)].count("delta") > 3
 
 
-def disturb(random: Random, source: Database, sessions: list[psycopg.Connection[Any]], number: int) -> None:
+def disturb(random: Random, source: Database, sessions: Sessions, number: int) -> None:
     """Does one thing to the source that may happen between two nights, if no open transaction is in its way."""
     some = f"id % {random.randint(20, 60)} = {random.randint(0, 5)}"
     fresh = f"SELECT {number} * 100000 + {random.randint(1, 9)} * 1000 + g, 'fresh' FROM generate_series(1, 3) g"

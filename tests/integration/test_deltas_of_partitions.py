@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import psycopg
 import pytest
@@ -14,7 +13,7 @@ from etl.sessions.query import target_query
 from etl.sessions.stage import Stage
 from tests.faults.breaker import Breaker, Moment
 from tests.harness import Database, Databases, Etl
-from tests.integration.test_deltas import Night
+from tests.integration.test_deltas import Night, Sessions
 from tests.situations import ended, settled
 
 ORDERS = """
@@ -98,10 +97,7 @@ LEAF_BY_LEAF = {
 
 def test_each_leaf_s_rows_are_told_by_their_own_base(night: Night) -> None:
     """No leaf is taken for another; a leaf that the base does not have is copied whole, one that is gone is deleted."""
-    for what, (statements, said) in LEAF_BY_LEAF.items():
-        night.both.operational.execute(statements or "SELECT")
-        reason = night.passes("delta", "unchanged").event("table.loaded")["reason"]
-        assert said in reason, f"{what}: {reason}"
+    night.tells(LEAF_BY_LEAF)
     night.both.operational.execute("ALTER TABLE orders ADD COLUMN more int DEFAULT 3")
     assert "the definition of the table" in night.passes("full").event("table.loaded")["reason"]
 
@@ -219,19 +215,17 @@ LATE = "ALTER TABLE late ATTACH PARTITION five FOR VALUES FROM (500) TO (600)"
 def test_random_nights_leave_both_sides_equal(night: Night) -> None:
     """Writers, moved rows, leaves that come, go, are made again and are emptied, beside VACUUM FREEZE."""
     random = Random(1919)
-    sessions: list[psycopg.Connection[Any]] = []
-    for number in range(16):
+
+    def day(number: int, sessions: Sessions) -> None:
         for _ in range(random.randint(1, 4)):
             disturb(random, night.both.operational, sessions, number)
-        said = night.passes("delta", "unchanged", "full").event("table.loaded")
-        assert said["load"] != "full" or "rows have changed" in said["reason"]
-    for session in sessions:
-        session.close()
-    kinds = dict(night.both.reporting.rows("SELECT load, count(*) FROM etl.loads GROUP BY 1"))
-    assert kinds["delta"] > 8
+
+    said = night.lives_through(16, day)
+    assert [one for one in said if one["load"] == "full" and "rows have changed" not in one["reason"]] == []
+    assert [one["load"] for one in said].count("delta") > 8
 
 
-def disturb(random: Random, source: Database, sessions: list[psycopg.Connection[Any]], number: int) -> None:
+def disturb(random: Random, source: Database, sessions: Sessions, number: int) -> None:
     """Does one thing to the partitions that may happen between two nights, if no open transaction is in its way."""
     some = f"id % {random.randint(20, 60)} = {random.randint(0, 5)}"
     new = f"SELECT {number} * 1000 + g, {random.randint(0, 399)}, 'new' FROM generate_series(1, 20) g"

@@ -11,7 +11,6 @@ from random import Random
 from threading import Thread
 from typing import Any
 
-import psycopg
 import pytest
 
 from etl.model.shape import TableOptions, shaped
@@ -21,7 +20,7 @@ from etl.sessions.url import DatabaseUrl
 from etl.source import catalog, definitions
 from tests.faults.breaker import Breaker, Moment
 from tests.harness import Database, Databases, Etl
-from tests.integration.test_deltas import Night
+from tests.integration.test_deltas import Night, Sessions
 from tests.integration.test_deltas_of_partitions import ORDERS, disturb
 from tests.situations import ended, settled, until, waiting
 
@@ -87,10 +86,7 @@ NIGHTS = {
 
 def test_where_masks_and_order_have_deltas(night: Masked) -> None:
     """Rows are counted with ``where``, keys are compared as they arrive; another mask key or condition: a full load."""
-    for what, (statements, said) in NIGHTS.items():
-        night.both.operational.execute(statements or "SELECT")
-        reason = night.passes("delta", "unchanged").event("table.loaded")["reason"]
-        assert said in reason, f"{what}: {reason}"
+    night.tells(NIGHTS)
     night.key = "another key, as long"
     assert "the definition" in night.passes("full", ETL_MASK_KEY=night.key).event("table.loaded")["reason"]
     night.passes("unchanged", ETL_MASK_KEY=night.key)
@@ -231,15 +227,13 @@ def test_a_session_that_waits_to_alter_the_table_does_not_hold_the_run_up(night:
 def test_random_nights_leave_both_sides_equal(night: Masked) -> None:
     """Leaves that come and go, moved rows and open transactions, with a condition and a masked key."""
     random = Random(77)
-    sessions: list[psycopg.Connection[Any]] = []
-    for number in range(12):
+
+    def day(number: int, sessions: Sessions) -> None:
         for _ in range(random.randint(1, 4)):
             disturb(random, night.both.operational, sessions, number)
         if number % 4 == 1:
             night.both.operational.execute("UPDATE orders SET note = 'away' || note WHERE id % 70 = 3")
-        said = night.passes("delta", "unchanged", "full").event("table.loaded")
-        assert said["load"] != "full" or "rows have changed" in said["reason"]
-    for session in sessions:
-        session.close()
-    kinds = dict(night.both.reporting.rows("SELECT load, count(*) FROM etl.loads GROUP BY 1"))
-    assert kinds["delta"] > 6
+
+    said = night.lives_through(12, day)
+    assert [one for one in said if one["load"] == "full" and "rows have changed" not in one["reason"]] == []
+    assert [one["load"] for one in said].count("delta") > 6
