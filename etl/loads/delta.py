@@ -160,7 +160,8 @@ class Delta:
             await self._prove(source, writer, found, is_staged=True, is_gone=gone > 0)
             await writer.execute(COMMIT)
         share = 100 * (found.changed + gone) / max(found.rows, 1)
-        reason = f"{found.changed:,} rows changed and {gone:,} gone, {share:{'.2g' if share < 99 else '.0f'}} % of {found.rows:,}"
+        shown = f"{share:.2g}" if share < 99 else f"{share:.0f}"
+        reason = f"{found.changed:,} rows changed and {gone:,} gone, {shown} % of {found.rows:,}"
         return replace(filled, kind=LoadKind.DELTA, oid=made.oid, bytes=size, reason=reason)
 
     async def _stage_gone(self, source: Source, writer: Target, key: Key, found: Changes, expected: int) -> int:
