@@ -54,7 +54,7 @@ _LIMIT_OF_A_NIGHT = """
 count() { psql -XAtq "$SOURCE" -c "SELECT count(*) FROM $1"; }
 export -f count
 xargs -P 2 -I {} bash -euo pipefail -c 'count "{}"' <<< "$NAMES"
-psql -Xq -v ON_ERROR_STOP=1 --single-transaction "$TARGET" -c "$CHANGE"
+psql -Xq -v ON_ERROR_STOP=1 --single-transaction "$TARGET" -c "${CHANGE:-SELECT}"
 """
 
 _DEFINITIONS = 'pg_dump --section=pre-data "$SOURCE" | psql -Xq -v ON_ERROR_STOP=1 "$TARGET"\n'
