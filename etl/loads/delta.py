@@ -231,7 +231,7 @@ def _incomparable(was: Base, xmin: int, found: Changes) -> str | None:
         return "the snapshot is older than that of the last published load"
     if found.next_id - was.xmin >= limits.DELTA_IDS:
         return "too many transactions have passed in the source"
-    if found.changed > limits.DELTA_AT_MOST * found.rows:
+    if found.changed > max(limits.DELTA_ROWS, limits.DELTA_AT_MOST * found.rows):
         return f"{found.changed:,} of {found.rows:,} rows have changed"
     return None
 

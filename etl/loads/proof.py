@@ -68,9 +68,9 @@ class Proof:
         return part if row["low"] is None else replace(part, span=(row["low"], row["high"]))
 
     async def _of_source(self, part: Slice) -> Checksum:
-        table = self.rows.table
+        table, within = self.rows.table, text(part.of_source)
         return await checksum.of_select(
-            self.source, table, part.kept, lambda hashes: changes.some(table, hashes, self.counted, text(part.of_source))
+            self.source, table, part.kept, lambda hashes: changes.some(table, hashes, self.counted, within)
         )
 
     async def _of_target(self, part: Slice) -> Checksum:

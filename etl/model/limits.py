@@ -243,8 +243,11 @@ DELTA_PAGE_COST = 1.1
 """The random_page_cost of statements that look for the live rows of changed ones. With the default of 4, the server
 scans the whole live table for a hundredth of its rows, which takes 2 to 4 times as long (docs/decisions.md)."""
 
-DELTA_AT_MOST = 0.3
-"""The part of a table's rows from which on a full load is cheaper than a delta."""
+DELTA_AT_MOST = 0.05
+"""The part of a table's rows from which on a full load is cheaper than a delta (docs/decisions.md)."""
+
+DELTA_ROWS = 1_000
+"""The changed rows up to which a delta is never too large: making the tables of a full load takes as long."""
 
 REPORTED_SLOWEST = 10
 """How many of the slowest tables the report names."""
