@@ -227,6 +227,10 @@ class HistoryLoad(_Answer):
     """The run of whose rows this load has the changes."""
     live_state: dict[str, Any] | None
     """The live table as the publish left it."""
+    rows_deleted: int | None
+    """The rows that the load deletes, by key; null if it copied all rows."""
+    deleted_at_most: str | None
+    """The table's option of that name, as the gate judges it; null where an older version wrote the row."""
 
 
 @dataclass(frozen=True, slots=True)

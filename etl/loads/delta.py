@@ -126,7 +126,7 @@ class Delta:
             filled = Filled(None, found.rows, 0, 0.0, base=base, base_run=published.run_id)
             if found.changed == 0 and found.rows == was.rows:
                 await self._prove(source, writer, found)
-                filled = replace(filled, kind=LoadKind.UNCHANGED, reason="no row has changed")
+                filled = replace(filled, kind=LoadKind.UNCHANGED, reason="no row has changed", deleted=0)
             else:
                 filled = await self._stage(source, writer, found, filled)
         await self._same_definition(reader, base)
@@ -162,7 +162,7 @@ class Delta:
         share = 100 * (found.changed + gone) / max(found.rows, 1)
         shown = f"{share:.2g}" if share < 99 else f"{share:.0f}"
         reason = f"{found.changed:,} rows changed and {gone:,} gone, {shown} % of {found.rows:,}"
-        return replace(filled, kind=LoadKind.DELTA, oid=made.oid, bytes=size, reason=reason)
+        return replace(filled, kind=LoadKind.DELTA, oid=made.oid, bytes=size, reason=reason, deleted=gone)
 
     async def _stage_gone(self, source: Source, writer: Target, key: Key, found: Changes, expected: int) -> int:
         """Stages the keys of the live rows that the source does not have any more; returns the bytes that it took."""

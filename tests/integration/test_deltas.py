@@ -586,6 +586,37 @@ def test_the_gate_stops_a_delta_too(night: Night) -> None:
     assert night.passes("unchanged").event("table.loaded")["rows"] == 0
 
 
+@pytest.mark.parametrize(
+    "options", ["", 'deleted_at_most = "30%"', 'shrink_at_most = "90%"', 'deleted_at_most = "off"']
+)
+def test_the_gate_stops_a_delta_that_deletes_too_many_rows(night: Night, tmp_path: Path, options: str) -> None:
+    """New rows make up for the deleted ones, so the number of rows looks right; the deleted ones are counted."""
+    deleted, added = (160, 100) if "30%" in options else (270, 75)
+    night.both.operational.execute(
+        f"DELETE FROM orders WHERE id <= {deleted};"
+        f"INSERT INTO orders SELECT g, 'new' FROM generate_series(1001, 1000 + {added}) g"
+    )
+    (tmp_path / "options.toml").write_text(f"[orders]\n{options}")
+    auto = {"ETL_OPTIONS_FILE": str(tmp_path / "options.toml")}
+    if options in {'shrink_at_most = "90%"', 'deleted_at_most = "off"'}:
+        night.passes("delta", **auto)
+        return
+    done = night.etl("run", ETL_RUN_ID="tonight", ETL_PUBLISH="defer", **auto)
+    assert (done.status, done.event("table.loaded")["load"]) == (0, "delta")
+    done, most = night.etl("publish", "tonight"), options or 'deleted_at_most = "50%"'
+    assert done.status == 1
+    (line,) = done.stderr.splitlines()
+    assert "because 1 table would lose too many rows; if that is right, `etl publish tonight --anyway" in line
+    base = night.both.reporting.value("SELECT base_run FROM etl.loads WHERE run_id = 'tonight'")
+    assert line.endswith(f": public.orders would lose {deleted} of the 500 rows that run {base} has published ({most})")
+    stopped = done.event("table.stopped")
+    assert (stopped["rows"], stopped["rows_before"], stopped["rows_deleted"]) == (500 - deleted + added, 500, deleted)
+    assert night.both.reporting.value("SELECT count(*) FROM orders") == 500
+    assert night.etl("publish", "tonight", "--anyway", "--reason", "they are archived").status == 0
+    assert night.rows(night.both.reporting) == night.rows(night.both.operational)
+    night.passes("unchanged", **auto)
+
+
 def test_a_live_table_that_somebody_has_locked_does_not_hold_the_load_up(night: Night) -> None:
     """A full load needs no live table until its rows are staged; a delta that cannot read it becomes one."""
     night.both.operational.execute("UPDATE orders SET note = 'x' WHERE id = 1")
