@@ -2,7 +2,7 @@
 
 Such a load is right for one state of the live table. So the publish asks, under its locks, whether the table is still
 as the load found it, and counts afterwards: the rows are then as many as the source had, all changed rows are there,
-and nothing else was written.
+no gone row is, and nothing else was written.
 """
 
 # docs/how-deltas-work.md
@@ -129,10 +129,10 @@ async def balance(
         left = await untouched.left(target, one, rows, since=since, xmin=now.xmin, was=was)
         if part and left.strange:
             _refuse([f"{table}: others have written {left.strange:,} rows of the live table"])
-        if part and (left.rows, left.lacking, left.written) != (part.rows, 0, left.merged):
+        if part and (left.rows, left.lacking, left.written, left.staying) != (part.rows, 0, left.merged, 0):
             raise PublishFailed(
                 f"{table} has {left.rows:,} rows after its changes, and the source {part.rows:,}; {left.lacking:,} of"
-                " the changed rows are missing, and"
+                f" the changed rows are missing, {left.staying:,} of the gone rows are still there, and"
                 f" {left.written:,} rows were written instead of {left.merged:,}; drop or"
                 " disable what changes them"
             )
