@@ -323,6 +323,7 @@ def test_changes_that_are_staged_do_not_follow_a_hand_s_deletion(night: Night, a
             "the changes that are staged do not fit the live tables any more; run again: public.orders: others have"
             " deleted 1 rows of the live table\n"
         )
+    night.both.reporting.execute("DROP TABLE IF EXISTS other")
     night.passes("full")
 
 
