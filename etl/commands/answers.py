@@ -175,6 +175,10 @@ class Finding(_Answer):
     text: str
     obstacle: bool = False
     """Whether it would make a run fail."""
+    load: str | None = None
+    """Of a table with the option `load`: `full`, or `delta` if the next load would copy changes alone."""
+    reason: str | None = None
+    """Why the next load of the table would be full."""
 
 
 @dataclass(frozen=True, slots=True)
