@@ -472,15 +472,23 @@ def test_the_rotating_proof_finds_rows_that_differ_for_no_reason(night: Night, t
     assert night.rows(night.both.reporting) == night.rows(night.both.operational)
 
 
-def test_with_verify_checksum_each_night_hashes_all_rows(night: Night) -> None:
+@pytest.mark.parametrize("by", ["ETL_VERIFY", 'verify = "checksum"\nproof_nights = 0'])
+def test_with_verify_checksum_each_night_hashes_all_rows(night: Night, tmp_path: Path, by: str) -> None:
     """A load of changes is proven whole: one that is right stays one, and one whose base lies is a full load."""
-    verified = {"ETL_VERIFY": "checksum"}
+    (tmp_path / "options.toml").write_text("" if by == "ETL_VERIFY" else f"[orders]\n{by}")
+    verified = {"ETL_OPTIONS_FILE": str(tmp_path / "options.toml")} | (
+        {"ETL_VERIFY": "checksum"} if by == "ETL_VERIFY" else {}
+    )
     night.both.operational.execute("UPDATE orders SET note = 'new' WHERE id = 3; DELETE FROM orders WHERE id = 5")
     night.passes("delta", **verified)
     night.passes("unchanged", **verified)
-    lie(night)
-    done = night.passes("full", **verified)
-    assert "all keys differs" in done.event("table.unlike")["what"]
+    for change in ("", "UPDATE orders SET note = 'seen' WHERE id = 8"):
+        lie(night)
+        night.both.operational.execute(change or "SELECT")
+        done = night.passes("full", **verified)
+        assert "all keys differs" in done.event("table.unlike")["what"]
+        night.both.operational.execute("UPDATE orders SET note = 'as before' WHERE id = 250")
+        night.passes("delta", **verified)
 
 
 def test_a_server_that_was_restarted_or_promoted_is_read_whole(tmp_path: Path) -> None:
