@@ -61,24 +61,19 @@ class Delta:
 
     async def fill(self, work: Worker) -> Filled:
         """Stages the changes, or all rows; what it returns has the reason."""
-        reason = self.chance.reason or self._due
+        due = self.chance.due(self.full_every)
+        reason = self.chance.reason or due
         if not reason:
             done = await work(self._fill)
             if isinstance(done, Filled):
                 return done
             reason = done
-        if self.is_wanted and not (self.chance.is_first or self._due):
+        if self.is_wanted and not (self.chance.is_first or due):
             raise LoadFailed(f'load = "delta" is not possible: {reason}')
         if self.chance.may_be_base:  # while the snapshot lives: after a crash, the history would be another one
             await work(self._ask_history)
         filled = await self.otherwise.fill(work)
         return replace(filled, reason=reason, base=await work(lambda pair: self._base_of(pair, filled)))
-
-    @property
-    def _due(self) -> str:
-        """The reason for a full load after so many nights, or nothing."""
-        published = self.chance.published
-        return f"due every {self.full_every}" if published and self.full_every.is_due(published.base) else ""
 
     async def _base_of(self, pair: Pair, filled: Filled) -> Base | None:
         """The base that a full load is for the next night; None if no delta of it could be exact."""
@@ -127,7 +122,7 @@ class Delta:
             filled = Filled(None, found.rows, 0, 0.0, base=base, base_run=published.run_id)
             if found.changed == 0 and found.rows == was.rows:
                 await self._prove(source, writer, found)
-                filled = replace(filled, kind=LoadKind.UNCHANGED, reason="no row has changed")
+                filled = replace(filled, kind=LoadKind.UNCHANGED, reason="no row has changed", deleted=0)
             else:
                 filled = await self._stage(source, writer, found, filled)
         await self._same_definition(reader, base)
@@ -163,7 +158,7 @@ class Delta:
         share = 100 * (found.changed + gone) / max(found.rows, 1)
         shown = f"{share:.2g}" if share < 99 else f"{share:.0f}"
         reason = f"{found.changed:,} rows changed and {gone:,} gone, {shown} % of {found.rows:,}"
-        return replace(filled, kind=LoadKind.DELTA, oid=made.oid, bytes=size, reason=reason)
+        return replace(filled, kind=LoadKind.DELTA, oid=made.oid, bytes=size, reason=reason, deleted=gone)
 
     async def _stage_gone(self, source: Source, writer: Target, key: Key, found: Changes, expected: int) -> int:
         """Stages the keys of the live rows that the source does not have any more; returns the bytes that it took."""

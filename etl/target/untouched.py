@@ -38,6 +38,11 @@ _LACKING = (
     " WHERE {same_key} AND NOT pg_catalog.record_image_ne(ROW({old}), ROW({new})))"
 )
 
+_STAYING = (
+    "SELECT pg_catalog.count(*) AS rows FROM {gone} AS g"
+    " WHERE EXISTS (SELECT FROM (SELECT * FROM {rows}) AS l WHERE {same_gone})"
+)
+
 _LEFT = (
     "SELECT pg_catalog.count(*) AS rows, pg_catalog.count(*) FILTER (WHERE {written}) AS written,"
     " pg_catalog.count(*) FILTER (WHERE {strange}) AS strange,"
@@ -52,7 +57,7 @@ class Left:
     """The rows that a merge has left: their number, those that it has written, and those that it was to write.
 
     ``strange`` are those that others have written since the last publish, ``lacking`` the staged rows that are not
-    there, ``xids`` the young transactions that wrote the rows.
+    there, ``staying`` the rows that were to go, ``xids`` the young transactions that wrote the rows.
     """
 
     rows: int
@@ -60,6 +65,7 @@ class Left:
     strange: int
     merged: int
     lacking: int
+    staying: int
     xids: tuple[int, ...]
 
 
@@ -118,13 +124,25 @@ async def left(target: Target, one: Merge, rows: sql.Composable, *, since: int, 
     last publish, if the merge was of changes alone.
     """
     (lacking,) = (await _row(target, one.composed(_LACKING))).values()
+    staying = await _staying(target, one, rows)
     (merged,) = (await _row(target, one.composed(_MERGED))).values()
     written, strange = _young(since), _strange(was) if was else sql.SQL("false")
     parts = {"rows": rows, "young": _young(min(xmin, since)), "written": written}
     counted = await _row(
         target, sql.SQL(_LEFT).format(**parts, strange=sql.SQL("{} AND NOT {}").format(strange, written))
     )
-    return Left(counted["rows"], counted["written"], counted["strange"], merged, lacking, tuple(counted["xids"]))
+    numbers = counted["rows"], counted["written"], counted["strange"], merged, lacking, staying
+    return Left(*numbers, tuple(counted["xids"]))
+
+
+async def _staying(target: Target, one: Merge, rows: sql.Composable) -> int:
+    """The rows that were to go, and are still there. Only a trigger or a rule of the table itself can keep one."""
+    if one.gone is None or not one.into.fires:
+        return 0
+    assert one.into.keys.key is not None
+    query = one.composed(_STAYING, rows=rows, gone=one.gone, same_gone=one.into.keys.key.same("l", "g"))
+    (staying,) = (await _row(target, query)).values()
+    return int(staying)
 
 
 async def _row(target: Target, query: sql.Composed) -> dict[str, Any]:
