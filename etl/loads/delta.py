@@ -48,7 +48,8 @@ class Delta:
     """Loads a table by its changes if that is exact and cheaper, and by another way otherwise.
 
     ``is_wanted`` says that a table which was loaded before is only loaded whole ``full_every`` so many nights.
-    ``proof_nights`` is within how many nights all rows are proven: 1 each night, 0 never.
+    ``proof_nights`` is within how many nights all rows are proven: 1 each night, 0 never. If nothing ``is_merged``, a
+    table of which rows have changed is loaded whole.
     """
 
     rows: Rows
@@ -58,6 +59,7 @@ class Delta:
     full_every: FullEvery
     proof_nights: int
     is_wanted: bool = False
+    is_merged: bool = True
 
     async def fill(self, work: Worker) -> Filled:
         """Stages the changes, or all rows; what it returns has the reason."""
@@ -124,6 +126,7 @@ class Delta:
                 await self._prove(source, writer, found)
                 filled = replace(filled, kind=LoadKind.UNCHANGED, reason="no row has changed", deleted=0)
             else:
+                _doubt(None if self.is_merged else "rows have changed, and the run publishes by swap")
                 filled = await self._stage(source, writer, found, filled)
         await self._same_definition(reader, base)
         return replace(filled, seconds=perf_counter() - began)
