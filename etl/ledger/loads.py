@@ -10,7 +10,7 @@ from typing import Any
 from psycopg import AsyncClientCursor, AsyncCursor
 
 from etl.ledger.book import now
-from etl.ledger.rows import Kept, LoadRow, Newer, Partial, RecentLoad
+from etl.ledger.rows import Kept, LoadRow, Newer, Partial, PastLoads, RecentLoad
 from etl.ledger.runs import refuse_ended
 from etl.model.base import Base, Live, Published
 from etl.model.gate import Count
@@ -188,6 +188,12 @@ async def recent(target: Target, tables: Sequence[str], most: int, before: str =
     for row in await rows(target, RecentLoad, target_query("recent_loads"), wanted):
         by_table.setdefault(row.table_name, []).append(row)
     return by_table
+
+
+async def past(target: Target, tables: Sequence[str], most: int) -> dict[str, PastLoads]:
+    """What at most ``most`` last published loads of these source tables tell, for each table that has some."""
+    found = await rows(target, PastLoads, target_query("past_loads"), {"names": list(tables), "most": most})
+    return {row.table_name: row for row in found}
 
 
 async def published(

@@ -127,6 +127,23 @@ class RecentLoad:
 
 
 @dataclass(frozen=True, slots=True)
+class PastLoads:
+    """What the last published loads of a table tell of the next one: a row of ``past_loads.sql``.
+
+    ``shard`` is that of the newest one. The seconds are those of the newest load that copied all rows (``whole``), and
+    of the newest that did not. ``since_whole`` is the number of loads since, or None if no load counts that copied all
+    rows. ``were_whole`` says that the last two copied all rows.
+    """
+
+    table_name: str
+    shard: str | None
+    whole_seconds: float | None
+    changes_seconds: float | None
+    since_whole: int | None
+    were_whole: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """A foreign key that waits for its validation: a row of ``etl.validations``, as ``waiting.sql`` reads it.
 

@@ -249,6 +249,9 @@ DELTA_AT_MOST = 0.05
 DELTA_ROWS = 1_000
 """The changed rows up to which a delta is never too large: making the tables of a full load takes as long."""
 
+PLANNED_BY_NIGHTS = 40
+"""The last loads of a table by which a plan expects the next: more than the nights between two full loads."""
+
 REPORTED_SLOWEST = 10
 """How many of the slowest tables the report names."""
 
