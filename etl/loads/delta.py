@@ -115,6 +115,7 @@ class Delta:
             counting = changes.count(source, table, was.xmin, self._same_leaves(was))
             found, differs = await both(counting, self._differs(writer, published))
             _doubt(differs)
+            _doubt(None if table.is_partitioned or found.known == (table.oid,) else "another table has got its name")
             _doubt(_incomparable(was, xmin, found))
             leaves = tuple(leaf for leaf in table.leaves if leaf[0] in {*found.known, *found.new})
             base = Base(history, xmin, found.rows, table.definition, was.nights + 1, was.xids, leaves)
@@ -197,7 +198,9 @@ class Delta:
             raise _Doubt("the definition of the table, or of what it needs, has changed")
 
 
-_NOT_LONG = f"SET LOCAL lock_timeout = '{limits.DELTA_LOCK_TIMEOUT}'".encode()
+_NOT_LONG = (
+    f"SET LOCAL lock_timeout = '{limits.DELTA_LOCK_TIMEOUT}'; SET LOCAL random_page_cost = {limits.DELTA_PAGE_COST}"
+).encode()
 
 _MATCHED = (
     "ANALYZE {staged}",
@@ -223,9 +226,7 @@ def _incomparable(was: Base, xmin: int, found: Changes) -> str | None:
         return "the snapshot is older than that of the last published load"
     if found.next_id - was.xmin >= limits.DELTA_IDS:
         return "too many transactions have passed in the source"
-    if found.others:
-        return "other tables inherit from it"
-    if found.changed > limits.DELTA_AT_MOST * found.rows:
+    if found.changed > max(limits.DELTA_ROWS, limits.DELTA_AT_MOST * found.rows):
         return f"{found.changed:,} of {found.rows:,} rows have changed"
     return None
 

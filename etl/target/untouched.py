@@ -21,8 +21,13 @@ from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
 from etl.target.merge import Merge
 
-_YOUNG = "pg_catalog.age(xmin) BETWEEN -1073741824 AND (SELECT pg_catalog.age('{}'::pg_catalog.xid))"
-"""Within a transaction that has written, age() counts from its id, so that of its subtransactions is negative."""
+_YOUNG = (
+    "(pg_catalog.age(xmin) <= (SELECT pg_catalog.age('{}'::pg_catalog.xid)) AND pg_catalog.age(xmin) >= -1073741824)"
+)
+"""Within a transaction that has written, age() counts from its id, so that of its subtransactions is negative.
+
+The first comparison decides nearly all rows.
+"""
 
 _COUNT = "SELECT pg_catalog.count(*) AS rows, pg_catalog.count(*) FILTER (WHERE {strange}) AS strange FROM ONLY {table}"
 
@@ -41,7 +46,7 @@ _STAYING = (
 _LEFT = (
     "SELECT pg_catalog.count(*) AS rows, pg_catalog.count(*) FILTER (WHERE {written}) AS written,"
     " pg_catalog.count(*) FILTER (WHERE {strange}) AS strange,"
-    " coalesce(pg_catalog.array_agg(DISTINCT xmin::text::pg_catalog.int8) FILTER (WHERE {young} OR {written}), '{{}}')"
+    " coalesce(pg_catalog.array_agg(DISTINCT xmin::text::pg_catalog.int8) FILTER (WHERE {young}), '{{}}')"
     " AS xids FROM {rows}"
 )
 """A trigger may write rows in a subtransaction, which has an id of its own."""
@@ -122,9 +127,9 @@ async def left(target: Target, one: Merge, rows: sql.Composable, *, since: int, 
     staying = await _staying(target, one, rows)
     (merged,) = (await _row(target, one.composed(_MERGED))).values()
     written, strange = _young(since), _strange(was) if was else sql.SQL("false")
-    parts = {"rows": rows, "young": _young(xmin), "written": written}
+    parts = {"rows": rows, "young": _young(min(xmin, since)), "written": written}
     counted = await _row(
-        target, sql.SQL(_LEFT).format(**parts, strange=sql.SQL("NOT {} AND {}").format(written, strange))
+        target, sql.SQL(_LEFT).format(**parts, strange=sql.SQL("{} AND NOT {}").format(strange, written))
     )
     numbers = counted["rows"], counted["written"], counted["strange"], merged, lacking, staying
     return Left(*numbers, tuple(counted["xids"]))
