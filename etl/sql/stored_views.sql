@@ -1,6 +1,6 @@
 -- The queries of materialized views, as their parse trees have them, also those of the views that they read. Target side.
 -- :'oids': the materialized views.
--- Try it: psql -v oids="{$(psql -Atc "SELECT 'totals'::regclass::oid")}" -f stored_views.sql
+-- Try it: psql -v oids="{$(psql -Atc "SELECT max(oid) FROM pg_class WHERE relkind = 'm'")}" -f stored_views.sql
 --
 -- trees: the parse trees, the view's own first, each as [relation, tree]
 -- reads: the relations whose stored rows the query reads, by oid: tables, other materialized views, foreign tables,
