@@ -235,6 +235,8 @@ class HistoryLoad(_Answer):
     """The rows that the load deletes, by key; null if it copied all rows."""
     deleted_at_most: str | None
     """The table's option of that name, as the gate judges it; null where an older version wrote the row."""
+    views: dict[str, Any] | None
+    """What the publish has done with each materialized view on the live table, if it merged changes alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,9 +30,11 @@ from etl.ledger.loads import (
     published,
     recent,
     record,
+    record_views,
     stage,
     staging_oids,
     supersede,
+    views,
     with_base,
 )
 from etl.ledger.runs import (
@@ -87,12 +89,14 @@ __all__ = [
     "published",
     "recent",
     "record",
+    "record_views",
     "run_of",
     "running",
     "stage",
     "staging_oids",
     "supersede",
     "took_snapshot",
+    "views",
     "waiting",
     "with_base",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -134,6 +135,17 @@ async def forget_bases(target: Target, found: Mapping[TargetName, Published]) ->
     if found:
         run_ids = [published.run_id for published in found.values()]
         await target.execute(target_query("ledger/forget_bases"), {"run_ids": run_ids, **arrays(found)})
+
+
+async def views(target: Target, live: Sequence[TargetName]) -> dict[TargetName, Mapping[str, Any]]:
+    """What the last publish of each live table has done with the materialized views on it, by their names."""
+    return {table: found for table, found in (await _by_live(target, "views", "views", arrays(live))).items() if found}
+
+
+async def record_views(target: Target, run_id: str, found: Mapping[TargetName, Mapping[str, Any]]) -> None:
+    """Writes what a publish has done with the materialized views on each live table."""
+    texts = [json.dumps(one) for one in found.values()]
+    await target.execute(target_query("ledger/record_views"), {"run_id": run_id, **arrays(found), "views": texts})
 
 
 async def partial(target: Target, run_id: str) -> list[Partial]:

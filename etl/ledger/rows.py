@@ -69,6 +69,7 @@ class LoadRow:
     live_state: dict[str, Any] | None = None
     rows_deleted: int | None = None
     deleted_at_most: str | None = None
+    views: dict[str, Any] | None = None
 
     @property
     def staged_oid(self) -> int | None:
