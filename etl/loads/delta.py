@@ -19,6 +19,7 @@ import psycopg
 from psycopg import sql
 
 from etl.loads.basis import Chance, Instant
+from etl.loads.budget import Budget
 from etl.loads.gone import Gone
 from etl.loads.proof import Proof
 from etl.loads.way import Filled, Rows, Way, Worker
@@ -48,8 +49,8 @@ class Delta:
     """Loads a table by its changes if that is exact and cheaper, and by another way otherwise.
 
     ``is_wanted`` says that a table which was loaded before is only loaded whole ``full_every`` so many nights.
-    ``proof_nights`` is within how many nights all rows are proven: 1 each night, 0 never. If nothing ``is_merged``, a
-    table of which rows have changed is loaded whole.
+    ``proof_nights`` is within how many nights all rows are proven: 1 each night, 0 never. ``budget`` is the time for
+    merges; without one there is always time.
     """
 
     rows: Rows
@@ -59,7 +60,7 @@ class Delta:
     full_every: FullEvery
     proof_nights: int
     is_wanted: bool = False
-    is_merged: bool = True
+    budget: Budget | None = None
 
     async def fill(self, work: Worker) -> Filled:
         """Stages the changes, or all rows; what it returns has the reason."""
@@ -124,9 +125,10 @@ class Delta:
             filled = Filled(None, found.rows, 0, 0.0, base=base, base_run=published.run_id)
             if found.changed == 0 and found.rows == was.rows:
                 await self._prove(source, writer, found)
-                filled = replace(filled, kind=LoadKind.UNCHANGED, reason="no row has changed", deleted=0)
+                filled = replace(filled, kind=LoadKind.UNCHANGED, reason="no row has changed", changed=0, deleted=0)
             else:
-                _doubt(None if self.is_merged else "rows have changed, and the run publishes by swap")
+                if self.budget is not None:
+                    _doubt(self.budget.refuses(table.live, found.changed, published.row_seconds))
                 filled = await self._stage(source, writer, found, filled)
         await self._same_definition(reader, base)
         return replace(filled, seconds=perf_counter() - began)
@@ -161,7 +163,9 @@ class Delta:
         share = 100 * (found.changed + gone) / max(found.rows, 1)
         shown = f"{share:.2g}" if share < 99 else f"{share:.0f}"
         reason = f"{found.changed:,} rows changed and {gone:,} gone, {shown} % of {found.rows:,}"
-        return replace(filled, kind=LoadKind.DELTA, oid=made.oid, bytes=size, reason=reason, deleted=gone)
+        return replace(
+            filled, kind=LoadKind.DELTA, oid=made.oid, bytes=size, reason=reason, changed=found.changed, deleted=gone
+        )
 
     async def _stage_gone(self, source: Source, writer: Target, key: Key, found: Changes, expected: int) -> int:
         """Stages the keys of the live rows that the source does not have any more; returns the bytes that it took."""

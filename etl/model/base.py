@@ -162,11 +162,15 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A published load that may be the base of the next one: the run that published it, its base, its live table."""
+    """A published load that may be the base of the next one: the run that published it, its base, its live table.
+
+    ``row_seconds`` is how long the last merge of many rows took for one of them, if there was such a merge.
+    """
 
     run_id: str
     base: Base
     live: Live
+    row_seconds: float | None = None
 
 
 def _names(of: type[Any]) -> set[str]:

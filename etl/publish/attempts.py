@@ -149,7 +149,8 @@ class Attempt:
                 await self._refuse_temporary(self.staged)
                 await validation.expect(target, run_id, self.staged.keys)
                 lives = {**await _swapped_in(target, run_id, swapped), **self.replaced.lives}
-                await ledger.published(target, run_id, swapped, self.replaced.oids, lives)
+                merged = self.replaced.merged.seconds
+                await ledger.published(target, run_id, swapped, self.replaced.oids, lives=lives, merged=merged)
                 await ledger.close_run(target, run_id, RunStatus.PUBLISHED)
                 clock.start()
                 if unfilled.before or unfilled.after:
