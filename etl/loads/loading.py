@@ -95,7 +95,7 @@ class Loading:
             self.progress,
             schedule,
         )
-        loader = Loader(*shared, carried, owners, settings.redact, chances, Instant(self.snapshot.xmin))
+        loader = Loader(*shared, carried, owners, settings.redact, chances, Instant(self.snapshot.seen))
         try:
             await together(self._load(loader, table) for table in tables)
         finally:
