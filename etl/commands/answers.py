@@ -175,6 +175,10 @@ class Finding(_Answer):
     text: str
     obstacle: bool = False
     """Whether it would make a run fail."""
+    load: str | None = None
+    """Of a table with the option `load`: `full`, or `delta` if the next load would copy changes alone."""
+    reason: str | None = None
+    """Why the next load of the table would be full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +231,10 @@ class HistoryLoad(_Answer):
     """The run of whose rows this load has the changes."""
     live_state: dict[str, Any] | None
     """The live table as the publish left it."""
+    rows_deleted: int | None
+    """The rows that the load deletes, by key; null if it copied all rows."""
+    deleted_at_most: str | None
+    """The table's option of that name, as the gate judges it; null where an older version wrote the row."""
 
 
 @dataclass(frozen=True, slots=True)

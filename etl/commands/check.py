@@ -8,7 +8,9 @@ from dataclasses import replace
 from datetime import UTC
 from typing import Any, TypeVar
 
+from etl.commands import outlook
 from etl.commands.answers import Finding
+from etl.commands.outlook import Outlook
 from etl.ledger import book, ledger
 from etl.model import limits
 from etl.model.errors import EtlError
@@ -74,7 +76,7 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
     }
     tables = settings.options.apply(await catalog.tables(source, [table.source for table in chosen]))
     if has_ledger := await book.is_current(target):
-        await disclosure.refuse(target, tables, settings.options)
+        tables = await disclosure.refuse(target, tables, settings.options)
     await proof.prove(source, tables)
     await trust.refuse_named(source, target, tables)
     found = await obstacles.find(settings, source, target, tables)
@@ -84,11 +86,13 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
     await guard.refuse_untrusted_tables(target, [table.live for table in tables], has_ledger=has_ledger)
     is_kept = encoding.kept(source, target) is not None
     in_place = {table.live for table in tables if settings.options.of(table.source).publish == "in-place"}
+    loads = await outlook.read(settings, source, target, tables)
     findings += [
         _table(
             table,
             [*_unreadable(readable[table.oid]), *_unclassified(table), *found.tables.get(table.live, [])],
             found.live.get(table.live, []),
+            loads.get(table.live),
             is_kept=is_kept,
             is_in_place=table.live in in_place,
         )
@@ -146,10 +150,19 @@ async def _notes(target: Target) -> list[Finding]:
 
 
 def _table(
-    table: Table, problems: Sequence[str], together: Sequence[live.Object], *, is_kept: bool, is_in_place: bool
+    table: Table,
+    problems: Sequence[str],
+    together: Sequence[live.Object],
+    load: Outlook | None,
+    *,
+    is_kept: bool,
+    is_in_place: bool,
 ) -> Finding:
+    kind, reason = (None, None) if load is None else (load.load.value, load.reason or None)
+    if load is not None and load.is_refused:
+        problems = [*problems, f'load = "delta" is not possible: {load.reason}']
     if problems:
-        return Finding(str(table), "; ".join(problems), obstacle=True)
+        return Finding(str(table), "; ".join(problems), obstacle=True, load=kind, reason=reason)
     views = [_view(view) for view in together if not view.is_live and not is_in_place]
     what = "its rows are merged into the live table" if is_in_place else "replaces the live table"
     parts = [
@@ -159,7 +172,9 @@ def _table(
         f"{'binary' if table.is_binary and not is_kept else 'text'} COPY",
     ]
     parts += [f"masks {', '.join(table.masked)}"] if table.masked else []
-    return Finding(str(table), "; ".join(parts + ([f"puts back {', '.join(views)}"] if views else [])))
+    parts += [f"puts back {', '.join(views)}"] if views else []
+    parts += [str(load)] if load is not None else []
+    return Finding(str(table), "; ".join(parts), load=kind, reason=reason)
 
 
 def _view(view: live.Object) -> str:

@@ -145,7 +145,7 @@ class _Run:
         self.loads.clear()
         held = await self.share.snapshot()
         shared = self.settings, self.control.session, held.snapshot, held.left, self.progress, self.loads
-        loading = Loading(*shared, obstacles.of_merges)
+        loading = Loading(*shared, partial(obstacles.of_merges, self.settings))
         try:
             await loading.all()
             return True

@@ -67,6 +67,8 @@ class LoadRow:
     base: dict[str, Any] | None = None
     base_run: str | None = None
     live_state: dict[str, Any] | None = None
+    rows_deleted: int | None = None
+    deleted_at_most: str | None = None
 
     @property
     def staged_oid(self) -> int | None:

@@ -82,6 +82,8 @@ loads = sa.Table(
     sa.Column("base", postgresql.JSONB),  # what a later load may be a delta of: model/base.py
     sa.Column("base_run", sa.Text),  # the run of whose rows this load has the changes
     sa.Column("live_state", postgresql.JSONB),  # the live table as the publish left it
+    sa.Column("rows_deleted", sa.BigInteger),  # NULL: not known, because all rows were copied
+    sa.Column("deleted_at_most", sa.Text),  # NULL: unknown, because an older version wrote the row
     sa.Index("loads_by_table", "table_name", "published_at"),  # for recent_loads.sql
     postgresql_with=_room,
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import psycopg
 
 from etl.ledger import ledger
-from etl.model.base import History, Live, Published, Seen
+from etl.model.base import FullEvery, History, Live, Published, Seen
 from etl.model.errors import one_line
 from etl.model.name import TargetName
 from etl.model.table import Table
@@ -38,6 +38,11 @@ class Chance:
     def is_first(self) -> bool:
         """Whether there is nothing yet that could be the base of a delta."""
         return self.reason == FIRST
+
+    def due(self, full_every: FullEvery) -> str:
+        """The reason for a full load after so many nights, or nothing."""
+        is_due = self.published is not None and full_every.is_due(self.published.base)
+        return f"due every {full_every}" if is_due else ""
 
 
 @dataclass(slots=True)
@@ -84,10 +89,15 @@ async def chances(target: Target, tables: Sequence[Table], merges: Merges) -> di
     return found | {table.live: _with_key(found[table.live], table, into.get(table.live)) for table in possible}
 
 
+def first(table: Table) -> Chance:
+    """The chance of a table of which no base is known."""
+    return Chance(table.obstacle or FIRST, may_be_base=table.obstacle is None)
+
+
 def _chance(table: Table, published: Published | None, states: Mapping[TargetName, Live]) -> Chance:
     """The chance as far as source and ledger show it."""
     if table.obstacle or published is None:
-        return Chance(table.obstacle or FIRST, may_be_base=table.obstacle is None)
+        return first(table)
     if published.base.definition != table.definition:
         return Chance("the definition of the table, or of what it needs, has changed")
     if differs := untouched.known(states, table.live, published.live):

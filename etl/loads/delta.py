@@ -48,7 +48,8 @@ class Delta:
     """Loads a table by its changes if that is exact and cheaper, and by another way otherwise.
 
     ``is_wanted`` says that a table which was loaded before is only loaded whole ``full_every`` so many nights.
-    ``proof_nights`` is within how many nights all rows are proven: 1 each night, 0 never.
+    ``proof_nights`` is within how many nights all rows are proven: 1 each night, 0 never. If nothing ``is_merged``, a
+    table of which rows have changed is loaded whole.
     """
 
     rows: Rows
@@ -58,27 +59,23 @@ class Delta:
     full_every: FullEvery
     proof_nights: int
     is_wanted: bool = False
+    is_merged: bool = True
 
     async def fill(self, work: Worker) -> Filled:
         """Stages the changes, or all rows; what it returns has the reason."""
-        reason = self.chance.reason or self._due
+        due = self.chance.due(self.full_every)
+        reason = self.chance.reason or due
         if not reason:
             done = await work(self._fill)
             if isinstance(done, Filled):
                 return done
             reason = done
-        if self.is_wanted and not (self.chance.is_first or self._due):
+        if self.is_wanted and not (self.chance.is_first or due):
             raise LoadFailed(f'load = "delta" is not possible: {reason}')
         if self.chance.may_be_base:  # while the snapshot lives: after a crash, the history would be another one
             await work(self._ask_history)
         filled = await self.otherwise.fill(work)
         return replace(filled, reason=reason, base=await work(lambda pair: self._base_of(pair, filled)))
-
-    @property
-    def _due(self) -> str:
-        """The reason for a full load after so many nights, or nothing."""
-        published = self.chance.published
-        return f"due every {self.full_every}" if published and self.full_every.is_due(published.base) else ""
 
     async def _base_of(self, pair: Pair, filled: Filled) -> Base | None:
         """The base that a full load is for the next night; None if no delta of it could be exact."""
@@ -120,14 +117,16 @@ class Delta:
             counting = changes.count(source, table, was.seen.xmin, self._same_leaves(was))
             found, differs = await both(counting, self._differs(writer, published))
             _doubt(differs)
+            _doubt(None if table.is_partitioned or found.known == (table.oid,) else "another table has got its name")
             _doubt(_incomparable(was, seen, found))
             leaves = tuple(leaf for leaf in table.leaves if leaf[0] in {*found.known, *found.new})
             base = Base(history, seen, found.rows, table.definition, was.nights + 1, was.xids, leaves)
             filled = Filled(None, found.rows, 0, 0.0, base=base, base_run=published.run_id)
             if found.changed == 0 and found.rows == was.rows:
                 await self._prove(source, writer, found)
-                filled = replace(filled, kind=LoadKind.UNCHANGED, reason="no row has changed")
+                filled = replace(filled, kind=LoadKind.UNCHANGED, reason="no row has changed", deleted=0)
             else:
+                _doubt(None if self.is_merged else "rows have changed, and the run publishes by swap")
                 filled = await self._stage(source, writer, found, filled)
         await self._same_definition(reader, base)
         return replace(filled, seconds=perf_counter() - began)
@@ -162,7 +161,7 @@ class Delta:
         share = 100 * (found.changed + gone) / max(found.rows, 1)
         shown = f"{share:.2g}" if share < 99 else f"{share:.0f}"
         reason = f"{found.changed:,} rows changed and {gone:,} gone, {shown} % of {found.rows:,}"
-        return replace(filled, kind=LoadKind.DELTA, oid=made.oid, bytes=size, reason=reason)
+        return replace(filled, kind=LoadKind.DELTA, oid=made.oid, bytes=size, reason=reason, deleted=gone)
 
     async def _stage_gone(self, source: Source, writer: Target, key: Key, found: Changes, expected: int) -> int:
         """Stages the keys of the live rows that the source does not have any more; returns the bytes that it took."""
@@ -202,7 +201,9 @@ class Delta:
             raise _Doubt("the definition of the table, or of what it needs, has changed")
 
 
-_NOT_LONG = f"SET LOCAL lock_timeout = '{limits.DELTA_LOCK_TIMEOUT}'".encode()
+_NOT_LONG = (
+    f"SET LOCAL lock_timeout = '{limits.DELTA_LOCK_TIMEOUT}'; SET LOCAL random_page_cost = {limits.DELTA_PAGE_COST}"
+).encode()
 
 _MATCHED = (
     "ANALYZE {staged}",
@@ -228,9 +229,7 @@ def _incomparable(was: Base, seen: Seen, found: Changes) -> str | None:
         return "the snapshot is older than that of the last published load"
     if found.next_id - was.seen.xmin >= limits.DELTA_IDS:
         return "too many transactions have passed in the source"
-    if found.others:
-        return "other tables inherit from it"
-    if found.changed > limits.DELTA_AT_MOST * found.rows:
+    if found.changed > max(limits.DELTA_ROWS, limits.DELTA_AT_MOST * found.rows):
         return f"{found.changed:,} of {found.rows:,} rows have changed"
     return None
 

@@ -189,6 +189,8 @@ class Finish:
             where_digest=self.table.where_digest,
             shrink_at_most=str(self.options.rule.shrink),
             rows_min=self.options.rule.rows_min,
+            rows_deleted=self.filled.deleted,
+            deleted_at_most=str(self.options.rule.deleted_at_most),
             load=self.filled.kind,
             reason=self.redact(self.filled.reason) if self.filled.reason else None,
             base=self.filled.base.dumps() if self.filled.base else None,

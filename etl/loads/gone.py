@@ -19,12 +19,13 @@ from etl.model import limits
 from etl.sessions import encoding
 from etl.sessions.postgres import Source, Target
 from etl.sessions.transaction import at_once
-from etl.source import changes, stream
-from etl.source.buckets import Buckets, among
+from etl.source import changes, definitions, stream
+from etl.source.buckets import Buckets, Some
 from etl.source.changes import Changes
 from etl.target.keys import Key
 
 _KEYS = sql.Identifier("pg_temp", "etl_keys")
+_HERE = sql.Identifier("pg_temp", "etl_here")
 _BUCKETS = sql.Identifier("pg_temp", "etl_buckets")
 
 _MAKE_BUCKETS = "CREATE TEMPORARY TABLE {buckets} (bucket pg_catalog.int8, rows pg_catalog.int8) ON COMMIT DROP"
@@ -36,22 +37,32 @@ _SPAN = (
 
 _DIFFER = (
     "SELECT bucket, pg_catalog.sum(rows)::pg_catalog.int8 AS rows FROM ("
-    "SELECT {of_live} AS bucket, pg_catalog.count(*) AS rows FROM ONLY {live} AS l"
-    " WHERE NOT EXISTS (SELECT FROM {staged} AS s WHERE {is_staged}) GROUP BY 1"
-    " UNION ALL SELECT {of_staged}, pg_catalog.count(*) FROM {staged} AS s GROUP BY 1"
+    "SELECT {of_live} AS bucket, pg_catalog.count(*) AS rows FROM ONLY {live} AS l GROUP BY 1"
+    " UNION ALL SELECT {of_staged}, pg_catalog.count(*) FROM {staged} AS s"
+    " WHERE NOT EXISTS (SELECT FROM ONLY {live} AS l WHERE {is_staged}) GROUP BY 1"
     " UNION ALL SELECT bucket, -rows FROM {buckets}) AS counted GROUP BY 1 HAVING pg_catalog.sum(rows) <> 0"
 )
-"""The live rows that are not staged, less the source's rows that are not staged."""
+"""The live rows, with those that are new, less the source's rows: the gone rows."""
 
 _MAKE_KEYS = (
     "DROP TABLE IF EXISTS {gone}",
     "CREATE TEMPORARY TABLE {keys} ON COMMIT DROP AS SELECT {names} FROM {live} WITH NO DATA",
 )
 
+_THERE = "SELECT {names} FROM {keys}"
+
+_OR_STAGED = " UNION ALL SELECT {names} FROM {staged}"
+"""For one anti-join: of two, the server expects that the first leaves one row, and loops over the keys for each row."""
+
+_ROWS = "SELECT {listed} FROM ONLY {live} AS l WHERE "
+
+_MAKE_HERE = ("CREATE TEMPORARY TABLE {here} ON COMMIT DROP AS {rows}", "ANALYZE {here}")
+"""So that the server knows their number: of a loop over ranges, it expects a thousand times as many rows."""
+
 _FIND_GONE = (
     "ANALYZE {keys}",
-    "CREATE TABLE {gone} AS SELECT {listed} FROM ONLY {live} AS l"
-    " WHERE {within} AND NOT EXISTS (SELECT FROM {keys} AS k WHERE {same}) AND {not_staged}",
+    "CREATE TABLE {gone} AS SELECT {listed} FROM {here} AS l"
+    " WHERE NOT EXISTS (SELECT FROM ({there}) AS k WHERE {same})",
     "ANALYZE {gone}",
     "SELECT pg_catalog.count(*) AS rows FROM {gone}",
 )
@@ -88,7 +99,7 @@ class Gone:
         kept = encoding.kept(self.source, self.writer)
         some = Buckets.of(columns, self.counted.rows, kept)
         if expected > min(limits.GONE_BY_BUCKETS, some.number // 2):
-            return await self._find(None, changes.keys(self.rows.table, columns, self.counted))
+            return await self._find(changes.keys(self.rows.table, columns, self.counted))
         return await self._by_buckets(await self._in_ranges(some))
 
     async def _in_ranges(self, some: Buckets) -> Buckets:
@@ -107,23 +118,45 @@ class Gone:
         differ = {row["bucket"]: row["rows"] for row in await cursor.fetchall()}
         if any(rows < 0 for rows in differ.values()):
             return Found(None, counted)
-        select = changes.keys(self.rows.table, some.columns, self.counted, among(some.of_source, differ))
-        found = await self._find(among(some.of_target("l"), differ), select)
+        by_index = some.width is not None and self._has_index and len(differ) <= limits.BUCKETS_BY_INDEX * some.number
+        found = await self._of_some(Some(some, sorted(differ), by_index))
         return replace(found, bytes=found.bytes + counted)
 
-    async def _find(self, within: sql.Composed | None, select: sql.Composed) -> Found:
-        """Stages the keys of the live rows (``within`` some buckets) whose key is not among those that are sent."""
+    @property
+    def _has_index(self) -> bool:
+        """Whether an index of the source's table begins with the live key's first column."""
+        table, first = self.rows.table, self.key.columns[0].name
+        known = {columns[0] for columns in definitions.keys(table) if {*columns} == self.key.names}
+        return not table.is_partitioned and first in known and first not in table.masked
+
+    async def _of_some(self, some: Some) -> Found:
+        """Stages the keys of the gone rows in some buckets."""
+        first = some.buckets.columns[0]
+        select = some.rows(
+            lambda within: changes.keys(self.rows.table, some.buckets.columns, self.counted, within),
+            first.value,
+            some.buckets.of_source,
+        )
+        rows = some.rows(
+            lambda within: self._composed(_ROWS) + sql.SQL(within),
+            sql.Identifier("l", first.name),
+            some.buckets.of_target("l"),
+        )
+        return await self._find(select, rows)
+
+    async def _find(self, select: sql.Composable, rows: sql.Composable | None = None) -> Found:
+        """Stages the keys of the live rows (all, or ``rows``) that are neither among those that are sent nor staged."""
         await at_once(self.writer, [self._composed(text) for text in _MAKE_KEYS])
         size = await self._stream(_KEYS, select)
-        not_staged = self._composed("NOT EXISTS (SELECT FROM {staged} AS s WHERE {is_staged})")
-        all_rows = sql.SQL("true")
-        parts = {"within": within or all_rows, "not_staged": not_staged if within else all_rows}
-        cursor = await at_once(self.writer, [self._composed(text, **parts) for text in _FIND_GONE])
+        here, there = (_HERE, _THERE + _OR_STAGED) if rows else (self._composed("ONLY {live}"), _THERE)
+        parts = {"here": here, "there": self._composed(there)}
+        made = [self._composed(text, rows=rows, **parts) for text in _MAKE_HERE] if rows else []
+        cursor = await at_once(self.writer, [*made, *(self._composed(text, **parts) for text in _FIND_GONE)])
         row = await cursor.fetchone()
         assert row is not None
         return Found(row["rows"], size)
 
-    async def _stream(self, into: sql.Identifier, select: sql.Composed) -> int:
+    async def _stream(self, into: sql.Identifier, select: sql.Composable) -> int:
         rows = self.rows
         return (await stream.copy(self.source, self.writer, rows.table, into, rows.advance, select=select)).bytes
 

@@ -59,9 +59,9 @@ class Loader:
     """Loads the tables of a run, and has all that their loads share.
 
     ``carried`` names, for each live table, the indexes and constraints that the source brought at its last load.
-    ``owners`` has the live tables that another role than etl's owns. ``chances`` say which loads
-    may be deltas, ``instant`` of which moment. ``began`` is when each table's load began, and ``tries`` has the loads
-    that attempts at the finish were to record.
+    ``owners`` has the live tables that another role than etl's owns. ``chances`` say which loads may be deltas,
+    ``instant`` of which moment, and ``is_merged`` whether rows may be merged. ``began`` is when each table's load
+    began, and ``tries`` has the loads that attempts at the finish were to record.
     """
 
     run_id: str
@@ -76,6 +76,7 @@ class Loader:
     redact: Redactor
     chances: Mapping[TargetName, Chance]
     instant: Instant
+    is_merged: bool = True
     began: dict[str, Began] = field(default_factory=dict)
     tries: dict[str, list[Load]] = field(default_factory=dict)
 
@@ -114,7 +115,8 @@ class Loader:
         options = self.options.of(table.source)
         full_every, is_wanted = options.full_every or FullEvery(), (options.load or self.load_kind) == "delta"
         usual = limits.PROOF_NIGHTS if options.proof_nights is None else options.proof_nights
-        return Delta(rows, chance, self.instant, whole, full_every, 1 if verify == "checksum" else usual, is_wanted)
+        nights = 1 if verify == "checksum" else usual
+        return Delta(rows, chance, self.instant, whole, full_every, nights, is_wanted, self.is_merged)
 
     async def _index(self, table: Table) -> Built:
         """Builds a big table's indexes side by side, those of keys first."""

@@ -95,7 +95,8 @@ class Loading:
             self.progress,
             schedule,
         )
-        loader = Loader(*shared, carried, owners, settings.redact, chances, Instant(self.snapshot.seen))
+        instant, is_merged = Instant(self.snapshot.seen), settings.publish_way != "swap"
+        loader = Loader(*shared, carried, owners, settings.redact, chances, instant, is_merged)
         try:
             await together(self._load(loader, table) for table in tables)
         finally:

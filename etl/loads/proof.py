@@ -14,6 +14,7 @@ from psycopg import sql
 from etl.loads.way import Rows
 from etl.sessions import encoding
 from etl.sessions.postgres import Source, Target
+from etl.sessions.query import text
 from etl.sessions.tasks import both
 from etl.source import changes, checksum
 from etl.source.changes import Changes
@@ -67,15 +68,15 @@ class Proof:
         return part if row["low"] is None else replace(part, span=(row["low"], row["high"]))
 
     async def _of_source(self, part: Slice) -> Checksum:
-        table = self.rows.table
+        table, within = self.rows.table, text(part.of_source)
         return await checksum.of_select(
-            self.source, table, part.kept, lambda hashes: changes.some(table, hashes, self.counted, part.of_source)
+            self.source, table, part.kept, lambda hashes: changes.some(table, hashes, self.counted, within)
         )
 
     async def _of_target(self, part: Slice) -> Checksum:
         table = self.rows.table
-        text = _UNCHANGED + (_NOT_STAGED if self.is_staged else "") + (_NOT_GONE if self.is_gone else "")
-        after = sql.SQL(text + (_STAGED if self.is_staged else "")).format(
+        unchanged = _UNCHANGED + (_NOT_STAGED if self.is_staged else "") + (_NOT_GONE if self.is_gone else "")
+        after = sql.SQL(unchanged + (_STAGED if self.is_staged else "")).format(
             columns=sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns),
             live=table.live.identifier,
             staged=table.staged.identifier,

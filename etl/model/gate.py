@@ -3,6 +3,8 @@
 The commonest accident is a source that is suddenly empty, or halved: a table that is being filled again, a filter with
 a slip, rows that a role no longer sees. A copy of it is correct, and its publish would replace good rows. So a run
 compares what it has staged with the last publish of each live table, and does not publish what has shrunk too far.
+
+A load that copies changes alone knows the rows that it deletes, too. New rows may make up for these in number.
 """
 
 # docs/decisions.md, "A night that has lost too many rows is stopped"
@@ -21,18 +23,23 @@ from etl.model.name import TargetName
 
 OFF = "off"
 
+DELETED = "deleted_at_most"
+
 _PERCENTAGE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?) ?%")
 
 
 @dataclass(frozen=True, slots=True)
 class Shrink:
-    """The part of its rows that a table may lose from one publish to the next, from 0 to 1; 1 is ``off``."""
+    """The part of its rows that a table may lose from one publish to the next, from 0 to 1; 1 is ``off``.
+
+    Lose in number is ``shrink_at_most``, and lose by key ``deleted_at_most``.
+    """
 
     part: Fraction
 
     @classmethod
     def parse(cls, text: Any) -> Shrink:
-        """Reads ``shrink_at_most``; raises ValueError."""
+        """Reads ``shrink_at_most`` or ``deleted_at_most``; raises ValueError."""
         if isinstance(text, Shrink):
             return text
         if text == OFF:
@@ -55,10 +62,20 @@ def rows_min(number: Any) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a table has to keep: not to lose more than ``shrink``, and to have ``rows_min`` rows."""
+    """What a table has to keep: not to lose more than ``shrink``, and to have ``rows_min`` rows.
+
+    ``deleted`` is the part of its rows that a load of changes may delete; the same as ``shrink`` if it is None, so that
+    a table which may shrink needs one option.
+    """
 
     shrink: Shrink = Shrink(Fraction(1, 2))
     rows_min: int = 0
+    deleted: Shrink | None = None
+
+    @property
+    def deleted_at_most(self) -> Shrink:
+        """The part of its rows that a load of changes may delete."""
+        return self.shrink if self.deleted is None else self.deleted
 
     def broken(self, count: Count) -> str | None:
         """The option that a count breaks, with its value; None if it breaks none.
@@ -69,9 +86,14 @@ class Rule:
             return f"rows_min = {self.rows_min}"
         if count.before is None:
             return None
-        lost = max(count.before - count.rows, 0)
-        counts = count.rows == 0 or count.before >= limits.SHRINK_COUNTS_FROM_ROWS
-        return f'shrink_at_most = "{self.shrink}"' if counts and lost > self.shrink.part * count.before else None
+        lost, is_large = max(count.before - count.rows, 0), count.before >= limits.SHRINK_COUNTS_FROM_ROWS
+        if (is_large or count.rows == 0) and lost > self.shrink.part * count.before:
+            return f'shrink_at_most = "{self.shrink}"'
+        return self._deleted_too_many(count, count.before) if is_large else None
+
+    def _deleted_too_many(self, count: Count, before: int) -> str | None:
+        most = self.deleted_at_most
+        return f'{DELETED} = "{most}"' if (count.rows_deleted or 0) > most.part * before else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +102,9 @@ class Count:
 
     ``before``, ``before_run`` and ``before_at`` are None if no load of this live table was published. ``refiltered``
     says that ``where`` is another one than then; it is None if the ledger does not say. ``is_emptied`` says that the
-    staged rows are gone: their table was UNLOGGED, and the server has crashed. ``shrink_at_most`` and ``rows_min``
-    are the options with which the table was loaded.
+    staged rows are gone: their table was UNLOGGED, and the server has crashed. ``rows_deleted`` are the rows that a
+    load of changes deletes; it is None if the load copied all rows. ``shrink_at_most``, ``rows_min`` and
+    ``deleted_at_most`` are the options with which the table was loaded.
     """
 
     table_name: str
@@ -95,13 +118,16 @@ class Count:
     is_emptied: bool = False
     shrink_at_most: str | None = None
     rows_min: int | None = None
+    rows_deleted: int | None = None
+    deleted_at_most: str | None = None
 
     @property
     def rule(self) -> Rule | None:
         """The rule with which the table was loaded; None if an older version has loaded it."""
         if self.shrink_at_most is None or self.rows_min is None:
             return None
-        return Rule(Shrink.parse(self.shrink_at_most), self.rows_min)
+        deleted = None if self.deleted_at_most is None else Shrink.parse(self.deleted_at_most)
+        return Rule(Shrink.parse(self.shrink_at_most), self.rows_min, deleted)
 
     @property
     def live(self) -> TargetName:
@@ -116,8 +142,18 @@ class Finding:
     count: Count
     broken: str
 
+    @property
+    def is_of_deleted(self) -> bool:
+        """Whether the table would lose too many rows by key, while their number is right."""
+        return self.broken.startswith(DELETED)
+
     def __str__(self) -> str:
         count = self.count
+        if self.is_of_deleted:
+            return (
+                f"{count.table_name} would lose {count.rows_deleted:,} of the {count.before:,} rows that run"
+                f" {count.before_run} has published ({self.broken})"
+            )
         now = f"{count.table_name} has {count.rows:,} row{'' if count.rows == 1 else 's'} now"
         if count.before is None:
             return f"{now} ({self.broken})"
@@ -149,7 +185,15 @@ def said(run_id: str, found: Sequence[Finding], kept_until: datetime | None) -> 
     if kept_until is not None:
         remedy = f"`etl publish {run_id} --anyway --reason TEXT` publishes it until {kept_until:%Y-%m-%d %H:%M} UTC"
     tables = "; ".join(map(str, found))
-    many = f"{len(found):,} table{'s have' if len(found) != 1 else ' has'}"
-    return (
-        f"run {run_id} is stopped before its publish, because {many} too few rows; if that is right, {remedy}: {tables}"
-    )
+    return f"run {run_id} is stopped before its publish, because {_why(found)}; if that is right, {remedy}: {tables}"
+
+
+def _why(found: Sequence[Finding]) -> str:
+    """How many tables break a rule, and what is wrong with them."""
+    few, lose = ([each for each in found if each.is_of_deleted is of_deleted] for of_deleted in (False, True))
+    parts = [f"{_tables(few)} {'has' if len(few) == 1 else 'have'} too few rows"] if few else []
+    return " and ".join([*parts, *([f"{_tables(lose)} would lose too many rows"] if lose else [])])
+
+
+def _tables(some: Sequence[Finding]) -> str:
+    return f"{len(some):,} table{'' if len(some) == 1 else 's'}"

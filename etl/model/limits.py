@@ -233,8 +233,21 @@ PROOF_NIGHTS = 14
 GONE_BY_BUCKETS = 100_000
 """The gone rows of a table up to which their keys are found bucket by bucket; the list of buckets is one parameter."""
 
-DELTA_AT_MOST = 0.3
-"""The part of a table's rows from which on a full load is cheaper than a delta."""
+BUCKETS = 2**20
+"""The most buckets of keys of a table. Their numbers of rows are sent, and kept in a temporary table of 50 MB."""
+
+BUCKETS_BY_INDEX = 0.25
+"""The part of a table's buckets up to which an index finds their keys; more of them are found by one scan."""
+
+DELTA_PAGE_COST = 1.1
+"""The random_page_cost of statements that look for the live rows of changed ones. With the default of 4, the server
+scans the whole live table for a hundredth of its rows, which takes 2 to 4 times as long (docs/decisions.md)."""
+
+DELTA_AT_MOST = 0.05
+"""The part of a table's rows from which on a full load is cheaper than a delta (docs/decisions.md)."""
+
+DELTA_ROWS = 1_000
+"""The changed rows up to which a delta is never too large: making the tables of a full load takes as long."""
 
 REPORTED_SLOWEST = 10
 """How many of the slowest tables the report names."""

@@ -99,6 +99,8 @@ class TableOptions(BaseModel):
     """ETL_VERIFY for this table."""
     shrink_at_most: Annotated[Shrink, BeforeValidator(Shrink.parse)] | None = None
     """The part of its rows that the table may lose from one publish to the next; half of them by default."""
+    deleted_at_most: Annotated[Shrink, BeforeValidator(Shrink.parse)] | None = None
+    """The part of its rows that a load of changes may delete; as ``shrink_at_most`` by default."""
     rows_min: Annotated[int, BeforeValidator(gate.rows_min)] | None = None
     """The rows that the table must have to be published; 0 by default."""
     unlogged: bool | None = None
@@ -127,7 +129,7 @@ class TableOptions(BaseModel):
     def rule(self) -> Rule:
         """The rule by which the gate judges the table's rows."""
         default = Rule()
-        return Rule(self.shrink_at_most or default.shrink, self.rows_min or default.rows_min)
+        return Rule(self.shrink_at_most or default.shrink, self.rows_min or default.rows_min, self.deleted_at_most)
 
     def over(self, other: TableOptions) -> TableOptions:
         """These options, and those of ``other`` that are not set here."""

@@ -128,13 +128,15 @@ class Table:
         """The constraints that no index enforces."""
         return tuple(constraint for constraint in self.constraints if not constraint.has_index)
 
-    def select(self, expressions: sql.Composable, within: PageRange | None = None, *more: str) -> sql.Composed:
-        """The SELECT of the rows to copy, including those of inheritance children and partitions.
+    def select(
+        self, expressions: sql.Composable, within: PageRange | None = None, *more: str, is_only: bool = False
+    ) -> sql.Composed:
+        """The SELECT of the rows to copy, including those of inheritance children (unless ``is_only``) and partitions.
 
         ``more`` are conditions of this tool's own. With a page range, only the rows of the range. The range's member
         then has the table's name as its alias, because the options' SQL may use that name.
         """
-        name: sql.Composable = self.source.identifier
+        name: sql.Composable = sql.SQL("ONLY " if is_only else "") + self.source.identifier
         if within is not None:
             member = within.member.relation.identifier
             name = sql.SQL("ONLY {} AS {}").format(member, sql.Identifier(self.source.name))

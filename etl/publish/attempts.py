@@ -141,8 +141,8 @@ class Attempt:
             async with target.transaction():
                 await ledger.must_run(target, run_id)  # locks the run's row: `etl abort` waits from here on
                 await dependents.check(self.work, swapped)
-                merged = self.replaced.merged
-                swap = await message.compose(target, swapped, self.staged, merged.changed, merged.late, tells=tells)
+                late = self.replaced.merged.late
+                swap = await message.compose(target, swapped, self.staged, self._merged, late, tells=tells)
                 await self._refuse_temporary(self.staged)
                 await validation.expect(target, run_id, self.staged.keys)
                 lives = {**await _swapped_in(target, run_id, swapped), **self.replaced.lives}
@@ -156,6 +156,11 @@ class Attempt:
                 await filling.fill(target, unfilled.after)
         finally:
             clock.stop()
+
+    @property
+    def _merged(self) -> Sequence[TargetName]:
+        """The merged tables whose readers the publish waits for."""
+        return self.replaced.merged.changed if self.work.policy.waits_for_readers else ()
 
     async def _refuse_temporary(self, staged: Staged) -> None:
         """Raises PublishBlocked while temporary objects of other sessions depend on the tables or views to replace.
@@ -173,7 +178,7 @@ class Attempt:
         unfilled = self.replaced.unfilled
         return [
             *self.work.swapped,
-            *self.replaced.merged.changed,
+            *self._merged,
             *(view.full_name for view in (*dependent, *unfilled.before, *unfilled.after)),
         ]
 

@@ -72,20 +72,27 @@ async def warn(settings: Settings, source: Source, target: Target, tables: Seque
         log.warning("run.obstructed", error=settings.redact(line))
 
 
-async def of_merges(target: Target, tables: Sequence[Table]) -> dict[TargetName, Merging]:
-    """Whether the changes of tables can be merged into their live tables, by live table; triggers may not fire."""
+async def of_merges(settings: Settings, target: Target, tables: Sequence[Table]) -> dict[TargetName, Merging]:
+    """Whether the changes of tables can be merged into their live tables, by live table."""
     found = await live.objects(target, [table.live for table in tables])
-    refused, items = await InPlace().examine(target, found, _arriving(tables))
+    fires = Policy.of(settings, [Planned(table.source, table.live) for table in tables]).fires
+    refused, items = await InPlace(frozenset(table.live for table in tables)).examine(target, found, _arriving(tables))
     own = {table.live: {constraint.name for constraint in table.constraints} for table in tables}
-    into = {item.table: _merging(item, own[item.table]) for item in items}
+    into = {item.table: _merging(item, own[item.table], may_fire=item.table in fires) for item in items}
     return into | {table: Merging(reason="; ".join(reasons)) for table, reasons in refused.items() if reasons}
 
 
-def _merging(item: Mergeable, own: Collection[str]) -> Merging:
+def _merging(item: Mergeable, own: Collection[str], *, may_fire: bool) -> Merging:
     """Whether the changes of a table can be merged; ``own`` are the constraints that the source has, too.
 
-    A full load leaves a constraint of the reporting side NOT VALID, but a merge would have to satisfy it.
+    A full load leaves a constraint of the reporting side NOT VALID, but a merge would have to satisfy it. A swap fires
+    no trigger, so a night that merges would do what another night does not, unless all nights are in place.
     """
+    if item.fires and not may_fire:
+        return Merging(
+            reason=f"{', '.join(item.fires)} would fire, but not where the table is replaced; drop or disable that, or"
+            ' set publish = "in-place" and triggers = "fire" for the table'
+        )
     not_valid = [name for name in item.not_valid if name not in own]
     return Merging(item.keys.key, f"{', '.join(not_valid)} is NOT VALID, and rows may violate it" if not_valid else "")
 

@@ -2,15 +2,16 @@
 
 Such a load is right for one state of the live table. So the publish asks, under its locks, whether the table is still
 as the load found it, and counts afterwards: the rows are then as many as the source had, all changed rows are there,
-and nothing else was written.
+no gone row is, and nothing else was written.
 """
 
 # docs/how-deltas-work.md
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from psycopg import sql
 
@@ -22,6 +23,7 @@ from etl.model.status import LoadKind
 from etl.sessions.postgres import Target
 from etl.target import staging, untouched
 from etl.target.merge import Merge
+from etl.target.untouched import Left
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,15 @@ def unchanged(parts: Parts) -> list[TargetName]:
     return [table for table, part in parts.items() if part.kind == LoadKind.UNCHANGED]
 
 
+def refuse_changes(run_id: str, parts: Parts) -> None:
+    """Raises PublishFailed if changes are staged, for a publish that may not merge them."""
+    if changed := sorted(map(str, parts.keys() - unchanged(parts))):
+        raise PublishFailed(
+            f"ETL_PUBLISH_WAY is swap, and run {run_id} has staged the changes of {', '.join(changed)} alone; publish"
+            " it with the ETL_PUBLISH_WAY with which it was loaded, or start a new run"
+        )
+
+
 async def refuse_others(target: Target, parts: Parts) -> None:
     """Raises PublishFailed if a live table is another one than the load found; ``balance`` counts its rows."""
     found = await untouched.differing(target, {table: part.published.live for table, part in parts.items()})
@@ -109,7 +120,7 @@ async def keep(target: Target, parts: Parts, *, may_be_touched: bool) -> dict[Ta
 
 
 async def balance(
-    target: Target, merges: Iterable[Merge], beside: Beside, since: int, held: Collection[int]
+    target: Target, merges: Sequence[Merge], beside: Beside, since: int, held: Collection[int]
 ) -> dict[TargetName, Live]:
     """Compares merged tables with what their loads have counted; returns the states in which the publish leaves them.
 
@@ -117,6 +128,7 @@ async def balance(
     delete rows later. Raises PublishFailed for a table whose rows do not balance.
     """
     counted = [one for one in merges if one.into.table in beside.counted]
+    causes = dict.fromkeys(chain.from_iterable(one.into.side_effects for one in merges))
     states = await untouched.states(target, [one.into.table for one in counted]) if counted else {}
     found = {}
     for one in counted:
@@ -129,12 +141,27 @@ async def balance(
         left = await untouched.left(target, one, rows, since=since, xmin=now.xmin, was=was)
         if part and left.strange:
             _refuse([f"{table}: others have written {left.strange:,} rows of the live table"])
-        if part and (left.rows, left.lacking, left.written) != (part.rows, 0, left.merged):
-            raise PublishFailed(
-                f"{table} has {left.rows:,} rows after its changes, and the source {part.rows:,}; {left.lacking:,} of"
-                " the changed rows are missing, and"
-                f" {left.written:,} rows were written instead of {left.merged:,}; drop or"
-                " disable what changes them"
-            )
+        if part:
+            _refuse_unbalanced(table, part.rows, left, causes)
         found[table] = replace(now, xids=left.xids)
     return found
+
+
+def _refuse_unbalanced(table: TargetName, rows: int, left: Left, causes: Collection[str]) -> None:
+    """Raises PublishFailed if a merge of changes has not left so many rows, or others than it should.
+
+    ``causes`` are the objects that may have changed rows. If nothing but rows are missing, others may have deleted
+    these before the publish has locked the table.
+    """
+    if (left.rows, left.lacking, left.written, left.staying) == (rows, 0, left.merged, 0):
+        return
+    may_be_others = left.rows < rows and (left.lacking, left.written, left.staying) == (0, left.merged, 0)
+    if may_be_others and not causes:
+        _refuse([f"{table}: others have deleted {rows - left.rows:,} rows of the live table"])
+    remedy = f"drop or disable what changes them: {', '.join(causes)}" if causes else "run again: it is loaded whole"
+    others = "run again, if somebody has deleted rows of the live table since the load; else " if may_be_others else ""
+    raise PublishFailed(
+        f"{table} has {left.rows:,} rows after its changes, and the source {rows:,}; {left.lacking:,} of the changed"
+        f" rows are missing, {left.staying:,} of the gone rows are still there, and {left.written:,} rows were written"
+        f" instead of {left.merged:,}; {others}{remedy}"
+    )

@@ -19,7 +19,8 @@ class Policy:
     the tables in place whose rows are compared by checksum, too; ``fires`` those whose triggers and rules may fire.
     ``swapped`` are the tables that are not published in place. ``rules`` are the tables' rules at the gate, and
     ``keep_stopped`` the seconds for which it keeps the staging tables of a run that it stops. ``redact`` removes the
-    settings' secrets from errors.
+    settings' secrets from errors. ``waits_for_readers`` says that a transaction that has read a merged table makes the
+    publish wait, so that it never sees both nights; ``is_merged``, that changes may be merged.
     """
 
     in_place: frozenset[TargetName] = frozenset()
@@ -29,6 +30,8 @@ class Policy:
     swapped: frozenset[TargetName] = frozenset()
     deadline: float = 600.0
     ends_blockers: bool = False
+    waits_for_readers: bool = True
+    is_merged: bool = True
     redact: Redactor = own_words
     rules: Mapping[TargetName, Rule] = field(default_factory=dict)
     keep_stopped: float = 0.0
@@ -48,6 +51,8 @@ class Policy:
             swapped=frozenset(options) - in_place,
             deadline=settings.publish_deadline,
             ends_blockers=settings.publish_blockers == "end",
+            waits_for_readers=settings.readers == "transaction",
+            is_merged=settings.publish_way != "swap",
             redact=settings.redact,
             rules={live: option.rule for live, option in options.items()},
             keep_stopped=settings.keep_stopped,

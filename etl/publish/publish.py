@@ -80,6 +80,8 @@ async def publish(
         committed(told[0])
 
     staged = await parts.read(target, run_id)
+    if not policy.is_merged:
+        parts.refuse_changes(run_id, staged)
     in_place = sorted({*await _in_place(target, policy), *staged})
     work = Work(target, run_id, ordered, policy, in_place, tell, staged)
     try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg import sql
 
+from etl.model import limits
 from etl.model.base import Live
 from etl.model.errors import CannotCarry, CannotReplace, PublishFailed
 from etl.model.name import TargetName
@@ -39,6 +40,9 @@ async def lock(target: Target, tables: Sequence[TargetName]) -> None:
     await at_once(target, [LONGER_THAN_VACUUM, statement])
 
 
+_NEAR_PAGES = sql.SQL(f"SET LOCAL random_page_cost = {limits.DELTA_PAGE_COST}")
+
+
 @dataclass(frozen=True, slots=True)
 class Merged:
     """The result of merges: the tables whose rows change, and the statements that delete the last rows.
@@ -63,7 +67,7 @@ async def replace(target: Target, tables: Sequence[TargetName], policy: Policy, 
     obstacle, PublishFailed if the rows differ from the staged ones.
     """
     beside = beside or Beside()
-    await target.execute(NO_ROW_SECURITY)
+    await at_once(target, [NO_ROW_SECURITY, *([_NEAR_PAGES] if beside.parts else [])])
     staged = await live.columns_of(target, [table.staging for table in tables])
     arriving = {table: staged.get(table.staging, []) for table in tables}
     way = InPlace(policy.fires, planned=False)  # the server will say itself what it has against the statements

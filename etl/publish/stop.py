@@ -1,4 +1,4 @@
-"""The gate of a publish: stops a run whose tables have too few rows, and keeps what it has staged for a while.
+"""The gate of a publish: stops a run whose tables have lost too many rows, and keeps what it has staged for a while.
 
 ``etl.model.gate`` has the rules. Here are the look into the ledger and the entry of a stopped run, which every way of
 publishing passes: ``etl run``, and ``etl publish`` after shards or after ETL_PUBLISH=defer.
@@ -72,6 +72,7 @@ def _say(found: Sequence[Finding], kept_until: datetime | None) -> None:
             "table.stopped",
             table=count.table_name,
             rows=count.rows,
+            rows_deleted=count.rows_deleted,
             rows_before=count.before,
             run_before=count.before_run,
             rule=each.broken,

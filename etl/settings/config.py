@@ -113,6 +113,8 @@ def load(
     fields.setdefault("log_format", "console" if on_terminal else "json")
     problems += [_missing(name) for name in ("tables", "run_id") if name in needs and name not in values]
     problems += _contradictions(fields, values, needs)
+    if fields.get("publish_way") == "merge":
+        fields["options"] = fields.get("options", Options()).in_place()
     settings = _validated(fields, values, problems)
     names = [(setting.variable, setting.parameter) for setting in DECLARED.values()]
     slips, warnings = strange_variables(environment, names)
@@ -237,8 +239,22 @@ def _contradictions(fields: Mapping[str, Any], values: Mapping[str, Value], need
     options = fields.get("options", Options())
     if options.needs_key and "operational" in needs and "mask_key" not in values:
         yield f"{values['options'].where} has masks that need a key; {_missing('mask_key')}"
+    yield from _other_ways(fields, values, options)
     if "tables" in fields:
         yield from (f"{values['options'].where}: {clash}" for clash in options.named_clashes(fields["tables"]))
+
+
+def _other_ways(fields: Mapping[str, Any], values: Mapping[str, Value], options: Options) -> Iterator[str]:
+    """The problems of a way of publishing for the whole run, which an option, or a load, does not follow."""
+    way = fields.get("publish_way")
+    publish = {"swap": "swap", "merge": "in-place"}.get(str(way))
+    if publish and (sections := options.otherwise(publish)):
+        yield (
+            f"{values['publish_way'].where} is {way}, and the option publish of {', '.join(sections)} says otherwise;"
+            " take one of the two out"
+        )
+    if way == "swap" and (fields.get("load") == "delta" or options.wants_delta):
+        yield f"{values['publish_way'].where} is swap, which loads changed tables whole, and load is delta; write auto"
 
 
 def _missing(setting: str) -> str:

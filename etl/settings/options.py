@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -64,6 +64,20 @@ class Options:
             if pattern.matches(table):
                 merged = options.over(merged)
         return merged
+
+    @property
+    def wants_delta(self) -> bool:
+        """Whether the load of any table must be a delta."""
+        return any(section.load == "delta" for section in (self.defaults, *(options for _, options in self.sections)))
+
+    def otherwise(self, publish: str) -> list[str]:
+        """The sections that publish their tables in another way than this."""
+        sections = [(DEFAULTS, self.defaults), *((pattern.text, section) for pattern, section in self.sections)]
+        return [f"[{name}]" for name, section in sections if section.publish not in {None, publish}]
+
+    def in_place(self) -> Options:
+        """The options with which all tables are published in place."""
+        return replace(self, defaults=self.defaults.model_copy(update={"publish": "in-place"}))
 
     def planned(self, relations: Iterable[Relation]) -> tuple[Planned, ...]:
         """The relations of the source, each with the name of its live table.

@@ -106,6 +106,29 @@ class Settings(BaseModel):
             "When the run's tables become live: `run`, at its end; `defer`, when `etl publish` is called.",
         ),
     ] = "run"
+    publish_way: Annotated[
+        Literal["auto", "swap", "merge"],
+        values.choice("auto", "swap", "merge"),
+        Setting(
+            "ETL_PUBLISH_WAY",
+            "publish_way",
+            "How the run's tables become live: `swap`, all as new tables, so that a table with changes is loaded whole;"
+            " `merge`, the rows of all into the tables that are there; `auto`, each as its options say, and changes by"
+            " merging. With `swap` or `merge`, an older snapshot never sees a mixture"
+            " ([guarantees.md](guarantees.md#readers-with-an-old-snapshot)).",
+        ),
+    ] = "auto"
+    readers: Annotated[
+        Literal["transaction", "statement"],
+        values.choice("transaction", "statement"),
+        Setting(
+            "ETL_READERS",
+            "readers",
+            "Which readers see one night only: `transaction`, also a READ COMMITTED transaction that has read a table"
+            " of the run, so the publish waits for it; `statement`, each statement, so that merged rows wait for no"
+            " reader.",
+        ),
+    ] = "transaction"
     publish_deadline: Annotated[
         float,
         BeforeValidator(values.deadline),

@@ -7,11 +7,12 @@ If the rows of one side are a part of the other's, a bucket that has as many row
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from psycopg import sql
 
+from etl.model import limits
 from etl.model.catalog import Column
 from etl.source import checksum
 
@@ -19,6 +20,9 @@ ROWS = 32
 """The rows of a bucket, on average. Its keys are sent if one of its rows is gone, and its number is always sent."""
 
 INTEGERS = {"smallint", "integer", "bigint"}
+
+_LOWEST = -(2**63)
+"""Of a bigint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ class Buckets(OnBothSides):
     @classmethod
     def of(cls, columns: Sequence[Column], rows: int, kept: str | None) -> Buckets:
         """The buckets of a table with so many rows."""
-        return cls(tuple(columns), max(1, rows // ROWS), kept=kept)
+        return cls(tuple(columns), min(max(1, rows // ROWS), limits.BUCKETS), kept=kept)
 
     @property
     def integer(self) -> Column | None:
@@ -72,6 +76,13 @@ class Buckets(OnBothSides):
         width = (high - low) // self.number
         return replace(self, width=max(1, width)) if width or len(self.columns) == 1 else self
 
+    def range(self, number: int) -> tuple[int, int]:
+        """The lowest and the highest value of the first column in a bucket. Division rounds towards zero."""
+        assert self.width is not None
+        low = number * self.width - (self.width - 1 if number <= 0 else 0)
+        high = number * self.width + (self.width - 1 if number >= 0 else 0)
+        return max(low, _LOWEST), min(high, -_LOWEST - 1)
+
     def _of(self, values: Sequence[sql.Composable]) -> sql.Composed:
         if self.width is not None:
             return sql.SQL("(({})::pg_catalog.int8 / {}::pg_catalog.int8)").format(values[0], sql.Literal(self.width))
@@ -79,7 +90,36 @@ class Buckets(OnBothSides):
         return sql.SQL("pg_catalog.mod({}, {}::pg_catalog.int8)").format(self._hashed(values), number)
 
 
-def among(bucket: sql.Composable, wanted: Iterable[int]) -> sql.Composed:
-    """The condition that a row's bucket is one of these."""
-    numbers = f"{{{','.join(map(str, sorted(wanted)))}}}"
-    return sql.SQL("{} IN (SELECT pg_catalog.unnest({}::pg_catalog.int8[]))").format(bucket, sql.Literal(numbers))
+@dataclass(frozen=True, slots=True)
+class Some:
+    """Some of the buckets, by number. Their rows are found by one scan or, of ranges, each by an index."""
+
+    buckets: Buckets
+    numbers: Sequence[int]
+    by_index: bool = False
+
+    def rows(
+        self, select: Callable[[str], sql.Composable], first: sql.Composable, bucket: sql.Composable
+    ) -> sql.Composable:
+        """The SELECT of their rows, if ``select`` composes that of the rows with a condition.
+
+        ``first`` is the key's first column there, ``bucket`` the expression of the row's bucket.
+        """
+        if not self.by_index:
+            return select(sql.SQL(_AMONG).format(bucket, _array(sorted(self.numbers))).as_string(None))
+        lows, highs = zip(*(self.buckets.range(number) for number in self.numbers), strict=True)
+        within = sql.SQL("{} BETWEEN etl_buckets.low AND etl_buckets.high").format(first).as_string(None)
+        return sql.SQL(_OF_EACH).format(lows=_array(lows), highs=_array(highs), rows=select(within))
+
+
+_AMONG = "{} IN (SELECT pg_catalog.unnest({}))"
+
+# OFFSET leaves a loop over the buckets as the only plan: the server expects a thousand times as many rows in a range
+_OF_EACH = (
+    "SELECT etl_rows.* FROM ROWS FROM (pg_catalog.unnest({lows}), pg_catalog.unnest({highs}))"
+    " AS etl_buckets (low, high), LATERAL ({rows} OFFSET 0) AS etl_rows"
+)
+
+
+def _array(numbers: Iterable[int]) -> sql.Composed:
+    return sql.SQL("{}::pg_catalog.int8[]").format(sql.Literal(f"{{{','.join(map(str, numbers))}}}"))

@@ -28,13 +28,14 @@ from etl.sessions.postgres import Source
 from etl.sessions.query import text
 from etl.sessions.stage import Stage
 
-# The subquery is evaluated once, and not for each row.
-_CHANGED = "pg_catalog.age(xmin) BETWEEN 0 AND (SELECT pg_catalog.age('{}'::pg_catalog.xid))"
+# The subquery is evaluated once, and not for each row; the first comparison decides nearly all rows.
+_CHANGED = "pg_catalog.age(xmin) <= (SELECT pg_catalog.age('{}'::pg_catalog.xid)) AND pg_catalog.age(xmin) >= 0"
 
 _COUNT = (
     "count(*) AS rows, count(*) FILTER (WHERE {changed}) AS changed,"
-    " count(*) FILTER (WHERE tableoid <> {oid}) AS others, {next_id} AS next_id"
+    " (SELECT tableoid FROM ONLY {name} LIMIT 1) AS oid, {next_id} AS next_id"
 )
+"""Counted with ONLY. The table's oid is that of a row, because another table may have got the name."""
 
 _COUNT_LEAVES = (
     "SELECT n.id AS next_id, l.oid, l.rows, l.changed FROM (SELECT {next_id} AS id) AS n"
@@ -50,13 +51,12 @@ _XMAX = "(pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::pg_cata
 class Changes:
     """The rows of a table in the snapshot, and how many of them have changed; ``next_id`` is the snapshot's xmax.
 
-    ``others`` are the rows of other relations, which have come to inherit from the table. ``known`` are the relations
-    in which xmin tells the changed rows, and ``new`` the partitions of which all rows count as changed, by oid.
+    ``known`` are the relations in which xmin tells the changed rows, and ``new`` the partitions of which all rows count
+    as changed, by oid.
     """
 
     rows: int
     changed: int
-    others: int
     next_id: int
     known: tuple[int, ...]
     new: tuple[int, ...] = ()
@@ -77,13 +77,13 @@ async def count(source: Source, table: Table, since: int, leaves: Collection[int
 
     ``leaves`` are the partitions that the load of that snapshot has read, and that are the same.
     """
-    parts = {"changed": _changed(since), "oid": str(table.oid), "next_id": _XMAX}
-    ours = {name: sql.SQL(part) for name, part in parts.items()}
+    ours = {"changed": sql.SQL(_changed(since)), "next_id": sql.SQL(_XMAX)}
     if table.is_partitioned:
         of_leaves = table.select(sql.SQL(_OF_LEAF).format(**ours))
         return _by_leaf(await _counted(source, sql.SQL(_COUNT_LEAVES).format(leaves=of_leaves, **ours)), leaves)
-    (row,) = await _counted(source, table.select(sql.SQL(_COUNT).format(**ours)))
-    return Changes(**dict(row), known=(table.oid,))
+    counted = sql.SQL(_COUNT).format(name=table.source.identifier, **ours)
+    (row,) = await _counted(source, table.select(counted, is_only=True))
+    return Changes(row["rows"], row["changed"], row["next_id"], known=(row["oid"] or table.oid,))
 
 
 async def _counted(source: Source, select: sql.Composable) -> Sequence[Record]:
@@ -97,7 +97,6 @@ def _by_leaf(found: Sequence[Record], leaves: Collection[int]) -> Changes:
     return Changes(
         rows=sum(row["rows"] for row in rows),
         changed=sum(row["changed"] for row in known) + sum(row["rows"] for row in new),
-        others=0,
         next_id=found[0]["next_id"],
         known=tuple(row["oid"] for row in known),
         new=tuple(row["oid"] for row in new),
@@ -107,13 +106,15 @@ def _by_leaf(found: Sequence[Record], leaves: Collection[int]) -> Changes:
 def changed(table: Table, since: int, found: Changes) -> sql.Composed:
     """The SELECT of the changed rows, of the relations that were counted, as they are to arrive."""
     columns = sql.SQL(", ").join(column.listed for column in table.columns)
+    if not table.is_partitioned:
+        return table.select(columns, None, f"({_changed(since)})", is_only=True)
     conditions = [f"{_changed(since)} AND {_of(found.known)}"] + ([_of(found.new)] if found.new else [])
     return table.select(columns, None, f"({' OR '.join(conditions)})")
 
 
-def keys(table: Table, columns: Sequence[Column], found: Changes, among: sql.Composable | None = None) -> sql.Composed:
-    """The SELECT of the keys, as they arrive, of the relations that were counted; of rows ``among`` some, if given."""
-    return some(table, sql.SQL(", ").join(column.listed for column in columns), found, among)
+def keys(table: Table, columns: Sequence[Column], found: Changes, *more: str) -> sql.Composed:
+    """The SELECT of the keys, as they arrive, of the relations that were counted; ``more`` are conditions."""
+    return some(table, sql.SQL(", ").join(column.listed for column in columns), found, *more)
 
 
 def buckets(table: Table, bucket: sql.Composable, found: Changes) -> sql.Composed:
@@ -122,12 +123,11 @@ def buckets(table: Table, bucket: sql.Composable, found: Changes) -> sql.Compose
     return sql.SQL("{} GROUP BY 1").format(some(table, expressions, found))
 
 
-def some(
-    table: Table, expressions: sql.Composable, found: Changes, among: sql.Composable | None = None
-) -> sql.Composed:
-    """The SELECT of expressions over the rows of the relations that were counted, or over those ``among`` some."""
-    every = table.select(expressions, None, _of((*found.known, *found.new)))
-    return every if among is None else sql.SQL("{} AND ({})").format(every, among)
+def some(table: Table, expressions: sql.Composable, found: Changes, *more: str) -> sql.Composed:
+    """The SELECT of expressions over the rows of the relations that were counted; ``more`` are conditions."""
+    if not table.is_partitioned:
+        return table.select(expressions, None, *more, is_only=True)
+    return table.select(expressions, None, _of((*found.known, *found.new)), *more)
 
 
 def _of(relations: Sequence[int]) -> str:

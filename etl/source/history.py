@@ -21,15 +21,25 @@ async def read(source: Source) -> History | None:
     To be called after the snapshot was taken, in a session without a transaction. Returns None if the server does not
     say, because the role may not ask or the service does not offer the functions, or if it does not flush in time.
     """
+    history = await look(source)
     try:
-        row = await source.fetchrow(source_query("history"))
-        assert row is not None
-        history = History(**dict(row))
-        return history if history.in_recovery or await _flushed(source, history.written) else None
+        return history if history and (history.in_recovery or await _flushed(source, history.written)) else None
     except asyncpg.PostgresError as error:
         if is_transient(error):
             raise
         return None
+
+
+async def look(source: Source) -> History | None:
+    """The history as it is now, flushed or not; None if the server does not say."""
+    try:
+        row = await source.fetchrow(source_query("history"))
+    except asyncpg.PostgresError as error:
+        if is_transient(error):
+            raise
+        return None
+    assert row is not None
+    return History(**dict(row))
 
 
 async def _flushed(source: Source, written: str) -> bool:

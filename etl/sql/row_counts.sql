@@ -9,6 +9,7 @@
 -- is_emptied: the staging table is UNLOGGED, and a crash of the server has emptied it since
 WITH staged AS (
      SELECT l.table_name, l.schema_name, l.relation_name, l.rows, l.where_digest, l.shrink_at_most, l.rows_min,
+            l.rows_deleted, l.deleted_at_most,
             coalesce(c.relpersistence = 'u' AND l.rows > 0 AND l.status = 'staged'
                        AND pg_catalog.pg_relation_size(c.oid) = 0, false) AS is_emptied
        FROM etl.loads l
@@ -22,7 +23,8 @@ latest AS (
       GROUP BY p.schema_name, p.relation_name)
 SELECT s.table_name, s.schema_name, s.relation_name, s.rows,
        b.rows AS before, b.run_id AS before_run, b.published_at AS before_at,
-       b.where_digest <> s.where_digest AS refiltered, s.is_emptied, s.shrink_at_most, s.rows_min
+       b.where_digest <> s.where_digest AS refiltered, s.is_emptied, s.shrink_at_most, s.rows_min,
+       s.rows_deleted, s.deleted_at_most
   FROM staged s
   LEFT JOIN latest n ON n.schema_name = s.schema_name AND n.relation_name = s.relation_name
   LEFT JOIN etl.loads b ON b.schema_name = n.schema_name AND b.relation_name = n.relation_name

@@ -21,8 +21,13 @@ from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
 from etl.target.merge import Merge
 
-_YOUNG = "pg_catalog.age(xmin) BETWEEN -1073741824 AND (SELECT pg_catalog.age('{}'::pg_catalog.xid))"
-"""Within a transaction that has written, age() counts from its id, so that of its subtransactions is negative."""
+_YOUNG = (
+    "(pg_catalog.age(xmin) <= (SELECT pg_catalog.age('{}'::pg_catalog.xid)) AND pg_catalog.age(xmin) >= -1073741824)"
+)
+"""Within a transaction that has written, age() counts from its id, so that of its subtransactions is negative.
+
+The first comparison decides nearly all rows.
+"""
 
 _COUNT = "SELECT pg_catalog.count(*) AS rows, pg_catalog.count(*) FILTER (WHERE {strange}) AS strange FROM ONLY {table}"
 
@@ -33,10 +38,15 @@ _LACKING = (
     " WHERE {same_key} AND NOT pg_catalog.record_image_ne(ROW({old}), ROW({new})))"
 )
 
+_STAYING = (
+    "SELECT pg_catalog.count(*) AS rows FROM {gone} AS g"
+    " WHERE EXISTS (SELECT FROM (SELECT * FROM {rows}) AS l WHERE {same_gone})"
+)
+
 _LEFT = (
     "SELECT pg_catalog.count(*) AS rows, pg_catalog.count(*) FILTER (WHERE {written}) AS written,"
     " pg_catalog.count(*) FILTER (WHERE {strange}) AS strange,"
-    " coalesce(pg_catalog.array_agg(DISTINCT xmin::text::pg_catalog.int8) FILTER (WHERE {young} OR {written}), '{{}}')"
+    " coalesce(pg_catalog.array_agg(DISTINCT xmin::text::pg_catalog.int8) FILTER (WHERE {young}), '{{}}')"
     " AS xids FROM {rows}"
 )
 """A trigger may write rows in a subtransaction, which has an id of its own."""
@@ -47,7 +57,7 @@ class Left:
     """The rows that a merge has left: their number, those that it has written, and those that it was to write.
 
     ``strange`` are those that others have written since the last publish, ``lacking`` the staged rows that are not
-    there, ``xids`` the young transactions that wrote the rows.
+    there, ``staying`` the rows that were to go, ``xids`` the young transactions that wrote the rows.
     """
 
     rows: int
@@ -55,6 +65,7 @@ class Left:
     strange: int
     merged: int
     lacking: int
+    staying: int
     xids: tuple[int, ...]
 
 
@@ -113,13 +124,25 @@ async def left(target: Target, one: Merge, rows: sql.Composable, *, since: int, 
     last publish, if the merge was of changes alone.
     """
     (lacking,) = (await _row(target, one.composed(_LACKING))).values()
+    staying = await _staying(target, one, rows)
     (merged,) = (await _row(target, one.composed(_MERGED))).values()
     written, strange = _young(since), _strange(was) if was else sql.SQL("false")
-    parts = {"rows": rows, "young": _young(xmin), "written": written}
+    parts = {"rows": rows, "young": _young(min(xmin, since)), "written": written}
     counted = await _row(
-        target, sql.SQL(_LEFT).format(**parts, strange=sql.SQL("NOT {} AND {}").format(written, strange))
+        target, sql.SQL(_LEFT).format(**parts, strange=sql.SQL("{} AND NOT {}").format(strange, written))
     )
-    return Left(counted["rows"], counted["written"], counted["strange"], merged, lacking, tuple(counted["xids"]))
+    numbers = counted["rows"], counted["written"], counted["strange"], merged, lacking, staying
+    return Left(*numbers, tuple(counted["xids"]))
+
+
+async def _staying(target: Target, one: Merge, rows: sql.Composable) -> int:
+    """The rows that were to go, and are still there. Only a trigger or a rule of the table itself can keep one."""
+    if one.gone is None or not one.into.fires:
+        return 0
+    assert one.into.keys.key is not None
+    query = one.composed(_STAYING, rows=rows, gone=one.gone, same_gone=one.into.keys.key.same("l", "g"))
+    (staying,) = (await _row(target, query)).values()
+    return int(staying)
 
 
 async def _row(target: Target, query: sql.Composed) -> dict[str, Any]:

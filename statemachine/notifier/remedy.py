@@ -85,7 +85,7 @@ UNKNOWN = Remedy(
     "A container failed for another reason",
 )
 TOO_FEW_ROWS = Remedy(
-    "Tables have too few rows, so the run was stopped before its publish.",
+    "Tables have too few rows, or would lose too many, so the run was stopped before its publish.",
     "Find out why the rows are gone.",
     "A run was stopped for too few rows",
 )

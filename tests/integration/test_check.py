@@ -1,12 +1,14 @@
-"""Notes of ``etl check`` that are no obstacles: live tables that earlier runs have left behind."""
+"""Notes of ``etl check``: live tables that earlier runs have left behind, and the loads of the next night."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.harness import Databases, Etl
+from tests.situations import settled
 
 LEFT = "is left behind: last published at 2026-11-20 03:12 UTC, and no table of TABLES arrives as it now; drop"
 
@@ -51,3 +53,82 @@ def test_a_table_that_was_never_published_is_not_left_behind(databases: Database
     assert found(etl, "a") == []
     assert etl("run", TABLES="b", ETL_PUBLISH="defer", ETL_RUN_ID="tonight").status == 0
     assert found(etl, "a") == []
+
+
+LOADS = """
+[full]
+load = "full"
+[asked]
+load = "delta"
+[due]
+full_every = "1 nights"
+"""
+
+NIGHTS = ("kept", "changed", "written", "due", "new", "bare", "full", "asked")
+
+
+def next_loads(etl: Etl, **variables: str) -> dict[str, tuple[str | None, str | None, bool]]:
+    """What ``etl check`` says of each table's next load, and whether it is an obstacle; the text says the same."""
+    found = json.loads(etl("check", "--json", **variables).stdout)
+    lines = etl("check", **variables).stdout.splitlines()
+    loads = {}
+    for one in found:
+        schema, _, name = one["subject"].partition(".")
+        if schema == "public":
+            (line,) = [line for line in lines if f"  public.{name}: " in line]
+            said = one["reason"] or "changes alone"
+            assert (said in line) == (one["load"] is not None), line
+            loads[name] = (one["load"], one["reason"], one["obstacle"])
+    return loads
+
+
+def test_the_next_load_of_each_table_is_told(databases: Databases, etl: Etl, tmp_path: Path) -> None:
+    """Full with the reason, or changes alone, before the ledger is there and afterwards; check writes nothing."""
+    source, target = databases.operational, databases.reporting
+    for name in NIGHTS:
+        source.execute(f'CREATE TABLE "{name}" (id int{"" if name == "bare" else " PRIMARY KEY"})')
+    settled(source)
+    (tmp_path / "options.toml").write_text(LOADS)
+    auto = {"ETL_LOAD": "auto", "ETL_OPTIONS_FILE": str(tmp_path / "options.toml"), "TABLES": ",".join(NIGHTS)}
+    first = "it has not been published with a base before, or its changes could not be published"
+    bare = ("full", "no primary key or unique constraint tells its rows apart", False)
+    before: dict[str, tuple[str | None, str | None, bool]] = dict.fromkeys(NIGHTS, ("full", first, False))
+    before |= {"bare": bare, "full": (None, None, False)}
+    assert next_loads(etl, **auto) == before
+    assert target.value("SELECT to_regnamespace('etl')") is None
+
+    assert etl("run", **auto | {"TABLES": "*,!new"}).status == 0
+    source.execute("ALTER TABLE changed ADD COLUMN more int; ALTER TABLE asked DROP CONSTRAINT asked_pkey")
+    target.execute("DROP TABLE written; CREATE TABLE written (id int PRIMARY KEY)")
+    ledger = "SELECT md5(string_agg(l::text, ',' ORDER BY table_name)) FROM etl.loads l"
+    was = target.value(ledger)
+    assert next_loads(etl, **auto) == {
+        "kept": ("delta", None, False),
+        "changed": ("full", "the definition of the table, or of what it needs, has changed", False),
+        "written": ("full", "the live table is another one", False),
+        "due": ("full", "due every 1 night", False),
+        "new": ("full", first, False),
+        "bare": bare,
+        "full": (None, None, False),
+        "asked": ("full", "no primary key or unique constraint tells its rows apart", True),
+    }
+    assert target.value(ledger) == was
+    done = etl("check", **auto)
+    assert done.status == 1
+    assert 'public.asked: load = "delta" is not possible: no primary key' in done.stdout
+    done = etl("run", **auto)
+    assert 'load = "delta" is not possible: no primary key' in done.event("table.failed")["error"]
+    loads = {one["table"]: one.get("reason") for one in done.events if one["event"] == "table.loaded"}
+    assert loads["public.kept"] == "no row has changed"
+    assert loads["public.due"] == "due every 1 night"
+
+
+def test_a_source_that_is_another_server_is_told_by_check(databases: Databases, etl: Etl) -> None:
+    """The history that the base has is compared with that of now."""
+    databases.operational.execute("CREATE TABLE a (id int PRIMARY KEY)")
+    settled(databases.operational)
+    auto = {"ETL_LOAD": "auto", "TABLES": "a"}
+    assert etl("run", **auto).status == 0
+    assert next_loads(etl, **auto) == {"a": ("delta", None, False)}
+    databases.reporting.execute("UPDATE etl.loads SET base = jsonb_set(base, '{history,started}', '\"1\"')")
+    assert next_loads(etl, **auto) == {"a": ("full", "the source has been restarted", False)}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from etl.model.errors import ConfigurationError
+from etl.model.name import Relation
 from etl.model.selection import Selection
 from etl.settings import config
 from etl.settings.declarations import declared
@@ -288,6 +289,46 @@ def test_tables_that_would_arrive_as_one_are_told_before_the_first_connection() 
     assert problems(environment, {"options": '["old.*"]\nrename = "public.*"'}) == (
         "/etl/options: public.orders and old.orders would both arrive as public.orders; rename one of them",
     )
+
+
+CONTRADICTIONS = {
+    "a table in place, all by swap": (
+        {"ETL_PUBLISH_WAY": "swap"},
+        '["sales.*"]\npublish = "in-place"',
+        "ETL_PUBLISH_WAY is swap, and the option publish of [sales.*] says otherwise; take one of the two out",
+    ),
+    "a table by swap, all merged": (
+        {"ETL_PUBLISH_WAY": "merge"},
+        '[defaults]\npublish = "swap"\n[orders]\npublish = "swap"',
+        "ETL_PUBLISH_WAY is merge, and the option publish of [defaults], [orders] says otherwise;"
+        " take one of the two out",
+    ),
+    "a delta is a must, all by swap": (
+        {"ETL_PUBLISH_WAY": "swap", "ETL_LOAD": "delta"},
+        "",
+        "ETL_PUBLISH_WAY is swap, which loads changed tables whole, and load is delta; write auto",
+    ),
+    "a table's delta is a must, all by swap": (
+        {"ETL_PUBLISH_WAY": "swap"},
+        '[orders]\nload = "delta"',
+        "ETL_PUBLISH_WAY is swap, which loads changed tables whole, and load is delta; write auto",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CONTRADICTIONS)
+def test_a_way_for_the_whole_run_that_an_option_does_not_follow_is_refused(what: str) -> None:
+    """Otherwise a table would break what the way promises for the run."""
+    given, options, said = CONTRADICTIONS[what]
+    assert problems(MINIMUM | given | {"ETL_PARAMETER_PATH": "/etl"}, {"options": options}) == (said,)
+
+
+def test_the_way_merge_publishes_each_table_in_place() -> None:
+    """Also one without a section of its own."""
+    given = MINIMUM | {"ETL_PUBLISH_WAY": "merge", "ETL_PARAMETER_PATH": "/etl"}
+    settings, _ = loaded(given, {"options": '[orders]\nverify = "none"'})
+    ways = [settings.options.of(Relation("public", name)).publish for name in ("orders", "others")]
+    assert ways == ["in-place", "in-place"]
 
 
 def test_a_setting_is_declared_once() -> None:

@@ -53,3 +53,21 @@ def test_a_key_of_few_first_values_is_divided_by_its_hash() -> None:
     assert pair.in_ranges(1, 20).width is None
     assert pair.in_ranges(1, 20_000_000).width == 19_999
     assert Buckets.of((ID,), 32_000, None).in_ranges(1, 20).width == 1
+
+
+@given(KEYS, st.integers(1, 2**40))
+def test_each_key_is_in_the_range_of_its_bucket(value: int, width: int) -> None:
+    """Also a negative one, and the lowest and the highest: PostgreSQL's division rounds towards zero."""
+    parts = Buckets((ID,), 10, width)
+    number = abs(value) // width * (1 if value >= 0 else -1)
+    low, high = parts.range(number)
+    assert low <= value <= high
+    assert low >= -(2**63)
+    assert high < 2**63
+
+
+@given(st.integers(-1000, 1000), st.integers(1, 50))
+def test_the_ranges_of_two_buckets_do_not_overlap(number: int, width: int) -> None:
+    """A key would be found twice."""
+    parts = Buckets((ID,), 10, width)
+    assert parts.range(number)[1] + 1 == parts.range(number + 1)[0]

@@ -1,0 +1,78 @@
+"""Which rows the next load of each table would copy, as far as that is known without reading rows. Writes nothing."""
+
+# docs/how-deltas-work.md
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from etl.ledger import book
+from etl.loads import basis
+from etl.loads.basis import Chance
+from etl.model.base import FullEvery, History
+from etl.model.name import TargetName
+from etl.model.shape import TableOptions
+from etl.model.status import LoadKind
+from etl.model.table import Table
+from etl.publish import obstacles
+from etl.sessions.postgres import Source, Target
+from etl.settings.settings import Settings
+from etl.source import definitions, history
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """The next load of a table: all rows for a ``reason``, or changes alone if there is none.
+
+    ``is_refused`` says that the options ask for changes alone, so that the load would fail.
+    """
+
+    reason: str = ""
+    is_refused: bool = False
+
+    @property
+    def load(self) -> LoadKind:
+        """The kind of the load; one of changes may find that there are none, or too many."""
+        return LoadKind.FULL if self.reason else LoadKind.DELTA
+
+    def __str__(self) -> str:
+        return f"the next load copies all rows: {self.reason}" if self.reason else "the next load copies changes alone"
+
+
+async def read(
+    settings: Settings, source: Source, target: Target, tables: Sequence[Table]
+) -> dict[TargetName, Outlook]:
+    """The next loads of the tables that may be loaded by their changes, by live table.
+
+    Empty if the ledger is an older version's: the next run brings it up to date.
+    """
+    kinds = {table.live: settings.options.of(table.source).load or settings.load for table in tables}
+    described = await definitions.add(source, [table for table in tables if kinds[table.live] != "full"])
+    chances = await _chances(settings, target, described) if described else None
+    if chances is None:
+        return {}
+    now = await history.look(source) if any(chance.published for chance in chances.values()) else None
+    options = {table.live: settings.options.of(table.source) for table in described}
+    return {
+        live: _outlook(chance, options[live], now, is_wanted=kinds[live] == "delta") for live, chance in chances.items()
+    }
+
+
+async def _chances(settings: Settings, target: Target, tables: Sequence[Table]) -> Mapping[TargetName, Chance] | None:
+    if await book.is_current(target):
+        return await basis.chances(target, tables, partial(obstacles.of_merges, settings))
+    return None if await book.exists(target) else {table.live: basis.first(table) for table in tables}
+
+
+def _outlook(chance: Chance, options: TableOptions, now: History | None, *, is_wanted: bool) -> Outlook:
+    due = chance.due(options.full_every or FullEvery())
+    reason = chance.reason or due or _of_history(chance, now)
+    return Outlook(reason, is_wanted and bool(reason) and not (chance.is_first or due))
+
+
+def _of_history(chance: Chance, now: History | None) -> str:
+    """What differs in the source's history since the base, or nothing."""
+    assert chance.published is not None
+    return "the source does not tell its history" if now is None else chance.published.base.history.unlike(now) or ""
