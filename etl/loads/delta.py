@@ -25,7 +25,7 @@ from etl.loads.proof import Proof
 from etl.loads.way import Filled, Rows, Way, Worker
 from etl.logs.log import get_logger
 from etl.model import limits
-from etl.model.base import Base, FullEvery, Published
+from etl.model.base import Base, FullEvery, Published, Seen
 from etl.model.errors import LoadFailed
 from etl.model.status import LoadKind
 from etl.sessions.pair import Pair
@@ -83,13 +83,13 @@ class Delta:
         table, history, reader = self.rows.table, self.instant.history, await pair.reader()
         if not self.chance.may_be_base or history is None:
             return None
-        if self.instant.xmin is None:
+        if self.instant.seen is None:
             async with self.rows.snapshot.reading(reader, table) as source:
-                await self.instant.ask_xmin(source)
-        assert self.instant.xmin is not None
+                await self.instant.ask_seen(source)
+        assert self.instant.seen is not None
         assert table.definition is not None
         leaves = tuple(leaf for leaf in table.leaves if leaf[0] in filled.leaves)
-        return Base(history, self.instant.xmin, filled.rows, table.definition, xids=filled.xids, leaves=leaves)
+        return Base(history, self.instant.seen, filled.rows, table.definition, xids=filled.xids, leaves=leaves)
 
     async def _ask_history(self, pair: Pair) -> None:
         await self.instant.ask_history(await pair.reader())
@@ -114,14 +114,14 @@ class Delta:
         assert table.definition is not None
         _doubt(was.history.unlike(history))
         async with self.rows.snapshot.reading(reader, table) as source:
-            xmin = await self.instant.ask_xmin(source)
-            counting = changes.count(source, table, was.xmin, self._same_leaves(was))
+            seen = await self.instant.ask_seen(source)
+            counting = changes.count(source, table, was.seen.xmin, self._same_leaves(was))
             found, differs = await both(counting, self._differs(writer, published))
             _doubt(differs)
             _doubt(None if table.is_partitioned or found.known == (table.oid,) else "another table has got its name")
-            _doubt(_incomparable(was, xmin, found))
+            _doubt(_incomparable(was, seen, found))
             leaves = tuple(leaf for leaf in table.leaves if leaf[0] in {*found.known, *found.new})
-            base = Base(history, xmin, found.rows, table.definition, was.nights + 1, was.xids, leaves)
+            base = Base(history, seen, found.rows, table.definition, was.nights + 1, was.xids, leaves)
             filled = Filled(None, found.rows, 0, 0.0, base=base, base_run=published.run_id)
             if found.changed == 0 and found.rows == was.rows:
                 await self._prove(source, writer, found)
@@ -148,7 +148,7 @@ class Delta:
         async with begun(writer):
             made = await staging.create(writer, replace(table, unlogged=False), BEGIN)
             await trust.refuse_types(writer, table, made.oid)
-            select, into = changes.changed(table, was.xmin, found), table.staged.identifier
+            select, into = changes.changed(table, was.seen.xmin, found), table.staged.identifier
             streamed = await stream.copy(source, writer, table, into, self.rows.advance, select=select)
             self.rows.compare_counts(streamed, table)
             if streamed.rows_in != found.changed:
@@ -227,11 +227,11 @@ async def _matched(writer: Target, rows: Rows, key: Key) -> int:
     return int(row["rows"])
 
 
-def _incomparable(was: Base, xmin: int, found: Changes) -> str | None:
+def _incomparable(was: Base, seen: Seen, found: Changes) -> str | None:
     """Why the changes since a base cannot be told, or are too many; None if they can and are not."""
-    if xmin < was.xmin:
+    if seen.is_before(was.seen):
         return "the snapshot is older than that of the last published load"
-    if found.next_id - was.xmin >= limits.DELTA_IDS:
+    if found.next_id - was.seen.xmin >= limits.DELTA_IDS:
         return "too many transactions have passed in the source"
     if found.changed > max(limits.DELTA_ROWS, limits.DELTA_AT_MOST * found.rows):
         return f"{found.changed:,} of {found.rows:,} rows have changed"

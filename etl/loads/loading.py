@@ -96,7 +96,7 @@ class Loading:
             self.progress,
             schedule,
         )
-        instant = Instant(self.snapshot.xmin)
+        instant = Instant(self.snapshot.seen)
         budget = Budget(settings.merge_max, settings.publish_way != "swap")
         loader = Loader(*shared, carried, owners, settings.redact, chances, instant, budget)
         try:
