@@ -127,6 +127,7 @@ class Delta:
                 filled = replace(filled, kind=LoadKind.UNCHANGED, reason="no row has changed", deleted=0)
             else:
                 _doubt(None if self.is_merged else "rows have changed, and the run publishes by swap")
+                _doubt(self.chance.waits or None)
                 filled = await self._stage(source, writer, found, filled)
         await self._same_definition(reader, base)
         return replace(filled, seconds=perf_counter() - began)

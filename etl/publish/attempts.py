@@ -148,7 +148,9 @@ class Attempt:
                 swap = await message.compose(target, swapped, self.staged, self._merged, late, tells=tells)
                 await self._refuse_temporary(self.staged)
                 await validation.expect(target, run_id, self.staged.keys)
-                lives = {**await _swapped_in(target, run_id, swapped), **self.replaced.lives}
+                based = await _swapped_in(target, run_id, swapped)
+                lives = {**based, **self.replaced.lives}
+                views = {**self.replaced.views, **await upkeep.made(target, self.staged, based)}
                 await ledger.published(target, run_id, swapped, self.replaced.oids, lives)
                 await ledger.close_run(target, run_id, RunStatus.PUBLISHED)
                 clock.start()
@@ -157,7 +159,7 @@ class Attempt:
                 await filling.fill(target, unfilled.before, self.staged)
                 await swap.execute(target)
                 await filling.fill(target, unfilled.after)
-                await upkeep.record(target, run_id, self.replaced.views, unfilled)
+                await upkeep.record(target, run_id, views, unfilled)
         finally:
             clock.stop()
 
