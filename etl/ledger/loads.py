@@ -13,6 +13,7 @@ from psycopg import AsyncClientCursor, AsyncCursor
 from etl.ledger.book import now
 from etl.ledger.rows import Kept, LoadRow, Newer, Partial, PastLoads, RecentLoad
 from etl.ledger.runs import refuse_ended
+from etl.model import limits
 from etl.model.base import Base, Live, Published
 from etl.model.gate import Count
 from etl.model.name import Planned, TargetName, arrays
@@ -121,12 +122,13 @@ async def carried(target: Target, live: Sequence[TargetName]) -> dict[TargetName
 
 async def bases(target: Target, live: Sequence[TargetName]) -> dict[TargetName, Published]:
     """The last published load of each live table, if the next load may be a delta of it."""
-    cursor = await target.execute(target_query("ledger/bases"), arrays(live))
+    wanted = {**arrays(live), "least": limits.MERGE_ROWS}
+    cursor = await target.execute(target_query("ledger/bases"), wanted)
     found = {}
     for row in await cursor.fetchall():
         base, state = Base.of(row["base"]), Live.of(row["live_state"])
         if base is not None and state is not None:
-            found[TargetName(row["schema"], row["name"])] = Published(row["run_id"], base, state)
+            found[TargetName(row["schema"], row["name"])] = Published(row["run_id"], base, state, row["row_seconds"])
     return found
 
 
@@ -213,12 +215,15 @@ async def published(
     run_id: str,
     swapped: Iterable[TargetName],
     replaced: Mapping[TargetName, int],
+    *,
     lives: Mapping[TargetName, Live],
+    merged: Mapping[TargetName, float],
 ) -> None:
     """Writes that staged loads are published, in the transaction of the publish.
 
     ``swapped`` are the live tables that staging tables have replaced. ``replaced`` has the oids of the live tables
-    whose rows were replaced in place. ``lives`` are the tables that the next load may find unchanged.
+    whose rows were replaced in place. ``lives`` are the tables that the next load may find unchanged. ``merged`` has
+    the seconds that the rows of live tables took to merge.
     """
     done = {"run_id": run_id, "at": now()}
     await target.execute(target_query("ledger/publish_swapped"), {**done, **arrays(swapped)})
@@ -229,6 +234,9 @@ async def published(
         states = [state.dumps() for state in lives.values()]
         left = {"run_id": run_id, **arrays(lives), "states": states}
         await target.execute(target_query("ledger/record_live_states"), left)
+    if merged:
+        took = {"run_id": run_id, **arrays(merged), "seconds": list(merged.values())}
+        await target.execute(target_query("ledger/record_merges"), took)
 
 
 async def not_published(target: Target, run_id: str, error: Redacted, live: Iterable[TargetName]) -> None:

@@ -69,6 +69,8 @@ class LoadRow:
     live_state: dict[str, Any] | None = None
     rows_deleted: int | None = None
     deleted_at_most: str | None = None
+    rows_changed: int | None = None
+    merge_seconds: float | None = None
     views: dict[str, Any] | None = None
 
     @property

@@ -149,9 +149,9 @@ class Attempt:
                 await self._refuse_temporary(self.staged)
                 await validation.expect(target, run_id, self.staged.keys)
                 based = await _swapped_in(target, run_id, swapped)
-                lives = {**based, **self.replaced.lives}
                 views = {**self.replaced.views, **await upkeep.made(target, self.staged, based)}
-                await ledger.published(target, run_id, swapped, self.replaced.oids, lives)
+                lives, merged = {**based, **self.replaced.lives}, self.replaced.merged.seconds
+                await ledger.published(target, run_id, swapped, self.replaced.oids, lives=lives, merged=merged)
                 await ledger.close_run(target, run_id, RunStatus.PUBLISHED)
                 clock.start()
                 if unfilled.before or unfilled.after:
