@@ -158,7 +158,7 @@ def _table(
     is_kept: bool,
     is_in_place: bool,
 ) -> Finding:
-    kind, reason = (None, None) if load is None else (load.load.value, load.reason or None)
+    kind, reason = (None, None) if load is None else (load.load.value, load.reason or load.doubt or None)
     if load is not None and load.is_refused:
         problems = [*problems, f'load = "delta" is not possible: {load.reason}']
     if problems:

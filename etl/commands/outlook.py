@@ -26,11 +26,13 @@ from etl.source import definitions, history
 class Outlook:
     """The next load of a table: all rows for a ``reason``, or changes alone if there is none.
 
-    ``is_refused`` says that the options ask for changes alone, so that the load would fail.
+    ``is_refused`` says that the options ask for changes alone, so that the load would fail. ``doubt`` is why it would
+    prove all rows, and copy them if they differ.
     """
 
     reason: str = ""
     is_refused: bool = False
+    doubt: str = ""
 
     @property
     def load(self) -> LoadKind:
@@ -38,7 +40,10 @@ class Outlook:
         return LoadKind.FULL if self.reason else LoadKind.DELTA
 
     def __str__(self) -> str:
-        return f"the next load copies all rows: {self.reason}" if self.reason else "the next load copies changes alone"
+        if self.reason:
+            return f"the next load copies all rows: {self.reason}"
+        proves = f", if the hashes of all rows are the same on both sides: {self.doubt}" if self.doubt else ""
+        return f"the next load copies changes alone{proves}"
 
 
 async def read(
@@ -75,10 +80,14 @@ def _outlook(chance: Chance, options: TableOptions, now: History | None, *, is_w
     due = chance.due(options.full_every or FullEvery())
     waits = f"if a row has changed: {chance.waits}" if chance.waits else ""
     reason = chance.reason or due or _of_history(chance, now) or waits
+    if not reason and now is not None and chance.published is not None:
+        return Outlook(doubt=chance.published.base.history.doubt(now) or "")
     return Outlook(reason, is_wanted and bool(reason) and not (chance.is_first or due))
 
 
 def _of_history(chance: Chance, now: History | None) -> str:
-    """What differs in the source's history since the base, or nothing."""
+    """Why the source has another history than the base, beyond doubt, or nothing."""
     assert chance.published is not None
-    return "the source does not tell its history" if now is None else chance.published.base.history.unlike(now) or ""
+    return (
+        "the source does not tell its history" if now is None else chance.published.base.history.other_than(now) or ""
+    )

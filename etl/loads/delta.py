@@ -5,7 +5,8 @@ trace in the source. But the rows that have not changed are a part of those of t
 those and without the changed rows that the live table has under the same key, are the gone ones. If there are any, the
 keys of the source tell which.
 
-Every doubt leads to a full load in the same night, with its reason.
+Every doubt leads to a full load in the same night, with its reason. Only a doubt about the history of the source may be
+settled: if all rows are proven to be the same on both sides.
 """
 
 # docs/how-deltas-work.md
@@ -25,7 +26,7 @@ from etl.loads.proof import Proof
 from etl.loads.way import Filled, Rows, Way, Worker
 from etl.logs.log import get_logger
 from etl.model import limits
-from etl.model.base import Base, FullEvery, Published, Seen
+from etl.model.base import Base, FullEvery, History, Published, Seen
 from etl.model.errors import LoadFailed
 from etl.model.status import LoadKind
 from etl.sessions.pair import Pair
@@ -107,12 +108,24 @@ class Delta:
             return str(doubt) if isinstance(doubt, _Doubt) else "the live table is locked"
 
     async def _exact(self, reader: Source, writer: Target, published: Published) -> Filled:
-        began, table, was = perf_counter(), self.rows.table, published.base
-        history = await self.instant.ask_history(reader)
+        history, was = await self.instant.ask_history(reader), published.base.history
         _doubt("the source does not tell its history, or has not flushed it" if history is None else None)
         assert history is not None
+        _doubt(was.other_than(history))
+        if (strange := was.doubt(history)) is None:
+            return await self._changes(reader, writer, published, history, self.proof_nights)
+        try:
+            filled = await self._changes(reader, writer, published, history, 1)
+        except _Doubt as doubt:
+            raise _Doubt(f"{strange}, and {doubt}") from None
+        return replace(filled, reason=f"{filled.reason}; {strange}, and all rows are proven to be the same")
+
+    async def _changes(
+        self, reader: Source, writer: Target, published: Published, history: History, proof_nights: int
+    ) -> Filled:
+        """Stages the changes, if the history is that of the base, or the proof covers all rows (``proof_nights`` 1)."""
+        began, table, was = perf_counter(), self.rows.table, published.base
         assert table.definition is not None
-        _doubt(was.history.unlike(history))
         async with self.rows.snapshot.reading(reader, table) as source:
             seen = await self.instant.ask_seen(source)
             counting = changes.count(source, table, was.seen.xmin, self._same_leaves(was))
@@ -124,13 +137,13 @@ class Delta:
             base = Base(history, seen, found.rows, table.definition, was.nights + 1, was.xids, leaves)
             filled = Filled(None, found.rows, 0, 0.0, base=base, base_run=published.run_id)
             if found.changed == 0 and found.rows == was.rows:
-                await self._prove(source, writer, found)
+                await self._prove(source, writer, found, proof_nights)
                 filled = replace(filled, kind=LoadKind.UNCHANGED, reason="no row has changed", changed=0, deleted=0)
             else:
                 _doubt(self.chance.waits or None)
                 if self.budget is not None:
                     _doubt(self.budget.refuses(table.live, found.changed, published.row_seconds))
-                filled = await self._stage(source, writer, found, filled)
+                filled = await self._stage(source, writer, found, filled, proof_nights)
         await self._same_definition(reader, base)
         return replace(filled, seconds=perf_counter() - began)
 
@@ -140,7 +153,7 @@ class Delta:
             await writer.execute(_NOT_LONG)
             return await untouched.doubt(writer, self.rows.table.live, published.live, published.base.rows)
 
-    async def _stage(self, source: Source, writer: Target, found: Changes, filled: Filled) -> Filled:
+    async def _stage(self, source: Source, writer: Target, found: Changes, filled: Filled, proof_nights: int) -> Filled:
         """Stages the changed rows, and the keys of the rows that are gone."""
         table, key, published = self.rows.table, self.chance.key, self.chance.published
         assert key is not None
@@ -159,7 +172,7 @@ class Delta:
             gone = was.rows - found.unchanged - matched
             _doubt("the rows do not balance: more are unchanged than there were" if gone < 0 else None)
             size = streamed.bytes + (await self._stage_gone(source, writer, key, found, gone) if gone else 0)
-            await self._prove(source, writer, found, is_staged=True, is_gone=gone > 0)
+            await self._prove(source, writer, found, proof_nights, is_staged=True, is_gone=gone > 0)
             await writer.execute(COMMIT)
         share = 100 * (found.changed + gone) / max(found.rows, 1)
         shown = f"{share:.2g}" if share < 99 else f"{share:.0f}"
@@ -177,18 +190,25 @@ class Delta:
         return staged.bytes
 
     async def _prove(
-        self, source: Source, writer: Target, found: Changes, *, is_staged: bool = False, is_gone: bool = False
+        self,
+        source: Source,
+        writer: Target,
+        found: Changes,
+        nights: int,
+        *,
+        is_staged: bool = False,
+        is_gone: bool = False,
     ) -> None:
-        """Raises _Doubt if a slice of both sides differs, or would differ after the publish."""
+        """Raises _Doubt if a slice of both sides differs, or would differ after the publish: of 1 night, all rows."""
         published, key = self.chance.published, self.chance.key
         assert published is not None
         assert key is not None
-        if not self.proof_nights:
+        if not nights:
             return
         proof = Proof(self.rows, key, found, source, writer, is_staged, is_gone)
         async with writer.transaction():
             await writer.execute(_NOT_LONG)
-            differs = await proof.fails(published.base.nights, self.proof_nights)
+            differs = await proof.fails(published.base.nights, nights)
         if differs:
             log.warning("table.unlike", table=str(self.rows.table), run=published.run_id, what=differs)
             raise _Doubt(f"both sides differ since run {published.run_id}, and the reason is not known: {differs}")

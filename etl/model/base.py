@@ -73,23 +73,27 @@ class History:
     in_recovery: bool
     written: str
 
-    def unlike(self, other: History) -> str | None:
-        """What differs from another history, in words; None if they are the same."""
-        for name, words in _HISTORY.items():
-            if getattr(self, name) != getattr(other, name):
-                return words
-        return None
+    def other_than(self, other: History) -> str | None:
+        """What shows that the database is another one, in words; None if nothing does."""
+        return self._differs(other, _OTHER)
+
+    def doubt(self, other: History) -> str | None:
+        """What lets doubt whether the history is still the same one, in words; None if nothing does."""
+        return self._differs(other, _DOUBTS)
+
+    def _differs(self, other: History, told: Mapping[str, str]) -> str | None:
+        return next((words for name, words in told.items() if getattr(self, name) != getattr(other, name)), None)
 
 
-_HISTORY = {
-    "system": "the source is another server",
-    "database": "the source is another database",
+_OTHER = {"system": "the source is another server", "database": "the source is another database"}
+
+_DOUBTS = {
     "in_recovery": "the source has become a primary, or a standby",
     "timeline": "the source is on another timeline",
     "address": "the source is another node",
     "started": "the source has been restarted",
 }
-"""The fields of a history, in the order in which a difference is told."""
+"""The fields of a history that may differ within one, in the order in which a difference is told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from servers.postgres import FAST, Server
 from tests.harness import Database, Databases, Done, Etl
 from tests.situations import settled, until
 
@@ -517,42 +515,6 @@ def test_with_verify_checksum_each_night_hashes_all_rows(night: Night, tmp_path:
         assert "all keys differs" in done.event("table.unlike")["what"]
         night.both.operational.execute("UPDATE orders SET note = 'as before' WHERE id = 250")
         night.passes("delta", **verified)
-
-
-def test_a_server_that_was_restarted_or_promoted_is_read_whole(tmp_path: Path) -> None:
-    """A restart, a crash, a promotion, another node, a database from a template: each may hide ids that come again."""
-    settings = FAST | {"wal_level": "replica", "max_wal_senders": "4"}
-    primary, target = Server.start(settings=settings), Server.start(settings=FAST)
-    standby = None
-    try:
-        for server in (primary, target):
-            server.psql("CREATE DATABASE shop")
-        both = Databases(Database(primary, "shop"), Database(target, "shop"))
-        both.operational.execute(ORDERS)
-        night = Night(both, Etl(both.environment | {"ETL_LOAD": "auto", "TABLES": "orders"}))
-        night.passes("full")
-        night.passes("unchanged")
-        for how in (signal.SIGINT, signal.SIGQUIT):
-            primary.stop(how)
-            primary.restart()
-            assert "the source has been restarted" in night.passes("full").event("table.loaded")["reason"]
-        night.passes("unchanged")
-        primary.psql("ALTER DATABASE shop RENAME TO was; CREATE DATABASE shop TEMPLATE was; DROP DATABASE was")
-        assert "the source is another database" in night.passes("full", "unchanged").event("table.loaded")["reason"]
-        standby = primary.replica()
-        copy = Night(Databases(Database(standby, "shop"), both.reporting), night.etl)
-        copy.etl = Etl(copy.both.environment | {"ETL_LOAD": "auto", "TABLES": "orders"})
-        assert "has become a primary, or a standby" in copy.passes("full").event("table.loaded")["reason"]
-        copy.passes("unchanged")
-        both.operational.execute("UPDATE orders SET note = 'x' WHERE id = 1; DELETE FROM orders WHERE id = 2")
-        until(lambda: copy.rows(copy.both.operational) == night.rows(both.operational), "the standby to have the rows")
-        copy.passes("delta")
-        standby.psql("SELECT pg_promote()")
-        assert "has become a primary, or a standby" in copy.passes("full").event("table.loaded")["reason"]
-    finally:
-        for one in (standby, primary, target):
-            if one is not None:
-                one.remove()
 
 
 def test_what_an_action_changes_in_an_unchanged_table_stops_the_publish(databases: Databases, etl: Etl) -> None:
