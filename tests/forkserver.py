@@ -165,7 +165,7 @@ def _keep(pytest: Connection, streams: Sequence[int]) -> bool:
         os._exit(1)
     pytest.close()
     _die_with_parent()
-    _become(request, streams)
+    become(request, streams)
     return True
 
 
@@ -188,7 +188,7 @@ def _die_with_parent() -> None:
         raise OSError(ctypes.get_errno(), "prctl")
 
 
-def _become(request: Request, streams: Sequence[int]) -> None:
+def become(request: Request, streams: Sequence[int]) -> None:
     """Gives this process what the request says, with the streams and signals of a new interpreter."""
     for own, given in enumerate(streams):
         os.dup2(given, own)
@@ -204,7 +204,7 @@ def _become(request: Request, streams: Sequence[int]) -> None:
     sys.argv[1:] = request.arguments
 
 
-def _run() -> NoReturn:
+def run() -> NoReturn:
     """Runs ``etl``, and ends the process without the interpreter's clearing up.
 
     This writes into all shared pages, so it would take longer than most commands.
@@ -223,4 +223,4 @@ def _run() -> NoReturn:
 
 
 if __name__ == "__main__" and serve(socket.socket(fileno=int(sys.argv[1]))):
-    _run()
+    run()

@@ -16,11 +16,17 @@ _EXACT = (
 )
 
 
-def contents(database: Database, table: sql.Composable, form: str = "text") -> list[bytes]:
-    """All rows of a table as COPY sends them, sorted."""
+def contents(
+    database: Database, table: sql.Composable, form: str = "text", *, snapshot: str | None = None
+) -> list[bytes]:
+    """All rows of a table as COPY sends them, sorted; those of an exported snapshot, if one is given."""
     query = sql.SQL("COPY (SELECT * FROM {}) TO STDOUT (FORMAT {})").format(table, sql.SQL(form))
-    with database.connect(options=_EXACT) as connection, connection.cursor().copy(query) as copy:
-        return sorted(bytes(piece) for piece in copy)
+    with database.connect(options=_EXACT) as connection, connection.transaction():
+        if snapshot is not None:
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot)))
+        with connection.cursor().copy(query) as copy:
+            return sorted(bytes(piece) for piece in copy)
 
 
 def assert_same(source: Database, target: Database, names: Iterable[str], form: str = "text") -> None:

@@ -231,10 +231,16 @@ class HistoryLoad(_Answer):
     """The run of whose rows this load has the changes."""
     live_state: dict[str, Any] | None
     """The live table as the publish left it."""
+    rows_changed: int | None
+    """The changed rows that the load has copied; null if it copied all rows."""
+    merge_seconds: float | None
+    """How long the publish took to merge the table's rows; null if it merged none."""
     rows_deleted: int | None
     """The rows that the load deletes, by key; null if it copied all rows."""
     deleted_at_most: str | None
     """The table's option of that name, as the gate judges it; null where an older version wrote the row."""
+    views: dict[str, Any] | None
+    """What the publish has done with each materialized view on the live table, if it merged changes alone."""
 
 
 @dataclass(frozen=True, slots=True)

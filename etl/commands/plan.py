@@ -1,14 +1,17 @@
-"""``etl plan``: assigns a run's tables to shards, by the seconds that their last loads took."""
+"""``etl plan``: assigns a run's tables to shards, by the seconds that their next loads are expected to take."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from etl.commands import expected
 from etl.commands.answers import BriefShard, PlanAnswer, PlanInBrief, PlanShard
 from etl.commands.balance import Item, balance
 from etl.ledger import book, ledger
-from etl.ledger.rows import RecentLoad
+from etl.ledger.rows import PastLoads
+from etl.model import limits
+from etl.model.base import FullEvery
 from etl.model.errors import ConfigurationError
 from etl.model.name import Planned, Relation
 from etl.model.selection import Selection, tables_text
@@ -117,15 +120,21 @@ async def _look(settings: Settings, selection: Selection) -> _Seen:
         sizes = await catalog.sizes(source, chosen)
         last = await _last(settings, source, planned)
     weights = {str(relation): _weight(*sizes.get(relation.oid, (0, 0))) for relation in chosen}
-    known = {table: load.seconds for table, load in last.items() if load.seconds}
-    speed = sum(known.values()) / sum(weights[table] for table in known) if known else 1.0
-    seconds = {table: known.get(table, weight * speed) for table, weight in weights.items()}
-    shard = {table: int(load.shard) for table, load in last.items() if load.shard and load.shard.isdecimal()}
+    whole = {table: past.whole_seconds for table, past in last.items() if past.whole_seconds}
+    speed = sum(whole.values()) / sum(weights[table] for table in whole) if whole else 1.0
+    known = {str(one): _expected(settings, one, last[str(one)]) for one in chosen if str(one) in last}
+    seconds = {table: known.get(table) or weight * speed for table, weight in weights.items()}
+    shard = {table: int(past.shard) for table, past in last.items() if past.shard and past.shard.isdecimal()}
     return _Seen(relations, chosen, seconds, shard)
 
 
-async def _last(settings: Settings, source: Source, chosen: Sequence[Planned]) -> dict[str, RecentLoad]:
-    """The last published load of each table that has one.
+def _expected(settings: Settings, relation: Relation, past: PastLoads) -> float | None:
+    options = settings.options.of(relation)
+    return expected.seconds(past, options.load or settings.load, options.full_every or FullEvery())
+
+
+async def _last(settings: Settings, source: Source, chosen: Sequence[Planned]) -> dict[str, PastLoads]:
+    """The last published loads of each table that has some.
 
     Raises ConfigurationError if that load masked a column that would now arrive in clear.
     """
@@ -134,8 +143,7 @@ async def _last(settings: Settings, source: Source, chosen: Sequence[Planned]) -
             return {}
         await book.ensure(target)
         await disclosure.foresee(source, target, chosen, settings.options)
-        recent = await ledger.recent(target, [str(table.source) for table in chosen], 1)
-        return {table: loads[0] for table, loads in recent.items()}
+        return await ledger.past(target, [str(table.source) for table in chosen], limits.PLANNED_BY_NIGHTS)
 
 
 def _weight(size: int, indexes: int) -> float:

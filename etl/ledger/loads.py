@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -10,8 +11,9 @@ from typing import Any
 from psycopg import AsyncClientCursor, AsyncCursor
 
 from etl.ledger.book import now
-from etl.ledger.rows import Kept, LoadRow, Newer, Partial, RecentLoad
+from etl.ledger.rows import Kept, LoadRow, Newer, Partial, PastLoads, RecentLoad
 from etl.ledger.runs import refuse_ended
+from etl.model import limits
 from etl.model.base import Base, Live, Published
 from etl.model.gate import Count
 from etl.model.name import Planned, TargetName, arrays
@@ -120,12 +122,13 @@ async def carried(target: Target, live: Sequence[TargetName]) -> dict[TargetName
 
 async def bases(target: Target, live: Sequence[TargetName]) -> dict[TargetName, Published]:
     """The last published load of each live table, if the next load may be a delta of it."""
-    cursor = await target.execute(target_query("ledger/bases"), arrays(live))
+    wanted = {**arrays(live), "least": limits.MERGE_ROWS}
+    cursor = await target.execute(target_query("ledger/bases"), wanted)
     found = {}
     for row in await cursor.fetchall():
         base, state = Base.of(row["base"]), Live.of(row["live_state"])
         if base is not None and state is not None:
-            found[TargetName(row["schema"], row["name"])] = Published(row["run_id"], base, state)
+            found[TargetName(row["schema"], row["name"])] = Published(row["run_id"], base, state, row["row_seconds"])
     return found
 
 
@@ -134,6 +137,17 @@ async def forget_bases(target: Target, found: Mapping[TargetName, Published]) ->
     if found:
         run_ids = [published.run_id for published in found.values()]
         await target.execute(target_query("ledger/forget_bases"), {"run_ids": run_ids, **arrays(found)})
+
+
+async def views(target: Target, live: Sequence[TargetName]) -> dict[TargetName, Mapping[str, Any]]:
+    """What the last publish of each live table has done with the materialized views on it, by their names."""
+    return {table: found for table, found in (await _by_live(target, "views", "views", arrays(live))).items() if found}
+
+
+async def record_views(target: Target, run_id: str, found: Mapping[TargetName, Mapping[str, Any]]) -> None:
+    """Writes what a publish has done with the materialized views on each live table."""
+    texts = [json.dumps(one) for one in found.values()]
+    await target.execute(target_query("ledger/record_views"), {"run_id": run_id, **arrays(found), "views": texts})
 
 
 async def partial(target: Target, run_id: str) -> list[Partial]:
@@ -190,17 +204,26 @@ async def recent(target: Target, tables: Sequence[str], most: int, before: str =
     return by_table
 
 
+async def past(target: Target, tables: Sequence[str], most: int) -> dict[str, PastLoads]:
+    """What at most ``most`` last published loads of these source tables tell, for each table that has some."""
+    found = await rows(target, PastLoads, target_query("past_loads"), {"names": list(tables), "most": most})
+    return {row.table_name: row for row in found}
+
+
 async def published(
     target: Target,
     run_id: str,
     swapped: Iterable[TargetName],
     replaced: Mapping[TargetName, int],
+    *,
     lives: Mapping[TargetName, Live],
+    merged: Mapping[TargetName, float],
 ) -> None:
     """Writes that staged loads are published, in the transaction of the publish.
 
     ``swapped`` are the live tables that staging tables have replaced. ``replaced`` has the oids of the live tables
-    whose rows were replaced in place. ``lives`` are the tables that the next load may find unchanged.
+    whose rows were replaced in place. ``lives`` are the tables that the next load may find unchanged. ``merged`` has
+    the seconds that the rows of live tables took to merge.
     """
     done = {"run_id": run_id, "at": now()}
     await target.execute(target_query("ledger/publish_swapped"), {**done, **arrays(swapped)})
@@ -211,6 +234,9 @@ async def published(
         states = [state.dumps() for state in lives.values()]
         left = {"run_id": run_id, **arrays(lives), "states": states}
         await target.execute(target_query("ledger/record_live_states"), left)
+    if merged:
+        took = {"run_id": run_id, **arrays(merged), "seconds": list(merged.values())}
+        await target.execute(target_query("ledger/record_merges"), took)
 
 
 async def not_published(target: Target, run_id: str, error: Redacted, live: Iterable[TargetName]) -> None:

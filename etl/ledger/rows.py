@@ -69,6 +69,9 @@ class LoadRow:
     live_state: dict[str, Any] | None = None
     rows_deleted: int | None = None
     deleted_at_most: str | None = None
+    rows_changed: int | None = None
+    merge_seconds: float | None = None
+    views: dict[str, Any] | None = None
 
     @property
     def staged_oid(self) -> int | None:
@@ -124,6 +127,23 @@ class RecentLoad:
     rows: int | None
     bytes: int | None
     seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PastLoads:
+    """What the last published loads of a table tell of the next one: a row of ``past_loads.sql``.
+
+    ``shard`` is that of the newest one. The seconds are those of the newest load that copied all rows (``whole``), and
+    of the newest that did not. ``since_whole`` is the number of loads since, or None if no load counts that copied all
+    rows. ``were_whole`` says that the last two copied all rows.
+    """
+
+    table_name: str
+    shard: str | None
+    whole_seconds: float | None
+    changes_seconds: float | None
+    since_whole: int | None
+    were_whole: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,9 @@ loads = sa.Table(
     sa.Column("live_state", postgresql.JSONB),  # the live table as the publish left it
     sa.Column("rows_deleted", sa.BigInteger),  # NULL: not known, because all rows were copied
     sa.Column("deleted_at_most", sa.Text),  # NULL: unknown, because an older version wrote the row
+    sa.Column("rows_changed", sa.BigInteger),  # NULL, like rows_deleted, because all rows were copied
+    sa.Column("merge_seconds", sa.Double),  # NULL: no rows were merged
+    sa.Column("views", postgresql.JSONB),  # what the publish has done with materialized views: publish/upkeep.py
     sa.Index("loads_by_table", "table_name", "published_at"),  # for recent_loads.sql
     postgresql_with=_room,
 )

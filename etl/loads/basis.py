@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import psycopg
 
 from etl.ledger import ledger
-from etl.model.base import FullEvery, History, Live, Published
+from etl.model.base import FullEvery, History, Live, Published, Seen
 from etl.model.errors import one_line
 from etl.model.name import TargetName
 from etl.model.table import Table
@@ -47,9 +47,9 @@ class Chance:
 
 @dataclass(slots=True)
 class Instant:
-    """The history and the xmin of a run's snapshot. They are read once: all readers join the same snapshot."""
+    """The history, and what a run's snapshot has seen. They are read once: all readers join the same snapshot."""
 
-    xmin: int | None = None
+    seen: Seen | None = None
     history: History | None = None
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _is_known: bool = False
@@ -61,11 +61,11 @@ class Instant:
                 self.history, self._is_known = await history.read(reader), True
         return self.history
 
-    async def ask_xmin(self, source: Source) -> int:
-        """The snapshot's xmin; ``source`` has joined it."""
-        if self.xmin is None:
-            self.xmin = await changes.xmin(source)
-        return self.xmin
+    async def ask_seen(self, source: Source) -> Seen:
+        """What the snapshot has seen; ``source`` has joined it."""
+        if self.seen is None:
+            self.seen = await changes.seen(source)
+        return self.seen
 
 
 Merges = Callable[[Target, Sequence[Table]], Awaitable[Mapping[TargetName, Merging]]]

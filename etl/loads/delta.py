@@ -20,12 +20,13 @@ import psycopg
 from psycopg import sql
 
 from etl.loads.basis import Chance, Instant
+from etl.loads.budget import Budget
 from etl.loads.gone import Gone
 from etl.loads.proof import Proof
 from etl.loads.way import Filled, Rows, Way, Worker
 from etl.logs.log import get_logger
 from etl.model import limits
-from etl.model.base import Base, FullEvery, History, Published
+from etl.model.base import Base, FullEvery, History, Published, Seen
 from etl.model.errors import LoadFailed
 from etl.model.status import LoadKind
 from etl.sessions.pair import Pair
@@ -49,8 +50,8 @@ class Delta:
     """Loads a table by its changes if that is exact and cheaper, and by another way otherwise.
 
     ``is_wanted`` says that a table which was loaded before is only loaded whole ``full_every`` so many nights.
-    ``proof_nights`` is within how many nights all rows are proven: 1 each night, 0 never. If nothing ``is_merged``, a
-    table of which rows have changed is loaded whole.
+    ``proof_nights`` is within how many nights all rows are proven: 1 each night, 0 never. ``budget`` is the time for
+    merges; without one there is always time.
     """
 
     rows: Rows
@@ -60,7 +61,7 @@ class Delta:
     full_every: FullEvery
     proof_nights: int
     is_wanted: bool = False
-    is_merged: bool = True
+    budget: Budget | None = None
 
     async def fill(self, work: Worker) -> Filled:
         """Stages the changes, or all rows; what it returns has the reason."""
@@ -83,13 +84,13 @@ class Delta:
         table, history, reader = self.rows.table, self.instant.history, await pair.reader()
         if not self.chance.may_be_base or history is None:
             return None
-        if self.instant.xmin is None:
+        if self.instant.seen is None:
             async with self.rows.snapshot.reading(reader, table) as source:
-                await self.instant.ask_xmin(source)
-        assert self.instant.xmin is not None
+                await self.instant.ask_seen(source)
+        assert self.instant.seen is not None
         assert table.definition is not None
         leaves = tuple(leaf for leaf in table.leaves if leaf[0] in filled.leaves)
-        return Base(history, self.instant.xmin, filled.rows, table.definition, xids=filled.xids, leaves=leaves)
+        return Base(history, self.instant.seen, filled.rows, table.definition, xids=filled.xids, leaves=leaves)
 
     async def _ask_history(self, pair: Pair) -> None:
         await self.instant.ask_history(await pair.reader())
@@ -126,20 +127,21 @@ class Delta:
         began, table, was = perf_counter(), self.rows.table, published.base
         assert table.definition is not None
         async with self.rows.snapshot.reading(reader, table) as source:
-            xmin = await self.instant.ask_xmin(source)
-            counting = changes.count(source, table, was.xmin, self._same_leaves(was))
+            seen = await self.instant.ask_seen(source)
+            counting = changes.count(source, table, was.seen.xmin, self._same_leaves(was))
             found, differs = await both(counting, self._differs(writer, published))
             _doubt(differs)
             _doubt(None if table.is_partitioned or found.known == (table.oid,) else "another table has got its name")
-            _doubt(_incomparable(was, xmin, found))
+            _doubt(_incomparable(was, seen, found))
             leaves = tuple(leaf for leaf in table.leaves if leaf[0] in {*found.known, *found.new})
-            base = Base(history, xmin, found.rows, table.definition, was.nights + 1, was.xids, leaves)
+            base = Base(history, seen, found.rows, table.definition, was.nights + 1, was.xids, leaves)
             filled = Filled(None, found.rows, 0, 0.0, base=base, base_run=published.run_id)
             if found.changed == 0 and found.rows == was.rows:
                 await self._prove(source, writer, found, proof_nights)
-                filled = replace(filled, kind=LoadKind.UNCHANGED, reason="no row has changed", deleted=0)
+                filled = replace(filled, kind=LoadKind.UNCHANGED, reason="no row has changed", changed=0, deleted=0)
             else:
-                _doubt(None if self.is_merged else "rows have changed, and the run publishes by swap")
+                if self.budget is not None:
+                    _doubt(self.budget.refuses(table.live, found.changed, published.row_seconds))
                 filled = await self._stage(source, writer, found, filled, proof_nights)
         await self._same_definition(reader, base)
         return replace(filled, seconds=perf_counter() - began)
@@ -159,7 +161,7 @@ class Delta:
         async with begun(writer):
             made = await staging.create(writer, replace(table, unlogged=False), BEGIN)
             await trust.refuse_types(writer, table, made.oid)
-            select, into = changes.changed(table, was.xmin, found), table.staged.identifier
+            select, into = changes.changed(table, was.seen.xmin, found), table.staged.identifier
             streamed = await stream.copy(source, writer, table, into, self.rows.advance, select=select)
             self.rows.compare_counts(streamed, table)
             if streamed.rows_in != found.changed:
@@ -174,7 +176,9 @@ class Delta:
         share = 100 * (found.changed + gone) / max(found.rows, 1)
         shown = f"{share:.2g}" if share < 99 else f"{share:.0f}"
         reason = f"{found.changed:,} rows changed and {gone:,} gone, {shown} % of {found.rows:,}"
-        return replace(filled, kind=LoadKind.DELTA, oid=made.oid, bytes=size, reason=reason, deleted=gone)
+        return replace(
+            filled, kind=LoadKind.DELTA, oid=made.oid, bytes=size, reason=reason, changed=found.changed, deleted=gone
+        )
 
     async def _stage_gone(self, source: Source, writer: Target, key: Key, found: Changes, expected: int) -> int:
         """Stages the keys of the live rows that the source does not have any more; returns the bytes that it took."""
@@ -243,11 +247,11 @@ async def _matched(writer: Target, rows: Rows, key: Key) -> int:
     return int(row["rows"])
 
 
-def _incomparable(was: Base, xmin: int, found: Changes) -> str | None:
+def _incomparable(was: Base, seen: Seen, found: Changes) -> str | None:
     """Why the changes since a base cannot be told, or are too many; None if they can and are not."""
-    if xmin < was.xmin:
+    if seen.is_before(was.seen):
         return "the snapshot is older than that of the last published load"
-    if found.next_id - was.xmin >= limits.DELTA_IDS:
+    if found.next_id - was.seen.xmin >= limits.DELTA_IDS:
         return "too many transactions have passed in the source"
     if found.changed > max(limits.DELTA_ROWS, limits.DELTA_AT_MOST * found.rows):
         return f"{found.changed:,} of {found.rows:,} rows have changed"

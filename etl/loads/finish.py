@@ -189,6 +189,7 @@ class Finish:
             where_digest=self.table.where_digest,
             shrink_at_most=str(self.options.rule.shrink),
             rows_min=self.options.rule.rows_min,
+            rows_changed=self.filled.changed,
             rows_deleted=self.filled.deleted,
             deleted_at_most=str(self.options.rule.deleted_at_most),
             load=self.filled.kind,

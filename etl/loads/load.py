@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 from psycopg import sql
 
 from etl.loads.basis import Chance, Instant
+from etl.loads.budget import Budget
 from etl.loads.delta import Delta
 from etl.loads.finish import Built, Finish, build_index, is_staged
 from etl.loads.progress import Progress
@@ -60,8 +61,8 @@ class Loader:
 
     ``carried`` names, for each live table, the indexes and constraints that the source brought at its last load.
     ``owners`` has the live tables that another role than etl's owns. ``chances`` say which loads may be deltas,
-    ``instant`` of which moment, and ``is_merged`` whether rows may be merged. ``began`` is when each table's load
-    began, and ``tries`` has the loads that attempts at the finish were to record.
+    ``instant`` of which moment, and ``budget`` how long merges may take. ``began`` is when each table's load began, and
+    ``tries`` has the loads that attempts at the finish were to record.
     """
 
     run_id: str
@@ -76,7 +77,7 @@ class Loader:
     redact: Redactor
     chances: Mapping[TargetName, Chance]
     instant: Instant
-    is_merged: bool = True
+    budget: Budget
     began: dict[str, Began] = field(default_factory=dict)
     tries: dict[str, list[Load]] = field(default_factory=dict)
 
@@ -116,7 +117,8 @@ class Loader:
         full_every, is_wanted = options.full_every or FullEvery(), (options.load or self.load_kind) == "delta"
         usual = limits.PROOF_NIGHTS if options.proof_nights is None else options.proof_nights
         nights = 1 if verify == "checksum" else usual
-        return Delta(rows, chance, self.instant, whole, full_every, nights, is_wanted, self.is_merged)
+        budget = None if options.publish == "in-place" else self.budget  # its full load would be merged, too
+        return Delta(rows, chance, self.instant, whole, full_every, nights, is_wanted, budget)
 
     async def _index(self, table: Table) -> Built:
         """Builds a big table's indexes side by side, those of keys first."""

@@ -12,6 +12,7 @@ import psycopg
 from etl.ledger import ledger
 from etl.loads import basis, survey
 from etl.loads.basis import Chance, Instant, Merges
+from etl.loads.budget import Budget
 from etl.loads.load import Loader
 from etl.loads.progress import Progress
 from etl.loads.schedule import Schedule
@@ -95,8 +96,9 @@ class Loading:
             self.progress,
             schedule,
         )
-        instant, is_merged = Instant(self.snapshot.xmin), settings.publish_way != "swap"
-        loader = Loader(*shared, carried, owners, settings.redact, chances, instant, is_merged)
+        instant = Instant(self.snapshot.seen)
+        budget = Budget(settings.merge_max, settings.publish_way != "swap")
+        loader = Loader(*shared, carried, owners, settings.redact, chances, instant, budget)
         try:
             await together(self._load(loader, table) for table in tables)
         finally:

@@ -27,8 +27,8 @@ class Filled:
     ``newest_xid`` is the newest transaction that wrote rows, or None if the rows are frozen; ``xids`` are all of them.
     ``kind`` says which rows it has, and ``reason`` why; without a change there is no staging table. ``base`` is what
     the next night may copy changes of, and ``base_run`` the run whose rows this load has the changes of. ``leaves`` are
-    partitions, by oid, of which it has read all rows. It may have read rows of others, too. ``deleted`` are the rows
-    that it deletes from the live table; None if they are not known, because it copies all rows.
+    partitions, by oid, of which it has read all rows. It may have read rows of others, too. ``changed`` are the
+    rows that it writes into the live table, and ``deleted`` those that it deletes; None if it copies all rows.
     """
 
     oid: int | None
@@ -42,6 +42,7 @@ class Filled:
     base: Base | None = None
     base_run: str | None = None
     leaves: frozenset[int] = frozenset()
+    changed: int | None = None
     deleted: int | None = None
 
 

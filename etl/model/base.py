@@ -97,8 +97,31 @@ _DOUBTS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """The transactions whose end a snapshot has seen: those below ``xmax`` that are not ``running``. Ids have 64 bits.
+
+    All below ``xmin`` have ended. On a standby, ``running`` is empty, although some below ``xmax`` may run.
+    """
+
+    xmin: int
+    xmax: int
+    running: tuple[int, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Seen:
+        """Reads the text of a pg_snapshot."""
+        xmin, xmax, running = text.split(":")
+        return cls(int(xmin), int(xmax), tuple(map(int, running.split(","))) if running else ())
+
+    def is_before(self, other: Seen) -> bool:
+        """Whether the other snapshot has seen the end of a transaction that this one has not seen."""
+        ended = (xid for xid in self.running if xid < other.xmax and xid not in other.running)
+        return self.xmin < other.xmin or self.xmax < other.xmax or any(ended)
+
+
+@dataclass(frozen=True, slots=True)
 class Base:
-    """What a load has read: the history, the snapshot's xmin (64 bits), the rows, and the digest of the definition.
+    """What a load has read: the history, what its snapshot has seen, the rows, and the digest of the definition.
 
     ``nights`` is the number of loads since the last full one. ``xids`` are the target's transactions that wrote the
     rows into the staging table, if they were not merged. ``leaves`` are the partitions whose rows the load has read, by
@@ -106,7 +129,7 @@ class Base:
     """
 
     history: History
-    xmin: int
+    seen: Seen
     rows: int
     definition: str
     nights: int = 0
@@ -123,11 +146,16 @@ class Base:
         """The base that the ledger has; None if there is none, or one of another format."""
         if document is None or document.get("format") != FORMAT or document.keys() != _names(cls):
             return None
-        history = document["history"]
-        if history.keys() != _names(History):
+        history, seen = document["history"], document["seen"]
+        if history.keys() != _names(History) or seen.keys() != _names(Seen):
             return None
-        leaves = tuple((oid, digest) for oid, digest in document["leaves"])
-        return cls(**{**document, "history": History(**history), "xids": tuple(document["xids"]), "leaves": leaves})
+        parts = {
+            "history": History(**history),
+            "seen": Seen(seen["xmin"], seen["xmax"], tuple(seen["running"])),
+            "xids": tuple(document["xids"]),
+            "leaves": tuple((oid, digest) for oid, digest in document["leaves"]),
+        }
+        return cls(**{**document, **parts})
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +194,15 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A published load that may be the base of the next one: the run that published it, its base, its live table."""
+    """A published load that may be the base of the next one: the run that published it, its base, its live table.
+
+    ``row_seconds`` is how long the last merge of many rows took for one of them, if there was such a merge.
+    """
 
     run_id: str
     base: Base
     live: Live
+    row_seconds: float | None = None
 
 
 def _names(of: type[Any]) -> set[str]:

@@ -249,6 +249,15 @@ DELTA_AT_MOST = 0.05
 DELTA_ROWS = 1_000
 """The changed rows up to which a delta is never too large: making the tables of a full load takes as long."""
 
+PLANNED_BY_NIGHTS = 40
+"""The last loads of a table by which a plan expects the next: more than the nights between two full loads."""
+
+MERGE_ROWS = 1_000
+"""The changed rows of a table from which on the seconds of their merge tell how long a row takes."""
+
+MERGE_ROW_SECONDS = 50e-6
+"""How long a changed row takes to merge, where no merge tells (docs/decisions.md has the measurement)."""
+
 REPORTED_SLOWEST = 10
 """How many of the slowest tables the report names."""
 

@@ -21,8 +21,8 @@ class Load:
     taken its name since. ``snapshot_id`` is the snapshot from which the rows were read. ``newest_xid`` is the newest
     transaction that wrote the rows; it is None if they are frozen. ``given_up`` says that the load did not fail itself,
     but was stopped because its run had ended. ``where_digest`` is a digest of the option ``where``, empty without one.
-    ``shrink_at_most``, ``rows_min`` and ``deleted_at_most`` are the table's options for the gate. ``rows_deleted`` are
-    the rows that a load of changes deletes, and None if all rows were copied.
+    ``shrink_at_most``, ``rows_min`` and ``deleted_at_most`` are the table's options for the gate. ``rows_changed`` and
+    ``rows_deleted`` are the rows that a load of changes writes and deletes, and None if all rows were copied.
     ``load`` says which rows were copied, and ``reason`` why. The staging table of a delta is ``delta_oid``, so that an
     older version, which would take it for the whole table, does not find what it may publish. ``base`` is what the next
     load may be a delta of, as JSON; ``base_run`` is the run of whose rows this load has the changes. ``rows``,
@@ -50,6 +50,7 @@ class Load:
     where_digest: str | None = None
     shrink_at_most: str | None = None
     rows_min: int | None = None
+    rows_changed: int | None = None
     rows_deleted: int | None = None
     deleted_at_most: str | None = None
     load: LoadKind = LoadKind.FULL

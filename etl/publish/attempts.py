@@ -20,10 +20,11 @@ from etl.model.base import Base, Live
 from etl.model.errors import LiveChanged, PublishBlocked, one_line, sqlstate
 from etl.model.name import TargetName
 from etl.model.status import RunStatus
-from etl.publish import blockers, dependents, filling, lock_phase, message, validation
+from etl.publish import blockers, dependents, filling, lock_phase, message, upkeep, validation
 from etl.publish.dependents import ViewLocks
 from etl.publish.filling import Unfilled
 from etl.publish.replacement import Merged
+from etl.publish.upkeep import Upkeep
 from etl.publish.work import Work
 from etl.sessions.postgres import Target
 from etl.sessions.retry import persistent
@@ -57,13 +58,15 @@ def is_blocked(error: BaseException) -> bool:
 class Replaced:
     """The tables that were published in place, with their oids, and the materialized views that are not filled yet.
 
-    ``merged`` are those of which rows have changed; ``lives`` the states of those that may be a base.
+    ``merged`` are those of which rows have changed; ``lives`` the states of those that may be a base. ``views`` are the
+    materialized views, refreshed or left alone.
     """
 
     oids: Mapping[TargetName, int] = field(default_factory=dict)
     merged: Merged = field(default_factory=Merged)
     unfilled: Unfilled = field(default_factory=Unfilled)
     lives: Mapping[TargetName, Live] = field(default_factory=dict)
+    views: Upkeep = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -146,7 +149,8 @@ class Attempt:
                 await self._refuse_temporary(self.staged)
                 await validation.expect(target, run_id, self.staged.keys)
                 lives = {**await _swapped_in(target, run_id, swapped), **self.replaced.lives}
-                await ledger.published(target, run_id, swapped, self.replaced.oids, lives)
+                merged = self.replaced.merged.seconds
+                await ledger.published(target, run_id, swapped, self.replaced.oids, lives=lives, merged=merged)
                 await ledger.close_run(target, run_id, RunStatus.PUBLISHED)
                 clock.start()
                 if unfilled.before or unfilled.after:
@@ -154,6 +158,7 @@ class Attempt:
                 await filling.fill(target, unfilled.before, self.staged)
                 await swap.execute(target)
                 await filling.fill(target, unfilled.after)
+                await upkeep.record(target, run_id, self.replaced.views, unfilled)
         finally:
             clock.stop()
 

@@ -18,7 +18,19 @@ from etl.ledger import ledger
 from etl.logs.log import get_logger
 from etl.model.errors import CannotCarry, PublishBlocked, PublishFailed, PublishInDoubt, one_line
 from etl.model.name import TargetName
-from etl.publish import attempts, blockers, dependents, filling, horizon, in_doubt, parts, replacement, stop, validation
+from etl.publish import (
+    attempts,
+    blockers,
+    dependents,
+    filling,
+    horizon,
+    in_doubt,
+    parts,
+    replacement,
+    stop,
+    upkeep,
+    validation,
+)
 from etl.publish.attempts import Attempt, Replaced
 from etl.publish.dependents import ViewLocks
 from etl.publish.parts import Beside
@@ -158,6 +170,7 @@ async def _swap(work: Work, locks: ViewLocks, staged: Staged, deadline: float) -
             won = await attempts.until_published(Attempt(work, locks, staged, replaced), deadline)
             began = perf_counter()
         work.committed(won.attempt.number, won.blocked_ms + (perf_counter() - began) * 1000)
+        upkeep.say(won.attempt.replaced.views)
         await _drop_old(won.attempt)
     except psycopg.Error as error:
         if attempts.is_blocked(error) and not work.is_lost:
@@ -200,10 +213,14 @@ async def _replace_in_place(work: Work, staged: Staged, deadline: float) -> Repl
     beside = Beside(work.swapped, work.parts, counted)
     merged = await replacement.replace(work.target, merging, work.policy, beside)
     lives = await parts.keep(work.target, work.parts, may_be_touched=merged.may_touch_others)
-    found = await live.objects(work.target, work.in_place)
-    unfilled = await filling.refresh(work.target, live.views(found), staged, merged)
+    in_staging = {view.full_name.staging for view in staged.found}  # each is found as the live view that it replaces
+    found = [one for one in await live.objects(work.target, work.in_place) if one.full_name not in in_staging]
+    judged = await upkeep.judge(work.target, found, work.parts, rows_go_later=bool(merged.late))
+    others = [view for view in live.views(found) if view.oid not in upkeep.left_alone(judged)]
+    unfilled = await filling.refresh(work.target, others, staged, merged)
     oids = {item.full_name: item.oid for item in found if item.is_live}
-    return Replaced(oids, merged, unfilled, {**lives, **merged.lives})
+    views = await upkeep.refreshed(work.target, judged, unfilled)
+    return Replaced(oids, merged, unfilled, {**lives, **merged.lives}, views)
 
 
 async def _lock_in_place(work: Work) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 
 import psycopg
 from psycopg import sql
@@ -50,6 +51,7 @@ class Merged:
     The old rows of a swapped table refer to these rows, by a foreign key that goes with the old table. ``remaining``
     are the other rows of their tables. ``lives`` are the states of the tables whose changes the next night may copy.
     ``may_touch_others`` says that triggers or actions of foreign keys may have changed rows of other tables.
+    ``seconds`` is how long the rows of each changed table took, by their part of all.
     """
 
     changed: tuple[TargetName, ...] = ()
@@ -57,6 +59,7 @@ class Merged:
     remaining: Mapping[TargetName, sql.Composed] = field(default_factory=dict)
     lives: Mapping[TargetName, Live] = field(default_factory=dict)
     may_touch_others: bool = False
+    seconds: Mapping[TargetName, float] = field(default_factory=dict)
 
 
 async def replace(target: Target, tables: Sequence[TargetName], policy: Policy, beside: Beside | None = None) -> Merged:
@@ -79,7 +82,8 @@ async def replace(target: Target, tables: Sequence[TargetName], policy: Policy, 
         _merge(item, [name for name, _ in arriving[item.table]], number, beside.parts, gone)
         for number, item in enumerate(found, start=1)
     ]
-    differing = [one for one in merges if await merging.find(target, one)]
+    began, pairs = perf_counter(), {one.number: await merging.find(target, one) for one in merges}
+    differing = [one for one in merges if pairs[one.number]]
     held = {one.number for one in differing if await _hold_back(target, one, beside.swapped)}
     for one in differing:
         await _refuse_survivors(target, one)
@@ -99,12 +103,14 @@ async def replace(target: Target, tables: Sequence[TargetName], policy: Policy, 
     await at_once(target, [one.forget() for one in merges])
     await staging.drop(target, tables)
     late = [one for one in differing if one.number in held]
+    row_seconds = (perf_counter() - began) / max(1, sum(pairs.values()))
     return Merged(
         tuple(one.into.table for one in differing),
         tuple(one.late for one in late),
         {one.into.table: one.without_late for one in late},
         lives,
         any(one.into.side_effects for one in differing),
+        {one.into.table: round(pairs[one.number] * row_seconds, 3) for one in differing},
     )
 
 

@@ -129,6 +129,17 @@ class Settings(BaseModel):
             " reader.",
         ),
     ] = "transaction"
+    merge_max: Annotated[
+        float,
+        BeforeValidator(values.deadline),
+        Setting(
+            "ETL_MERGE_MAX",
+            "merge_max",
+            "The longest time that the changes of this process's tables may be expected to take in the publish, in"
+            " seconds; a table whose changes do not fit any more is loaded whole and swapped. Not with"
+            " `ETL_PUBLISH_WAY=merge`, nor for tables in place.",
+        ),
+    ] = 300.0
     publish_deadline: Annotated[
         float,
         BeforeValidator(values.deadline),

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from asyncpg import Record
 from psycopg import sql
 
+from etl.model.base import Seen
 from etl.model.catalog import Column
 from etl.model.table import Table
 from etl.sessions.postgres import Source
@@ -43,7 +44,7 @@ _COUNT_LEAVES = (
 _OF_LEAF = "tableoid AS oid, count(*) AS rows, count(*) FILTER (WHERE {changed}) AS changed"
 """The statement counts the rows of each relation that it reads; if it reads no row, it returns one row of NULL."""
 
-_SNAPSHOT = "(pg_catalog.pg_snapshot_{}(pg_catalog.pg_current_snapshot())::pg_catalog.text)::pg_catalog.int8"
+_XMAX = "(pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::pg_catalog.text)::pg_catalog.int8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,9 @@ class Changes:
         return self.rows - self.changed
 
 
-async def xmin(source: Source) -> int:
-    """The xmin, as 64 bits, of the snapshot in which the session reads."""
-    return int(await source.fetchval(f"SELECT {_SNAPSHOT.format('xmin')}"))
+async def seen(source: Source) -> Seen:
+    """What the snapshot has seen in which the session reads."""
+    return Seen.parse(await source.fetchval("SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text"))
 
 
 async def count(source: Source, table: Table, since: int, leaves: Collection[int] = ()) -> Changes:
@@ -76,7 +77,7 @@ async def count(source: Source, table: Table, since: int, leaves: Collection[int
 
     ``leaves`` are the partitions that the load of that snapshot has read, and that are the same.
     """
-    ours = {"changed": sql.SQL(_changed(since)), "next_id": sql.SQL(_SNAPSHOT.format("xmax"))}
+    ours = {"changed": sql.SQL(_changed(since)), "next_id": sql.SQL(_XMAX)}
     if table.is_partitioned:
         of_leaves = table.select(sql.SQL(_OF_LEAF).format(**ours))
         return _by_leaf(await _counted(source, sql.SQL(_COUNT_LEAVES).format(leaves=of_leaves, **ours)), leaves)

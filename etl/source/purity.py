@@ -11,7 +11,7 @@ the server's log gets the tree, too. Its form is no promise of PostgreSQL's: wha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import asyncpg
@@ -36,7 +36,7 @@ _OF_ROWS = (
     " CASEWHEN WHEN CASETESTEXPR COALESCEEXPR COALESCE MINMAXEXPR MINMAX NULLTEST BOOLEANTEST ARRAYEXPR ARRAY"
     " SUBSCRIPTINGREF COLLATEEXPR COLLATE"
 )
-_PLAIN = frozenset(f"{_FRAME} {_OF_ROWS}".split())
+PLAIN = frozenset(f"{_FRAME} {_OF_ROWS}".split())
 """The nodes that an expression of a row's values may have; PostgreSQL 16 has renamed some."""
 
 _WORDS = {
@@ -54,8 +54,8 @@ _NODE = re.compile(r"(?:^|[ (])\{([A-Z]+)")
 """A brace within a name has a backslash before it."""
 
 _SYSTEM_COLUMN = re.compile(r":varattno (?![1-9])")
-_FUNCTION = re.compile(r":funcid ([0-9]+)")
-_OPERATOR = re.compile(r":opno ([0-9]+)")
+_FUNCTION = re.compile(r":(?:funcid|aggfnoid|winfnoid) ([0-9]+)")
+_OPERATOR = re.compile(r":(?:opno|eqop|sortop) ([0-9]+)")
 _TYPE = re.compile(r":[a-z_]*type(?:[iI]d)? ([0-9]+)")
 _PRINTED = re.compile(r"\{COERCEVIAIO :arg \{.*?:[a-z_]*type(?:[iI]d)? ([0-9]+)")
 _READ = re.compile(r":resulttype ([0-9]+) :resultcollid [0-9]+ :coerceformat")
@@ -79,9 +79,9 @@ async def judge(source: Source, table: Table) -> Judged:
     values = trees[0]
     if values is None:
         return Judged(None if table.pure else "cannot be followed, because the source does not tell its parse tree")
-    row = await source.fetchrow(source_query("called"), *_called(values))
+    row = await source.fetchrow(source_query("called"), *called(values))
     assert row is not None
-    impure = None if table.pure else _odd(values) or row["impure"]
+    impure = None if table.pure else odd(values) or row["impure"]
     return Judged(impure, values + row["facts"])
 
 
@@ -120,15 +120,15 @@ async def _tree(source: Source, select: sql.Composable) -> str | None:
     return next((tree for tree in told if tree.startswith("{QUERY :commandType 1 ")), None)
 
 
-def _odd(tree: str) -> str | None:
-    """Why a parse tree is not one of columns, constants and calls; None if it is."""
+def odd(tree: str, plain: Collection[str] = PLAIN) -> str | None:
+    """Why a parse tree is not one of columns, constants and calls, or other ``plain`` nodes; None if it is."""
     for name in _NODE.findall(tree):
-        if name not in _PLAIN:
+        if name not in plain:
             return f"has {_WORDS.get(name, f'an expression ({name}) that is not followed')}"
     return "has a system column, or the row as a whole" if _SYSTEM_COLUMN.search(tree) else None
 
 
-def _called(tree: str) -> list[list[int]]:
+def called(tree: str) -> list[list[int]]:
     """The oids of ``called.sql``, in its order."""
     read = _READ.findall(tree) if "{COERCEVIAIO " in tree else []
     parts = (_FUNCTION.findall(tree), _OPERATOR.findall(tree), _PRINTED.findall(tree), read)

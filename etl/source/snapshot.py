@@ -21,6 +21,7 @@ import asyncpg
 from asyncpg.transaction import Transaction
 
 from etl.model import limits
+from etl.model.base import Seen
 from etl.model.errors import EtlError, LoadFailed, SnapshotLost, one_line
 from etl.model.name import Relation
 from etl.model.table import PageRange, Table
@@ -39,7 +40,7 @@ _GONE = {"22023", "42704", "55000"}
 class Snapshot:
     """An exported snapshot: its id, its time, and the session that holds it, unless another process does.
 
-    ``xmin`` is its xmin as 64 bits, if this process has taken it. ``unread`` is the number of tables that are still to
+    ``seen`` is what it has seen, if this process has taken it. ``unread`` is the number of tables that are still to
     be read; after the last one, the snapshot is released.
     """
 
@@ -47,7 +48,7 @@ class Snapshot:
     at: datetime
     holder: Source | None = None
     unread: int = 0
-    xmin: int | None = None
+    seen: Seen | None = None
     _holder_free: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def table_read(self) -> None:
@@ -123,7 +124,7 @@ async def take(
             await _transaction(holder).start()
             await locks.wait(holder, chosen, options)
             row = await _export(holder)
-        return Snapshot(row["id"], row["at"], holder, len(chosen), row["xmin"])
+        return Snapshot(row["id"], row["at"], holder, len(chosen), Seen.parse(row["seen"]))
     except BaseException:
         await close_source(holder)
         raise
@@ -173,7 +174,7 @@ def _transaction(holder: Source) -> Transaction:
 async def _export(holder: Source) -> asyncpg.Record:
     export = (
         "SELECT pg_catalog.pg_export_snapshot() AS id, pg_catalog.clock_timestamp() AS at,"
-        " pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text::int8 AS xmin"
+        " pg_catalog.pg_current_snapshot()::pg_catalog.text AS seen"
     )
     row = await holder.fetchrow(f"{Stage.SNAPSHOT} {export}")
     assert row is not None

@@ -22,9 +22,9 @@ _IMPOSSIBLE = (psycopg.IntegrityError, psycopg.DataError, RaiseException)
 """Errors of a way to make room: the parked value violates a check, is too long, or a trigger rejects it."""
 
 
-async def find(target: Target, one: Merge) -> bool:
-    """Finds the difference; whether there is one."""
-    return await count(target, _named(Stage.DIFFERENCE, one.find())) > 0
+async def find(target: Target, one: Merge) -> int:
+    """Finds the difference; returns the number of its pairs."""
+    return await count(target, _named(Stage.DIFFERENCE, one.find()))
 
 
 async def count(target: Target, statements: Sequence[sql.Composable]) -> int:

@@ -12,12 +12,16 @@ import pytest
 from tests.faults.night import WAYS, Night, nights
 from tests.harness import Databases, Etl
 
+LOADS: list[str] = []
+"""The published loads of the fixture's nights, by their kind."""
+
 
 @pytest.fixture(scope="session")
 def night() -> Iterator[Night]:
     """Two servers that may be killed, a shop, a first night."""
     with nights() as one:
         yield one
+        LOADS.append(one.loads())
 
 
 @pytest.fixture
@@ -28,6 +32,8 @@ def etl(databases: Databases) -> Etl:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Says how many combinations of fault, stage and way of publishing ran, and how they ended."""
+    for loads in LOADS:
+        terminalreporter.write_line(f"loads: {loads}")
     for outcome in ("passed", "failed"):
         ran = [one.nodeid for one in terminalreporter.stats.get(outcome, []) if "/faults/" in one.nodeid]
         for kind, marked in (("fault x stage", "::test_a_fault_at_a_stage["), ("other faults", "")):

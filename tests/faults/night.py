@@ -18,12 +18,17 @@ from tests.situations import ended, until
 
 TABLES = "orders,items"
 
+FULL = '[defaults]\nload = "auto"\nfull_every = "1 nights"\n'
+"""Each night copies all rows, and is a base of the next night, which may copy changes."""
+
 WAYS = {
-    "swap": "",
-    "in place": '[defaults]\npublish = "in-place"\n',
-    "mixture": '[orders]\npublish = "in-place"\n',
+    "swap": FULL,
+    "in place": f'{FULL}publish = "in-place"\n',
+    "mixture": f'{FULL}[orders]\npublish = "in-place"\n',
+    "changes": '[defaults]\nload = "auto"\nfull_every = "never"\n',
 }
-"""The ways of publishing, as options: swap both tables, merge both in place, or swap items, which refers to orders."""
+"""The ways of loading and publishing, as options: swap both tables, merge both in place, swap items, which refers to
+orders, or merge the changes of both."""
 
 ORDERS = """
 CREATE TABLE orders (id int PRIMARY KEY, night int NOT NULL, note text, replaces int, CHECK (night > 0));
@@ -43,6 +48,17 @@ INSERT INTO items SELECT id, night, repeat('y', 90) FROM orders;
 
 An item refers to the order of its number, and an order to one that stays.
 """
+
+SOME = "BETWEEN 3000 AND 3799"
+
+CHANGES = f"""
+DELETE FROM orders WHERE id {SOME};
+DELETE FROM items WHERE id {SOME};
+INSERT INTO orders SELECT i, {{night}}, repeat('x', 150), i - i % 50 + ({{night}} + 1) % 50
+  FROM generate_series(3000, 3799) AS i WHERE i % 50 <> {{night}} % 50;
+INSERT INTO items SELECT id, night, repeat('y', 150) FROM orders WHERE id {SOME};
+"""
+"""The same of a fifth of the rows: they are few enough for a delta, and enough for a COPY that can be stopped."""
 
 KEYS = """
 ALTER TABLE items ADD CONSTRAINT of_order FOREIGN KEY (id) REFERENCES orders ON DELETE CASCADE;
@@ -69,6 +85,7 @@ class Night:
     breakers: dict[str, Breaker]
     options: Path
     number: int = 1
+    way: str = "swap"
 
     @property
     def etl(self) -> Etl:
@@ -79,6 +96,7 @@ class Night:
 
     def publishes(self, way: str) -> None:
         """Chooses how the next runs publish."""
+        self.way = way
         self.options.write_text(WAYS[way])
 
     def database(self, side: str) -> Database:
@@ -93,7 +111,8 @@ class Night:
 
     def writes(self) -> None:
         """Writes tonight's data into the source."""
-        self.databases.operational.execute(WRITES.format(night=self.number))
+        writes = CHANGES if self.way == "changes" else WRITES
+        self.databases.operational.execute(writes.format(night=self.number))
 
     def live(self) -> dict[str, str]:
         """The checksum of each live table and of the views."""
@@ -146,6 +165,13 @@ class Night:
         psutil.wait_procs(family, timeout=30)  # the shared memory is free when the last of them is gone
         server.restart()
 
+    def loads(self) -> str:
+        """The published loads of all nights, by their kind."""
+        rows = self.databases.reporting.rows(
+            "SELECT coalesce(load, 'full'), count(*) FROM etl.loads WHERE status = 'published' GROUP BY 1 ORDER BY 1"
+        )
+        return ", ".join(f"{number} {load}" for load, number in rows)
+
     def ledger(self) -> tuple[str, str | None]:
         """Tonight's status and error."""
         rows = self.databases.reporting.rows(f"SELECT status, error FROM etl.runs WHERE run_id = '{self.run_id}'")
@@ -195,6 +221,7 @@ def nights() -> Iterator[Night]:
         ):
             breakers = {"operational": source, "reporting": target}
             night = Night(Databases(operational, reporting), breakers, Path(options.name))
+            night.publishes("swap")
             night.writes()
             first = night.etl("run", ETL_RUN_ID=night.run_id)
             assert first.status == 0, first.stderr

@@ -29,13 +29,14 @@ SEED = int(os.environ.get("ETL_CRASH_SEED", random.randrange(2**32)))
 PAUSE = 0.05
 """Seconds between two of the source's nights: dozens go by in a run, and autovacuum still keeps up with them."""
 
-TURNS = ("in place", "swap", "in place", "mixture")
+TURNS = ("in place", "changes", "swap", "changes", "in place", "changes", "mixture")
 """How the runs that are killed publish, in turn; the next run publishes as the one after it would."""
 
 PUBLISH = {
     "swap": Moment("fill a view", "reporting", Stage.FILL),
     "in place": Moment("find the difference", "reporting", Stage.DIFFERENCE),
     "mixture": Moment("find the difference", "reporting", Stage.DIFFERENCE),
+    "changes": Moment("find the difference", "reporting", Stage.DIFFERENCE),
 }
 """The beginning of each way's publish: every other run is killed at a random moment after it, the rest at any."""
 
@@ -117,6 +118,7 @@ def test_a_run_killed_at_any_moment_leaves_one_night_whole() -> None:
             if outcome == "not killed":  # the first run may have been a slow one
                 lasts[way, since] = min(lasts[way, since], after)
             assert sum(outcomes.values()) < 5 * CRASHES + 10, "runs end before they can be killed"
+        print(f"loads: {night.loads()}", flush=True)
     for way in WAYS:
         came_to = {outcome: times for (one, outcome), times in sorted(outcomes.items()) if one == way}
         print(f"{sum(came_to.values()) - came_to.get('not killed', 0)} crashes, {way}: {came_to}", flush=True)

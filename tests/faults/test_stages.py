@@ -30,6 +30,7 @@ STAGES = {
         Moment("catalog", "operational", Stage.CATALOG, given=Stage.SNAPSHOT),
         Moment("join the snapshot", "operational", Stage.JOIN),
         Moment("make the staging table", "reporting", Stage.CREATE),
+        Moment("count the changes", "operational", Stage.COUNT),
         Moment("COPY out", "operational", Stage.COPY_OUT, "during"),
         Moment("COPY in", "reporting", Stage.COPY_IN, "during"),
         Moment("verify the source", "operational", Stage.CHECKSUM),
@@ -49,6 +50,7 @@ STAGES = {
     )
 }
 
+COUNTING = "count the changes"
 MERGING = ("find the difference", "merge", "merged")
 VALIDATING = "validate a key"
 
@@ -60,15 +62,16 @@ def stages_from(first: str, *without: str) -> list[str]:
 
 
 STAGES_OF = {
-    "swap": stages_from("connect to the source", *MERGING),
+    "swap": stages_from("connect to the source", *MERGING, COUNTING),
     "in place": stages_from("record the load", VALIDATING),
     "mixture": stages_from("find the difference"),
+    "changes": stages_from("join the snapshot", "index build", "ANALYZE", VALIDATING),
 }
-"""The stages at which each way of publishing is stopped: until a load is recorded, no statement depends on the way."""
+"""The stages at which each way is stopped: until a load is recorded, no statement depends on the way of publishing."""
 
 TRIED_AGAIN = {
     *("join the snapshot", "make the staging table", "COPY out", "COPY in", "verify the source", "verify the target"),
-    *("index build", "ANALYZE", "record the load", "commit the load"),
+    *(COUNTING, "index build", "ANALYZE", "record the load", "commit the load"),
 }
 """What is a load's own is done again; a publish that has come to its commit is asked about."""
 PUBLISHED = {"hear of the commit"}

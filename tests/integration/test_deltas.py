@@ -286,6 +286,31 @@ def test_monday_s_deferred_changes_do_not_follow_tuesday_s(night: Night) -> None
     night.passes("unchanged")
 
 
+@pytest.mark.parametrize("is_held_back", [True, False])
+def test_a_snapshot_that_is_older_than_the_last_publish_s_is_read_whole(night: Night, is_held_back: bool) -> None:
+    """A night passes while a run's containers wait: what it has published is not in their snapshot, nor in their load.
+
+    An open transaction holds the xmin of both snapshots back, so that it is the same.
+    """
+    source = night.both.operational
+    held = {"ETL_RUN_ID": "held", "ETL_SNAPSHOT": "run", "ETL_PUBLISH": "defer", "ETL_SHARD": "0"}
+    with source.connect() as session:
+        session.execute("BEGIN; SELECT pg_current_xact_id()" if is_held_back else "SELECT 1")
+        with night.etl.started("snapshot", ETL_RUN_ID="held") as holder:
+            known = "SELECT snapshot_id FROM etl.runs WHERE run_id = 'held' AND snapshot_id IS NOT NULL"
+            until(lambda: night.both.reporting.rows(known), "the snapshot to be held")
+            before = night.rows(source)
+            source.execute("UPDATE orders SET note = 'later' WHERE id = 3")
+            night.passes("delta")
+            loaded = night.etl("run", **held)
+            holder.communicate(timeout=60)
+    said = loaded.event("table.loaded")
+    assert (said["load"], said["reason"]) == ("full", "the snapshot is older than that of the last published load")
+    assert night.etl("publish", "held").status == 0
+    assert night.rows(night.both.reporting) == before
+    night.passes("delta")
+
+
 def test_changes_that_are_staged_do_not_follow_a_hand_s_edit(night: Night) -> None:
     """Somebody writes to the live table between the load and the deferred publish: nothing is published."""
     night.both.operational.execute("UPDATE orders SET note = 'x' WHERE id = 1; DELETE FROM orders WHERE id = 2")
@@ -449,7 +474,7 @@ def lie(night: Night) -> None:
     settled(night.both.operational)
     xmin = night.both.operational.value("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::int8")
     night.both.reporting.execute(
-        f"UPDATE etl.loads SET base = jsonb_set(base, '{{xmin}}', '{xmin}') WHERE base IS NOT NULL"
+        f"UPDATE etl.loads SET base = jsonb_set(base, '{{seen,xmin}}', '{xmin}') WHERE base IS NOT NULL"
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.harness import Databases, Etl, environment_of
+from tests.situations import settled
 
 MANY = 10_000
 SECONDS = 5.0
@@ -43,6 +44,18 @@ def test_the_last_nights_seconds_count_and_bytes_where_there_were_none(databases
     # four tables of 100 s in all, so one with twice the bytes takes about 50
     assert rest["tables"][0] == "public.big"
     assert 15 < rest["expected_seconds"] <= 50
+
+
+def test_a_table_of_which_changes_are_copied_weighs_what_they_take(databases: Databases, etl: Etl) -> None:
+    """Not what the full load took; in the night of its next full load it weighs that again."""
+    databases.operational.execute("CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1)")
+    settled(databases.operational)
+    auto = Etl(etl.environment | {"ETL_LOAD": "auto", "TABLES": "a"})
+    assert [auto("run").status for _ in range(3)] == [0, 0, 0]
+    took = "CASE load WHEN 'full' THEN interval '100 s' ELSE interval '2 s' END"
+    databases.reporting.execute(f"UPDATE etl.loads SET finished_at = started_at + {took}")
+    assert plan(auto, 1)[0]["expected_seconds"] == 2.0
+    assert plan(auto, 1, ETL_LOAD="full")[0]["expected_seconds"] == 100.0
 
 
 def test_tables_that_the_options_bind_together_are_in_one_shard(databases: Databases, etl: Etl, tmp_path: Path) -> None:

@@ -96,3 +96,33 @@ def test_with_readers_by_statement_a_merge_waits_for_no_transaction(auto: Etl, d
         done = auto("run", ETL_READERS="statement", ETL_PUBLISH_DEADLINE="1")
         assert (done.status, done.stderr) == (0, "")
         assert report.execute("SELECT night FROM first WHERE id = 1").fetchall() == [(2,)]
+
+
+def test_changes_that_would_take_too_long_to_merge_are_loaded_whole(auto: Etl, databases: Databases) -> None:
+    """The ledger knows how long the last merge took for a row; a table whose changes fit is still merged."""
+    databases.operational.execute(
+        "UPDATE first SET night = 3; INSERT INTO first SELECT g, 3 FROM generate_series(501, 1600) g"
+    )
+    settled(databases.operational)
+    assert auto("run").status == 0
+    databases.operational.execute(
+        "UPDATE first SET night = 4 WHERE id <= 1000; UPDATE second SET night = 4 WHERE id = 1"
+    )
+    assert auto("run").status == 0
+    of_first = "SELECT load, rows_changed, rows_deleted, merge_seconds > 0 FROM etl.loads WHERE relation_name = 'first'"
+    last = " AND status = 'published' ORDER BY published_at DESC LIMIT 1"
+    assert databases.reporting.rows(of_first + last) == [("delta", 1000, 0, True)]
+    databases.reporting.execute("UPDATE etl.loads SET merge_seconds = 1000 WHERE rows_changed = 1000")
+    databases.operational.execute(
+        "UPDATE first SET night = 5 WHERE id <= 301; UPDATE second SET night = 5 WHERE id = 1"
+    )
+    done = auto("run")
+    assert (done.status, done.stderr) == (0, "")
+    said = {one["table"]: (one["load"], one["reason"]) for one in loads(done)}
+    assert said["public.first"] == (
+        "full",
+        "301 rows have changed, whose merge would take about 301 s; with other tables that is more than the 300 s of"
+        " ETL_MERGE_MAX",
+    )
+    assert said["public.second"][0] == "delta"
+    assert databases.reporting.rows(of_first + last) == [("full", None, None, None)]

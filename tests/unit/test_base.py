@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from etl.model.base import FORMAT, Base, FullEvery, History, Live
+from etl.model.base import FORMAT, Base, FullEvery, History, Live, Seen
 
 HISTORY = History("7", "5 shop", "00000001", "1", "10.0.0.1 5432", False, "0/1")
 
-BASE = Base(HISTORY, 2**40, 500, "digest", 3, (17, 18), ((16400, "columns"), (2**32 - 1, "others")))
+SEEN = Seen(2**40, 2**40 + 9, (2**40, 2**40 + 3))
+
+BASE = Base(HISTORY, SEEN, 500, "digest", 3, (17, 18), ((16400, "columns"), (2**32 - 1, "others")))
 
 
 def test_the_ledger_gives_back_what_a_base_was() -> None:
@@ -35,6 +37,24 @@ def test_the_ledger_gives_back_what_a_base_was() -> None:
 def test_a_base_of_another_version_is_none(document: dict[str, Any] | None) -> None:
     """A later version may mean something else by it, and an earlier one knew less: then the load is a full one."""
     assert Base.of(document) is None
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "is_before"),
+    [
+        ("100:109:100,103", False),
+        ("100:109:100", False),
+        ("103:110:103", False),
+        ("104:104:", True),
+        ("100:120:100,103,104", True),
+        ("100:120:100,103,109,115", False),
+        ("100:108:100,103", True),
+        ("99:109:99,100,103", True),
+    ],
+)
+def test_a_snapshot_is_before_another_that_has_seen_an_end_that_it_has_not(snapshot: str, is_before: bool) -> None:
+    """Also if a transaction that has not ended holds the xmin of both back."""
+    assert Seen.parse(snapshot).is_before(Seen(100, 109, (100, 103))) is is_before
 
 
 @pytest.mark.parametrize(
