@@ -7,13 +7,14 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from servers.postgres import FAST, Server
 from tests.harness import Database, Databases, Etl
-from tests.integration.test_deltas import ORDERS, Night
-from tests.situations import until
+from tests.integration.test_deltas import ORDERS, Night, Sessions, disturb
+from tests.situations import settled, until
 
 PROVEN = "and all rows are proven to be the same"
 
@@ -147,3 +148,24 @@ def test_a_copy_of_the_storage_in_the_original_s_place_is_found(servers: Servers
     assert "the source has been restarted, and both sides differ" in done.event("table.loaded")["reason"]
     assert "all keys differs" in done.event("table.unlike")["what"]
     night.passes("unchanged")
+
+
+def test_random_nights_with_restarts_in_between_leave_both_sides_equal(servers: Servers) -> None:
+    """The source is stopped or killed each other day, with open transactions; no doubt costs a full load."""
+    random, night = Random(18), servers.night(servers.primary)
+    settled(night.both.operational)
+    night.passes("full")
+
+    def day(number: int, sessions: Sessions) -> None:
+        disturb(random, night.both.operational, sessions, number)
+        if number % 2:
+            servers.primary.stop(random.choice([signal.SIGINT, signal.SIGQUIT]))
+            for session in sessions:
+                session.close()
+            sessions.clear()
+            servers.primary.restart()
+        disturb(random, night.both.operational, sessions, number)
+
+    loads = night.lives_through(8, day)
+    assert [one["reason"].endswith(PROVEN) for one in loads] == [False, True] * 4
+    assert [one["load"] for one in loads].count("delta") > 3
