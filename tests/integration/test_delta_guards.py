@@ -68,7 +68,7 @@ def without_history(*fields: str) -> TakeOut:
 
     def take_out(patch: pytest.MonkeyPatch) -> None:
         for field in fields:
-            patch.delitem(base._HISTORY, field)
+            patch.delitem(base._OTHER if field in base._OTHER else base._DOUBTS, field)
 
     return take_out
 
