@@ -44,6 +44,11 @@ def release_of(programs: Path) -> int:
     return int(re.findall(r"\d+", said)[0])
 
 
+def fast_copy() -> str:
+    """The option of CREATE DATABASE that makes a small one in a tenth of a second; releases before 15 have no other."""
+    return "STRATEGY wal_log" if release_of(default_bin()) >= 15 else ""
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
@@ -94,7 +99,7 @@ def databases(operational_server: Server, reporting_server: Server) -> Iterator[
     """An empty operational and an empty reporting database."""
     name, template = f"test_{next(_numbers)}", roles.TEMPLATE if roles.WANTED else "template0"
     for server in (operational_server, reporting_server):
-        server.psql(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY wal_log")
+        server.psql(f"CREATE DATABASE {name} TEMPLATE {template} {fast_copy()}")
     if roles.WANTED:
         roles.open_database(reporting_server, name)
     reader, loader = (roles.READER, roles.LOADER) if roles.WANTED else ("postgres", "postgres")

@@ -26,6 +26,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from psycopg import sql
 
 from servers.postgres import FAST, Server
+from tests.conftest import fast_copy
 from tests.harness import Database, Databases, Done, Etl
 from tests.mirror import contents
 from tests.situations import until
@@ -221,7 +222,7 @@ class Days(RuleBasedStateMachine):
         super().__init__()
         name = f"machine_{next(_databases)}"
         for server in (source, target):
-            server.psql(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY wal_log")
+            server.psql(f"CREATE DATABASE {name} TEMPLATE template0 {fast_copy()}")
         self.both = Databases(Database(source, name), Database(target, name))
         self.both.operational.execute(SHOP)
         self.numbers, self.nights = count(1), nights
