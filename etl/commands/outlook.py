@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from etl.ledger import book
@@ -61,7 +61,8 @@ async def read(
     now = await history.look(source) if any(chance.published for chance in chances.values()) else None
     options = {table.live: settings.options.of(table.source) for table in described}
     return {
-        live: _outlook(chance, options[live], now, is_wanted=kinds[live] == "delta") for live, chance in chances.items()
+        live: _outlook(_by_way(settings, chance), options[live], now, is_wanted=kinds[live] == "delta")
+        for live, chance in chances.items()
     }
 
 
@@ -71,12 +72,22 @@ async def _chances(settings: Settings, target: Target, tables: Sequence[Table]) 
     return None if await book.exists(target) else {table.live: basis.first(table) for table in tables}
 
 
+def _by_way(settings: Settings, chance: Chance) -> Chance:
+    return replace(chance, waits="the run publishes by swap") if settings.publish_way == "swap" else chance
+
+
 def _outlook(chance: Chance, options: TableOptions, now: History | None, *, is_wanted: bool) -> Outlook:
     due = chance.due(options.full_every or FullEvery())
-    if not (reason := chance.reason or due):
-        assert chance.published is not None
-        was = chance.published.base.history
-        if now is not None and was.other_than(now) is None:
-            return Outlook(doubt=was.doubt(now) or "")
-        reason = "the source does not tell its history" if now is None else was.other_than(now) or ""
+    waits = f"if a row has changed: {chance.waits}" if chance.waits else ""
+    reason = chance.reason or due or _of_history(chance, now) or waits
+    if not reason and now is not None and chance.published is not None:
+        return Outlook(doubt=chance.published.base.history.doubt(now) or "")
     return Outlook(reason, is_wanted and bool(reason) and not (chance.is_first or due))
+
+
+def _of_history(chance: Chance, now: History | None) -> str:
+    """Why the source has another history than the base, beyond doubt, or nothing."""
+    assert chance.published is not None
+    return (
+        "the source does not tell its history" if now is None else chance.published.base.history.other_than(now) or ""
+    )

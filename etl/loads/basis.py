@@ -26,13 +26,15 @@ FIRST = "it has not been published with a base before, or its changes could not 
 class Chance:
     """Whether a table's load may be a delta: ``published`` and ``key`` if it may, else ``reason``.
 
-    ``may_be_base`` says whether the next load may be a delta of this one.
+    ``may_be_base`` says whether the next load may be a delta of this one. ``waits`` is why a load that finds changes is
+    to copy all rows.
     """
 
     reason: str = ""
     published: Published | None = None
     key: Key | None = None
     may_be_base: bool = True
+    waits: str = ""
 
     @property
     def is_first(self) -> bool:
@@ -112,4 +114,6 @@ def _with_key(chance: Chance, table: Table, into: Merging | None) -> Chance:
     keys = {frozenset(columns) for columns in definitions.keys(table)}
     if into is None or into.key is None or into.key.nullable or into.key.names not in keys:
         return Chance("the live table has no key of the source's")
-    return replace(chance, key=into.key)
+    if into.waits and into.always:
+        return Chance(into.waits)
+    return replace(chance, key=into.key, waits=into.waits)

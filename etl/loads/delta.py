@@ -140,6 +140,7 @@ class Delta:
                 await self._prove(source, writer, found, proof_nights)
                 filled = replace(filled, kind=LoadKind.UNCHANGED, reason="no row has changed", changed=0, deleted=0)
             else:
+                _doubt(self.chance.waits or None)
                 if self.budget is not None:
                     _doubt(self.budget.refuses(table.live, found.changed, published.row_seconds))
                 filled = await self._stage(source, writer, found, filled, proof_nights)

@@ -148,8 +148,9 @@ class Attempt:
                 swap = await message.compose(target, swapped, self.staged, self._merged, late, tells=tells)
                 await self._refuse_temporary(self.staged)
                 await validation.expect(target, run_id, self.staged.keys)
-                lives = {**await _swapped_in(target, run_id, swapped), **self.replaced.lives}
-                merged = self.replaced.merged.seconds
+                based = await _swapped_in(target, run_id, swapped)
+                views = {**self.replaced.views, **await upkeep.made(target, self.staged, based)}
+                lives, merged = {**based, **self.replaced.lives}, self.replaced.merged.seconds
                 await ledger.published(target, run_id, swapped, self.replaced.oids, lives=lives, merged=merged)
                 await ledger.close_run(target, run_id, RunStatus.PUBLISHED)
                 clock.start()
@@ -158,7 +159,7 @@ class Attempt:
                 await filling.fill(target, unfilled.before, self.staged)
                 await swap.execute(target)
                 await filling.fill(target, unfilled.after)
-                await upkeep.record(target, run_id, self.replaced.views, unfilled)
+                await upkeep.record(target, run_id, views, unfilled)
         finally:
             clock.stop()
 

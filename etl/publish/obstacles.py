@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 import psycopg
@@ -22,6 +22,7 @@ from etl.model.errors import Obstructed
 from etl.model.name import OWN_PLACES, Planned, TargetName
 from etl.model.shape import TableOptions
 from etl.model.table import Table
+from etl.publish import upkeep
 from etl.publish.inplace import InPlace
 from etl.publish.policy import Policy
 from etl.publish.swap import Swap
@@ -75,10 +76,13 @@ async def warn(settings: Settings, source: Source, target: Target, tables: Seque
 async def of_merges(settings: Settings, target: Target, tables: Sequence[Table]) -> dict[TargetName, Merging]:
     """Whether the changes of tables can be merged into their live tables, by live table."""
     found = await live.objects(target, [table.live for table in tables])
-    fires = Policy.of(settings, [Planned(table.source, table.live) for table in tables]).fires
+    policy = Policy.of(settings, [Planned(table.source, table.live) for table in tables])
     refused, items = await InPlace(frozenset(table.live for table in tables)).examine(target, found, _arriving(tables))
     own = {table.live: {constraint.name for constraint in table.constraints} for table in tables}
-    into = {item.table: _merging(item, own[item.table], may_fire=item.table in fires) for item in items}
+    into = {item.table: _merging(item, own[item.table], may_fire=item.table in policy.fires) for item in items}
+    for table, waiting in (await upkeep.waiting(target, _may_be_swapped(settings, policy, tables), found)).items():
+        if table in into:
+            into[table] = replace(into[table], waits=waiting.waits, always=waiting.always)
     return into | {table: Merging(reason="; ".join(reasons)) for table, reasons in refused.items() if reasons}
 
 
@@ -95,6 +99,14 @@ def _merging(item: Mergeable, own: Collection[str], *, may_fire: bool) -> Mergin
         )
     not_valid = [name for name in item.not_valid if name not in own]
     return Merging(item.keys.key, f"{', '.join(not_valid)} is NOT VALID, and rows may violate it" if not_valid else "")
+
+
+def _may_be_swapped(settings: Settings, policy: Policy, tables: Sequence[Table]) -> set[TargetName]:
+    """The tables that no setting or option wants to be merged, or loaded by their changes, whatever that costs."""
+    if settings.publish_way == "merge":
+        return set()
+    kinds = {table.live: settings.options.of(table.source).load or settings.load for table in tables}
+    return {table for table, kind in kinds.items() if table not in policy.in_place and kind != "delta"}
 
 
 async def refuse_privileges(target: Target, tables: Sequence[TargetName]) -> None:

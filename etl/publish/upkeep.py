@@ -8,7 +8,7 @@ since: all its tables are ones of this run of which no row has changed. Whatever
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,7 +21,9 @@ from etl.publish.parts import Parts
 from etl.sessions.postgres import Target
 from etl.target import live, stored
 from etl.target.live import Object
+from etl.target.mergeable import Merging
 from etl.target.stored import Stored
+from etl.target.views import Staged
 
 log = get_logger()
 
@@ -131,6 +133,62 @@ async def _with_rows(target: Target, view: View) -> View:
     return replace(view, rows=(await stored.states(target, [view.view])).get(view.view.oid))
 
 
+async def waiting(target: Target, free: Collection[TargetName], found: Sequence[Object]) -> dict[TargetName, Merging]:
+    """The ``free`` tables with a materialized view that could only be refreshed while its readers wait.
+
+    A swap makes such a view anew, beside its readers.
+    """
+    filled = [view for view in live.views(found) if view.kind == "m" and view.is_populated]
+    if not filled or not free:
+        return {}
+    always = _never_left_alone(filled, await stored.read(target, filled), await ledger.known(target))
+    held_up: dict[TargetName, Merging] = {}
+    for table, together in live.together(found).items():
+        held = [view for view in together if view in filled and not (view.refreshes_concurrently or view.unproven)]
+        if held and table in free:
+            view = next((one for one in held if one.oid in always), held[0])
+            text = (
+                f"the readers of materialized view {view} would wait for its refresh; give it a unique index of columns"
+            )
+            held_up[table] = Merging(waits=text, always=view.oid in always)
+    return held_up
+
+
+def _never_left_alone(
+    filled: Sequence[Object], queries: Mapping[int, Stored], tables: Collection[TargetName]
+) -> set[int]:
+    """The materialized views, by oid, that every publish refreshes, if the runs have no other ``tables`` than these."""
+    never: set[int] = set()
+    views = {view.oid for view in filled}
+    for view in filled:  # those that another one reads come first
+        query = queries.get(view.oid)
+        others = query and any(oid not in views and name not in tables for oid, name in query.reads.items())
+        if query is None or query.impure or others or never.intersection(query.reads):
+            never.add(view.oid)
+    return never
+
+
+async def made(target: Target, staged: Staged, tables: Collection[TargetName]) -> dict[int, View]:
+    """The materialized views that a swap makes on these tables, in the state in which they are in staging."""
+    ready = {view.full_name.staging: view for view in staged.ready if view.kind == "m" and view.is_populated}
+    if not ready or not tables:
+        return {}
+    lives = {table.staging: table for table in tables}
+    found = await live.objects(target, lives)
+    copies = [one for one in found if one.full_name in ready]
+    queries, rows, resting = await stored.read(target, copies), await stored.states(target, copies), _resting(found)
+    return {
+        one.oid: View(
+            ready[one.full_name],
+            tuple(lives[table] for table in resting[one.oid]),
+            "a swap has made it",
+            None if queries[one.oid].impure else queries[one.oid].query,
+            rows[one.oid],
+        )
+        for one in copies
+    }
+
+
 def left_alone(upkeep: Upkeep) -> set[int]:
     """The views that are left alone, by oid."""
     return {oid for oid, one in upkeep.items() if not one.why}
@@ -151,7 +209,8 @@ async def record(target: Target, run_id: str, upkeep: Upkeep, unfilled: Unfilled
     """
     if not upkeep:
         return
-    last = [view for view in unfilled.before if not view.refreshes_concurrently and upkeep[view.oid].query]
+    judged = {view.oid: view for view in unfilled.before if view.oid in upkeep and upkeep[view.oid].query}
+    last = [view for view in judged.values() if not view.refreshes_concurrently]
     states = await stored.states(target, last)
     done = {oid: replace(one, rows=states[oid]) if oid in states else one for oid, one in upkeep.items()}
     of_tables: dict[TargetName, dict[str, Any]] = {}

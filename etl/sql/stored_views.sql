@@ -17,10 +17,11 @@ WITH RECURSIVE query AS (
 SELECT q.filled AS oid,
        array_agg(ARRAY[q.relation::text, w.ev_action::text] ORDER BY q.relation <> q.filled, q.relation, w.oid)
          FILTER (WHERE w.oid IS NOT NULL) AS trees,
-       coalesce(pg_catalog.jsonb_object_agg(q.relation::text, q.relation::pg_catalog.regclass::text)
+       coalesce(pg_catalog.jsonb_object_agg(q.relation::text, pg_catalog.jsonb_build_array(n.nspname, c.relname))
                   FILTER (WHERE w.oid IS NULL), '{}') AS reads,
        pg_catalog.has_table_privilege(q.filled, 'SELECT') AS may_read
   FROM query q
   JOIN pg_catalog.pg_class c ON c.oid = q.relation
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_catalog.pg_rewrite w ON w.ev_class = c.oid AND (c.relkind = 'v' OR c.oid = q.filled)
  GROUP BY q.filled;

@@ -65,10 +65,15 @@ class Mergeable:
 
 @dataclass(frozen=True, slots=True)
 class Merging:
-    """Whether rows can be merged into a live table: the key by which that would be done, or the reason why not."""
+    """Whether rows can be merged into a live table: the key by which that would be done, or the reason why not.
+
+    ``waits`` names a materialized view whose readers would wait for its refresh, if a row changes or ``always``.
+    """
 
     key: Key | None = None
     reason: str = ""
+    waits: str = ""
+    always: bool = False
 
 
 async def read(

@@ -16,6 +16,7 @@ from typing import Any
 
 from psycopg import sql
 
+from etl.model.name import TargetName
 from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
 from etl.source import purity
@@ -45,7 +46,7 @@ class Stored:
     """
 
     query: str
-    reads: dict[int, str]
+    reads: dict[int, TargetName]
     impure: str | None
 
 
@@ -67,7 +68,9 @@ async def _stored(target: Target, view: Object, row: dict[str, Any]) -> Stored:
     unproven = f"may read more than the catalog lists, by {', '.join(view.unproven)}" if view.unproven else None
     unread = None if row["may_read"] else "has given rows that the role may not read"
     return Stored(
-        query, {int(oid): name for oid, name in row["reads"].items()}, unproven or odd or judged["impure"] or unread
+        query,
+        {int(oid): TargetName(*name) for oid, name in row["reads"].items()},
+        unproven or odd or judged["impure"] or unread,
     )
 
 
