@@ -1,5 +1,7 @@
 """The replacement of rows in place: locks live tables, merges the staged rows into them, and compares the result."""
 
+# docs/decisions.md, "Autovacuum looks after merged tables"
+
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
