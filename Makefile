@@ -37,7 +37,7 @@ test: setup ## Run every test but the faults and the load
 coverage: setup ## Run the same tests and say which lines none of them reaches (a third slower)
 	$(RUN) pytest --numprocesses 2 --dist loadgroup --cov --cov-report term --ignore tests/faults --ignore tests/load $(ARGS)
 
-test-faults: setup ## Inject every fault at every stage of a run, and say how many combinations ran
+test-faults: setup ## Inject every fault at every stage of a run, and take out each guard of a delta
 	$(RUN) pytest --numprocesses 2 --dist loadgroup tests/faults $(ARGS)
 
 test-crashes: setup ## Kill a run at 200 random moments (ETL_CRASH_SEED=… replays them)
