@@ -153,7 +153,7 @@ def test_a_foreign_leaf_is_an_obstacle(databases: Databases) -> None:
 
 
 FULL, DELTA = (
-    "UPDATE orders SET note = 'new'",
+    "COMMENT ON TABLE orders IS 'new'",
     "DELETE FROM orders WHERE id BETWEEN 600 AND 619; UPDATE four SET day = day",
 )
 HELD = {
