@@ -35,6 +35,9 @@ _NOT_RUN = {"default", "policy", "statistics"}
 NO_ROW_SECURITY = sql.SQL("SET LOCAL row_security = off")
 """If row security would hide rows, statements fail instead of working on a part of the rows."""
 
+ROW_SECURITY = sql.SQL("SET LOCAL row_security = on")
+"""As it was: the query of a materialized view reads what the policies show to the view's owner."""
+
 _TEMPORARY = (
     b"SELECT pg_catalog.has_database_privilege(current_database(), 'TEMPORARY') AS may,"
     b" pg_catalog.quote_ident(current_database()) AS database, pg_catalog.quote_ident(current_user) AS role"

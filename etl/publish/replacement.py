@@ -16,7 +16,7 @@ from etl.model.base import Live
 from etl.model.errors import CannotCarry, CannotReplace, PublishFailed
 from etl.model.name import TargetName
 from etl.publish import violation
-from etl.publish.inplace import NO_ROW_SECURITY, InPlace
+from etl.publish.inplace import NO_ROW_SECURITY, ROW_SECURITY, InPlace
 from etl.publish.lock_phase import LONGER_THAN_VACUUM
 from etl.publish.parts import Beside, Parts, balance
 from etl.publish.policy import Policy
@@ -57,7 +57,7 @@ class Merged:
     """
 
     changed: tuple[TargetName, ...] = ()
-    late: tuple[sql.Composed, ...] = ()
+    late: tuple[sql.Composable, ...] = ()
     remaining: Mapping[TargetName, sql.Composed] = field(default_factory=dict)
     lives: Mapping[TargetName, Live] = field(default_factory=dict)
     may_touch_others: bool = False
@@ -102,13 +102,13 @@ async def replace(target: Target, tables: Sequence[TargetName], policy: Policy, 
         names = [name for name, _ in arriving[item.table]]
         rows = sql.SQL("{} AS l").format(one.without_late) if one.number in held else item.rows
         await _compare(target, one, rows, names if may_change or item.generated or item.table in policy.hashed else ())
-    await at_once(target, [one.forget() for one in merges])
+    await at_once(target, [*(one.forget() for one in merges), ROW_SECURITY])
     await staging.drop(target, tables)
     late = [one for one in differing if one.number in held]
     row_seconds = (perf_counter() - began) / max(1, sum(pairs.values()))
     return Merged(
         tuple(one.into.table for one in differing),
-        tuple(one.late for one in late),
+        (NO_ROW_SECURITY, *(one.late for one in late), ROW_SECURITY) if late else (),
         {one.into.table: one.without_late for one in late},
         lives,
         any(one.into.side_effects for one in differing),

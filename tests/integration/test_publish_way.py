@@ -112,10 +112,13 @@ def test_changes_that_would_take_too_long_to_merge_are_loaded_whole(auto: Etl, d
     of_first = "SELECT load, rows_changed, rows_deleted, merge_seconds > 0 FROM etl.loads WHERE relation_name = 'first'"
     last = " AND status = 'published' ORDER BY published_at DESC LIMIT 1"
     assert databases.reporting.rows(of_first + last) == [("delta", 1000, 0, True)]
-    databases.reporting.execute("UPDATE etl.loads SET merge_seconds = 1000 WHERE rows_changed = 1000")
-    databases.operational.execute(
-        "UPDATE first SET night = 5 WHERE id <= 301; UPDATE second SET night = 5 WHERE id = 1"
-    )
+    of_merge = "UPDATE etl.loads SET merge_seconds = 1000, rows_deleted = {} WHERE rows_changed = 1000"
+    databases.reporting.execute(of_merge.format(1_000_000))  # the gone rows have taken most of it
+    changes = "UPDATE first SET night = 5 WHERE id <= 301; UPDATE second SET night = 5 WHERE id = 1"
+    databases.operational.execute(changes)
+    assert {one["load"] for one in loads(auto("run"))} == {"delta"}
+    databases.reporting.execute(of_merge.format(0))
+    databases.operational.execute(changes)
     done = auto("run")
     assert (done.status, done.stderr) == (0, "")
     said = {one["table"]: (one["load"], one["reason"]) for one in loads(done)}
