@@ -7,6 +7,7 @@ If the rows of one side are a part of the other's, a bucket that has as many row
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -26,7 +27,7 @@ _LOWEST = -(2**63)
 
 
 @dataclass(frozen=True, slots=True)
-class OnBothSides:
+class OnBothSides(ABC):
     """An expression over the columns of a key, which has the same value on both sides.
 
     ``kept`` is the encoding in which rows are copied without a conversion, or None.
@@ -44,8 +45,9 @@ class OnBothSides:
         """The expression in a statement on the target that gives the row's table this alias."""
         return self._of([sql.Identifier(alias, column.name) for column in self.columns])
 
+    @abstractmethod
     def _of(self, values: Sequence[sql.Composable]) -> sql.Composed:
-        raise NotImplementedError
+        """The expression, with these values of the columns."""
 
     def _hashed(self, values: Sequence[sql.Composable]) -> sql.Composed:
         return checksum.hashed(zip(values, self.columns, strict=True), self.kept)

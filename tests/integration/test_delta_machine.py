@@ -496,7 +496,7 @@ class Days(RuleBasedStateMachine):
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[tuple[Server, Server]]:
-    """Two servers, of which the first may be killed."""
+    """Two servers. A test may kill the first one, the source."""
     both: list[Server] = []
     try:
         for _ in range(2):
