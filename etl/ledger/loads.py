@@ -122,7 +122,7 @@ async def carried(target: Target, live: Sequence[TargetName]) -> dict[TargetName
 
 async def bases(target: Target, live: Sequence[TargetName]) -> dict[TargetName, Published]:
     """The last published load of each live table, if the next load may be a delta of it."""
-    wanted = {**arrays(live), "least": limits.MERGE_ROWS}
+    wanted = {**arrays(live), "least": limits.MERGE_ROWS, "since": limits.MERGE_TOLD}
     cursor = await target.execute(target_query("ledger/bases"), wanted)
     found = {}
     for row in await cursor.fetchall():

@@ -22,7 +22,7 @@ from psycopg import sql
 from etl.loads.basis import Chance, Instant
 from etl.loads.budget import Budget
 from etl.loads.gone import Gone
-from etl.loads.proof import Proof
+from etl.loads.proof import NOT_LONG, Proof
 from etl.loads.way import Filled, Rows, Way, Worker
 from etl.logs.log import get_logger
 from etl.model import limits
@@ -32,7 +32,7 @@ from etl.model.status import LoadKind
 from etl.sessions.pair import Pair
 from etl.sessions.postgres import Source, Target
 from etl.sessions.tasks import both
-from etl.sessions.transaction import BEGIN, COMMIT, at_once, begun
+from etl.sessions.transaction import BEGIN, COMMIT, answers, begun
 from etl.source import changes, definitions, stream
 from etl.source.changes import Changes
 from etl.target import staging, trust, untouched
@@ -128,6 +128,7 @@ class Delta:
         assert table.definition is not None
         async with self.rows.snapshot.reading(reader, table) as source:
             seen = await self.instant.ask_seen(source)
+            _doubt(await self._of_sample(source, was))
             counting = changes.count(source, table, was.seen.xmin, self._same_leaves(was))
             found, differs = await both(counting, self._differs(writer, published))
             _doubt(differs)
@@ -142,16 +143,25 @@ class Delta:
             else:
                 _doubt(self.chance.waits or None)
                 if self.budget is not None:
-                    _doubt(self.budget.refuses(table.live, found.changed, published.row_seconds))
+                    _doubt(self.budget.refuses(table.live, _touched(was, found), published.row_seconds))
                 filled = await self._stage(source, writer, found, filled, proof_nights)
         await self._same_definition(reader, base)
         return replace(filled, seconds=perf_counter() - began)
 
+    async def _of_sample(self, source: Source, was: Base) -> str | None:
+        """Why a sample of the pages makes counting all rows a waste of time; None if it does not."""
+        pages = self.rows.table.bytes / limits.PAGE_BYTES
+        share = min(limits.SAMPLE_SHARE, limits.SAMPLE_PAGES / max(pages, 1))
+        if share * pages < limits.SAMPLE_LEAST_PAGES:
+            return None
+        sample = await changes.sample(source, self.rows.table, was.seen.xmin, share)
+        if sample.at_least <= limits.DELTA_AT_MOST:
+            return None
+        return f"about {100 * sample.changed / sample.rows:.0f} % of its rows have changed"
+
     async def _differs(self, writer: Target, published: Published) -> str | None:
         """Why the live table may not be as its last publish left it; None if it is."""
-        async with writer.transaction():
-            await writer.execute(_NOT_LONG)
-            return await untouched.doubt(writer, self.rows.table.live, published.live, published.base.rows)
+        return await untouched.doubt(writer, self.rows.table.live, published.live, published.base.rows, NOT_LONG)
 
     async def _stage(self, source: Source, writer: Target, found: Changes, filled: Filled, proof_nights: int) -> Filled:
         """Stages the changed rows, and the keys of the rows that are gone."""
@@ -167,7 +177,6 @@ class Delta:
             self.rows.compare_counts(streamed, table)
             if streamed.rows_in != found.changed:
                 raise _Doubt(f"{found.changed:,} rows have changed, and {streamed.rows_in:,} arrived")
-            await writer.execute(_NOT_LONG)
             matched = await _matched(writer, self.rows, key)
             gone = was.rows - found.unchanged - matched
             _doubt("the rows do not balance: more are unchanged than there were" if gone < 0 else None)
@@ -206,10 +215,7 @@ class Delta:
         if not nights:
             return
         proof = Proof(self.rows, key, found, source, writer, is_staged, is_gone)
-        async with writer.transaction():
-            await writer.execute(_NOT_LONG)
-            differs = await proof.fails(published.base.nights, nights)
-        if differs:
+        if differs := await proof.fails(published.base.nights, nights):
             log.warning("table.unlike", table=str(self.rows.table), run=published.run_id, what=differs)
             raise _Doubt(f"both sides differ since run {published.run_id}, and the reason is not known: {differs}")
 
@@ -226,10 +232,6 @@ class Delta:
             raise _Doubt("the definition of the table, or of what it needs, has changed")
 
 
-_NOT_LONG = (
-    f"SET LOCAL lock_timeout = '{limits.DELTA_LOCK_TIMEOUT}'; SET LOCAL random_page_cost = {limits.DELTA_PAGE_COST}"
-).encode()
-
 _MATCHED = (
     "ANALYZE {staged}",
     "SELECT pg_catalog.count(*) AS rows FROM {staged} AS s WHERE EXISTS (SELECT FROM ONLY {live} AS l WHERE {same})",
@@ -243,8 +245,7 @@ async def _matched(writer: Target, rows: Rows, key: Key) -> int:
         "live": rows.table.live.identifier,
         "same": key.same("l", "s"),
     }
-    row = await (await at_once(writer, [sql.SQL(text).format(**parts) for text in _MATCHED])).fetchone()
-    assert row is not None
+    ((row,),) = await answers(writer, [*NOT_LONG, *(sql.SQL(text).format(**parts) for text in _MATCHED)])
     return int(row["rows"])
 
 
@@ -254,9 +255,17 @@ def _incomparable(was: Base, seen: Seen, found: Changes) -> str | None:
         return "the snapshot is older than that of the last published load"
     if found.next_id - was.seen.xmin >= limits.DELTA_IDS:
         return "too many transactions have passed in the source"
-    if found.changed > max(limits.DELTA_ROWS, limits.DELTA_AT_MOST * found.rows):
+    most = max(limits.DELTA_ROWS, limits.DELTA_AT_MOST * max(was.rows, found.rows))
+    if found.changed > most:
         return f"{found.changed:,} of {found.rows:,} rows have changed"
+    if (touched := _touched(was, found)) > most:
+        return f"{touched:,} of {was.rows:,} rows have changed or are gone"
     return None
+
+
+def _touched(was: Base, found: Changes) -> int:
+    """How many rows a merge at least writes or deletes: the changed ones, or those of the base that have not stayed."""
+    return max(found.changed, was.rows - found.unchanged)
 
 
 def _doubt(reason: str | None) -> None:

@@ -12,15 +12,23 @@ from dataclasses import dataclass, replace
 from psycopg import sql
 
 from etl.loads.way import Rows
+from etl.model import limits
 from etl.sessions import encoding
 from etl.sessions.postgres import Source, Target
 from etl.sessions.query import text
 from etl.sessions.tasks import both
-from etl.source import changes, checksum
+from etl.sessions.transaction import answers
+from etl.source import changes, checksum, slices
 from etl.source.changes import Changes
 from etl.source.checksum import Checksum
 from etl.source.slices import Slice
 from etl.target.keys import Key
+
+NOT_LONG = (
+    sql.SQL(f"SET LOCAL lock_timeout = '{limits.DELTA_LOCK_TIMEOUT}'"),
+    sql.SQL(f"SET LOCAL random_page_cost = {limits.DELTA_PAGE_COST}"),
+)
+"""Precedes a statement on the live table in its own text, so it lasts as long as the text or the open transaction."""
 
 _SPAN = "SELECT pg_catalog.min({first}) AS low, pg_catalog.max({first}) AS high FROM ONLY {live}"
 
@@ -49,11 +57,19 @@ class Proof:
     is_gone: bool
 
     async def fails(self, night: int, nights: int) -> str | None:
-        """Which slice differs; None if both sides have the same rows. With ``nights`` 1 it hashes all rows."""
+        """Which slice differs; None if none is due, or both sides have the same rows.
+
+        With ``nights`` 1 it hashes all rows.
+        """
         names = {column.name: column for column in self.rows.table.columns}
         columns = [names[column.name] for column in self.key.columns]
         kept = encoding.kept(self.source, self.writer)
-        part = await self._in_ranges(Slice.of_night(columns, night, nights, kept))
+        if self.counted.rows > limits.PROOF_ROWS_AT_ONCE:
+            part = await self._in_ranges(Slice.of_night(columns, night, nights, kept))
+        elif slices.are_due_at_once(str(self.rows.table), night, nights):
+            part = Slice.whole(columns, kept)
+        else:
+            return None
         there, here = await both(self._of_source(part), self._of_target(part))
         if there == here:
             return None
@@ -63,8 +79,7 @@ class Proof:
         if part.integer is None:
             return part
         parts = {"first": sql.Identifier(part.integer.name), "live": self.rows.table.live.identifier}
-        row = await (await self.writer.execute(sql.SQL(_SPAN).format(**parts))).fetchone()
-        assert row is not None
+        ((row,),) = await answers(self.writer, [*NOT_LONG, sql.SQL(_SPAN).format(**parts)])
         return part if row["low"] is None else replace(part, span=(row["low"], row["high"]))
 
     async def _of_source(self, part: Slice) -> Checksum:
@@ -86,4 +101,4 @@ class Proof:
             is_staged=self.key.same("l", "s"),
             is_gone=self.key.same("l", "g"),
         )
-        return await checksum.of_target(self.writer, table, sql.SQL("({}) AS r").format(after), part.kept)
+        return await checksum.of_target(self.writer, table, sql.SQL("({}) AS r").format(after), part.kept, NOT_LONG)

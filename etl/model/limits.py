@@ -230,6 +230,9 @@ before its rows are staged."""
 PROOF_NIGHTS = 14
 """Within so many nights, all rows of a table that is loaded by its changes are hashed on both sides."""
 
+PROOF_ROWS_AT_ONCE = 10_000
+"""The rows up to which a table's proof hashes all of them in one night: each slice would cost as many round trips."""
+
 GONE_BY_BUCKETS = 100_000
 """The gone rows of a table up to which their keys are found bucket by bucket; the list of buckets is one parameter."""
 
@@ -249,11 +252,21 @@ DELTA_AT_MOST = 0.05
 DELTA_ROWS = 1_000
 """The changed rows up to which a delta is never too large: making the tables of a full load takes as long."""
 
+SAMPLE_PAGES, SAMPLE_SHARE, SAMPLE_LEAST_PAGES = 1_000, 0.05, 100
+"""How many pages of a table, and which share of them at most, are read to see whether most likely too many rows have
+changed. A table of which this is less than the least number has all its rows counted at once."""
+
+PAGE_BYTES = 8192
+"""Of a page, unless the server was built with another size."""
+
 PLANNED_BY_NIGHTS = 40
 """The last loads of a table by which a plan expects the next: more than the nights between two full loads."""
 
 MERGE_ROWS = 1_000
 """The changed rows of a table from which on the seconds of their merge tell how long a row takes."""
+
+MERGE_TOLD = "30 days"
+"""How long the seconds of a merge are told to the next ones. After that, a table that was slow is tried again."""
 
 MERGE_ROW_SECONDS = 50e-6
 """How long a changed row takes to merge, where no merge tells (docs/decisions.md has the measurement)."""

@@ -129,17 +129,25 @@ class Table:
         return tuple(constraint for constraint in self.constraints if not constraint.has_index)
 
     def select(
-        self, expressions: sql.Composable, within: PageRange | None = None, *more: str, is_only: bool = False
+        self,
+        expressions: sql.Composable,
+        within: PageRange | None = None,
+        *more: str,
+        is_only: bool = False,
+        share: float | None = None,
     ) -> sql.Composed:
         """The SELECT of the rows to copy, including those of inheritance children (unless ``is_only``) and partitions.
 
         ``more`` are conditions of this tool's own. With a page range, only the rows of the range. The range's member
-        then has the table's name as its alias, because the options' SQL may use that name.
+        then has the table's name as its alias, because the options' SQL may use that name. With a ``share``, only the
+        rows of so many of the pages, taken at random.
         """
         name: sql.Composable = sql.SQL("ONLY " if is_only else "") + self.source.identifier
         if within is not None:
             member = within.member.relation.identifier
             name = sql.SQL("ONLY {} AS {}").format(member, sql.Identifier(self.source.name))
+        if share is not None:
+            name += sql.SQL(f" TABLESAMPLE SYSTEM ({100 * share:.6f})")
         # the closing bracket is on a new line, because the condition may end in a comment
         ours = (*(within.conditions if within else ()), *more)
         conditions = [*ours, *([f"({self.where}\n)"] if self.where else [])]

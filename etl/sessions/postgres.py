@@ -21,11 +21,11 @@ from etl.model import limits
 from etl.model.errors import ConfigurationError, ConnectionFailed, one_line, sqlstate
 from etl.sessions.advisory import schema_lock
 from etl.sessions.query import prepare, source_query, target_query
-from etl.sessions.session import open_source, open_target, watch_source, watch_target, with_state
+from etl.sessions.session import SourceSession, open_source, open_target, watch_source, watch_target, with_state
 from etl.sessions.stage import Stage
 from etl.sessions.url import DatabaseUrl
 
-Source: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Source: TypeAlias = SourceSession
 """A connection to the operational database."""
 
 Target = psycopg.AsyncConnection[dict[str, Any]]

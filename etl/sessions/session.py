@@ -8,7 +8,9 @@ during a COPY. ``watch`` detects all other cases.
 
 from __future__ import annotations
 
+import json
 import os
+import secrets
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext, suppress
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
 import psycopg
+from asyncpg.prepared_stmt import PreparedStatement
 from asyncpg.transaction import Transaction
 from psycopg.rows import dict_row
 
@@ -62,6 +65,10 @@ class SourceSession(_SourceBase):
 
     watch: Watch | None = None
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._prepared: dict[str, PreparedStatement[asyncpg.Record]] = {}
+
     async def execute(self, query: str, *args: object, **options: Any) -> str:
         """Executes SQL, and returns the status of the last statement."""
         return await self._watched(super().execute(query, *args, **options))
@@ -77,6 +84,28 @@ class SourceSession(_SourceBase):
     async def fetchval(self, query: str, *args: object, **options: Any) -> Any:
         """Returns a value of the first row of a query."""
         return await self._watched(super().fetchval(query, *args, **options))
+
+    async def fetch_at_once(self, query: str) -> list[dict[str, Any]]:
+        """Returns all rows of a query in one round trip; numbers are numbers, other values are text, as JSON has them.
+
+        ``fetch`` takes two round trips, because asyncpg asks for the types of the result first.
+        """
+        received = bytearray()
+
+        async def receive(piece: bytes) -> None:
+            received.extend(piece)
+
+        as_json = f"SELECT pg_catalog.row_to_json(r) FROM ({query}) AS r"  # noqa: S608
+        await self.copy_from_query(as_json, output=receive)
+        return [json.loads(line.replace(rb"\\", b"\\")) for line in received.splitlines()]  # COPY doubles backslashes
+
+    async def fetch_prepared(self, name: str, query: str, *args: object) -> Any:
+        """Returns all rows of a query that this session prepares once: from the second time on in one round trip."""
+        if name not in self._prepared:
+            # a pooler may pass on the session of another run, with what that has prepared
+            unique = f"etl_{name}_{secrets.token_hex(8)}"
+            self._prepared[name] = await self._watched(self.prepare(query, name=unique))
+        return await self._watched(self._prepared[name].fetch(*args))
 
     async def copy_from_query(self, query: str, *args: object, output: Any, **options: Any) -> str:
         """Streams the rows of a query to ``output``, a coroutine function; the server waits while it is busy."""

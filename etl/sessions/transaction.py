@@ -32,6 +32,16 @@ async def at_once(target: Target, statements: Iterable[sql.Composable]) -> Async
     return cursor
 
 
+async def answers(target: Target, queries: Iterable[sql.Composable]) -> list[list[dict[str, Any]]]:
+    """Executes statements as ``at_once`` does, and returns the rows of each statement that returns rows."""
+    cursor, found = await target.execute(sql.SQL("; ").join(queries)), []
+    while True:
+        if cursor.description is not None:
+            found.append(await cursor.fetchall())
+        if not cursor.nextset():
+            return found
+
+
 @asynccontextmanager
 async def begun(target: Target) -> AsyncIterator[None]:
     """Rolls back the transaction of the block if the block fails. The block itself sends BEGIN and COMMIT."""

@@ -15,12 +15,14 @@ is not known, all rows count as changed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from math import sqrt
+from typing import Any, TypeAlias
 
-from asyncpg import Record
 from psycopg import sql
 
+from etl.model import limits
 from etl.model.base import Seen
 from etl.model.catalog import Column
 from etl.model.table import Table
@@ -33,7 +35,7 @@ _CHANGED = "pg_catalog.age(xmin) <= (SELECT pg_catalog.age('{}'::pg_catalog.xid)
 
 _COUNT = (
     "count(*) AS rows, count(*) FILTER (WHERE {changed}) AS changed,"
-    " (SELECT tableoid FROM ONLY {name} LIMIT 1) AS oid, {next_id} AS next_id"
+    " (SELECT tableoid::pg_catalog.int8 FROM ONLY {name} LIMIT 1) AS oid, {next_id} AS next_id"
 )
 """Counted with ONLY. The table's oid is that of a row, because another table may have got the name."""
 
@@ -41,8 +43,10 @@ _COUNT_LEAVES = (
     "SELECT n.id AS next_id, l.oid, l.rows, l.changed FROM (SELECT {next_id} AS id) AS n"
     " LEFT JOIN ({leaves} GROUP BY tableoid) AS l ON true"
 )
-_OF_LEAF = "tableoid AS oid, count(*) AS rows, count(*) FILTER (WHERE {changed}) AS changed"
+_OF_LEAF = "tableoid::pg_catalog.int8 AS oid, count(*) AS rows, count(*) FILTER (WHERE {changed}) AS changed"
 """The statement counts the rows of each relation that it reads; if it reads no row, it returns one row of NULL."""
+
+_Row: TypeAlias = Mapping[str, Any]
 
 _XMAX = "(pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::pg_catalog.text)::pg_catalog.int8"
 
@@ -67,9 +71,34 @@ class Changes:
         return self.rows - self.changed
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The rows of so many pages of a table, and how many of them have changed."""
+
+    rows: int
+    changed: int
+    pages: float
+
+    @property
+    def at_least(self) -> float:
+        """The share of changed rows that the table has at least, by two standard errors.
+
+        All rows of a page may have changed together, so the error is that of as many rows as there are pages.
+        """
+        share = self.changed / max(self.rows, 1)
+        return share - 2 * sqrt(share * (1 - share) / max(self.pages, 1.0))
+
+
 async def seen(source: Source) -> Seen:
     """What the snapshot has seen in which the session reads."""
     return Seen.parse(await source.fetchval("SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text"))
+
+
+async def sample(source: Source, table: Table, since: int, share: float) -> Sample:
+    """Counts the rows, and those that have changed, on such a share of a table's pages, taken at random."""
+    counted = sql.SQL("count(*) AS rows, count(*) FILTER (WHERE {}) AS changed").format(sql.SQL(_changed(since)))
+    (row,) = await _counted(source, table.select(counted, is_only=not table.is_partitioned, share=share))
+    return Sample(row["rows"], row["changed"], pages=share * table.bytes / limits.PAGE_BYTES)
 
 
 async def count(source: Source, table: Table, since: int, leaves: Collection[int] = ()) -> Changes:
@@ -86,11 +115,11 @@ async def count(source: Source, table: Table, since: int, leaves: Collection[int
     return Changes(row["rows"], row["changed"], row["next_id"], known=(row["oid"] or table.oid,))
 
 
-async def _counted(source: Source, select: sql.Composable) -> Sequence[Record]:
-    return await source.fetch(f"{Stage.COUNT} {text(select)}")
+async def _counted(source: Source, select: sql.Composable) -> Sequence[_Row]:
+    return await source.fetch_at_once(f"{Stage.COUNT} {text(select)}")
 
 
-def _by_leaf(found: Sequence[Record], leaves: Collection[int]) -> Changes:
+def _by_leaf(found: Sequence[_Row], leaves: Collection[int]) -> Changes:
     """The changes of a partitioned table, of which there is a row for each leaf with rows."""
     rows = [row for row in found if row["oid"] is not None]
     known, new = ([row for row in rows if (row["oid"] in leaves) is is_known] for is_known in (True, False))

@@ -23,6 +23,7 @@ from etl.model.table import PageRange, Table
 from etl.sessions.postgres import Source, Target
 from etl.sessions.query import text
 from etl.sessions.stage import Stage
+from etl.sessions.transaction import answers
 
 _OF_BYTES = "pg_catalog.hash_array_extended(ARRAY[pg_catalog.record_send(ROW({}))], 0)"
 _OF_TEXT = 'pg_catalog.hashtextextended(ROW({})::pg_catalog.text COLLATE pg_catalog."C", 0)'
@@ -53,17 +54,19 @@ async def of_select(
 ) -> Checksum:
     """Computes the checksum of those rows of a table that a SELECT of some expressions reads."""
     expressions = _expressions(((column.value, column) for column in table.columns), kept)
-    row = await source.fetchrow(text(select(expressions)))
-    assert row is not None
+    (row,) = await source.fetch_at_once(text(select(expressions)))
     return Checksum(row["rows"], int(row["sum"]) % 2**128)
 
 
-async def of_target(target: Target, table: Table, name: sql.Composable, kept: str | None) -> Checksum:
-    """Computes the checksum of a staging or live table, or of a subquery, with the columns of ``table``."""
+async def of_target(
+    target: Target, table: Table, name: sql.Composable, kept: str | None, before: Sequence[sql.Composable] = ()
+) -> Checksum:
+    """Computes the checksum of a staging or live table, or of a subquery, with the columns of ``table``.
+
+    It takes one round trip, of which ``before`` are the first statements.
+    """
     expressions = _expressions(((sql.Identifier(column.name), column) for column in table.columns), kept)
-    cursor = await target.execute(sql.SQL("SELECT {} FROM {}").format(expressions, name))
-    row = await cursor.fetchone()
-    assert row is not None
+    ((row,),) = await answers(target, [*before, sql.SQL("SELECT {} FROM {}").format(expressions, name)])
     return Checksum(row["rows"], int(row["sum"]) % 2**128)
 
 

@@ -33,7 +33,7 @@ async def add(source: Source, tables: Sequence[Table]) -> list[Table]:
     """The tables with their ``definition``, their ``obstacle`` and their ``leaves``."""
     if not tables:
         return []
-    rows = await source.fetch(source_query("definitions"), [table.oid for table in tables])
+    rows = await source.fetch_prepared("definitions", source_query("definitions"), [table.oid for table in tables])
     found = {row["oid"]: _Definition(**dict(row)) for row in rows}
     key = await source.fetchval(text(fingerprint())) if any(table.masked for table in tables) else None
     return [await _defined(source, table, found[table.oid], key) for table in tables if table.oid in found]

@@ -2,6 +2,9 @@
 
 For an integer, a slice is a range, which an index gives. New keys are usually higher ones, so the ranges of the next
 night begin higher. The nights go through the slices from the last to the first: then no key is between two of them.
+
+The rows of a small table are hashed at once, in one of so many nights: for them, a proof costs round trips above all.
+The name decides which night it is, so that small tables do not all choose the same one.
 """
 
 # docs/how-deltas-work.md, "The rotating proof"
@@ -10,11 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from zlib import crc32
 
 from psycopg import sql
 
 from etl.model.catalog import Column
 from etl.source.buckets import INTEGERS, OnBothSides
+
+
+def are_due_at_once(table: str, night: int, nights: int) -> bool:
+    """Whether this is the night, one of so many, in which all rows of a small table are proven."""
+    return night % nights == crc32(table.encode()) % nights
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +43,17 @@ class Slice(OnBothSides):
         """The slice of a night, by hash."""
         return cls(tuple(columns), nights - 1 - night % nights, nights, kept=kept)
 
+    @classmethod
+    def whole(cls, columns: Sequence[Column], kept: str | None) -> Slice:
+        """The slice that has all rows."""
+        return cls(tuple(columns), 0, 1, kept=kept)
+
     @property
     def integer(self) -> Column | None:
-        """The key's first column, if it is an integer: then the slices should be ranges."""
+        """The key's first column, if there are several slices and it is an integer: then they should be ranges."""
         one = self.columns[0]
+        if self.of == 1:
+            return None
         return one if one.type in INTEGERS and one.value == sql.Identifier(one.name) else None
 
     def _of(self, values: Sequence[sql.Composable]) -> sql.Composed:

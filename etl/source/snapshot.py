@@ -176,6 +176,6 @@ async def _export(holder: Source) -> asyncpg.Record:
         "SELECT pg_catalog.pg_export_snapshot() AS id, pg_catalog.clock_timestamp() AS at,"
         " pg_catalog.pg_current_snapshot()::pg_catalog.text AS seen"
     )
-    row = await holder.fetchrow(f"{Stage.SNAPSHOT} {export}")
+    row: asyncpg.Record | None = await holder.fetchrow(f"{Stage.SNAPSHOT} {export}")
     assert row is not None
     return row

@@ -8,17 +8,19 @@ from there on was written by somebody else, later. A deleted row leaves no trace
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from psycopg import sql
 
 from etl.model import limits
 from etl.model.base import Live
 from etl.model.name import TargetName, arrays
 from etl.sessions.postgres import Target
-from etl.sessions.query import target_query
+from etl.sessions.query import bound, target_query
+from etl.sessions.transaction import answers
 from etl.target.merge import Merge
 
 _YOUNG = (
@@ -71,7 +73,10 @@ class Left:
 
 async def states(target: Target, tables: Iterable[TargetName]) -> dict[TargetName, Live]:
     """The live tables as they are now, those that exist and are plain tables; ``xmin`` is that of this moment."""
-    rows = await (await target.execute(target_query("live_states"), arrays(tables))).fetchall()
+    return _states(await (await target.execute(target_query("live_states"), arrays(tables))).fetchall())
+
+
+def _states(rows: Iterable[Mapping[str, Any]]) -> dict[TargetName, Live]:
     return {
         TargetName(row["schema"], row["name"]): Live(row["oid"], row["database"], row["columns"], row["xmin"])
         for row in rows
@@ -95,11 +100,20 @@ def _unlike(now: Live | None, was: Live) -> str | None:
     return None
 
 
-async def doubt(target: Target, table: TargetName, was: Live, rows: int) -> str | None:
-    """Why a live table may not be as its last publish left it, with so many rows; None if it is."""
-    if differs := (await differing(target, {table: was})).get(table):
+async def doubt(
+    target: Target, table: TargetName, was: Live, rows: int, before: Sequence[sql.Composable] = ()
+) -> str | None:
+    """Why a live table may not be as its last publish left it, with so many rows; None if it is.
+
+    It takes one round trip, of which ``before`` are the first statements.
+    """
+    count = sql.SQL(_COUNT).format(strange=_strange(was), table=table.identifier)
+    try:
+        found, (row,) = await answers(target, [*before, bound("live_states", arrays([table])), count])
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):  # a view has no xmin
+        return _unlike(None, was)
+    if differs := _unlike(_states(found).get(table), was):
         return differs
-    row = await _row(target, sql.SQL(_COUNT).format(strange=_strange(was), table=table.identifier))
     if row["strange"]:
         return f"others have written {row['strange']:,} rows of the live table"
     if row["rows"] != rows:

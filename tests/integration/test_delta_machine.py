@@ -473,7 +473,7 @@ class Days(RuleBasedStateMachine):
 
     def are_many(self, table: str, reason: str) -> bool:
         """Whether a load was full because too many rows had changed, and they have."""
-        if not re.search("of .* rows have changed$", reason):
+        if not re.search("of .* rows have changed( or are gone)?$", reason):
             return False
         ((young, every),) = self.both.operational.rows(
             f"SELECT count(*) FILTER (WHERE xmin::text::int8 >= {self.since}), count(*) FROM {table}"

@@ -20,6 +20,12 @@ TARGET_TRIPS = 7
 """Make the table; COPY, its rows; COMMIT; indexes and a look at the live table; ANALYZE, and is the run still wanted;
 the ledger and COMMIT."""
 
+UNCHANGED_SOURCE_TRIPS = 4
+"""Join the snapshot and lock; count the changed rows; COMMIT; is the definition still the same."""
+
+UNCHANGED_TARGET_TRIPS = 3
+"""Is the live table as it was left; is the run still wanted; the ledger and COMMIT."""
+
 RUN_SOURCE_TRIPS = 30
 """But for the load: two sessions, of which one finds the tables and holds the snapshot; the catalog (twice: for the
 obstacles, before the snapshot), and what the columns, indexes and checks name."""
@@ -65,6 +71,28 @@ def test_a_tiny_table_takes_ten_round_trips(databases: Databases, etl: Etl, nigh
     source, target = ((more - less) / 20 for more, less in zip(many, few, strict=True))
     assert source == SOURCE_TRIPS
     assert TARGET_TRIPS <= target < TARGET_TRIPS + 0.5  # every other second the run looks whether it was given up
+
+
+@pytest.mark.parametrize("proofs", [0, 1])
+def test_an_unchanged_tiny_table_takes_fewer_round_trips_than_a_full_load(
+    databases: Databases, etl: Etl, tmp_path: Path, proofs: int
+) -> None:
+    """However many tables there are: seven, and two more in the night in which all its rows are proven."""
+    databases.operational.execute(
+        "DO $$ BEGIN FOR i IN 1..30 LOOP EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY, name text);"
+        " INSERT INTO t%1$s SELECT g, g FROM generate_series(1, 10) g', i); END LOOP; END $$"
+    )
+    (tmp_path / "options.toml").write_text(f"[defaults]\nload = 'auto'\nproof_nights = {proofs}")
+    auto = Etl(etl.environment | {"ETL_OPTIONS_FILE": str(tmp_path / "options.toml")})
+    assert auto("run", TABLES="t*").status == 0
+    few = trips(databases, auto, "t1,t2,t3,t4,t5,t6,t7,t8,t9,t10")
+    many = trips(databases, auto, "t*")
+    loads = databases.reporting.rows("SELECT DISTINCT load, reason FROM etl.loads WHERE load <> 'full'")
+    assert loads == [("unchanged", "no row has changed")]
+    source, target = ((more - less) / 20 for more, less in zip(many, few, strict=True))
+    assert source == UNCHANGED_SOURCE_TRIPS + proofs
+    assert round(target) == UNCHANGED_TARGET_TRIPS + proofs  # every other second the run looks whether it is wanted
+    assert source + target < SOURCE_TRIPS + TARGET_TRIPS
 
 
 @pytest.mark.superuser("has no event trigger, which a run tries out")

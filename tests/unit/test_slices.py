@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from etl.model.catalog import Column
 from etl.source.buckets import Buckets
-from etl.source.slices import Slice
+from etl.source.slices import Slice, are_due_at_once
 
 ID = Column("id", "bigint")
 KEYS = st.integers(-(2**63), 2**63 - 1)
@@ -42,9 +42,22 @@ def test_no_key_is_left_out_while_the_highest_key_rises(rises: list[int], nights
     assert any(proven)
 
 
+@given(st.text(), st.integers(0, 10_000), st.integers(1, 40))
+def test_a_small_table_is_proven_in_one_of_so_many_nights(name: str, first: int, nights: int) -> None:
+    """Whichever night is the first."""
+    assert sum(are_due_at_once(name, night, nights) for night in range(first, first + nights)) == 1
+
+
+def test_small_tables_are_not_all_proven_in_the_same_night() -> None:
+    """A thousand tiny tables would make one night slower than the others."""
+    due = [sum(are_due_at_once(f"public.t{number}", night, 14) for number in range(1000)) for night in range(14)]
+    assert max(due) < 2 * 1000 / 14
+
+
 def test_all_rows_are_in_the_only_slice() -> None:
     """With proof_nights 1, or verify checksum."""
     assert Slice.of_night((ID,), 5, 1, None).of_source.as_string(None) == "true"
+    assert Slice.whole((ID,), None) == Slice.of_night((ID,), 5, 1, None)
 
 
 def test_a_key_of_few_first_values_is_divided_by_its_hash() -> None:
