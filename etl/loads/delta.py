@@ -233,8 +233,7 @@ class Delta:
 
 
 _MATCHED = (
-    "ANALYZE {staged}",
-    "SELECT pg_catalog.count(*) AS rows FROM {staged} AS s WHERE EXISTS (SELECT FROM ONLY {live} AS l WHERE {same})",
+    "SELECT pg_catalog.count(*) AS rows FROM {staged} AS s WHERE EXISTS (SELECT FROM ONLY {live} AS l WHERE {same})"
 )
 
 
@@ -245,7 +244,8 @@ async def _matched(writer: Target, rows: Rows, key: Key) -> int:
         "live": rows.table.live.identifier,
         "same": key.same("l", "s"),
     }
-    ((row,),) = await answers(writer, [*NOT_LONG, *(sql.SQL(text).format(**parts) for text in _MATCHED)])
+    count = sql.SQL(_MATCHED).format(**parts)
+    ((row,),) = await answers(writer, [*NOT_LONG, staging.analyze(rows.table), count])
     return int(row["rows"])
 
 

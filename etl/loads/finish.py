@@ -107,10 +107,9 @@ class Finish:
             return await self._transaction(self._build)  # building one by one shows which fails
 
     async def _record(self) -> Load:
-        """Records a load of changes: their table needs neither indexes nor constraints."""
+        """Records a load of changes: their table needs neither indexes nor constraints, and has its statistics."""
         async with begun(self.writer):
-            analyze = [staging.analyze(self.table)] if self.filled.oid is not None else []
-            state = await at_once(self.writer, [BEGIN, *analyze, self._ask_state()])
+            state = await at_once(self.writer, [BEGIN, self._ask_state()])
             load = self._load(0.0, 0.0)
             self.tries.append(load)
             await ledger.stage(self.writer, self.run_id, load, state)
