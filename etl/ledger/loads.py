@@ -128,7 +128,8 @@ async def bases(target: Target, live: Sequence[TargetName]) -> dict[TargetName, 
     for row in await cursor.fetchall():
         base, state = Base.of(row["base"]), Live.of(row["live_state"])
         if base is not None and state is not None:
-            found[TargetName(row["schema"], row["name"])] = Published(row["run_id"], base, state, row["row_seconds"])
+            more = row["row_seconds"], row["rows_deleted"]
+            found[TargetName(row["schema"], row["name"])] = Published(row["run_id"], base, state, *more)
     return found
 
 

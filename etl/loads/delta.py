@@ -21,6 +21,7 @@ from psycopg import sql
 
 from etl.loads.basis import Chance, Instant
 from etl.loads.budget import Budget
+from etl.loads.counting import Counted, Counting
 from etl.loads.gone import Gone
 from etl.loads.proof import NOT_LONG, Proof
 from etl.loads.way import Filled, Rows, Way, Worker
@@ -31,11 +32,10 @@ from etl.model.errors import LoadFailed
 from etl.model.status import LoadKind
 from etl.sessions.pair import Pair
 from etl.sessions.postgres import Source, Target
-from etl.sessions.tasks import both
 from etl.sessions.transaction import BEGIN, COMMIT, answers, begun
 from etl.source import changes, definitions, stream
 from etl.source.changes import Changes
-from etl.target import staging, trust, untouched
+from etl.target import staging, trust
 from etl.target.keys import Key
 
 log = get_logger()
@@ -126,12 +126,12 @@ class Delta:
         """Stages the changes, if the history is that of the base, or the proof covers all rows (``proof_nights`` 1)."""
         began, table, was = perf_counter(), self.rows.table, published.base
         assert table.definition is not None
-        async with self.rows.snapshot.reading(reader, table) as source:
+        async with self.rows.snapshot.reading(reader, table) as source, begun(writer):
             seen = await self.instant.ask_seen(source)
             _doubt(await self._of_sample(source, was))
-            counting = changes.count(source, table, was.seen.xmin, self._same_leaves(was))
-            found, differs = await both(counting, self._differs(writer, published))
-            _doubt(differs)
+            counted = await self._counted(source, writer, published)
+            found = counted.found
+            _doubt(counted.differs)
             _doubt(None if table.is_partitioned or found.known == (table.oid,) else "another table has got its name")
             _doubt(_incomparable(was, seen, found))
             leaves = tuple(leaf for leaf in table.leaves if leaf[0] in {*found.known, *found.new})
@@ -139,12 +139,13 @@ class Delta:
             filled = Filled(None, found.rows, 0, 0.0, base=base, base_run=published.run_id)
             if found.changed == 0 and found.rows == was.rows:
                 await self._prove(source, writer, found, proof_nights)
+                await writer.commit()
                 filled = replace(filled, kind=LoadKind.UNCHANGED, reason="no row has changed", changed=0, deleted=0)
             else:
                 _doubt(self.chance.waits or None)
                 if self.budget is not None:
                     _doubt(self.budget.refuses(table.live, _touched(was, found), published.row_seconds))
-                filled = await self._stage(source, writer, found, filled, proof_nights)
+                filled = await self._stage(source, writer, counted, filled, proof_nights)
         await self._same_definition(reader, base)
         return replace(filled, seconds=perf_counter() - began)
 
@@ -159,30 +160,36 @@ class Delta:
             return None
         return f"about {100 * sample.changed / sample.rows:.0f} % of its rows have changed"
 
-    async def _differs(self, writer: Target, published: Published) -> str | None:
-        """Why the live table may not be as its last publish left it; None if it is."""
-        return await untouched.doubt(writer, self.rows.table.live, published.live, published.base.rows, NOT_LONG)
+    async def _counted(self, source: Source, writer: Target, published: Published) -> Counted:
+        """Counts the rows of both sides: by buckets of keys, if rows were gone the last time."""
+        assert self.chance.key is not None
+        counting = Counting(self.rows, self.chance.key, published, source, writer)
+        if published.deleted and published.base.rows > limits.PROOF_ROWS_AT_ONCE and not self.rows.table.is_partitioned:
+            return await counting.by_buckets()
+        return await counting.at_the_same_time(self._same_leaves(published.base))
 
-    async def _stage(self, source: Source, writer: Target, found: Changes, filled: Filled, proof_nights: int) -> Filled:
+    async def _stage(
+        self, source: Source, writer: Target, counted: Counted, filled: Filled, proof_nights: int
+    ) -> Filled:
         """Stages the changed rows, and the keys of the rows that are gone."""
         table, key, published = self.rows.table, self.chance.key, self.chance.published
         assert key is not None
         assert published is not None
-        was = published.base
-        async with begun(writer):
-            made = await staging.create(writer, replace(table, unlogged=False), BEGIN)
-            await trust.refuse_types(writer, table, made.oid)
-            select, into = changes.changed(table, was.seen.xmin, found), table.staged.identifier
-            streamed = await stream.copy(source, writer, table, into, self.rows.advance, select=select)
-            self.rows.compare_counts(streamed, table)
-            if streamed.rows_in != found.changed:
-                raise _Doubt(f"{found.changed:,} rows have changed, and {streamed.rows_in:,} arrived")
-            matched = await _matched(writer, self.rows, key)
-            gone = was.rows - found.unchanged - matched
-            _doubt("the rows do not balance: more are unchanged than there were" if gone < 0 else None)
-            size = streamed.bytes + (await self._stage_gone(source, writer, key, found, gone) if gone else 0)
-            await self._prove(source, writer, found, proof_nights, is_staged=True, is_gone=gone > 0)
-            await writer.execute(COMMIT)
+        was, found = published.base, counted.found
+        before = [] if counted.buckets else [BEGIN]
+        made = await staging.create(writer, replace(table, unlogged=False), *before)
+        await trust.refuse_types(writer, table, made.oid)
+        select, into = changes.changed(table, was.seen.xmin, found), table.staged.identifier
+        streamed = await stream.copy(source, writer, table, into, self.rows.advance, select=select)
+        self.rows.compare_counts(streamed, table)
+        if streamed.rows_in != found.changed:
+            raise _Doubt(f"{found.changed:,} rows have changed, and {streamed.rows_in:,} arrived")
+        matched = await _matched(writer, self.rows, key)
+        gone = was.rows - found.unchanged - matched
+        _doubt("the rows do not balance: more are unchanged than there were" if gone < 0 else None)
+        size = streamed.bytes + (await self._stage_gone(source, writer, key, counted, gone) if gone else 0)
+        await self._prove(source, writer, found, proof_nights, is_staged=True, is_gone=gone > 0)
+        await writer.execute(COMMIT)
         share = 100 * (found.changed + gone) / max(found.rows, 1)
         shown = f"{share:.2g}" if share < 99 else f"{share:.0f}"
         reason = f"{found.changed:,} rows changed and {gone:,} gone, {shown} % of {found.rows:,}"
@@ -190,9 +197,9 @@ class Delta:
             filled, kind=LoadKind.DELTA, oid=made.oid, bytes=size, reason=reason, changed=found.changed, deleted=gone
         )
 
-    async def _stage_gone(self, source: Source, writer: Target, key: Key, found: Changes, expected: int) -> int:
+    async def _stage_gone(self, source: Source, writer: Target, key: Key, counted: Counted, expected: int) -> int:
         """Stages the keys of the live rows that the source does not have any more; returns the bytes that it took."""
-        staged = await Gone(self.rows, key, found, source, writer).stage(expected)
+        staged = await Gone(self.rows, key, counted.found, source, writer, counted.buckets).stage(expected)
         _doubt("the rows do not balance: some are neither staged nor live" if staged.rows is None else None)
         if staged.rows != expected:
             raise _Doubt(f"the rows do not balance: {expected:,} are gone by number, {staged.rows:,} by key")

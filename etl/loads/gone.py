@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 
 from psycopg import sql
 
+from etl.loads.counting import HERE, THERE, divided
 from etl.loads.way import Rows
 from etl.model import limits
-from etl.sessions import encoding
 from etl.sessions.postgres import Source, Target
 from etl.sessions.transaction import at_once
 from etl.source import changes, definitions, stream
@@ -25,19 +25,17 @@ from etl.source.changes import Changes
 from etl.target.keys import Key
 
 _KEYS = sql.Identifier("pg_temp", "etl_keys")
-_HERE = sql.Identifier("pg_temp", "etl_here")
-_BUCKETS = sql.Identifier("pg_temp", "etl_buckets")
+_ROWS_HERE = sql.Identifier("pg_temp", "etl_here")
 
 _MAKE_BUCKETS = "CREATE TEMPORARY TABLE {buckets} (bucket pg_catalog.int8, rows pg_catalog.int8) ON COMMIT DROP"
 
-_SPAN = (
-    "SELECT pg_catalog.min({first})::pg_catalog.int8 AS low, pg_catalog.max({first})::pg_catalog.int8 AS high"
-    " FROM ONLY {live}"
-)
+_OF_LIVE = "SELECT {of_live} AS bucket, pg_catalog.count(*) AS rows FROM ONLY {live} AS l GROUP BY 1"
+
+_COUNTED = "SELECT bucket, rows FROM {here}"
 
 _DIFFER = (
     "SELECT bucket, pg_catalog.sum(rows)::pg_catalog.int8 AS rows FROM ("
-    "SELECT {of_live} AS bucket, pg_catalog.count(*) AS rows FROM ONLY {live} AS l GROUP BY 1"
+    "{of_live}"
     " UNION ALL SELECT {of_staged}, pg_catalog.count(*) FROM {staged} AS s"
     " WHERE NOT EXISTS (SELECT FROM ONLY {live} AS l WHERE {is_staged}) GROUP BY 1"
     " UNION ALL SELECT bucket, -rows FROM {buckets}) AS counted GROUP BY 1 HAVING pg_catalog.sum(rows) <> 0"
@@ -83,7 +81,8 @@ class Found:
 class Gone:
     """The search in one table: ``key`` is the live table's, ``counted`` is what the source has, in its snapshot.
 
-    ``writer`` is in the transaction that has staged the changed rows.
+    ``writer`` is in the transaction that has staged the changed rows. ``buckets`` are those whose rows both sides have
+    counted before.
     """
 
     rows: Rows
@@ -91,36 +90,30 @@ class Gone:
     counted: Changes
     source: Source
     writer: Target
+    buckets: Buckets | None = None
 
     async def stage(self, expected: int) -> Found:
         """Stages the keys of the gone rows, whose number should be ``expected``."""
-        names = {column.name: column for column in self.rows.table.columns}
-        columns = [names[column.name] for column in self.key.columns]
-        kept = encoding.kept(self.source, self.writer)
-        some = Buckets.of(columns, self.counted.rows, kept)
+        parts = self.rows, self.key, self.counted.rows, self.source, self.writer
+        some = self.buckets or await divided(*parts)
         if expected > min(limits.GONE_BY_BUCKETS, some.number // 2):
-            return await self._find(changes.keys(self.rows.table, columns, self.counted))
-        return await self._by_buckets(await self._in_ranges(some))
+            return await self._find(changes.keys(self.rows.table, some.columns, self.counted))
+        if self.buckets is not None:
+            return await self._by_buckets(some, self._composed(_COUNTED, here=HERE))
+        await self.writer.execute(sql.SQL(_MAKE_BUCKETS).format(buckets=THERE))
+        size = await self._stream(THERE, changes.buckets(self.rows.table, some.of_source, self.counted))
+        found = await self._by_buckets(some, self._composed(_OF_LIVE, of_live=some.of_target("l")))
+        return replace(found, bytes=found.bytes + size)
 
-    async def _in_ranges(self, some: Buckets) -> Buckets:
-        """Buckets that are ranges, if the key is an integer."""
-        if some.integer is None:
-            return some
-        span = await self._row(_SPAN, first=sql.Identifier(some.integer.name))
-        return some.in_ranges(span["low"], span["high"])
-
-    async def _by_buckets(self, some: Buckets) -> Found:
-        """Sends the numbers of all buckets, and the keys of those that differ."""
-        await self.writer.execute(sql.SQL(_MAKE_BUCKETS).format(buckets=_BUCKETS))
-        counted = await self._stream(_BUCKETS, changes.buckets(self.rows.table, some.of_source, self.counted))
-        parts = {"of_live": some.of_target("l"), "of_staged": some.of_target("s"), "buckets": _BUCKETS}
+    async def _by_buckets(self, some: Buckets, of_live: sql.Composable) -> Found:
+        """Sends the keys of the buckets whose numbers of rows differ; ``of_live`` selects those of the live table."""
+        parts = {"of_live": of_live, "of_staged": some.of_target("s"), "buckets": THERE}
         cursor = await self.writer.execute(self._composed(_DIFFER, **parts))
         differ = {row["bucket"]: row["rows"] for row in await cursor.fetchall()}
         if any(rows < 0 for rows in differ.values()):
-            return Found(None, counted)
+            return Found(None, 0)
         by_index = some.width is not None and self._has_index and len(differ) <= limits.BUCKETS_BY_INDEX * some.number
-        found = await self._of_some(Some(some, sorted(differ), by_index))
-        return replace(found, bytes=found.bytes + counted)
+        return await self._of_some(Some(some, sorted(differ), by_index))
 
     @property
     def _has_index(self) -> bool:
@@ -148,7 +141,7 @@ class Gone:
         """Stages the keys of the live rows (all, or ``rows``) that are neither among those that are sent nor staged."""
         await at_once(self.writer, [self._composed(text) for text in _MAKE_KEYS])
         size = await self._stream(_KEYS, select)
-        here, there = (_HERE, _THERE + _OR_STAGED) if rows else (self._composed("ONLY {live}"), _THERE)
+        here, there = (_ROWS_HERE, _THERE + _OR_STAGED) if rows else (self._composed("ONLY {live}"), _THERE)
         parts = {"here": here, "there": self._composed(there)}
         made = [self._composed(text, rows=rows, **parts) for text in _MAKE_HERE] if rows else []
         cursor = await at_once(self.writer, [*made, *(self._composed(text, **parts) for text in _FIND_GONE)])
@@ -159,11 +152,6 @@ class Gone:
     async def _stream(self, into: sql.Identifier, select: sql.Composable) -> int:
         rows = self.rows
         return (await stream.copy(self.source, self.writer, rows.table, into, rows.advance, select=select)).bytes
-
-    async def _row(self, text: str, **more: sql.Composable) -> dict[str, int]:
-        row = await (await self.writer.execute(self._composed(text, **more))).fetchone()
-        assert row is not None
-        return row
 
     def _composed(self, text: str, **more: sql.Composable) -> sql.Composed:
         """SQL text with the names of the tables, and of the key's columns, in its places."""

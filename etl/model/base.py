@@ -197,12 +197,14 @@ class Published:
     """A published load that may be the base of the next one: the run that published it, its base, its live table.
 
     ``row_seconds`` is how long the last merge of many rows took for one of them, if there was such a merge.
+    ``deleted`` is how many live rows its publish has deleted, if it was one of changes.
     """
 
     run_id: str
     base: Base
     live: Live
     row_seconds: float | None = None
+    deleted: int | None = None
 
 
 def _names(of: type[Any]) -> set[str]:

@@ -39,6 +39,8 @@ _COUNT = (
 )
 """Counted with ONLY. The table's oid is that of a row, because another table may have got the name."""
 
+_HEAD = "SELECT {next_id} AS next_id, (SELECT tableoid::pg_catalog.int8 FROM ONLY {name} LIMIT 1) AS oid"
+
 _COUNT_LEAVES = (
     "SELECT n.id AS next_id, l.oid, l.rows, l.changed FROM (SELECT {next_id} AS id) AS n"
     " LEFT JOIN ({leaves} GROUP BY tableoid) AS l ON true"
@@ -130,6 +132,18 @@ def _by_leaf(found: Sequence[_Row], leaves: Collection[int]) -> Changes:
         known=tuple(row["oid"] for row in known),
         new=tuple(row["oid"] for row in new),
     )
+
+
+async def head(source: Source, table: Table) -> tuple[int, tuple[int, ...]]:
+    """The snapshot's xmax, and the oid of the locked table that has the name: for counts by bucket."""
+    (row,) = await _counted(source, sql.SQL(_HEAD).format(name=table.source.identifier, next_id=sql.SQL(_XMAX)))
+    return row["next_id"], (row["oid"] or table.oid,)
+
+
+def counts(table: Table, bucket: sql.Composable, since: int) -> sql.Composed:
+    """The SELECT of the rows of each bucket, and of those that have changed, of a table without partitions."""
+    expressions = sql.SQL("{} AS bucket, count(*) AS rows, count(*) FILTER (WHERE {}) AS changed")
+    return table.select(expressions.format(bucket, sql.SQL(_changed(since))), is_only=True) + sql.SQL(" GROUP BY 1")
 
 
 def changed(table: Table, since: int, found: Changes) -> sql.Composed:

@@ -33,6 +33,11 @@ The first comparison decides nearly all rows.
 
 _COUNT = "SELECT pg_catalog.count(*) AS rows, pg_catalog.count(*) FILTER (WHERE {strange}) AS strange FROM ONLY {table}"
 
+_COUNTS = (
+    "SELECT {bucket} AS bucket, pg_catalog.count(*) AS rows, pg_catalog.count(*) FILTER (WHERE {strange}) AS strange"
+    " FROM ONLY {table} AS l GROUP BY 1"
+)
+
 _MERGED = "SELECT pg_catalog.count(*) AS rows FROM {pairs} WHERE staged IS NOT NULL"
 
 _LACKING = (
@@ -109,15 +114,32 @@ async def doubt(
     """
     count = sql.SQL(_COUNT).format(strange=_strange(was), table=table.identifier)
     try:
-        found, (row,) = await answers(target, [*before, bound("live_states", arrays([table])), count])
+        found, (row,) = await answers(target, [*before, ask_state(table), count])
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):  # a view has no xmin
         return _unlike(None, was)
+    return judge(table, was, rows, found, row)
+
+
+def ask_state(table: TargetName) -> sql.Composed:
+    """The query for a live table as it is now, for ``judge``."""
+    return bound("live_states", arrays([table]))
+
+
+def counts(table: TargetName, was: Live, bucket: sql.Composable) -> sql.Composed:
+    """The SELECT of the live rows ``l`` of each bucket, and of those of others, whose sums are for ``judge``."""
+    return sql.SQL(_COUNTS).format(bucket=bucket, strange=_strange(was), table=table.identifier)
+
+
+def judge(
+    table: TargetName, was: Live, rows: int, found: Iterable[Mapping[str, Any]], counted: Mapping[str, int]
+) -> str | None:
+    """Why a live table is not as its last publish left it, with so many rows: by its state and its counts."""
     if differs := _unlike(_states(found).get(table), was):
         return differs
-    if row["strange"]:
-        return f"others have written {row['strange']:,} rows of the live table"
-    if row["rows"] != rows:
-        return f"the live table has {row['rows']:,} rows, and {rows:,} were published"
+    if counted["strange"]:
+        return f"others have written {counted['strange']:,} rows of the live table"
+    if counted["rows"] != rows:
+        return f"the live table has {counted['rows']:,} rows, and {rows:,} were published"
     return None
 
 

@@ -4,7 +4,7 @@
 -- row_seconds is how long the last merge of so many rows took for one row, changed or gone; null if there was none.
 -- Try it: psql -v schemas='{public}' -v names='{orders}' -v least=1000 -v since='30 days' -f ledger/bases.sql
 SELECT DISTINCT ON (l.schema_name, l.relation_name)
-       l.schema_name AS schema, l.relation_name AS name, l.run_id, l.base, l.live_state,
+       l.schema_name AS schema, l.relation_name AS name, l.run_id, l.base, l.live_state, l.rows_deleted,
        (SELECT m.merge_seconds / (m.rows_changed + coalesce(m.rows_deleted, 0))
           FROM etl.loads m
          WHERE m.table_name = l.table_name AND m.status = 'published' AND m.merge_seconds IS NOT NULL
