@@ -81,13 +81,22 @@ CREATE INDEX ON events (at);
 """
 """Events as web shops keep them, in jsonb."""
 
+_DATED = """
+ALTER TABLE {name} ADD updated_at timestamptz;
+ALTER TABLE {name} ALTER updated_at SET NOT NULL,
+  ALTER updated_at TYPE timestamptz USING timestamptz '2026-01-01 00:00+00' + {key} * interval '1 second';
+"""
+
 _CHANGE = """
-UPDATE {name} SET {change} WHERE {key} > (SELECT max({key}) * (1 - 0.6 * {share}) FROM {name})
+UPDATE {name} SET {change}, updated_at = {now} WHERE {key} > (SELECT max({key}) * (1 - 0.6 * {share}) FROM {name})
     OR ({key}::bigint * 7919 + {{night}}) % 10000 < {share} * 3000;
 DELETE FROM {name} WHERE ({key}::bigint * 31 + {{night}}) % 1000 = 7;
-INSERT INTO {name} SELECT {fresh} FROM {name}, (SELECT max({key}) AS last FROM {name}) m
+INSERT INTO {name} SELECT {fresh}, {now} FROM {name}, (SELECT max({key}) AS last FROM {name}) m
  WHERE {key} <= last * 0.1 * {share};
 """
+
+_NOW = "timestamptz '2030-01-01 00:00+00' + {{night}} * interval '1 day' + {key} * interval '1 microsecond'"
+"""When a day changes a row: rows of one day differ, and both servers give a row the same time."""
 
 _FRESH_LINEITEM = (
     "l_orderkey + last + 1, l_partkey, l_suppkey, l_linenumber, l_quantity, l_extendedprice, l_discount, l_tax,"
@@ -102,15 +111,22 @@ _CHANGED = {
 """The key of each table of the job, the column that a day changes, and the columns of a new row."""
 
 
+def dated(name: str) -> str:
+    """The statements that give a table of the job the column ``updated_at``, which each day's changes maintain."""
+    return _DATED.format(name=name, key=_CHANGED[name][0])
+
+
 def changes(share: float, *names: str) -> str:
     """The statements of a day, which take ``{night}``: so large a share of the rows of these tables changes.
 
     Of the changed rows, six tenths are recent, three old ones at random, one new. One row in a thousand is deleted.
+    Each changed or new row has the time of its change in ``updated_at``.
     """
     statements = []
     for name in names:
         key, change, fresh = _CHANGED[name]
-        statements.append(_CHANGE.format(name=name, key=key, change=change, fresh=fresh, share=share))
+        now = _NOW.format(key=key)
+        statements.append(_CHANGE.format(name=name, key=key, change=change, fresh=fresh, share=share, now=now))
     return "".join(statements)
 
 

@@ -16,6 +16,7 @@ from benchmarks.tools import Debian, Install, Pypi, ours, postgres
 
 ATOMIC, SNAPSHOT, ANALYZE = "no atomic publish", "no snapshot over tables", "no ANALYZE"
 INDEXES, TYPES = "no indexes", "types change"
+CURSOR = "needs a column `updated_at` that each change maintains"
 _ROWS_ALONE = (INDEXES, SNAPSHOT, ATOMIC, ANALYZE)
 
 
@@ -32,6 +33,7 @@ class Peer:
     script: str
     lacks: tuple[str, ...] = ()
     indexes: bool = True  # it copies indexes, and a copy without them counts as failed
+    incremental: bool = False  # it copies by a cursor: rows that it misses are counted, and are no failure
     before: str = ""  # a preparation that is not measured
     parts: Callable[[str], dict[str, float]] = _nothing  # the seconds of its steps, parsed from its output
 
@@ -69,6 +71,8 @@ export -f copy
 xargs -P 2 -I {} bash -euo pipefail -c 'copy "{}"' <<< "$NAMES"
 """
 
+_COPIED = _DEFINITIONS + _PSQL + _INDEXES + 'psql -Xq "$TARGET" -c ANALYZE\n'
+
 _FOREIGN = """
 psql -Xq -v ON_ERROR_STOP=1 "$TARGET" <<SQL
 CREATE EXTENSION postgres_fdw;
@@ -88,21 +92,53 @@ pgcopydb clone --source "$SOURCE" --target "$TARGET" --dir "$WORK/pgcopydb" --ta
   --split-tables-larger-than 200MB --no-owner --skip-large-objects
 """
 
-_SLING = """
-export SLING_HOME_DIR=$WORK SLING_THREADS=2 SLING_DIRECT_INSERT=true SLING_DISABLE_TELEMETRY=true
+_SLING_RUN = """
+export SLING_HOME_DIR=$WORK SLING_THREADS=2 SLING_DISABLE_TELEMETRY=true
 export FAR="$SOURCE" NEAR="$TARGET"
 case $FAR in *\\?*) ;; *) FAR="$FAR?sslmode=disable" NEAR="$NEAR?sslmode=disable" ;; esac
+sling=$(python -c 'import sling_linux_amd64 as s, pathlib; print(pathlib.Path(s.__path__[0], "bin/sling-linux-amd64"))')
+"$sling" run -r "$WORK/replication.yaml"
+"""
+
+_SLING = (
+    """
+export SLING_DIRECT_INSERT=true
 cat > "$WORK/replication.yaml" <<YAML
 source: FAR
 target: NEAR
 defaults: {mode: full-refresh, object: 'public.{stream_table}', target_options: {use_bulk: true, direct_insert: true}}
 streams: {'public.*': }
 YAML
-sling=$(python -c 'import sling_linux_amd64 as s, pathlib; print(pathlib.Path(s.__path__[0], "bin/sling-linux-amd64"))')
-"$sling" run -r "$WORK/replication.yaml"
+"""
+    + _SLING_RUN
+)
+
+_SLING_KEYS = """
+cat > "$WORK/replication.yaml" <<YAML
+source: FAR
+target: NEAR
+defaults:
+  {mode: incremental, update_key: updated_at, object: 'public.{stream_table}', target_options: {use_bulk: true}}
+streams:
+YAML
+psql -XAtq "$SOURCE" >> "$WORK/replication.yaml" <<SQL
+SELECT format('  public.%s: {primary_key: [%s]}', i.indrelid::regclass,
+              string_agg(attname, ', ' ORDER BY array_position(i.indkey::int2[], attnum)))
+  FROM pg_index i JOIN pg_attribute ON attrelid = i.indrelid AND attnum = ANY (i.indkey)
+ WHERE i.indisprimary AND i.indrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace)
+ GROUP BY i.indrelid
+SQL
 """
 
-_DLT = ("connectorx==0.4.6", "pyarrow==26.0.1", "sqlalchemy==2.1.9", "psycopg[binary]==3.3.9")
+_DLT = (
+    "dlt[postgres,sql_database]==1.31.0",
+    "connectorx==0.4.6",
+    "pyarrow==26.0.1",
+    "sqlalchemy==2.1.9",
+    "psycopg[binary]==3.3.9",
+)
+
+_SLING_WHEEL = ("sling-linux-amd64==1.4.11",)
 
 ETL = Peer("etl run", ours, _ETL, parts=_etl_parts)
 
@@ -130,7 +166,7 @@ PEERS: dict[str, Peer] = {
         Peer(
             "psql | psql",
             postgres,
-            _DEFINITIONS + _PSQL + _INDEXES + 'psql -Xq "$TARGET" -c ANALYZE',
+            _COPIED,
             (ATOMIC, SNAPSHOT),
         ),
         Peer("psql | psql, rows alone", postgres, _PSQL, _ROWS_ALONE, indexes=False, before=_DEFINITIONS),
@@ -166,17 +202,33 @@ PEERS: dict[str, Peer] = {
         Peer("pgcopydb", Debian(("pgcopydb", "libpq5", "libgc1")), _PGCOPYDB, (ATOMIC,)),
         Peer(
             "sling",
-            Pypi(("sling-linux-amd64==1.4.11",)),
+            Pypi(_SLING_WHEEL),
             _SLING,
             (INDEXES, TYPES, SNAPSHOT, ATOMIC, ANALYZE),
             indexes=False,
         ),
         Peer(
+            "sling, incremental",
+            Pypi(_SLING_WHEEL),
+            _SLING_RUN,
+            (CURSOR, SNAPSHOT, ATOMIC, ANALYZE),
+            incremental=True,
+            before=_COPIED + _SLING_KEYS,
+        ),
+        Peer(
             "dlt",
-            Pypi(("dlt[postgres,sql_database]==1.31.0", *_DLT)),
+            Pypi(_DLT),
             'exec python "$CLIENTS/dlt_copy.py"',
             (INDEXES, TYPES, SNAPSHOT, ATOMIC, ANALYZE),
             indexes=False,
+        ),
+        Peer(
+            "dlt, incremental",
+            Pypi(_DLT),
+            'exec python "$CLIENTS/dlt_changes.py"',
+            (CURSOR, SNAPSHOT, ATOMIC, ANALYZE),
+            incremental=True,
+            before=_COPIED + 'python "$CLIENTS/dlt_changes.py"',  # dlt's own tables, and its first cursor
         ),
         Peer(
             "connectorx → COPY",

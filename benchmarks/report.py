@@ -13,6 +13,7 @@ import psutil
 import psycopg
 
 from benchmarks.measure import Spread
+from benchmarks.missed import told
 from benchmarks.peers import PEERS
 from benchmarks.results import Outcome, Results, Run, Value
 
@@ -176,8 +177,9 @@ def _table(key: str, outcome: Outcome) -> Iterator[str]:
     yield f"{_said(outcome)}"
     yield ""
     if outcome.cases:
-        yield f"| | wall s | `{OURS}` is | client CPU s | a GB | peak MB | indexes | types | what it does not do |"
-        yield "|---|---|---|---|---|---|---|---|---|"
+        heads = f"wall s | `{OURS}` is | client CPU s | a GB | peak MB | indexes | types |{_missed_head(outcome)}"
+        yield f"| | {heads} what it does not do |"
+        yield f"|---|{'---|' * heads.count('|')}---|"
         for case in sorted(outcome.cases, key=lambda name: _median(outcome, name)):
             yield _row(outcome, case)
         yield ""
@@ -219,9 +221,21 @@ def _row(outcome: Outcome, case: str) -> str:
         f"{spreads[2].median:.0f}",
         f"{runs[-1].indexes:.0%}",
         f"{runs[-1].types:.0%}",
+        *([_missed(runs)] if _missed_head(outcome) else []),
         ", ".join(_lacks(case)),
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _missed_head(outcome: Outcome) -> str:
+    """The head of the column of missed rows; empty if no copy was compared row by row."""
+    return " rows missed |" if any(run.missed for one in outcome.rounds for run in one.values()) else ""
+
+
+def _missed(runs: list[Run]) -> str:
+    """The rows that a case has missed in one night: the most of each kind."""
+    kinds = dict.fromkeys(kind for run in runs for kind in run.missed)
+    return told({kind: max(run.missed.get(kind, 0) for run in runs) for kind in kinds}) if kinds else ""
 
 
 def _lacks(case: str) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ from benchmarks.measure import Spread
 class Run:
     """One copy: the client's usage, the parts of indexes and column types that arrived, and the copy's steps.
 
-    ``wal`` are the bytes of WAL that the target wrote.
+    ``wal`` are the bytes of WAL that the target wrote, ``missed`` the rows that differ from the source's by the kind of
+    change that was missed; empty if they were not compared.
     """
 
     wall: float
@@ -25,6 +26,7 @@ class Run:
     types: float
     parts: dict[str, float] = field(default_factory=dict)
     wal: float = 0.0
+    missed: dict[str, int] = field(default_factory=dict)
 
 
 Value = Callable[[Run], float]

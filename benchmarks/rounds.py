@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmarks import data, network
 from benchmarks.data import DATABASE, Contents
 from benchmarks.measure import Failed, measure
+from benchmarks.missed import missed, told
 from benchmarks.peers import PEERS, Peer
 from benchmarks.results import Outcome, Run
 from benchmarks.scenarios import ROUND_TRIP, Case, Scenario, Way
@@ -197,8 +198,25 @@ class _Stand:
             before = self.servers.target.psql("SELECT pg_current_wal_insert_lsn()")
             usage = measure(peer.script, variables, self.work.deadline)
         wal = float(self.servers.target.psql(f"SELECT pg_current_wal_insert_lsn() - '{before}'::pg_lsn"))
-        indexes, types = _insist(peer, expected, data.contents(self.servers.target))
-        return Run(usage.wall, usage.cpu, usage.peak, indexes, types, peer.parts(usage.output), wal)
+        arrived = data.contents(self.servers.target)
+        if not peer.incremental:
+            _insist_on_rows(expected, arrived)
+        indexes, types = _insist(peer, expected, arrived)
+        return Run(
+            usage.wall, usage.cpu, usage.peak, indexes, types, peer.parts(usage.output), wal, self.compared(peer)
+        )
+
+    def compared(self, peer: Peer) -> dict[str, int]:
+        """The rows that a copy has missed; empty if the scenario does not compare them.
+
+        Raises Failed if there are any and the peer claims to copy all.
+        """
+        if not self.work.scenario.compare:
+            return {}
+        found = missed(self.servers.source, self.servers.target)
+        if any(found.values()) and not peer.incremental:
+            raise Failed(f"rows differ from the source's: {told(found)}")
+        return found
 
     def changed(self, variables: dict[str, str]) -> Contents:
         """Lets a day pass in the source; returns its contents then."""
@@ -225,14 +243,18 @@ class _Stand:
         }
 
 
-def _insist(peer: Peer, expected: Contents, arrived: Contents) -> tuple[float, float]:
-    """The parts of indexes and column types that arrived unchanged.
-
-    Raises Failed if rows are missing, or indexes although the peer copies them.
-    """
+def _insist_on_rows(expected: Contents, arrived: Contents) -> None:
     for name, rows in expected.rows.items():
         if arrived.rows.get(name) != rows:
             raise Failed(f"{arrived.rows.get(name, 'none')} of {name}'s {rows} rows arrived")
+
+
+def _insist(peer: Peer, expected: Contents, arrived: Contents) -> tuple[float, float]:
+    """The parts of indexes and column types that arrived unchanged.
+
+    Raises Failed if indexes are missing although the peer copies them.
+    """
+    for name in expected.rows:
         if peer.indexes and arrived.indexes[name] != expected.indexes[name]:
             raise Failed(f"{arrived.indexes[name]} of {name}'s {expected.indexes[name]} indexes arrived")
     indexes = sum(min(arrived.indexes[name], number) for name, number in expected.indexes.items())

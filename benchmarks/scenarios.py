@@ -51,6 +51,7 @@ class Scenario:
     quick_rounds: int = 3
     disk: float = 15  # GB of disk for all rows on both servers, their WAL, and files of peers
     change: str = ""  # what the source does between the preparation and the measured copy, for {night}
+    compare: bool = False  # compare every row of both sides after a copy, and not only their number
     many_files: bool = False  # keep the data in memory, because otherwise the benchmark would measure the file system
 
     @property
@@ -68,8 +69,15 @@ _FAST = ("etl run", "limit", "psql | psql", "pg_dump -Fd -j2, pg_restore -j2", "
 _ALL = (*_FAST, "pg_dump | psql", "connectorx → COPY", "ADBC → ADBC", "pg-bulk-ingest", "sling", "dlt")
 _TINY = ("etl run", "etl run, again", "psql | psql", "pg_dump | psql", "pg_dump -Fd -j2, pg_restore -j2", "pgcopydb")
 _STREAM = ("the stream alone", "psql | psql, rows alone", "plain psycopg")
-_NIGHT = ("etl run, changes", "etl run, again", "limit of a night", "pg_dump -Fd -j2, pg_restore -j2", "pgcopydb")
+_CHANGES = ("etl run, changes", "etl run, again", "limit of a night", "sling, incremental", "dlt, incremental")
+_NIGHT = (*_CHANGES, "pg_dump -Fd -j2, pg_restore -j2", "pgcopydb")
 _NAMES = ("lineitem", "accounts", "events")
+_DATED_BIG = data.LINEITEM + data.dated("lineitem") + data.LINEITEM_INDEXES
+_DATED_JOB = (
+    Table(_DATED_BIG, 3_000_000),
+    Table(data.ACCOUNTS + data.dated("accounts"), 3_000_000),
+    Table(data.EVENTS + data.dated("events"), 400_000),
+)
 _NEAR = ("etl run", "psql | psql", "pgcopydb")
 
 
@@ -78,8 +86,9 @@ def _night(share: float, size: str, tables: tuple[Table, ...], *names: str) -> S
     day = f"a day that changed {share:.0%} of the rows" if share else "a day without a change"
     what = "one table of 5 GB" if size else "the job of (a)"
     change = data.changes(share, *names) if share else ""
-    key, peers = f"night-{size}{share * 100:g}", _NIGHT[:3] if size else _NIGHT
-    return Scenario(key, f"a night after {day}: {what}", tables, peers, quick_rounds=2, change=change)
+    key, peers = f"night-{size}{share * 100:g}", _CHANGES if size else _NIGHT
+    title = f"a night after {day}: {what}"
+    return Scenario(key, title, tables, peers, quick_rounds=2, change=change, compare=True)
 
 
 SCENARIOS = (
@@ -151,9 +160,9 @@ SCENARIOS = (
     Scenario(
         "stream-narrow", "rows alone, without indexes: accounts 3 M rows", (Table(data.ACCOUNTS, 3_000_000),), _STREAM
     ),
-    *(_night(share, "", _JOB, *_NAMES) for share in (0, 0.01, 0.1)),
+    *(_night(share, "", _DATED_JOB, *_NAMES) for share in (0, 0.01, 0.1)),
     *(
-        replace(_night(share, "5gb-", (Table(_BIG, GIGABYTE * 5),), "lineitem"), rounds=3, quick=0, disk=30)
+        replace(_night(share, "5gb-", (Table(_DATED_BIG, GIGABYTE * 5),), "lineitem"), rounds=3, quick=0, disk=30)
         for share in (0, 0.01)
     ),
     Scenario(

@@ -21,8 +21,10 @@ import dlt  # noqa: E402 -- dlt reads the variables when it is imported
 from dlt.destinations import postgres  # noqa: E402
 from dlt.sources.sql_database import sql_database  # noqa: E402
 
-if __name__ == "__main__":  # the workers import this file
-    source = sql_database(
+
+def tables() -> dlt.sources.DltSource:
+    """The tables of the source, as streams of Arrow."""
+    return sql_database(
         os.environ["SOURCE"],
         schema="public",
         table_names=os.environ["NAMES"].splitlines(),
@@ -31,7 +33,14 @@ if __name__ == "__main__":  # the workers import this file
         reflection_level="full_with_precision",
         backend_kwargs={"return_type": "arrow_stream", "protocol": "binary", "batch_size": 100_000},
     )
+
+
+def into_target() -> dlt.Pipeline:
+    """The pipeline to the target's schema ``public``."""
     target = os.environ["TARGET"].replace("postgres@", "postgres:unused@")  # dlt requires a password
-    pipeline = dlt.pipeline("bench", destination=postgres(target), dataset_name="public", pipelines_dir=work)
-    info = pipeline.run(source.parallelize(), write_disposition="replace", loader_file_format="csv")
+    return dlt.pipeline("bench", destination=postgres(target), dataset_name="public", pipelines_dir=work)
+
+
+if __name__ == "__main__":  # the workers import this file
+    info = into_target().run(tables().parallelize(), write_disposition="replace", loader_file_format="csv")
     info.raise_on_failed_jobs()

@@ -134,6 +134,24 @@ def test_a_peer_that_leaves_something_out_is_not_measured_but_named(
     }
 
 
+def test_rows_that_an_incremental_peer_misses_are_counted_and_those_of_others_are_failures(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one leaves the target as it was before the day; the other changes a row after it has copied all."""
+    copy = peers.PEERS["psql | psql"]
+    idle = replace(copy, script="true", before=copy.script, incremental=True)
+    wrong = replace(copy, script=f"{copy.script}\npsql -Xq $TARGET -c 'UPDATE accounts SET bid = -1 WHERE aid = 2'")
+    monkeypatch.setitem(peers.PEERS, "sling, incremental", idle)
+    monkeypatch.setitem(peers.PEERS, "pgcopydb", wrong)
+    bench("--only", "night-10", "--peer", "sling, incremental", "--peer", "pgcopydb", "--peer", "limit of a night")
+    outcome = load(results / "quick.json")["night-10"]
+    assert outcome.missing == {"pgcopydb": "rows differ from the source's: 1 changed"}
+    (first,) = outcome.rounds
+    assert first["limit of a night"].missed == {"deleted": 0, "changed": 0, "new": 0}
+    assert all(first["sling, incremental"].missed[kind] for kind in ("deleted", "changed", "new"))
+    assert " deleted, " in (results / "quick.md").read_text()
+
+
 def test_a_peer_that_cannot_be_installed_is_named_with_the_reason(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import chart, report, results
 from benchmarks.measure import Spread
-from benchmarks.peers import PEERS
+from benchmarks.peers import CURSOR, PEERS
 from benchmarks.report import TARGETS, markdown, wall
 from benchmarks.results import Outcome, Run
 from benchmarks.rounds import Work, missing
@@ -89,6 +89,23 @@ def test_what_a_peer_does_not_do_stands_beside_its_figure() -> None:
     assert line.endswith("no indexes, types change, no snapshot over tables, no atomic publish, no ANALYZE |")
 
 
+def test_the_rows_that_a_peer_missed_stand_beside_its_figure() -> None:
+    """The most of any round; the limit's were compared, and none was missed. Other scenarios have no such column."""
+    figures = outcome({"etl run, changes": 5, "limit": 2, "dlt, incremental": 8}, {"dlt, incremental": 9})
+    for number, deleted in enumerate((1200, 1300)):
+        one = figures.rounds[number]["dlt, incremental"]
+        figures.rounds[number]["dlt, incremental"] = replace(one, missed={"deleted": deleted, "changed": 0, "new": 2})
+    figures.rounds[0]["limit"] = replace(figures.rounds[0]["limit"], missed={"deleted": 0, "changed": 0, "new": 0})
+    lines = markdown({"night-1": figures}).splitlines()
+    (dlt,) = [line for line in lines if line.startswith("| dlt, incremental |")]
+    (limit,) = [line for line in lines if line.startswith("| limit |")]
+    assert "| 1,300 deleted, 2 new | needs a column `updated_at`" in dlt
+    assert "| 0 | no client" in limit
+    (head,) = [number for number, line in enumerate(lines) if "rows missed" in line]
+    assert {line.count("|") for line in (*lines[head : head + 2], dlt, limit)} == {11}
+    assert "rows missed" not in markdown({"a": outcome({"etl run": 5})})
+
+
 def test_who_could_not_be_measured_is_named_with_the_reason() -> None:
     """The report names a peer that is missing, and the reason."""
     figures = outcome({"etl run": 5})
@@ -148,6 +165,26 @@ def test_every_scenario_names_peers_that_there_are() -> None:
         assert set(scenario.peers) <= set(PEERS)
         assert {"etl run", "the stream alone", "etl run, changes"} & set(scenario.peers)
     assert len({one.key for one in SCENARIOS}) == len(SCENARIOS)
+
+
+def test_a_night_compares_all_rows_and_gives_each_change_its_time() -> None:
+    """Tools with a cursor need ``updated_at``: every statement that changes or adds rows of a day maintains it."""
+    nights = wanted(("night",), full=True)
+    assert {one.key for one in nights} == {"night-0", "night-1", "night-10", "night-5gb-0", "night-5gb-1"}
+    for night in nights:
+        assert night.compare
+        assert {"sling, incremental", "dlt, incremental"} <= set(night.peers)
+        assert all("ADD updated_at timestamptz" in table.made(1) for table in night.tables)
+        day = night.change.replace("{night}", "3")
+        assert "{" not in day
+        assert day.count("updated_at = timestamptz") == day.count("UPDATE ")
+        assert day.count("* interval '1 microsecond' FROM") == day.count("INSERT INTO ")
+
+
+def test_a_peer_that_may_miss_rows_says_that_it_needs_a_cursor() -> None:
+    """No other peer may miss rows."""
+    assert [name for name, one in PEERS.items() if one.incremental] == ["sling, incremental", "dlt, incremental"]
+    assert all(CURSOR in one.lacks for one in PEERS.values() if one.incremental)
 
 
 def test_the_charts_bars_are_as_long_as_their_medians() -> None:
