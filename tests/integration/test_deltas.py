@@ -433,7 +433,8 @@ def test_gone_rows_are_found_and_slices_proven_by_keys_of_all_kinds(
         columns = "a, b, note" if name in {"pairs", "tenants"} else "a, note"
         key = columns.removesuffix(", note")
         databases.operational.execute(
-            f"CREATE TABLE {name} AS SELECT * FROM (SELECT {values} FROM generate_series(1, {rows}) g) AS r ({columns});"
+            f"CREATE TABLE {name} AS"
+            f" SELECT * FROM (SELECT {values} FROM generate_series(1, {rows}) g) AS r ({columns});"
             f"ALTER TABLE {name} ADD PRIMARY KEY ({key})"
         )
     settled(databases.operational)
