@@ -15,6 +15,7 @@ from psycopg import sql
 
 from etl.loads.proof import NOT_LONG
 from etl.loads.way import Rows
+from etl.model import limits
 from etl.model.base import Published
 from etl.sessions import encoding
 from etl.sessions.postgres import Source, Target
@@ -62,7 +63,7 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Counting:
-    """The counts of one table since ``published``; ``leaves`` are the partitions that are the same as then."""
+    """The counts of one table since ``published``; ``key`` is the live table's."""
 
     rows: Rows
     key: Key
@@ -70,13 +71,30 @@ class Counting:
     source: Source
     writer: Target
 
-    async def at_the_same_time(self, leaves: Collection[int]) -> Counted:
-        """Counts both sides side by side."""
+    async def refuses_sample(self) -> str | None:
+        """Why a sample of the source's pages makes it a waste of time to count all rows; None if it does not."""
+        pages = self.rows.table.bytes / limits.PAGE_BYTES
+        share = min(limits.SAMPLE_SHARE, limits.SAMPLE_PAGES / max(pages, 1))
+        if share * pages < limits.SAMPLE_LEAST_PAGES:
+            return None
+        sample = await changes.sample(self.source, self.rows.table, self.published.base.seen.xmin, share)
+        if sample.at_least <= limits.DELTA_AT_MOST:
+            return None
+        return f"about {100 * sample.changed / sample.rows:.0f} % of its rows have changed"
+
+    async def count(self, leaves: Collection[int]) -> Counted:
+        """Counts all rows; ``leaves`` are the partitions that are the same as in the base."""
+        table, was = self.rows.table, self.published.base
+        if self.published.deleted and was.rows > limits.PROOF_ROWS_AT_ONCE and not table.is_partitioned:
+            return await self._by_buckets()
+        return await self._side_by_side(leaves)
+
+    async def _side_by_side(self, leaves: Collection[int]) -> Counted:
         was, table = self.published.base, self.rows.table
         here = untouched.doubt(self.writer, table.live, self.published.live, was.rows, NOT_LONG)
         return Counted(*await both(changes.count(self.source, table, was.seen.xmin, leaves), here))
 
-    async def by_buckets(self) -> Counted:
+    async def _by_buckets(self) -> Counted:
         """Counts one side after the other, because the target keeps the numbers of both; leaves a transaction open."""
         was, table = self.published.base, self.rows.table
         some = await divided(self.rows, self.key, was.rows, self.source, self.writer)

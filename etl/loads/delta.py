@@ -126,10 +126,12 @@ class Delta:
         """Stages the changes, if the history is that of the base, or the proof covers all rows (``proof_nights`` 1)."""
         began, table, was = perf_counter(), self.rows.table, published.base
         assert table.definition is not None
+        assert self.chance.key is not None
         async with self.rows.snapshot.reading(reader, table) as source, begun(writer):
             seen = await self.instant.ask_seen(source)
-            _doubt(await self._of_sample(source, was))
-            counted = await self._counted(source, writer, published)
+            counting = Counting(self.rows, self.chance.key, published, source, writer)
+            _doubt(await counting.refuses_sample())
+            counted = await counting.count(self._same_leaves(was))
             found = counted.found
             _doubt(counted.differs)
             _doubt(None if table.is_partitioned or found.known == (table.oid,) else "another table has got its name")
@@ -148,25 +150,6 @@ class Delta:
                 filled = await self._stage(source, writer, counted, filled, proof_nights)
         await self._same_definition(reader, base)
         return replace(filled, seconds=perf_counter() - began)
-
-    async def _of_sample(self, source: Source, was: Base) -> str | None:
-        """Why a sample of the pages makes counting all rows a waste of time; None if it does not."""
-        pages = self.rows.table.bytes / limits.PAGE_BYTES
-        share = min(limits.SAMPLE_SHARE, limits.SAMPLE_PAGES / max(pages, 1))
-        if share * pages < limits.SAMPLE_LEAST_PAGES:
-            return None
-        sample = await changes.sample(source, self.rows.table, was.seen.xmin, share)
-        if sample.at_least <= limits.DELTA_AT_MOST:
-            return None
-        return f"about {100 * sample.changed / sample.rows:.0f} % of its rows have changed"
-
-    async def _counted(self, source: Source, writer: Target, published: Published) -> Counted:
-        """Counts the rows of both sides: by buckets of keys, if rows were gone the last time."""
-        assert self.chance.key is not None
-        counting = Counting(self.rows, self.chance.key, published, source, writer)
-        if published.deleted and published.base.rows > limits.PROOF_ROWS_AT_ONCE and not self.rows.table.is_partitioned:
-            return await counting.by_buckets()
-        return await counting.at_the_same_time(self._same_leaves(published.base))
 
     async def _stage(
         self, source: Source, writer: Target, counted: Counted, filled: Filled, proof_nights: int
