@@ -1,7 +1,8 @@
 """The loads: each copies one table from the source into its staging table, in one stream or in page ranges.
 
 Start with ``load``. The other modules are the ways of loading (``way``, ``whole``, ``ranges``, and ``delta`` with what
-it is based on, ``basis``, and its steps ``counting``, ``gone`` and ``proof``, within its ``budget``), a load's last step (``finish``), the loads of a run together (``loading``, ``survey``,
-``schedule``, ``progress``), and the copying of a table in batches, outside of any run (``batches``). The package
-imports ``target`` and the packages that ``target`` imports, and nothing of ``publish``.
+it is based on, ``basis``, with its steps ``counting``, ``gone`` and ``proof``, and within its ``budget``), a load's
+last step (``finish``), the loads of a run together (``loading``, ``survey``, ``schedule``, ``progress``), and the
+copying of a table in batches, outside of any run (``batches``). The package imports ``target`` and the packages that
+``target`` imports, and nothing of ``publish``.
 """
