@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from etl.source import ranges
 from servers.postgres import FAST, Server
 from servers.programs import default_bin
 from tests import roles
@@ -47,6 +48,16 @@ def release_of(programs: Path) -> int:
 def fast_copy() -> str:
     """The option of CREATE DATABASE that makes a small one in a tenth of a second; releases before 15 have no other."""
     return "STRATEGY wal_log" if release_of(default_bin()) >= 15 else ""
+
+
+def detaches_concurrently() -> bool:
+    """Whether the servers know ALTER TABLE ... DETACH PARTITION ... CONCURRENTLY; releases before 14 do not."""
+    return release_of(default_bin()) >= 14
+
+
+def cuts_tables() -> bool:
+    """Whether big tables come in page ranges; from releases before 14, which read all pages for each, they do not."""
+    return release_of(default_bin()) >= ranges.OLDEST
 
 
 @pytest.hookimpl(wrapper=True)

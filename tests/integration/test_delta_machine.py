@@ -26,7 +26,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from psycopg import sql
 
 from servers.postgres import FAST, Server
-from tests.conftest import fast_copy
+from tests.conftest import detaches_concurrently, fast_copy
 from tests.harness import Database, Databases, Done, Etl
 from tests.mirror import contents
 from tests.situations import until
@@ -105,14 +105,17 @@ MAINTENANCE = {
 
 LEAVES = {name: f"FROM ({100 * n}) TO ({100 * n + 100})" for n, name in enumerate(("p0", "p1", "p2", "p3"))}
 
+CONCURRENTLY = {
+    "detach concurrently": "ALTER TABLE parts DETACH PARTITION {l} CONCURRENTLY",
+    "finalize": "ALTER TABLE parts DETACH PARTITION {l} FINALIZE",
+}
+
 OF_LEAVES = {
     "attach": "ALTER TABLE parts ATTACH PARTITION {l} FOR VALUES {bounds}",
     "attach, and delete as many": "ALTER TABLE parts ATTACH PARTITION {l} FOR VALUES {bounds};"
     "DELETE FROM parts WHERE id IN (SELECT id FROM parts WHERE tableoid <> '{l}'::regclass"
     " ORDER BY id LIMIT (SELECT count(*) FROM {l}))",
     "detach": "ALTER TABLE parts DETACH PARTITION {l}",
-    "detach concurrently": "ALTER TABLE parts DETACH PARTITION {l} CONCURRENTLY",
-    "finalize": "ALTER TABLE parts DETACH PARTITION {l} FINALIZE",
     "away for a moment": "ALTER TABLE parts DETACH PARTITION {l}; UPDATE {l} SET note = 'away' WHERE id % 20 = {n};"
     "DELETE FROM {l} WHERE id % 30 = {n}; ALTER TABLE parts ATTACH PARTITION {l} FOR VALUES {bounds}",
     "another default": "ALTER TABLE parts DETACH PARTITION {l}; ALTER TABLE {l} DROP note;"
@@ -121,7 +124,7 @@ OF_LEAVES = {
     "CREATE TABLE {l} PARTITION OF parts FOR VALUES {bounds}; INSERT INTO {l} (id, day, note)"
     " SELECT id, day, note FROM o WHERE id % 25 <> {n}; DROP TABLE o",
     "truncate": "TRUNCATE {l}",
-}
+} | (CONCURRENTLY if detaches_concurrently() else {})
 """Changes of partitions: each leaf has its own base, so no load is full because of them."""
 
 DEFINITIONS = {

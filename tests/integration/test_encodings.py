@@ -15,6 +15,7 @@ from etl.sessions import encoding
 from etl.sessions.postgres import connect_source
 from etl.sessions.url import DatabaseUrl
 from servers.postgres import Server
+from tests.conftest import fast_copy
 from tests.harness import Database, Databases, Done, Etl
 from tests.lambda_runtime import function
 
@@ -48,7 +49,7 @@ def fresh(server: Server, encoding: str) -> Database:
     """Creates an empty database of this encoding."""
     name = f"encoded_{next(_numbers)}"
     server.psql(
-        f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' STRATEGY wal_log"
+        f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' {fast_copy()}"
     )
     return Database(server, name)
 
