@@ -11,10 +11,10 @@ import pytest
 
 from etl.sessions.query import target_query
 from etl.sessions.stage import Stage
-from tests.conftest import cuts_tables
 from tests.faults.breaker import Breaker, Moment
 from tests.harness import Database, Databases, Etl
 from tests.integration.test_deltas import Night, Sessions
+from tests.releases import cuts_tables
 from tests.situations import ended, settled
 
 ORDERS = """

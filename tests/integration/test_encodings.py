@@ -15,9 +15,9 @@ from etl.sessions import encoding
 from etl.sessions.postgres import connect_source
 from etl.sessions.url import DatabaseUrl
 from servers.postgres import Server
-from tests.conftest import fast_copy
 from tests.harness import Database, Databases, Done, Etl
 from tests.lambda_runtime import function
+from tests.releases import fast_copy
 
 _numbers = count()
 
