@@ -56,3 +56,8 @@ def equals_nulls() -> bool:
 def invokes_views() -> bool:
     """Whether a view may have security_invoker; in releases before 15 it may not."""
     return release() >= 15
+
+
+def filters_publications() -> bool:
+    """Whether a publication may have a WHERE and a list of columns; in releases before 15 it may not."""
+    return release() >= 15

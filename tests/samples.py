@@ -138,12 +138,18 @@ UNSTORABLE = {
 }
 """Types in pg_type that no column of a user's table can have, with the reason."""
 
+_MULTIRANGES_SINCE = 14
+
 _LATER = {"char": (16, ("\\377",)), "interval": (17, ("infinity", "-infinity"))}
 
 
 def samples_of(version: int, *, has_xml: bool) -> dict[str, tuple[str, ...]]:
     """The samples that a server of this major version accepts."""
-    samples = {name: values for name, values in SAMPLES.items() if name != "xml" or has_xml}
+    samples = {
+        name: values
+        for name, values in SAMPLES.items()
+        if (name != "xml" or has_xml) and (not name.endswith("multirange") or version >= _MULTIRANGES_SINCE)
+    }
     for name, (since, values) in _LATER.items():
         if version < since:
             samples[name] = tuple(value for value in samples[name] if value not in values)

@@ -103,6 +103,9 @@ MAINTENANCE = {
     "reindex": "REINDEX TABLE {t}",
 }
 
+OLD_DEFAULTS = "SELECT FROM pg_attribute WHERE attrelid = to_regclass('{t}') AND atthasmissing"
+"""The columns that were added with a default, which old rows show until the table is written anew."""
+
 LEAVES = {name: f"FROM ({100 * n}) TO ({100 * n + 100})" for n, name in enumerate(("p0", "p1", "p2", "p3"))}
 
 CONCURRENTLY = {
@@ -296,6 +299,8 @@ class Days(RuleBasedStateMachine):
         """A table is vacuumed, or its rows are put elsewhere; each keeps its xmin."""
         if what == "cluster" and table == "parts" and not clusters_partitioned():
             table = "p0"
+        if what in {"full", "cluster"} and self.both.operational.rows(OLD_DEFAULTS.format(t=table)):
+            self.whole.add(table)
         self.source(self.filled(MAINTENANCE[what], table, 0))
         self.passed()
 
@@ -427,7 +432,8 @@ class Days(RuleBasedStateMachine):
     def choose(self) -> None:
         """Writes the options."""
         mask = f"""mask = {{ note = "sql:upper(note) || '{self.mark}'" }}"""
-        self.options.write_text(f'[defaults]\nshrink_at_most = "100%"\n[picked]\nwhere = "day < {self.days}"\n{mask}\n')
+        picked = f'[picked]\nwhere = "day < {self.days}"\n{mask}\n'
+        self.options.write_text(f'[defaults]\nshrink_at_most = "100%"\nfull_every = "never"\n{picked}')
 
     def rows(self, snapshot: str | None = None) -> Rows:
         """The rows as they are to arrive, now or in a snapshot."""
