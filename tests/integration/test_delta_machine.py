@@ -164,12 +164,12 @@ EDITS = {
     "one for another": "DELETE FROM {t} WHERE id = (SELECT max(id) FROM {t});"
     "INSERT INTO {t} (id, {day} note) VALUES (-{fresh}, {of_day} 'mine')",
     "another table": "CREATE TABLE o (LIKE {t} INCLUDING ALL); INSERT INTO o TABLE {t}; DROP TABLE {t};"
-    "ALTER TABLE o RENAME TO {t}; ALTER INDEX o_pkey RENAME TO {t}_pkey;"
+    "ALTER TABLE o RENAME TO {t}; ALTER INDEX o_pkey RENAME TO {key};"
     "UPDATE {t} SET note = 'mine' WHERE id % 50 = {n}",
     "dropped": "DROP TABLE {t}",
     "a column loses its values": "ALTER TABLE {t} DROP COLUMN note; ALTER TABLE {t} ADD COLUMN note text",
     "written again": "CREATE TABLE o AS TABLE {t}; TRUNCATE {t}; INSERT INTO {t} TABLE o; DROP TABLE o",
-    "no key": "ALTER TABLE {t} DROP CONSTRAINT {t}_pkey",
+    "no key": "ALTER TABLE {t} DROP CONSTRAINT {key}",
     "vacuum full": "VACUUM FULL {t}",
     "frozen": "UPDATE {t} SET note = 'mine' WHERE id % 50 = {n}; VACUUM FREEZE {t}",
 }
@@ -344,7 +344,7 @@ class Days(RuleBasedStateMachine):
         """Somebody writes to a live table, or replaces it."""
         self.whole.add(table)
         with suppress(*IN_THE_WAY), self.both.reporting.connect(options="-c lock_timeout=1s") as session:
-            for statement in self.filled(EDITS[what], table, n).split(";"):
+            for statement in self.filled(EDITS[what], table, n, self.live_key(table)).split(";"):
                 session.execute(statement.encode())
         self.passed()
 
@@ -414,12 +414,17 @@ class Days(RuleBasedStateMachine):
 
     # What they need
 
-    def filled(self, statements: str, table: str, n: int) -> str:
-        """SQL text of a table above."""
+    def live_key(self, table: str) -> str:
+        """The name of a live table's primary key. It may be that of the table which was renamed."""
+        query = f"SELECT conname FROM pg_constraint WHERE conrelid = to_regclass('{table}') AND contype = 'p'"
+        return next((name for (name,) in self.both.reporting.rows(query)), f"{table}_pkey")
+
+    def filled(self, statements: str, table: str, n: int, key: str = "") -> str:
+        """SQL text of a table above; ``key`` is the name of its primary key."""
         has_day = table != "orders"
         of = {"t": table, "n": n, "fresh": 1000 * next(self.numbers), "day": "day," * has_day}
         moved = "day = (day + 100) % 300" if has_day else "note = 'moved'"
-        return statements.format(of_day="(random() * 299)::int," * has_day, moved=moved, **of)
+        return statements.format(of_day="(random() * 299)::int," * has_day, moved=moved, key=key, **of)
 
     def source(self, statements: str, *, durable: bool = True) -> None:
         """Executes statements on the source, one by one, as far as nothing is in their way."""
