@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
 from collections.abc import Generator, Iterator
-from functools import cache
 from itertools import count
-from pathlib import Path
 
 import psycopg
 import pytest
 
 from servers.postgres import FAST, Server
-from servers.programs import default_bin
 from tests import roles
 from tests.harness import Database, Databases, Etl
+from tests.releases import fast_copy, release
 
 NEWEST = 18
 """The release that the tests are written for. It supports all SQL in the tests."""
@@ -37,18 +33,6 @@ END $$;
 _numbers = count()
 
 
-@cache
-def release_of(programs: Path) -> int:
-    """The major version of the PostgreSQL that is in a folder."""
-    said = subprocess.run([programs / "postgres", "--version"], check=True, capture_output=True, text=True).stdout
-    return int(re.findall(r"\d+", said)[0])
-
-
-def fast_copy() -> str:
-    """The option of CREATE DATABASE that makes a small one in a tenth of a second; releases before 15 have no other."""
-    return "STRATEGY wal_log" if release_of(default_bin()) >= 15 else ""
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
@@ -60,10 +44,10 @@ def pytest_runtest_makereport(
     """
     report = yield
     error = call.excinfo.value if call.excinfo else None
-    if report.failed and isinstance(error, LACKING) and (release := release_of(default_bin())) < NEWEST:
+    if report.failed and isinstance(error, LACKING) and release() < NEWEST:
         path, line, _ = item.location
         said = str(error).splitlines()[0]
-        report.outcome, report.longrepr = "skipped", (path, line or 0, f"not in PostgreSQL {release}: {said}")
+        report.outcome, report.longrepr = "skipped", (path, line or 0, f"not in PostgreSQL {release()}: {said}")
     return report
 
 

@@ -123,7 +123,7 @@ NAMING: dict[str, tuple[str, ...]] = {
 
 # The objects that the names above refer to and that the system catalogs do not have.
 ANCHORS = """
-    CREATE TABLE public.anchor (); CREATE FUNCTION public.twice(i int) RETURNS int LANGUAGE sql RETURN i * 2;
+    CREATE TABLE public.anchor (); CREATE FUNCTION public.twice(i int) RETURNS int LANGUAGE sql AS 'SELECT i * 2';
     CREATE COLLATION public.order_of_words (locale = 'C');
 """
 
@@ -138,12 +138,26 @@ UNSTORABLE = {
 }
 """Types in pg_type that no column of a user's table can have, with the reason."""
 
-_LATER = {"char": (16, ("\\377",)), "interval": (17, ("infinity", "-infinity"))}
+SINCE_14 = frozenset(
+    name for name in {**SAMPLES, **UNSTORABLE} if name.endswith("multirange") or name.startswith("pg_brin_")
+)
+"""The types that PostgreSQL 13 does not have."""
+
+_LATER = {
+    "char": (16, ("\\377",)),
+    "numeric": (14, ("Infinity", "-Infinity")),
+    "numrange": (14, ("(-Infinity,NaN]",)),
+    "interval": (17, ("infinity", "-infinity")),
+}
 
 
 def samples_of(version: int, *, has_xml: bool) -> dict[str, tuple[str, ...]]:
     """The samples that a server of this major version accepts."""
-    samples = {name: values for name, values in SAMPLES.items() if name != "xml" or has_xml}
+    samples = {
+        name: values
+        for name, values in SAMPLES.items()
+        if (name != "xml" or has_xml) and (name not in SINCE_14 or version >= 14)
+    }
     for name, (since, values) in _LATER.items():
         if version < since:
             samples[name] = tuple(value for value in samples[name] if value not in values)

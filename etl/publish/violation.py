@@ -74,8 +74,20 @@ def of_rows(family: Sequence[Merge], error: psycopg.IntegrityError) -> str:
     if isinstance(error, errors.CheckViolation):
         return f"{text}one of them violates its check constraint {name}; correct the row, or drop the constraint"
     if isinstance(error, errors.ForeignKeyViolation | errors.RestrictViolation):
-        return _of_key(family, on, name, is_restrict=isinstance(error, errors.RestrictViolation))
+        return _of_key(family, on, name, is_restrict=_is_restrict(family, error))
     return f"{text}{one_line(error)}"
+
+
+def _is_restrict(family: Sequence[Merge], error: psycopg.IntegrityError) -> bool:
+    """Whether a row may not go, or change, because another one refers to it.
+
+    Before PostgreSQL 18, the error is the same as that of a row which refers to none. But no row of a table that is not
+    merged has come.
+    """
+    on, name = _place(error)
+    return isinstance(error, errors.RestrictViolation) or (
+        all(one.into.table != on for one in family) and any((on, name) in one.into.restricting for one in family)
+    )
 
 
 def _of_key(family: Sequence[Merge], on: TargetName, name: str, *, is_restrict: bool) -> str:

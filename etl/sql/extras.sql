@@ -60,6 +60,11 @@ SELECT CASE k.contype WHEN 'c' THEN 'check' ELSE 'constraint' END, k.conname::te
   LEFT JOIN pg_catalog.pg_class ic ON ic.oid = k.conindid AND k.contype <> 'c'
   LEFT JOIN pg_catalog.pg_tablespace t ON t.oid = ic.reltablespace
  WHERE ('pg_catalog.pg_constraint'::regclass, k.oid) NOT IN (SELECT * FROM lost)
+   -- a table has one primary key: where the staging table has the same one by another name, that name is the source's
+   AND NOT (k.contype = 'p' AND EXISTS (
+            SELECT FROM pg_catalog.pg_constraint s
+             WHERE s.conrelid = l.staged AND s.contype = 'p' AND s.conname <> k.conname
+               AND pg_catalog.pg_get_constraintdef(s.oid) = pg_catalog.pg_get_constraintdef(k.oid)))
 UNION ALL
 SELECT 'statistics', m.name,
        format('CREATE STATISTICS %I.%I ', m.schema, m.name)

@@ -13,6 +13,7 @@
 --               a domain that of its base (number, text, time, and others, or empty); is_nullable; is_referred_to: by a
 --               foreign key
 -- referred_by:  the tables whose foreign keys refer to it
+-- restricting:  those of these keys that are RESTRICT: the name of each, and the table that has it
 --
 -- An object that is disabled, or that fires on a replica only, is in none of them.
 WITH RECURSIVE relation (root, oid) AS (
@@ -29,7 +30,7 @@ WITH RECURSIVE relation (root, oid) AS (
 ), session AS (
     SELECT CASE pg_catalog.current_setting('session_replication_role') WHEN 'replica' THEN 'R' ELSE 'O' END AS mode
 ), foreign_key AS (
-    SELECT r.root, k.oid, k.conrelid, k.confrelid, k.conkey, k.confkey, k.conindid, k.conparentid,
+    SELECT r.root, k.oid, k.conname, k.conrelid, k.confrelid, k.conkey, k.confkey, k.conindid, k.conparentid,
            k.conrelid = r.oid AS is_from, k.confrelid = r.oid AS is_to, k.confdeltype, k.confupdtype
       FROM relation r
       JOIN pg_catalog.pg_constraint k ON r.oid IN (k.conrelid, k.confrelid) AND k.contype = 'f'
@@ -119,7 +120,12 @@ SELECT c.oid,
                JOIN named t ON t.oid = k.conrelid
                LEFT JOIN relation r ON r.oid = k.conrelid
                LEFT JOIN named o ON o.oid = r.root
-              WHERE k.root = c.oid AND k.is_to) AS referred_by
+              WHERE k.root = c.oid AND k.is_to) AS referred_by,
+       ARRAY(SELECT pg_catalog.jsonb_build_object('table', n.name, 'name', k.conname)
+               FROM foreign_key k
+               JOIN named n ON n.oid = k.conrelid
+              WHERE k.root = c.oid AND k.is_to AND 'r' IN (k.confdeltype, k.confupdtype)
+              ORDER BY k.oid) AS restricting
   FROM relation r
   JOIN pg_catalog.pg_class c ON c.oid = r.oid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

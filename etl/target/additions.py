@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from psycopg import sql
+from psycopg import errors, sql
 
 from etl.ledger import ledger
 from etl.model.errors import CannotCarry
@@ -42,12 +42,18 @@ async def make(target: Target, table: TargetName, additions: Additions) -> None:
     PostgreSQL runs an index's functions as the table's owner, but a check's functions as the role that validates the
     check. So a check is first created NOT VALID. It is validated if all functions that it calls are trusted: so the
     functions that were examined are those that run, even if the live table changes meanwhile. Raises CannotCarry naming
-    untrusted functions.
+    untrusted functions, or a primary key beside that of the source.
     """
     checks = {name for (kind, name), made in additions.items() if kind == "check" and _is_validated(made[0])}
     for (kind, name), made in additions.items():
         unproven = [f"{made[0]} NOT VALID", *made[1:]] if kind == "check" and name in checks else made
-        await staging.add(target, unproven)
+        try:
+            await staging.add(target, unproven)
+        except errors.InvalidTableDefinition as error:  # multiple primary keys
+            raise CannotCarry(
+                f"the live table {table} has the primary key {name}, and its source has another one; drop {name}, or"
+                ' set indexes = "source" in the table\'s options'
+            ) from error
     if checks:
         await _refuse_untrusted(target, table, checks)
         validate, staged = sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}"), table.staging.identifier

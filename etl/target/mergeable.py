@@ -39,6 +39,7 @@ class Mergeable:
     not_valid: tuple[str, ...]
     columns: tuple[Column, ...]
     referred_by: frozenset[TargetName]
+    restricting: frozenset[tuple[TargetName, str]]
     keys: Keys
 
     @property
@@ -116,5 +117,6 @@ def _mergeable(
         not_valid=tuple(row["not_valid"]),
         columns=columns,
         referred_by=frozenset(TargetName(**name) for name in row["referred_by"]),
+        restricting=frozenset((TargetName(**one["table"]), one["name"]) for one in row["restricting"]),
         keys=Keys.of(indexes, lacking, acting, key),
     )

@@ -26,9 +26,9 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from psycopg import sql
 
 from servers.postgres import FAST, Server
-from tests.conftest import fast_copy
 from tests.harness import Database, Databases, Done, Etl
 from tests.mirror import contents
+from tests.releases import clusters_partitioned, detaches_concurrently, fast_copy
 from tests.situations import until
 
 EXAMPLES = os.environ.get("ETL_MACHINE_EXAMPLES")
@@ -103,7 +103,15 @@ MAINTENANCE = {
     "reindex": "REINDEX TABLE {t}",
 }
 
+OLD_DEFAULTS = "SELECT FROM pg_attribute WHERE attrelid = to_regclass('{t}') AND atthasmissing"
+"""The columns that were added with a default, which old rows show until the table is written anew."""
+
 LEAVES = {name: f"FROM ({100 * n}) TO ({100 * n + 100})" for n, name in enumerate(("p0", "p1", "p2", "p3"))}
+
+CONCURRENTLY = {
+    "detach concurrently": "ALTER TABLE parts DETACH PARTITION {l} CONCURRENTLY",
+    "finalize": "ALTER TABLE parts DETACH PARTITION {l} FINALIZE",
+}
 
 OF_LEAVES = {
     "attach": "ALTER TABLE parts ATTACH PARTITION {l} FOR VALUES {bounds}",
@@ -111,8 +119,6 @@ OF_LEAVES = {
     "DELETE FROM parts WHERE id IN (SELECT id FROM parts WHERE tableoid <> '{l}'::regclass"
     " ORDER BY id LIMIT (SELECT count(*) FROM {l}))",
     "detach": "ALTER TABLE parts DETACH PARTITION {l}",
-    "detach concurrently": "ALTER TABLE parts DETACH PARTITION {l} CONCURRENTLY",
-    "finalize": "ALTER TABLE parts DETACH PARTITION {l} FINALIZE",
     "away for a moment": "ALTER TABLE parts DETACH PARTITION {l}; UPDATE {l} SET note = 'away' WHERE id % 20 = {n};"
     "DELETE FROM {l} WHERE id % 30 = {n}; ALTER TABLE parts ATTACH PARTITION {l} FOR VALUES {bounds}",
     "another default": "ALTER TABLE parts DETACH PARTITION {l}; ALTER TABLE {l} DROP note;"
@@ -121,7 +127,7 @@ OF_LEAVES = {
     "CREATE TABLE {l} PARTITION OF parts FOR VALUES {bounds}; INSERT INTO {l} (id, day, note)"
     " SELECT id, day, note FROM o WHERE id % 25 <> {n}; DROP TABLE o",
     "truncate": "TRUNCATE {l}",
-}
+} | (CONCURRENTLY if detaches_concurrently() else {})
 """Changes of partitions: each leaf has its own base, so no load is full because of them."""
 
 DEFINITIONS = {
@@ -158,12 +164,12 @@ EDITS = {
     "one for another": "DELETE FROM {t} WHERE id = (SELECT max(id) FROM {t});"
     "INSERT INTO {t} (id, {day} note) VALUES (-{fresh}, {of_day} 'mine')",
     "another table": "CREATE TABLE o (LIKE {t} INCLUDING ALL); INSERT INTO o TABLE {t}; DROP TABLE {t};"
-    "ALTER TABLE o RENAME TO {t}; ALTER INDEX o_pkey RENAME TO {t}_pkey;"
+    "ALTER TABLE o RENAME TO {t}; ALTER INDEX o_pkey RENAME TO {key};"
     "UPDATE {t} SET note = 'mine' WHERE id % 50 = {n}",
     "dropped": "DROP TABLE {t}",
     "a column loses its values": "ALTER TABLE {t} DROP COLUMN note; ALTER TABLE {t} ADD COLUMN note text",
     "written again": "CREATE TABLE o AS TABLE {t}; TRUNCATE {t}; INSERT INTO {t} TABLE o; DROP TABLE o",
-    "no key": "ALTER TABLE {t} DROP CONSTRAINT {t}_pkey",
+    "no key": "ALTER TABLE {t} DROP CONSTRAINT {key}",
     "vacuum full": "VACUUM FULL {t}",
     "frozen": "UPDATE {t} SET note = 'mine' WHERE id % 50 = {n}; VACUUM FREEZE {t}",
 }
@@ -291,6 +297,10 @@ class Days(RuleBasedStateMachine):
     @rule(table=tables, what=st.sampled_from([*MAINTENANCE]))
     def maintain(self, table: str, what: str) -> None:
         """A table is vacuumed, or its rows are put elsewhere; each keeps its xmin."""
+        if what == "cluster" and table == "parts" and not clusters_partitioned():
+            table = "p0"
+        if what in {"full", "cluster"} and self.both.operational.rows(OLD_DEFAULTS.format(t=table)):
+            self.whole.add(table)
         self.source(self.filled(MAINTENANCE[what], table, 0))
         self.passed()
 
@@ -334,7 +344,7 @@ class Days(RuleBasedStateMachine):
         """Somebody writes to a live table, or replaces it."""
         self.whole.add(table)
         with suppress(*IN_THE_WAY), self.both.reporting.connect(options="-c lock_timeout=1s") as session:
-            for statement in self.filled(EDITS[what], table, n).split(";"):
+            for statement in self.filled(EDITS[what], table, n, self.live_key(table)).split(";"):
                 session.execute(statement.encode())
         self.passed()
 
@@ -404,12 +414,17 @@ class Days(RuleBasedStateMachine):
 
     # What they need
 
-    def filled(self, statements: str, table: str, n: int) -> str:
-        """SQL text of a table above."""
+    def live_key(self, table: str) -> str:
+        """The name of a live table's primary key. It may be that of the table which was renamed."""
+        query = f"SELECT conname FROM pg_constraint WHERE conrelid = to_regclass('{table}') AND contype = 'p'"
+        return next((name for (name,) in self.both.reporting.rows(query)), f"{table}_pkey")
+
+    def filled(self, statements: str, table: str, n: int, key: str = "") -> str:
+        """SQL text of a table above; ``key`` is the name of its primary key."""
         has_day = table != "orders"
         of = {"t": table, "n": n, "fresh": 1000 * next(self.numbers), "day": "day," * has_day}
         moved = "day = (day + 100) % 300" if has_day else "note = 'moved'"
-        return statements.format(of_day="(random() * 299)::int," * has_day, moved=moved, **of)
+        return statements.format(of_day="(random() * 299)::int," * has_day, moved=moved, key=key, **of)
 
     def source(self, statements: str, *, durable: bool = True) -> None:
         """Executes statements on the source, one by one, as far as nothing is in their way."""
@@ -422,7 +437,8 @@ class Days(RuleBasedStateMachine):
     def choose(self) -> None:
         """Writes the options."""
         mask = f"""mask = {{ note = "sql:upper(note) || '{self.mark}'" }}"""
-        self.options.write_text(f'[defaults]\nshrink_at_most = "100%"\n[picked]\nwhere = "day < {self.days}"\n{mask}\n')
+        picked = f'[picked]\nwhere = "day < {self.days}"\n{mask}\n'
+        self.options.write_text(f'[defaults]\nshrink_at_most = "100%"\nfull_every = "never"\n{picked}')
 
     def rows(self, snapshot: str | None = None) -> Rows:
         """The rows as they are to arrive, now or in a snapshot."""

@@ -17,6 +17,7 @@ from etl.sessions.url import DatabaseUrl
 from servers.postgres import Server
 from tests.harness import Database, Databases, Done, Etl
 from tests.lambda_runtime import function
+from tests.releases import fast_copy
 
 _numbers = count()
 
@@ -48,7 +49,7 @@ def fresh(server: Server, encoding: str) -> Database:
     """Creates an empty database of this encoding."""
     name = f"encoded_{next(_numbers)}"
     server.psql(
-        f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' STRATEGY wal_log"
+        f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' {fast_copy()}"
     )
     return Database(server, name)
 

@@ -292,3 +292,23 @@ def test_the_sources_comment_goes_before_one_made_here(databases: Databases, etl
     assert etl("run", TABLES="items").stderr == ""
     comments = "SELECT col_description('items'::regclass, n) FROM generate_series(1, 2) n"
     assert databases.reporting.rows(comments) == [("theirs",), ("ours",)]
+
+
+def test_a_primary_key_by_another_name_is_the_sources(databases: Databases, etl: Etl) -> None:
+    """A key that was renamed here has the source's name again; one of other columns stops the load, and is named."""
+    source, target = databases.operational, databases.reporting
+    source.execute("CREATE TABLE items (id int CONSTRAINT items_key PRIMARY KEY, name text NOT NULL)")
+    assert etl("run", TABLES="items").status == 0
+    target.execute("ALTER TABLE items RENAME CONSTRAINT items_key TO ours")
+    keys = "SELECT conname::text FROM pg_constraint WHERE conrelid = 'items'::regclass AND contype = 'p'"
+    assert etl("run", TABLES="items", ETL_RUN_ID="tonight", ETL_PUBLISH="defer").stderr == ""
+    target.execute("ALTER TABLE items RENAME CONSTRAINT ours TO mine")
+    assert etl("publish", "tonight").stderr == ""
+    assert target.rows(keys) == [("items_key",)]
+    target.execute("ALTER TABLE items DROP CONSTRAINT items_key, ADD CONSTRAINT ours PRIMARY KEY (name)")
+    done = etl("run", TABLES="items")
+    assert (
+        "the live table public.items has the primary key ours, and its source has another one; drop ours,"
+        in done.stderr
+    )
+    assert target.rows(keys) == [("ours",)]

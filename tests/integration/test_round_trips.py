@@ -12,6 +12,7 @@ from etl.sessions.url import DatabaseUrl
 from etl.target import live
 from tests.harness import Databases, Etl
 from tests.recorder import Recorder
+from tests.releases import tells_recovery
 
 SOURCE_TRIPS = 3
 """Join the snapshot and lock; COPY; COMMIT."""
@@ -35,6 +36,9 @@ RUN_TARGET_TRIPS = 73
 obstacles to loads and publish, however many tables; the publish after it, with the inventory of the live tables'
 attachments, a look for temporary objects on them, and one for foreign keys to validate. Two are the gate's: what
 stopped runs have kept, and the rows of the last publish."""
+
+STANDBY_TRIPS = 2
+"""Is a table unlogged, which a standby cannot read? Only of a server that may be one."""
 
 VIEW_TRIPS = 4
 """BEGIN; its definition; create it in staging; COMMIT."""
@@ -101,7 +105,7 @@ def test_a_run_itself_takes_few_round_trips(databases: Databases, etl: Etl) -> N
     databases.operational.execute("CREATE TABLE orders (id int PRIMARY KEY)")
     assert etl("run", TABLES="orders").status == 0  # the ledger and its schemas are there
     source, target = trips(databases, etl, "orders")
-    assert source - SOURCE_TRIPS == RUN_SOURCE_TRIPS
+    assert source - SOURCE_TRIPS == RUN_SOURCE_TRIPS + (0 if tells_recovery() else STANDBY_TRIPS)
     assert RUN_TARGET_TRIPS <= target - TARGET_TRIPS <= RUN_TARGET_TRIPS + 2  # is the run still wanted, every 2 s
 
 
@@ -149,6 +153,8 @@ async def test_what_hangs_on_a_live_table_is_planned_a_few_times_a_session(datab
         await target.close()
     assert [statement.split()[:2] for statement in found] == [["CREATE", "INDEX"], ["ALTER", "TABLE"]]
     assert plans is not None
+    if "custom_plans" not in plans:
+        pytest.skip("plans are counted from PostgreSQL 14 on; without ETL_TEST_POSTGRES this test runs")
     assert (plans["name"], plans["custom_plans"], plans["generic_plans"]) == ("extras", 5, 15)
 
 
@@ -157,6 +163,7 @@ async def test_what_hangs_on_a_live_table_is_found_without_reading_all_constrain
     databases.reporting.execute(
         "DO $$ BEGIN FOR i IN 1..300 LOOP EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY)', i); END LOOP; END $$"
     )
+    databases.reporting.execute("ANALYZE pg_catalog.pg_constraint")
     target = await connect_target(DatabaseUrl.parse(databases.reporting.etl_url, {}), "test")
     try:
         cursor = await target.execute("EXPLAIN EXECUTE extras('etl_staging_public', 'public', 't7')")
