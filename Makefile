@@ -43,6 +43,7 @@ test-faults: setup ## Inject every fault at every stage of a run, and take out e
 test-crashes: setup ## Kill a run at 200 random moments (ETL_CRASH_SEED=… replays them)
 	ETL_CRASHES=$${ETL_CRASHES:-200} $(RUN) pytest -s tests/faults/test_crashes.py $(ARGS)
 
+test-load: export ETL_TEST_DATA ?= $(or $(TMPDIR),/tmp)
 test-load: setup ## Crowds: 200 readers, 10,000 tables, 500 rivals, and half an hour of runs (ETL_SOAK_MINUTES)
 	$(RUN) pytest -s tests/load $(ARGS)
 	ETL_TEST_PUBLISHES=20 ETL_TEST_HELD=60 $(RUN) pytest -s tests/integration/test_readers.py $(ARGS)
