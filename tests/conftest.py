@@ -37,7 +37,7 @@ END $$;
 """
 """Roles belong to the server: without this, a test meets the roles that the test before it has left."""
 
-MEMORY = Path("/dev/shm")  # noqa: S108 - mkdtemp makes the folder in it
+MEMORY = Path("/dev/shm")
 ROOM = 8 << 30
 """The bytes of free memory with which the servers' data are in memory: ten times of what they take."""
 
@@ -47,7 +47,7 @@ _numbers = count()
 def pytest_configure() -> None:
     """Puts the data of the servers into memory where there is room, unless ``ETL_TEST_DATA`` names a folder.
 
-    A database is 300 files. On a disk, to make and drop two for each test took more CPU than the runs that most tests do.
+    A database is 300 files. On a disk, to make and drop two for each test took more CPU than most tests themselves.
     """
     if MEMORY.is_mount() and min(shutil.disk_usage(MEMORY).free, psutil.virtual_memory().available) >= ROOM:
         os.environ.setdefault("ETL_TEST_DATA", str(MEMORY))
