@@ -12,6 +12,8 @@ RUN := $(UV) run --no-sync
 IMAGE ?= nightly-etl
 # linux/amd64 or linux/arm64; nothing is this machine's own.
 PLATFORM ?=
+# Many tests wait for a lock or a deadline: three workers keep two cores busy.
+WORKERS ?= 3
 # One manifest and no index, which is what BuildKit's attestations make of it and Lambda refuses; the classic builder knows
 # neither. What the image is made of is `make sbom`, its commit is a label.
 ONE_MANIFEST := $(shell docker buildx version >/dev/null 2>&1 && echo --provenance=false --sbom=false)
@@ -32,23 +34,24 @@ demo: setup ## Copy a shop from one embedded server to another and prove it (KEE
 	@$(RUN) python -m demo $(if $(KEEP),--keep)
 
 test: setup ## Run every test but the faults and the load
-	$(RUN) pytest --numprocesses 2 --dist loadgroup --ignore tests/faults --ignore tests/load $(ARGS)
+	$(RUN) pytest --numprocesses $(WORKERS) --dist loadgroup --ignore tests/faults --ignore tests/load $(ARGS)
 
 coverage: setup ## Run the same tests and say which lines none of them reaches (a third slower)
-	$(RUN) pytest --numprocesses 2 --dist loadgroup --cov --cov-report term --ignore tests/faults --ignore tests/load $(ARGS)
+	$(RUN) pytest --numprocesses $(WORKERS) --dist loadgroup --cov --cov-report term --ignore tests/faults --ignore tests/load $(ARGS)
 
 test-faults: setup ## Inject every fault at every stage of a run, and take out each guard of a delta
-	$(RUN) pytest --numprocesses 2 --dist loadgroup tests/faults $(ARGS)
+	$(RUN) pytest --numprocesses $(WORKERS) --dist loadgroup tests/faults $(ARGS)
 
 test-crashes: setup ## Kill a run at 200 random moments (ETL_CRASH_SEED=… replays them)
 	ETL_CRASHES=$${ETL_CRASHES:-200} $(RUN) pytest -s tests/faults/test_crashes.py $(ARGS)
 
+test-load: export ETL_TEST_DATA ?= $(or $(TMPDIR),/tmp)
 test-load: setup ## Crowds: 200 readers, 10,000 tables, 500 rivals, and half an hour of runs (ETL_SOAK_MINUTES)
 	$(RUN) pytest -s tests/load $(ARGS)
 	ETL_TEST_PUBLISHES=20 ETL_TEST_HELD=60 $(RUN) pytest -s tests/integration/test_readers.py $(ARGS)
 
 test-roles: setup ## The integration tests again, with the roles of docs/ instead of a superuser
-	ETL_TEST_ROLES=1 $(RUN) pytest --numprocesses 2 --dist loadgroup tests/integration $(ARGS)
+	ETL_TEST_ROLES=1 $(RUN) pytest --numprocesses $(WORKERS) --dist loadgroup tests/integration $(ARGS)
 
 fuzz: setup ## Fuzz every text that comes from outside, a minute each (ARGS="url -max_total_time=600")
 	$(UV) run --frozen --quiet --with atheris==3.0.0 python -m tests.fuzz $(ARGS)

@@ -49,8 +49,8 @@ class Server:
         """Creates a new cluster and starts it.
 
         Takes the folder of the programs (``default_bin`` otherwise), server settings, the parent folder of the data
-        (that of temporary files by default), and initdb's options (``locale="C"``). Raises RuntimeError with the
-        server's log when the server does not start within 30 seconds.
+        (otherwise the one that ``ETL_TEST_DATA`` names, or that of temporary files), and initdb's options
+        (``locale="C"``). Raises RuntimeError with the server's log when the server does not start within 30 seconds.
         """
         programs, data = bin or default_bin(), _data_folder(within)
         options = {"encoding": "UTF8", "locale": "C.UTF-8", "auth": "trust", "username": "postgres"} | initdb
@@ -142,7 +142,7 @@ class Server:
 
 
 def _data_folder(within: Path | None = None) -> Path:
-    root = Path(tempfile.mkdtemp(prefix="nightly-etl-", dir=within))
+    root = Path(tempfile.mkdtemp(prefix="nightly-etl-", dir=within or os.environ.get("ETL_TEST_DATA")))
     root.chmod(0o755)  # root owns the folder, and the server runs as another user
     data = root / "data"
     data.mkdir(mode=0o700)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.infra.terraform import Terraform, installed, workspace
 
 
 @pytest.fixture(scope="session")
-def module(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
-    """Terraform, initialized in a copy of the module."""
+def module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terraform]:
+    """Terraform, initialized in a copy of the module, with a provider that runs already."""
     installed()
-    return Terraform(workspace(tmp_path_factory.mktemp("module"))).init()
+    with Terraform(workspace(tmp_path_factory.mktemp("module"))).init().attached() as attached:
+        yield attached

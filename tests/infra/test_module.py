@@ -47,7 +47,7 @@ def test_the_module_and_its_examples_are_valid(module: Terraform) -> None:
     for example in EXAMPLES:
         if example.name == "complete":
             continue
-        Terraform(module.folder / "examples" / example.name).init()("validate", "-no-color")
+        Terraform(module.folder / "examples" / example.name).init().beside(module)("validate", "-no-color")
 
 
 def test_every_bad_value_is_refused_and_each_compute_kind_plans(module: Terraform) -> None:
