@@ -77,8 +77,11 @@ class Counting:
         share = min(limits.SAMPLE_SHARE, limits.SAMPLE_PAGES / max(pages, 1))
         if share * pages < limits.SAMPLE_LEAST_PAGES:
             return None
-        sample = await changes.sample(self.source, self.rows.table, self.published.base.seen.xmin, share)
-        if sample.at_least <= limits.DELTA_AT_MOST:
+        was = self.published.base
+        sample = await changes.sample(self.source, self.rows.table, was.seen.xmin, share)
+        if sample.pages < limits.SAMPLE_LEAST_PAGES:
+            return None
+        if sample.at_least <= limits.DELTA_AT_MOST or sample.at_least * was.rows <= limits.DELTA_ROWS:
             return None
         return f"about {100 * sample.changed / sample.rows:.0f} % of its rows have changed"
 

@@ -159,7 +159,7 @@ class Delta:
         assert key is not None
         assert published is not None
         was, found = published.base, counted.found
-        before = [] if counted.buckets else [BEGIN]
+        before = [sql.SQL(_PATIENT)] if counted.buckets else [BEGIN]
         made = await staging.create(writer, replace(table, unlogged=False), *before)
         await trust.refuse_types(writer, table, made.oid)
         select, into = changes.changed(table, was.seen.xmin, found), table.staged.identifier
@@ -221,6 +221,9 @@ class Delta:
         if not same or not {*base.leaves} <= {*now[0].leaves}:
             raise _Doubt("the definition of the table, or of what it needs, has changed")
 
+
+_PATIENT = f"SET LOCAL lock_timeout = '{limits.LIVE_TABLE_LOCK_TIMEOUT}'"
+"""The count by buckets has set a short one for its transaction, which ends only with the load."""
 
 _MATCHED = (
     "SELECT pg_catalog.count(*) AS rows FROM {staged} AS s WHERE EXISTS (SELECT FROM ONLY {live} AS l WHERE {same})"

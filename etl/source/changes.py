@@ -41,6 +41,12 @@ _COUNT = (
 
 _HEAD = "SELECT {next_id} AS next_id, (SELECT tableoid::pg_catalog.int8 FROM ONLY {name} LIMIT 1) AS oid"
 
+_SAMPLED = (
+    "count(*) AS rows, count(*) FILTER (WHERE {}) AS changed,"
+    " count(DISTINCT (tableoid, pg_catalog.split_part(ctid::pg_catalog.text, ',', 1))) AS pages"
+)
+"""The text of a ctid is (page,line)."""
+
 _COUNT_LEAVES = (
     "SELECT n.id AS next_id, l.oid, l.rows, l.changed FROM (SELECT {next_id} AS id) AS n"
     " LEFT JOIN ({leaves} GROUP BY tableoid) AS l ON true"
@@ -79,7 +85,7 @@ class Sample:
 
     rows: int
     changed: int
-    pages: float
+    pages: int
 
     @property
     def at_least(self) -> float:
@@ -88,7 +94,7 @@ class Sample:
         All rows of a page may have changed together, so the error is that of as many rows as there are pages.
         """
         share = self.changed / max(self.rows, 1)
-        return share - 2 * sqrt(share * (1 - share) / max(self.pages, 1.0))
+        return share - 2 * sqrt(share * (1 - share) / max(self.pages, 1))
 
 
 async def seen(source: Source) -> Seen:
@@ -97,10 +103,13 @@ async def seen(source: Source) -> Seen:
 
 
 async def sample(source: Source, table: Table, since: int, share: float) -> Sample:
-    """Counts the rows, and those that have changed, on such a share of a table's pages, taken at random."""
-    counted = sql.SQL("count(*) AS rows, count(*) FILTER (WHERE {}) AS changed").format(sql.SQL(_changed(since)))
+    """Counts the rows, and those that have changed, on such a share of a table's pages, taken at random.
+
+    It counts the pages that had rows: most pages of the table may be TOAST, or have no row that ``where`` lets through.
+    """
+    counted = sql.SQL(_SAMPLED).format(sql.SQL(_changed(since)))
     (row,) = await _counted(source, table.select(counted, is_only=not table.is_partitioned, share=share))
-    return Sample(row["rows"], row["changed"], pages=share * table.bytes / limits.PAGE_BYTES)
+    return Sample(row["rows"], row["changed"], row["pages"])
 
 
 async def count(source: Source, table: Table, since: int, leaves: Collection[int] = ()) -> Changes:

@@ -106,6 +106,21 @@ def test_changed_new_and_deleted_rows_are_all_that_is_written(night: Night) -> N
     night.passes("unchanged")
 
 
+def test_a_sample_does_not_count_the_pages_of_long_values(night: Night) -> None:
+    """Most pages of the table are TOAST; a few hundred changed rows are still copied alone."""
+    source = night.both.operational
+    source.execute(
+        "ALTER TABLE orders ADD body text, ADD plain text; ALTER TABLE orders ALTER body SET STORAGE EXTERNAL,"
+        " ALTER plain SET STORAGE PLAIN; UPDATE orders SET body = repeat('x', 60000), plain = repeat('y', 4000)"
+    )
+    settled(source)
+    night.passes("full")
+    source.execute("UPDATE orders SET note = 'new' WHERE id <= 400")
+    settled(source)
+    night.passes("delta")
+    assert night.loads() == [("delta", 500, "400 rows changed and 0 gone, 80 % of 500")]
+
+
 SOURCE_DOUBTS = {
     "the table has another's name": (
         "ALTER TABLE orders RENAME TO old; CREATE TABLE orders (LIKE old INCLUDING ALL); INSERT INTO orders TABLE old",

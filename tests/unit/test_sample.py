@@ -32,4 +32,4 @@ def test_a_sample_shows_a_tenth_of_changed_rows() -> None:
 
 def test_an_empty_sample_says_nothing() -> None:
     """All its pages may be empty."""
-    assert Sample(0, 0, 0.0).at_least <= 0.0
+    assert Sample(0, 0, 0).at_least <= 0.0
