@@ -22,7 +22,6 @@ from typing import Any, TypeAlias
 
 from psycopg import sql
 
-from etl.model import limits
 from etl.model.base import Seen
 from etl.model.catalog import Column
 from etl.model.table import Table
