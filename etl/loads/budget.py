@@ -32,3 +32,7 @@ class Budget:
             )
         self._taken[table] = seconds
         return None
+
+    def give_back(self, table: TargetName) -> None:
+        """Frees the time of a table that is loaded whole after all."""
+        self._taken.pop(table, None)

@@ -41,6 +41,10 @@ from etl.target.keys import Key
 log = get_logger()
 
 
+_VANISHED = psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn
+"""What a statement finds if others drop the live table while the load goes on; a view in its place has no xmin."""
+
+
 class _Doubt(Exception):  # noqa: N818
     """The reason why a load cannot be a delta."""
 
@@ -72,6 +76,8 @@ class Delta:
             if isinstance(done, Filled):
                 return done
             reason = done
+            if self.budget is not None:
+                self.budget.give_back(self.rows.table.live)
         if self.is_wanted and not (self.chance.is_first or due):
             raise LoadFailed(f'load = "delta" is not possible: {reason}')
         if self.chance.may_be_base:  # while the snapshot lives: after a crash, the history would be another one
@@ -102,10 +108,10 @@ class Delta:
         reader, writer = await pair.both()
         try:
             return await self._exact(reader, writer, published)
-        except (_Doubt, psycopg.errors.LockNotAvailable) as doubt:
+        except (_Doubt, psycopg.errors.LockNotAvailable, *_VANISHED) as doubt:
             if reader.is_in_transaction():
                 await reader.execute("ROLLBACK")
-            return str(doubt) if isinstance(doubt, _Doubt) else "the live table is locked"
+            return _told(doubt)
 
     async def _exact(self, reader: Source, writer: Target, published: Published) -> Filled:
         history, was = await self.instant.ask_history(reader), published.base.history
@@ -183,7 +189,7 @@ class Delta:
     async def _stage_gone(self, source: Source, writer: Target, key: Key, counted: Counted, expected: int) -> int:
         """Stages the keys of the live rows that the source does not have any more; returns the bytes that it took."""
         staged = await Gone(self.rows, key, counted.found, source, writer, counted.buckets).stage(expected)
-        _doubt("the rows do not balance: some are neither staged nor live" if staged.rows is None else None)
+        _doubt(_STRAY if staged.rows is None else None)
         if staged.rows != expected:
             raise _Doubt(f"the rows do not balance: {expected:,} are gone by number, {staged.rows:,} by key")
         return staged.bytes
@@ -225,6 +231,11 @@ class Delta:
 _PATIENT = f"SET LOCAL lock_timeout = '{limits.LIVE_TABLE_LOCK_TIMEOUT}'"
 """The count by buckets has set a short one for its transaction, which ends only with the load."""
 
+_STRAY = (
+    "the rows do not balance: some are neither staged nor live; a key that has changed in nothing but its text, as 1.0"
+    " and 1.00, counts so"
+)
+
 _MATCHED = (
     "SELECT pg_catalog.count(*) AS rows FROM {staged} AS s WHERE EXISTS (SELECT FROM ONLY {live} AS l WHERE {same})"
 )
@@ -259,6 +270,14 @@ def _incomparable(was: Base, seen: Seen, found: Changes) -> str | None:
 def _touched(was: Base, found: Changes) -> int:
     """How many rows a merge at least writes or deletes: the changed ones, or those of the base that have not stayed."""
     return max(found.changed, was.rows - found.unchanged)
+
+
+def _told(doubt: Exception) -> str:
+    """The reason why a load cannot be a delta."""
+    if isinstance(doubt, _Doubt):
+        return str(doubt)
+    is_gone = isinstance(doubt, _VANISHED)
+    return "the live table is gone, or is no plain table any more" if is_gone else "the live table is locked"
 
 
 def _doubt(reason: str | None) -> None:

@@ -64,10 +64,11 @@ class Proof:
         names = {column.name: column for column in self.rows.table.columns}
         columns = [names[column.name] for column in self.key.columns]
         kept = encoding.kept(self.source, self.writer)
-        if self.counted.rows > limits.PROOF_ROWS_AT_ONCE:
-            part = await self._in_ranges(Slice.of_night(columns, night, nights, kept))
-        elif slices.are_due_at_once(str(self.rows.table), night, nights):
+        is_due = slices.are_due_at_once(str(self.rows.table), night, nights)
+        if is_due and self.counted.rows <= 2 * limits.PROOF_ROWS_AT_ONCE:  # twice: its size may go up and down
             part = Slice.whole(columns, kept)
+        elif self.counted.rows > limits.PROOF_ROWS_AT_ONCE:
+            part = await self._in_ranges(Slice.of_night(columns, night, nights, kept))
         else:
             return None
         there, here = await both(self._of_source(part), self._of_target(part))

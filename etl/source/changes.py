@@ -40,9 +40,10 @@ _COUNT = (
 
 _HEAD = "SELECT {next_id} AS next_id, (SELECT tableoid::pg_catalog.int8 FROM ONLY {name} LIMIT 1) AS oid"
 
-_SAMPLED = (
-    "count(*) AS rows, count(*) FILTER (WHERE {}) AS changed,"
-    " count(DISTINCT (tableoid, pg_catalog.split_part(ctid::pg_catalog.text, ',', 1))) AS pages"
+_SAMPLED = "count(*) AS rows, count(*) FILTER (WHERE {}) AS changed"
+_PAGES = (
+    "SELECT coalesce(sum(rows), 0)::pg_catalog.int8 AS rows, coalesce(sum(changed), 0)::pg_catalog.int8 AS changed,"
+    " count(*) AS pages FROM ({} GROUP BY tableoid, pg_catalog.split_part(ctid::pg_catalog.text, ',', 1)) AS page"
 )
 """The text of a ctid is (page,line)."""
 
@@ -107,7 +108,8 @@ async def sample(source: Source, table: Table, since: int, share: float) -> Samp
     It counts the pages that had rows: most pages of the table may be TOAST, or have no row that ``where`` lets through.
     """
     counted = sql.SQL(_SAMPLED).format(sql.SQL(_changed(since)))
-    (row,) = await _counted(source, table.select(counted, is_only=not table.is_partitioned, share=share))
+    rows = table.select(counted, is_only=not table.is_partitioned, share=share)
+    (row,) = await _counted(source, sql.SQL(_PAGES).format(rows))
     return Sample(row["rows"], row["changed"], row["pages"])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from tests.harness import Database, Databases, Done, Etl
-from tests.situations import settled, until
+from tests.situations import gate_closed, make_gate, settled, until, waiting
 
 ORDERS = """
 CREATE TABLE orders (id int PRIMARY KEY, note text, at timestamptz DEFAULT now());
@@ -534,7 +534,7 @@ def lie(night: Night) -> None:
 
 
 @pytest.mark.parametrize("kind", ["unchanged", "delta"])
-@pytest.mark.parametrize(("more", "what"), [(0, "all keys differs"), (10_000, "of 3 of the keys differs")])
+@pytest.mark.parametrize(("more", "what"), [(0, "all keys differs"), (20_000, "of 3 of the keys differs")])
 def test_the_rotating_proof_finds_rows_that_differ_for_no_reason(
     night: Night, tmp_path: Path, kind: str, more: int, what: str
 ) -> None:
@@ -770,3 +770,27 @@ def test_a_live_table_that_somebody_has_locked_does_not_hold_the_load_up(night: 
             run.communicate(timeout=60)
     assert night.loads() == [("full", 500, "the live table is locked")]
     night.passes("unchanged")
+
+
+@pytest.mark.parametrize("rows", [500, 12_000])
+def test_a_live_table_that_goes_while_rows_are_counted_is_loaded_whole(night: Night, tmp_path: Path, rows: int) -> None:
+    """Counted at once, or by buckets of keys, as after a night that deleted rows of a larger table."""
+    source, target = night.both.operational, night.both.reporting
+    make_gate(source)
+    (tmp_path / "options.toml").write_text('[orders]\nwhere = "public.gate(id) > 0"\npure = true')
+    gated = {"ETL_OPTIONS_FILE": str(tmp_path / "options.toml")}
+    source.execute(f"INSERT INTO orders SELECT g, 'more' FROM generate_series(501, {rows}) g")
+    settled(source)
+    night.passes("full", **gated)
+    source.execute("DELETE FROM orders WHERE id = 7")
+    settled(source)
+    night.passes("delta", **gated)
+    source.execute("UPDATE orders SET note = 'x' WHERE id = 1")
+    with ExitStack() as stack:
+        with gate_closed(source):
+            run = stack.enter_context(night.etl.started("run", **gated))
+            until(lambda: waiting(source, "count("), "the source's rows to be counted")
+            target.execute("DROP TABLE orders")
+        run.communicate(timeout=60)
+    assert night.loads() == [("full", rows - 1, "the live table is gone, or is no plain table any more")]
+    assert night.rows(target) == night.rows(source)

@@ -25,6 +25,14 @@ def test_a_load_that_is_tried_again_takes_its_time_once() -> None:
     assert [budget.refuses(ORDERS, 9_000, 1e-3) for _ in range(3)] == [None] * 3
 
 
+def test_a_table_that_is_loaded_whole_after_all_gives_its_time_back() -> None:
+    """Another one may be merged in its place."""
+    budget = Budget(10.0)
+    assert budget.refuses(ORDERS, 9_000, 1e-3) is None
+    budget.give_back(ORDERS)
+    assert budget.refuses(ITEMS, 9_000, 1e-3) is None
+
+
 def test_without_a_merge_that_tells_a_row_takes_the_usual_time() -> None:
     """20,000 rows a second."""
     assert Budget(1.0).refuses(ORDERS, 19_000, None) is None
