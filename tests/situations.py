@@ -125,11 +125,18 @@ def sessions(database: Database, query: str, run_id: str = "tonight") -> list[in
         return [pid for (pid,) in rows]
 
 
+def terminate(database: Database, pid: int) -> None:
+    """Terminates a session, and waits until it is gone; before PostgreSQL 14 the server cannot wait itself."""
+    assert database.value(f"SELECT pg_terminate_backend({pid})")
+    gone = f"SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = {pid})"
+    until(lambda: database.value(gone), f"the end of session {pid}")
+
+
 def kill(database: Database, query: str, run_id: str = "tonight") -> None:
     """Terminates the one session of a run whose last statement contains ``query``, and waits until it is gone."""
     until(lambda: len(sessions(database, query, run_id)) == 1, f"one session of run {run_id} with {query!r}")
     (pid,) = sessions(database, query, run_id)
-    assert database.value(f"SELECT pg_terminate_backend({pid}, 10000)")
+    terminate(database, pid)
 
 
 def kill_holder(source: Database, run_id: str = "tonight") -> None:
@@ -138,7 +145,7 @@ def kill_holder(source: Database, run_id: str = "tonight") -> None:
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'"
         f" AND application_name = 'nightly-etl {run_id}'"
     )
-    assert source.value(f"SELECT pg_terminate_backend({pid}, 10000)")
+    terminate(source, pid)
 
 
 def kill_control(target: Database, run_id: str = "tonight") -> None:
@@ -148,7 +155,7 @@ def kill_control(target: Database, run_id: str = "tonight") -> None:
         " SELECT l.pid FROM pg_locks l, h WHERE l.locktype = 'advisory' AND l.granted"
         " AND l.classid::bigint = (h.key >> 32) & 4294967295 AND l.objid::bigint = h.key & 4294967295"
     )
-    assert target.value(f"SELECT pg_terminate_backend({pid}, 10000)")
+    terminate(target, pid)
 
 
 def live(database: Database) -> list[tuple[str, int]]:

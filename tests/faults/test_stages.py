@@ -15,6 +15,7 @@ from etl.sessions.stage import Stage
 from tests.faults.breaker import COMMIT, Link, Moment
 from tests.faults.night import Night, assert_whole
 from tests.situations import ended, until
+from tests.situations import terminate as end_session
 
 MINUTE = 60
 """Seconds within which a dead peer must be noticed, whatever the defaults of the system are."""
@@ -100,7 +101,7 @@ class Scene:
 def terminate(scene: Scene) -> None:
     """An administrator ends the session."""
     pid = scene.night.pid(scene.moment, scene.link)
-    assert scene.night.database(scene.moment.side).value(f"SELECT pg_terminate_backend({pid}, 5000)")
+    end_session(scene.night.database(scene.moment.side), pid)
     scene.release()
 
 

@@ -10,6 +10,7 @@ import pytest
 from etl.model.errors import PublishFailed
 from tests.harness import Databases
 from tests.integration.test_merge import merged
+from tests.releases import release
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ CREATE DOMAIN public.lower AS public.low;
 """
 
 APART = "EXCLUDE USING gist ({} WITH &&)"
+
+MULTIRANGES = {
+    "multiranges that may not overlap": Values("int4multirange", ("'{[1,5)}'", "'{[5,9)}'"), unique=APART),
+}
 
 KINDS = {
     "int2 at its end": Values("int2", ("1", "2"), ("32767",)),
@@ -59,12 +64,11 @@ KINDS = {
     "an address": Values("inet", ("'0.0.0.0'", "'::1'")),
     "an enum with a label to spare": Values("public.colour", ("'red'", "'green'")),
     "ranges that may not overlap": Values("int4range", ("'[1,5)'", "'[5,9)'"), unique=APART),
-    "multiranges that may not overlap": Values("int4multirange", ("'{[1,5)}'", "'{[5,9)}'"), unique=APART),
     "numbers kept apart by a hash": Values("int", ("1", "2"), unique="EXCLUDE USING hash ({} WITH =)"),
     "a text, folded": Values("text", ("'a'", "'B'"), unique="expression lower({})"),
     "a sum": Values("int", ("1", "2"), unique="expression ({} + 0)"),
     "a condition": Values("int", ("1", "2"), unique="expression {}) WHERE ({} > 0"),
-}
+} | (MULTIRANGES if release() >= 14 else {})
 
 
 def make(databases: Databases, values: Values, kept: str) -> None:
