@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -55,7 +55,7 @@ async def read(
     """
     kinds = {table.live: settings.options.of(table.source).load or settings.load for table in tables}
     described = await definitions.add(source, [table for table in tables if kinds[table.live] != "full"])
-    chances = await _chances(settings, target, described) if described else None
+    chances = await _chances(settings, target, described, basis.swaps(settings, tables)) if described else None
     if chances is None:
         return {}
     now = await history.look(source) if any(chance.published for chance in chances.values()) else None
@@ -66,9 +66,11 @@ async def read(
     }
 
 
-async def _chances(settings: Settings, target: Target, tables: Sequence[Table]) -> Mapping[TargetName, Chance] | None:
+async def _chances(
+    settings: Settings, target: Target, tables: Sequence[Table], swapped: Collection[TargetName]
+) -> Mapping[TargetName, Chance] | None:
     if await book.is_current(target):
-        return await basis.chances(target, tables, partial(obstacles.of_merges, settings))
+        return await basis.chances(target, tables, partial(obstacles.of_merges, settings), swapped)
     return None if await book.exists(target) else {table.live: basis.first(table) for table in tables}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import psycopg
@@ -14,8 +14,9 @@ from etl.model.errors import one_line
 from etl.model.name import TargetName
 from etl.model.table import Table
 from etl.sessions.postgres import Source, Target
+from etl.settings.settings import Settings
 from etl.source import changes, definitions, history
-from etl.target import untouched
+from etl.target import foreign_keys, untouched
 from etl.target.keys import Key
 from etl.target.mergeable import Merging
 
@@ -74,8 +75,13 @@ Merges = Callable[[Target, Sequence[Table]], Awaitable[Mapping[TargetName, Mergi
 """Tells whether rows can be merged into the live tables of some tables."""
 
 
-async def chances(target: Target, tables: Sequence[Table], merges: Merges) -> dict[TargetName, Chance]:
-    """Tells for each table with a definition whether its load may be a delta, as far as the catalogs show it."""
+async def chances(
+    target: Target, tables: Sequence[Table], merges: Merges, swapped: Collection[TargetName]
+) -> dict[TargetName, Chance]:
+    """Tells for each table with a definition whether its load may be a delta, as far as the catalogs show it.
+
+    ``swapped`` are the live tables of the run that are replaced if all of their rows are loaded.
+    """
     asked = [table for table in tables if table.definition is not None]
     if not asked:
         return {}
@@ -88,7 +94,32 @@ async def chances(target: Target, tables: Sequence[Table], merges: Merges) -> di
     found = {table.live: _chance(table, bases.get(table.live), states) for table in asked}
     possible = [table for table in asked if found[table.live].published]
     into = await merges(target, possible) if possible else {}
-    return found | {table.live: _with_key(found[table.live], table, into.get(table.live)) for table in possible}
+    found |= {table.live: _with_key(found[table.live], table, into.get(table.live)) for table in possible}
+    return await _beside_referenced(target, found, swapped)
+
+
+def swaps(settings: Settings, tables: Sequence[Table]) -> set[TargetName]:
+    """The live tables that are replaced if all of their rows are loaded, for ``chances``."""
+    if settings.publish_way == "merge":
+        return set()
+    return {table.live for table in tables if settings.options.of(table.source).publish != "in-place"}
+
+
+async def _beside_referenced(
+    target: Target, found: dict[TargetName, Chance], swapped: Collection[TargetName]
+) -> dict[TargetName, Chance]:
+    """The chances, without those of tables that refer to a swapped one: their foreign keys would be in the way."""
+    bases = {live: one.published for live, one in found.items() if one.published}
+    if not bases or bases.keys() >= {*swapped}:
+        return found
+    keys = await foreign_keys.read(target, [published.live.oid for published in bases.values()])
+    while refer := {
+        key.table: key.referenced for key in keys if key.table in bases and key.referenced in {*swapped} - bases.keys()
+    }:
+        for live, referenced in refer.items():
+            del bases[live]
+            found[live] = Chance(f"{referenced}, to which it refers, is replaced")
+    return found
 
 
 def first(table: Table) -> Chance:

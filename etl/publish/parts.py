@@ -21,7 +21,7 @@ from etl.model.errors import PublishFailed
 from etl.model.name import TargetName
 from etl.model.status import LoadKind
 from etl.sessions.postgres import Target
-from etl.target import staging, untouched
+from etl.target import foreign_keys, staging, untouched
 from etl.target.merge import Merge
 from etl.target.untouched import Left
 
@@ -76,6 +76,21 @@ def _part(kind: str, rows: int | None, published: Published | None, base_run: st
 def unchanged(parts: Parts) -> list[TargetName]:
     """The tables of which no row has changed."""
     return [table for table, part in parts.items() if part.kind == LoadKind.UNCHANGED]
+
+
+async def referenced(target: Target, parts: Parts, tables: Collection[TargetName]) -> set[TargetName]:
+    """The other ``tables`` of the run to which a table of ``parts`` refers, directly or through others.
+
+    A foreign key that stays keeps the table to which it refers. So all of that one's rows are merged into it.
+    """
+    found: set[TargetName] = set()
+    oids = [part.published.live.oid for part in parts.values()] if parts.keys() < {*tables} else []
+    while oids:
+        keys = await foreign_keys.read(target, oids)
+        more = {key.referenced for key in keys} & {*tables} - parts.keys() - found
+        found |= more
+        oids = [state.oid for state in (await untouched.states(target, more)).values()]
+    return found
 
 
 def refuse_changes(run_id: str, parts: Parts) -> None:

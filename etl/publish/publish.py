@@ -94,7 +94,8 @@ async def publish(
     staged = await parts.read(target, run_id)
     if not policy.is_merged:
         parts.refuse_changes(run_id, staged)
-    in_place = sorted({*await _in_place(target, policy), *staged})
+    staying = await parts.referenced(target, staged, ordered)
+    in_place = sorted({*await _in_place(target, policy), *staged, *staying})
     work = Work(target, run_id, ordered, policy, in_place, tell, staged)
     try:
         async with ViewLocks(target) as locks:

@@ -794,3 +794,48 @@ def test_a_live_table_that_goes_while_rows_are_counted_is_loaded_whole(night: Ni
         run.communicate(timeout=60)
     assert night.loads() == [("full", rows - 1, "the live table is gone, or is no plain table any more")]
     assert night.rows(target) == night.rows(source)
+
+
+REFERENCED = {
+    "many of its rows have changed": "UPDATE orders SET note = 'x' WHERE id > 1000",
+    "its definition has changed": "CREATE INDEX ON orders (note)",
+    "it has another column": "ALTER TABLE orders ADD more int DEFAULT 7",
+}
+
+
+@pytest.mark.parametrize("item", ["stays", "changes"])
+@pytest.mark.parametrize("what", REFERENCED)
+def test_a_table_that_is_loaded_whole_may_be_referred_to_by_one_of_changes(night: Night, what: str, item: str) -> None:
+    """A foreign key of the reporting side would keep the table from being replaced."""
+    source, target = night.both.operational, night.both.reporting
+    source.execute(
+        "INSERT INTO orders SELECT g, 'more' FROM generate_series(1001, 4000) g;"
+        "CREATE TABLE items (id int PRIMARY KEY, of int); INSERT INTO items SELECT g, g FROM generate_series(1, 400) g;"
+        "CREATE TABLE parts (id int PRIMARY KEY, of int); INSERT INTO parts SELECT g, g FROM generate_series(1, 40) g"
+    )
+    settled(source)
+    both = {"TABLES": "orders,items,parts"}
+    assert night.etl("run", **both).status == 0
+    target.execute(
+        "ALTER TABLE items ADD FOREIGN KEY (of) REFERENCES orders;"
+        "ALTER TABLE parts ADD FOREIGN KEY (of) REFERENCES items"
+    )
+    source.execute(REFERENCED[what])
+    source.execute("UPDATE items SET of = 2 WHERE id = 1" if item == "changes" else "SELECT 1")
+    settled(source)
+    done = night.etl("run", **both)
+    assert (done.status, done.stderr) == (0, "")
+    loads = {one["table"]: one["load"] for one in done.events if one["event"] == "table.loaded"}
+    beside = {"stays": "unchanged", "changes": "delta"}[item]
+    is_known = what != "many of its rows have changed"
+    assert loads == {
+        "public.orders": "full",
+        "public.items": "full" if is_known else beside,
+        "public.parts": "full" if is_known else "unchanged",
+    }
+    for table in ("orders", "items", "parts"):
+        contents = f"SELECT * FROM {table} ORDER BY id"
+        assert target.rows(contents) == source.rows(contents)
+    done = night.etl("run", **both)
+    assert (done.status, done.stderr) == (0, "")
+    assert {one["load"] for one in done.events if one["event"] == "table.loaded"} == {"unchanged"}
