@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import psycopg
 
 from etl.ledger import ledger
+from etl.model import limits
 from etl.model.base import FullEvery, History, Live, Published, Seen
 from etl.model.errors import one_line
 from etl.model.name import TargetName
@@ -19,6 +20,8 @@ from etl.source import changes, definitions, history
 from etl.target import foreign_keys, untouched
 from etl.target.keys import Key
 from etl.target.mergeable import Merging
+
+_NOT_LONG = f"SET LOCAL lock_timeout = '{limits.DELTA_LOCK_TIMEOUT}'".encode()
 
 FIRST = "it has not been published with a base before, or its changes could not be published"
 
@@ -93,7 +96,15 @@ async def chances(
         return dict.fromkeys(names, unknown)
     found = {table.live: _chance(table, bases.get(table.live), states) for table in asked}
     possible = [table for table in asked if found[table.live].published]
-    into = await merges(target, possible) if possible else {}
+    if not possible:
+        return found
+    try:
+        async with target.transaction():  # the definition of a view locks its tables while it is read
+            await target.execute(_NOT_LONG)
+            into = await merges(target, possible)
+    except psycopg.errors.LockNotAvailable:
+        locked = Chance("a live table, or a view on one, is locked")
+        return found | {table.live: locked for table in possible}
     found |= {table.live: _with_key(found[table.live], table, into.get(table.live)) for table in possible}
     return await _beside_referenced(target, found, swapped)
 
