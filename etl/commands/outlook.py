@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -55,7 +55,8 @@ async def read(
     """
     kinds = {table.live: settings.options.of(table.source).load or settings.load for table in tables}
     described = await definitions.add(source, [table for table in tables if kinds[table.live] != "full"])
-    chances = await _chances(settings, target, described, basis.swaps(settings, tables)) if described else None
+    others = [table for table in tables if kinds[table.live] == "full"]
+    chances = await _chances(settings, target, [*described, *others]) if described else None
     if chances is None:
         return {}
     now = await history.look(source) if any(chance.published for chance in chances.values()) else None
@@ -66,12 +67,11 @@ async def read(
     }
 
 
-async def _chances(
-    settings: Settings, target: Target, tables: Sequence[Table], swapped: Collection[TargetName]
-) -> Mapping[TargetName, Chance] | None:
+async def _chances(settings: Settings, target: Target, tables: Sequence[Table]) -> Mapping[TargetName, Chance] | None:
     if await book.is_current(target):
-        return await basis.chances(target, tables, partial(obstacles.of_merges, settings), swapped)
-    return None if await book.exists(target) else {table.live: basis.first(table) for table in tables}
+        return await basis.chances(target, tables, partial(obstacles.of_merges, settings), settings)
+    described = [table for table in tables if table.definition is not None]
+    return None if await book.exists(target) else {table.live: basis.first(table) for table in described}
 
 
 def _by_way(settings: Settings, chance: Chance) -> Chance:

@@ -79,11 +79,11 @@ Merges = Callable[[Target, Sequence[Table]], Awaitable[Mapping[TargetName, Mergi
 
 
 async def chances(
-    target: Target, tables: Sequence[Table], merges: Merges, swapped: Collection[TargetName]
+    target: Target, tables: Sequence[Table], merges: Merges, settings: Settings
 ) -> dict[TargetName, Chance]:
     """Tells for each table with a definition whether its load may be a delta, as far as the catalogs show it.
 
-    ``swapped`` are the live tables of the run that are replaced if all of their rows are loaded.
+    ``tables`` are all of the run's that this process loads.
     """
     asked = [table for table in tables if table.definition is not None]
     if not asked:
@@ -106,26 +106,31 @@ async def chances(
         locked = Chance("a live table, or a view on one, is locked")
         return found | {table.live: locked for table in possible}
     found |= {table.live: _with_key(found[table.live], table, into.get(table.live)) for table in possible}
-    return await _beside_referenced(target, found, swapped)
+    return await _beside_referenced(target, found, _swapped(settings, tables), settings.publish_way)
 
 
-def swaps(settings: Settings, tables: Sequence[Table]) -> set[TargetName]:
-    """The live tables that are replaced if all of their rows are loaded, for ``chances``."""
+def _swapped(settings: Settings, tables: Sequence[Table]) -> set[TargetName]:
+    """The live tables that are replaced if all of their rows are loaded."""
     if settings.publish_way == "merge":
         return set()
     return {table.live for table in tables if settings.options.of(table.source).publish != "in-place"}
 
 
 async def _beside_referenced(
-    target: Target, found: dict[TargetName, Chance], swapped: Collection[TargetName]
+    target: Target, found: dict[TargetName, Chance], swapped: Collection[TargetName], way: str
 ) -> dict[TargetName, Chance]:
-    """The chances, without those of tables that refer to a swapped one: their foreign keys would be in the way."""
+    """The chances, without those of tables that refer to a swapped one: their foreign keys would be in the way.
+
+    A run that publishes by swap replaces each table of which a row has changed.
+    """
     bases = {live: one.published for live, one in found.items() if one.published}
-    if not bases or bases.keys() >= {*swapped}:
+    if not bases or (way != "swap" and bases.keys() >= {*swapped}):
         return found
     keys = await foreign_keys.read(target, [published.live.oid for published in bases.values()])
     while refer := {
-        key.table: key.referenced for key in keys if key.table in bases and key.referenced in {*swapped} - bases.keys()
+        key.table: key.referenced
+        for key in keys
+        if key.table in bases and key.referenced in {*swapped} - ({key.table} if way == "swap" else bases.keys())
     }:
         for live, referenced in refer.items():
             del bases[live]

@@ -106,7 +106,7 @@ class Loading:
 
     async def _chances(self, tables: Sequence[Table]) -> dict[TargetName, Chance]:
         """Which loads may be deltas; the schemas for what these delete are made."""
-        chances = await basis.chances(self.control, tables, self.merges, basis.swaps(self.settings, tables))
+        chances = await basis.chances(self.control, tables, self.merges, self.settings)
         possible = [live for live, one in chances.items() if one.published]
         try:
             await staging.create_gone_schemas(self.control, possible)

@@ -842,3 +842,21 @@ def test_a_table_that_is_loaded_whole_may_be_referred_to_by_one_of_changes(night
     done = night.etl("run", **both)
     assert (done.status, done.stderr) == (0, "")
     assert {one["load"] for one in done.events if one["event"] == "table.loaded"} == {"unchanged"}
+
+
+def test_a_run_that_swaps_loads_a_table_whole_that_refers_to_another(night: Night) -> None:
+    """Rows of the other one are never merged, which an older snapshot would not see."""
+    source, target = night.both.operational, night.both.reporting
+    source.execute("CREATE TABLE items (id int PRIMARY KEY, of int); INSERT INTO items VALUES (1, 1)")
+    settled(source)
+    both = {"TABLES": "orders,items", "ETL_PUBLISH_WAY": "swap"}
+    assert night.etl("run", **both).status == 0
+    target.execute("ALTER TABLE items ADD FOREIGN KEY (of) REFERENCES orders")
+    for number in range(2):
+        source.execute(f"UPDATE orders SET note = '{number}' WHERE id = 1")
+        settled(source)
+        done = night.etl("run", **both)
+        assert (done.status, done.stderr) == (0, "")
+        reasons = {one["table"]: one["reason"] for one in done.events if one["event"] == "table.loaded"}
+        assert reasons["public.items"] == "public.orders, to which it refers, is replaced"
+        assert night.rows(target) == night.rows(source)
