@@ -241,6 +241,8 @@ class HistoryLoad(_Answer):
     """The table's option of that name, as the gate judges it; null where an older version wrote the row."""
     views: dict[str, Any] | None
     """What the publish has done with each materialized view on the live table, if it merged changes alone."""
+    shape: str | None
+    """A digest of the columns, indexes and other parts that the load brought; null if the live table stayed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +270,8 @@ class HistoryRun(_Answer):
     """The reason that this user gave."""
     passed_error: str | None
     """The error with which the run had been stopped."""
+    publish_way: str | None
+    """`swap`, `merge` or `mixed`, as decided or set; null before that, and where an older version wrote the row."""
     loads: tuple[HistoryLoad, ...]
     """The run's loads, in the order in which they began."""
     waiting: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 from etl.commands import control
+from etl.commands.shard import refuse_other_way
 from etl.ledger import book, ledger
 from etl.ledger.rows import LoadRow, RunRow
 from etl.model import limits
@@ -13,6 +14,7 @@ from etl.model.errors import PublishFailed, RunEnded, RunStopped
 from etl.model.name import Planned
 from etl.model.selection import named
 from etl.model.status import LoadStatus, RunStatus
+from etl.model.way import RunWay
 from etl.publish import validation
 from etl.publish.policy import Policy
 from etl.publish.publish import Published, publish
@@ -48,7 +50,7 @@ async def publish_run(settings: Settings, *, once: bool = False, anyway: str | N
             await ledger.let_pass(session, settings.run_id, settings.redact.cut(anyway, limits.PASS_REASON_CHARACTERS))
         live = [table.live for table in staged]
         await guard.refuse_too_many_locks(session, len(live))
-        policy = Policy.of(settings, staged)
+        policy = Policy.of(await _by_way(settings, session), staged)
         try:
             done = await publish(session, settings.run_id, live, policy, partial(control.connect, settings))
         except RunEnded:  # `etl abort` does not drop tables that are locked, as these were
@@ -56,6 +58,15 @@ async def publish_run(settings: Settings, *, once: bool = False, anyway: str | N
             raise
     validation.refuse(settings.run_id, done.problems)
     return done
+
+
+async def _by_way(settings: Settings, target: Target) -> Settings:
+    """The settings with which the run's tables were loaded; raises ConfigurationError if these ones contradict them."""
+    run = await ledger.run_of(target, settings.run_id)
+    if run is None or run.publish_way is None:  # an older version has loaded them
+        return settings
+    refuse_other_way(settings, run.publish_way)
+    return settings.by(RunWay(run.publish_way))
 
 
 async def _published(target: Target, run_id: str) -> int:

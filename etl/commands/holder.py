@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 
 import asyncpg
@@ -22,11 +23,15 @@ from etl.commands.answers import SnapshotAnswer
 from etl.commands.control import Control, connect
 from etl.ledger import book, ledger
 from etl.ledger.rows import Progress
+from etl.loads import prospects, survey
+from etl.loads.decision import Decision
+from etl.loads.prospects import Deciding
 from etl.logs.log import get_logger
 from etl.model import limits
 from etl.model.errors import EXPECTED, RunEnded, SnapshotLost, one_line
 from etl.model.name import Planned
 from etl.model.status import LoadStatus, RunStatus
+from etl.model.table import Table
 from etl.publish import obstacles
 from etl.sessions.postgres import Source, Target, source_session
 from etl.sessions.query import source_query
@@ -118,16 +123,26 @@ class _Holding:
         try:
             assert held.holder is not None
             # options that do not fit the tables are an error here, before shards begin
-            self.settings.options.apply(await catalog.tables(held.holder, chosen))
+            tables = settings.options.apply(await catalog.tables(held.holder, chosen))
+            decision = await self._decided(held, await disclosure.refuse(self.session, tables, settings.options))
             async with self.session.transaction():
                 await ledger.must_run(self.session, self.settings.run_id)
                 await ledger.begin_loads(self.session, self.settings.run_id, planned, anew=False)
+                await ledger.decided(self.session, settings.run_id, decision.way)
                 await ledger.took_snapshot(self.session, self.settings.run_id, held.id, held.at)
+            prospects.say(decision)
             log.info("snapshot.held", snapshot_id=held.id, snapshot_at=held.at.isoformat(), tables=len(planned))
             reason = await self._until_staged(held)
         finally:
             seconds = await self._release(held, reason)
         return SnapshotAnswer(self.settings.run_id, held.id, held.at, len(planned), reason, seconds)
+
+    async def _decided(self, held: Snapshot, tables: Sequence[Table]) -> Decision:
+        """Decides for all shards whether the run swaps its tables or merges rows into them."""
+        assert held.holder is not None
+        described = await survey.described(self.settings, held.holder, tables)
+        deciding = Deciding(self.settings, self.session, partial(obstacles.of_merges, self.settings))
+        return (await deciding.outset(described, held)).decision
 
     async def _is_staged(self, planned: Sequence[Planned]) -> bool:
         """Whether all tables are staged from an earlier holder's snapshot; raises SnapshotLost if only some are."""

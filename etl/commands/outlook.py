@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from etl.ledger import book
-from etl.loads import basis
+from etl.loads import basis, survey
 from etl.loads.basis import Chance
+from etl.loads.prospects import Deciding
 from etl.model.base import FullEvery, History
 from etl.model.name import TargetName
 from etl.model.shape import TableOptions
@@ -19,7 +20,7 @@ from etl.model.table import Table
 from etl.publish import obstacles
 from etl.sessions.postgres import Source, Target
 from etl.settings.settings import Settings
-from etl.source import definitions, history
+from etl.source import history
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +54,21 @@ async def read(
 
     Empty if the ledger is an older version's: the next run brings it up to date.
     """
-    kinds = {table.live: settings.options.of(table.source).load or settings.load for table in tables}
-    described = await definitions.add(source, [table for table in tables if kinds[table.live] != "full"])
-    others = [table for table in tables if kinds[table.live] == "full"]
-    chances = await _chances(settings, target, [*described, *others]) if described else None
-    if chances is None:
-        return {}
+    described = await survey.described(settings, source, tables)
+    chances = await _chances(settings, target, described)
     now = await history.look(source) if any(chance.published for chance in chances.values()) else None
-    options = {table.live: settings.options.of(table.source) for table in described}
+    options = {table.live: settings.options.of(table.source) for table in tables}
     return {
-        live: _outlook(_by_way(settings, chance), options[live], now, is_wanted=kinds[live] == "delta")
+        live: _outlook(chance, options[live], now, is_wanted=(options[live].load or settings.load) == "delta")
         for live, chance in chances.items()
     }
 
 
-async def _chances(settings: Settings, target: Target, tables: Sequence[Table]) -> Mapping[TargetName, Chance] | None:
+async def _chances(settings: Settings, target: Target, tables: Sequence[Table]) -> Mapping[TargetName, Chance]:
     if await book.is_current(target):
-        return await basis.chances(target, tables, partial(obstacles.of_merges, settings), settings)
+        return (await Deciding(settings, target, partial(obstacles.of_merges, settings)).outset(tables)).chances
     described = [table for table in tables if table.definition is not None]
-    return None if await book.exists(target) else {table.live: basis.first(table) for table in described}
-
-
-def _by_way(settings: Settings, chance: Chance) -> Chance:
-    return replace(chance, waits="the run publishes by swap") if settings.publish_way == "swap" else chance
+    return {} if await book.exists(target) else {table.live: basis.first(table) for table in described}
 
 
 def _outlook(chance: Chance, options: TableOptions, now: History | None, *, is_wanted: bool) -> Outlook:

@@ -28,6 +28,7 @@ from etl.model.name import Planned
 from etl.model.record import Finished, Load
 from etl.model.redaction import Redacted
 from etl.model.status import LoadStatus, RunStatus
+from etl.model.way import RunWay
 from etl.publish import obstacles, validation
 from etl.publish import publish as publishing
 from etl.publish.policy import Policy
@@ -109,8 +110,7 @@ class _Run:
         try:
             await self.share.begin()
             log.info("run.started", tables=len(self.planned), jobs=settings.jobs, publish=settings.publish)
-            await self._stage()
-            done = await self._publish()
+            done = await self._publish(await self._stage())
         except RunStopped as error:  # the gate has written it into the ledger, and keeps the staging tables
             self._finished(RunStatus.STOPPED, settings.redact(error))
             raise
@@ -131,33 +131,36 @@ class _Run:
             raise
         return self._finished(RunStatus.PUBLISHED if done else LoadStatus.STAGED)
 
-    async def _stage(self) -> None:
-        """Stages all tables, from another snapshot if the first is lost; raises RunFailed when a load failed."""
+    async def _stage(self) -> RunWay:
+        """Stages all tables, from another snapshot if the first is lost; returns how they become live.
+
+        Raises RunFailed when a load failed.
+        """
         attempt = 1
-        while not await self._is_staged(attempt):
+        while (way := await self._staged(attempt)) is None:
             attempt += 1
         if failed := [load.table_name for load in self.loads if load.status == LoadStatus.FAILED]:
             names = ", ".join(failed)
             raise RunFailed(f"{len(failed)} of {len(self.loads)} tables failed ({names}); nothing was published")
+        return way
 
-    async def _is_staged(self, attempt: int) -> bool:
-        """Loads all tables from one snapshot; returns whether the snapshot was held until all were read."""
+    async def _staged(self, attempt: int) -> RunWay | None:
+        """Loads all tables from one snapshot; returns how they become live, None if the snapshot was lost too early."""
         self.loads.clear()
         held = await self.share.snapshot()
-        shared = self.settings, self.control.session, held.snapshot, held.left, self.progress, self.loads
-        loading = Loading(*shared, partial(obstacles.of_merges, self.settings))
+        settings = self.settings.by(held.way) if held.way else self.settings
+        shared = settings, self.control.session, held.snapshot, held.left, self.progress, self.loads
         try:
-            await loading.all()
-            return True
+            return await Loading(*shared, partial(obstacles.of_merges, settings)).all()
         except SnapshotLost as error:
             await self.share.lost(held.snapshot, error, attempt)
-            return False
+            return None
         finally:
             await held.snapshot.release()
 
-    async def _publish(self) -> Published | None:
+    async def _publish(self, way: RunWay) -> Published | None:
         """Publishes the staged tables; does nothing if ETL_PUBLISH is defer."""
-        settings = self.settings
+        settings = self.settings.by(way)
         if settings.publish == "defer":
             return None
         tables, policy = [table.live for table in self.planned], Policy.of(settings, self.planned)

@@ -21,6 +21,7 @@ from etl.model.errors import ConfigurationError, RunEnded, SnapshotLost
 from etl.model.name import Planned, TargetName
 from etl.model.redaction import Redacted, own_words
 from etl.model.status import LoadStatus, RunStatus
+from etl.model.way import RunWay
 from etl.sessions.postgres import Target
 from etl.settings.settings import Settings
 from etl.source.snapshot import Snapshot
@@ -48,7 +49,8 @@ class Shard:
         for a table that the holder has not locked, and if this shard would publish a part of the run.
         """
         session, settings = self.control.session, self.control.settings
-        snapshot_id, at = await _snapshot(session, settings.run_id)
+        snapshot_id, at, way = await _snapshot(session, settings.run_id)
+        refuse_other_way(settings, way)
         loads = {load.live: load for load in await ledger.loads_of(session, [settings.run_id])}
         _refuse_unplanned(settings, self.planned, loads)
         staging_oids = set((await staging.tables(session)).values())
@@ -57,7 +59,8 @@ class Shard:
             rows = loads[table.live].rows
             log.info("table.skipped", table=str(table.source), rows=rows, snapshot_id=snapshot_id)
         await ledger.begin_loads(session, settings.run_id, left, settings.shard)
-        return Held(Snapshot(snapshot_id, at, None, len(left)), left)
+        # an older version's holder has decided nothing; then nothing is merged, so that no reader sees a mixture
+        return Held(Snapshot(snapshot_id, at, None, len(left)), left, RunWay(way) if way else RunWay.SWAP)
 
     async def lost(self, held: Snapshot, error: SnapshotLost, attempt: int) -> None:
         """Raises SnapshotLost, because only the holder takes snapshots; if the holder has ended, closes the run."""
@@ -85,6 +88,15 @@ def _is_staged(load: LoadRow, snapshot_id: str, staging_oids: Collection[int]) -
     return is_current and (load.has_no_staging or load.staged_oid in staging_oids)
 
 
+def refuse_other_way(settings: Settings, way: str | None) -> None:
+    """Raises ConfigurationError if the settings want the run's tables to become live in another way than it has."""
+    if way is not None and settings.publish_way not in {"auto", way}:
+        raise ConfigurationError(
+            f"ETL_PUBLISH_WAY is {settings.publish_way}, and the tables of run {settings.run_id} are loaded for {way};"
+            f" set it to auto or {way}, or start a new run"
+        )
+
+
 def _refuse_unplanned(settings: Settings, planned: Sequence[Planned], loads: Mapping[TargetName, LoadRow]) -> None:
     """Raises ConfigurationError for tables that the holder has not locked, and for a publish of a part of the run."""
     locked = {table for table, load in loads.items() if load.status != LoadStatus.PLANNED}
@@ -101,8 +113,8 @@ def _refuse_unplanned(settings: Settings, planned: Sequence[Planned], loads: Map
         )
 
 
-async def _snapshot(control: Target, run_id: str) -> tuple[str, datetime]:
-    """Waits until the holder has written the run's snapshot into the ledger; returns its id and its instant."""
+async def _snapshot(control: Target, run_id: str) -> tuple[str, datetime, str | None]:
+    """Waits until the holder has written the run's snapshot into the ledger; returns id, instant and the run's way."""
     says = True
     try:
         async with asyncio.timeout(limits.SNAPSHOT_WAIT_SECONDS):
@@ -110,7 +122,7 @@ async def _snapshot(control: Target, run_id: str) -> tuple[str, datetime]:
                 await ledger.must_run(control, run_id)
                 row = await ledger.run_of(control, run_id)
                 if row and row.snapshot_id and row.snapshot_at:
-                    return row.snapshot_id, row.snapshot_at
+                    return row.snapshot_id, row.snapshot_at, row.publish_way
                 if says:
                     log.info("snapshot.awaited", seconds=limits.SNAPSHOT_WAIT_SECONDS)
                     says = False

@@ -10,15 +10,17 @@ from etl.model.errors import SnapshotLost
 from etl.model.name import Planned, TargetName
 from etl.model.redaction import Redacted
 from etl.model.status import RunStatus
+from etl.model.way import RunWay
 from etl.source.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A snapshot, and the tables to load from it."""
+    """A snapshot, the tables to load from it, and how they become live, if that is decided."""
 
     snapshot: Snapshot
     left: Sequence[Planned]
+    way: RunWay | None = None
 
 
 class Share(Protocol):

@@ -120,6 +120,11 @@ async def carried(target: Target, live: Sequence[TargetName]) -> dict[TargetName
     return {table: frozenset(names.get(table) or ()) for table in live}
 
 
+async def shapes(target: Target, live: Sequence[TargetName]) -> dict[TargetName, str]:
+    """The shape of each live table, as the last load brought it that replaced the table; not of older versions."""
+    return await _by_live(target, "shapes", "shape", arrays(live))
+
+
 async def bases(target: Target, live: Sequence[TargetName]) -> dict[TargetName, Published]:
     """The last published load of each live table, if the next load may be a delta of it."""
     wanted = {**arrays(live), "least": limits.MERGE_ROWS, "since": limits.MERGE_TOLD}

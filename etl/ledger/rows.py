@@ -30,6 +30,7 @@ class RunRow:
     passed_by: str | None = None
     passed_reason: str | None = None
     passed_error: str | None = None
+    publish_way: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,7 @@ class LoadRow:
     rows_changed: int | None = None
     merge_seconds: float | None = None
     views: dict[str, Any] | None = None
+    shape: str | None = None
 
     @property
     def staged_oid(self) -> int | None:

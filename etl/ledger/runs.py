@@ -14,6 +14,7 @@ from etl.model import limits
 from etl.model.errors import RunEnded
 from etl.model.redaction import Redacted
 from etl.model.status import RunStatus
+from etl.model.way import RunWay
 from etl.sessions import encoding
 from etl.sessions.postgres import Target
 from etl.sessions.query import rows as fetch
@@ -50,6 +51,11 @@ async def took_snapshot(target: Target, run_id: str, snapshot_id: str, at: datet
     """Writes the id and the time of a run's snapshot."""
     taken = {"run_id": run_id, "snapshot_id": snapshot_id, "at": at}
     await target.execute(f"{Stage.TAKEN} ".encode() + target_query("ledger/took_snapshot"), taken)
+
+
+async def decided(target: Target, run_id: str, way: RunWay) -> None:
+    """Writes how the tables of a run become live."""
+    await target.execute(target_query("ledger/decided"), {"run_id": run_id, "way": way})
 
 
 async def must_run(target: Target, run_id: str, snapshot_id: str | None = None) -> None:

@@ -45,6 +45,7 @@ runs = sa.Table(
     sa.Column("passed_by", sa.Text),
     sa.Column("passed_reason", sa.Text),
     sa.Column("passed_error", sa.Text),
+    sa.Column("publish_way", sa.Text),  # NULL: not decided yet, or an older version wrote the row
     postgresql_with=_room,
 )
 
@@ -87,6 +88,7 @@ loads = sa.Table(
     sa.Column("rows_changed", sa.BigInteger),  # NULL, like rows_deleted, because all rows were copied
     sa.Column("merge_seconds", sa.Double),  # NULL: no rows were merged
     sa.Column("views", postgresql.JSONB),  # what the publish has done with materialized views: publish/upkeep.py
+    sa.Column("shape", sa.Text),  # NULL: unknown, because an older version wrote the row
     sa.Index("loads_by_table", "table_name", "published_at"),  # for recent_loads.sql
     postgresql_with=_room,
 )

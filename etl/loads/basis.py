@@ -15,7 +15,6 @@ from etl.model.errors import one_line
 from etl.model.name import TargetName
 from etl.model.table import Table
 from etl.sessions.postgres import Source, Target
-from etl.settings.settings import Settings
 from etl.source import changes, definitions, history
 from etl.target import foreign_keys, untouched
 from etl.target.keys import Key
@@ -78,13 +77,8 @@ Merges = Callable[[Target, Sequence[Table]], Awaitable[Mapping[TargetName, Mergi
 """Tells whether rows can be merged into the live tables of some tables."""
 
 
-async def chances(
-    target: Target, tables: Sequence[Table], merges: Merges, settings: Settings
-) -> dict[TargetName, Chance]:
-    """Tells for each table with a definition whether its load may be a delta, as far as the catalogs show it.
-
-    ``tables`` are all of the run's that this process loads.
-    """
+async def candidates(target: Target, tables: Sequence[Table]) -> dict[TargetName, Chance]:
+    """Tells for each table with a definition whether its load may be a delta, as far as ledger and source show it."""
     asked = [table for table in tables if table.definition is not None]
     if not asked:
         return {}
@@ -94,43 +88,58 @@ async def chances(
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedFunction) as error:
         unknown = Chance(f"the target does not tell its live tables: {one_line(error)}", may_be_base=False)
         return dict.fromkeys(names, unknown)
-    found = {table.live: _chance(table, bases.get(table.live), states) for table in asked}
-    possible = [table for table in asked if found[table.live].published]
-    if not possible:
-        return found
+    return {table.live: _chance(table, bases.get(table.live), states) for table in asked}
+
+
+async def merging(target: Target, tables: Sequence[Table], merges: Merges) -> Mapping[TargetName, Merging]:
+    """Tells whether rows can be merged into the live tables that are there; none can while one of them is locked."""
     try:
         async with target.transaction():  # the definition of a view locks its tables while it is read
             await target.execute(_NOT_LONG)
-            into = await merges(target, possible)
+            return await merges(target, tables)
     except psycopg.errors.LockNotAvailable:
-        locked = Chance("a live table, or a view on one, is locked")
-        return found | {table.live: locked for table in possible}
-    found |= {table.live: _with_key(found[table.live], table, into.get(table.live)) for table in possible}
-    return await _beside_referenced(target, found, _swapped(settings, tables), settings.publish_way)
+        locked = Merging(reason="a live table, or a view on one, is locked")
+        return {table.live: locked for table in tables}
 
 
-def _swapped(settings: Settings, tables: Sequence[Table]) -> set[TargetName]:
-    """The live tables that are replaced if all of their rows are loaded."""
-    if settings.publish_way == "merge":
-        return set()
-    return {table.live for table in tables if settings.options.of(table.source).publish != "in-place"}
+def with_keys(
+    found: Mapping[TargetName, Chance], tables: Sequence[Table], into: Mapping[TargetName, Merging]
+) -> dict[TargetName, Chance]:
+    """The chances, without those of tables whose changes cannot be merged by a key of the source's."""
+    possible = {table.live: table for table in tables if found[table.live].published}
+    return {**found, **{live: _with_key(found[live], table, into.get(live)) for live, table in possible.items()}}
+
+
+async def beside_swapped(
+    target: Target, found: Mapping[TargetName, Chance], swapped: Collection[TargetName], *, why: str | None
+) -> dict[TargetName, Chance]:
+    """The chances in a run in which the ``swapped`` tables are replaced if all of their rows are loaded.
+
+    If the whole run is to be swapped, ``why`` has the reason, or is empty; otherwise None. A table that refers to a
+    replaced one would be in the way with its foreign key, even if no row of it has changed.
+    """
+    chances = dict(found)
+    if why is not None:
+        text = f"rows have changed, and the run publishes by swap{why and ': '}{why}"
+        chances = {live: replace(one, waits=text) if live in swapped else one for live, one in chances.items()}
+    return await _beside_referenced(target, chances, swapped, is_swap=why is not None)
 
 
 async def _beside_referenced(
-    target: Target, found: dict[TargetName, Chance], swapped: Collection[TargetName], way: str
+    target: Target, found: dict[TargetName, Chance], swapped: Collection[TargetName], *, is_swap: bool
 ) -> dict[TargetName, Chance]:
-    """The chances, without those of tables that refer to a swapped one: their foreign keys would be in the way.
+    """The chances, without those of tables that refer to a swapped one.
 
     A run that publishes by swap replaces each table of which a row has changed.
     """
     bases = {live: one.published for live, one in found.items() if one.published}
-    if not bases or (way != "swap" and bases.keys() >= {*swapped}):
+    if not bases or (not is_swap and bases.keys() >= {*swapped}):
         return found
     keys = await foreign_keys.read(target, [published.live.oid for published in bases.values()])
     while refer := {
         key.table: key.referenced
         for key in keys
-        if key.table in bases and key.referenced in {*swapped} - ({key.table} if way == "swap" else bases.keys())
+        if key.table in bases and key.referenced in {*swapped} - ({key.table} if is_swap else bases.keys())
     }:
         for live, referenced in refer.items():
             del bases[live]

@@ -10,19 +10,13 @@ from etl.model.name import TargetName
 
 @dataclass(slots=True)
 class Budget:
-    """So many seconds for the merges of all tables, of which those that are expected are taken.
-
-    ``is_merged`` says whether the run merges rows at all.
-    """
+    """So many seconds for the merges of all tables, of which those that are expected are taken."""
 
     most: float
-    is_merged: bool = True
     _taken: dict[TargetName, float] = field(default_factory=dict)
 
     def refuses(self, table: TargetName, changed: int, row_seconds: float | None) -> str | None:
         """Why the changed rows of a table, each of which takes so long, are not merged; None if their time is taken."""
-        if not self.is_merged:
-            return "rows have changed, and the run publishes by swap"
         seconds = changed * (row_seconds or limits.MERGE_ROW_SECONDS)
         others = sum(taken for other, taken in self._taken.items() if other != table)
         if others + seconds > self.most:

@@ -71,19 +71,18 @@ class Counting:
     source: Source
     writer: Target
 
-    async def refuses_sample(self) -> str | None:
-        """Why a sample of the source's pages makes it a waste of time to count all rows; None if it does not."""
-        pages = self.rows.table.bytes / limits.PAGE_BYTES
-        share = min(limits.SAMPLE_SHARE, limits.SAMPLE_PAGES / max(pages, 1))
-        if share * pages < limits.SAMPLE_LEAST_PAGES:
-            return None
+    async def refuses_sample(self, at_most: float) -> str | None:
+        """Why a sample of the source's pages makes it a waste of time to count all rows; None if it does not.
+
+        ``at_most`` is the share of changed rows that a delta may have; if it is 0, one row is too many.
+        """
         was = self.published.base
-        sample = await changes.sample(self.source, self.rows.table, was.seen.xmin, share)
-        if sample.pages < limits.SAMPLE_LEAST_PAGES:
+        sample = await changes.sample(self.source, self.rows.table, was.seen.xmin) if at_most < 1 else None
+        if sample is None or not sample.changed:
             return None
-        if sample.at_least <= limits.DELTA_AT_MOST or sample.at_least * was.rows <= limits.DELTA_ROWS:
+        if at_most and (sample.at_least <= at_most or sample.at_least * was.rows <= limits.DELTA_ROWS):
             return None
-        return f"about {100 * sample.changed / sample.rows:.0f} % of its rows have changed"
+        return f"about {max(1.0, 100 * sample.share):.0f} % of its rows have changed"
 
     async def count(self, leaves: Collection[int]) -> Counted:
         """Counts all rows; ``leaves`` are the partitions that are the same as in the base."""

@@ -54,8 +54,9 @@ class Delta:
     """Loads a table by its changes if that is exact and cheaper, and by another way otherwise.
 
     ``is_wanted`` says that a table which was loaded before is only loaded whole ``full_every`` so many nights.
-    ``proof_nights`` is within how many nights all rows are proven: 1 each night, 0 never. ``budget`` is the time for
-    merges; without one there is always time.
+    ``proof_nights`` is within how many nights all rows are proven: 1 each night, 0 never. ``at_most`` is the share of a
+    table's rows from which on it is loaded whole: 0 where a table of which a row has changed is replaced in any case, 1
+    where a full load would be merged, too. ``budget`` is the time for merges; without one there is always time.
     """
 
     rows: Rows
@@ -65,6 +66,7 @@ class Delta:
     full_every: FullEvery
     proof_nights: int
     is_wanted: bool = False
+    at_most: float = limits.DELTA_AT_MOST
     budget: Budget | None = None
 
     async def fill(self, work: Worker) -> Filled:
@@ -136,12 +138,15 @@ class Delta:
         async with self.rows.snapshot.reading(reader, table) as source, begun(writer):
             seen = await self.instant.ask_seen(source)
             counting = Counting(self.rows, self.chance.key, published, source, writer)
-            _doubt(await counting.refuses_sample())
+            if sampled := await counting.refuses_sample(self.at_most):
+                raise _Doubt(self.chance.waits or sampled)
             counted = await counting.count(self._same_leaves(was))
             found = counted.found
             _doubt(counted.differs)
             _doubt(None if table.is_partitioned or found.known == (table.oid,) else "another table has got its name")
             _doubt(_incomparable(was, seen, found))
+            _doubt(self.chance.waits if found.changed or found.rows != was.rows else None)
+            _doubt(_too_many(was, found, self.at_most))
             leaves = tuple(leaf for leaf in table.leaves if leaf[0] in {*found.known, *found.new})
             base = Base(history, seen, found.rows, table.definition, was.nights + 1, was.xids, leaves)
             filled = Filled(None, found.rows, 0, 0.0, base=base, base_run=published.run_id)
@@ -150,7 +155,6 @@ class Delta:
                 await writer.commit()
                 filled = replace(filled, kind=LoadKind.UNCHANGED, reason="no row has changed", changed=0, deleted=0)
             else:
-                _doubt(self.chance.waits or None)
                 if self.budget is not None:
                     _doubt(self.budget.refuses(table.live, _touched(was, found), published.row_seconds))
                 filled = await self._stage(source, writer, counted, filled, proof_nights)
@@ -254,12 +258,19 @@ async def _matched(writer: Target, rows: Rows, key: Key) -> int:
 
 
 def _incomparable(was: Base, seen: Seen, found: Changes) -> str | None:
-    """Why the changes since a base cannot be told, or are too many; None if they can and are not."""
+    """Why the changes since a base cannot be told; None if they can."""
     if seen.is_before(was.seen):
         return "the snapshot is older than that of the last published load"
     if found.next_id - was.seen.xmin >= limits.DELTA_IDS:
         return "too many transactions have passed in the source"
-    most = max(limits.DELTA_ROWS, limits.DELTA_AT_MOST * max(was.rows, found.rows))
+    return None
+
+
+def _too_many(was: Base, found: Changes, at_most: float) -> str | None:
+    """Why more rows have changed than a delta should write; None if not."""
+    if at_most >= 1:
+        return None
+    most = max(limits.DELTA_ROWS, at_most * max(was.rows, found.rows))
     if found.changed > most:
         return f"{found.changed:,} of {found.rows:,} rows have changed"
     if (touched := _touched(was, found)) > most:
@@ -281,5 +292,5 @@ def _told(doubt: Exception) -> str:
 
 
 def _doubt(reason: str | None) -> None:
-    if reason is not None:
+    if reason:
         raise _Doubt(reason)

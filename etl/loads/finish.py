@@ -25,6 +25,7 @@ from etl.model.table import Table
 from etl.sessions.pair import Pair
 from etl.sessions.postgres import Target
 from etl.sessions.transaction import BEGIN, at_once, begun
+from etl.source import definitions
 from etl.target import additions, indexes, live, staging
 
 log = get_logger()
@@ -195,4 +196,5 @@ class Finish:
             reason=self.redact(self.filled.reason) if self.filled.reason else None,
             base=self.filled.base.dumps() if self.filled.base else None,
             base_run=self.filled.base_run,
+            shape=definitions.shape(self.table),
         )

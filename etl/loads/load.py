@@ -42,6 +42,7 @@ from etl.model.record import Load
 from etl.model.redaction import Redactor
 from etl.model.status import LoadKind
 from etl.model.table import PageRange, Table
+from etl.model.way import RunWay
 from etl.sessions.pair import Pair
 from etl.sessions.retry import retried
 from etl.sessions.tasks import together
@@ -61,8 +62,8 @@ class Loader:
 
     ``carried`` names, for each live table, the indexes and constraints that the source brought at its last load.
     ``owners`` has the live tables that another role than etl's owns. ``chances`` say which loads may be deltas,
-    ``instant`` of which moment, and ``budget`` how long merges may take. ``began`` is when each table's load began, and
-    ``tries`` has the loads that attempts at the finish were to record.
+    ``instant`` of which moment, ``way`` how the tables become live, and ``budget`` how long merges may take. ``began``
+    is when each table's load began, and ``tries`` has the loads that attempts at the finish were to record.
     """
 
     run_id: str
@@ -77,6 +78,7 @@ class Loader:
     redact: Redactor
     chances: Mapping[TargetName, Chance]
     instant: Instant
+    way: RunWay
     budget: Budget
     began: dict[str, Began] = field(default_factory=dict)
     tries: dict[str, list[Load]] = field(default_factory=dict)
@@ -117,8 +119,10 @@ class Loader:
         full_every, is_wanted = options.full_every or FullEvery(), (options.load or self.load_kind) == "delta"
         usual = limits.PROOF_NIGHTS if options.proof_nights is None else options.proof_nights
         nights = 1 if verify == "checksum" else usual
-        budget = None if options.publish == "in-place" else self.budget  # its full load would be merged, too
-        return Delta(rows, chance, self.instant, whole, full_every, nights, is_wanted, budget)
+        if options.publish == "in-place":  # its full load would be merged, too
+            return Delta(rows, chance, self.instant, whole, full_every, nights, is_wanted, at_most=1.0)
+        at_most = 0.0 if self.way == RunWay.SWAP else limits.DELTA_AT_MOST
+        return Delta(rows, chance, self.instant, whole, full_every, nights, is_wanted, at_most, self.budget)
 
     async def _index(self, table: Table) -> Built:
         """Builds a big table's indexes side by side, those of keys first."""

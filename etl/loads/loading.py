@@ -10,19 +10,21 @@ from dataclasses import dataclass, field, replace
 import psycopg
 
 from etl.ledger import ledger
-from etl.loads import basis, survey
-from etl.loads.basis import Chance, Instant, Merges
+from etl.loads import prospects, survey
+from etl.loads.basis import Instant, Merges
 from etl.loads.budget import Budget
 from etl.loads.load import Loader
 from etl.loads.progress import Progress
+from etl.loads.prospects import Deciding, Outset
 from etl.loads.schedule import Schedule
 from etl.logs.log import get_logger
 from etl.model import limits
 from etl.model.clock import Began
 from etl.model.errors import EXPECTED, ConnectionFailed, RunEnded, SnapshotLost, one_line
-from etl.model.name import Planned, TargetName
+from etl.model.name import Planned
 from etl.model.record import Load
 from etl.model.table import Table
+from etl.model.way import RunWay
 from etl.sessions.pair import Pair
 from etl.sessions.postgres import Target
 from etl.sessions.tasks import together
@@ -52,8 +54,10 @@ class Loading:
     merges: Merges
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def all(self) -> None:
-        """Loads the tables. If a load fails, it is recorded and the others go on, so that one night shows all failures.
+    async def all(self) -> RunWay:
+        """Loads the tables; returns how they become live.
+
+        If a load fails, it is recorded and the others go on, so that one night shows all failures.
 
         Raises the errors with which all other loads would fail, too: SnapshotLost, ConnectionFailed, and RunEnded if
         another process ends the run meanwhile.
@@ -62,10 +66,11 @@ class Loading:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watch(over))
-                await self._load_all()
+                way = await self._load_all()
                 over.set()
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
+        return way
 
     async def _watch(self, over: asyncio.Event) -> None:
         while not over.is_set():
@@ -74,45 +79,58 @@ class Loading:
             async with self.turn:
                 await ledger.must_run(self.control, self.settings.run_id, self.snapshot.id)
 
-    async def _load_all(self) -> None:
-        settings, live_tables = self.settings, [table.live for table in self.planned]
+    async def _load_all(self) -> RunWay:
         async with self.turn:
             wanted = [table.source for table in self.planned]
-            tables = await survey.survey(settings, self.control, self.snapshot, wanted)
-            chances = await self._chances(tables)
+            tables = await survey.survey(self.settings, self.control, self.snapshot, wanted)
+            outset = await self._outset(tables)
+            settings = self.settings.by(outset.decision.way)
+            tables = await survey.placed(settings, self.control, tables)
             await survey.say_drifted(self.control, tables)
-            share = await memory.of_session(self.control, settings.index_memory, settings.jobs)
-            carried = await ledger.carried(self.control, live_tables)
-            owners = await live.owners(self.control, live_tables)
+            loader = await self._loader(settings, outset)
         self.progress.surveyed(tables)
+        try:
+            await together(self._load(loader, table) for table in tables)
+        finally:
+            await loader.schedule.close()
+        return outset.decision.way
+
+    async def _loader(self, settings: Settings, outset: Outset) -> Loader:
+        live_tables = [table.live for table in self.planned]
+        share = await memory.of_session(self.control, settings.index_memory, settings.jobs)
         session = settings.source, settings.target, guard.application(settings.run_id), share
-        schedule = Schedule([Pair(*session) for _ in range(settings.jobs)])
-        shared = (
+        return Loader(
             settings.run_id,
             self.snapshot,
             settings.verify,
             settings.load,
             settings.options,
             self.progress,
-            schedule,
+            Schedule([Pair(*session) for _ in range(settings.jobs)]),
+            await ledger.carried(self.control, live_tables),
+            await live.owners(self.control, live_tables),
+            settings.redact,
+            outset.chances,
+            Instant(self.snapshot.seen),
+            outset.decision.way,
+            Budget(settings.merge_max),
         )
-        instant = Instant(self.snapshot.seen)
-        budget = Budget(settings.merge_max, settings.publish_way != "swap")
-        loader = Loader(*shared, carried, owners, settings.redact, chances, instant, budget)
-        try:
-            await together(self._load(loader, table) for table in tables)
-        finally:
-            await schedule.close()
 
-    async def _chances(self, tables: Sequence[Table]) -> dict[TargetName, Chance]:
-        """Which loads may be deltas; the schemas for what these delete are made."""
-        chances = await basis.chances(self.control, tables, self.merges, self.settings)
-        possible = [live for live, one in chances.items() if one.published]
+    async def _outset(self, tables: Sequence[Table]) -> Outset:
+        """Decides, unless that is done; the schemas for what deltas delete are made."""
+        settings, held = self.settings, self.snapshot if self.snapshot.holder else None
+        outset = await Deciding(settings, self.control, self.merges).outset(tables, held)
+        if held is not None:  # otherwise the holder has done so
+            await ledger.decided(self.control, settings.run_id, outset.decision.way)
+            prospects.say(outset.decision)
+        possible = [table for table, one in outset.chances.items() if one.published]
         try:
             await staging.create_gone_schemas(self.control, possible)
         except psycopg.errors.InsufficientPrivilege as error:
-            return {live: replace(one, reason=one.reason or one_line(error)) for live, one in chances.items()}
-        return chances
+            why = one_line(error)
+            denied = {table: replace(one, reason=one.reason or why) for table, one in outset.chances.items()}
+            return replace(outset, chances=denied)
+        return outset
 
     async def _load(self, loader: Loader, table: Table) -> None:
         try:

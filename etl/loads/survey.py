@@ -11,7 +11,7 @@ from etl.model.errors import EtlError
 from etl.model.name import Relation
 from etl.model.split import Split
 from etl.model.table import Table
-from etl.sessions.postgres import Target, source_session
+from etl.sessions.postgres import Source, Target, source_session
 from etl.settings.settings import Settings
 from etl.source import catalog, definitions, locks, ranges
 from etl.source.snapshot import Snapshot
@@ -42,16 +42,26 @@ async def survey(settings: Settings, control: Target, held: Snapshot, wanted: Se
         await collations.ensure(source, control, await needs.read(source, tables))  # types may need them
         unmade = await types.ensure(source, control, tables)
         tables = [replace(table, refused=tuple(types.of_columns(table, unmade))) for table in tables]
-        kept = {table.oid for table in tables if (options.of(table.source).load or settings.load) != "full"}
-        described = await definitions.add(source, [table for table in tables if table.oid in kept])
-        tables = [*described, *(table for table in tables if table.oid not in kept)]
+        tables = await described(settings, source, tables)
         tables = await ranges.cut_all(source, tables, lambda table: options.of(table.source).split or Split())
     if gone := {str(relation) for relation in wanted} - {str(table) for table in tables}:
         raise EtlError(f"{', '.join(sorted(gone))} was dropped in the source while the run began; run again")
-    in_place = [table for table in tables if options.of(table.source).publish == "in-place"]
-    swapped = [table for table in tables if options.of(table.source).publish != "in-place"]
-    placed = [*await placement.like_live(control, swapped), *in_place]
-    return sorted(placed, key=lambda table: table.bytes, reverse=True)
+    return sorted(tables, key=lambda table: table.bytes, reverse=True)
+
+
+async def described(settings: Settings, source: Source, tables: Sequence[Table]) -> list[Table]:
+    """The tables; those that may be loaded by their changes have a definition."""
+    loads = {table.oid: settings.options.of(table.source).load or settings.load for table in tables}
+    found = await definitions.add(source, [table for table in tables if loads[table.oid] != "full"])
+    return [*found, *(table for table in tables if loads[table.oid] == "full")]
+
+
+async def placed(settings: Settings, control: Target, tables: Sequence[Table]) -> list[Table]:
+    """The tables, each that is swapped with the place and the access method of its live table; the largest first."""
+    in_place = [table for table in tables if settings.options.of(table.source).publish == "in-place"]
+    swapped = [table for table in tables if settings.options.of(table.source).publish != "in-place"]
+    both = [*await placement.like_live(control, swapped), *in_place]
+    return sorted(both, key=lambda table: table.bytes, reverse=True)
 
 
 async def say_drifted(control: Target, tables: Sequence[Table]) -> None:

@@ -252,6 +252,19 @@ DELTA_AT_MOST = 0.05
 DELTA_ROWS = 1_000
 """The changed rows up to which a delta is never too large: making the tables of a full load takes as long."""
 
+COST_OF_COUNTING, COST_OF_CHANGES, COST_OF_MERGED_WHOLE = 0.25, 10.0, 2.0
+"""What a night costs in a run that merges, where a full load that is swapped costs 1: a table whose rows are counted,
+for each of its rows that has changed, and a table that is loaded whole and merged (docs/decisions.md)."""
+
+COST_OF_A_TABLE = 1_000_000
+"""What a table costs beside its bytes: so many more."""
+
+USUAL_SHARE = 0.01
+"""The share of changed rows of tables of which no sample tells it."""
+
+SAMPLED_TABLES = 20
+"""How many tables, the largest ones, are sampled before a run decides: the others change its cost little."""
+
 SAMPLE_PAGES, SAMPLE_SHARE, SAMPLE_LEAST_PAGES = 1_000, 0.05, 100
 """How many pages of a table, and which share of them at most, are read to see whether most likely too many rows have
 changed. A table of which this is less than the least number has all its rows counted at once."""

@@ -80,7 +80,9 @@ async def of_merges(settings: Settings, target: Target, tables: Sequence[Table])
     refused, items = await InPlace(frozenset(table.live for table in tables)).examine(target, found, _arriving(tables))
     own = {table.live: {constraint.name for constraint in table.constraints} for table in tables}
     into = {item.table: _merging(item, own[item.table], may_fire=item.table in policy.fires) for item in items}
-    for table, waiting in (await upkeep.waiting(target, _may_be_swapped(settings, policy, tables), found)).items():
+    free = _may_be_swapped(settings, policy, tables)
+    held_up = await upkeep.waiting(target, free, found, is_whole_run=settings.publish_way == "auto")
+    for table, waiting in held_up.items():
         if table in into:
             into[table] = replace(into[table], waits=waiting.waits, always=waiting.always)
     return into | {table: Merging(reason="; ".join(reasons)) for table, reasons in refused.items() if reasons}
@@ -105,6 +107,8 @@ def _may_be_swapped(settings: Settings, policy: Policy, tables: Sequence[Table])
     """The tables that no setting or option wants to be merged, or loaded by their changes, whatever that costs."""
     if settings.publish_way == "merge":
         return set()
+    if settings.publish_way == "auto":  # what holds up the readers of one table decides for all
+        return {table.live for table in tables} - policy.in_place
     kinds = {table.live: settings.options.of(table.source).load or settings.load for table in tables}
     return {table for table, kind in kinds.items() if table not in policy.in_place and kind != "delta"}
 

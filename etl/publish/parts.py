@@ -93,15 +93,6 @@ async def referenced(target: Target, parts: Parts, tables: Collection[TargetName
     return found
 
 
-def refuse_changes(run_id: str, parts: Parts) -> None:
-    """Raises PublishFailed if changes are staged, for a publish that may not merge them."""
-    if changed := sorted(map(str, parts.keys() - unchanged(parts))):
-        raise PublishFailed(
-            f"ETL_PUBLISH_WAY is swap, and run {run_id} has staged the changes of {', '.join(changed)} alone; publish"
-            " it with the ETL_PUBLISH_WAY with which it was loaded, or start a new run"
-        )
-
-
 async def refuse_others(target: Target, parts: Parts) -> None:
     """Raises PublishFailed if a live table is another one than the load found; ``balance`` counts its rows."""
     found = await untouched.differing(target, {table: part.published.live for table, part in parts.items()})

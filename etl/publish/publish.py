@@ -92,8 +92,6 @@ async def publish(
         committed(told[0])
 
     staged = await parts.read(target, run_id)
-    if not policy.is_merged:
-        parts.refuse_changes(run_id, staged)
     staying = await parts.referenced(target, staged, ordered) if policy.is_merged else ()
     in_place = sorted({*await _in_place(target, policy), *staged, *staying})
     work = Work(target, run_id, ordered, policy, in_place, tell, staged)

@@ -133,10 +133,14 @@ async def _with_rows(target: Target, view: View) -> View:
     return replace(view, rows=(await stored.states(target, [view.view])).get(view.view.oid))
 
 
-async def waiting(target: Target, free: Collection[TargetName], found: Sequence[Object]) -> dict[TargetName, Merging]:
+async def waiting(
+    target: Target, free: Collection[TargetName], found: Sequence[Object], *, is_whole_run: bool = False
+) -> dict[TargetName, Merging]:
     """The ``free`` tables with a materialized view that could only be refreshed while its readers wait.
 
-    A swap makes such a view anew, beside its readers.
+    A swap makes such a view anew, beside its readers; but for one whose query may read what the catalog does not
+    record. That one counts if the whole run is not to be a mixture: the rows of such a refresh are frozen, so an
+    older snapshot would see today's in the view, and yesterday's in merged tables.
     """
     filled = [view for view in live.views(found) if view.kind == "m" and view.is_populated]
     if not filled or not free:
@@ -144,7 +148,11 @@ async def waiting(target: Target, free: Collection[TargetName], found: Sequence[
     always = _never_left_alone(filled, await stored.read(target, filled), await ledger.known(target))
     held_up: dict[TargetName, Merging] = {}
     for table, together in live.together(found).items():
-        held = [view for view in together if view in filled and not (view.refreshes_concurrently or view.unproven)]
+        held = [
+            view
+            for view in together
+            if view in filled and not (view.refreshes_concurrently or (view.unproven and not is_whole_run))
+        ]
         if held and table in free:
             view = next((one for one in held if one.oid in always), held[0])
             text = (

@@ -16,6 +16,7 @@ from etl.logs import log, metrics
 from etl.model import mask
 from etl.model.redaction import Redactor
 from etl.model.selection import Selection
+from etl.model.way import RunWay
 from etl.sessions.url import DatabaseUrl
 from etl.settings import values
 from etl.settings.declared import Setting
@@ -107,14 +108,14 @@ class Settings(BaseModel):
         ),
     ] = "run"
     publish_way: Annotated[
-        Literal["auto", "swap", "merge"],
-        values.choice("auto", "swap", "merge"),
+        Literal["auto", "swap", "merge", "mixed"],
+        values.choice("auto", "swap", "merge", "mixed"),
         Setting(
             "ETL_PUBLISH_WAY",
             "publish_way",
             "How the run's tables become live: `swap`, all as new tables, so that a table with changes is loaded whole;"
-            " `merge`, the rows of all into the tables that are there; `auto`, each as its options say, and changes by"
-            " merging. With `swap` or `merge`, an older snapshot never sees a mixture"
+            " `merge`, the rows of all into the tables that are there; `auto`, the one of these that is possible and"
+            " cheaper for the run; `mixed`, each table by itself, so that an older snapshot may see two nights"
             " ([guarantees.md](guarantees.md#readers-with-an-old-snapshot)).",
         ),
     ] = "auto"
@@ -135,9 +136,9 @@ class Settings(BaseModel):
         Setting(
             "ETL_MERGE_MAX",
             "merge_max",
-            "The longest time that the changes of this process's tables may be expected to take in the publish, in"
-            " seconds; a table whose changes do not fit any more is loaded whole and swapped. Not with"
-            " `ETL_PUBLISH_WAY=merge`, nor for tables in place.",
+            "The longest time that the changes of a run may be expected to take in the publish, in seconds; otherwise"
+            " its tables are swapped. With `ETL_PUBLISH_WAY=mixed` it is the time of this process's tables, and one"
+            " that does not fit any more is swapped. Not with `ETL_PUBLISH_WAY=merge`, nor for tables in place.",
         ),
     ] = 300.0
     publish_deadline: Annotated[
@@ -212,7 +213,7 @@ class Settings(BaseModel):
             " where that is exact, and all otherwise; `delta`, the same, but a table that was loaded before fails where"
             " it is not exact ([how-deltas-work.md](how-deltas-work.md)).",
         ),
-    ] = "full"  # docs/decisions.md, "All rows are still the default"
+    ] = "full"
     options: Annotated[
         Options,
         _Made,
@@ -269,6 +270,11 @@ class Settings(BaseModel):
         """The operational database's URL, with the settings with which its sessions compute masks."""
         assert self.operational is not None, "this command did not ask for the operational database"
         return replace(self.operational, session=self._mask_session)
+
+    def by(self, way: RunWay) -> Settings:
+        """The settings of a run of which it is known how its tables become live."""
+        options = self.options.in_place() if way == RunWay.MERGE else self.options
+        return self.model_copy(update={"publish_way": way.value, "options": options})
 
     @property
     def _mask_session(self) -> dict[str, str]:

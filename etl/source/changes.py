@@ -22,6 +22,7 @@ from typing import Any, TypeAlias
 
 from psycopg import sql
 
+from etl.model import limits
 from etl.model.base import Seen
 from etl.model.catalog import Column
 from etl.model.table import Table
@@ -88,13 +89,17 @@ class Sample:
     pages: int
 
     @property
+    def share(self) -> float:
+        """The share of changed rows among those of the sample."""
+        return self.changed / max(self.rows, 1)
+
+    @property
     def at_least(self) -> float:
         """The share of changed rows that the table has at least, by two standard errors.
 
         All rows of a page may have changed together, so the error is that of as many rows as there are pages.
         """
-        share = self.changed / max(self.rows, 1)
-        return share - 2 * sqrt(share * (1 - share) / max(self.pages, 1))
+        return self.share - 2 * sqrt(self.share * (1 - self.share) / max(self.pages, 1))
 
 
 async def seen(source: Source) -> Seen:
@@ -102,15 +107,21 @@ async def seen(source: Source) -> Seen:
     return Seen.parse(await source.fetchval("SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text"))
 
 
-async def sample(source: Source, table: Table, since: int, share: float) -> Sample:
-    """Counts the rows, and those that have changed, on such a share of a table's pages, taken at random.
+async def sample(source: Source, table: Table, since: int) -> Sample | None:
+    """Counts the rows, and those that have changed, on some of a table's pages, taken at random.
 
     It counts the pages that had rows: most pages of the table may be TOAST, or have no row that ``where`` lets through.
+    Returns None if these are too few to tell much.
     """
+    pages = table.bytes / limits.PAGE_BYTES
+    share = min(limits.SAMPLE_SHARE, limits.SAMPLE_PAGES / max(pages, 1))
+    if share * pages < limits.SAMPLE_LEAST_PAGES:
+        return None
     counted = sql.SQL(_SAMPLED).format(sql.SQL(_changed(since)))
     rows = table.select(counted, is_only=not table.is_partitioned, share=share)
     (row,) = await _counted(source, sql.SQL(_PAGES).format(rows))
-    return Sample(row["rows"], row["changed"], row["pages"])
+    found = Sample(row["rows"], row["changed"], row["pages"])
+    return found if found.pages >= limits.SAMPLE_LEAST_PAGES else None
 
 
 async def count(source: Source, table: Table, since: int, leaves: Collection[int] = ()) -> Changes:

@@ -81,6 +81,11 @@ def _is_unique(index: Index) -> bool:
     return index.unique and index.definition.startswith("USING btree") and not any(w in index.definition for w in weak)
 
 
+def shape(table: Table) -> str:
+    """A digest of what a load brings beside the rows: columns, indexes, constraints, comments, options."""
+    return _digest(replace(table, withheld=(), refused=(), unclassified=()), ())
+
+
 def _digest(table: Table, facts: Sequence[str | None]) -> str:
     described = {name: value for name, value in asdict(table).items() if name not in _ESTIMATES}
     document = json.dumps([described, *facts], default=str, sort_keys=True)

@@ -87,6 +87,13 @@ class Snapshot:
             async with self._holder_free, self.holder.transaction():
                 yield self.holder
 
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Source]:
+        """The session that holds this snapshot, for as long as the block lasts; the holder is in this process."""
+        assert self.holder is not None
+        async with self._holder_free:
+            yield self.holder
+
     async def _join(self, reader: Source, table: Table, within: PageRange | None) -> bool:
         join = f"{Stage.JOIN} BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{self.id}'"
         selects = [table.copied(within)] if table.has_sql else []

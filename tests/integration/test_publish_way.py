@@ -76,13 +76,116 @@ def test_merged_tables_that_were_loaded_whole_stay_too(auto: Etl, databases: Dat
     assert oids(databases.reporting) == before
 
 
-def test_changes_are_not_published_by_a_run_that_swaps(auto: Etl) -> None:
-    """They were staged in another way, and only a merge can publish them."""
+def test_a_run_is_published_in_the_way_for_which_its_tables_were_loaded(auto: Etl, databases: Databases) -> None:
+    """The ledger has the decision; a publish that is told another one is a mistake, and changes nothing."""
     assert auto("run", ETL_RUN_ID="one", ETL_PUBLISH="defer").status == 0
     refused = auto("publish", "one", ETL_PUBLISH_WAY="swap")
-    assert refused.status == 1
-    assert "ETL_PUBLISH_WAY is swap, and run one has staged the changes of public.first alone" in refused.stderr
+    assert (refused.status, refused.stderr) == (
+        2,
+        "etl: ETL_PUBLISH_WAY is swap, and the tables of run one are loaded for merge; set it to auto or merge, or"
+        " start a new run\n",
+    )
+    before = oids(databases.reporting)
     assert auto("publish", "one").status == 0
+    assert oids(databases.reporting) == before
+    assert databases.reporting.rows("SELECT night FROM first WHERE id = 1") == [(2,)]
+
+
+KEYLESS = """
+CREATE TABLE keyless (night int);
+INSERT INTO keyless SELECT 1 FROM generate_series(1, 500);
+CREATE INDEX keyless_night ON keyless (night)
+"""
+
+THREE = {"TABLES": "first,second,keyless"}
+
+
+@pytest.fixture
+def three(auto: Etl, databases: Databases) -> Etl:
+    """A third table without a key, whose rows a run has to copy each night; a row of each has changed since."""
+    databases.operational.execute(KEYLESS)
+    run = Etl(auto.environment | THREE)
+    assert run("run").status == 0
+    databases.operational.execute("UPDATE keyless SET night = 2; UPDATE first SET night = 2")
+    databases.operational.execute("UPDATE second SET night = 2 WHERE id = 1")
+    return run
+
+
+OF_THREE = (
+    b"SELECT (SELECT night FROM first WHERE id = 1), (SELECT night FROM second WHERE id = 1), max(night) FROM keyless"
+)
+
+
+def test_a_run_of_changes_merges_the_tables_too_that_it_has_to_copy_whole(three: Etl, databases: Databases) -> None:
+    """So an older snapshot sees yesterday in all of them."""
+    with databases.reporting.connect() as report:
+        report.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        report.execute("SELECT 1 FROM pg_class LIMIT 1")
+        done = three("run")
+        assert (done.status, done.stderr) == (0, "")
+        assert {one["table"]: one["load"] for one in loads(done)} == {
+            "public.first": "delta",
+            "public.second": "delta",
+            "public.keyless": "full",
+        }
+        assert report.execute(OF_THREE).fetchall() == [(2, 1, 1)]
+        report.execute("COMMIT")
+        assert report.execute(OF_THREE).fetchall() == [(2, 2, 2)]
+    decided = [event for event in done.events if event["event"] == "run.decided"]
+    assert [event["way"] for event in decided] == ["merge"]
+    assert databases.reporting.rows("SELECT DISTINCT publish_way FROM etl.runs WHERE status = 'published'") == [
+        ("merge",),
+        ("swap",),
+    ]
+
+
+def test_a_run_with_a_table_that_has_to_be_replaced_replaces_all_that_have_changed(
+    three: Etl, databases: Databases
+) -> None:
+    """So an older snapshot sees today in all of them; the new index has arrived, too."""
+    databases.operational.execute("CREATE INDEX later ON keyless (night, night)")
+    with databases.reporting.connect() as report:
+        report.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        report.execute("SELECT 1 FROM pg_class LIMIT 1")
+        done = three("run")
+        assert (done.status, done.stderr) == (0, "")
+        assert report.execute(OF_THREE).fetchall() == [(2, 2, 2)]
+        report.execute("COMMIT")
+    why = "public.keyless has to be replaced: its columns, indexes, constraints, comments or options have changed"
+    assert {one["table"]: (one["load"], one["reason"]) for one in loads(done)} == {
+        "public.first": ("full", f"rows have changed, and the run publishes by swap: {why}"),
+        "public.second": ("full", f"rows have changed, and the run publishes by swap: {why}"),
+        "public.keyless": ("full", "no primary key or unique constraint tells its rows apart"),
+    }
+    assert databases.reporting.rows("SELECT to_regclass('later') IS NOT NULL") == [(True,)]
+    databases.operational.execute("UPDATE first SET night = 3 WHERE id = 1")
+    assert {one["table"]: one["load"] for one in loads(three("run"))} == {
+        "public.first": "delta",
+        "public.second": "unchanged",
+        "public.keyless": "full",
+    }
+
+
+def test_a_table_that_is_new_is_made_beside_merged_ones(three: Etl, databases: Databases) -> None:
+    """It has no yesterday. The next night knows what the load has brought, and merges again."""
+    databases.operational.execute("CREATE TABLE new (id int PRIMARY KEY); INSERT INTO new VALUES (1)")
+    both = {"TABLES": f"{THREE['TABLES']},new"}
+    for load in ("full", "unchanged"):
+        done = three("run", **both)
+        assert (done.status, done.stderr) == (0, "")
+        assert [event["way"] for event in done.events if event["event"] == "run.decided"] == ["merge"]
+        assert {one["load"] for one in loads(done) if one["table"] == "public.new"} == {load}
+    assert databases.reporting.rows("TABLE new") == [(1,)]
+
+
+def test_a_lost_live_table_is_made_again_with_its_indexes(three: Etl, databases: Databases) -> None:
+    """Somebody drops it between two runs; the run has nothing to merge its rows into."""
+    databases.reporting.execute("DROP TABLE keyless")
+    done = three("run")
+    assert (done.status, done.stderr) == (0, "")
+    assert databases.reporting.rows("SELECT to_regclass('keyless_night') IS NOT NULL, max(night) FROM keyless") == [
+        (True, 2)
+    ]
 
 
 def test_with_readers_by_statement_a_merge_waits_for_no_transaction(auto: Etl, databases: Databases) -> None:
@@ -98,8 +201,11 @@ def test_with_readers_by_statement_a_merge_waits_for_no_transaction(auto: Etl, d
         assert report.execute("SELECT night FROM first WHERE id = 1").fetchall() == [(2,)]
 
 
-def test_changes_that_would_take_too_long_to_merge_are_loaded_whole(auto: Etl, databases: Databases) -> None:
+def test_in_a_mixed_run_changes_that_would_take_too_long_to_merge_are_loaded_whole(
+    auto: Etl, databases: Databases
+) -> None:
     """The ledger knows how long the last merge took for a row; a table whose changes fit is still merged."""
+    auto = Etl(auto.environment | {"ETL_PUBLISH_WAY": "mixed"})
     databases.operational.execute(
         "UPDATE first SET night = 3; INSERT INTO first SELECT g, 3 FROM generate_series(501, 1600) g"
     )

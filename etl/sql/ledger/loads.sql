@@ -5,7 +5,8 @@ SELECT l.run_id, l.table_name, l.shard, l.status, l.rows, l.bytes, l.started_at,
        l.copy_seconds, l.index_seconds, l.analyze_seconds, l.published_at, l.error, l.schema_name, l.relation_name,
        l.carried, l.staging_oid, l.live_oid, l.newest_xid, l.snapshot_id, l.masked, l.given_up, l.where_digest,
        l.shrink_at_most, l.rows_min, l.load, l.delta_oid, l.reason, l.base, l.base_run, l.live_state,
-       l.rows_changed, l.rows_deleted, l.deleted_at_most, l.merge_seconds, l.views
+       l.rows_changed, l.rows_deleted, l.deleted_at_most, l.merge_seconds, l.views,
+       l.shape
   FROM etl.loads l
  WHERE l.run_id = ANY (:'run_ids'::text[])
  ORDER BY l.started_at, l.table_name;

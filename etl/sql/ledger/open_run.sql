@@ -5,4 +5,5 @@ INSERT INTO etl.runs (run_id, status, started_at, publish)
 VALUES (:'run_id', 'running', :'at', :'publish')
     ON CONFLICT (run_id) DO UPDATE
    SET status = excluded.status, publish = excluded.publish, finished_at = NULL, error = NULL, kept_until = NULL,
-       passed_by = NULL, passed_reason = NULL, passed_error = NULL;
+       passed_by = NULL, passed_reason = NULL, passed_error = NULL,
+       publish_way = NULL;
