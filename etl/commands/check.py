@@ -86,13 +86,14 @@ async def _both(settings: Settings, source: Source, target: Target) -> list[Find
     await guard.refuse_untrusted_tables(target, [table.live for table in tables], has_ledger=has_ledger)
     is_kept = encoding.kept(source, target) is not None
     in_place = {table.live for table in tables if settings.options.of(table.source).publish == "in-place"}
-    loads = await outlook.read(settings, source, target, tables)
+    forecast = await outlook.read(settings, source, target, tables)
+    findings += [Finding("target", str(forecast))] if str(forecast) else []
     findings += [
         _table(
             table,
             [*_unreadable(readable[table.oid]), *_unclassified(table), *found.tables.get(table.live, [])],
             found.live.get(table.live, []),
-            loads.get(table.live),
+            forecast.loads.get(table.live),
             is_kept=is_kept,
             is_in_place=table.live in in_place,
         )

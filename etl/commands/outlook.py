@@ -5,18 +5,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from etl.ledger import book
 from etl.loads import basis, survey
 from etl.loads.basis import Chance
-from etl.loads.prospects import Deciding
+from etl.loads.decision import Decision
+from etl.loads.prospects import Deciding, Outset
 from etl.model.base import FullEvery, History
 from etl.model.name import TargetName
 from etl.model.shape import TableOptions
 from etl.model.status import LoadKind
 from etl.model.table import Table
+from etl.model.way import RunWay
 from etl.publish import obstacles
 from etl.sessions.postgres import Source, Target
 from etl.settings.settings import Settings
@@ -47,28 +49,40 @@ class Outlook:
         return f"the next load copies changes alone{proves}"
 
 
-async def read(
-    settings: Settings, source: Source, target: Target, tables: Sequence[Table]
-) -> dict[TargetName, Outlook]:
-    """The next loads of the tables that may be loaded by their changes, by live table.
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """The next loads of the tables that may be loaded by their changes, by live table, and the way of their run."""
 
-    Empty if the ledger is an older version's: the next run brings it up to date.
-    """
+    loads: Mapping[TargetName, Outlook] = field(default_factory=dict)
+    decision: Decision | None = None
+
+    def __str__(self) -> str:
+        if self.decision is None or not (self.decision.reason or self.decision.way == RunWay.MERGE):
+            return ""
+        if self.decision.way == RunWay.MERGE:
+            return "the next run merges rows into the live tables, unless too many have changed"
+        return f"the next run replaces each live table of which a row has changed: {self.decision.reason}"
+
+
+async def read(settings: Settings, source: Source, target: Target, tables: Sequence[Table]) -> Forecast:
+    """The forecast; empty if the ledger is an older version's: the next run brings it up to date."""
     described = await survey.described(settings, source, tables)
-    chances = await _chances(settings, target, described)
-    now = await history.look(source) if any(chance.published for chance in chances.values()) else None
+    outset = await _outset(settings, target, described)
+    now = await history.look(source) if any(chance.published for chance in outset.chances.values()) else None
     options = {table.live: settings.options.of(table.source) for table in tables}
-    return {
-        live: _outlook(chance, options[live], now, is_wanted=(options[live].load or settings.load) == "delta")
-        for live, chance in chances.items()
+    kinds = {live: options[live].load or settings.load for live in outset.chances}
+    loads = {
+        live: _outlook(chance, options[live], now, is_wanted=kinds[live] == "delta")
+        for live, chance in outset.chances.items()
     }
+    return Forecast(loads, outset.decision)
 
 
-async def _chances(settings: Settings, target: Target, tables: Sequence[Table]) -> Mapping[TargetName, Chance]:
+async def _outset(settings: Settings, target: Target, tables: Sequence[Table]) -> Outset:
     if await book.is_current(target):
-        return (await Deciding(settings, target, partial(obstacles.of_merges, settings)).outset(tables)).chances
-    described = [table for table in tables if table.definition is not None]
-    return {} if await book.exists(target) else {table.live: basis.first(table) for table in described}
+        return await Deciding(settings, target, partial(obstacles.of_merges, settings)).outset(tables)
+    described = [] if await book.exists(target) else [table for table in tables if table.definition is not None]
+    return Outset(Decision(RunWay.SWAP), {table.live: basis.first(table) for table in described})
 
 
 def _outlook(chance: Chance, options: TableOptions, now: History | None, *, is_wanted: bool) -> Outlook:

@@ -20,6 +20,7 @@ from etl.model import limits
 from etl.model.errors import ConfigurationError, RunEnded, SnapshotLost
 from etl.model.name import Planned, TargetName
 from etl.model.redaction import Redacted, own_words
+from etl.model.selection import named
 from etl.model.status import LoadStatus, RunStatus
 from etl.model.way import RunWay
 from etl.sessions.postgres import Target
@@ -59,8 +60,10 @@ class Shard:
             rows = loads[table.live].rows
             log.info("table.skipped", table=str(table.source), rows=rows, snapshot_id=snapshot_id)
         await ledger.begin_loads(session, settings.run_id, left, settings.shard)
+        mine = [table.live for table in left]
+        others = [Planned(named(load.table_name), live) for live, load in loads.items() if live not in {*mine}]
         # an older version's holder has decided nothing; then nothing is merged, so that no reader sees a mixture
-        return Held(Snapshot(snapshot_id, at, None, len(left)), left, RunWay(way) if way else RunWay.SWAP)
+        return Held(Snapshot(snapshot_id, at, None, len(left)), left, RunWay(way) if way else RunWay.SWAP, others)
 
     async def lost(self, held: Snapshot, error: SnapshotLost, attempt: int) -> None:
         """Raises SnapshotLost, because only the holder takes snapshots; if the holder has ended, closes the run."""

@@ -16,11 +16,15 @@ from etl.source.snapshot import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A snapshot, the tables to load from it, and how they become live, if that is decided."""
+    """A snapshot, the tables to load from it, and how they become live, if that is decided.
+
+    ``others`` are the run's other tables.
+    """
 
     snapshot: Snapshot
     left: Sequence[Planned]
     way: RunWay | None = None
+    others: Sequence[Planned] = ()
 
 
 class Share(Protocol):

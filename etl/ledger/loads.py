@@ -11,7 +11,7 @@ from typing import Any
 from psycopg import AsyncClientCursor, AsyncCursor
 
 from etl.ledger.book import now
-from etl.ledger.rows import Kept, LoadRow, Newer, Partial, PastLoads, RecentLoad
+from etl.ledger.rows import Kept, LoadRow, Newer, Partial, PastLoads, RecentLoad, Shape
 from etl.ledger.runs import refuse_ended
 from etl.model import limits
 from etl.model.base import Base, Live, Published
@@ -120,9 +120,9 @@ async def carried(target: Target, live: Sequence[TargetName]) -> dict[TargetName
     return {table: frozenset(names.get(table) or ()) for table in live}
 
 
-async def shapes(target: Target, live: Sequence[TargetName]) -> dict[TargetName, str]:
-    """The shape of each live table, as the last load brought it that replaced the table; not of older versions."""
-    return await _by_live(target, "shapes", "shape", arrays(live))
+async def shapes(target: Target, live: Sequence[TargetName]) -> dict[TargetName, Shape]:
+    """What the last load brought that replaced each live table; not of older versions."""
+    return {one.live: one for one in await rows(target, Shape, target_query("ledger/shapes"), arrays(live))}
 
 
 async def bases(target: Target, live: Sequence[TargetName]) -> dict[TargetName, Published]:

@@ -121,6 +121,21 @@ class Partial:
 
 
 @dataclass(frozen=True, slots=True)
+class Shape:
+    """What the last load brought that replaced a live table: the digest of all but the rows, and the rows' bytes."""
+
+    schema: str
+    name: str
+    shape: str
+    bytes: int
+
+    @property
+    def live(self) -> TargetName:
+        """The live table."""
+        return TargetName(self.schema, self.name)
+
+
+@dataclass(frozen=True, slots=True)
 class RecentLoad:
     """A published load: its shard and size, and its seconds where it has both times."""
 

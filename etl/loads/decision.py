@@ -22,7 +22,7 @@ class Prospect:
 
     ``must_be_swapped`` is the reason why rows cannot be merged into the live table, if so. ``share`` is the share of
     its rows that has changed, if the load may be a delta; None if it copies all rows. ``row_seconds`` is how long a
-    changed row takes to merge.
+    changed row takes to merge. ``has_key`` says whether a key tells the rows of the live table apart.
     """
 
     table: TargetName
@@ -31,27 +31,31 @@ class Prospect:
     must_be_swapped: str = ""
     share: float | None = None
     row_seconds: float = limits.MERGE_ROW_SECONDS
+    has_key: bool = True
 
     @property
     def merged(self) -> float:
         """What the table costs in a run that merges, in bytes of a full load."""
         if self.share is None:
-            return self._whole * limits.COST_OF_MERGED_WHOLE
-        return self._whole * (limits.COST_OF_COUNTING + limits.COST_OF_CHANGES * self.share)
+            return limits.COST_OF_A_TABLE + self.bytes * self._merged_whole
+        factor = limits.COST_OF_COUNTING + limits.COST_OF_CHANGES * self.share
+        return limits.COST_OF_A_TABLE * limits.COST_OF_A_DELTA + self.bytes * factor
 
     @property
     def swapped(self) -> float:
         """What it costs in a run that swaps, if a row of it has changed."""
-        return self._whole
+        return limits.COST_OF_A_TABLE + self.bytes
 
     @property
     def seconds(self) -> float:
         """How long the publish would merge its rows."""
-        return (self.share or 0.0) * self.rows * self.row_seconds
+        if self.share is None:
+            return self.bytes * (self._merged_whole - 1) / limits.MERGED_BYTES_A_SECOND
+        return self.share * self.rows * self.row_seconds
 
     @property
-    def _whole(self) -> float:
-        return self.bytes + limits.COST_OF_A_TABLE
+    def _merged_whole(self) -> float:
+        return limits.COST_OF_MERGED_WHOLE if self.has_key else limits.COST_OF_MERGED_BY_ROW
 
 
 @dataclass(frozen=True, slots=True)

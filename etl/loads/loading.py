@@ -41,8 +41,8 @@ class Loading:
     """The loads of some tables of a run from one snapshot.
 
     ``control`` is the run's control session. Each load is appended to ``loads`` when it ends, whether it succeeded or
-    failed. ``merges`` tells into which live tables rows can be merged. ``turn`` lets one task at a time use the
-    control session.
+    failed. ``merges`` tells into which live tables rows can be merged. ``others`` are the run's tables that other
+    processes load, or have loaded. ``turn`` lets one task at a time use the control session.
     """
 
     settings: Settings
@@ -52,6 +52,7 @@ class Loading:
     progress: Progress
     loads: list[Load]
     merges: Merges
+    others: Sequence[Planned] = ()
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def all(self) -> RunWay:
@@ -119,7 +120,7 @@ class Loading:
     async def _outset(self, tables: Sequence[Table]) -> Outset:
         """Decides, unless that is done; the schemas for what deltas delete are made."""
         settings, held = self.settings, self.snapshot if self.snapshot.holder else None
-        outset = await Deciding(settings, self.control, self.merges).outset(tables, held)
+        outset = await Deciding(settings, self.control, self.merges, self.others).outset(tables, held)
         if held is not None:  # otherwise the holder has done so
             await ledger.decided(self.control, settings.run_id, outset.decision.way)
             prospects.say(outset.decision)

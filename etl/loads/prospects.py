@@ -11,13 +11,14 @@ from typing import Any
 import asyncpg
 
 from etl.ledger import ledger
+from etl.ledger.rows import Shape
 from etl.loads import basis
 from etl.loads.basis import Chance, Merges
 from etl.loads.decision import Decision, Prospect, decide
 from etl.logs.log import get_logger
 from etl.model import limits
 from etl.model.base import FullEvery
-from etl.model.name import TargetName
+from etl.model.name import Planned, TargetName
 from etl.model.table import Table
 from etl.model.way import RunWay
 from etl.sessions.postgres import Source, Target
@@ -39,11 +40,15 @@ class Outset:
 
 @dataclass(frozen=True, slots=True)
 class Deciding:
-    """The decision of one run; ``merges`` tells into which live tables rows can be merged."""
+    """The decision of one run; ``merges`` tells into which live tables rows can be merged.
+
+    ``others`` are the run's tables that other processes load; their way is known then.
+    """
 
     settings: Settings
     target: Target
     merges: Merges
+    others: Sequence[Planned] = ()
 
     async def outset(self, tables: Sequence[Table], held: Snapshot | None = None) -> Outset:
         """Decides; without a snapshot, as far as that is known without reading rows.
@@ -63,7 +68,8 @@ class Deciding:
             decision = Decision(RunWay(self.settings.publish_way))
         if decision.way == RunWay.MERGE:
             return Outset(decision, chances)
-        swapped = {table.live for table in tables if self.settings.options.of(table.source).publish != "in-place"}
+        every = [*self.others, *(Planned(table.source, table.live) for table in tables)]
+        swapped = {one.live for one in every if self.settings.options.of(one.source).publish != "in-place"}
         why = decision.reason if decision.way == RunWay.SWAP else None
         return Outset(decision, await basis.beside_swapped(target, chances, swapped, why=why))
 
@@ -94,19 +100,20 @@ class Deciding:
         return limits.USUAL_SHARE if chance and chance.published and not chance.due(full_every) else None
 
     def _prospect(
-        self, table: Table, share: float | None, chance: Chance | None, merging: Merging, shape: str | None
+        self, table: Table, share: float | None, chance: Chance | None, merging: Merging, shape: Shape | None
     ) -> Prospect:
         known = chance.published.row_seconds if chance and chance.published else None
         return Prospect(
             table.live,
-            table.bytes,
+            max(table.bytes, shape.bytes if shape else 0),  # a view of the source has no bytes in the catalog
             table.rows,
             self._must_be_swapped(table, merging, shape),
             share,
             known or limits.MERGE_ROW_SECONDS,
+            merging.key is not None,
         )
 
-    def _must_be_swapped(self, table: Table, merging: Merging, shape: str | None) -> str:
+    def _must_be_swapped(self, table: Table, merging: Merging, shape: Shape | None) -> str:
         """Why a table has to be replaced, if it does."""
         publish = self.settings.options.of(table.source).publish
         if publish == "in-place":
@@ -117,7 +124,7 @@ class Deciding:
             return f"rows cannot be merged: {merging.reason}"
         if shape is None:
             return "no run has recorded yet what it brings beside the rows"
-        if shape != definitions.shape(table):
+        if shape.shape != definitions.shape(table):
             return "its columns, indexes, constraints, comments or options have changed"
         return merging.waits
 

@@ -213,7 +213,7 @@ class Settings(BaseModel):
             " where that is exact, and all otherwise; `delta`, the same, but a table that was loaded before fails where"
             " it is not exact ([how-deltas-work.md](how-deltas-work.md)).",
         ),
-    ] = "full"
+    ] = "auto"
     options: Annotated[
         Options,
         _Made,

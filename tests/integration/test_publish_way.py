@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.harness import Database, Databases, Done, Etl
-from tests.situations import settled
+from tests.situations import ended, settled, until
 
 TABLES = """
 CREATE TABLE first (id int PRIMARY KEY, night int);
@@ -239,3 +239,76 @@ def test_in_a_mixed_run_changes_that_would_take_too_long_to_merge_are_loaded_who
     databases.reporting.execute(of_long_ago)
     databases.operational.execute(changes)
     assert {one["load"] for one in loads(auto("run"))} == {"delta"}  # one slow merge does not decide for ever
+
+
+def fanned_out(run: Etl, databases: Databases, name: str) -> list[Done]:
+    """A run of a holder, two shards and a publish; returns the holder, and the shards."""
+    tables = run.environment["TABLES"]
+    shared = {"ETL_RUN_ID": name, "ETL_SNAPSHOT": "run", "ETL_PUBLISH": "defer"}
+    has_snapshot = f"SELECT FROM etl.runs WHERE run_id = '{name}' AND snapshot_id IS NOT NULL"
+    with run.started("snapshot", ETL_RUN_ID=name, TABLES=tables) as holder:
+        until(lambda: databases.reporting.rows(has_snapshot), "the snapshot in the ledger")
+        some, other = tables.rsplit(",", 1)
+        shards = [
+            run("run", TABLES=names, ETL_SHARD=str(number), **shared) for number, names in enumerate((some, other))
+        ]
+        done = [ended(holder), *shards]
+    assert [(one.status, one.stderr) for one in (*done, run("publish", name))] == [(0, "")] * 4
+    return done
+
+
+def test_the_holder_of_the_snapshot_decides_for_all_shards(three: Etl, databases: Databases) -> None:
+    """What one shard has to replace, or may merge, is known to the others; an older snapshot sees one night."""
+    for number, (change, way, seen) in enumerate(
+        (
+            ("SELECT", "merge", (2, 1, 1)),
+            (
+                "CREATE INDEX later ON keyless (night, night); UPDATE first SET night = 3 WHERE id = 1",
+                "swap",
+                (3, 2, 2),
+            ),
+        )
+    ):
+        databases.operational.execute(change)
+        with databases.reporting.connect() as report:
+            report.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            report.execute("SELECT 1 FROM pg_class LIMIT 1")
+            holder, *shards = fanned_out(three, databases, f"night {number}".replace(" ", "-"))
+            assert report.execute(OF_THREE).fetchall() == [seen]
+            report.execute("COMMIT")
+        assert holder.event("run.decided")["way"] == way
+        assert not [event for one in shards for event in one.events if event["event"] == "run.decided"]
+        changed = {"merge": "delta", "swap": "full"}[way]
+        assert {one["table"]: one["load"] for shard in shards for one in loads(shard)} == {
+            "public.first": changed,
+            "public.second": "delta" if number == 0 else "unchanged",
+            "public.keyless": "full",
+        }
+
+
+def test_a_shard_that_is_told_another_way_than_the_holder_is_a_mistake(three: Etl, databases: Databases) -> None:
+    """The run goes one way."""
+    with three.started("snapshot", ETL_RUN_ID="tonight") as holder:
+        decided = "SELECT FROM etl.runs WHERE run_id = 'tonight' AND snapshot_id IS NOT NULL"
+        until(lambda: databases.reporting.rows(decided), "the snapshot in the ledger")
+        shared = {"ETL_RUN_ID": "tonight", "ETL_SNAPSHOT": "run", "ETL_PUBLISH": "defer"}
+        refused = three("run", TABLES="first", ETL_SHARD="0", ETL_PUBLISH_WAY="mixed", **shared)
+        assert refused.status == 2
+        assert "ETL_PUBLISH_WAY is mixed, and the tables of run tonight are loaded for merge" in refused.stderr
+        assert three("abort", "tonight").status == 0
+        ended(holder)
+
+
+def test_in_a_fan_out_a_table_that_refers_to_one_of_another_shard_is_replaced_with_it(
+    auto: Etl, databases: Databases
+) -> None:
+    """A foreign key of an unchanged table would hold the old one; its shard knows the other tables of the run."""
+    run = Etl(auto.environment | {"ETL_PUBLISH_WAY": "swap"})
+    databases.reporting.execute("ALTER TABLE first ADD FOREIGN KEY (id) REFERENCES second")
+    assert run("run").status == 0
+    databases.operational.execute("UPDATE second SET night = 2 WHERE id = 1")
+    _, *shards = fanned_out(run, databases, "tonight")
+    assert {one["table"]: (one["load"], one["reason"]) for shard in shards for one in loads(shard)} == {
+        "public.first": ("full", "public.second, to which it refers, is replaced"),
+        "public.second": ("full", "rows have changed, and the run publishes by swap"),
+    }
