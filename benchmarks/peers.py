@@ -48,9 +48,9 @@ def _printed_parts(output: str) -> dict[str, float]:
     return {part: seconds for part, seconds in said.items() if part != "faults"}
 
 
-_ETL = 'export TABLES="public.*" ETL_OPERATIONAL_URL=$SOURCE ETL_REPORTING_URL=$TARGET\nexec python -m etl run'
+_CHANGES = 'export TABLES="public.*" ETL_OPERATIONAL_URL=$SOURCE ETL_REPORTING_URL=$TARGET\nexec python -m etl run'
 
-_CHANGES = f"export ETL_LOAD=auto\n{_ETL}"
+_ETL = f"export ETL_LOAD=full\n{_CHANGES}"
 
 _LIMIT_OF_A_NIGHT = """
 count() { psql -XAtq "$SOURCE" -c "SELECT count(*) FROM $1"; }

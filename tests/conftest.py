@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from servers.postgres import FAST, Server
-from tests import roles
+from tests import harness, roles
 from tests.harness import Database, Databases, Etl
 from tests.releases import fast_copy, release
 
@@ -93,6 +93,14 @@ def reporting_server() -> Iterator[Server]:
         roles.make_loader(server)
     yield server
     server.remove()
+
+
+@pytest.fixture(autouse=True)
+def marked(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The environment that the test's marker wants: with ``whole``, each load copies all rows, so each night swaps."""
+    harness.MARKED.update({"ETL_LOAD": "full"} if request.node.get_closest_marker("whole") else {})
+    yield
+    harness.MARKED.clear()
 
 
 @pytest.fixture

@@ -100,12 +100,16 @@ class Done:
         return found
 
 
+MARKED: dict[str, str] = {}
+"""The variables that the running test's marker sets for each process (``pytest.mark.whole``)."""
+
+
 def environment_of(variables: Mapping[str, str]) -> dict[str, str]:
     """An environment with these variables, and without any inherited variable that ``etl`` would read."""
     mine = ("ETL_", "AWS_", "PG", "TABLES")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(mine)}
     inherited.pop("PYTHONDONTWRITEBYTECODE", None)  # start-up is twice as fast with compiled files
-    return inherited | {"AWS_EC2_METADATA_DISABLED": "true"} | dict(variables)
+    return inherited | {"AWS_EC2_METADATA_DISABLED": "true"} | MARKED | dict(variables)
 
 
 @dataclass(frozen=True, slots=True)

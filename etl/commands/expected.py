@@ -13,7 +13,8 @@ def seconds(past: PastLoads, load: str, full_every: FullEvery) -> float | None:
     """The seconds of the next load with this ``load`` option; None if no load tells.
 
     A load of changes is expected after another one, and after the first of all loads, but not after ``full_every``
-    nights, nor where the last two loads copied all rows: then most rows change each day, or changes cannot be told.
+    nights, nor where the last two loads copied all rows: then most rows change each day. Nor where none may be a delta
+    of the last one: then changes cannot be told.
     """
     since = past.since_whole
     is_due = full_every.nights is not None and since is not None and since + 1 >= full_every.nights

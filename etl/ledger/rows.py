@@ -152,7 +152,7 @@ class PastLoads:
 
     ``shard`` is that of the newest one. The seconds are those of the newest load that copied all rows (``whole``), and
     of the newest that did not. ``since_whole`` is the number of loads since, or None if no load counts that copied all
-    rows. ``were_whole`` says that the last two copied all rows.
+    rows. ``were_whole`` says that the last two copied all rows, or that no load may be a delta of the last one.
     """
 
     table_name: str

@@ -196,5 +196,5 @@ class Finish:
             reason=self.redact(self.filled.reason) if self.filled.reason else None,
             base=self.filled.base.dumps() if self.filled.base else None,
             base_run=self.filled.base_run,
-            shape=definitions.shape(self.table),
+            shape=definitions.shape(self.table, without_target_indexes=self.options.without_target_indexes),
         )

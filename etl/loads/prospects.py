@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import asyncpg
@@ -55,78 +55,86 @@ class Deciding:
 
         ``tables`` are all of the run's or, if its way is known already, all that this process loads.
         """
-        target, is_open = self.target, self.settings.publish_way == "auto"
+        target, way = self.target, self.settings.publish_way
         chances = await basis.candidates(target, tables)
         possible = [table for table in tables if table.live in chances and chances[table.live].published]
-        into: Mapping[TargetName, Merging] = {}
-        if possible:
-            into = await basis.merging(target, tables if is_open else possible, self.merges)
-            chances = basis.with_keys(chances, possible, into)
-        if is_open:
-            decision = await self._decided(tables, chances, into, held)
-        else:
-            decision = Decision(RunWay(self.settings.publish_way))
+        if not possible:
+            return Outset(Decision(RunWay.SWAP if way == "auto" else RunWay(way)), chances)
+        into = await basis.merging(target, tables if way == "auto" else possible, self.merges)
+        chances = basis.with_keys(chances, possible, into)
+        if way == "merge":
+            return Outset(Decision(RunWay.MERGE), chances)
+        shapes = await ledger.shapes(target, [table.live for table in tables])
+        outdated = {table.live: why for table in tables if (why := self._outdated(table, shapes.get(table.live)))}
+        chances |= {live: Chance(outdated[live]) for live in outdated.keys() & {table.live for table in possible}}
+        if way != "auto":
+            return await self._by(Decision(RunWay(way)), tables, chances)
+        prospects = [
+            self._prospect(table, into[table.live], outdated.get(table.live, ""), shapes.get(table.live))
+            for table in tables
+            if table.live in into
+        ]
+        return await self._by(await self._decided(tables, chances, prospects, held), tables, chances)
+
+    async def _by(self, decision: Decision, tables: Sequence[Table], chances: Mapping[TargetName, Chance]) -> Outset:
+        """The outset of a run after its decision: what is swapped takes chances from other tables."""
         if decision.way == RunWay.MERGE:
             return Outset(decision, chances)
         every = [*self.others, *(Planned(table.source, table.live) for table in tables)]
         swapped = {one.live for one in every if self.settings.options.of(one.source).publish != "in-place"}
         why = decision.reason if decision.way == RunWay.SWAP else None
-        return Outset(decision, await basis.beside_swapped(target, chances, swapped, why=why))
+        return Outset(decision, await basis.beside_swapped(self.target, chances, swapped, why=why))
 
     async def _decided(
         self,
         tables: Sequence[Table],
         chances: Mapping[TargetName, Chance],
-        into: Mapping[TargetName, Merging],
+        prospects: Sequence[Prospect],
         held: Snapshot | None,
     ) -> Decision:
-        found = {table.live: self._share(table, chances.get(table.live)) for table in tables}
-        possible = [table for table in tables if found[table.live] is not None]
-        if not possible:
-            return Decision(RunWay.SWAP)
-        if held is not None:
-            found |= await _sampled(held, possible, chances)
-        shapes = await ledger.shapes(self.target, [table.live for table in tables])
-        prospects = [
-            self._prospect(table, found[table.live], chances.get(table.live), merging, shapes.get(table.live))
-            for table in tables
-            if (merging := into.get(table.live))
+        shares = {table.live: share for table in tables if (share := self._share(table, chances.get(table.live)))}
+        if shares and held is not None:
+            shares = await _sampled(held, [table for table in tables if table.live in shares], chances)
+        rates = {live: one.published.row_seconds for live, one in chances.items() if one.published}
+        usual = limits.MERGE_ROW_SECONDS
+        known = [
+            replace(one, share=shares.get(one.table), row_seconds=rates.get(one.table) or usual) for one in prospects
         ]
-        return decide(prospects, self.settings.merge_max)
+        return decide(known, self.settings.merge_max)
 
     def _share(self, table: Table, chance: Chance | None) -> float | None:
         """The share of rows that has changed, as it is usual; None if all rows are copied."""
         full_every = self.settings.options.of(table.source).full_every or FullEvery()
         return limits.USUAL_SHARE if chance and chance.published and not chance.due(full_every) else None
 
-    def _prospect(
-        self, table: Table, share: float | None, chance: Chance | None, merging: Merging, shape: Shape | None
-    ) -> Prospect:
-        known = chance.published.row_seconds if chance and chance.published else None
+    def _prospect(self, table: Table, merging: Merging, outdated: str, shape: Shape | None) -> Prospect:
         return Prospect(
             table.live,
             max(table.bytes, shape.bytes if shape else 0),  # a view of the source has no bytes in the catalog
             table.rows,
-            self._must_be_swapped(table, merging, shape),
-            share,
-            known or limits.MERGE_ROW_SECONDS,
-            merging.key is not None,
+            self._must_be_swapped(table, merging, outdated),
+            has_key=merging.key is not None,
         )
 
-    def _must_be_swapped(self, table: Table, merging: Merging, shape: Shape | None) -> str:
-        """Why a table has to be replaced, if it does."""
-        publish = self.settings.options.of(table.source).publish
-        if publish == "in-place":
+    def _outdated(self, table: Table, shape: Shape | None) -> str:
+        """Why a live table lacks something that only a load brings which replaces it."""
+        options = self.settings.options.of(table.source)
+        if options.publish == "in-place":
             return ""
-        if publish == "swap":
-            return "its option publish is swap"
-        if merging.reason:
-            return f"rows cannot be merged: {merging.reason}"
         if shape is None:
-            return "no run has recorded yet what it brings beside the rows"
-        if shape.shape != definitions.shape(table):
+            return "no load has recorded yet what it brings beside the rows"
+        if shape.shape != definitions.shape(table, without_target_indexes=options.without_target_indexes):
             return "its columns, indexes, constraints, comments or options have changed"
-        return merging.waits
+        return ""
+
+    def _must_be_swapped(self, table: Table, merging: Merging, outdated: str) -> str:
+        """Why a table has to be replaced if a row of it has changed."""
+        options = self.settings.options.of(table.source)
+        if options.publish == "in-place":
+            return ""
+        if options.publish == "swap":
+            return "its option publish is swap"
+        return f"rows cannot be merged: {merging.reason}" if merging.reason else outdated or merging.waits
 
 
 async def _sampled(
@@ -148,6 +156,8 @@ async def _sampled(
 async def _share(source: Source, table: Table, chance: Chance) -> float | None:
     """The share of a table's rows that has changed, by a sample; None if it is too small, or cannot be read so."""
     assert chance.published is not None
+    if changes.share_of_sample(table) is None:
+        return None
     try:
         async with source.transaction():
             sample = await changes.sample(source, table, chance.published.base.seen.xmin)

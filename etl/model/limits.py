@@ -271,8 +271,8 @@ SAMPLED_TABLES = 20
 """How many tables, the largest ones, are sampled before a run decides: the others change its cost little."""
 
 SAMPLE_PAGES, SAMPLE_SHARE, SAMPLE_LEAST_PAGES = 1_000, 0.05, 100
-"""How many pages of a table, and which share of them at most, are read to see whether most likely too many rows have
-changed. A table of which this is less than the least number has all its rows counted at once."""
+"""How many pages of a table, and which share of them at most, are read to see how many rows have changed; of a small
+table more, so that they are twice the least number. A table of fewer pages is not sampled."""
 
 PAGE_BYTES = 8192
 """Of a page, unless the server was built with another size."""

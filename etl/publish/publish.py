@@ -35,6 +35,7 @@ from etl.publish.attempts import Attempt, Replaced
 from etl.publish.dependents import ViewLocks
 from etl.publish.parts import Beside
 from etl.publish.policy import Policy
+from etl.publish.replacement import Merged
 from etl.publish.work import Work
 from etl.sessions.postgres import Target
 from etl.sessions.retry import persistently
@@ -210,7 +211,7 @@ async def _replace_in_place(work: Work, staged: Staged, deadline: float) -> Repl
     await parts.refuse_others(work.target, {table: work.parts[table] for table in merging if table in work.parts})
     counted = set(await ledger.with_base(work.target, work.run_id))
     beside = Beside(work.swapped, work.parts, counted)
-    merged = await replacement.replace(work.target, merging, work.policy, beside)
+    merged = await replacement.replace(work.target, merging, work.policy, beside) if merging else Merged()
     lives = await parts.keep(work.target, work.parts, may_be_touched=merged.may_touch_others)
     in_staging = {view.full_name.staging for view in staged.found}  # each is found as the live view that it replaces
     found = [one for one in await live.objects(work.target, work.in_place) if one.full_name not in in_staging]
@@ -265,4 +266,4 @@ def _say(done: Published) -> None:
 
 async def _in_place(target: Target, policy: Policy) -> list[TargetName]:
     """The tables to publish in place whose live table exists; the others are published by a swap."""
-    return sorted([table for table in policy.in_place if await live.columns(target, table)], key=str)
+    return sorted(await live.columns_of(target, policy.in_place), key=str) if policy.in_place else []

@@ -113,15 +113,21 @@ async def sample(source: Source, table: Table, since: int) -> Sample | None:
     It counts the pages that had rows: most pages of the table may be TOAST, or have no row that ``where`` lets through.
     Returns None if these are too few to tell much.
     """
-    pages = table.bytes / limits.PAGE_BYTES
-    share = min(limits.SAMPLE_SHARE, limits.SAMPLE_PAGES / max(pages, 1))
-    if share * pages < limits.SAMPLE_LEAST_PAGES:
+    if (share := share_of_sample(table)) is None:
         return None
     counted = sql.SQL(_SAMPLED).format(sql.SQL(_changed(since)))
     rows = table.select(counted, is_only=not table.is_partitioned, share=share)
     (row,) = await _counted(source, sql.SQL(_PAGES).format(rows))
     found = Sample(row["rows"], row["changed"], row["pages"])
     return found if found.pages >= limits.SAMPLE_LEAST_PAGES else None
+
+
+def share_of_sample(table: Table) -> float | None:
+    """The share of a table's pages that a sample reads; None if these are too few to tell much."""
+    if (pages := table.bytes / limits.PAGE_BYTES) < limits.SAMPLE_LEAST_PAGES:
+        return None
+    usual = min(limits.SAMPLE_SHARE, limits.SAMPLE_PAGES / pages)
+    return min(1.0, max(usual, 2 * limits.SAMPLE_LEAST_PAGES / pages))
 
 
 async def count(source: Source, table: Table, since: int, leaves: Collection[int] = ()) -> Changes:

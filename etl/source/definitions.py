@@ -81,9 +81,9 @@ def _is_unique(index: Index) -> bool:
     return index.unique and index.definition.startswith("USING btree") and not any(w in index.definition for w in weak)
 
 
-def shape(table: Table) -> str:
-    """A digest of what a load brings beside the rows: columns, indexes, constraints, comments, options."""
-    return _digest(replace(table, withheld=(), refused=(), unclassified=()), ())
+def shape(table: Table, *, without_target_indexes: bool) -> str:
+    """A digest of what a load that replaces the live table brings beside the rows, and of what it takes away."""
+    return _digest(replace(table, withheld=(), refused=(), unclassified=()), [str(without_target_indexes)])
 
 
 def _digest(table: Table, facts: Sequence[str | None]) -> str:

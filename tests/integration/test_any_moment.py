@@ -29,7 +29,7 @@ from etl.sessions.url import DatabaseUrl
 from etl.target import guard
 from tests.harness import Database, Databases
 
-pytestmark = pytest.mark.superuser("gives what is live to other roles")
+pytestmark = [pytest.mark.whole, pytest.mark.superuser("gives what is live to other roles")]
 
 DRAWN = 1
 """The number of random moments for each change and each way."""

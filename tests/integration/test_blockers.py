@@ -25,7 +25,7 @@ from etl.target import guard, live
 from tests.harness import Database, Databases, Etl
 from tests.situations import until
 
-pytestmark = pytest.mark.superuser("refers to tables of the reporting side, and ends sessions")
+pytestmark = [pytest.mark.whole, pytest.mark.superuser("refers to tables of the reporting side, and ends sessions")]
 
 ITEMS = [TargetName("public", "items")]
 

@@ -14,6 +14,8 @@ from tests.dump import schema_of
 from tests.harness import Database, Databases, Etl
 from tests.situations import ledger, live
 
+pytestmark = pytest.mark.whole
+
 
 @dataclass(frozen=True, slots=True)
 class Case:

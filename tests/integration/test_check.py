@@ -89,7 +89,7 @@ def test_the_next_load_of_each_table_is_told(databases: Databases, etl: Etl, tmp
         source.execute(f'CREATE TABLE "{name}" (id int{"" if name == "bare" else " PRIMARY KEY"})')
     settled(source)
     (tmp_path / "options.toml").write_text(LOADS)
-    auto = {"ETL_LOAD": "auto", "ETL_OPTIONS_FILE": str(tmp_path / "options.toml"), "TABLES": ",".join(NIGHTS)}
+    auto = {"ETL_OPTIONS_FILE": str(tmp_path / "options.toml"), "TABLES": ",".join(NIGHTS), "ETL_PUBLISH_WAY": "mixed"}
     first = "it has not been published with a base before, or its changes could not be published"
     bare = ("full", "no primary key or unique constraint tells its rows apart", False)
     before: dict[str, tuple[str | None, str | None, bool]] = dict.fromkeys(NIGHTS, ("full", first, False))
@@ -121,6 +121,24 @@ def test_the_next_load_of_each_table_is_told(databases: Databases, etl: Etl, tmp
     loads = {one["table"]: one.get("reason") for one in done.events if one["event"] == "table.loaded"}
     assert loads["public.kept"] == "no row has changed"
     assert loads["public.due"] == "due every 1 night"
+
+
+def test_how_the_next_run_publishes_is_told(databases: Databases, etl: Etl) -> None:
+    """A table that has to be replaced decides for all, and its reason says how it need not be."""
+    databases.operational.execute("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY)")
+    settled(databases.operational)
+    both = {"TABLES": "a,b"}
+    assert "the next run" not in etl("check", **both).stdout
+    assert etl("run", **both).status == 0
+    assert "the next run merges rows into the live tables, unless too many have changed" in etl("check", **both).stdout
+    databases.reporting.execute("CREATE MATERIALIZED VIEW m AS TABLE b")
+    why = (
+        "public.b has to be replaced: the readers of materialized view public.m would wait for its refresh;"
+        " give it a unique index of columns"
+    )
+    assert f"the next run replaces each live table of which a row has changed: {why}" in etl("check", **both).stdout
+    waits = f"if a row has changed: rows have changed, and the run publishes by swap: {why}"
+    assert next_loads(etl, **both) == {"a": ("full", waits, False), "b": ("full", waits, False)}
 
 
 def test_a_source_that_is_another_server_is_told_by_check(databases: Databases, etl: Etl) -> None:

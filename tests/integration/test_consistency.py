@@ -118,15 +118,23 @@ READERS = {
     "four statements, repeatable read, page ranges": (SUMS, IsolationLevel.REPEATABLE_READ, "[defaults]\nsplit = 4"),
 }
 
+WAYS = {
+    "as decided": {},
+    "full": {"ETL_LOAD": "full"},
+    "swap": {"ETL_PUBLISH_WAY": "swap"},
+    "merge": {"ETL_PUBLISH_WAY": "merge"},
+}
 
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", READERS)
 def test_readers_see_one_instant_of_the_source_through_every_publish(
-    bank: Databases, etl: Etl, kind: str, tmp_path: Path
+    bank: Databases, etl: Etl, kind: str, way: str, tmp_path: Path
 ) -> None:
     """The four sums are always equal, through five publishes, and no reader gets an error."""
     statements, isolation, options = READERS[kind]
     (tmp_path / "options.toml").write_text(options)
-    etl = Etl(etl.environment | {"ETL_OPTIONS_FILE": str(tmp_path / "options.toml")})
+    etl = Etl(etl.environment | {"ETL_OPTIONS_FILE": str(tmp_path / "options.toml")} | WAYS[way])
     with pgbench(bank.operational):
         assert etl("run", TABLES=TABLES).status == 0
         with Reader(bank.reporting, statements, isolation) as reader:

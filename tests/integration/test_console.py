@@ -66,7 +66,7 @@ def test_run_at_a_terminal_shows_progress_and_a_table_that_fits(etl: Etl, two_ta
     whole = [re.search(r"2 tables .* 100,001 rows +(\S+)/(\S+) [kM]B", line) for line in lines]
     assert any(found and found[1] == found[2] for found in whole), "the run's bar never came to its end"
     closing = lines[next(n for n, line in enumerate(lines) if re.match(r"run \S+: published in", line)) :]
-    assert re.search(r"table +rows +MB +copy s +index s +seconds +rows/s", closing[1])
+    assert re.search(r"table +load +rows +MB +copy s +index s +seconds +rows/s", closing[1])
     assert f"public.{NAME}" in "".join(line.split(" ")[2] for line in closing if line.startswith("  "))
     assert any(re.match(r"  2 tables +100,001 ", line) for line in closing)
     assert max(len(line) for line in closing) <= 80

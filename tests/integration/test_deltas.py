@@ -153,7 +153,8 @@ def test_many_gone_rows_make_a_full_load(night: Night, kept: int) -> None:
     night.passes("full")
     night.both.operational.execute(f"DELETE FROM orders WHERE id > 500 AND id % {kept} = 0")
     settled(night.both.operational)
-    reason = night.passes({10: "full", 100: "delta"}[kept]).event("table.loaded")["reason"]
+    kind = {10: "full", 100: "delta"}[kept]
+    reason = night.passes(kind, ETL_PUBLISH_WAY="mixed").event("table.loaded")["reason"]
     assert (
         reason
         == {
@@ -176,7 +177,7 @@ def test_a_sample_of_a_big_table_shows_that_many_rows_have_changed(night: Night,
         3: ("delta", r"720 rows changed and 0 gone, 2\.9 % of 24,500$"),
         30: ("full", "about [23][0-9] % of its rows have changed$"),
     }[share]
-    assert re.match(reason, night.passes(kind).event("table.loaded")["reason"])
+    assert re.match(reason, night.passes(kind, ETL_PUBLISH_WAY="mixed").event("table.loaded")["reason"])
 
 
 @pytest.mark.parametrize("what", SOURCE_DOUBTS)
@@ -184,7 +185,7 @@ def test_a_table_of_the_source_that_is_not_the_same_is_loaded_whole(night: Night
     """The load is full, says why, and is the base of the next night."""
     statements, reason = SOURCE_DOUBTS[what]
     night.both.operational.execute(statements)
-    assert reason in night.passes("full").event("table.loaded")["reason"]
+    assert reason in night.passes("full", ETL_PUBLISH_WAY="mixed").event("table.loaded")["reason"]
 
 
 LIVE_DOUBTS = {
@@ -482,6 +483,7 @@ def test_an_action_on_rows_that_are_deleted_last_does_not_escape(night: Night, t
     in_place = '[orders]\npublish = "in-place"\n[lines]\npublish = "in-place"\n' if load == "full" else ""
     (tmp_path / "options.toml").write_text(f'{in_place}[visits]\nload = "full"\n')
     run = {"TABLES": "orders,lines,visits", "ETL_LOAD": load, "ETL_OPTIONS_FILE": str(tmp_path / "options.toml")}
+    run |= {"ETL_PUBLISH_WAY": "mixed"}
     assert night.etl("run", **run).stderr == ""
     night.both.reporting.execute(
         "ALTER TABLE lines ADD FOREIGN KEY (of) REFERENCES orders ON DELETE CASCADE;"
@@ -680,7 +682,7 @@ def test_rows_that_go_and_to_which_a_swapped_table_s_old_rows_refer_are_counted_
         f"{ORDERS} CREATE TABLE items (id int PRIMARY KEY, of_order int);"
         "INSERT INTO items VALUES (1, 7), (2, 8), (3, 9)"
     )
-    auto = Etl(etl.environment | {"ETL_LOAD": "auto", "TABLES": "orders,items"})
+    auto = Etl(etl.environment | {"ETL_PUBLISH_WAY": "mixed", "TABLES": "orders,items"})
     settled(databases.operational)
     assert auto("run").status == 0
     databases.reporting.execute("ALTER TABLE items ADD FOREIGN KEY (of_order) REFERENCES orders")
@@ -817,7 +819,7 @@ def test_a_table_that_is_loaded_whole_may_be_referred_to_by_one_of_changes(night
         "CREATE TABLE parts (id int PRIMARY KEY, of int); INSERT INTO parts SELECT g, g FROM generate_series(1, 40) g"
     )
     settled(source)
-    both = {"TABLES": "orders,items,parts"}
+    both = {"TABLES": "orders,items,parts", "ETL_PUBLISH_WAY": "mixed"}
     assert night.etl("run", **both).status == 0
     target.execute(
         "ALTER TABLE items ADD FOREIGN KEY (of) REFERENCES orders;"

@@ -11,6 +11,8 @@ import pytest
 from servers.postgres import FAST, Server
 from tests.harness import Database, Databases, Etl
 
+pytestmark = pytest.mark.whole
+
 OPTIONS = """
 [defaults]
 unlogged = true

@@ -11,6 +11,8 @@ from tests.dump import difference, schema_of
 from tests.harness import Database, Databases, Etl
 from tests.mirror import assert_same
 
+pytestmark = pytest.mark.whole
+
 TABLE = """
     CREATE SCHEMA extra; CREATE EXTENSION hstore SCHEMA extra; CREATE EXTENSION citext;
     CREATE EXTENSION btree_gist SCHEMA extra; CREATE EXTENSION pg_trgm;

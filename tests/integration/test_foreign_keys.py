@@ -14,7 +14,7 @@ import pytest
 from tests.harness import Database, Databases, Done, Etl
 from tests.situations import ended, kill_control, ledger, live, until
 
-pytestmark = pytest.mark.superuser("refers to tables of the reporting side")
+pytestmark = [pytest.mark.whole, pytest.mark.superuser("refers to tables of the reporting side")]
 
 TABLES = "orders,customers"
 

@@ -169,7 +169,8 @@ def test_kept_tables_stay_for_their_time_and_are_dropped_by_a_run_after_it(table
     assert whole(etl).status == 1
     tables.operational.execute("CREATE TABLE other AS SELECT 1 AS id")
     assert etl("run", ETL_RUN_ID="other", TABLES="other").status == 0
-    assert len([name for name in tables.staging_tables() if not name.endswith("_pkey")]) == 3
+    kept = [name.partition(".")[2] for name in tables.staging_tables() if not name.endswith("_pkey")]
+    assert {*kept} == {"orders", "items", "fine"}
     assert etl("history").status == 0
     hours = "SELECT round(extract(epoch FROM kept_until - finished_at) / 3600) FROM etl.runs WHERE run_id = 'tonight'"
     assert tables.reporting.value(hours) == 24

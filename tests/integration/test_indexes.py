@@ -7,6 +7,8 @@ import pytest
 
 from tests.harness import Databases, Etl
 
+pytestmark = pytest.mark.whole
+
 TABLES = """
     CREATE COLLATION backwards (provider = builtin, locale = 'C');
     CREATE TABLE indexed (

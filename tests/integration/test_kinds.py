@@ -19,6 +19,8 @@ from tests.harness import Database, Databases, Etl
 from tests.mirror import has_xml
 from tests.samples import samples_of
 
+pytestmark = pytest.mark.whole
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:

@@ -16,6 +16,8 @@ from etl.target import staging
 from tests.harness import Databases, Etl
 from tests.situations import ended, gate_closed, kill_control, ledger, locked, make_gated, until, waiting
 
+pytestmark = pytest.mark.whole
+
 COPY = "COPY (/* etl: copy out */ SELECT"
 
 

@@ -22,6 +22,8 @@ from tests.situations import (
     waiting,
 )
 
+pytestmark = pytest.mark.whole
+
 READER, WRITER = 'COPY (/* etl: copy out */ SELECT "id"', 'COPY "etl_staging_public"'
 ROWS = 40_000
 

@@ -9,6 +9,8 @@ import pytest
 from servers.postgres import FAST, Server
 from tests.harness import Database, Databases, Etl
 
+pytestmark = pytest.mark.whole
+
 ROOM = 10 * 25
 """The number of locks in the small server: max_locks_per_transaction times max_connections."""
 

@@ -11,6 +11,8 @@ import pytest
 from tests.harness import TIMEOUT, Databases, Done, Etl
 from tests.situations import ledger, live
 
+pytestmark = pytest.mark.whole
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:

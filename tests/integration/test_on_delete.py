@@ -477,6 +477,7 @@ def test_a_foreign_key_that_refers_to_the_table_of_which_it_is_a_partition_on_de
     assert databases.reporting.rows("SELECT id FROM notes ORDER BY id") == [(1,), (2,)]
 
 
+@pytest.mark.whole
 def test_what_a_referential_action_sets_off_elsewhere_is_found_without_checksums(
     databases: Databases, etl: Etl, options: dict[str, str]
 ) -> None:

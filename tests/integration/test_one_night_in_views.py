@@ -6,6 +6,8 @@ import pytest
 
 from tests.harness import Databases, Etl
 
+pytestmark = pytest.mark.whole
+
 COUNTS = """
 CREATE FUNCTION of_b() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM public.b';
 CREATE FUNCTION more(n int, m int) RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM public.b';

@@ -193,6 +193,7 @@ def test_an_index_that_cannot_be_built_is_named(databases: Databases, run: Run) 
     assert f"constraint apart of public.orders {lacks}" in error
 
 
+@pytest.mark.whole
 def test_an_index_that_cannot_be_built_is_left_out_where_the_options_say_so(databases: Databases, run: Run) -> None:
     """With a warning for each; the other indexes and constraints are there, also on the next night."""
     databases.operational.execute(ORDERS + UNBUILDABLE)

@@ -20,7 +20,7 @@ from tests.harness import Database, Databases, Done, Etl
 from tests.integration.test_roles import make
 from tests.integration.test_trust import ALICE
 
-pytestmark = pytest.mark.superuser("makes roles, and functions that belong to them")
+pytestmark = [pytest.mark.whole, pytest.mark.superuser("makes roles, and functions that belong to them")]
 
 SOURCE = """
 CREATE FUNCTION public.named(v text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT v';

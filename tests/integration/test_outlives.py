@@ -8,6 +8,8 @@ from etl.sessions.query import target_query
 from tests.dump import difference, schema_of, script
 from tests.harness import Database, Databases, Etl
 
+pytestmark = pytest.mark.whole
+
 TABLES = "customers,orders,sales.orders"
 
 MATERIALIZED = {

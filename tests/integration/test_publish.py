@@ -10,6 +10,8 @@ from tests.harness import Database, Databases, Done, Etl
 from tests.releases import invokes_views
 from tests.situations import live
 
+pytestmark = pytest.mark.whole
+
 ROLES = ("analyst", "boss", "robot")
 
 

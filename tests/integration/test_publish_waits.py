@@ -22,6 +22,8 @@ from etl.target import guard
 from tests.harness import Database, Databases, Done, Etl
 from tests.situations import ended, ledger, live, reading, until, waiting
 
+pytestmark = pytest.mark.whole
+
 LONGEST_WAIT = 0.5
 """Seconds that a reader may have to queue behind a publish that is itself blocked: its lock timeouts, and change."""
 

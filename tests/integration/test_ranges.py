@@ -25,9 +25,13 @@ from tests.situations import ended, gate_closed, kill, make_gate, until, waiting
 
 READER = "ctid"
 
-pytestmark = pytest.mark.skipif(
-    not cuts_tables(), reason="there are page ranges from PostgreSQL 14 on; without ETL_TEST_POSTGRES this test runs"
-)
+pytestmark = [
+    pytest.mark.whole,
+    pytest.mark.skipif(
+        not cuts_tables(),
+        reason="there are page ranges from PostgreSQL 14 on; without ETL_TEST_POSTGRES this test runs",
+    ),
+]
 
 ITEMS = "CREATE TABLE items AS SELECT i AS id, repeat(md5(i::text), 3) AS note FROM generate_series(1, 5000) i"
 

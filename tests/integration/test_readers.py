@@ -20,6 +20,8 @@ from servers.programs import system_bin, wheel_bin
 from tests.harness import TIMEOUT, Database, Databases, Etl
 from tests.situations import ended, live, reading, until, waiting
 
+pytestmark = pytest.mark.whole
+
 TABLES = 100
 PUBLISHES = int(os.environ.get("ETL_TEST_PUBLISHES", "10"))
 """`make test-load` makes 20."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from etl.sessions.stage import Stage
 from tests.harness import Databases, Etl
 from tests.recorder import Recorder
@@ -16,6 +18,7 @@ TARGET = (
 )
 
 
+@pytest.mark.whole
 def test_each_stage_is_named_in_order(databases: Databases, etl: Etl, tmp_path: Path) -> None:
     """On the side where it is done; the catalog may be read before the snapshot, too.
 

@@ -220,14 +220,18 @@ FREE = ('[a]\npublish = "in-place"', '[a]\nload = "delta"')
 
 
 def test_a_table_goes_by_swap_if_readers_of_a_view_would_wait_for_its_refresh(night: Night) -> None:
-    """In a night with changes, or always if the view is never left alone; not where an option wants the merge."""
+    """In a night with changes, or always if the view is never left alone; not where an option wants the merge.
+
+    If the run is decided as a whole, all tables go by swap (``test_check.py``).
+    """
 
     def load(options: str = "", *, changes: bool = True) -> tuple[str, str, bool]:
         """The kind of a night's load, its reason, and whether check has told before that readers would wait."""
         night.options.write_text(options)
         night.source.execute("UPDATE a SET n = n + 1 WHERE id = 1" if changes else "SELECT")
-        told = WAITS in night.etl("check", TABLES="a").stdout
-        done = night.run(TABLES="a").event("table.loaded")
+        mixed = {"TABLES": "a", "ETL_PUBLISH_WAY": "mixed"}
+        told = WAITS in night.etl("check", **mixed).stdout
+        done = night.run(**mixed).event("table.loaded")
         assert night.target.value("SELECT n FROM m") == night.source.value("SELECT sum(n) FROM a")
         return done["load"], done["reason"], told
 
@@ -260,8 +264,8 @@ def test_a_view_shows_what_policies_show_to_its_owner_each_night(night: Night, p
     night.target.execute(HIDDEN)
     for change, shown in (("SELECT", 99), ("UPDATE a SET n = 0 WHERE id = 7", 99), ("DELETE FROM a WHERE id = 7", 98)):
         night.source.execute(change)
-        night.run()
+        night.run(ETL_PUBLISH_WAY="mixed")
         assert night.target.value("SELECT n FROM hers") == shown
     night.target.execute("INSERT INTO hidden VALUES (2)")
-    night.run()
+    night.run(ETL_PUBLISH_WAY="mixed")
     assert night.target.value("SELECT n FROM hers") == 97

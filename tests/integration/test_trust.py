@@ -17,6 +17,8 @@ from servers.programs import wheel_bin
 from tests.harness import Database, Databases, Etl
 from tests.lambda_runtime import FunctionError, function
 
+pytestmark = pytest.mark.whole
+
 ALICE = """
 CREATE ROLE alice;
 CREATE SCHEMA alice;

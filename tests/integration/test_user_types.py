@@ -17,6 +17,8 @@ from tests.harness import Database, Databases, Etl
 from tests.mirror import assert_same, fill, make_user_types
 from tests.samples import SAMPLES
 
+pytestmark = pytest.mark.whole
+
 USER_TYPES = """
     CREATE SCHEMA "Shop";
     CREATE TYPE "Shop"."Mood" AS ENUM ('sad', '', 'O''K', '"so, so"', '😀');
