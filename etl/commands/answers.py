@@ -176,7 +176,7 @@ class Finding(_Answer):
     obstacle: bool = False
     """Whether it would make a run fail."""
     load: str | None = None
-    """Of a table with the option `load`: `full`, or `delta` if the next load would copy changes alone."""
+    """Of a table that is not always loaded whole: `full`, or `delta` if the next load would copy changes alone."""
     reason: str | None = None
     """Why the next load of the table would be full."""
 
@@ -224,7 +224,7 @@ class HistoryLoad(_Answer):
     delta_oid: int | None
     """The staging table of a delta; `staging_oid` is null then."""
     reason: str | None
-    """Why the load was full, a delta or unchanged; null unless the option `load` asks for more than `full`."""
+    """Why the load was full, a delta or unchanged; null where all rows are copied in any case."""
     base: dict[str, Any] | None
     """What the next load may be a delta of: the source's history, the snapshot's xmin, the rows, the definition."""
     base_run: str | None

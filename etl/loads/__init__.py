@@ -2,7 +2,7 @@
 
 Start with ``load``. The other modules are the ways of loading (``way``, ``whole``, ``ranges``, and ``delta`` with what
 it is based on, ``basis``, with its steps ``counting``, ``gone`` and ``proof``, and within its ``budget``), a load's
-last step (``finish``), the loads of a run together (``loading``, ``survey``, ``schedule``, ``progress``), and the
-copying of a table in batches, outside of any run (``batches``). The package imports ``target`` and the packages that
-``target`` imports, and nothing of ``publish``.
+last step (``finish``), the loads of a run together (``loading``, ``survey``, ``schedule``, ``progress``; ``prospects``
+and the ``decision`` how its tables become live), and the copying of a table in batches, outside of any run
+(``batches``). The package imports ``target`` and what that imports, and nothing of ``publish``.
 """
