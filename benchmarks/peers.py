@@ -48,9 +48,9 @@ def _printed_parts(output: str) -> dict[str, float]:
     return {part: seconds for part, seconds in said.items() if part != "faults"}
 
 
-_CHANGES = 'export TABLES="public.*" ETL_OPERATIONAL_URL=$SOURCE ETL_REPORTING_URL=$TARGET\nexec python -m etl run'
+_ETL = 'export TABLES="public.*" ETL_OPERATIONAL_URL=$SOURCE ETL_REPORTING_URL=$TARGET\nexec python -m etl run'
 
-_ETL = f"export ETL_LOAD=full\n{_CHANGES}"
+_WHOLE = f"export ETL_LOAD=full\n{_ETL}"
 
 _LIMIT_OF_A_NIGHT = """
 count() { psql -XAtq "$SOURCE" -c "SELECT count(*) FROM $1"; }
@@ -146,8 +146,8 @@ PEERS: dict[str, Peer] = {
     peer.name: peer
     for peer in (
         ETL,
-        Peer("etl run, again", ours, _ETL, before=_ETL, parts=_etl_parts),
-        Peer("etl run, changes", ours, _CHANGES, before=_CHANGES, parts=_etl_parts),
+        Peer("etl run, again", ours, _WHOLE, before=_ETL, parts=_etl_parts),
+        Peer("etl run, changes", ours, _ETL, before=_ETL, parts=_etl_parts),
         Peer(
             "limit of a night",
             ours,

@@ -122,12 +122,16 @@ class Partial:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What the last load brought that replaced a live table: the digest of all but the rows, and the rows' bytes."""
+    """What the last load brought that replaced a live table: the digest of all but the rows, and the rows' bytes.
+
+    ``lacking`` are the indexes and constraints among it that the live table has no more.
+    """
 
     schema: str
     name: str
     shape: str
     bytes: int
+    lacking: list[str]
 
     @property
     def live(self) -> TargetName:

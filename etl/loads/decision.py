@@ -70,7 +70,7 @@ def decide(prospects: Sequence[Prospect], merge_max: float) -> Decision:
     """Decides for the tables of a run that have a live table; ``merge_max`` are the seconds that merges may take."""
     if not any(one.share is not None for one in prospects):
         return Decision(RunWay.SWAP)
-    if forced := [one for one in prospects if one.must_be_swapped]:
+    if forced := sorted((one for one in prospects if one.must_be_swapped), key=lambda one: one.table):
         others = f" (and {len(forced) - 1} more)" if len(forced) > 1 else ""
         return Decision(RunWay.SWAP, f"{forced[0].table} has to be replaced{others}: {forced[0].must_be_swapped}")
     if (seconds := sum(one.seconds for one in prospects)) > merge_max:

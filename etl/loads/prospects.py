@@ -125,7 +125,8 @@ class Deciding:
             return "no load has recorded yet what it brings beside the rows"
         if shape.shape != definitions.shape(table, without_target_indexes=options.without_target_indexes):
             return "its columns, indexes, constraints, comments or options have changed"
-        return ""
+        skips = "skip" in {options.unbuildable_indexes, options.unbuildable_checks}  # some are lacking by design
+        return f"the live table lacks {', '.join(shape.lacking)}" if shape.lacking and not skips else ""
 
     def _must_be_swapped(self, table: Table, merging: Merging, outdated: str) -> str:
         """Why a table has to be replaced if a row of it has changed."""

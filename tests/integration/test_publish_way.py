@@ -178,6 +178,21 @@ def test_a_table_that_is_new_is_made_beside_merged_ones(three: Etl, databases: D
     assert databases.reporting.rows("TABLE new") == [(1,)]
 
 
+def test_what_somebody_drops_from_a_live_table_comes_back(three: Etl, databases: Databases) -> None:
+    """An index or a key that the source brings; without the key, no night would copy changes alone any more."""
+    databases.reporting.execute("ALTER TABLE second DROP CONSTRAINT second_pkey; DROP INDEX keyless_night")
+    done = three("run")
+    assert (done.status, done.stderr) == (0, "")
+    assert done.event("run.decided")["reason"] == (
+        "public.keyless has to be replaced (and 1 more): the live table lacks keyless_night"
+    )
+    assert databases.reporting.value(
+        "SELECT to_regclass('second_pkey') IS NOT NULL AND to_regclass('keyless_night') IS NOT NULL"
+    )
+    databases.operational.execute("UPDATE first SET night = 3 WHERE id = 1")
+    assert three("run").event("run.decided")["way"] == "merge"
+
+
 def test_a_lost_live_table_is_made_again_with_its_indexes(three: Etl, databases: Databases) -> None:
     """Somebody drops it between two runs; the run has nothing to merge its rows into."""
     databases.reporting.execute("DROP TABLE keyless")
