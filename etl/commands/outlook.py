@@ -86,12 +86,13 @@ async def _outset(settings: Settings, target: Target, tables: Sequence[Table]) -
 
 
 def _outlook(chance: Chance, options: TableOptions, now: History | None, *, is_wanted: bool) -> Outlook:
-    due = chance.due(options.full_every or FullEvery())
+    full_every = options.full_every or FullEvery()
+    due = chance.due(full_every)
     waits = f"if a row has changed: {chance.waits}" if chance.waits else ""
     reason = chance.reason or due or _of_history(chance, now) or waits
     if not reason and now is not None and chance.published is not None:
         return Outlook(doubt=chance.published.base.history.doubt(now) or "")
-    return Outlook(reason, is_wanted and bool(reason) and not (chance.is_first or due))
+    return Outlook(reason, is_wanted and bool(reason) and not chance.excuses(full_every))
 
 
 def _of_history(chance: Chance, now: History | None) -> str:

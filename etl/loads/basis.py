@@ -30,7 +30,7 @@ class Chance:
     """Whether a table's load may be a delta: ``published`` and ``key`` if it may, else ``reason``.
 
     ``may_be_base`` says whether the next load may be a delta of this one. ``waits`` is why a load that finds changes is
-    to copy all rows.
+    to copy all rows; ``is_of_run`` says that another table is the reason, so that it is no fault of this one.
     """
 
     reason: str = ""
@@ -38,11 +38,16 @@ class Chance:
     key: Key | None = None
     may_be_base: bool = True
     waits: str = ""
+    is_of_run: bool = False
 
     @property
     def is_first(self) -> bool:
         """Whether there is nothing yet that could be the base of a delta."""
         return self.reason == FIRST
+
+    def excuses(self, full_every: FullEvery) -> bool:
+        """Whether a full load is none of those that ``load = "delta"`` does not want."""
+        return self.is_first or self.is_of_run or bool(self.due(full_every))
 
     def due(self, full_every: FullEvery) -> str:
         """The reason for a full load after so many nights, or nothing."""
@@ -121,7 +126,8 @@ async def beside_swapped(
     chances = dict(found)
     if why is not None:
         text = f"rows have changed, and the run publishes by swap{why and ': '}{why}"
-        chances = {live: replace(one, waits=text) if live in swapped else one for live, one in chances.items()}
+        possible = {live: one for live, one in found.items() if one.published and live in swapped}
+        chances |= {live: replace(one, waits=text, is_of_run=True) for live, one in possible.items()}
     return await _beside_referenced(target, chances, swapped, is_swap=why is not None)
 
 
@@ -143,7 +149,7 @@ async def _beside_referenced(
     }:
         for live, referenced in refer.items():
             del bases[live]
-            found[live] = Chance(f"{referenced}, to which it refers, is replaced")
+            found[live] = Chance(f"{referenced}, to which it refers, is replaced", is_of_run=True)
     return found
 
 

@@ -80,7 +80,7 @@ class Delta:
             reason = done
             if self.budget is not None:
                 self.budget.give_back(self.rows.table.live)
-        if self.is_wanted and not (self.chance.is_first or due):
+        if self.is_wanted and not self.chance.excuses(self.full_every):
             raise LoadFailed(f'load = "delta" is not possible: {reason}')
         if self.chance.may_be_base:  # while the snapshot lives: after a crash, the history would be another one
             await work(self._ask_history)

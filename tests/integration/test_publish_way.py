@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -164,6 +165,22 @@ def test_a_run_with_a_table_that_has_to_be_replaced_replaces_all_that_have_chang
         "public.second": "unchanged",
         "public.keyless": "full",
     }
+
+
+def test_a_table_whose_load_is_to_be_a_delta_does_not_fail_because_of_another_one(
+    three: Etl, databases: Databases, tmp_path: Path
+) -> None:
+    """It is loaded whole in the night in which another table has to be replaced."""
+    (tmp_path / "options.toml").write_text('[first]\nload = "delta"')
+    run = Etl(three.environment | {"ETL_OPTIONS_FILE": str(tmp_path / "options.toml")})
+    databases.operational.execute("CREATE INDEX later ON keyless (night, night)")
+    assert 'load = "delta" is not possible' not in run("check").stdout
+    done = run("run")
+    assert (done.status, done.stderr) == (0, "")
+    assert {one["load"] for one in loads(done) if one["table"] == "public.first"} == {"full"}
+    databases.operational.execute("ALTER TABLE first DROP CONSTRAINT first_pkey")
+    assert 'load = "delta" is not possible: no primary key' in run("check").stdout
+    assert 'load = "delta" is not possible: no primary key' in run("run").event("table.failed")["error"]
 
 
 def test_a_table_that_is_new_is_made_beside_merged_ones(three: Etl, databases: Databases) -> None:
