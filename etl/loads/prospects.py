@@ -95,11 +95,7 @@ class Deciding:
         shares = {table.live: share for table in tables if (share := self._share(table, chances.get(table.live)))}
         if shares and held is not None:
             shares = await _sampled(held, [table for table in tables if table.live in shares], chances)
-        rates = {live: one.published.row_seconds for live, one in chances.items() if one.published}
-        usual = limits.MERGE_ROW_SECONDS
-        known = [
-            replace(one, share=shares.get(one.table), row_seconds=rates.get(one.table) or usual) for one in prospects
-        ]
+        known = [_known(one, chances.get(one.table), shares.get(one.table)) for one in prospects]
         return decide(known, self.settings.merge_max)
 
     def _share(self, table: Table, chance: Chance | None) -> float | None:
@@ -136,6 +132,15 @@ class Deciding:
         if options.publish == "swap":
             return "its option publish is swap"
         return f"rows cannot be merged: {merging.reason}" if merging.reason else outdated or merging.waits
+
+
+def _known(prospect: Prospect, chance: Chance | None, share: float | None) -> Prospect:
+    """The prospect of a table whose load may be a delta, with what the last one tells."""
+    if share is None or chance is None or chance.published is None:
+        return prospect
+    published = chance.published
+    row_seconds = published.row_seconds or limits.MERGE_ROW_SECONDS
+    return replace(prospect, share=share, rows=published.base.rows, row_seconds=row_seconds)
 
 
 async def _sampled(
