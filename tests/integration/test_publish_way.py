@@ -210,6 +210,22 @@ def test_what_somebody_drops_from_a_live_table_comes_back(three: Etl, databases:
     assert three("run").event("run.decided")["way"] == "merge"
 
 
+def test_what_the_source_drops_in_a_night_that_merges_goes_with_the_next_one_that_decides(
+    auto: Etl, databases: Databases
+) -> None:
+    """It is no addition of the reporting side, and does not stand in the way of rows that it forbids."""
+    databases.operational.execute("ALTER TABLE first ADD other int; UPDATE first SET other = id")
+    databases.operational.execute("ALTER TABLE first ADD CONSTRAINT others UNIQUE (other)")
+    settled(databases.operational)
+    assert auto("run").status == 0
+    databases.operational.execute("ALTER TABLE first DROP CONSTRAINT others; UPDATE first SET night = 2 WHERE id = 1")
+    assert auto("run", ETL_PUBLISH_WAY="merge").status == 0
+    databases.operational.execute("UPDATE first SET other = 7 WHERE id = 8")
+    done = auto("run")
+    assert (done.status, done.stderr) == (0, "")
+    assert databases.reporting.value("SELECT to_regclass('others') IS NULL AND count(*) = 2 FROM first WHERE other = 7")
+
+
 def test_a_lost_live_table_is_made_again_with_its_indexes(three: Etl, databases: Databases) -> None:
     """Somebody drops it between two runs; the run has nothing to merge its rows into."""
     databases.reporting.execute("DROP TABLE keyless")
