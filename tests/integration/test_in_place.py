@@ -268,6 +268,7 @@ def test_a_swapped_table_may_refer_to_one_in_place(databases: Databases, etl: Et
     assert target.value("SELECT convalidated FROM pg_constraint WHERE contype = 'f'") is True
 
 
+@pytest.mark.whole
 def test_a_row_that_the_publish_will_still_delete_is_nothing_to_refer_to(
     databases: Databases, etl: Etl, tmp_path: Path
 ) -> None:
