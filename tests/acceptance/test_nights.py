@@ -172,6 +172,7 @@ def test_a_holder_that_is_killed_fails_the_night(nights: Nights, both: Databases
 def test_a_publish_that_readers_block_gives_up(nights: Nights, both: Databases) -> None:
     """At the deadline nothing is published, the staging tables are dropped, and the message has the reason."""
     was = before(both)
+    both.operational.execute("UPDATE small_03 SET note = 'new' WHERE id = 3")  # nobody waits for an unchanged table
     with reading(both.reporting, "small_03"):
         ended = nights.night("blocked", shards=ONE)
     assert (ended.status, ended.error) == ("FAILED", "NightlyEtl.Failed")
