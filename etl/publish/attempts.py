@@ -158,7 +158,8 @@ class Attempt:
                     await target.execute(f"SET LOCAL lock_timeout = {limits.PUBLISH_LOCK_MS}".encode())
                 await filling.fill(target, unfilled.before, self.staged)
                 await swap.execute(target)
-                await filling.fill(target, unfilled.after)
+                # their queries may read tables that were swapped just now
+                await filling.fill(target, unfilled.after, is_frozen=not self.work.policy.is_merged)
                 await upkeep.record(target, run_id, views, unfilled)
         finally:
             clock.stop()

@@ -45,11 +45,18 @@ async def refresh(target: Target, found: Sequence[Object], staged: Staged, merge
     return Unfilled(tuple(known[len(beside) :]), tuple(filled[len(known) :]))
 
 
-async def fill(target: Target, views: Sequence[Object], staged: Staged | None = None) -> None:
-    """Fills materialized views, in the order given; of a view that is ready in staging, fills the new one there."""
+async def fill(
+    target: Target, views: Sequence[Object], staged: Staged | None = None, *, is_frozen: bool = False
+) -> None:
+    """Fills materialized views, in the order given; of a view that is ready in staging, fills the new one there.
+
+    ``is_frozen`` fills none concurrently: then an older snapshot sees the new rows, as it does in swapped tables.
+    """
     ready = {view.oid for view in staged.ready} if staged else set()
     for view in views:
         name = view.full_name.staging if view.oid in ready else view.full_name
-        how = sql.SQL("CONCURRENTLY " if view.refreshes_concurrently and view.oid not in ready else "")
+        how = sql.SQL(
+            "CONCURRENTLY " if view.refreshes_concurrently and view.oid not in ready and not is_frozen else ""
+        )
         statement = sql.SQL(Stage.FILL + " REFRESH MATERIALIZED VIEW {}{}")
         await target.execute(statement.format(how, name.identifier))
