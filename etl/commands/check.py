@@ -15,6 +15,7 @@ from etl.ledger import book, ledger
 from etl.model import limits
 from etl.model.errors import EtlError
 from etl.model.name import TargetName
+from etl.model.status import LoadKind
 from etl.model.table import Table
 from etl.publish import blockers, obstacles
 from etl.sessions import encoding
@@ -165,7 +166,8 @@ def _table(
     if problems:
         return Finding(str(table), "; ".join(problems), obstacle=True, load=kind, reason=reason)
     views = [_view(view) for view in together if not view.is_live and not is_in_place]
-    what = "its rows are merged into the live table" if is_in_place else "replaces the live table"
+    merges = load is not None and load.load == LoadKind.DELTA
+    what = "its rows are merged into the live table" if is_in_place or merges else "replaces the live table"
     parts = [
         f"{what if together else 'is loaded for the first time'}{_renamed(table)}",
         f"about {table.rows:,} rows, {table.bytes / 1e6:,.1f} MB, {len(table.columns)} columns",

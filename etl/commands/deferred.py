@@ -50,7 +50,9 @@ async def publish_run(settings: Settings, *, once: bool = False, anyway: str | N
             await ledger.let_pass(session, settings.run_id, settings.redact.cut(anyway, limits.PASS_REASON_CHARACTERS))
         live = [table.live for table in staged]
         await guard.refuse_too_many_locks(session, len(live))
-        policy = Policy.of(await _by_way(settings, session), staged)
+        by_way = await _by_way(settings, session)
+        is_decided = (settings.publish_way, by_way.publish_way) == ("auto", RunWay.MERGE)
+        policy = Policy.of(by_way, staged, is_decided=is_decided)
         try:
             done = await publish(session, settings.run_id, live, policy, partial(control.connect, settings))
         except RunEnded:  # `etl abort` does not drop tables that are locked, as these were

@@ -163,7 +163,11 @@ class _Run:
         settings = self.settings.by(way)
         if settings.publish == "defer":
             return None
-        tables, policy = [table.live for table in self.planned], Policy.of(settings, self.planned)
+        is_decided = self.settings.publish_way == "auto" and way == RunWay.MERGE
+        tables, policy = (
+            [table.live for table in self.planned],
+            Policy.of(settings, self.planned, is_decided=is_decided),
+        )
         reconnect = partial(control.connect, settings)
         session, committed = self.control.session, self.published.append
         return await publishing.publish(session, settings.run_id, tables, policy, reconnect, committed=committed)

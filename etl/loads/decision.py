@@ -88,6 +88,7 @@ def _dearer(prospects: Sequence[Prospect], ratio: float) -> str:
     total = sum(one.swapped for one in prospects)
     whole = sum(one.swapped for one in prospects if one.share is None) / total
     changed = sum(one.swapped * (one.share or 0.0) for one in prospects) / total
-    parts = [f"about {100 * changed:.2g} % of the rows have changed"] if changed else []
+    shown = f"{100 * changed:.0f}" if changed > 0.01 else f"{100 * changed:.1g}"
+    parts = [f"about {shown} % of the rows have changed"] if changed else []
     parts += [f"{100 * whole:.0f} % of the bytes are in tables that are loaded whole"] if whole else []
     return f"{' and '.join(parts)}, so merging would cost about {ratio:.1f} times as much"

@@ -66,7 +66,8 @@ class Deciding:
             return Outset(Decision(RunWay.MERGE), chances)
         shapes = await ledger.shapes(target, [table.live for table in tables])
         outdated = {table.live: why for table in tables if (why := self._outdated(table, shapes.get(table.live)))}
-        chances |= {live: Chance(outdated[live]) for live in outdated.keys() & {table.live for table in possible}}
+        both = outdated.keys() & {table.live for table in possible}
+        chances |= {live: Chance(outdated[live], is_of_run=live not in shapes) for live in both}
         if way != "auto":
             return await self._by(Decision(RunWay(way)), tables, chances)
         prospects = [

@@ -28,7 +28,7 @@ from etl.publish.upkeep import Upkeep
 from etl.publish.work import Work
 from etl.sessions.postgres import Target
 from etl.sessions.retry import persistent
-from etl.target import untouched
+from etl.target import live, untouched
 from etl.target.views import Staged
 
 _STATEMENT_TIMEOUT = "57014"
@@ -59,7 +59,7 @@ class Replaced:
     """The tables that were published in place, with their oids, and the materialized views that are not filled yet.
 
     ``merged`` are those of which rows have changed; ``lives`` the states of those that may be a base. ``views`` are the
-    materialized views, refreshed or left alone.
+    materialized views, refreshed or left alone; ``refreshed`` are the former.
     """
 
     oids: Mapping[TargetName, int] = field(default_factory=dict)
@@ -67,6 +67,7 @@ class Replaced:
     unfilled: Unfilled = field(default_factory=Unfilled)
     lives: Mapping[TargetName, Live] = field(default_factory=dict)
     views: Upkeep = field(default_factory=dict)
+    refreshed: tuple[live.Object, ...] = ()
 
 
 @dataclass(slots=True)
@@ -145,7 +146,8 @@ class Attempt:
                 await ledger.must_run(target, run_id)  # locks the run's row: `etl abort` waits from here on
                 await dependents.check(self.work, swapped)
                 late = self.replaced.merged.late
-                swap = await message.compose(target, swapped, self.staged, self._merged, late, tells=tells)
+                held = self._merged, self._refreshed
+                swap = await message.compose(target, swapped, self.staged, *held, late=late, tells=tells)
                 await self._refuse_temporary(self.staged)
                 await validation.expect(target, run_id, self.staged.keys)
                 based = await _swapped_in(target, run_id, swapped)
@@ -169,6 +171,11 @@ class Attempt:
         """The merged tables whose readers the publish waits for."""
         return self.replaced.merged.changed if self.work.policy.waits_for_readers else ()
 
+    @property
+    def _refreshed(self) -> Sequence[live.Object]:
+        """The refreshed materialized views whose readers the publish waits for."""
+        return self.replaced.refreshed if self.work.policy.waits_for_readers else ()
+
     async def _refuse_temporary(self, staged: Staged) -> None:
         """Raises PublishBlocked while temporary objects of other sessions depend on the tables or views to replace.
 
@@ -186,7 +193,7 @@ class Attempt:
         return [
             *self.work.swapped,
             *self._merged,
-            *(view.full_name for view in (*dependent, *unfilled.before, *unfilled.after)),
+            *(view.full_name for view in (*self._refreshed, *dependent, *unfilled.before, *unfilled.after)),
         ]
 
 

@@ -117,17 +117,21 @@ def locks(
     tables: Sequence[TargetName],
     staged: Staged,
     merged: Sequence[TargetName] = (),
+    refreshed: Sequence[live.Object] = (),
     patience: Patience = _USUAL,
 ) -> list[sql.Composable]:
     """The statements that lock views and tables, with short timeouts, and then check the inventory.
+
+    ``merged`` are tables whose rows were merged, and ``refreshed`` the materialized views that were filled again.
 
     Views come before tables, because a reader of a view locks them in that order. LOCK TABLE does not suit a view: it
     locks all relations that the view reads, too, and refuses materialized views. So ALTER … OWNER TO the present owner
     takes the lock, and changes nothing.
     """
+    known = {view.oid for view in staged.found}
     taken: list[sql.Composable] = [
         sql.SQL("ALTER {} {} OWNER TO {}").format(view.word, view.identifier, sql.Identifier(view.owner))
-        for view in reversed(staged.found)
+        for view in reversed([*staged.found, *(one for one in refreshed if one.oid not in known)])
     ]
     for some in _few([*(item.identifier for item in staged.live), *(name.identifier for name in merged)]):
         names = sql.SQL(", ").join(some)
@@ -135,7 +139,7 @@ def locks(
     now = live.inventory_query([*staged.live, *staged.found], tables)
     locking = as_one(_LOCKED.format(locks=patience.within(taken), fail=_FAIL))
     return [
-        patience.timeouts(len(staged.found)),
+        patience.timeouts(len(staged.found) + len(refreshed)),
         *([locking] if taken else []),
         sql.SQL("SET LOCAL statement_timeout = 0"),
         as_one(_LOOKED.format(now=now, then=sql.Literal(staged.inventory), fail=_FAIL)),

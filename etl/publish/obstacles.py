@@ -78,8 +78,8 @@ async def of_merges(settings: Settings, target: Target, tables: Sequence[Table])
     found = await live.objects(target, [table.live for table in tables])
     policy = Policy.of(settings, [Planned(table.source, table.live) for table in tables])
     refused, items = await InPlace(frozenset(table.live for table in tables)).examine(target, found, _arriving(tables))
-    own = {table.live: {constraint.name for constraint in table.constraints} for table in tables}
-    into = {item.table: _merging(item, own[item.table], may_fire=item.table in policy.fires) for item in items}
+    arriving = {table.live: table for table in tables}
+    into = {item.table: _merging(item, arriving[item.table], may_fire=item.table in policy.fires) for item in items}
     free = _may_be_swapped(settings, policy, tables)
     held_up = await upkeep.waiting(target, free, found, is_whole_run=settings.publish_way == "auto")
     for table, waiting in held_up.items():
@@ -88,8 +88,8 @@ async def of_merges(settings: Settings, target: Target, tables: Sequence[Table])
     return into | {table: Merging(reason="; ".join(reasons)) for table, reasons in refused.items() if reasons}
 
 
-def _merging(item: Mergeable, own: Collection[str], *, may_fire: bool) -> Merging:
-    """Whether the changes of a table can be merged; ``own`` are the constraints that the source has, too.
+def _merging(item: Mergeable, arriving: Table, *, may_fire: bool) -> Merging:
+    """Whether the changes of an arriving table can be merged.
 
     A full load leaves a constraint of the reporting side NOT VALID, but a merge would have to satisfy it. A swap fires
     no trigger, so a night that merges would do what another night does not, unless all nights are in place.
@@ -99,8 +99,13 @@ def _merging(item: Mergeable, own: Collection[str], *, may_fire: bool) -> Mergin
             reason=f"{', '.join(item.fires)} would fire, but not where the table is replaced; drop or disable that, or"
             ' set publish = "in-place" and triggers = "fire" for the table'
         )
-    not_valid = [name for name in item.not_valid if name not in own]
-    return Merging(item.keys.key, f"{', '.join(not_valid)} is NOT VALID, and rows may violate it" if not_valid else "")
+    own = {constraint.name for constraint in arriving.constraints}
+    if not_valid := [name for name in item.not_valid if name not in own]:
+        return Merging(item.keys.key, f"{', '.join(not_valid)} is NOT VALID, and rows may violate it")
+    nullable = {column.name for column in arriving.columns if not column.not_null}
+    if filled := [column.name for column in item.columns if not column.is_nullable and column.name in nullable]:
+        return Merging(item.keys.key, f"{', '.join(filled)} of the live table is NOT NULL, and NULL may arrive")
+    return Merging(item.keys.key)
 
 
 def _may_be_swapped(settings: Settings, policy: Policy, tables: Sequence[Table]) -> set[TargetName]:

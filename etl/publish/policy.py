@@ -20,7 +20,8 @@ class Policy:
     ``swapped`` are the tables that are not published in place. ``rules`` are the tables' rules at the gate, and
     ``keep_stopped`` the seconds for which it keeps the staging tables of a run that it stops. ``redact`` removes the
     settings' secrets from errors. ``waits_for_readers`` says that a transaction that has read a merged table makes the
-    publish wait, so that it never sees both nights; ``is_merged``, that changes may be merged.
+    publish wait, so that it never sees both nights; ``is_merged``, that changes may be merged. ``is_decided``
+    says that the run itself has decided to merge, because no older snapshot would see a mixture.
     """
 
     in_place: frozenset[TargetName] = frozenset()
@@ -32,12 +33,13 @@ class Policy:
     ends_blockers: bool = False
     waits_for_readers: bool = True
     is_merged: bool = True
+    is_decided: bool = False
     redact: Redactor = own_words
     rules: Mapping[TargetName, Rule] = field(default_factory=dict)
     keep_stopped: float = 0.0
 
     @classmethod
-    def of(cls, settings: Settings, planned: Iterable[Planned]) -> Policy:
+    def of(cls, settings: Settings, planned: Iterable[Planned], *, is_decided: bool = False) -> Policy:
         """The policy that the settings and the tables' options ask for."""
         options = {table.live: settings.options.of(table.source) for table in planned}
         in_place = frozenset(live for live, option in options.items() if option.publish == "in-place")
@@ -53,6 +55,7 @@ class Policy:
             ends_blockers=settings.publish_blockers == "end",
             waits_for_readers=settings.readers == "transaction",
             is_merged=settings.publish_way != "swap",
+            is_decided=is_decided,
             redact=settings.redact,
             rules={live: option.rule for live, option in options.items()},
             keep_stopped=settings.keep_stopped,

@@ -33,6 +33,7 @@ from etl.publish import (
 )
 from etl.publish.attempts import Attempt, Replaced
 from etl.publish.dependents import ViewLocks
+from etl.publish.filling import Unfilled
 from etl.publish.parts import Beside
 from etl.publish.policy import Policy
 from etl.publish.replacement import Merged
@@ -218,9 +219,24 @@ async def _replace_in_place(work: Work, staged: Staged, deadline: float) -> Repl
     judged = await upkeep.judge(work.target, found, work.parts, rows_go_later=bool(merged.late))
     others = [view for view in live.views(found) if view.oid not in upkeep.left_alone(judged)]
     unfilled = await filling.refresh(work.target, others, staged, merged)
+    _refuse_frozen(work, unfilled)
     oids = {item.full_name: item.oid for item in found if item.is_live}
     views = await upkeep.refreshed(work.target, judged, unfilled)
-    return Replaced(oids, merged, unfilled, {**lives, **merged.lives}, views)
+    refreshed = tuple(view for view in others if view.kind == "m" and view.is_populated)
+    return Replaced(oids, merged, unfilled, {**lives, **merged.lives}, views, refreshed)
+
+
+def _refuse_frozen(work: Work, unfilled: Unfilled) -> None:
+    """Raises PublishFailed if a run that was decided to merge would fill a view whose rows every snapshot sees.
+
+    The decision has found no such view, but it may be hours old.
+    """
+    views = [view for view in (*unfilled.before, *unfilled.after) if not view.refreshes_concurrently]
+    if work.policy.is_decided and views:
+        raise PublishFailed(
+            f"materialized view {views[0]} has come, or has lost its unique index, since the run has decided to merge"
+            " rows; an older snapshot would see two nights; give the view a unique index of columns, or run again"
+        )
 
 
 async def _lock_in_place(work: Work) -> None:

@@ -385,3 +385,64 @@ def test_in_a_fan_out_a_table_that_refers_to_one_of_another_shard_is_replaced_wi
         "public.first": ("full", "public.second, to which it refers, is replaced"),
         "public.second": ("full", "rows have changed, and the run publishes by swap"),
     }
+
+
+VIEW = "CREATE MATERIALIZED VIEW m AS SELECT id, night FROM first WHERE id = 1; CREATE UNIQUE INDEX m_id ON m (id)"
+
+BETWEEN = {
+    "a view without a unique index comes": "CREATE MATERIALIZED VIEW other AS SELECT id, night FROM first WHERE id = 1",
+    "a view loses its unique index": "DROP INDEX m_id",
+}
+
+
+@pytest.mark.parametrize("what", BETWEEN)
+def test_a_view_that_only_its_readers_wait_for_stops_a_publish_that_was_decided_to_merge(
+    auto: Etl, databases: Databases, what: str
+) -> None:
+    """It comes hours after the decision; an older snapshot would see today in it, and yesterday in the tables."""
+    databases.reporting.execute(VIEW)
+    assert auto("run", ETL_RUN_ID="one", ETL_PUBLISH="defer").status == 0
+    databases.reporting.execute(BETWEEN[what])
+    refused = auto("publish", "one")
+    assert refused.status == 1
+    assert "since the run has decided to merge rows; an older snapshot would see two nights; give" in refused.stderr
+    done = auto("run")
+    assert (done.status, done.stderr) == (0, "")
+    assert databases.reporting.rows("SELECT m.night, first.night FROM m JOIN first USING (id)") == [(2, 2)]
+
+
+@pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ"])
+def test_a_publish_that_merges_waits_for_a_transaction_that_has_read_a_refreshed_view(
+    auto: Etl, databases: Databases, level: str
+) -> None:
+    """It goes on to the tables of the same night; as with swapped tables, the publish waits until it ends."""
+    databases.reporting.execute(VIEW)
+    with databases.reporting.connect() as report:
+        report.execute(f"BEGIN ISOLATION LEVEL {level}".encode())
+        assert report.execute("SELECT night FROM m").fetchall() == [(1,)]
+        waits = auto("run", ETL_PUBLISH_DEADLINE="1")
+        assert waits.status == 1
+        assert f"held by pid {report.info.backend_pid}" in waits.stderr
+        assert report.execute("SELECT night FROM first WHERE id = 1").fetchall() == [(1,)]
+        report.execute("COMMIT")
+    assert auto("run").status == 0
+    assert databases.reporting.rows("SELECT m.night, first.night FROM m JOIN first USING (id)") == [(2, 2)]
+
+
+def test_a_live_column_that_takes_no_null_is_replaced_where_null_may_arrive(auto: Etl, databases: Databases) -> None:
+    """Somebody has set it NOT NULL by hand; a merge would fail, and a swap does not know it."""
+    databases.reporting.execute("ALTER TABLE first ALTER night SET NOT NULL")
+    databases.operational.execute("UPDATE first SET night = NULL WHERE id = 1")
+    done = auto("run")
+    assert (done.status, done.stderr) == (0, "")
+    assert "night of the live table is NOT NULL, and NULL may arrive" in done.event("run.decided")["reason"]
+    assert databases.reporting.rows("SELECT night FROM first WHERE id = 1") == [(None,)]
+
+
+def test_a_ledger_of_an_older_version_costs_one_night_of_full_loads(auto: Etl, databases: Databases) -> None:
+    """Also where changes alone are wanted: what the last load brought is not known, and is then recorded."""
+    databases.reporting.execute("UPDATE etl.loads SET shape = NULL")
+    for load in ("full", "unchanged"):
+        done = auto("run", ETL_LOAD="delta")
+        assert (done.status, done.stderr) == (0, "")
+        assert {one["load"] for one in loads(done)} == {load}
