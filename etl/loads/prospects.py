@@ -65,7 +65,11 @@ class Deciding:
         if way == "merge":
             return Outset(Decision(RunWay.MERGE), chances)
         shapes = await ledger.shapes(target, [table.live for table in tables])
-        outdated = {table.live: why for table in tables if (why := self._outdated(table, shapes.get(table.live)))}
+        outdated = {
+            table.live: why
+            for table in tables
+            if (why := self._outdated(table, shapes.get(table.live), chances.get(table.live)))
+        }
         both = outdated.keys() & {table.live for table in possible}
         chances |= {live: Chance(outdated[live], is_of_run=live not in shapes) for live in both}
         if way != "auto":
@@ -113,8 +117,11 @@ class Deciding:
             has_key=merging.key is not None,
         )
 
-    def _outdated(self, table: Table, shape: Shape | None) -> str:
-        """Why a live table lacks something that only a load brings which replaces it."""
+    def _outdated(self, table: Table, shape: Shape | None, chance: Chance | None) -> str:
+        """Why a live table lacks something that only a load brings which replaces it.
+
+        What the options let a load skip is tried again in the nights in which the table is due to be loaded whole.
+        """
         options = self.settings.options.of(table.source)
         if options.publish == "in-place":
             return ""
@@ -122,8 +129,9 @@ class Deciding:
             return "no load has recorded yet what it brings beside the rows"
         if shape.shape != definitions.shape(table, without_target_indexes=options.without_target_indexes):
             return "its columns, indexes, constraints, comments or options have changed"
-        skips = "skip" in {options.unbuildable_indexes, options.unbuildable_checks}  # some are lacking by design
-        return f"the live table lacks {', '.join(shape.lacking)}" if shape.lacking and not skips else ""
+        is_due = chance is not None and bool(chance.due(options.full_every or FullEvery()))
+        skips = "skip" in {options.unbuildable_indexes, options.unbuildable_checks}
+        return f"the live table lacks {', '.join(shape.lacking)}" if shape.lacking and (is_due or not skips) else ""
 
     def _must_be_swapped(self, table: Table, merging: Merging, outdated: str) -> str:
         """Why a table has to be replaced if a row of it has changed."""

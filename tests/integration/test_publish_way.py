@@ -446,3 +446,21 @@ def test_a_ledger_of_an_older_version_costs_one_night_of_full_loads(auto: Etl, d
         done = auto("run", ETL_LOAD="delta")
         assert (done.status, done.stderr) == (0, "")
         assert {one["load"] for one in loads(done)} == {load}
+
+
+def test_an_index_that_could_not_be_built_is_tried_again_when_the_table_is_due(
+    auto: Etl, databases: Databases, tmp_path: Path
+) -> None:
+    """Nights that merge build none, and it may be possible by now."""
+    (tmp_path / "options.toml").write_text('[first]\nunbuildable_indexes = "skip"\nfull_every = "3 nights"')
+    run = Etl(auto.environment | {"ETL_OPTIONS_FILE": str(tmp_path / "options.toml")})
+    function = "CREATE FUNCTION f(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1'"
+    databases.operational.execute(f"{function}; CREATE INDEX later ON first (f(night))")
+    assert run("run").event("index.skipped")["index"] == "later"
+    databases.reporting.execute(function)
+    ways = []
+    for number in range(3):
+        databases.operational.execute(f"UPDATE first SET night = {number} WHERE id = 1")
+        ways.append(run("run").event("run.decided")["way"])
+    assert ways == ["merge", "merge", "swap"]
+    assert databases.reporting.value("SELECT to_regclass('later') IS NOT NULL")
