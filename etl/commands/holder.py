@@ -13,7 +13,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from time import perf_counter
 
 import asyncpg
@@ -141,7 +140,7 @@ class _Holding:
         """Decides for all shards whether the run swaps its tables or merges rows into them."""
         assert held.holder is not None
         described = await survey.described(self.settings, held.holder, tables)
-        deciding = Deciding(self.settings, self.session, partial(obstacles.of_merges, self.settings))
+        deciding = Deciding(self.settings, self.session, obstacles.of_merges)
         return (await deciding.outset(described, held)).decision
 
     async def _is_staged(self, planned: Sequence[Planned]) -> bool:

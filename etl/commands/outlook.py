@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 from etl.ledger import book
 from etl.loads import basis, survey
@@ -80,7 +79,7 @@ async def read(settings: Settings, source: Source, target: Target, tables: Seque
 
 async def _outset(settings: Settings, target: Target, tables: Sequence[Table]) -> Outset:
     if await book.is_current(target):
-        return await Deciding(settings, target, partial(obstacles.of_merges, settings)).outset(tables)
+        return await Deciding(settings, target, obstacles.of_merges).outset(tables)
     described = [] if await book.exists(target) else [table for table in tables if table.definition is not None]
     return Outset(Decision(RunWay.SWAP), {table.live: basis.first(table) for table in described})
 

@@ -151,7 +151,7 @@ class _Run:
         settings = self.settings.by(held.way) if held.way else self.settings
         shared = settings, self.control.session, held.snapshot, held.left, self.progress, self.loads
         try:
-            return await Loading(*shared, partial(obstacles.of_merges, settings), held.others).all()
+            return await Loading(*shared, obstacles.of_merges, held.others).all()
         except SnapshotLost as error:
             await self.share.lost(held.snapshot, error, attempt)
             return None

@@ -15,6 +15,7 @@ from etl.model.errors import one_line
 from etl.model.name import TargetName
 from etl.model.table import Table
 from etl.sessions.postgres import Source, Target
+from etl.settings.settings import Settings
 from etl.source import changes, definitions, history
 from etl.target import foreign_keys, untouched
 from etl.target.keys import Key
@@ -78,8 +79,8 @@ class Instant:
         return self.seen
 
 
-Merges = Callable[[Target, Sequence[Table]], Awaitable[Mapping[TargetName, Merging]]]
-"""Tells whether rows can be merged into the live tables of some tables."""
+Merges = Callable[[Settings, Target, Sequence[Table]], Awaitable[Mapping[TargetName, Merging]]]
+"""Tells whether rows can be merged into the live tables of some tables, in a run with these settings."""
 
 
 async def candidates(target: Target, tables: Sequence[Table]) -> dict[TargetName, Chance]:
@@ -96,12 +97,14 @@ async def candidates(target: Target, tables: Sequence[Table]) -> dict[TargetName
     return {table.live: _chance(table, bases.get(table.live), states) for table in asked}
 
 
-async def merging(target: Target, tables: Sequence[Table], merges: Merges) -> Mapping[TargetName, Merging]:
+async def merging(
+    settings: Settings, target: Target, tables: Sequence[Table], merges: Merges
+) -> Mapping[TargetName, Merging]:
     """Tells whether rows can be merged into the live tables that are there; none can while one of them is locked."""
     try:
         async with target.transaction():  # the definition of a view locks its tables while it is read
             await target.execute(_NOT_LONG)
-            return await merges(target, tables)
+            return await merges(settings, target, tables)
     except psycopg.errors.LockNotAvailable:
         locked = Merging(reason="a live table, or a view on one, is locked")
         return {table.live: locked for table in tables}

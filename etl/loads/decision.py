@@ -10,10 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from etl.model import limits
 from etl.model.name import TargetName
 from etl.model.way import RunWay
+
+
+class Sized(Protocol):
+    """A table with so many bytes."""
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of its rows, an estimate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +90,14 @@ def decide(prospects: Sequence[Prospect], merge_max: float) -> Decision:
     if merged > swapped:
         return Decision(RunWay.SWAP, _dearer(prospects, merged / swapped))
     return Decision(RunWay.MERGE)
+
+
+def are_tiny(tables: Sequence[Sized]) -> str:
+    """Why many tables are not worth the question which of them can be merged; empty if they are."""
+    size = sum(table.bytes for table in tables)
+    if len(tables) < limits.MANY_TABLES or size >= len(tables) * limits.COST_OF_A_TABLE:
+        return ""
+    return f"its {len(tables):,} tables have {size / 1e6:,.0f} MB in all; to merge rows takes longer than a swap"
 
 
 def _dearer(prospects: Sequence[Prospect], ratio: float) -> str:

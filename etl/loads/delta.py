@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from time import perf_counter
 
+import asyncpg
 import psycopg
 from psycopg import sql
 
@@ -28,7 +29,7 @@ from etl.loads.way import Filled, Rows, Way, Worker
 from etl.logs.log import get_logger
 from etl.model import limits
 from etl.model.base import Base, FullEvery, History, Published, Seen
-from etl.model.errors import LoadFailed
+from etl.model.errors import LoadFailed, is_transient, one_line
 from etl.model.status import LoadKind
 from etl.sessions.pair import Pair
 from etl.sessions.postgres import Source, Target
@@ -41,12 +42,12 @@ from etl.target.keys import Key
 log = get_logger()
 
 
-_VANISHED = psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn
-"""What a statement finds if others drop the live table while the load goes on; a view in its place has no xmin."""
-
-
 class _Doubt(Exception):  # noqa: N818
     """The reason why a load cannot be a delta."""
+
+
+_EXPECTED = _Doubt, psycopg.errors.LockNotAvailable, psycopg.errors.UndefinedTable
+"""A doubt, or what a statement finds if others lock or drop the live table while the load goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,9 @@ class Delta:
         reader, writer = await pair.both()
         try:
             return await self._exact(reader, writer, published)
-        except (_Doubt, psycopg.errors.LockNotAvailable, *_VANISHED) as doubt:
+        except (_Doubt, psycopg.Error, asyncpg.PostgresError) as doubt:
+            if not isinstance(doubt, _EXPECTED) and is_transient(doubt):
+                raise  # another attempt may find the changes
             if reader.is_in_transaction():
                 await reader.execute("ROLLBACK")
             return _told(doubt)
@@ -284,11 +287,17 @@ def _touched(was: Base, found: Changes) -> int:
 
 
 def _told(doubt: Exception) -> str:
-    """The reason why a load cannot be a delta."""
+    """The reason why a load cannot be a delta.
+
+    A server may refuse what a full load does not need: a temporary table, a function. If it is ill, that fails, too.
+    """
     if isinstance(doubt, _Doubt):
         return str(doubt)
-    is_gone = isinstance(doubt, _VANISHED)
-    return "the live table is gone, or is no plain table any more" if is_gone else "the live table is locked"
+    if isinstance(doubt, psycopg.errors.UndefinedTable):
+        return "the live table is gone, or is no plain table any more"
+    if isinstance(doubt, psycopg.errors.LockNotAvailable):
+        return "the live table is locked"
+    return f"its changes cannot be read: {one_line(doubt)}"
 
 
 def _doubt(reason: str | None) -> None:

@@ -14,7 +14,7 @@ from etl.ledger import ledger
 from etl.ledger.rows import Shape
 from etl.loads import basis
 from etl.loads.basis import Chance, Merges
-from etl.loads.decision import Decision, Prospect, decide
+from etl.loads.decision import Decision, Prospect, are_tiny, decide
 from etl.logs.log import get_logger
 from etl.model import limits
 from etl.model.base import FullEvery
@@ -60,7 +60,9 @@ class Deciding:
         possible = [table for table in tables if table.live in chances and chances[table.live].published]
         if not possible:
             return Outset(Decision(RunWay.SWAP if way == "auto" else RunWay(way)), chances)
-        into = await basis.merging(target, tables if way == "auto" else possible, self.merges)
+        if way == "auto" and (tiny := are_tiny(tables)):  # before the servers are asked about each of them
+            return await replace(self, settings=self.settings.by(RunWay.SWAP)).of_swap(tables, tiny)
+        into = await basis.merging(self.settings, target, tables if way == "auto" else possible, self.merges)
         chances = basis.with_keys(chances, possible, into)
         if way == "merge":
             return Outset(Decision(RunWay.MERGE), chances)
@@ -80,6 +82,11 @@ class Deciding:
             if table.live in into
         ]
         return await self._by(await self._decided(tables, chances, prospects, held), tables, chances)
+
+    async def of_swap(self, tables: Sequence[Table], reason: str) -> Outset:
+        """The outset of a run that swaps for a reason that needs no look at the live tables."""
+        outset = await self.outset(tables)
+        return replace(outset, decision=Decision(RunWay.SWAP, reason))
 
     async def _by(self, decision: Decision, tables: Sequence[Table], chances: Mapping[TargetName, Chance]) -> Outset:
         """The outset of a run after its decision: what is swapped takes chances from other tables."""

@@ -64,8 +64,8 @@ def rows_min(number: Any) -> int:
 class Rule:
     """What a table has to keep: not to lose more than ``shrink``, and to have ``rows_min`` rows.
 
-    ``deleted`` is the part of its rows that a load of changes may delete; the same as ``shrink`` if it is None, so that
-    a table which may shrink needs one option.
+    ``deleted`` is the part of its rows that a load of changes may delete; any part if it is None, because a table that
+    is filled again each night under new keys loses all of its rows by key.
     """
 
     shrink: Shrink = Shrink(Fraction(1, 2))
@@ -75,7 +75,7 @@ class Rule:
     @property
     def deleted_at_most(self) -> Shrink:
         """The part of its rows that a load of changes may delete."""
-        return self.shrink if self.deleted is None else self.deleted
+        return Shrink(Fraction(1)) if self.deleted is None else self.deleted
 
     def broken(self, count: Count) -> str | None:
         """The option that a count breaks, with its value; None if it breaks none.

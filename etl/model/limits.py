@@ -252,7 +252,7 @@ DELTA_AT_MOST = 0.05
 DELTA_ROWS = 1_000
 """The changed rows up to which a delta is never too large: making the tables of a full load takes as long."""
 
-COST_OF_COUNTING, COST_OF_CHANGES, COST_OF_MERGED_WHOLE, COST_OF_MERGED_BY_ROW = 0.25, 10.0, 2.0, 3.5
+COST_OF_COUNTING, COST_OF_CHANGES, COST_OF_MERGED_WHOLE, COST_OF_MERGED_BY_ROW = 0.3, 20.0, 2.0, 3.5
 """What a night costs in a run that merges, where a full load that is swapped costs 1: a table whose rows are counted,
 for each of its rows that has changed, and a table that is loaded whole and merged, by its key or, without one, by
 whole rows (docs/decisions.md)."""
@@ -263,6 +263,9 @@ MERGED_BYTES_A_SECOND = 50e6
 COST_OF_A_TABLE, COST_OF_A_DELTA = 1_000_000, 0.7
 """What a table costs beside its bytes: so many more, and which part of these if its rows are counted: by the round
 trips (tests/integration/test_round_trips.py)."""
+
+MANY_TABLES = 200
+"""From so many tables on, the round trips and plans of merges count; of fewer, they take a second or two."""
 
 USUAL_SHARE = 0.01
 """The share of changed rows of tables of which no sample tells it."""

@@ -100,7 +100,7 @@ class TableOptions(BaseModel):
     shrink_at_most: Annotated[Shrink, BeforeValidator(Shrink.parse)] | None = None
     """The part of its rows that the table may lose from one publish to the next; half of them by default."""
     deleted_at_most: Annotated[Shrink, BeforeValidator(Shrink.parse)] | None = None
-    """The part of its rows that a load of changes may delete; as ``shrink_at_most`` by default."""
+    """The part of its rows that a load of changes may delete; all of them by default."""
     rows_min: Annotated[int, BeforeValidator(gate.rows_min)] | None = None
     """The rows that the table must have to be published; 0 by default."""
     unlogged: bool | None = None

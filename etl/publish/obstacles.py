@@ -77,7 +77,9 @@ async def of_merges(settings: Settings, target: Target, tables: Sequence[Table])
     """Whether the changes of tables can be merged into their live tables, by live table."""
     found = await live.objects(target, [table.live for table in tables])
     policy = Policy.of(settings, [Planned(table.source, table.live) for table in tables])
-    refused, items = await InPlace(frozenset(table.live for table in tables)).examine(target, found, _arriving(tables))
+    planned = settings.publish_way != "swap"  # no statement is executed there
+    way = InPlace(frozenset(table.live for table in tables), planned=planned)
+    refused, items = await way.examine(target, found, _arriving(tables))
     arriving = {table.live: table for table in tables}
     into = {item.table: _merging(item, arriving[item.table], may_fire=item.table in policy.fires) for item in items}
     free = _may_be_swapped(settings, policy, tables)

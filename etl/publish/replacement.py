@@ -119,6 +119,10 @@ async def replace(target: Target, tables: Sequence[TargetName], policy: Policy, 
 def _merge(item: Mergeable, columns: Sequence[str], number: int, parts: Parts, gone: Collection[TargetName]) -> Merge:
     if item.table not in parts:
         return Merge.of(item, columns, number)
+    if item.keys.key is None or item.keys.key.nullable:  # by whole rows, all rows would go that have not changed
+        raise PublishFailed(
+            f"{item.table}: the live table has lost the key by which its changes were loaded; run again"
+        )
     return Merge.delta(item, columns, number, item.table.gone.identifier if item.table in gone else None)
 
 

@@ -464,3 +464,45 @@ def test_an_index_that_could_not_be_built_is_tried_again_when_the_table_is_due(
         ways.append(run("run").event("run.decided")["way"])
     assert ways == ["merge", "merge", "swap"]
     assert databases.reporting.value("SELECT to_regclass('later') IS NOT NULL")
+
+
+def test_a_table_that_is_filled_again_under_new_keys_stops_no_night(auto: Etl, databases: Databases) -> None:
+    """It loses all of its rows by key, and none by number."""
+    databases.operational.execute("DELETE FROM first; INSERT INTO first SELECT g, 2 FROM generate_series(1001, 1500) g")
+    done = auto("run")
+    assert (done.status, done.stderr) == (0, "")
+    assert databases.reporting.rows("SELECT count(*), min(id) FROM first") == [(500, 1001)]
+
+
+@pytest.mark.superuser("limits the temporary files of a database")
+def test_what_a_server_refuses_to_a_load_of_changes_makes_it_a_full_one(databases: Databases, etl: Etl) -> None:
+    """A full load needs fewer temporary files; the reason has the server's words."""
+    long = "SELECT g AS id, 'n' || g || repeat('x', 50) AS note FROM generate_series(1, 60000) g"
+    databases.operational.execute(f"CREATE TABLE orders AS {long}; ALTER TABLE orders ADD PRIMARY KEY (id)")
+    settled(databases.operational)
+    for limit in ("temp_file_limit = '200kB'", "work_mem = '64kB'"):
+        databases.reporting.execute(f"ALTER DATABASE {databases.reporting.name} SET {limit}")
+    seen = []
+    for night in range(3):
+        update, delete = "UPDATE orders SET note = 'y' WHERE id % 1000 = {}", "DELETE FROM orders WHERE id % 5000 = 1{}"
+        databases.operational.execute(f"{update.format(night)}; {delete.format(night)}")
+        done = etl("run", TABLES="orders", ETL_PUBLISH_WAY="mixed")
+        assert (done.status, done.stderr) == (0, "")
+        seen.append(done.event("table.loaded")["reason"])
+    assert 'its changes cannot be read: temporary file size exceeds "temp_file_limit" (200kB)' in seen
+    assert databases.reporting.rows("SELECT count(*) FROM orders") == databases.operational.rows(
+        "SELECT count(*) FROM orders"
+    )
+
+
+def test_changes_are_not_merged_into_a_table_that_has_lost_its_key_since(auto: Etl, databases: Databases) -> None:
+    """By whole rows, the merge would delete all that have not changed."""
+    assert auto("run", ETL_RUN_ID="one", ETL_PUBLISH="defer").status == 0
+    databases.reporting.execute("ALTER TABLE first DROP CONSTRAINT first_pkey")
+    refused = auto("publish", "one")
+    assert refused.status == 1
+    assert "public.first: the live table has lost the key by which its changes were loaded; run again" in refused.stderr
+    done = auto("run")
+    assert (done.status, done.stderr) == (0, "")
+    assert databases.reporting.rows("SELECT count(*), max(night) FROM first") == [(500, 2)]
+    assert databases.reporting.value("SELECT to_regclass('first_pkey') IS NOT NULL")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from etl.loads.decision import Decision, Prospect, decide
+from etl.loads.decision import Decision, Prospect, are_tiny, decide
 from etl.model.name import TargetName
 from etl.model.way import RunWay
 
@@ -32,7 +32,7 @@ def test_a_table_that_has_to_be_replaced_decides_for_all() -> None:
     assert decide(tables, 300) == Decision(RunWay.SWAP, "public.b has to be replaced (and 1 more): it has changed")
 
 
-@pytest.mark.parametrize(("share", "way"), [(0.07, RunWay.MERGE), (0.08, RunWay.SWAP)])
+@pytest.mark.parametrize(("share", "way"), [(0.034, RunWay.MERGE), (0.036, RunWay.SWAP)])
 def test_many_changed_rows_make_a_merge_dearer_than_a_swap(share: float, way: RunWay) -> None:
     """A copied row costs less than an updated one."""
     assert decide([prospect("orders", share)], 3000).way == way
@@ -41,7 +41,7 @@ def test_many_changed_rows_make_a_merge_dearer_than_a_swap(share: float, way: Ru
 def test_the_reason_says_what_makes_a_merge_dearer() -> None:
     """Changed rows, tables that are loaded whole, or both."""
     assert decide([prospect("orders", 0.1)], 3000).reason == (
-        "about 10 % of the rows have changed, so merging would cost about 1.2 times as much"
+        "about 10 % of the rows have changed, so merging would cost about 2.3 times as much"
     )
     assert decide([prospect("orders", 0.0), prospect("keyless", None)], 300).reason == (
         "50 % of the bytes are in tables that are loaded whole, so merging would cost about 1.1 times as much"
@@ -50,6 +50,14 @@ def test_the_reason_says_what_makes_a_merge_dearer() -> None:
 
 def test_a_merge_that_would_keep_the_publish_too_long_is_none() -> None:
     """The seconds of all tables count together."""
-    tables = [prospect("orders", 0.05), prospect("items", 0.05)]
-    assert decide(tables, 6).way == RunWay.MERGE
-    assert decide(tables, 4) == Decision(RunWay.SWAP, "merges would take about 5 s, more than the 4 s of ETL_MERGE_MAX")
+    tables = [prospect("orders", 0.025), prospect("items", 0.025)]
+    assert decide(tables, 3).way == RunWay.MERGE
+    assert decide(tables, 2) == Decision(RunWay.SWAP, "merges would take about 2 s, more than the 2 s of ETL_MERGE_MAX")
+
+
+def test_of_many_tiny_tables_nobody_asks_which_can_be_merged() -> None:
+    """The plans of their merges would take longer than their rows."""
+    tiny = [prospect(f"t{number}", 0.0, 0.0001) for number in range(1000)]
+    assert are_tiny(tiny) == "its 1,000 tables have 100 MB in all; to merge rows takes longer than a swap"
+    assert are_tiny(tiny[:100]) == ""
+    assert are_tiny([*tiny, prospect("big", 0.0, 5.0)]) == ""
