@@ -50,9 +50,7 @@ async def publish_run(settings: Settings, *, once: bool = False, anyway: str | N
             await ledger.let_pass(session, settings.run_id, settings.redact.cut(anyway, limits.PASS_REASON_CHARACTERS))
         live = [table.live for table in staged]
         await guard.refuse_too_many_locks(session, len(live))
-        by_way = await _by_way(settings, session)
-        is_decided = (settings.publish_way, by_way.publish_way) == ("auto", RunWay.MERGE)
-        policy = Policy.of(by_way, staged, is_decided=is_decided)
+        policy = Policy.of(settings, staged, await _way(settings, session))
         try:
             done = await publish(session, settings.run_id, live, policy, partial(control.connect, settings))
         except RunEnded:  # `etl abort` does not drop tables that are locked, as these were
@@ -62,13 +60,13 @@ async def publish_run(settings: Settings, *, once: bool = False, anyway: str | N
     return done
 
 
-async def _by_way(settings: Settings, target: Target) -> Settings:
-    """The settings with which the run's tables were loaded; raises ConfigurationError if these ones contradict them."""
+async def _way(settings: Settings, target: Target) -> RunWay | None:
+    """The way for which the run's tables were loaded; raises ConfigurationError if the settings contradict it."""
     run = await ledger.run_of(target, settings.run_id)
     if run is None or run.publish_way is None:  # an older version has loaded them
-        return settings
+        return None
     refuse_other_way(settings, run.publish_way)
-    return settings.by(RunWay(run.publish_way))
+    return RunWay(run.publish_way)
 
 
 async def _published(target: Target, run_id: str) -> int:

@@ -160,14 +160,10 @@ class _Run:
 
     async def _publish(self, way: RunWay) -> Published | None:
         """Publishes the staged tables; does nothing if ETL_PUBLISH is defer."""
-        settings = self.settings.by(way)
+        settings = self.settings
         if settings.publish == "defer":
             return None
-        is_decided = self.settings.publish_way == "auto" and way == RunWay.MERGE
-        tables, policy = (
-            [table.live for table in self.planned],
-            Policy.of(settings, self.planned, is_decided=is_decided),
-        )
+        tables, policy = [table.live for table in self.planned], Policy.of(settings, self.planned, way)
         reconnect = partial(control.connect, settings)
         session, committed = self.control.session, self.published.append
         return await publishing.publish(session, settings.run_id, tables, policy, reconnect, committed=committed)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from etl.model.gate import Rule
 from etl.model.name import Planned, TargetName
 from etl.model.redaction import Redactor, own_words
+from etl.model.way import RunWay
 from etl.settings.settings import Settings
 
 
@@ -20,8 +21,8 @@ class Policy:
     ``swapped`` are the tables that are not published in place. ``rules`` are the tables' rules at the gate, and
     ``keep_stopped`` the seconds for which it keeps the staging tables of a run that it stops. ``redact`` removes the
     settings' secrets from errors. ``waits_for_readers`` says that a transaction that has read a merged table makes the
-    publish wait, so that it never sees both nights; ``is_merged``, that changes may be merged. ``is_decided``
-    says that the run itself has decided to merge, because no older snapshot would see a mixture.
+    publish wait, so that it never sees both nights; ``is_merged``, that changes may be merged. ``decided`` are
+    the tables that are in place because the run has decided so: an older snapshot is to see yesterday in all of them.
     """
 
     in_place: frozenset[TargetName] = frozenset()
@@ -33,14 +34,22 @@ class Policy:
     ends_blockers: bool = False
     waits_for_readers: bool = True
     is_merged: bool = True
-    is_decided: bool = False
+    decided: frozenset[TargetName] = frozenset()
     redact: Redactor = own_words
     rules: Mapping[TargetName, Rule] = field(default_factory=dict)
     keep_stopped: float = 0.0
 
     @classmethod
-    def of(cls, settings: Settings, planned: Iterable[Planned], *, is_decided: bool = False) -> Policy:
-        """The policy that the settings and the tables' options ask for."""
+    def of(cls, settings: Settings, planned: Sequence[Planned], way: RunWay | None = None) -> Policy:
+        """The policy that the settings and the tables' options ask for, in a run that goes this way."""
+        policy = cls._of(settings.by(way) if way else settings, planned)
+        if settings.publish_way != "auto" or way != RunWay.MERGE:
+            return policy
+        wanted = {table.live for table in planned if settings.options.of(table.source).publish == "in-place"}
+        return replace(policy, decided=policy.in_place - wanted)
+
+    @classmethod
+    def _of(cls, settings: Settings, planned: Iterable[Planned]) -> Policy:
         options = {table.live: settings.options.of(table.source) for table in planned}
         in_place = frozenset(live for live, option in options.items() if option.publish == "in-place")
         without_target_indexes = frozenset(live for live, option in options.items() if option.without_target_indexes)
@@ -55,7 +64,6 @@ class Policy:
             ends_blockers=settings.publish_blockers == "end",
             waits_for_readers=settings.readers == "transaction",
             is_merged=settings.publish_way != "swap",
-            is_decided=is_decided,
             redact=settings.redact,
             rules={live: option.rule for live, option in options.items()},
             keep_stopped=settings.keep_stopped,

@@ -42,6 +42,7 @@ from etl.sessions.postgres import Target
 from etl.sessions.retry import persistently
 from etl.sessions.transaction import BEGIN, COMMIT, at_once, begun
 from etl.target import live, staging
+from etl.target.live import Object
 from etl.target.views import Staged
 
 _WRITE = sql.SQL("SELECT pg_catalog.pg_logical_emit_message(true, 'nightly-etl', '')")
@@ -219,20 +220,25 @@ async def _replace_in_place(work: Work, staged: Staged, deadline: float) -> Repl
     judged = await upkeep.judge(work.target, found, work.parts, rows_go_later=bool(merged.late))
     others = [view for view in live.views(found) if view.oid not in upkeep.left_alone(judged)]
     unfilled = await filling.refresh(work.target, others, staged, merged)
-    _refuse_frozen(work, unfilled)
+    _refuse_frozen(work, unfilled, found)
     oids = {item.full_name: item.oid for item in found if item.is_live}
     views = await upkeep.refreshed(work.target, judged, unfilled)
     refreshed = tuple(view for view in others if view.kind == "m" and view.is_populated)
     return Replaced(oids, merged, unfilled, {**lives, **merged.lives}, views, refreshed)
 
 
-def _refuse_frozen(work: Work, unfilled: Unfilled) -> None:
+def _refuse_frozen(work: Work, unfilled: Unfilled, found: Sequence[Object]) -> None:
     """Raises PublishFailed if a run that was decided to merge would fill a view whose rows every snapshot sees.
 
     The decision has found no such view, but it may be hours old.
     """
-    views = [view for view in (*unfilled.before, *unfilled.after) if not view.refreshes_concurrently]
-    if work.policy.is_decided and views:
+    frozen = [view for view in (*unfilled.before, *unfilled.after) if not view.refreshes_concurrently]
+    if not frozen or not work.policy.decided:
+        return
+    resting = [
+        view.oid for table, some in live.together(found).items() if table in work.policy.decided for view in some
+    ]
+    if views := [view for view in frozen if view.oid in resting]:
         raise PublishFailed(
             f"materialized view {views[0]} has come, or has lost its unique index, since the run has decided to merge"
             " rows; an older snapshot would see two nights; give the view a unique index of columns, or run again"
