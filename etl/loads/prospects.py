@@ -183,8 +183,8 @@ async def _share(source: Source, table: Table, chance: Chance) -> float | None:
     try:
         async with source.transaction():
             sample = await changes.sample(source, table, chance.published.base.seen.xmin)
-    except asyncpg.PostgresError:  # the load of this table will say what is wrong
-        return None
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        return None  # the load of this table will say what is wrong, or that the snapshot is lost
     return None if sample is None else sample.share
 
 

@@ -92,6 +92,7 @@ class Night:
         """``etl`` with the breakers' URLs."""
         urls = {f"ETL_{side.upper()}_URL": one.url for side, one in self.breakers.items()}
         set_here = {"TABLES": TABLES, "ETL_VERIFY": "checksum", "ETL_JOBS": "2", "ETL_OPTIONS_FILE": str(self.options)}
+        set_here |= {"ETL_PUBLISH_WAY": "mixed"} if self.way == "changes" else {}  # however many rows have changed
         return Etl(urls | set_here, fresh=True)
 
     def publishes(self, way: str) -> None:
