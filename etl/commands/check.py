@@ -165,9 +165,9 @@ def _table(
         problems = [*problems, f'load = "delta" is not possible: {load.reason}']
     if problems:
         return Finding(str(table), "; ".join(problems), obstacle=True, load=kind, reason=reason)
-    views = [_view(view) for view in together if not view.is_live and not is_in_place]
-    merges = load is not None and load.load == LoadKind.DELTA
-    what = "its rows are merged into the live table" if is_in_place or merges else "replaces the live table"
+    stays = is_in_place or (load is not None and load.load == LoadKind.DELTA)
+    views = [_view(view) for view in together if not view.is_live and not stays]
+    what = "its rows are merged into the live table" if stays else "replaces the live table"
     parts = [
         f"{what if together else 'is loaded for the first time'}{_renamed(table)}",
         f"about {table.rows:,} rows, {table.bytes / 1e6:,.1f} MB, {len(table.columns)} columns",

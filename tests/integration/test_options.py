@@ -56,7 +56,10 @@ def test_a_renamed_table_is_live_under_its_new_name(databases: Databases, run: R
     assert target.rows("SELECT DISTINCT table_name, schema_name, relation_name, status FROM etl.loads") == [
         ("public.orders", "reporting", "bookings", "published")
     ]
-    assert "public.orders: replaces the live table reporting.bookings; " in done(run(RENAMED, "check")).stdout
+    assert (
+        "public.orders: its rows are merged into the live table reporting.bookings; "
+        in done(run(RENAMED, "check")).stdout
+    )
     assert "public.orders" in done(run(RENAMED, "history")).stdout
     assert done(run(RENAMED, "verify")).status == 0
     target.execute("UPDATE reporting.bookings SET note = 'x' WHERE id = 7")
