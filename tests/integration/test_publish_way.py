@@ -489,7 +489,7 @@ def test_what_a_server_refuses_to_a_load_of_changes_makes_it_a_full_one(database
         done = etl("run", TABLES="orders", ETL_PUBLISH_WAY="mixed")
         assert (done.status, done.stderr) == (0, "")
         seen.append(done.event("table.loaded")["reason"])
-    assert 'its changes cannot be read: temporary file size exceeds "temp_file_limit" (200kB)' in seen
+    assert any(reason.startswith("its changes cannot be read: temporary file size exceeds") for reason in seen)
     assert databases.reporting.rows("SELECT count(*) FROM orders") == databases.operational.rows(
         "SELECT count(*) FROM orders"
     )
