@@ -61,7 +61,8 @@ class Deciding:
         if not possible:
             return Outset(Decision(RunWay.SWAP if way == "auto" else RunWay(way)), chances)
         if way == "auto" and (tiny := are_tiny(tables)):  # before the servers are asked about each of them
-            return await replace(self, settings=self.settings.by(RunWay.SWAP)).of_swap(tables, tiny)
+            outset = await replace(self, settings=self.settings.by(RunWay.SWAP)).outset(tables)
+            return replace(outset, decision=Decision(RunWay.SWAP, tiny))
         into = await basis.merging(self.settings, target, tables if way == "auto" else possible, self.merges)
         chances = basis.with_keys(chances, possible, into)
         if way == "merge":
@@ -82,11 +83,6 @@ class Deciding:
             if table.live in into
         ]
         return await self._by(await self._decided(tables, chances, prospects, held), tables, chances)
-
-    async def of_swap(self, tables: Sequence[Table], reason: str) -> Outset:
-        """The outset of a run that swaps for a reason that needs no look at the live tables."""
-        outset = await self.outset(tables)
-        return replace(outset, decision=Decision(RunWay.SWAP, reason))
 
     async def _by(self, decision: Decision, tables: Sequence[Table], chances: Mapping[TargetName, Chance]) -> Outset:
         """The outset of a run after its decision: what is swapped takes chances from other tables."""

@@ -161,7 +161,8 @@ class Attempt:
                 await filling.fill(target, unfilled.before, self.staged)
                 await swap.execute(target)
                 # their queries may read tables that were swapped just now
-                await filling.fill(target, unfilled.after, is_frozen=not self.work.policy.is_merged)
+                is_frozen = bool(swapped) and not self.work.policy.is_merged
+                await filling.fill(target, unfilled.after, is_frozen=is_frozen)
                 await upkeep.record(target, run_id, views, unfilled)
         finally:
             clock.stop()

@@ -99,10 +99,7 @@ async def compose(
         raise LiveChanged(lock_phase.CHANGES)
     first = _first(tables, old)
     await create_schemas(target, {table.schema for table in first})
-    moves = [statement for old_one in found for statement in _aside(old_one)]
-    elsewhere = {old_one.full_name: old_one.statistics_elsewhere for old_one in found}
-    for name in moving:
-        moves += _move(name, new[name.staging], elsewhere.get(name, ()), is_first=name in first)
+    moves = _moves(found, {name: new[name.staging] for name in moving}, first)
     moves += [statement for view in staged.late for statement in await _remade(target, view)]
     moves += [sql.SQL(statement) for statement in await live.default_grants(target, list(first))]
     reattached = _reattached(found, new, await attachments.read(target, found))
@@ -117,6 +114,20 @@ async def compose(
     text = f"{Stage.PUBLISH} ".encode() + sql.SQL("; ").join(statements).as_bytes(target)
     told = [item for item in reattached if tells and not item.is_comment]
     return Message(text, tuple((_reattach(item).as_string(target), item.what or item.statement) for item in told))
+
+
+def _moves(
+    found: Sequence[live.Object], staged: Mapping[TargetName, live.Object], first: Collection[TargetName]
+) -> list[sql.Composable]:
+    """The statements that move what was ``found`` aside, and what is staged to its live names."""
+    elsewhere = {old.full_name: old.statistics_elsewhere for old in found}
+    aside = [statement for old in found for statement in _aside(old)]
+    arriving = [
+        statement
+        for name, one in staged.items()
+        for statement in _move(name, one, elsewhere.get(name, ()), is_first=name in first)
+    ]
+    return [*aside, *arriving]
 
 
 async def _remade(target: Target, view: live.Object) -> list[sql.Composable]:
