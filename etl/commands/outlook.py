@@ -67,7 +67,7 @@ async def read(settings: Settings, source: Source, target: Target, tables: Seque
     """The forecast; empty if the ledger is an older version's: the next run brings it up to date."""
     described = await survey.described(settings, source, tables)
     outset = await _outset(settings, target, described)
-    now = await history.look(source) if any(chance.published for chance in outset.chances.values()) else None
+    now = await history.look(source) if any(map(_needs_history, outset.chances.values())) else None
     options = {table.live: settings.options.of(table.source) for table in tables}
     kinds = {live: options[live].load or settings.load for live in outset.chances}
     loads = {
@@ -84,10 +84,16 @@ async def _outset(settings: Settings, target: Target, tables: Sequence[Table]) -
     return Outset(Decision(RunWay.SWAP), {table.live: basis.first(table) for table in described})
 
 
+def _needs_history(chance: Chance) -> bool:
+    return chance.published is not None or chance.is_first
+
+
 def _outlook(chance: Chance, options: TableOptions, now: History | None, *, is_wanted: bool) -> Outlook:
     full_every = options.full_every or FullEvery()
     due = chance.due(full_every)
     waits = f"if a row has changed: {chance.waits}" if chance.waits else ""
+    if chance.is_first and now is None:
+        return Outlook(f"{chance.reason}; {history.UNKNOWN}", is_wanted)
     reason = chance.reason or due or _of_history(chance, now) or waits
     if not reason and now is not None and chance.published is not None:
         return Outlook(doubt=chance.published.base.history.doubt(now) or "")
@@ -97,6 +103,4 @@ def _outlook(chance: Chance, options: TableOptions, now: History | None, *, is_w
 def _of_history(chance: Chance, now: History | None) -> str:
     """Why the source has another history than the base, beyond doubt, or nothing."""
     assert chance.published is not None
-    return (
-        "the source does not tell its history" if now is None else chance.published.base.history.other_than(now) or ""
-    )
+    return history.UNKNOWN if now is None else chance.published.base.history.other_than(now) or ""

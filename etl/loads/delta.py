@@ -34,7 +34,7 @@ from etl.model.status import LoadKind
 from etl.sessions.pair import Pair
 from etl.sessions.postgres import Source, Target
 from etl.sessions.transaction import BEGIN, COMMIT, answers, begun
-from etl.source import changes, definitions, stream
+from etl.source import changes, definitions, history, stream
 from etl.source.changes import Changes
 from etl.target import staging, trust
 from etl.target.keys import Key
@@ -85,13 +85,21 @@ class Delta:
             raise LoadFailed(f'load = "delta" is not possible: {reason}')
         if self.chance.may_be_base:  # while the snapshot lives: after a crash, the history would be another one
             await work(self._ask_history)
+            if self.instant.history is None:
+                reason = self._without_history(reason)
         filled = await self.otherwise.fill(work)
         return replace(filled, reason=reason, base=await work(lambda pair: self._base_of(pair, filled)))
 
+    def _without_history(self, reason: str) -> str:
+        """The reason of a full load that cannot be a base; raises LoadFailed if there would never be changes alone."""
+        if self.is_wanted and self.chance.is_first:
+            raise LoadFailed(f'load = "delta" is not possible: {history.UNKNOWN}')
+        return f"{'; '.join(dict.fromkeys([reason, history.UNKNOWN]))}, so the next load copies all rows, too"
+
     async def _base_of(self, pair: Pair, filled: Filled) -> Base | None:
         """The base that a full load is for the next night; None if no delta of it could be exact."""
-        table, history, reader = self.rows.table, self.instant.history, await pair.reader()
-        if not self.chance.may_be_base or history is None:
+        table, now, reader = self.rows.table, self.instant.history, await pair.reader()
+        if not self.chance.may_be_base or now is None:
             return None
         if self.instant.seen is None:
             async with self.rows.snapshot.reading(reader, table) as source:
@@ -99,7 +107,7 @@ class Delta:
         assert self.instant.seen is not None
         assert table.definition is not None
         leaves = tuple(leaf for leaf in table.leaves if leaf[0] in filled.leaves)
-        return Base(history, self.instant.seen, filled.rows, table.definition, xids=filled.xids, leaves=leaves)
+        return Base(now, self.instant.seen, filled.rows, table.definition, xids=filled.xids, leaves=leaves)
 
     async def _ask_history(self, pair: Pair) -> None:
         await self.instant.ask_history(await pair.reader())
@@ -119,20 +127,20 @@ class Delta:
             return _told(doubt)
 
     async def _exact(self, reader: Source, writer: Target, published: Published) -> Filled:
-        history, was = await self.instant.ask_history(reader), published.base.history
-        _doubt("the source does not tell its history, or has not flushed it" if history is None else None)
-        assert history is not None
-        _doubt(was.other_than(history))
-        if (strange := was.doubt(history)) is None:
-            return await self._changes(reader, writer, published, history, self.proof_nights)
+        now, was = await self.instant.ask_history(reader), published.base.history
+        _doubt(history.UNKNOWN if now is None else None)
+        assert now is not None
+        _doubt(was.other_than(now))
+        if (strange := was.doubt(now)) is None:
+            return await self._changes(reader, writer, published, now, self.proof_nights)
         try:
-            filled = await self._changes(reader, writer, published, history, 1)
+            filled = await self._changes(reader, writer, published, now, 1)
         except _Doubt as doubt:
             raise _Doubt(f"{strange}, and {doubt}") from None
         return replace(filled, reason=f"{filled.reason}; {strange}, and all rows are proven to be the same")
 
     async def _changes(
-        self, reader: Source, writer: Target, published: Published, history: History, proof_nights: int
+        self, reader: Source, writer: Target, published: Published, now: History, proof_nights: int
     ) -> Filled:
         """Stages the changes, if the history is that of the base, or the proof covers all rows (``proof_nights`` 1)."""
         began, table, was = perf_counter(), self.rows.table, published.base
@@ -151,7 +159,7 @@ class Delta:
             _doubt(self.chance.waits if found.changed or found.rows != was.rows else None)
             _doubt(_too_many(was, found, self.at_most))
             leaves = tuple(leaf for leaf in table.leaves if leaf[0] in {*found.known, *found.new})
-            base = Base(history, seen, found.rows, table.definition, was.nights + 1, was.xids, leaves)
+            base = Base(now, seen, found.rows, table.definition, was.nights + 1, was.xids, leaves)
             filled = Filled(None, found.rows, 0, 0.0, base=base, base_run=published.run_id)
             if found.changed == 0 and found.rows == was.rows:
                 await self._prove(source, writer, found, proof_nights)

@@ -12,6 +12,8 @@ from etl.model.errors import is_transient
 from etl.sessions.postgres import Source
 from etl.sessions.query import source_query
 
+UNKNOWN = "the source does not tell its history, or has not flushed it"
+
 _FLUSHED = "SELECT pg_catalog.pg_current_wal_flush_lsn() >= $1::pg_catalog.text::pg_catalog.pg_lsn"
 
 

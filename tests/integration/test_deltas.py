@@ -21,6 +21,9 @@ INSERT INTO orders SELECT g, 'note ' || g FROM generate_series(1, 500) g;
 """
 
 
+FIRST = "it has not been published with a base before, or its changes could not be published"
+
+
 @pytest.fixture
 def night(databases: Databases, etl: Etl) -> Night:
     """A table of orders that was copied once, with ``load`` auto."""
@@ -309,6 +312,27 @@ def test_a_table_that_could_not_be_loaded_by_its_changes_fails_if_that_is_asked_
     done = night.etl("run", ETL_LOAD="delta")
     assert done.status == 1
     assert 'load = "delta" is not possible: the live table has 499 rows' in done.event("table.failed")["error"]
+
+
+def test_a_source_that_does_not_tell_its_history_is_copied_whole_each_night(night: Night) -> None:
+    """The reason says so each night, and ``etl check`` in advance; ``load = delta`` fails at once, and not for ever."""
+    source = night.both.operational
+    source.execute("DROP ROLE IF EXISTS outsider; CREATE ROLE outsider LOGIN; GRANT SELECT ON orders TO outsider")
+    source.execute("REVOKE EXECUTE ON FUNCTION pg_catalog.pg_control_system() FROM PUBLIC")
+    as_outsider = {"ETL_OPERATIONAL_URL": source.server.url(source.name, user="outsider")}
+    try:
+        hidden = "the source does not tell its history, or has not flushed it"
+        reasons = [night.passes("full", **as_outsider).event("table.loaded")["reason"] for _ in range(2)]
+        assert reasons[0] == f"{hidden}, so the next load copies all rows, too"
+        assert reasons[1] == f"{FIRST}; {hidden}, so the next load copies all rows, too"
+        assert hidden in night.etl("check", **as_outsider).stdout
+        done = night.etl("run", ETL_LOAD="delta", **as_outsider)
+        assert (done.status, done.event("table.failed")["error"]) == (1, f'load = "delta" is not possible: {hidden}')
+        assert night.etl("check", ETL_LOAD="delta", **as_outsider).status == 1
+    finally:
+        source.execute("DROP OWNED BY outsider; DROP ROLE outsider")
+    night.passes("full")
+    night.passes("unchanged")
 
 
 def test_a_table_is_loaded_whole_again_after_so_many_nights(night: Night, tmp_path: Path) -> None:
