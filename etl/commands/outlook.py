@@ -94,7 +94,8 @@ def _outlook(chance: Chance, options: TableOptions, now: History | None, *, is_w
     waits = f"if a row has changed: {chance.waits}" if chance.waits else ""
     if chance.is_first and now is None:
         return Outlook(f"{chance.reason}; {history.UNKNOWN}", is_wanted)
-    reason = chance.reason or due or _of_history(chance, now) or waits
+    hopeless = "" if is_wanted else chance.hopeless
+    reason = chance.reason or due or hopeless or _of_history(chance, now) or waits
     if not reason and now is not None and chance.published is not None:
         return Outlook(doubt=chance.published.base.history.doubt(now) or "")
     return Outlook(reason, is_wanted and bool(reason) and not chance.excuses(full_every))

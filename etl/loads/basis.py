@@ -55,6 +55,16 @@ class Chance:
         is_due = self.published is not None and full_every.is_due(self.published.base)
         return f"due every {full_every}" if is_due else ""
 
+    @property
+    def in_vain(self) -> int:
+        """In how many nights the rows were counted for nothing (``Base``)."""
+        return self.published.base.in_vain if self.published is not None else 0
+
+    @property
+    def hopeless(self) -> str:
+        """The reason for a full load after several nights in which the rows were counted for nothing, or nothing."""
+        return self.published.base.hopeless if self.published is not None else ""
+
 
 @dataclass(slots=True)
 class Instant:

@@ -23,13 +23,14 @@ from psycopg import sql
 from etl.loads.basis import Chance, Instant
 from etl.loads.budget import Budget
 from etl.loads.counting import Counted, Counting
+from etl.loads.doubt import EXPECTED, STRAY, Doubt, EarlyDoubt, Refused, incomparable, raise_if, told, too_many, touched
 from etl.loads.gone import Gone
 from etl.loads.proof import NOT_LONG, Proof
 from etl.loads.way import Filled, Rows, Way, Worker
 from etl.logs.log import get_logger
 from etl.model import limits
-from etl.model.base import Base, FullEvery, History, Published, Seen
-from etl.model.errors import LoadFailed, is_transient, one_line
+from etl.model.base import Base, FullEvery, History, Published
+from etl.model.errors import LoadFailed, is_transient
 from etl.model.status import LoadKind
 from etl.sessions.pair import Pair
 from etl.sessions.postgres import Source, Target
@@ -40,14 +41,6 @@ from etl.target import staging, trust
 from etl.target.keys import Key
 
 log = get_logger()
-
-
-class _Doubt(Exception):  # noqa: N818
-    """The reason why a load cannot be a delta."""
-
-
-_EXPECTED = _Doubt, psycopg.errors.LockNotAvailable, psycopg.errors.UndefinedTable
-"""A doubt, or what a statement finds if others lock or drop the live table while the load goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +65,15 @@ class Delta:
 
     async def fill(self, work: Worker) -> Filled:
         """Stages the changes, or all rows; what it returns has the reason."""
-        due = self.chance.due(self.full_every)
-        reason = self.chance.reason or due
-        if not reason:
+        refused = self._known()
+        if refused is None:
             done = await work(self._fill)
             if isinstance(done, Filled):
                 return done
-            reason = done
+            refused = done
             if self.budget is not None:
                 self.budget.give_back(self.rows.table.live)
+        reason = refused.reason
         if self.is_wanted and not self.chance.excuses(self.full_every):
             raise LoadFailed(f'load = "delta" is not possible: {reason}')
         if self.chance.may_be_base:  # while the snapshot lives: after a crash, the history would be another one
@@ -88,7 +81,16 @@ class Delta:
             if self.instant.history is None:
                 reason = self._without_history(reason)
         filled = await self.otherwise.fill(work)
-        return replace(filled, reason=reason, base=await work(lambda pair: self._base_of(pair, filled)))
+        base = await work(lambda pair: self._base_of(pair, filled, refused.in_vain))
+        return replace(filled, reason=reason, base=base)
+
+    def _known(self) -> Refused | None:
+        """Why all rows are copied, if that is known before any is counted."""
+        if reason := self.chance.reason or self.chance.due(self.full_every):
+            return Refused(reason, self.chance.in_vain)
+        if not self.is_wanted and self.chance.hopeless:
+            return Refused(self.chance.hopeless, self.chance.in_vain + 1)
+        return None
 
     def _without_history(self, reason: str) -> str:
         """The reason of a full load that cannot be a base; raises LoadFailed if there would never be changes alone."""
@@ -96,7 +98,7 @@ class Delta:
             raise LoadFailed(f'load = "delta" is not possible: {history.UNKNOWN}')
         return f"{'; '.join(dict.fromkeys([reason, history.UNKNOWN]))}, so the next load copies all rows, too"
 
-    async def _base_of(self, pair: Pair, filled: Filled) -> Base | None:
+    async def _base_of(self, pair: Pair, filled: Filled, in_vain: int) -> Base | None:
         """The base that a full load is for the next night; None if no delta of it could be exact."""
         table, now, reader = self.rows.table, self.instant.history, await pair.reader()
         if not self.chance.may_be_base or now is None:
@@ -107,36 +109,36 @@ class Delta:
         assert self.instant.seen is not None
         assert table.definition is not None
         leaves = tuple(leaf for leaf in table.leaves if leaf[0] in filled.leaves)
-        return Base(now, self.instant.seen, filled.rows, table.definition, xids=filled.xids, leaves=leaves)
+        base = Base(now, self.instant.seen, filled.rows, table.definition, in_vain=in_vain)
+        return replace(base, xids=filled.xids, leaves=leaves)
 
     async def _ask_history(self, pair: Pair) -> None:
         await self.instant.ask_history(await pair.reader())
 
-    async def _fill(self, pair: Pair) -> Filled | str:
+    async def _fill(self, pair: Pair) -> Filled | Refused:
         """Stages the changes; the reason if that is not possible."""
         published = self.chance.published
         assert published is not None
         reader, writer = await pair.both()
         try:
             return await self._exact(reader, writer, published)
-        except (_Doubt, psycopg.Error, asyncpg.PostgresError) as doubt:
-            if not isinstance(doubt, _EXPECTED) and is_transient(doubt):
+        except (Doubt, psycopg.Error, asyncpg.PostgresError) as doubt:
+            if not isinstance(doubt, EXPECTED) and is_transient(doubt):
                 raise  # another attempt may find the changes
             if reader.is_in_transaction():
                 await reader.execute("ROLLBACK")
-            return _told(doubt)
+            return Refused(told(doubt), self.chance.in_vain + (not isinstance(doubt, EarlyDoubt)))
 
     async def _exact(self, reader: Source, writer: Target, published: Published) -> Filled:
         now, was = await self.instant.ask_history(reader), published.base.history
-        _doubt(history.UNKNOWN if now is None else None)
-        assert now is not None
-        _doubt(was.other_than(now))
+        if now is None or (other := was.other_than(now)):
+            raise EarlyDoubt(history.UNKNOWN if now is None else other)
         if (strange := was.doubt(now)) is None:
             return await self._changes(reader, writer, published, now, self.proof_nights)
         try:
             filled = await self._changes(reader, writer, published, now, 1)
-        except _Doubt as doubt:
-            raise _Doubt(f"{strange}, and {doubt}") from None
+        except Doubt as doubt:
+            raise type(doubt)(f"{strange}, and {doubt}") from None
         return replace(filled, reason=f"{filled.reason}; {strange}, and all rows are proven to be the same")
 
     async def _changes(
@@ -150,14 +152,14 @@ class Delta:
             seen = await self.instant.ask_seen(source)
             counting = Counting(self.rows, self.chance.key, published, source, writer)
             if sampled := await counting.refuses_sample(self.at_most):
-                raise _Doubt(self.chance.waits or sampled)
+                raise EarlyDoubt(self.chance.waits or sampled)
             counted = await counting.count(self._same_leaves(was))
             found = counted.found
-            _doubt(counted.differs)
-            _doubt(None if table.is_partitioned or found.known == (table.oid,) else "another table has got its name")
-            _doubt(_incomparable(was, seen, found))
-            _doubt(self.chance.waits if found.changed or found.rows != was.rows else None)
-            _doubt(_too_many(was, found, self.at_most))
+            raise_if(counted.differs)
+            raise_if(None if table.is_partitioned or found.known == (table.oid,) else "another table has got its name")
+            raise_if(incomparable(was, seen, found))
+            raise_if(self.chance.waits if found.changed or found.rows != was.rows else None)
+            raise_if(too_many(was, found, self.at_most))
             leaves = tuple(leaf for leaf in table.leaves if leaf[0] in {*found.known, *found.new})
             base = Base(now, seen, found.rows, table.definition, was.nights + 1, was.xids, leaves)
             filled = Filled(None, found.rows, 0, 0.0, base=base, base_run=published.run_id)
@@ -167,7 +169,7 @@ class Delta:
                 filled = replace(filled, kind=LoadKind.UNCHANGED, reason="no row has changed", changed=0, deleted=0)
             else:
                 if self.budget is not None:
-                    _doubt(self.budget.refuses(table.live, _touched(was, found), published.row_seconds))
+                    raise_if(self.budget.refuses(table.live, touched(was, found), published.row_seconds))
                 filled = await self._stage(source, writer, counted, filled, proof_nights)
         await self._same_definition(reader, base)
         return replace(filled, seconds=perf_counter() - began)
@@ -187,10 +189,10 @@ class Delta:
         streamed = await stream.copy(source, writer, table, into, self.rows.advance, select=select)
         self.rows.compare_counts(streamed, table)
         if streamed.rows_in != found.changed:
-            raise _Doubt(f"{found.changed:,} rows have changed, and {streamed.rows_in:,} arrived")
+            raise Doubt(f"{found.changed:,} rows have changed, and {streamed.rows_in:,} arrived")
         matched = await _matched(writer, self.rows, key)
         gone = was.rows - found.unchanged - matched
-        _doubt("the rows do not balance: more are unchanged than there were" if gone < 0 else None)
+        raise_if("the rows do not balance: more are unchanged than there were" if gone < 0 else None)
         size = streamed.bytes + (await self._stage_gone(source, writer, key, counted, gone) if gone else 0)
         await self._prove(source, writer, found, proof_nights, is_staged=True, is_gone=gone > 0)
         await writer.execute(COMMIT)
@@ -204,9 +206,9 @@ class Delta:
     async def _stage_gone(self, source: Source, writer: Target, key: Key, counted: Counted, expected: int) -> int:
         """Stages the keys of the live rows that the source does not have any more; returns the bytes that it took."""
         staged = await Gone(self.rows, key, counted.found, source, writer, counted.buckets).stage(expected)
-        _doubt(_STRAY if staged.rows is None else None)
+        raise_if(STRAY if staged.rows is None else None)
         if staged.rows != expected:
-            raise _Doubt(f"the rows do not balance: {expected:,} are gone by number, {staged.rows:,} by key")
+            raise Doubt(f"the rows do not balance: {expected:,} are gone by number, {staged.rows:,} by key")
         return staged.bytes
 
     async def _prove(
@@ -219,7 +221,7 @@ class Delta:
         is_staged: bool = False,
         is_gone: bool = False,
     ) -> None:
-        """Raises _Doubt if a slice of both sides differs, or would differ after the publish: of 1 night, all rows."""
+        """Raises Doubt if a slice of both sides differs, or would differ after the publish: of 1 night, all rows."""
         published, key = self.chance.published, self.chance.key
         assert published is not None
         assert key is not None
@@ -228,28 +230,23 @@ class Delta:
         proof = Proof(self.rows, key, found, source, writer, is_staged, is_gone)
         if differs := await proof.fails(published.base.nights, nights):
             log.warning("table.unlike", table=str(self.rows.table), run=published.run_id, what=differs)
-            raise _Doubt(f"both sides differ since run {published.run_id}, and the reason is not known: {differs}")
+            raise Doubt(f"both sides differ since run {published.run_id}, and the reason is not known: {differs}")
 
     def _same_leaves(self, was: Base) -> set[int]:
         """The partitions that the base has, and whose columns are the same."""
         return {oid for oid, _ in {*was.leaves} & {*self.rows.table.leaves}}
 
     async def _same_definition(self, reader: Source, base: Base) -> None:
-        """Raises _Doubt if the definition has changed since the snapshot: an enum's label may, while rows are read."""
+        """Raises Doubt if the definition has changed since the snapshot: an enum's label may, while rows are read."""
         table = self.rows.table
         now = await definitions.add(reader, [table])
         same = [(one.definition, one.obstacle) for one in now] == [(table.definition, table.obstacle)]
         if not same or not {*base.leaves} <= {*now[0].leaves}:
-            raise _Doubt("the definition of the table, or of what it needs, has changed")
+            raise Doubt("the definition of the table, or of what it needs, has changed")
 
 
 _PATIENT = f"SET LOCAL lock_timeout = '{limits.LIVE_TABLE_LOCK_TIMEOUT}'"
 """The count by buckets has set a short one for its transaction, which ends only with the load."""
-
-_STRAY = (
-    "the rows do not balance: some are neither staged nor live; a key that has changed in nothing but its text, as 1.0"
-    " and 1.00, counts so"
-)
 
 _MATCHED = (
     "SELECT pg_catalog.count(*) AS rows FROM {staged} AS s WHERE EXISTS (SELECT FROM ONLY {live} AS l WHERE {same})"
@@ -266,48 +263,3 @@ async def _matched(writer: Target, rows: Rows, key: Key) -> int:
     count = sql.SQL(_MATCHED).format(**parts)
     ((row,),) = await answers(writer, [*NOT_LONG, staging.analyze(rows.table), count])
     return int(row["rows"])
-
-
-def _incomparable(was: Base, seen: Seen, found: Changes) -> str | None:
-    """Why the changes since a base cannot be told; None if they can."""
-    if seen.is_before(was.seen):
-        return "the snapshot is older than that of the last published load"
-    if found.next_id - was.seen.xmin >= limits.DELTA_IDS:
-        return "too many transactions have passed in the source"
-    return None
-
-
-def _too_many(was: Base, found: Changes, at_most: float) -> str | None:
-    """Why more rows have changed than a delta should write; None if not."""
-    if at_most >= 1:
-        return None
-    most = max(limits.DELTA_ROWS, at_most * max(was.rows, found.rows))
-    if found.changed > most:
-        return f"{found.changed:,} of {found.rows:,} rows have changed"
-    if (touched := _touched(was, found)) > most:
-        return f"{touched:,} of {was.rows:,} rows have changed or are gone"
-    return None
-
-
-def _touched(was: Base, found: Changes) -> int:
-    """How many rows a merge at least writes or deletes: the changed ones, or those of the base that have not stayed."""
-    return max(found.changed, was.rows - found.unchanged)
-
-
-def _told(doubt: Exception) -> str:
-    """The reason why a load cannot be a delta.
-
-    A server may refuse what a full load does not need: a temporary table, a function. If it is ill, that fails, too.
-    """
-    if isinstance(doubt, _Doubt):
-        return str(doubt)
-    if isinstance(doubt, psycopg.errors.UndefinedTable):
-        return "the live table is gone, or is no plain table any more"
-    if isinstance(doubt, psycopg.errors.LockNotAvailable):
-        return "the live table is locked"
-    return f"its changes cannot be read: {one_line(doubt)}"
-
-
-def _doubt(reason: str | None) -> None:
-    if reason:
-        raise _Doubt(reason)

@@ -108,8 +108,10 @@ class Deciding:
 
     def _share(self, table: Table, chance: Chance | None) -> float | None:
         """The share of rows that has changed, as it is usual; None if all rows are copied."""
+        if chance is None or chance.published is None or chance.hopeless:
+            return None
         full_every = self.settings.options.of(table.source).full_every or FullEvery()
-        return limits.USUAL_SHARE if chance and chance.published and not chance.due(full_every) else None
+        return None if chance.due(full_every) else limits.USUAL_SHARE
 
     def _prospect(self, table: Table, merging: Merging, outdated: str, shape: Shape | None) -> Prospect:
         return Prospect(

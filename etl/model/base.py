@@ -15,7 +15,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-FORMAT = 2
+from etl.model import limits
+
+FORMAT = 3
 """The format of a base in the ledger. It rises when a load may copy other values than an earlier version's."""
 
 
@@ -125,7 +127,8 @@ class Base:
 
     ``nights`` is the number of loads since the last full one. ``xids`` are the target's transactions that wrote the
     rows into the staging table, if they were not merged. ``leaves`` are the partitions whose rows the load has read, by
-    oid, each with the digest of its columns; a table that is not partitioned has none.
+    oid, each with the digest of its columns; a table that is not partitioned has none. ``in_vain`` is the number of
+    full loads in a row before which the rows were counted for nothing, or were not counted for that reason.
     """
 
     history: History
@@ -135,7 +138,16 @@ class Base:
     nights: int = 0
     xids: tuple[int, ...] = ()
     leaves: tuple[tuple[int, str], ...] = ()
+    in_vain: int = 0
     format: int = FORMAT
+
+    @property
+    def hopeless(self) -> str:
+        """Why the next load should not count the rows, after so many nights for nothing; empty if it should."""
+        if self.in_vain < limits.NIGHTS_IN_VAIN or self.in_vain % limits.NIGHTS_WITHOUT_COUNT == 0:
+            return ""
+        again = limits.NIGHTS_WITHOUT_COUNT - self.in_vain % limits.NIGHTS_WITHOUT_COUNT
+        return f"its changes could not be used in {self.in_vain} nights; they are counted again in {again}"
 
     def dumps(self) -> str:
         """The base as JSON, for the ledger."""

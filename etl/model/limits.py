@@ -252,6 +252,10 @@ DELTA_AT_MOST = 0.05
 DELTA_ROWS = 1_000
 """The changed rows up to which a delta is never too large: making the tables of a full load takes as long."""
 
+NIGHTS_IN_VAIN, NIGHTS_WITHOUT_COUNT = 5, 30
+"""After how many full loads in a row whose rows were counted for nothing a table is loaded whole at once, and how many
+nights pass until they are counted again. Such a night takes up to 1.6 times as long (docs/decisions.md)."""
+
 COST_OF_COUNTING, COST_OF_CHANGES, COST_OF_MERGED_WHOLE, COST_OF_MERGED_BY_ROW = 0.3, 20.0, 2.0, 3.5
 """What a night costs in a run that merges, where a full load that is swapped costs 1: a table whose rows are counted,
 for each of its rows that has changed, and a table that is loaded whole and merged, by its key or, without one, by

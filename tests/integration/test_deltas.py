@@ -314,6 +314,26 @@ def test_a_table_that_could_not_be_loaded_by_its_changes_fails_if_that_is_asked_
     assert 'load = "delta" is not possible: the live table has 499 rows' in done.event("table.failed")["error"]
 
 
+def test_a_table_that_others_write_each_day_is_soon_loaded_whole_at_once(night: Night) -> None:
+    """Its rows are counted five times for nothing, and again after some weeks; then a good day brings changes alone."""
+    source, target, hopeless = night.both.operational, night.both.reporting, "its changes could not be used in"
+    reasons = []
+    for day in range(7):
+        source.execute(f"UPDATE orders SET note = 'of the day {day}' WHERE id = 1")
+        target.execute("UPDATE orders SET note = 'by hand' WHERE id = 2")
+        reasons.append(night.passes("full").event("table.loaded")["reason"])
+    assert all("others have written 1 rows" in reason for reason in reasons[:5])
+    assert [reason for reason in reasons if hopeless in reason] == reasons[5:]
+    assert f"{hopeless} 7 nights; they are counted again in 23" in night.etl("check").stdout
+    target.execute("UPDATE etl.loads SET base = jsonb_set(base::jsonb, '{in_vain}', '30')::json")
+    target.execute("UPDATE orders SET note = 'by hand' WHERE id = 2")
+    assert "others have written 1 rows" in night.passes("full").event("table.loaded")["reason"]
+    target.execute("UPDATE etl.loads SET base = jsonb_set(base::jsonb, '{in_vain}', '60')::json")
+    night.passes("unchanged")
+    target.execute("UPDATE orders SET note = 'by hand' WHERE id = 2")
+    assert "others have written 1 rows" in night.passes("full").event("table.loaded")["reason"]
+
+
 def test_a_source_that_does_not_tell_its_history_is_copied_whole_each_night(night: Night) -> None:
     """The reason says so each night, and ``etl check`` in advance; ``load = delta`` fails at once, and not for ever."""
     source = night.both.operational

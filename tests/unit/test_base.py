@@ -88,3 +88,12 @@ def test_nights_are_counted_from_the_last_full_load() -> None:
     assert [FullEvery.parse(f"{number} nights").is_due(BASE) for number in (4, 5)] == [True, False]
     assert FullEvery.parse("1 night").is_due(replace(BASE, nights=0))
     assert not FullEvery.parse("never").is_due(replace(BASE, nights=9999))
+
+
+def test_rows_are_not_counted_for_nothing_each_night() -> None:
+    """After five nights for nothing the table is loaded whole at once, and counted again in the thirtieth."""
+    told = [bool(replace(BASE, in_vain=nights).hopeless) for nights in range(62)]
+    assert [night for night, hopeless in enumerate(told) if not hopeless] == [0, 1, 2, 3, 4, 30, 60]
+    assert replace(BASE, in_vain=28).hopeless == (
+        "its changes could not be used in 28 nights; they are counted again in 2"
+    )
