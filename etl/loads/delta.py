@@ -188,8 +188,8 @@ class Delta:
         select, into = changes.changed(table, was.seen.xmin, found), table.staged.identifier
         streamed = await stream.copy(source, writer, table, into, self.rows.advance, select=select)
         self.rows.compare_counts(streamed, table)
-        if streamed.rows_in != found.changed:
-            raise Doubt(f"{found.changed:,} rows have changed, and {streamed.rows_in:,} arrived")
+        arrived = streamed.rows_in
+        raise_if(f"{found.changed:,} rows have changed, and {arrived:,} arrived" if arrived != found.changed else None)
         matched = await _matched(writer, self.rows, key)
         gone = was.rows - found.unchanged - matched
         raise_if("the rows do not balance: more are unchanged than there were" if gone < 0 else None)
@@ -207,8 +207,8 @@ class Delta:
         """Stages the keys of the live rows that the source does not have any more; returns the bytes that it took."""
         staged = await Gone(self.rows, key, counted.found, source, writer, counted.buckets).stage(expected)
         raise_if(STRAY if staged.rows is None else None)
-        if staged.rows != expected:
-            raise Doubt(f"the rows do not balance: {expected:,} are gone by number, {staged.rows:,} by key")
+        unequal = f"the rows do not balance: {expected:,} are gone by number, {staged.rows:,} by key"
+        raise_if(unequal if staged.rows != expected else None)
         return staged.bytes
 
     async def _prove(

@@ -1,6 +1,7 @@
 """The reasons why a load cannot be one of changes, and copies all rows. Pure policy."""
 
 # docs/how-deltas-work.md, "What has to be the same"
+# docs/decisions.md, "A night of changes is measured beside the same changes by hand"
 
 from __future__ import annotations
 
