@@ -243,6 +243,10 @@ class HistoryLoad(_Answer):
     """What the publish has done with each materialized view on the live table, if it merged changes alone."""
     shape: str | None
     """A digest of the columns, indexes and other parts that the load brought; null if the live table stayed."""
+    note: str | None
+    """The table's option of that name."""
+    retired_at: datetime | None
+    """When `etl retire` has marked or dropped the live table after this load; null if it has not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from datetime import UTC, datetime
 import psycopg
 
 import etl
-from etl.ledger.parts import KEYS, SCHEMA, Part, missing, missing_columns
+from etl.ledger import view
+from etl.ledger.parts import COLUMNS, KEYS, SCHEMA, Part, missing, missing_columns
 from etl.model import limits
 from etl.model.errors import ConfigurationError, LedgerInUse
 from etl.sessions.advisory import schema_lock
@@ -38,13 +39,19 @@ _FORMAT = re.compile(r"ledger format (\d+), since nightly-etl ([^\s,;]+)")
 
 
 async def ensure(target: Target) -> None:
-    """Creates the ledger on first use, and adds the columns and indexes that an older version did not have.
+    """Creates the ledger on first use, and adds the columns, indexes and the view that an older version did not have.
 
     Raises LedgerInUse if sessions that have read or written the ledger keep it from that for too long.
     """
     parts = await _parts(target)
-    if not missing(parts) and _format(parts)[0] == FORMAT:
-        return
+    if missing(parts) or _format(parts)[0] != FORMAT:
+        await _upgraded(target)
+    if not view.is_current(parts):
+        await view.ensure(target, parts)
+
+
+async def _upgraded(target: Target) -> None:
+    """Makes the ledger what this version needs, as soon as other sessions let it; raises LedgerInUse at a deadline."""
     try:
         await persistently(lambda: _upgrade(target), _is_in_use, limits.LEDGER_UPGRADE_SECONDS)
     except psycopg.Error as error:
@@ -72,8 +79,10 @@ async def _upgrade(target: Target) -> None:
     async with target.transaction():
         await target.execute(schema_lock())
         await target.execute(f"SET LOCAL lock_timeout = {limits.LEDGER_LOCK_MS}".encode())
+        before = {relation for relation, _ in await _parts(target)}
         for statement in tables.creation():
             await target.execute(statement)
+        await view.keep_private(target, COLUMNS.keys() - before)
         parts = await _parts(target)
         for statement in tables.addition(missing(parts)):
             await target.execute(statement)

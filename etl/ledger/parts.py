@@ -21,7 +21,10 @@ Part = tuple[str, str]
 COLUMNS: dict[str, tuple[str, ...]] = {
     "runs": tuple(field.name for field in fields(RunRow)),
     "loads": tuple(field.name for field in fields(LoadRow)),
-    "watermarks": ("table_name", "last_id", "updated_at", "masked"),
+    "watermarks": (
+        *("table_name", "last_id", "updated_at", "masked", "schema_name", "relation_name", "live_oid"),
+        *("as_of", "rows", "note", "retired_at"),
+    ),
     "validations": (
         *("schema_name", "relation_name", "constraint_name", "run_id"),
         *("live_oid", "added_at", "error"),
@@ -37,7 +40,7 @@ KEYS: dict[str, tuple[str, ...]] = {
 }
 """The columns of each table's primary key."""
 
-INDEXES: dict[str, tuple[str, ...]] = {"loads": ("loads_by_table",)}
+INDEXES: dict[str, tuple[str, ...]] = {"loads": ("loads_by_live", "loads_by_oid", "loads_by_table")}
 """The indexes of each table, without that of its primary key."""
 
 

@@ -74,6 +74,8 @@ class LoadRow:
     merge_seconds: float | None = None
     views: dict[str, Any] | None = None
     shape: str | None = None
+    note: str | None = None
+    retired_at: datetime | None = None
 
     @property
     def staged_oid(self) -> int | None:

@@ -89,7 +89,11 @@ loads = sa.Table(
     sa.Column("merge_seconds", sa.Double),  # NULL: no rows were merged
     sa.Column("views", postgresql.JSONB),  # what the publish has done with materialized views: publish/upkeep.py
     sa.Column("shape", sa.Text),  # NULL: unknown, because an older version wrote the row
+    sa.Column("note", sa.Text),
+    sa.Column("retired_at", _timestamp),  # of the last published load of a live table that `etl retire` has marked
     sa.Index("loads_by_table", "table_name", "published_at"),  # for recent_loads.sql
+    sa.Index("loads_by_live", "schema_name", "relation_name", "published_at"),  # for freshness.sql, like the next one
+    sa.Index("loads_by_oid", "live_oid", "published_at"),
     postgresql_with=_room,
 )
 
@@ -100,6 +104,13 @@ watermarks = sa.Table(
     sa.Column("last_id", sa.BigInteger),
     sa.Column("updated_at", _timestamp, nullable=False),
     sa.Column("masked", postgresql.ARRAY(sa.Text)),
+    sa.Column("schema_name", sa.Text),  # NULL, like all that follow: unknown, because an older version wrote the row
+    sa.Column("relation_name", sa.Text),
+    sa.Column("live_oid", sa.BigInteger),
+    sa.Column("as_of", _timestamp),
+    sa.Column("rows", sa.BigInteger),
+    sa.Column("note", sa.Text),
+    sa.Column("retired_at", _timestamp),
 )
 
 validations = sa.Table(

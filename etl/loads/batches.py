@@ -18,8 +18,9 @@ from etl.logs.log import get_logger
 from etl.model import drift
 from etl.model.catalog import MaskedColumn
 from etl.model.errors import ConfigurationError, LoadFailed
-from etl.model.name import Relation, TargetName
+from etl.model.name import Planned, Relation, TargetName
 from etl.model.record import Batch
+from etl.model.redaction import Redacted
 from etl.model.selection import named
 from etl.model.table import Table
 from etl.sessions.postgres import Source, Target, create_schemas, source_session, target_session
@@ -72,7 +73,9 @@ async def copy_batch(
         after = last_id if last_id is not None else await _begin(control, described, lag)
         held = await snapshot.take(settings.source, application, [described.source], settings.options, source)
         async with held:
-            last, rows = await _copied(held, control, described, column, after=after, limit=limit)
+            said = settings.options.of(described.source).note
+            note = settings.redact(said) if said else None
+            last, rows = await _copied(held, control, described, column, after=after, limit=limit, note=note)
         return Batch(after if last is None else last, rows, done=rows < limit)
 
 
@@ -136,7 +139,14 @@ async def _ensure_live(source: Source, control: Target, table: Table, key: str) 
 
 
 async def _copied(
-    held: Snapshot, control: Target, table: Table, column: str, *, after: int | None, limit: int
+    held: Snapshot,
+    control: Target,
+    table: Table,
+    column: str,
+    *,
+    after: int | None,
+    limit: int,
+    note: Redacted | None,
 ) -> tuple[int | None, int]:
     """Copies one batch and moves the watermark, in one transaction; returns the batch's last id and number of rows.
 
@@ -152,7 +162,9 @@ async def _copied(
             part = await _part(control, table, column, _range(column, after, last))
             await _fill(source, control, _until(slice_, column, last), rows)
             await _merge(control, table, part)
-            await watermark.move(control, table.source, last, (*table.masked, *table.withheld))
+            moved = Planned(table.source, table.live)
+            masked = (*table.masked, *table.withheld)
+            await watermark.move(control, moved, last, masked, rows=rows, as_of=held.at, note=note)
     log.info("table.batch", table=str(table), last_id=last, rows=rows)
     return last, rows
 

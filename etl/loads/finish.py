@@ -197,4 +197,5 @@ class Finish:
             base=self.filled.base.dumps() if self.filled.base else None,
             base_run=self.filled.base_run,
             shape=definitions.shape(self.table, without_target_indexes=self.options.without_target_indexes),
+            note=self.redact(self.options.note) if self.options.note else None,
         )

@@ -23,7 +23,8 @@ class Load:
     but was stopped because its run had ended. ``where_digest`` is a digest of the option ``where``, empty without one.
     ``shrink_at_most``, ``rows_min`` and ``deleted_at_most`` are the table's options for the gate. ``rows_changed`` and
     ``rows_deleted`` are the rows that a load of changes writes and deletes, and None if all rows were copied.
-    ``shape`` is a digest of the columns, indexes and other parts that the table has in the source.
+    ``shape`` is a digest of the columns, indexes and other parts that the table has in the source. ``note`` is the
+    table's option of that name.
     ``load`` says which rows were copied, and ``reason`` why. The staging table of a delta is ``delta_oid``, so that an
     older version, which would take it for the whole table, does not find what it may publish. ``base`` is what the next
     load may be a delta of, as JSON; ``base_run`` is the run of whose rows this load has the changes. ``rows``,
@@ -60,6 +61,7 @@ class Load:
     base: str | None = None
     base_run: str | None = None
     shape: str | None = None
+    note: Redacted | None = None
 
     @classmethod
     def failed(cls, table_name: str, live: TargetName, began: Began, error: Redacted) -> Load:
