@@ -29,7 +29,7 @@ from etl.sessions.transaction import at_once
 from etl.settings.settings import Settings
 from etl.source import catalog, choice, proof, snapshot, stream
 from etl.source.snapshot import Snapshot
-from etl.target import disclosure, guard, indexes, live, mergeable, merging, staging, trust, types
+from etl.target import dating, disclosure, guard, indexes, live, mergeable, merging, staging, trust, types
 from etl.target.merge import Merge
 
 INTEGERS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
@@ -74,8 +74,10 @@ async def copy_batch(
         held = await snapshot.take(settings.source, application, [described.source], settings.options, source)
         async with held:
             said = settings.options.of(described.source).note
-            note = settings.redact(said) if said else None
-            last, rows = await _copied(held, control, described, column, after=after, limit=limit, note=note)
+            note, dates = settings.redact(said) if said else None, settings.comment_as_of == "on"
+            last, rows = await _copied(
+                held, control, described, column, after=after, limit=limit, note=note, dates=dates
+            )
         return Batch(after if last is None else last, rows, done=rows < limit)
 
 
@@ -147,6 +149,7 @@ async def _copied(
     after: int | None,
     limit: int,
     note: Redacted | None,
+    dates: bool,
 ) -> tuple[int | None, int]:
     """Copies one batch and moves the watermark, in one transaction; returns the batch's last id and number of rows.
 
@@ -165,6 +168,7 @@ async def _copied(
             moved = Planned(table.source, table.live)
             masked = (*table.masked, *table.withheld)
             await watermark.move(control, moved, last, masked, rows=rows, as_of=held.at, note=note)
+            await dating.stay(control, await live.objects(control, [table.live]), held.at if dates else None)
     log.info("table.batch", table=str(table), last_id=last, rows=rows)
     return last, rows
 

@@ -147,7 +147,8 @@ class Attempt:
                 await dependents.check(self.work, swapped)
                 late = self.replaced.merged.late
                 held = self._merged, self._refreshed
-                swap = await message.compose(target, swapped, self.staged, *held, late=late, tells=tells)
+                as_of = self.work.as_of
+                swap = await message.compose(target, swapped, self.staged, *held, late=late, as_of=as_of, tells=tells)
                 await self._refuse_temporary(self.staged)
                 await validation.expect(target, run_id, self.staged.keys)
                 based = await _swapped_in(target, run_id, swapped)

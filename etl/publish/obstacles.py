@@ -164,7 +164,10 @@ async def find(settings: Settings, source: Source, target: Target, tables: Seque
     ]
     everything = {one.oid: one for one in chain.from_iterable(objects)}.values()
     may_reject = tries and general.has_event_triggers
-    rejected = await event_triggers.refusals(target, tables, in_place, list(everything)) if may_reject else []
+    dates = settings.comment_as_of == "on"
+    rejected = (
+        await event_triggers.refusals(target, tables, in_place, list(everything), comments=dates) if may_reject else []
+    )
     parts = [
         await _loads(source, target, tables, options, tries=tries),
         await _swaps(settings, target, swapped, options, objects[0]),

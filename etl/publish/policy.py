@@ -19,7 +19,8 @@ class Policy:
     ``without_target_indexes`` are the tables to which indexes of the reporting side are not added again. ``hashed`` are
     the tables in place whose rows are compared by checksum, too; ``fires`` those whose triggers and rules may fire.
     ``swapped`` are the tables that are not published in place. ``rules`` are the tables' rules at the gate, and
-    ``keep_stopped`` the seconds for which it keeps the staging tables of a run that it stops. ``redact`` removes the
+    ``keep_stopped`` the seconds for which it keeps the staging tables of a run that it stops. ``dates`` says that the
+    tables' comments say as of when they are. ``redact`` removes the
     settings' secrets from errors. ``waits_for_readers`` says that a transaction that has read a merged table makes the
     publish wait, so that it never sees both nights; ``is_merged``, that changes may be merged. ``decided`` are
     the tables that are in place because the run has decided so: an older snapshot is to see yesterday in all of them.
@@ -38,6 +39,7 @@ class Policy:
     redact: Redactor = own_words
     rules: Mapping[TargetName, Rule] = field(default_factory=dict)
     keep_stopped: float = 0.0
+    dates: bool = False
 
     @classmethod
     def of(cls, settings: Settings, planned: Sequence[Planned], way: RunWay | None = None) -> Policy:
@@ -67,4 +69,5 @@ class Policy:
             redact=settings.redact,
             rules={live: option.rule for live, option in options.items()},
             keep_stopped=settings.keep_stopped,
+            dates=settings.comment_as_of == "on",
         )

@@ -41,7 +41,7 @@ from etl.publish.work import Work
 from etl.sessions.postgres import Target
 from etl.sessions.retry import persistently
 from etl.sessions.transaction import BEGIN, COMMIT, at_once, begun
-from etl.target import live, staging
+from etl.target import dating, live, staging
 from etl.target.live import Object
 from etl.target.views import Staged
 
@@ -97,7 +97,8 @@ async def publish(
     staged = await parts.read(target, run_id)
     staying = await parts.referenced(target, staged, ordered) if policy.is_merged else ()
     in_place = sorted({*await _in_place(target, policy), *staged, *staying})
-    work = Work(target, run_id, ordered, policy, in_place, tell, staged)
+    run = await ledger.run_of(target, run_id) if policy.dates else None
+    work = Work(target, run_id, ordered, policy, in_place, tell, staged, run.snapshot_at if run else None)
     try:
         async with ViewLocks(target) as locks:
             await _published(work, locks)
@@ -221,6 +222,7 @@ async def _replace_in_place(work: Work, staged: Staged, deadline: float) -> Repl
     others = [view for view in live.views(found) if view.oid not in upkeep.left_alone(judged)]
     unfilled = await filling.refresh(work.target, others, staged, merged)
     _refuse_frozen(work, unfilled, found)
+    await dating.stay(work.target, found, work.as_of)
     oids = {item.full_name: item.oid for item in found if item.is_live}
     views = await upkeep.refreshed(work.target, judged, unfilled)
     refreshed = tuple(view for view in others if view.kind == "m" and view.is_populated)

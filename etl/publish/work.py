@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import count
 from typing import TypeVar
 
@@ -23,7 +24,8 @@ class Work:
 
     ``in_place`` are those whose rows are replaced, ``parts`` those of them of which only changes are staged.
     ``committed`` is called once, as soon as the publish is committed, with the number of attempts and the milliseconds
-    for which readers may have waited. ``numbers`` yields the number of the next attempt.
+    for which readers may have waited. ``as_of`` is the time of the run's snapshot, if the tables' comments are to say
+    it. ``numbers`` yields the number of the next attempt.
     """
 
     target: Target
@@ -33,6 +35,7 @@ class Work:
     in_place: Sequence[TargetName]
     committed: Callable[[int, float], None]
     parts: Parts = field(default_factory=dict)
+    as_of: datetime | None = None
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     @property

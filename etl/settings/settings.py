@@ -159,6 +159,17 @@ class Settings(BaseModel):
             "What to do with sessions that still block the publish at the deadline: `fail` the run, or `end` them.",
         ),
     ] = "fail"
+    comment_as_of: Annotated[
+        Literal["on", "off"],
+        values.choice("on", "off"),
+        Setting(
+            "ETL_COMMENT_AS_OF",
+            "comment_as_of",
+            "Whether the last line of each live table's comment says as of when its rows are, such as `As of 2026-11-28"
+            " 02:00:03 UTC (nightly-etl)`. What else the comment says stays"
+            " ([operations.md](operations.md#as-of-when)).",
+        ),
+    ] = "off"
     keep_stopped: Annotated[
         float,
         BeforeValidator(values.deadline),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from etl.model import limits
+from etl.model.as_of import undated
 from etl.model.catalog import Column, Constraint, Index, Member, SourceTable, Statistics
 from etl.model.name import Relation
 from etl.model.table import Table
@@ -48,7 +49,9 @@ def _table(row: dict[str, Any]) -> SourceTable:
     relation = Relation(**{key: row.pop(key) for key in ("schema", "name", "kind", "oid")})
     kinds = {"columns": Column, "indexes": Index, "constraints": Constraint, "statistics": Statistics}
     lists = {key: tuple(_part(kind, part) for part in json.loads(row[key])) for key, kind in kinds.items()}
-    return SourceTable(relation, **row | lists | {"storage": tuple(row["storage"])})
+    # the source may be the target of another nightly-etl, whose line would make each night's definition a new one
+    others = {"storage": tuple(row["storage"]), "comment": undated(row["comment"])}
+    return SourceTable(relation, **row | lists | others)
 
 
 def _part(kind: Callable[..., Any], part: dict[str, Any]) -> Any:

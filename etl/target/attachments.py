@@ -49,7 +49,7 @@ def reattachable(attached: Iterable[Attachment], new: Object, *, is_table: bool)
 
     An attachment that needs a column or an index that the new table lacks is left out, as if that were dropped.
     """
-    own = {*new.commented_columns, *([""] if new.has_comment else [])} if is_table else set[str]()
+    own = {*new.commented_columns, *([""] if new.comment is not None else [])} if is_table else set[str]()
     for attachment in attached:
         brought = attachment.is_comment and "".join(attachment.columns) in own
         takes = attachment.index in (None, *new.indexes) and attachment.part in (None, *new.uncommented)

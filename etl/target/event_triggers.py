@@ -35,16 +35,18 @@ class _EventTrigger:
 
 
 async def refusals(
-    target: Target, tables: Sequence[Table], merged: Collection[Table], found: Sequence[Object]
+    target: Target, tables: Sequence[Table], merged: Collection[Table], found: Sequence[Object], *, comments: bool
 ) -> list[str]:
     """Which commands of a run of these tables are rejected; the target is the subject of each text.
 
-    ``merged`` are those that are published in place, and ``found`` the live tables and views. Changes nothing.
+    ``merged`` are those that are published in place, and ``found`` the live tables and views. ``comments`` says that
+    each publish comments on its tables. Changes nothing.
     """
     triggers = await query.rows(target, _EventTrigger, target_query("event_triggers"))
     if not triggers or not tables:
         return []
     attached = {" ".join(one.statement.split()[:2]) for one in await attachments.read(target, found)}
+    attached |= {"COMMENT ON"} if comments else set()
     refused: dict[str, str] = {}
     with suppress(psycopg.errors.LockNotAvailable):
         for schema in sorted({table.live.schema for table in tables}):

@@ -35,7 +35,8 @@ _KINDS = {
 class Object:
     """A table, or a view that depends on one: a row of ``live.sql``.
 
-    ``rests_on`` are the oids of the relations that a view reads, ``reads_columns`` their columns as (oid, name).
+    ``is_ours`` says that this session's role has the rights of the owner. ``rests_on`` are the oids of the relations
+    that a view reads, ``reads_columns`` their columns as (oid, name).
     ``grantees`` are the roles other than the owner that have privileges, also on columns; None is PUBLIC.
     ``statistics_elsewhere`` are the extended statistics in another schema, as (schema, name, name in staging).
     ``uncommented`` are the indexes, constraints and statistics without a comment, each with the word for its kind.
@@ -50,7 +51,8 @@ class Object:
     kind: str
     is_live: bool
     owner: str
-    has_comment: bool
+    is_ours: bool
+    comment: str | None
     options: tuple[str, ...]
     tablespace: str | None
     method: str | None

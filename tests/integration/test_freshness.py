@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from tests.harness import Databases, Etl
+from tests.lambda_runtime import function
 from tests.situations import settled
 
 COLUMNS = "run_id, load, rows, changed_rows, last_run_failed, failed_run_id, note, retired_at IS NOT NULL AS retired"
@@ -20,7 +21,8 @@ COLUMNS = "run_id, load, rows, changed_rows, last_run_failed, failed_run_id, not
 def shop(databases: Databases, etl: Etl) -> Etl:
     """``etl`` after a night with two tables that may be loaded by their changes, and one without a key."""
     databases.operational.execute(
-        "CREATE TABLE orders (id int PRIMARY KEY, total int); INSERT INTO orders SELECT n, n FROM generate_series(1, 90) n;"
+        "CREATE TABLE orders (id int PRIMARY KEY, total int);"
+        "INSERT INTO orders SELECT n, n FROM generate_series(1, 90) n;"
         "CREATE TABLE customers (id int PRIMARY KEY); INSERT INTO customers SELECT generate_series(1, 9);"
         "CREATE TABLE log (line text); INSERT INTO log VALUES ('one')"
     )
@@ -112,9 +114,8 @@ def test_a_table_that_left_tables_stands_still(databases: Databases, shop: Etl) 
 
 def test_a_batch_moves_its_table_on(databases: Databases, shop: Etl) -> None:
     """As of the batch's snapshot, with the rows of the batch; a run that copies the table is newer again."""
-    events = {"table": "orders", "limit": 40}
-    asked = {**shop.environment, "ETL_OPTIONS_FILE": "", "ETL_RUN_ID": "batch"}
-    assert copied(asked, events) == {"last_id": 40, "rows": 40, "done": False}
+    with function("etl.functions.copy_batch", shop.environment) as copy:
+        assert copy.invoke({"table": "orders", "last_id": 0, "limit": 40})["rows"] == 40
     assert seen(databases)["orders"] == (None, "batch", None, 40, False, None, None, False)
     assert as_of(databases)["orders"] > snapshot(databases, "first")
     assert shop("run", TABLES="orders", ETL_RUN_ID="second").status == 0
@@ -138,9 +139,9 @@ def test_a_restored_target_knows_its_tables_by_name(databases: Databases, shop: 
     """Other oids, another database: a table that may be loaded by its changes is known, whatever has its old oid."""
     databases.reporting.execute(
         "CREATE TABLE new (LIKE orders); DROP TABLE orders; ALTER TABLE new RENAME TO orders;"
-        "UPDATE etl.loads SET live_state = live_state || '{\"database\": \"7 5\"}',"
+        'UPDATE etl.loads SET live_state = live_state || \'{"database": "7 5"}\','
         " live_oid = 'customers'::regclass::oid WHERE table_name = 'public.orders';"
-        "UPDATE etl.loads SET live_state = live_state || '{\"database\": \"7 5\"}',"
+        'UPDATE etl.loads SET live_state = live_state || \'{"database": "7 5"}\','
         " live_oid = 'orders'::regclass::oid WHERE table_name = 'public.customers'"
     )
     assert {name: row[2] for name, row in seen(databases).items()} == {"orders": 90, "customers": 9, "log": 1}
@@ -214,7 +215,8 @@ def test_default_privileges_do_not_open_the_ledger(databases: Databases, etl: Et
     """They meant nothing without USAGE on the schema; who had it keeps what he could read."""
     databases.operational.execute("CREATE TABLE orders AS SELECT 1 AS id")
     databases.reporting.execute(
-        "DROP ROLE IF EXISTS freshness_all, freshness_ops; CREATE ROLE freshness_all LOGIN; CREATE ROLE freshness_ops LOGIN"
+        "DROP ROLE IF EXISTS freshness_all, freshness_ops;"
+        "CREATE ROLE freshness_all LOGIN; CREATE ROLE freshness_ops LOGIN"
     )
     try:
         assert etl("run", TABLES="orders").status == 0
@@ -241,7 +243,9 @@ def test_default_privileges_do_not_open_the_ledger(databases: Databases, etl: Et
         assert etl("run", TABLES="orders").status == 0
         assert not databases.reporting.value(may.format("freshness_all", "freshness")), "what is revoked stays revoked"
     finally:
-        databases.reporting.execute("DROP OWNED BY freshness_all, freshness_ops; DROP ROLE freshness_all, freshness_ops")
+        databases.reporting.execute(
+            "DROP OWNED BY freshness_all, freshness_ops; DROP ROLE freshness_all, freshness_ops"
+        )
 
 
 # new and existing ledgers

@@ -21,7 +21,8 @@ TABLE = Object(
     kind="r",
     is_live=True,
     owner="boss",
-    has_comment=False,
+    is_ours=True,
+    comment=None,
     options=(),
     tablespace=None,
     method=None,
@@ -126,9 +127,9 @@ def test_the_sources_comments_go_before_those_on_the_live_table() -> None:
     """The comments of the table and of each column are handled separately; a view has no source."""
     table, column = replace(ATTACHMENT, is_comment=True), replace(ATTACHMENT, is_comment=True, columns=("note",))
     assert attached(table, column) == [table, column]
-    assert attached(table, column, by=replace(TABLE, has_comment=True)) == [column]
+    assert attached(table, column, by=replace(TABLE, comment="Orders")) == [column]
     assert attached(table, column, by=replace(TABLE, commented_columns=("note",))) == [table]
-    commented = replace(TABLE, has_comment=True, commented_columns=("note",))
+    commented = replace(TABLE, comment="Orders", commented_columns=("note",))
     assert attached(table, column, by=commented, is_table=False) == [table, column]
 
 

@@ -3,7 +3,8 @@
 -- Try it: psql -v oids="{$(psql -Atc "SELECT 'orders'::regclass::oid")}" -f attachments/comments.sql
 --
 -- The reporting side's own indexes, constraints and extended statistics bring their comments (../extras.sql); those that come
--- from the source get this one if the source has none.
+-- from the source get this one if the source has none. The line that says as of when a table is, which an earlier publish
+-- has written (model/as_of.py), is not put back.
 WITH object AS (
     SELECT c.oid, format('%I.%I', n.nspname, c.relname) AS full_name,
            CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'TABLE' END AS word
@@ -12,7 +13,11 @@ WITH object AS (
      WHERE c.oid = ANY (:'oids'::pg_catalog.oid[])
 ), commented (oid, column_name, classid, objid, target, comment) AS (
     SELECT o.oid, NULL::name, NULL::regclass, NULL::oid,
-           o.word || ' ' || o.full_name, pg_catalog.obj_description(o.oid, 'pg_class')
+           o.word || ' ' || o.full_name,
+           CASE WHEN o.word = 'TABLE' THEN nullif(pg_catalog.regexp_replace(
+                    pg_catalog.obj_description(o.oid, 'pg_class'),
+                    '(^|\n\n)As of [0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2} UTC \(nightly-etl\)$', ''), '')
+                ELSE pg_catalog.obj_description(o.oid, 'pg_class') END
       FROM object o
     UNION ALL
     SELECT o.oid, a.attname, NULL::regclass, NULL::oid,

@@ -7,11 +7,12 @@
 --     -v relation_name=orders -v as_of=now -v rows=1 -v note=none -c BEGIN -f ledger/move_watermark.sql -c ROLLBACK
 INSERT INTO etl.watermarks (
        table_name, last_id, updated_at, masked, schema_name, relation_name, as_of, rows, note, live_oid)
-SELECT :'table_name', :'last_id', :'at', :'masked', :'schema_name', :'relation_name', :'as_of', :'rows', :'note',
+SELECT :'table_name', :'last_id'::bigint, :'at'::timestamptz, :'masked'::text[], :'schema_name'::text,
+       :'relation_name'::text, :'as_of'::timestamptz, :'rows'::bigint, :'note',
        (SELECT c.oid::pg_catalog.int8
           FROM pg_catalog.pg_class c
           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-         WHERE n.nspname = :'schema_name' AND c.relname = :'relation_name')
+         WHERE n.nspname = :'schema_name'::text AND c.relname = :'relation_name'::text)
     ON CONFLICT (table_name) DO UPDATE
    SET last_id = excluded.last_id, updated_at = excluded.updated_at, masked = excluded.masked,
        schema_name = excluded.schema_name, relation_name = excluded.relation_name, live_oid = excluded.live_oid,
