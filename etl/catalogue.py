@@ -127,6 +127,26 @@ def _judge_check(findings: list[answers.Finding]) -> None:
         raise CheckFailed(f"{len(obstacles)} things stand in a run's way: {', '.join(obstacles)}")
 
 
+async def _retire(call: Call[inputs.RetireInput]) -> answers.RetireAnswer:
+    from etl.commands.retire import retire
+    from etl.report import question
+
+    asked = call.asked
+    if not (asked.keep or asked.yes or question.may_ask()):
+        raise ConfigurationError(
+            f"etl retire drops {asked.table} for good, and there is no terminal to ask on; add --yes to drop it, or"
+            " --keep to mark it as one that stays"
+        )
+    agrees = question.assumed if asked.yes else question.agrees
+    return await retire(call.settings, asked.table, agrees, keep=asked.keep)
+
+
+def _show_retire(retired: answers.RetireAnswer) -> None:
+    from etl.report.console import print_retired
+
+    print_retired(retired)
+
+
 async def _history(call: Call[inputs.HistoryInput]) -> list[answers.HistoryRun]:
     from etl.commands.history import history
 
@@ -248,6 +268,15 @@ COMMANDS: tuple[Command[Any, Any], ...] = (
         json=Form(list[answers.Finding]),
         show=_show_check,
         judge=_judge_check,
+    ),
+    Command(
+        "retire",
+        "Drop the live table TABLE, which has left TABLES; or mark it with --keep.",
+        (SOURCE, TARGET, "tables"),
+        inputs.RetireInput,
+        _retire,
+        json=Form(answers.RetireAnswer),
+        show=_show_retire,
     ),
     Command(
         "history",

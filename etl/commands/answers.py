@@ -283,6 +283,23 @@ class HistoryRun(_Answer):
 
 
 @dataclass(frozen=True, slots=True)
+class RetireAnswer(_Answer):
+    """A live table that is retired."""
+
+    table: str
+    """The live table, `schema.table`."""
+    dropped: bool
+    """Whether it was dropped; otherwise it is marked."""
+    as_of: datetime | None
+    """The instant of the source that its rows show; null if the ledger does not know it."""
+    rows: int | None
+    bytes: int
+    """Its size with indexes."""
+    dropped_with_it: tuple[str, ...]
+    """What the reporting side had added to it, which was dropped with it."""
+
+
+@dataclass(frozen=True, slots=True)
 class SlowTable(_Answer):
     """One of the slowest tables of a run."""
 

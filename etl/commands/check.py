@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
@@ -116,7 +117,8 @@ async def _left_behind(target: Target, live_tables: Collection[TargetName]) -> l
         Finding(
             str(relation),
             f"is left behind: last published at {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC, and no table of TABLES arrives"
-            " as it now; drop it if nobody needs it",
+            f" as it now; drop it with `etl retire {shlex.quote(str(relation))}`, or mark it with --keep if it is"
+            " needed",
         )
         for relation, at in rows
         if relation not in live_tables

@@ -109,6 +109,14 @@ class HistoryInput(Input):
     limit: Annotated[int, Field(ge=1, le=10_000, description="The most runs to show.")] = 5
 
 
+class RetireInput(Input):
+    """A live table to drop, or to mark."""
+
+    table: Annotated[str, Given(is_argument=True), Field(description="The live table, as `etl check` names it.")]
+    keep: Annotated[bool, Field(description="Mark the table as one that stays, instead of dropping it.")] = False
+    yes: Annotated[bool, Field(description="Drop it without a question; without a terminal, nothing is asked.")] = False
+
+
 class BatchInput(Input):
     """The next batch of a table."""
 

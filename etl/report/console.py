@@ -26,7 +26,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table as Grid
 from rich.text import Text
 
-from etl.commands.answers import Comparison, Finding, HistoryRun, Report
+from etl.commands.answers import Comparison, Finding, HistoryRun, Report, RetireAnswer
 from etl.commands.plan import Plan
 from etl.loads.progress import Progress
 from etl.logs.log import printable
@@ -263,3 +263,11 @@ def _grid(*columns: str) -> Grid:
         else:
             grid.add_column(column, overflow="fold")
     return grid
+
+
+def print_retired(retired: RetireAnswer) -> None:
+    """Prints what has become of a table."""
+    as_of = f", as of {retired.as_of:%Y-%m-%d %H:%M %Z}" if retired.as_of else ""
+    with_it = f"; with it: {', '.join(retired.dropped_with_it)}" if retired.dropped_with_it else ""
+    what = f"is dropped{as_of}{with_it}" if retired.dropped else f"stays as it is{as_of}; etl check does not list it"
+    _console().print(printable(f"{retired.table} {what}"), markup=False)

@@ -1,10 +1,14 @@
--- The live tables that runs have published and that still exist, each with the time of its last publish. The caller
--- compares them with the tables that it wants. Target side; needs the ledger.
+-- The live tables that runs have published and that still exist, each with the time of its last publish; those are left
+-- out that `etl retire` has marked since. The caller compares them with the tables that it wants. Target side; needs the
+-- ledger.
 -- Try it: psql -f published.sql
-SELECT l.schema_name AS schema, l.relation_name AS name, max(l.published_at) AS published_at
-  FROM etl.loads l
-  JOIN pg_catalog.pg_namespace n ON n.nspname = l.schema_name
-  JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = l.relation_name AND c.relkind IN ('r', 'p')
- WHERE l.status = 'published'
- GROUP BY l.schema_name, l.relation_name
- ORDER BY l.schema_name, l.relation_name;
+SELECT l.schema, l.name, l.published_at
+  FROM (SELECT DISTINCT ON (p.schema_name, p.relation_name)
+               p.schema_name AS schema, p.relation_name AS name, p.published_at, p.retired_at
+          FROM etl.loads p
+         WHERE p.status = 'published'
+         ORDER BY p.schema_name, p.relation_name, p.published_at DESC) AS l
+  JOIN pg_catalog.pg_namespace n ON n.nspname = l.schema
+  JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = l.name AND c.relkind IN ('r', 'p')
+ WHERE l.retired_at IS NULL
+ ORDER BY l.schema, l.name;
