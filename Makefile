@@ -18,7 +18,7 @@ WORKERS ?= 3
 # neither. What the image is made of is `make sbom`, its commit is a label.
 ONE_MANIFEST := $(shell docker buildx version >/dev/null 2>&1 && echo --provenance=false --sbom=false)
 
-.PHONY: help setup demo test coverage test-faults test-crashes test-load test-roles fuzz test-infra check-infra deploy check bench bench-full image reference sbom audit dist notes zips definitions module picture recording messages format clean
+.PHONY: help setup demo test coverage test-faults test-crashes test-load test-roles test-dbt fuzz test-infra check-infra deploy check bench bench-full image reference sbom audit dist notes zips definitions module picture recording messages format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -52,6 +52,15 @@ test-load: setup ## Crowds: 200 readers, 10,000 tables, 500 rivals, and half an 
 
 test-roles: setup ## The integration tests again, with the roles of docs/ instead of a superuser
 	ETL_TEST_ROLES=1 $(RUN) pytest --numprocesses $(WORKERS) --dist loadgroup tests/integration $(ARGS)
+
+# dbt has an environment of its own, so that its versions of packages are not the image's. From dbt-core 1.11 on, its
+# installation loads a binary from GitHub.
+.dbt/bin/dbt: $(filter .uv/bin/uv,$(UV))
+	$(UV) venv --quiet --clear .dbt
+	$(UV) pip install --quiet --python .dbt/bin/python 'dbt-core==1.10.23' 'dbt-postgres==1.9.1'
+
+test-dbt: setup .dbt/bin/dbt ## Run dbt source freshness, as docs/dbt.md has it, after real nights
+	ETL_TEST_DBT=$(CURDIR)/.dbt/bin/dbt $(RUN) pytest tests/acceptance/test_dbt.py $(ARGS)
 
 fuzz: setup ## Fuzz every text that comes from outside, a minute each (ARGS="url -max_total_time=600")
 	$(UV) run --frozen --quiet --with atheris==3.0.0 python -m tests.fuzz $(ARGS)
@@ -133,4 +142,4 @@ format: setup ## Format the code and mend what can be mended
 	$(RUN) ruff check --fix
 
 clean: ## Remove the environment and what the tools left
-	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	rm -rf .venv .uv .dbt .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -113,10 +113,10 @@ class TableOptions(BaseModel):
     """Columns that may arrive unmasked although they were masked before."""
     together: Annotated[str, BeforeValidator(_together)] | None = None
     """The name of a group of tables that ``etl plan`` assigns to the same shard."""
-    on_new_column: Literal["copy", "fail", "ignore"] | None = None
-    """Whether a column that neither ``columns`` nor ``exclude`` nor ``mask`` names is copied, fails, or is ignored."""
     note: str | None = None
     """What readers should know of the table, such as its owner: the column ``note`` of ``etl.freshness``."""
+    on_new_column: Literal["copy", "fail", "ignore"] | None = None
+    """Whether a column that neither ``columns`` nor ``exclude`` nor ``mask`` names is copied, fails, or is ignored."""
 
     def live(self, table: Relation) -> TargetName:
         """The name of a source table's live table."""

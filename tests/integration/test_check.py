@@ -10,7 +10,7 @@ import pytest
 from tests.harness import Databases, Etl
 from tests.situations import settled
 
-LEFT = "is left behind: last published at 2026-11-20 03:12 UTC, and no table of TABLES arrives as it now; drop it with `"
+LEFT = "is left behind: last published at 2026-11-20 03:12 UTC, and no table of TABLES arrives as it now; drop it with"
 
 
 @pytest.fixture
