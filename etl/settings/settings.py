@@ -159,6 +159,17 @@ class Settings(BaseModel):
             "What to do with sessions that still block the publish at the deadline: `fail` the run, or `end` them.",
         ),
     ] = "fail"
+    after_publish: Annotated[
+        Annotated[tuple[str, ...], BeforeValidator(values.command)] | None,
+        Setting(
+            "ETL_AFTER_PUBLISH",
+            None,
+            "A command that `etl run` and `etl publish` execute after they have published, such as `dbt build`"
+            " ([operations.md](operations.md#a-command-after-the-publish)). It is split into words as a shell does, and"
+            " run without one.",
+            "no command",
+        ),
+    ] = None
     keep_stopped: Annotated[
         float,
         BeforeValidator(values.deadline),
