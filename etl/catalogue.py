@@ -25,10 +25,30 @@ if TYPE_CHECKING:
 SOURCE, TARGET = "operational", "reporting"
 
 
+async def _init(call: Call[inputs.InitInput]) -> answers.InitAnswer:
+    from etl.commands.init import init
+
+    return await init(call.found, call.asked.output, force=call.asked.force)
+
+
+def _show_init(written: answers.InitAnswer) -> None:
+    from etl.report.console import print_init
+
+    print_init(written)
+
+
 async def _run(call: Call[inputs.RunInput]) -> Finished:
     from etl.commands.run import run
 
-    return await run(call.settings, call.progress)
+    settings = call.settings
+    if call.asked.only_failed:
+        from etl.commands.failed import only_failed
+
+        narrowed = await only_failed(settings)
+        if narrowed is None:
+            return Finished(settings.run_id, RunStatus.PUBLISHED, (), 0.0)
+        settings = narrowed
+    return await run(settings, call.progress)
 
 
 def _refuse_after(call: Call[Any]) -> None:
@@ -39,7 +59,7 @@ def _refuse_after(call: Call[Any]) -> None:
 
 
 async def _after_run(call: Call[inputs.RunInput], finished: Finished) -> None:
-    if call.settings.after_publish and finished.status == RunStatus.PUBLISHED:
+    if call.settings.after_publish and finished.status == RunStatus.PUBLISHED and finished.loads:
         await _after(call)
 
 
@@ -136,7 +156,7 @@ def _judge_verify(comparisons: list[answers.Comparison]) -> None:
 async def _check(call: Call[inputs.OfTables]) -> list[answers.Finding]:
     from etl.commands.check import check
 
-    return await check(call.settings)
+    return await check(call.settings, whole=not call.asked.tables)
 
 
 def _show_check(findings: list[answers.Finding]) -> None:
@@ -203,6 +223,15 @@ async def _copy_batch(call: Call[inputs.BatchInput]) -> Batch:
 
 
 COMMANDS: tuple[Command[Any, Any], ...] = (
+    Command(
+        "init",
+        "Write nightly-etl.toml from what is found in the source: tables, keys, sizes, masks for personal data.",
+        (SOURCE,),
+        inputs.InitInput,
+        _init,
+        json=Form(answers.InitAnswer),
+        show=_show_init,
+    ),
     Command(
         "run",
         "Copy the tables of TABLES, all or none.",

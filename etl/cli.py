@@ -53,8 +53,9 @@ class Interrupted(BaseException):
 def etl(debug: bool) -> None:
     """Copies tables of an operational PostgreSQL to a reporting PostgreSQL: one snapshot, one publish.
 
-    Settings come from the environment (TABLES, ETL_OPERATIONAL_URL, ETL_REPORTING_URL …), from nightly-etl.toml, or from
-    AWS Parameter Store under ETL_PARAMETER_PATH. Exit status: 0 done, 1 a copy failed, 2 bad configuration.
+    Settings come from the environment (TABLES, ETL_OPERATIONAL_URL, ETL_REPORTING_URL …), from
+    nightly-etl.toml, or from AWS Parameter Store under ETL_PARAMETER_PATH. Exit status: 0 done, 1 a copy failed,
+    2 bad configuration.
     """
 
 

@@ -1,7 +1,7 @@
 """The command after the publish (ETL_AFTER_PUBLISH): for instance ``dbt build``, where no state machine does it.
 
-It is a process of its own, in a session of its own, so that a signal to this process reaches all that it has started. It
-has this process's environment, and so none of the secrets that came from Parameter Store or from files.
+It is a process of its own, in a session of its own, so that a signal to this process reaches all that it has
+started. It has this process's environment, and so none of the secrets that came from Parameter Store or from files.
 """
 
 from __future__ import annotations

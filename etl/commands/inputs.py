@@ -24,8 +24,8 @@ class Given:
     """How a field is given, if it is not simply an option and a field of the event.
 
     ``is_argument``: by its position on the command line. ``names_run``: it is the run's id, which the setting gives
-    where the command line does not; an event has to. ``names_tables``: it is the setting TABLES. ``in_event``: whether an event may have it. ``as_event``: its
-    description there, where an event may have more than the command line.
+    where the command line does not; an event has to. ``names_tables``: it is the setting TABLES. ``in_event``: whether
+    an event may have it. ``as_event``: its description there, where an event may have more than the command line.
     """
 
     is_argument: bool = False
@@ -64,6 +64,13 @@ class OfTables(Input):
         Given(is_argument=True, names_tables=True, in_event=False),
         Field(description="The tables, as in TABLES: `orders 'sales.*' '!audit'`; by default those of TABLES."),
     ] = ()
+
+
+class InitInput(OfTables):
+    """The file to write, and the tables that it is about."""
+
+    output: Annotated[str, Field(description="The file to write; - prints it.")] = "nightly-etl.toml"
+    force: Annotated[bool, Field(description="Overwrite a file that is there.")] = False
 
 
 class RunInput(OfTables):

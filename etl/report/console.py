@@ -26,7 +26,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table as Grid
 from rich.text import Text
 
-from etl.commands.answers import Comparison, Finding, HistoryRun, Report
+from etl.commands.answers import Comparison, Finding, HistoryRun, InitAnswer, Report
 from etl.commands.plan import Plan
 from etl.loads.progress import Progress
 from etl.logs.log import printable
@@ -34,6 +34,7 @@ from etl.model.record import Finished
 from etl.model.status import LoadStatus
 from etl.model.table import Table
 from etl.settings.config import Shown
+from etl.settings.file import NAME
 
 _WIDE = 200
 """The least width of output that does not go to a terminal, in columns."""
@@ -191,6 +192,16 @@ def print_report(report: Report) -> None:
     last = report.last_published
     as_of = f", as of {last.snapshot_at:%Y-%m-%d %H:%M:%S %Z}" if last and last.snapshot_at else ""
     console.print(f"readers see run {last.run_id}{as_of}" if last else "no run is published yet", markup=False)
+
+
+def print_init(written: InitAnswer) -> None:
+    """Prints what ``etl init`` has written, and what comes next; nothing if the file itself was printed."""
+    if written.file == "-":
+        return
+    print(printable(f"{written.file}: {written.tables:,} tables"))
+    if written.masks:
+        print(f"{written.masks:,} columns look like personal data: read the masks that the file proposes at its end")
+    print(f"next: etl check{'' if written.file == NAME else f' --config {written.file}'}")
 
 
 def print_settings(shown: Iterable[Shown]) -> None:

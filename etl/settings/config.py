@@ -1,7 +1,6 @@
-"""Reads settings: the command line takes precedence over the environment, the environment over the configuration file,
-the file over Parameter Store, and Parameter Store over defaults.
+"""Reads settings: the command line, the environment, the configuration file, Parameter Store, and defaults.
 
-All problems are reported in one error.
+The earlier of these takes precedence. All problems are reported in one error.
 """
 
 from __future__ import annotations
@@ -136,7 +135,8 @@ def load(
     ``needs`` names the settings that the command needs: operational, reporting, tables, run_id, or plan (the tables of
     TABLES or, if ETL_PLAN is run, those of the plan that the ledger has for ETL_RUN_ID). ``read_parameters`` reads the
     Parameter Store, ``mint_token`` makes the tokens for ``auth = iam``, ``given`` has the settings of the command
-    line, and ``file`` those of the configuration file. Raises ConfigurationError with all problems; each names the setting and the source of its value.
+    line, and ``file`` those of the configuration file. Raises ConfigurationError with all problems; each names the
+    setting and the source of its value.
     """
     path = _parameter_path(environment, file)
     parameters = read_parameters(path.text) if path else {}

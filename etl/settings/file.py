@@ -1,4 +1,4 @@
-"""The configuration file, nightly-etl.toml: settings and options of tables in one file that a project keeps with its code.
+"""The configuration file, nightly-etl.toml: settings and options of tables, in one file beside a project's code.
 
 Its keys are the names of the parameters in Parameter Store, with a section for each database, and ``[options]`` for the
 options of tables. A value is a text, a number or, for TABLES, a list; or a reference to a variable, a parameter or
