@@ -96,7 +96,8 @@ def _do(command: Command[Any, Any], config: str | None, as_json: bool, **given: 
     """Executes a command and prints its result. If that is JSON, standard output has nothing else."""
     asked = command.input(**given)
     assert command.json is not None
-    if as_json or (command.is_json_in_pipes and not sys.stdout.isatty()):
+    is_json = as_json or (command.is_json_in_pipes and not sys.stdout.isatty())
+    if is_json:
         with redirect_stdout(sys.stderr):
             call = _call(command, asked, config)
             result: Any = _await(command.work(call))
@@ -107,7 +108,8 @@ def _do(command: Command[Any, Any], config: str | None, as_json: bool, **given: 
     command.judge(result)
     if command.after is not None:
         sys.stdout.flush()  # a reader of the JSON need not wait for the command
-        _await(command.after(call, result))
+        with redirect_stdout(sys.stderr if is_json else sys.stdout):
+            _await(command.after(call, result))
 
 
 def _call(command: Command[Any, Any], asked: inputs.Input, config: str | None) -> Call[Any]:

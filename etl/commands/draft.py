@@ -33,7 +33,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A database: its URL, None if it is not set; the parameter that has it, if one does; and whether it takes tokens."""
+    """A database: its URL, None if it is not set; the parameter that has it, if one does; whether it takes tokens."""
 
     name: str
     url: DatabaseUrl | None

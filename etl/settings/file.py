@@ -24,11 +24,11 @@ NAME = "nightly-etl.toml"
 """The file's name in the current folder."""
 
 REFERENCES = {
-    "environment": "the variable of the environment that has the value",
-    "parameter": "the parameter of AWS Parameter Store that has the value, by its full name",
-    "file": "the file that has the value, seen from the folder of the configuration file",
+    "environment": ("VARIABLE", "The variable of the environment that has the value."),
+    "parameter": ("/NAME", "The parameter of AWS Parameter Store that has the value, by its full name."),
+    "file": ("NAME", "The file that has the value; a relative name begins at the folder of the configuration file."),
 }
-"""What a value may refer to, each with its meaning."""
+"""What a value may refer to, each with an example and its meaning."""
 
 OF_ONE_PROCESS = ("config", "run_id", "plan", "snapshot", "shard")
 """The settings that the file cannot have, because each process of a run has its own."""
@@ -156,7 +156,8 @@ class _Reading:
             case [("parameter", str())]:
                 return None
             case _:
-                self.refuse(key, f'is no reference; write {{ environment = "VARIABLE" }}, or {" or ".join(REFERENCES)}')
+                forms = ", ".join(f'{{ {kind} = "{example}" }}' for kind, (example, _) in REFERENCES.items())
+                self.refuse(key, f"is no reference; write one of {forms}")
         return None
 
     def _miss(self, key: str, name: str, fault: str) -> None:
