@@ -11,6 +11,7 @@ from typing import Any
 import click
 from pydantic import TypeAdapter
 
+from docs import config_schema
 from etl import cli
 from etl.catalogue import COMMANDS
 from etl.commands.command import Command, Form
@@ -23,6 +24,8 @@ SCHEMAS = DOCS / "schemas"
 HEAD = """# Commands
 
 `make reference` writes this page, and the JSON Schemas in [schemas/](schemas), from the list in `etl/catalogue.py`.
+
+Each command has `--config FILE`: [the configuration file](reference.md#the-configuration-file).
 
 ## `--json`
 
@@ -54,6 +57,7 @@ def schemas() -> Iterator[tuple[str, dict[str, Any]]]:
     for command in COMMANDS:
         if command.json is not None:
             yield f"{command.name}.json", schema(command.json)
+    yield config_schema.NAME, config_schema.schema()
     for name, command in FUNCTIONS.items():
         assert command.answer is not None
         yield f"functions/{name}.event.json", event_of(command).model_json_schema()

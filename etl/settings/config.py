@@ -28,8 +28,7 @@ PARAMETER_PATH = "ETL_PARAMETER_PATH"
 CONFIG = Setting(
     "ETL_CONFIG",
     None,
-    "The configuration file, as `--config`: TOML with the settings of the column before, see"
-    " [the configuration file](reference.md#the-configuration-file).",
+    "The configuration file, as `--config` ([the configuration file](reference.md#the-configuration-file)).",
     "`nightly-etl.toml` in the current folder, if it is there",
 )
 
