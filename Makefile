@@ -73,7 +73,7 @@ check: setup ## Lint, types, import rules, formatting
 	$(RUN) python -m statemachine.picture --check
 	$(RUN) python -m docs.reference --check
 	$(RUN) python -m docs.commands --check
-	$(RUN) python -m docs.man --check
+	$(RUN) python -m docs.man_pages --check
 	$(RUN) python -m tests.causes --check
 	$(RUN) python -m statemachine.shipped --check
 	$(RUN) zizmor --offline --quiet .github

@@ -56,17 +56,22 @@ async def after_publish(settings: Settings, environment: Mapping[str, str]) -> N
         status = await process.wait()
     except asyncio.CancelledError:
         await _end(process)
-        reason = settings.redact(f"{_whose(settings.run_id, command)} was stopped by a signal")
-        log.error("after_publish.stopped", error=reason)
+        log.error("after_publish.stopped", error=settings.redact(_stopped(settings.run_id, command)))
         raise
     log.info("after_publish.finished", status=status, seconds=round(perf_counter() - began, 3))
     if status:
         how = f"with exit status {status}" if status > 0 else f"by {signal.Signals(-status).name}"
-        raise AfterFailed(f"{_whose(settings.run_id, command)} ended {how}; its output says why")
+        raise AfterFailed(
+            f"run {settings.run_id} is published, but the command after it, {command[0]!r} of ETL_AFTER_PUBLISH, ended"
+            f" {how}; its output says why"
+        )
 
 
-def _whose(run_id: str, command: Sequence[str]) -> str:
-    return f"run {run_id} is published, but the command after it, {command[0]!r} of ETL_AFTER_PUBLISH,"
+def _stopped(run_id: str, command: Sequence[str]) -> str:
+    return (
+        f"run {run_id} is published, but the command after it, {command[0]!r} of ETL_AFTER_PUBLISH, was stopped by a"
+        " signal"
+    )
 
 
 async def _tables(settings: Settings) -> list[str]:
@@ -93,7 +98,10 @@ async def _started(
             start_new_session=True,
         )
     except OSError as error:
-        raise AfterFailed(f"{_whose(run_id, command)} cannot be started: {error.strerror}") from None
+        raise AfterFailed(
+            f"run {run_id} is published, but the command after it, {command[0]!r} of ETL_AFTER_PUBLISH, cannot be"
+            f" started: {error.strerror}; mend it, and execute it by hand"
+        ) from None
 
 
 async def _end(process: Process) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
@@ -64,24 +64,25 @@ def element(relation: Relation) -> str:
     return str(relation).removeprefix("public.")
 
 
-def _head() -> Iterator[str]:
-    yield f"#:schema {SCHEMA}"
-    yield "# The configuration of nightly-etl, as `etl init` has written it from what it found in the source."
-    yield "# The environment overrides it, setting by setting; it overrides Parameter Store. `etl settings` shows the"
-    yield "# outcome, `etl check` what a run would do."
-    yield f"# All settings: {PROJECT}/blob/main/docs/reference.md"
-    yield ""
+def _head() -> list[str]:
+    return [
+        f"#:schema {SCHEMA}",
+        "# The configuration of nightly-etl, as `etl init` has written it from what it found in the source.",
+        "# The environment overrides it, setting by setting; it overrides Parameter Store. `etl settings` shows the",
+        "# outcome, `etl check` what a run would do.",
+        f"# All settings: {PROJECT}/blob/main/docs/reference.md",
+        "",
+    ]
 
 
-def _tables(tables: Sequence[Found]) -> Iterator[str]:
-    yield "tables = ["
-    for found in tables:
-        table = found.table
-        off = "# " if found.unreadable else ""
-        about = f"{table.rows:,} rows, {table.bytes / 1e6:,.1f} MB; {found.unreadable or _key(table)}"
-        yield f"    {off}{toml(element(table.source))},  # about {about}"
-    yield "]"
-    yield ""
+def _tables(tables: Iterable[Found]) -> list[str]:
+    return ["tables = [", *map(_table, tables), "]", ""]
+
+
+def _table(found: Found) -> str:
+    table, off = found.table, "# " if found.unreadable else ""
+    about = f"{table.rows:,} rows, {table.bytes / 1e6:,.1f} MB; {found.unreadable or _key(table)}"
+    return f"    {off}{toml(element(table.source))},  # about {about}"
 
 
 def _key(table: SourceTable) -> str:
@@ -91,31 +92,33 @@ def _key(table: SourceTable) -> str:
     return "no primary key, so a night with changes may copy it whole"
 
 
-def _settings(parameter_path: str | None) -> Iterator[str]:
-    if parameter_path:
-        yield f"parameter_path = {toml(parameter_path)}"
-    else:
-        yield '# parameter_path = "/nightly-etl/prod"  # settings in AWS Parameter Store'
-    yield "# jobs = 4  # tables, page ranges and index builds at the same time"
-    yield '# verify = "checksum"  # compare both sides by hashes, not by the number of rows alone'
-    yield '# after_publish = "dbt build"  # a command after each publish'
-    yield ""
+def _settings(parameter_path: str | None) -> list[str]:
+    stored = f"parameter_path = {toml(parameter_path)}" if parameter_path else '# parameter_path = "/nightly-etl/prod"'
+    return [
+        f"{stored}  # settings in AWS Parameter Store",
+        "# jobs = 4  # tables, page ranges and index builds at the same time",
+        '# verify = "checksum"  # compare both sides by hashes, not by the number of rows alone',
+        '# after_publish = "dbt build"  # a command after each publish',
+        "",
+    ]
 
 
-def _side(side: Side) -> Iterator[str]:
+def _side(side: Side) -> list[str]:
     password = f"ETL_{side.name.upper()}_PASSWORD"
-    yield f"[{side.name}]"
+    lines = [f"[{side.name}]"]
     if side.parameter:
-        yield f"# The URL is in Parameter Store: {side.parameter}"
+        lines.append(f"# The URL is in Parameter Store: {side.parameter}")
     elif side.url is None:
-        yield '# url = "postgresql://loader@reporting:5432/shop"'
+        lines.append('# url = "postgresql://loader@reporting:5432/shop"')
     else:
-        yield f"url = {toml(_without_secrets(side.url))}"
+        lines.append(f"url = {toml(_without_secrets(side.url))}")
     if side.tokens:
-        yield 'auth = "iam"'
+        lines.append('auth = "iam"')
     elif not side.parameter:
-        yield f'# password = {{ environment = "{password}" }}  # read anyway; a password in clear is refused here'
-    yield ""
+        lines.append(
+            f'# password = {{ environment = "{password}" }}  # read anyway; no password may stand here in clear'
+        )
+    return [*lines, ""]
 
 
 def _without_secrets(url: DatabaseUrl) -> str:
@@ -132,22 +135,20 @@ def _without_secrets(url: DatabaseUrl) -> str:
     return f"postgresql://{authority}/{quote(dbname, safe='')}{query}"
 
 
-def _masks(tables: Sequence[Found]) -> Iterator[str]:
+def _masks(tables: Sequence[Found]) -> list[str]:
     """The proposed masks, commented out: a mask changes what reports show, so a person decides."""
     if not (proposals := masked(tables)):
-        return
-    yield "# These columns look like personal data, by their names and types. To mask them in the reporting database,"
-    yield "# take away the # before them. hmac, fake-name, fake-email and date-shift need a key, ETL_MASK_KEY, in the"
-    yield "# environment or in Parameter Store: `openssl rand -hex 32` makes one. Keep it, so that masks stay the same."
-    yield f"# All masks: {PROJECT}/blob/main/docs/options.md#masks"
+        return []
+    lines = [
+        "# These columns look like personal data, by their names and types. To mask them in the reporting database,",
+        "# take away the # before them. hmac, fake-name, fake-email and date-shift need a key, ETL_MASK_KEY, in the",
+        "# environment or in Parameter Store: `openssl rand -hex 32` makes one. Keep it, so that masks stay the same.",
+        f"# All masks: {PROJECT}/blob/main/docs/options.md#masks",
+    ]
     for relation, columns in proposals.items():
-        yield "#"
-        yield from (f"# {line}" for line in _section(relation, columns))
-
-
-def _section(relation: Relation, columns: Mapping[str, str]) -> Iterator[str]:
-    yield f"[options.{_bare(element(relation))}.mask]"
-    yield from (f"{_bare(column)} = {toml(mask)}" for column, mask in columns.items())
+        lines += ["#", f"# [options.{_bare(element(relation))}.mask]"]
+        lines += [f"# {_bare(column)} = {toml(mask)}" for column, mask in columns.items()]
+    return lines
 
 
 def _bare(key: str) -> str:

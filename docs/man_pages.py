@@ -1,4 +1,4 @@
-"""Writes the man pages into docs/man/: ``python -m docs.man [--check]``. The wheel installs them into share/man/man1.
+"""Writes the man pages, which the wheel installs, into docs/man/: ``python -m docs.man_pages [--check]``.
 
 click-man makes the page of a command from click's command. The page of ``etl`` has all settings besides.
 """
