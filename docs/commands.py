@@ -39,8 +39,8 @@ eval "$(_ETL_COMPLETE=zsh_source etl)"          # ~/.zshrc
 _ETL_COMPLETE=fish_source etl | source          # ~/.config/fish/config.fish
 ```
 
-The wheel installs man pages: `man etl` has every setting, and `man etl-run` is one of a command. `make reference` writes
-them, too ([man/](man)). `man` finds those of a virtual environment while its `bin` is on the PATH.
+The wheel installs man pages: `man etl` has every setting, and `man etl-run` is one of a command. `make reference`
+writes them, too ([man/](man)). `man` finds those of a virtual environment while its `bin` is on the PATH.
 
 ## `--json`
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 from testcontainers.core.container import DockerContainer
@@ -37,7 +37,7 @@ class Newcomer:
 
     def __call__(self, line: str, **variables: str) -> Done:
         """Types a line; the URLs are in the environment, as a person exports them."""
-        found = self.container.get_wrapped_container().exec_run(
+        found: Any = self.container.get_wrapped_container().exec_run(
             ["bash", "-c", line], environment=self.sides.environment | variables, workdir=FOLDER, demux=True
         )
         stdout, stderr = (part.decode() if part else "" for part in found.output)
@@ -51,7 +51,7 @@ class Newcomer:
 
 
 @pytest.fixture
-def newcomer(slim: Image, sides: Sides) -> Iterator[Newcomer]:  # noqa: F811 - the fixtures of the wheel
+def newcomer(slim: Image, sides: Sides) -> Iterator[Newcomer]:
     """A fresh container."""
     sides.operational.rows(SHOP)
     container = DockerContainer(slim.id).with_command("sleep 1800").with_network(sides.network)
@@ -60,10 +60,10 @@ def newcomer(slim: Image, sides: Sides) -> Iterator[Newcomer]:  # noqa: F811 - t
         yield Newcomer(container, sides)
 
 
-def test_the_first_hour(newcomer: Newcomer, tmp_path: Path) -> None:
+def test_the_first_hour(newcomer: Newcomer) -> None:
     """init, check, run, history, a mask, some tables, a command after the publish: each does what its page says."""
     live = newcomer.sides.reporting.rows
-    assert "1,000" not in newcomer.does("etl --help")
+    assert "nightly-etl.toml" in newcomer.does("etl --help")
 
     # the file, from what the source has
     written = newcomer.does("etl init")
@@ -78,7 +78,7 @@ def test_the_first_hour(newcomer: Newcomer, tmp_path: Path) -> None:
 
     # what a run would do, and the run
     assert "ok         public.customers: is loaded for the first time" in newcomer.does("etl check")
-    newcomer.does("etl run --json > first.json")
+    newcomer.does("etl run --json > first.json 2> log")
     first = json.loads(newcomer.does("cat first.json"))
     assert (first["status"], first["tables"], first["rows"]) == ("published", 3, 4)
     assert live("SELECT email FROM customers WHERE id = 1") == [("ada@example.com",)]
