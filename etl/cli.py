@@ -147,8 +147,7 @@ for _command in COMMANDS:
 
 def main() -> NoReturn:
     """Runs the command line and ends the process with its exit status."""
-    for signum in (signal.SIGTERM, signal.SIGINT):  # a container's first process ignores SIGTERM unless it asks for it
-        signal.signal(signum, _interrupt)
+    _listen()
     debug = "--debug" in sys.argv[1:]
     try:
         status = etl.main(prog_name=PROGRAM, standalone_mode=False)
@@ -180,6 +179,12 @@ def main() -> NoReturn:
         log.flush()
 
 
+def _listen() -> None:
+    """Has signals raise Interrupted; a container's first process ignores SIGTERM unless it asks for it."""
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, _interrupt)
+
+
 def _interrupt(signum: int, _frame: object) -> NoReturn:
     raise Interrupted(signum)
 
@@ -195,7 +200,10 @@ def _await(work: Coroutine[Any, Any, T]) -> T:
     """Runs a coroutine to its end. SIGTERM or SIGINT cancels it; Interrupted is raised after it has cleared up."""
     gc.freeze()  # the collector ignores the imported modules, which are never garbage
     gc.enable()
-    return asyncio.run(_stoppable(work))
+    try:
+        return asyncio.run(_stoppable(work))
+    finally:
+        _listen()  # the loop has taken the signals' handlers away at its end; a command may follow (Command.after)
 
 
 async def _stoppable(work: Coroutine[Any, Any, T]) -> T:

@@ -64,7 +64,7 @@ class RunAnswer(_Answer):
 
     run_id: str
     status: str
-    """`published`; or `staged`, if ETL_PUBLISH is defer."""
+    """`published`, also if `--only-failed` has found no table to run; or `staged`, if ETL_PUBLISH is defer."""
     tables: int
     rows: int
     bytes: int

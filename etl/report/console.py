@@ -31,7 +31,7 @@ from etl.commands.plan import Plan
 from etl.loads.progress import Progress
 from etl.logs.log import printable
 from etl.model.record import Finished
-from etl.model.status import LoadStatus
+from etl.model.status import LoadStatus, RunStatus
 from etl.model.table import Table
 from etl.settings.config import Shown
 from etl.settings.file import NAME
@@ -119,6 +119,9 @@ def _size(table: Table) -> int:
 def print_finished(finished: Finished) -> None:
     """Prints a run's end, and a table of its loads."""
     console = _console()
+    if finished.status == RunStatus.PUBLISHED and not finished.loads:
+        console.print("\nnothing to run: the last load of every table was published", style="bold")
+        return
     console.print(f"\nrun {finished.run_id}: {finished.status} in {finished.seconds:.1f} s", style="bold")
     # The loads were recorded when they were staged; now they have the run's status.
     loads = [asdict(load) | {"status": finished.status} for load in finished.loads]
