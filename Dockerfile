@@ -9,6 +9,7 @@ WORKDIR /src
 COPY pyproject.toml uv.lock ./
 RUN uv sync --frozen --no-dev --extra lambda --no-install-project --quiet
 COPY README.md LICENSE ./
+COPY docs/man docs/man
 COPY etl etl
 RUN uv sync --frozen --no-dev --extra lambda --no-editable --quiet
 # pyproject.toml has the version; a label can only be told it, so it is held against what is installed.

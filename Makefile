@@ -82,6 +82,7 @@ check: setup ## Lint, types, import rules, formatting
 	$(RUN) python -m statemachine.picture --check
 	$(RUN) python -m docs.reference --check
 	$(RUN) python -m docs.commands --check
+	$(RUN) python -m docs.man_pages --check
 	$(RUN) python -m tests.causes --check
 	$(RUN) python -m statemachine.shipped --check
 	$(RUN) zizmor --offline --quiet .github
@@ -123,9 +124,10 @@ picture: setup ## Draw the state machine into docs/state-machine.md, from its de
 recording: setup ## Run etl on a terminal and draw what it shows, into docs/recording.svg
 	@$(UV) run --frozen --quiet --with pyte==0.8.2 python -m demo.recording
 
-reference: setup ## Write docs/reference.md from the settings' declarations, docs/commands.md and schemas/ from the commands
+reference: setup ## Write docs/reference.md, commands.md, schemas/ and man/ from the settings' declarations and the commands
 	@$(RUN) python -m docs.reference
 	@$(RUN) python -m docs.commands
+	@$(RUN) python -m docs.man_pages
 
 messages: setup ## Write Slack's messages into docs/slack-messages.md, from the examples of the tests
 	@$(RUN) python -m tests.causes

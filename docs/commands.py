@@ -11,6 +11,7 @@ from typing import Any
 import click
 from pydantic import TypeAdapter
 
+from docs import config_schema
 from etl import cli
 from etl.catalogue import COMMANDS
 from etl.commands.command import Command, Form
@@ -23,6 +24,23 @@ SCHEMAS = DOCS / "schemas"
 HEAD = """# Commands
 
 `make reference` writes this page, and the JSON Schemas in [schemas/](schemas), from the list in `etl/catalogue.py`.
+
+`etl run`, `check`, `verify` and `snapshot` take tables as in `TABLES`, and instead of it:
+`etl run orders 'sales.*' '!audit'` (single quotes keep the shell from `*` and `!`). Each command has `--config FILE`:
+[the configuration file](reference.md#the-configuration-file).
+
+## Completion and man pages
+
+`etl` completes commands and options in bash, zsh and fish, with one of these lines in the shell's start-up file:
+
+```sh
+eval "$(_ETL_COMPLETE=bash_source etl)"         # ~/.bashrc
+eval "$(_ETL_COMPLETE=zsh_source etl)"          # ~/.zshrc
+_ETL_COMPLETE=fish_source etl | source          # ~/.config/fish/config.fish
+```
+
+The wheel installs man pages: `man etl` has every setting, and `man etl-run` is one of a command. `make reference`
+writes them, too ([man/](man)). `man` finds those of a virtual environment while its `bin` is on the PATH.
 
 ## `--json`
 
@@ -54,6 +72,7 @@ def schemas() -> Iterator[tuple[str, dict[str, Any]]]:
     for command in COMMANDS:
         if command.json is not None:
             yield f"{command.name}.json", schema(command.json)
+    yield config_schema.NAME, config_schema.schema()
     for name, command in FUNCTIONS.items():
         assert command.answer is not None
         yield f"functions/{name}.event.json", event_of(command).model_json_schema()

@@ -20,11 +20,59 @@ _END = "<!-- end of the settings -->"
 _INTRODUCTION = """# Settings
 
 `make reference` writes this page from the declarations in `etl/settings/`. `etl settings` shows the value of each
-setting and where the value comes from. A variable of the environment takes precedence over Parameter Store, and
-Parameter Store over the default.
+setting and where the value comes from. For each setting by itself, the first of these that has it decides:
+
+1. the command line: tables (`etl run orders 'sales.*' '!audit'`), a run's id, `--config`;
+2. the environment;
+3. the configuration file;
+4. Parameter Store;
+5. the default.
 
 A variable or parameter whose name is nearly a setting's is refused. For any other variable that begins with `ETL_`, the
 log has a warning (`setting.unknown`).
+
+## The configuration file
+
+`nightly-etl.toml` in the current folder, or the file that `--config` or `ETL_CONFIG` names, has all in one place:
+tables, settings, databases, and the [options of tables](options.md). `etl init` writes one from what it finds in the
+source.
+
+```toml
+#:schema https://raw.githubusercontent.com/example/nightly-etl/main/docs/schemas/nightly-etl.toml.json
+
+tables = ["orders", "sales.*", "!sales.tmp_*"]      # or a text, as in TABLES
+jobs = 8
+after_publish = "dbt build"
+
+[operational]
+url = "postgresql://reader@operational:5432/shop"
+password = { file = "/run/secrets/operational" }
+
+[reporting]
+url = { parameter = "/nightly-etl/prod/reporting/url" }
+
+[options.orders]
+where = "day >= date '2020-01-01'"
+
+[options."sales.*".mask]
+email = "hmac"
+```
+
+- **Keys** are the names of the second column below, with a section for each database: `operational/url` is `url`
+  below `[operational]`. `parameter_path`, `after_publish`, `log_format` and `log_level` may stand there too. What each
+  process of a run has for itself may not: `ETL_RUN_ID`, `ETL_SHARD`, `ETL_PLAN`, `ETL_SNAPSHOT`. A key that is none is
+  an error.
+- **References**: a value may be `{ environment = "VARIABLE" }`, `{ parameter = "/NAME" }` (one parameter of Parameter
+  Store, which needs `ssm:GetParameter`) or `{ file = "NAME" }` (seen from the file's folder). Most need no reference:
+  the variable of the first column is read anyway.
+- **No secret in clear**: a password in a URL, `password` and `mask_key` are refused as texts, because such a file is
+  committed, copied and mailed.
+- **Options** are those of the options file, each section below `[options]`. `ETL_OPTIONS_FILE` in the environment
+  replaces all of them.
+- **Editors** with Taplo (Even Better TOML) complete and check the file by its first line.
+- The file may name a program to execute (`after_publish`). So let nobody else write to the folder in which `etl` runs.
+
+## All settings
 
 """
 

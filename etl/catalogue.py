@@ -25,10 +25,53 @@ if TYPE_CHECKING:
 SOURCE, TARGET = "operational", "reporting"
 
 
-async def _run(call: Call[inputs.Input]) -> Finished:
+async def _init(call: Call[inputs.InitInput]) -> answers.InitAnswer:
+    from etl.commands.init import init
+
+    return await init(call.found, call.asked.output, force=call.asked.force)
+
+
+def _show_init(written: answers.InitAnswer) -> None:
+    from etl.report.console import print_init
+
+    print_init(written)
+
+
+async def _run(call: Call[inputs.RunInput]) -> Finished:
     from etl.commands.run import run
 
-    return await run(call.settings, call.progress)
+    settings = call.settings
+    if call.asked.only_failed:
+        from etl.commands.failed import only_failed
+
+        narrowed = await only_failed(settings)
+        if narrowed is None:
+            return Finished(settings.run_id, RunStatus.PUBLISHED, (), 0.0)
+        settings = narrowed
+    return await run(settings, call.progress)
+
+
+def _refuse_after(call: Call[Any]) -> None:
+    if call.settings.after_publish:
+        from etl.commands.after import refuse_missing
+
+        refuse_missing(call.settings.after_publish)
+
+
+async def _after_run(call: Call[inputs.RunInput], finished: Finished) -> None:
+    if call.settings.after_publish and finished.status == RunStatus.PUBLISHED and finished.loads:
+        await _after(call)
+
+
+async def _after_publish(call: Call[inputs.PublishInput], _: answers.PublishAnswer) -> None:
+    if call.settings.after_publish:
+        await _after(call)
+
+
+async def _after(call: Call[Any]) -> None:
+    from etl.commands.after import after_publish
+
+    await after_publish(call.settings, call.environment)
 
 
 def _show_run(finished: Finished) -> None:
@@ -63,7 +106,7 @@ def _show_plan(plan: Plan) -> None:
     print_plan(plan)
 
 
-async def _snapshot(call: Call[inputs.Input]) -> answers.SnapshotAnswer:
+async def _snapshot(call: Call[inputs.OfTables]) -> answers.SnapshotAnswer:
     from etl.commands.holder import hold
 
     return await hold(call.settings)
@@ -93,7 +136,7 @@ def _judge_abort(done: answers.AbortAnswer) -> None:
         raise EtlError(f"run {done.run_id} is published already; there is nothing to give up")
 
 
-async def _verify(call: Call[inputs.Input]) -> list[answers.Comparison]:
+async def _verify(call: Call[inputs.OfTables]) -> list[answers.Comparison]:
     from etl.commands.verify import verify
 
     return await verify(call.settings)
@@ -110,10 +153,10 @@ def _judge_verify(comparisons: list[answers.Comparison]) -> None:
         raise TablesDiffer(f"{len(differing)} of {len(comparisons)} tables differ: {', '.join(differing)}")
 
 
-async def _check(call: Call[inputs.Input]) -> list[answers.Finding]:
+async def _check(call: Call[inputs.OfTables]) -> list[answers.Finding]:
     from etl.commands.check import check
 
-    return await check(call.settings)
+    return await check(call.settings, whole=not call.asked.tables)
 
 
 def _show_check(findings: list[answers.Finding]) -> None:
@@ -175,7 +218,7 @@ def _show_report(report: answers.Report) -> None:
     print_report(report)
 
 
-async def _settings(call: Call[inputs.Input]) -> list[Shown]:
+async def _settings(call: Call[inputs.OfTables]) -> list[Shown]:
     return call.found.shown()
 
 
@@ -201,14 +244,25 @@ async def _copy_batch(call: Call[inputs.BatchInput]) -> Batch:
 
 COMMANDS: tuple[Command[Any, Any], ...] = (
     Command(
+        "init",
+        "Write nightly-etl.toml from what is found in the source: tables, keys, sizes, masks for personal data.",
+        (SOURCE,),
+        inputs.InitInput,
+        _init,
+        json=Form(answers.InitAnswer),
+        show=_show_init,
+    ),
+    Command(
         "run",
         "Copy the tables of TABLES, all or none.",
         (SOURCE, TARGET, "plan"),
-        inputs.Input,
+        inputs.RunInput,
         _run,
         json=Form(answers.RunAnswer, answers.RunAnswer.of),
         show=_show_run,
         has_bars=True,
+        after=_after_run,
+        refuse=_refuse_after,
     ),
     Command(
         "plan",
@@ -226,7 +280,7 @@ COMMANDS: tuple[Command[Any, Any], ...] = (
         "snapshot",
         "Hold one snapshot of the source open for ETL_RUN_ID, until all tables of TABLES are staged.",
         (SOURCE, TARGET, "plan", "run_id"),
-        inputs.Input,
+        inputs.OfTables,
         _snapshot,
         json=Form(answers.SnapshotAnswer),
     ),
@@ -238,6 +292,8 @@ COMMANDS: tuple[Command[Any, Any], ...] = (
         _publish,
         json=Form(answers.PublishAnswer),
         answer=Form(answers.PublishAnswer),
+        after=_after_publish,
+        refuse=_refuse_after,
     ),
     Command(
         "abort",
@@ -253,7 +309,7 @@ COMMANDS: tuple[Command[Any, Any], ...] = (
         "verify",
         "Compare rows and checksums of every table of TABLES on both sides; exit with 1 if a table differs.",
         (SOURCE, TARGET, "tables"),
-        inputs.Input,
+        inputs.OfTables,
         _verify,
         json=Form(list[answers.Comparison]),
         show=_show_verify,
@@ -263,7 +319,7 @@ COMMANDS: tuple[Command[Any, Any], ...] = (
         "check",
         "Say what a run would do and what would stop it; change nothing.",
         (SOURCE, TARGET, "tables"),
-        inputs.Input,
+        inputs.OfTables,
         _check,
         json=Form(list[answers.Finding]),
         show=_show_check,
@@ -301,7 +357,7 @@ COMMANDS: tuple[Command[Any, Any], ...] = (
         "settings",
         "Show every setting, its value, and where the value comes from; secrets are starred.",
         (),
-        inputs.Input,
+        inputs.OfTables,
         _settings,
         json=Form(list[Shown]),
         show=_show_settings,

@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 PROGRAM = "etl"
 
+CONFIG_HELP = "The configuration file; by default ETL_CONFIG, or nightly-etl.toml in the current folder."
+
 JSON_HELP = "Print one JSON document; the log goes to standard error."
 
 _HELP = {"help_option_names": ["-h", "--help"]}
@@ -51,8 +53,9 @@ class Interrupted(BaseException):
 def etl(debug: bool) -> None:
     """Copies tables of an operational PostgreSQL to a reporting PostgreSQL: one snapshot, one publish.
 
-    Settings come from the environment (TABLES, ETL_OPERATIONAL_URL, ETL_REPORTING_URL …) or from AWS
-    Parameter Store under ETL_PARAMETER_PATH. Exit status: 0 done, 1 a copy failed, 2 bad configuration.
+    Settings come from the environment (TABLES, ETL_OPERATIONAL_URL, ETL_REPORTING_URL …), from
+    nightly-etl.toml, or from AWS Parameter Store under ETL_PARAMETER_PATH. Exit status: 0 done, 1 a copy failed,
+    2 bad configuration.
     """
 
 
@@ -60,14 +63,15 @@ def _built(command: Command[Any, Any]) -> click.Command:
     """Click's command for an entry of the list, with the fields of its input as parameters, and with ``--json``."""
     fields = command.input.model_fields.items()
     as_json = click.Option(["--json", "as_json"], is_flag=True, help=JSON_HELP)
-    parameters = [*(_parameter(name, field) for name, field in fields), as_json]
+    config = click.Option(["--config"], metavar="FILE", help=CONFIG_HELP)
+    parameters = [*(_parameter(name, field) for name, field in fields), config, as_json]
     return click.Command(command.name, params=parameters, callback=partial(_do, command), help=command.help)
 
 
 def _parameter(name: str, field: FieldInfo) -> click.Parameter:
     is_required = field.is_required()
     if inputs.given(field).is_argument:
-        return click.Argument([name], required=is_required)
+        return click.Argument([name], required=is_required, nargs=-1 if get_origin(field.annotation) is tuple else 1)
     kind, option = _type(field.annotation, field.metadata), f"--{name.replace('_', '-')}"
     if kind is click.BOOL:
         return click.Option([option, name], is_flag=True, help=field.description)
@@ -88,23 +92,32 @@ def _type(annotation: Any, metadata: Sequence[Any]) -> click.ParamType[Any]:
     return {bool: click.BOOL, str: click.STRING}[annotation]
 
 
-def _do(command: Command[Any, Any], as_json: bool, **given: Any) -> None:
+def _do(command: Command[Any, Any], config: str | None, as_json: bool, **given: Any) -> None:
     """Executes a command and prints its result. If that is JSON, standard output has nothing else."""
     asked = command.input(**given)
     assert command.json is not None
-    if as_json or (command.is_json_in_pipes and not sys.stdout.isatty()):
+    is_json = as_json or (command.is_json_in_pipes and not sys.stdout.isatty())
+    if is_json:
         with redirect_stdout(sys.stderr):
-            call = _call(command, asked)
+            call = _call(command, asked, config)
             result: Any = _await(command.work(call))
         print(json.dumps(command.json.of(result), ensure_ascii=False, indent=2))
     else:
-        result = _shown(command, _call(command, asked))
+        call = _call(command, asked, config)
+        result = _shown(command, call)
     command.judge(result)
+    if command.after is not None:
+        sys.stdout.flush()  # a reader of the JSON need not wait for the command
+        with redirect_stdout(sys.stderr if is_json else sys.stdout):
+            _await(command.after(call, result))
 
 
-def _call(command: Command[Any, Any], asked: inputs.Input) -> Call[Any]:
-    found = entry.found(os.environ, command.needed(asked), asked.settings, on_terminal=sys.stdout.isatty())
-    return Call(found, asked)
+def _call(command: Command[Any, Any], asked: inputs.Input, config: str | None) -> Call[Any]:
+    given = asked.settings | ({} if config is None else {"config": config})
+    found = entry.found(os.environ, command.needed(asked), given, on_terminal=sys.stdout.isatty())
+    call = Call(found, asked, environment=os.environ)
+    command.refuse(call)
+    return call
 
 
 def _shown(command: Command[Any, Any], call: Call[Any]) -> Any:
@@ -134,8 +147,7 @@ for _command in COMMANDS:
 
 def main() -> NoReturn:
     """Runs the command line and ends the process with its exit status."""
-    for signum in (signal.SIGTERM, signal.SIGINT):  # a container's first process ignores SIGTERM unless it asks for it
-        signal.signal(signum, _interrupt)
+    _listen()
     debug = "--debug" in sys.argv[1:]
     try:
         status = etl.main(prog_name=PROGRAM, standalone_mode=False)
@@ -167,6 +179,12 @@ def main() -> NoReturn:
         log.flush()
 
 
+def _listen() -> None:
+    """Has signals raise Interrupted; a container's first process ignores SIGTERM unless it asks for it."""
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, _interrupt)
+
+
 def _interrupt(signum: int, _frame: object) -> NoReturn:
     raise Interrupted(signum)
 
@@ -182,7 +200,10 @@ def _await(work: Coroutine[Any, Any, T]) -> T:
     """Runs a coroutine to its end. SIGTERM or SIGINT cancels it; Interrupted is raised after it has cleared up."""
     gc.freeze()  # the collector ignores the imported modules, which are never garbage
     gc.enable()
-    return asyncio.run(_stoppable(work))
+    try:
+        return asyncio.run(_stoppable(work))
+    finally:
+        _listen()  # the loop has taken the signals' handlers away at its end; a command may follow (Command.after)
 
 
 async def _stoppable(work: Coroutine[Any, Any, T]) -> T:

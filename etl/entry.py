@@ -14,7 +14,7 @@ from etl.logs import log
 from etl.logs.log import get_logger
 from etl.model.redaction import Redacted, Redactor, own_words
 from etl.sessions import protocol
-from etl.settings import config
+from etl.settings import config, file
 from etl.settings.settings import Settings
 
 _redactor: ContextVar[Redactor] = ContextVar("etl_redactor", default=own_words)
@@ -44,7 +44,11 @@ def found(
     """Reads a command's settings like ``settings``, and returns them with the origin of each."""
     read = partial(_read_parameters, environment)
     mint = partial(_mint_token, environment)
-    loaded = config.load(environment, needs, read, mint_token=mint, given=given, on_terminal=on_terminal)
+    name = file.found(environment, (given or {}).get("config"))
+    from_file = file.read(name, environment, needs, partial(_read_parameter, environment))
+    loaded = config.load(
+        environment, needs, read, mint_token=mint, given=given, file=from_file, on_terminal=on_terminal
+    )
     settings = loaded.settings
     _redactor.set(settings.redact)
     protocol.exchange()
@@ -64,6 +68,12 @@ def _read_parameters(environment: Mapping[str, str], path: str) -> dict[str, str
     from etl.settings.aws import read_parameters  # importing boto3 takes half a second, which other starts save
 
     return read_parameters(path, environment.get("AWS_REGION") or None)  # boto3 itself reads AWS_DEFAULT_REGION only
+
+
+def _read_parameter(environment: Mapping[str, str], name: str) -> str:
+    from etl.settings.aws import read_parameter
+
+    return read_parameter(name, environment.get("AWS_REGION") or None)
 
 
 def _mint_token(environment: Mapping[str, str], host: str, port: int, user: str) -> str:

@@ -47,12 +47,24 @@ class RunLoad(_Answer):
 
 
 @dataclass(frozen=True, slots=True)
+class InitAnswer(_Answer):
+    """A configuration file that was written."""
+
+    file: str
+    """Its name; `-` if it was printed."""
+    tables: int
+    """The tables that it names, without those that the source's role may not read."""
+    masks: int
+    """The columns that look like personal data; the file proposes a mask for each, commented out."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunAnswer(_Answer):
     """A run that succeeded."""
 
     run_id: str
     status: str
-    """`published`; or `staged`, if ETL_PUBLISH is defer."""
+    """`published`, also if `--only-failed` has found no table to run; or `staged`, if ETL_PUBLISH is defer."""
     tables: int
     rows: int
     bytes: int

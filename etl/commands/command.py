@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Generic, TypeVar
@@ -30,6 +30,8 @@ class Call(Generic[In]):
     progress: Progress = field(default_factory=Progress)
     is_function: bool = False
     seconds_left: Callable[[], float] = lambda: inf
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """The process's environment, for a program that the command starts."""
 
     @property
     def settings(self) -> Settings:
@@ -80,6 +82,10 @@ class Command(Generic[In, R]):
     answer: Form[R] | None = None
     show: Callable[[R], None] | None = None
     judge: Callable[[R], None] = _accept
+    after: Callable[[Call[In], R], Coroutine[Any, Any, None]] | None = None
+    """What the command line does at last, after the result was printed: the command after the publish."""
+    refuse: Callable[[Call[In]], None] = _accept
+    """Raises an error, before the work, for what ``after`` could not do."""
     also: Callable[[In], Iterable[str]] = _nothing
     has_bars: bool = False
     """On a terminal it shows progress bars, and then its result; elsewhere the log has both."""

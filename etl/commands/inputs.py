@@ -24,12 +24,13 @@ class Given:
     """How a field is given, if it is not simply an option and a field of the event.
 
     ``is_argument``: by its position on the command line. ``names_run``: it is the run's id, which the setting gives
-    where the command line does not; an event has to. ``in_event``: whether an event may have it. ``as_event``: its
-    description there, where an event may have more than the command line.
+    where the command line does not; an event has to. ``names_tables``: it is the setting TABLES. ``in_event``: whether
+    an event may have it. ``as_event``: its description there, where an event may have more than the command line.
     """
 
     is_argument: bool = False
     names_run: bool = False
+    names_tables: bool = False
     in_event: bool = True
     as_event: str | None = None
 
@@ -46,12 +47,43 @@ class Input(BaseModel):
 
     @property
     def settings(self) -> dict[str, str]:
-        """The settings that the input overrides: the run's id."""
+        """The settings that the input overrides: the run's id, and the tables."""
         return {
-            name: value
+            name: value if isinstance(value, str) else ",".join(value)
             for name, field in type(self).model_fields.items()
-            if given(field).names_run and (value := getattr(self, name)) is not None
+            if (given(field).names_run or given(field).names_tables)
+            and (value := getattr(self, name)) not in {None, ()}
         }
+
+
+class OfTables(Input):
+    """The tables, instead of those of the setting."""
+
+    tables: Annotated[
+        tuple[str, ...],
+        Given(is_argument=True, names_tables=True, in_event=False),
+        Field(description="The tables, as in TABLES: `orders 'sales.*' '!audit'`; by default those of TABLES."),
+    ] = ()
+
+
+class InitInput(OfTables):
+    """The file to write, and the tables that it is about."""
+
+    output: Annotated[str, Field(description="The file to write; - prints it.")] = "nightly-etl.toml"
+    force: Annotated[bool, Field(description="Overwrite a file that is there.")] = False
+
+
+class RunInput(OfTables):
+    """The tables of a run, and whether only those that failed before are run."""
+
+    only_failed: Annotated[
+        bool,
+        Given(in_event=False),
+        Field(
+            description="Of these tables, run those whose last load was not published. They show another instant than"
+            " the tables that stay."
+        ),
+    ] = False
 
 
 class OfRun(Input):
@@ -71,6 +103,11 @@ class PlanInput(OfRun):
         Given(as_event="How many, at most; or the tables of each: lists of names and patterns, or texts for TABLES."),
         Field(description="How many, at most."),
     ]
+    tables: Annotated[
+        str | None,
+        Given(names_tables=True, in_event=False),
+        Field(description="The tables, as in TABLES; by default those of TABLES."),
+    ] = None
     save: Annotated[
         bool,
         Given(in_event=False),

@@ -194,6 +194,12 @@ async def newer(target: Target, since: datetime, tables: Sequence[Planned]) -> l
     return await rows(target, Newer, target_query("ledger/newer"), {"since": since, **names})
 
 
+async def not_published_last(target: Target, tables: Sequence[str]) -> list[str]:
+    """Those of these source tables whose last load was not published, or that were never loaded."""
+    cursor = await target.execute(target_query("ledger/last_loads"), {"names": list(tables)})
+    return [row["table_name"] for row in await cursor.fetchall()]
+
+
 async def known(target: Target) -> set[TargetName]:
     """All live tables in the ledger, of all runs."""
     return set(await rows(target, TargetName, target_query("ledger/known")))

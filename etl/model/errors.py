@@ -20,6 +20,7 @@ The tree::
     ├── TablesDiffer                      ``etl verify`` found a difference
     ├── CheckFailed                       ``etl check`` found a reason why a run would fail
     ├── NotValidated                      the run is published, but a foreign key could not be validated
+    ├── AfterFailed                       the run is published, but the command after the publish failed
     └── PublishFailed                     the staging tables could not become live
         ├── RunStopped                    tables have lost too many rows, or have fewer than ``rows_min``
         ├── CannotCarry                   an attachment of the live table cannot be reattached to the new table
@@ -123,6 +124,10 @@ class CheckFailed(EtlError):
 
 class NotValidated(EtlError):
     """A run is published, but a foreign key of the reporting side could not be validated afterwards."""
+
+
+class AfterFailed(EtlError):
+    """A run is published, but the command of ETL_AFTER_PUBLISH could not be started, or has failed."""
 
 
 class PublishFailed(EtlError):

@@ -321,6 +321,12 @@ METRICS_LINE_BYTES = 16_000
 FUNCTION_MARGIN_SECONDS = 5.0
 """Seconds before a function's end at which it gives up by itself, so that it can say so."""
 
+LONGEST_VARIABLE_BYTES = 100_000
+"""Linux starts no process with a variable of 128 KiB or more (execve(2), MAX_ARG_STRLEN), its name included."""
+
+AFTER_PUBLISH_SECONDS = 5.0
+"""How long the command after the publish may take to end after SIGTERM. Who sent it sends SIGKILL after 10 to 30 s."""
+
 SHORTEST_SECRET_CHARACTERS = 3
 """Characters: a shorter one, taken out of every text, would take the text's sense with it."""
 

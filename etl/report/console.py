@@ -26,14 +26,15 @@ from rich.progress import Progress as Bars
 from rich.table import Table as Grid
 from rich.text import Text
 
-from etl.commands.answers import Comparison, Finding, HistoryRun, Report, RetireAnswer
+from etl.commands.answers import Comparison, Finding, HistoryRun, InitAnswer, Report, RetireAnswer
 from etl.commands.plan import Plan
 from etl.loads.progress import Progress
 from etl.logs.log import printable
 from etl.model.record import Finished
-from etl.model.status import LoadStatus
+from etl.model.status import LoadStatus, RunStatus
 from etl.model.table import Table
 from etl.settings.config import Shown
+from etl.settings.file import NAME
 
 _WIDE = 200
 """The least width of output that does not go to a terminal, in columns."""
@@ -118,6 +119,9 @@ def _size(table: Table) -> int:
 def print_finished(finished: Finished) -> None:
     """Prints a run's end, and a table of its loads."""
     console = _console()
+    if finished.status == RunStatus.PUBLISHED and not finished.loads:
+        console.print("\nnothing to run: the last load of every table was published", style="bold")
+        return
     console.print(f"\nrun {finished.run_id}: {finished.status} in {finished.seconds:.1f} s", style="bold")
     # The loads were recorded when they were staged; now they have the run's status.
     loads = [asdict(load) | {"status": finished.status} for load in finished.loads]
@@ -191,6 +195,16 @@ def print_report(report: Report) -> None:
     last = report.last_published
     as_of = f", as of {last.snapshot_at:%Y-%m-%d %H:%M:%S %Z}" if last and last.snapshot_at else ""
     console.print(f"readers see run {last.run_id}{as_of}" if last else "no run is published yet", markup=False)
+
+
+def print_init(written: InitAnswer) -> None:
+    """Prints what ``etl init`` has written, and what comes next; nothing if the file itself was printed."""
+    if written.file == "-":
+        return
+    print(printable(f"{written.file}: {written.tables:,} tables"))
+    if written.masks:
+        print(f"{written.masks:,} columns look like personal data: read the masks that the file proposes at its end")
+    print(f"next: etl check{'' if written.file == NAME else f' --config {written.file}'}")
 
 
 def print_settings(shown: Iterable[Shown]) -> None:

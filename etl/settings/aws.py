@@ -20,7 +20,9 @@ from etl.model.errors import ConfigurationError, ConnectionFailed, EtlError, one
 _CONFIG = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4})
 
 _REMEDIES = {
-    "AccessDeniedException": "allow ssm:GetParametersByPath on the path and kms:Decrypt on its SecureStrings' key",
+    "AccessDeniedException": "allow ssm:GetParametersByPath on the path, or ssm:GetParameter on the parameter, and"
+    " kms:Decrypt on its SecureStrings' key",
+    "ParameterNotFound": "there is no such parameter; check its name, the account and AWS_REGION",
     "ExpiredTokenException": "the credentials have expired; renew them",
     "UnrecognizedClientException": "the credentials are not valid in this region; check them and AWS_REGION",
     "InvalidSignatureException": "the credentials are wrong; check the secret key",
@@ -47,12 +49,22 @@ def read_parameters(path: str, region: str | None = None) -> dict[str, str]:
             for parameter in page["Parameters"]
         }
     except (aws.ClientError, aws.BotoCoreError, ValueError, OSError) as error:
-        raise _explained(path, error) from error
+        raise _explained("ETL_PARAMETER_PATH", path, error) from error
     if not parameters:
         raise ConfigurationError(
             f"ETL_PARAMETER_PATH {path}: no parameters there; check the path, the account and AWS_REGION"
         )
     return parameters
+
+
+def read_parameter(name: str, region: str | None = None) -> str:
+    """Reads and decrypts one parameter, by its full name. Raises the errors of ``read_parameters``."""
+    try:
+        answer = boto3.client("ssm", region_name=region, config=_CONFIG).get_parameter(Name=name, WithDecryption=True)
+    except (aws.ClientError, aws.BotoCoreError, ValueError, OSError) as error:
+        raise _explained("the parameter", name, error) from error
+    value: str = answer["Parameter"]["Value"]
+    return value
 
 
 def mint_token(host: str, port: int, user: str, region: str | None = None) -> str:
@@ -81,26 +93,26 @@ def _rds(region: str | None) -> Any:
     return boto3.client("rds", region_name=region, config=_CONFIG)
 
 
-def _explained(path: str, error: Exception) -> EtlError:
+def _explained(what: str, path: str, error: Exception) -> EtlError:
     if isinstance(error, aws.ClientError):
-        return _refused(path, error)
+        return _refused(what, path, error)
     if isinstance(error, _UNREACHABLE):
         reason = one_line(error)
         return ConnectionFailed(f"Parameter Store cannot be reached for {path}: {reason}; check network and endpoint")
     if isinstance(error, aws.NoCredentialsError | aws.PartialCredentialsError):
         remedy = "give the task a role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        return ConfigurationError(f"ETL_PARAMETER_PATH {path}: no AWS credentials; {remedy}")
+        return ConfigurationError(f"{what} {path}: no AWS credentials; {remedy}")
     if isinstance(error, aws.NoRegionError):
-        return ConfigurationError(f"ETL_PARAMETER_PATH {path}: no AWS region; set AWS_REGION")
+        return ConfigurationError(f"{what} {path}: no AWS region; set AWS_REGION")
     # All other errors come from wrong settings of the SDK: a profile, a region, or an endpoint that is not valid (for
     # which botocore raises ValueError).
-    return ConfigurationError(f"ETL_PARAMETER_PATH {path}: {one_line(error)}; check the AWS_… variables")
+    return ConfigurationError(f"{what} {path}: {one_line(error)}; check the AWS_… variables")
 
 
-def _refused(path: str, error: aws.ClientError) -> EtlError:
+def _refused(what: str, path: str, error: aws.ClientError) -> EtlError:
     code = error.response["Error"]["Code"]
     message = " ".join(error.response["Error"].get("Message", "").split()).rstrip(".")
     if code in _TRANSIENT or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
         return ConnectionFailed(f"Parameter Store refused {path} again and again: {code}: {message}; try again later")
     remedy = _REMEDIES.get(code, "check the path and the role's rights")
-    return ConfigurationError(f"ETL_PARAMETER_PATH {path}: {code}: {message}; {remedy}")
+    return ConfigurationError(f"{what} {path}: {code}: {message}; {remedy}")

@@ -1,13 +1,14 @@
-"""Reads settings: the environment takes precedence over Parameter Store, and Parameter Store over defaults.
+"""Reads settings: the command line, the environment, the configuration file, Parameter Store, and defaults.
 
-All problems are reported in one error.
+The earlier of these takes precedence. All problems are reported in one error.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,13 @@ from etl.settings.spelling import strange_parameters, strange_variables
 
 PARAMETER_PATH = "ETL_PARAMETER_PATH"
 
+CONFIG = Setting(
+    "ETL_CONFIG",
+    None,
+    "The configuration file, as `--config` ([the configuration file](reference.md#the-configuration-file)).",
+    "`nightly-etl.toml` in the current folder, if it is there",
+)
+
 _PATH = Setting(
     PARAMETER_PATH,
     None,
@@ -35,13 +43,44 @@ ReadParameters = Callable[[str], Mapping[str, str]]
 """A function that reads all parameters under a path; returns decrypted values by name relative to the path."""
 
 
+class Origin(IntEnum):
+    """Where the value of a setting comes from; the greater takes precedence (docs/reference.md)."""
+
+    STORE = 1
+    FILE = 2
+    ENVIRONMENT = 3
+    COMMAND_LINE = 4
+
+
 @dataclass(frozen=True, slots=True)
 class Value:
     """The text of a setting, and where the text comes from, in a user's words."""
 
     text: str
     where: str
-    from_store: bool = False
+    origin: Origin = Origin.ENVIRONMENT
+
+    @property
+    def source(self) -> str:
+        """Where the value comes from, as ``etl settings`` says it."""
+        if self.origin == Origin.ENVIRONMENT:
+            return "environment"
+        return "command line" if self.origin == Origin.COMMAND_LINE else self.where
+
+
+@dataclass(frozen=True, slots=True)
+class FromFile:
+    """The settings of a configuration file (``etl.settings.file``): their values, and the problems of the file.
+
+    ``options`` are the file's options of tables, as TOML has them.
+    """
+
+    values: Mapping[str, Value] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+
+NO_FILE = FromFile()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +100,7 @@ class Found:
         if value is None:
             return Shown(setting.variable, setting.default or None, "default")
         text = "***" if setting.secret else self.settings.redact(value.text)
-        return Shown(setting.variable, text, value.where if value.from_store else "environment")
+        return Shown(setting.variable, text, value.source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +112,7 @@ class Shown:
     source: str
 
 
-DECLARED = {"path": _PATH} | declared()
+DECLARED = {"config": CONFIG, "path": _PATH} | declared()
 """All settings, by their names in ``Found.given``."""
 
 _PLAIN = [name for name in DECLARED if name in Settings.model_fields and name not in {"tables", "options"}]
@@ -87,28 +126,30 @@ def load(
     *,
     mint_token: MintToken | None = None,
     given: Mapping[str, str] | None = None,
+    file: FromFile = NO_FILE,
     on_terminal: bool = False,
 ) -> Found:
     """Reads the settings of a command.
 
     ``needs`` names the settings that the command needs: operational, reporting, tables, run_id, or plan (the tables of
     TABLES or, if ETL_PLAN is run, those of the plan that the ledger has for ETL_RUN_ID). ``read_parameters`` reads the
-    Parameter Store, ``mint_token`` makes the tokens for ``auth = iam``, and ``given`` has the settings of the command
-    line. Raises ConfigurationError with all problems; each names the setting and the source of its value.
+    Parameter Store, ``mint_token`` makes the tokens for ``auth = iam``, ``given`` has the settings of the command
+    line, and ``file`` those of the configuration file. Raises ConfigurationError with all problems; each names the
+    setting and the source of its value.
     """
-    path = _parameter_path(environment)
-    parameters = read_parameters(path) if path else {}
-    values = _from_store(path or "", parameters) | _from_environment(environment)
-    values |= {name: Value(text, f"{name.upper()} on the command line") for name, text in (given or {}).items()}
+    path = _parameter_path(environment, file)
+    parameters = read_parameters(path.text) if path else {}
+    values = _from_store(path.text if path else "", parameters) | dict(file.values) | _from_environment(environment)
+    values |= _from_command_line(given or {})
     if "plan" in needs:
         needs = {*needs, "run_id" if "plan" in values and values["plan"].text == "run" else "tables"}
-    problems: list[str] = []
+    problems = list(file.problems)
     fields: dict[str, Any] = {
         name: value
         for name in ("operational", "reporting")
         if (value := _url(name, values, needs, problems, mint_token))
     }
-    fields |= _parsed("tables", Selection.parse, values, problems) | _options(values, problems)
+    fields |= _parsed("tables", Selection.parse, values, problems) | _options(values, problems, file)
     fields |= {name: values[name].text for name in _PLAIN if name in values}
     fields.setdefault("log_format", "console" if on_terminal else "json")
     problems += [_missing(name) for name in ("tables", "run_id") if name in needs and name not in values]
@@ -118,13 +159,16 @@ def load(
     settings = _validated(fields, values, problems)
     names = [(setting.variable, setting.parameter) for setting in DECLARED.values()]
     slips, warnings = strange_variables(environment, names)
-    problems += [*slips, *strange_parameters(path or "", parameters, names)]
-    if fields.get("plan") == "run" and "plan" in needs and "tables" in values and not values["tables"].from_store:
-        warnings.append("TABLES is not read, because ETL_PLAN is run; take one of the two out")
+    problems += [*slips, *strange_parameters(path.text if path else "", parameters, names)]
+    if fields.get("plan") == "run" and "plan" in needs and "tables" in values:
+        if values["tables"].origin == Origin.COMMAND_LINE:
+            problems.append("TABLES on the command line is not read, because ETL_PLAN is run; take one of the two out")
+        elif values["tables"].origin == Origin.ENVIRONMENT:
+            warnings.append("TABLES is not read, because ETL_PLAN is run; take one of the two out")
     if problems or settings is None:
         raise ConfigurationError(problems)
     if path:
-        values["path"] = Value(path, PARAMETER_PATH)
+        values["path"] = path
     return Found(settings, tuple(warnings), values)
 
 
@@ -138,9 +182,15 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Value]:
     }
 
 
+def _from_command_line(given: Mapping[str, str]) -> dict[str, Value]:
+    return {
+        name: Value(text, f"{name.upper()} on the command line", Origin.COMMAND_LINE) for name, text in given.items()
+    }
+
+
 def _from_store(path: str, parameters: Mapping[str, str]) -> dict[str, Value]:
     return {
-        name: Value(_clean(name, parameters[setting.parameter]), f"{path}/{setting.parameter}", from_store=True)
+        name: Value(_clean(name, parameters[setting.parameter]), f"{path}/{setting.parameter}", Origin.STORE)
         for name, setting in DECLARED.items()
         if setting.parameter is not None and setting.parameter in parameters
     }
@@ -151,11 +201,13 @@ def _clean(setting: str, text: str) -> str:
     return text if setting.endswith("/password") else text.strip()
 
 
-def _parameter_path(environment: Mapping[str, str]) -> str | None:
-    path = environment.get(PARAMETER_PATH, "").strip()
-    if path and not re.fullmatch(r"(/[A-Za-z0-9_.-]+){1,15}/?", path):
-        raise ConfigurationError(f"{PARAMETER_PATH} is {path!r}; write a path such as /nightly-etl/prod")
-    return path.rstrip("/") or None
+def _parameter_path(environment: Mapping[str, str], file: FromFile) -> Value | None:
+    value = Value(environment.get(PARAMETER_PATH, "").strip(), PARAMETER_PATH)
+    value = value if value.text else file.values.get("path", value)
+    if value.text and not re.fullmatch(r"(/[A-Za-z0-9_.-]+){1,15}/?", value.text):
+        raise ConfigurationError(f"{value.where} is {value.text!r}; write a path such as /nightly-etl/prod")
+    path = value.text.rstrip("/")
+    return replace(value, text=path) if path else None
 
 
 def _url(
@@ -171,8 +223,9 @@ def _url(
         if side in needs:
             problems.append(_missing(f"{side}/url"))
         return None
-    # A part overrides the URL, but a part from the Parameter Store does not override a URL from the environment.
-    weak = [part for part, value in parts.items() if value.from_store and url is not None and not url.from_store]
+    # A part overrides the URL, but for instance a part from the Parameter Store does not override a URL from the
+    # environment, which takes precedence over it.
+    weak = [part for part, value in parts.items() if url is not None and value.origin < url.origin]
     try:
         database = _with_files(
             DatabaseUrl.parse(
@@ -217,11 +270,13 @@ def _parsed(
         return {}
 
 
-def _options(values: Mapping[str, Value], problems: list[str]) -> dict[str, Any]:
-    """Reads the options: the environment names a file, and the Parameter Store has the text itself."""
+def _options(values: Mapping[str, Value], problems: list[str], file: FromFile) -> dict[str, Any]:
+    """Reads the options: the environment names a file; the configuration file and Parameter Store have them."""
     value = values.get("options")
     if value is None:
         return {}
+    if value.origin == Origin.FILE:
+        return _parsed("options", lambda _: Options.read(file.options), values, problems)
     if value.where == DECLARED["options"].variable:
         try:
             value = Value(Path(value.text).read_text(encoding="utf-8"), f"{value.where} ({value.text})")

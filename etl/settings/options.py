@@ -9,7 +9,7 @@ user's manual.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
@@ -40,6 +40,11 @@ class Options:
             document = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise ValueError(f"is not TOML: {error}") from None
+        return cls.read(document)
+
+    @classmethod
+    def read(cls, document: Mapping[str, object]) -> Options:
+        """Reads the sections of a TOML document; raises ValueError with one line that names all problems."""
         problems: list[str] = []
         sections = [(name, _section(name, body, problems)) for name, body in document.items()]
         patterns = [(_pattern(name, problems), options) for name, options in sections if name != DEFAULTS]

@@ -170,6 +170,17 @@ class Settings(BaseModel):
             " ([operations.md](operations.md#as-of-when)).",
         ),
     ] = "off"
+    after_publish: Annotated[
+        Annotated[tuple[str, ...], BeforeValidator(values.command)] | None,
+        Setting(
+            "ETL_AFTER_PUBLISH",
+            None,
+            "A command that `etl run` and `etl publish` execute after they have published, such as `dbt build`"
+            " ([operations.md](operations.md#a-command-after-the-publish)). It is split into words as a shell does, and"
+            " run without one.",
+            "no command",
+        ),
+    ] = None
     keep_stopped: Annotated[
         float,
         BeforeValidator(values.deadline),

@@ -11,6 +11,8 @@ OURS = "ETL_"
 """The prefix of this program's variables."""
 
 OTHERS = {
+    "ETL_PUBLISHED_RUN": "the command of ETL_AFTER_PUBLISH has it, and may be an etl",
+    "ETL_PUBLISHED_TABLES": "likewise",
     "ETL_COMMAND": "CodeBuild takes no command: buildspec.yml and the project of infra/ run the command in it",
 }
 """Variables with this prefix that are set in the program's environment without being settings, and the reasons."""

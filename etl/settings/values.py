@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Any
 
 from pydantic import BeforeValidator, SecretStr
@@ -56,6 +57,19 @@ def choice(*choices: str) -> BeforeValidator:
         return text
 
     return BeforeValidator(check)
+
+
+def command(text: Any) -> tuple[str, ...]:
+    """Splits a command into its words as a shell does, without running a shell."""
+    try:
+        words = tuple(shlex.split(str(text)))
+    except ValueError as error:
+        raise ValueError(
+            f"cannot be split into words: {str(error).lower()}; close the quote, or write \\' for one"
+        ) from None
+    if not words:
+        raise ValueError("is empty; write a command such as dbt build, or take it out")
+    return words
 
 
 def mask_key(text: str) -> SecretStr:

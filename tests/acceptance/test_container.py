@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
+import yaml
+from testcontainers.core.container import DockerContainer
 
+from tests.acceptance.checkout import ROOT
 from tests.acceptance.containers import PASSWORD, Image, Sides, done
 from tests.harness import TIMEOUT
 
@@ -32,6 +36,30 @@ def test_three_variables_are_enough_to_copy(image: Image, sides: Sides) -> None:
     everything = "SELECT md5(string_agg(o::text, ',' ORDER BY id)) FROM orders o"
     assert sides.reporting.rows(everything) == sides.operational.rows(everything)
     assert sides.reporting.rows("SELECT id FROM sales.invoice") == [(1,)]
+
+
+def test_the_compose_file_s_container_needs_one_file_and_two_passwords(
+    image: Image, sides: Sides, tmp_path: Path
+) -> None:
+    """``init`` prints the file, which stands in the container as examples/compose.yaml says, with its restrictions."""
+    sides.operational.rows("CREATE TABLE orders AS SELECT 1 AS id")
+    printed = image.run("init", "--output", "-", network=sides.network, **sides.environment)
+    assert (printed.status, printed.stderr) == (0, "")
+    assert PASSWORD not in printed.stdout
+    file = tmp_path / "nightly-etl.toml"
+    file.write_text(printed.stdout)
+    service = yaml.safe_load((ROOT / "examples" / "compose.yaml").read_text())["services"]["etl"]
+    (config,) = service["configs"]
+    container = DockerContainer(image.id).with_command(service["command"]).with_network(sides.network)
+    container.with_envs(ETL_CONFIG=service["environment"]["ETL_CONFIG"])
+    container.with_envs(ETL_OPERATIONAL_PASSWORD=PASSWORD, ETL_REPORTING_PASSWORD=PASSWORD)
+    container.with_volume_mapping(str(file), config["target"], "ro")
+    same = ("user", "read_only", "cap_drop", "security_opt", "mem_limit", "pids_limit")
+    container.with_kwargs(**{name: service[name] for name in same})
+    with container:
+        run = done(container)
+    assert (run.status, run.stderr) == (0, "")
+    assert sides.reporting.rows("SELECT id FROM orders") == [(1,)]
 
 
 def test_every_command_works_in_the_container(image: Image, sides: Sides) -> None:

@@ -56,11 +56,14 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
-    """Its modules, its SQL and py.typed; no tests, no demo, no infrastructure."""
+    """Its modules, its SQL, py.typed and the man pages; no tests, no demo, no infrastructure."""
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     folders = {name.split("/")[0] for name in names}
-    assert folders == {"etl", f"nightly_etl-{project_version()}.dist-info"}
+    data = f"nightly_etl-{project_version()}.data"
+    assert folders == {"etl", f"nightly_etl-{project_version()}.dist-info", data}
+    pages = {f"{data}/data/share/man/man1/{file.name}" for file in (ROOT / "docs" / "man").iterdir()}
+    assert {name for name in names if name.startswith(data)} == pages
     assert "etl/py.typed" in names
     package = ROOT / "etl"
     sources = {f"etl/{file.relative_to(package)}" for kind in ("*.py", "*.sql") for file in package.rglob(kind)}

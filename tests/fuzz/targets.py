@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from tempfile import NamedTemporaryFile
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,7 @@ from etl.logs import log
 from etl.model.errors import ConfigurationError, one_line
 from etl.model.redaction import Redactor
 from etl.settings import config
+from etl.settings import file as config_file
 from statemachine.notifier.deployment import Deployment
 from statemachine.notifier.links import Console
 from statemachine.notifier.message import message
@@ -47,6 +49,21 @@ def url(text: str) -> None:
 def options(text: str) -> None:
     """The text of the options in the Parameter Store."""
     _settings({}, {"options": text})
+
+
+def file(text: str) -> None:
+    """The configuration file; what its references name is not there."""
+    with NamedTemporaryFile(suffix=".toml") as written:
+        written.write(text.encode("utf-8", "surrogateescape"))
+        written.flush()
+        name = config.Value(written.name, "--config")
+        try:
+            read = config_file.read(name, {}, NEEDS, lambda _: text)
+        except ConfigurationError as error:
+            _clear(error)
+        else:
+            _settings({}, read=read)
+            _settings({"TABLES": "", "ETL_OPERATIONAL_URL": "", "ETL_REPORTING_URL": ""}, read=read)
 
 
 def parameters(text: str) -> None:
@@ -105,13 +122,17 @@ def line(text: str) -> None:
 
 
 TARGETS: Mapping[str, Callable[[str], None]] = {
-    each.__name__: each for each in (tables, url, options, parameters, event, start, slack, line)
+    each.__name__: each for each in (tables, url, options, file, parameters, event, start, slack, line)
 }
 
 SEEDS: Mapping[str, tuple[str, ...]] = {
     "tables": ('orders,sales.*,!audit."x, y"', '["orders", "\\u0061"]', "# none\norders\n*.*"),
     "url": ("[::1]:5432,two:5433/shop?sslmode=verify-full&options=-c%20a%3Db", "host=db dbname=shop", "db/a%ffb"),
     "options": ('[defaults]\nsplit = 4\n[orders]\nkey="id"\n[orders.mask]\nemail="hash"', '["a.*"]\nwhere="id > 1"'),
+    "file": (
+        'tables = ["a"]\njobs = 4\n[operational]\nurl = "postgresql://a@b/c"\npassword = { environment = "X" }',
+        '[options.orders]\nwhere = "id > 1"\n[reporting]\nurl = { parameter = "/x" }',
+    ),
     "parameters": ("ETL_JOBS=4\njobs=5\noperational/host=db\nETL_OPERATIONAL_PASSWORD=x", "ETL_MASK_KEY=abc"),
     "event": (
         '{"run_id": "a", "shards": [["orders"], "b"], "error": null}',
@@ -123,10 +144,12 @@ SEEDS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _settings(variables: Mapping[str, str], stored: Mapping[str, str] | None = None) -> None:
+def _settings(
+    variables: Mapping[str, str], stored: Mapping[str, str] | None = None, read: config.FromFile = config.NO_FILE
+) -> None:
     environment = _RIGHT | dict(variables) | ({"ETL_PARAMETER_PATH": "/shop"} if stored is not None else {})
     try:
-        found = config.load(environment, NEEDS, lambda _: stored or {})
+        found = config.load(environment, NEEDS, lambda _: stored or {}, file=read)
         settings, warnings = found.settings, found.warnings
     except ConfigurationError as error:
         _clear(error)

@@ -367,7 +367,9 @@ COMMANDS = [
     Case("no command", "Usage: …", arguments=()),
     Case("unknown command", (*USAGE, "Error: No such command 'rum'.…"), arguments=("rum",)),
     Case("unknown flag", (*USAGE, "Error: No such option '--dry'.…"), arguments=("run", "--dry")),
-    Case("extra argument", (*USAGE, "Error: Got unexpected extra argument (orders)"), arguments=("run", "orders")),
+    Case(
+        "extra argument", (*USAGE, "Error: Got unexpected extra argument (orders)"), arguments=("report", "a", "orders")
+    ),
     Case(
         "limit",
         (*USAGE, "Error: Invalid value for '--limit': 0 is not in the …"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ def document(done: Done, command: str, status: int = 0) -> Any:
     return conforms(json.loads(done.stdout), FORMS[command])
 
 
-def test_a_night_in_documents(tables: Databases, etl: Etl) -> None:
+def test_a_night_in_documents(tables: Databases, etl: Etl, tmp_path: Path) -> None:
     """A run and the commands after it, and a second run in several steps; the log is on standard error."""
     told: dict[str, Any] = {}
 
@@ -49,6 +50,8 @@ def test_a_night_in_documents(tables: Databases, etl: Etl) -> None:
         return done
 
     ask("settings")
+    ask("init", "--output", str(tmp_path / "nightly-etl.toml"))
+    assert told["init"]["tables"] == 2
     ask("check")
     ask("plan", "--shards", "2")
     run = ask("run", ETL_RUN_ID="monday")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import string
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
@@ -38,6 +40,29 @@ def started(store: str, path: str, *arguments: str, **variables: str) -> Done:
 def urls(databases: Databases) -> dict[str, str]:
     """The parameters that lead to the databases."""
     return {"operational/url": databases.operational.etl_url, "reporting/url": databases.reporting.etl_url}
+
+
+def test_the_configuration_file_names_parameters(databases: Databases, store: str, path: str, tmp_path: Path) -> None:
+    """A path with settings, which the file overrides, and one parameter of another path; a wrong name is told."""
+    cloud.put(store, path, urls(databases) | {"tables": "*", "jobs": "1"})
+    cloud.put(store, f"{path}-else", {"reporting": databases.reporting.etl_url})
+    file = tmp_path / "etl.toml"
+    text = f'parameter_path = "{path}"\ntables = ["orders"]\n'
+    text += f'[reporting]\nurl = {{ parameter = "{path}-else/reporting" }}\n'
+    file.write_text(text)
+    etl = Etl(cloud.account(store) | {"ETL_CONFIG": str(file)})
+    assert etl("run").status == 0
+    assert databases.reporting.value("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 1
+    shown = {one["setting"]: (one["value"], one["source"]) for one in json.loads(etl("settings", "--json").stdout)}
+    assert shown["ETL_PARAMETER_PATH"] == (path, f"{file}: parameter_path")
+    assert shown["ETL_JOBS"] == ("1", f"{path}/jobs")
+    assert shown["TABLES"] == ('["orders"]', f"{file}: tables")
+    file.write_text(text.replace("-else/reporting", "-else/nothing"))
+    done = etl("history")
+    assert (done.status, done.stderr.startswith(f"etl: the parameter {path}-else/nothing: ParameterNotFound: ")) == (
+        2,
+        True,
+    )
 
 
 def test_all_settings_may_come_from_the_store(databases: Databases, store: str, path: str) -> None:

@@ -1,0 +1,129 @@
+"""Writes the man pages, which the wheel installs, into docs/man/: ``python -m docs.man_pages [--check]``.
+
+click-man makes the page of a command from click's command. The page of ``etl`` has all settings besides.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from inspect import cleandoc
+from pathlib import Path
+
+import click
+from click_man.man import ManPage
+
+from docs.config_schema import plain
+from etl import cli
+from etl.catalogue import COMMANDS
+from etl.commands.draft import PROJECT
+from etl.settings.config import DECLARED
+from etl.settings.file import KEYS, NAME
+
+FOLDER = Path(__file__).parent / "man"
+
+DATE = ""
+"""No date: a page would be another one each day."""
+
+EXIT_STATUS = (
+    ("0", "done"),
+    ("1", "a copy, its publish or the command after it failed; what failed is on standard error"),
+    ("2", "bad configuration or usage; nothing was begun"),
+    ("130, 143", "stopped by SIGINT or SIGTERM; staging tables are dropped, and the ledger says so"),
+)
+
+
+def pages() -> dict[str, str]:
+    """All pages, by the names of their files."""
+    version = "nightly-etl"
+    found = {f"{cli.PROGRAM}.1": _program(version)}
+    for command in COMMANDS:
+        if command.json is not None:
+            found[f"{cli.PROGRAM}-{command.name}.1"] = _page(version, cli.etl.commands[command.name], command.help)
+    return found
+
+
+def _program(version: str) -> str:
+    page = _made(version, cli.etl, "copies tables of one PostgreSQL to another: one snapshot, one publish")
+    page.commands = [(name, _roff(one.help or "")) for name, one in cli.etl.commands.items()]
+    sections = [
+        _section("ENVIRONMENT", _settings()),
+        _section(
+            "FILES",
+            [(NAME, f"The configuration file, in the current folder. See {PROJECT}/blob/main/docs/reference.md")],
+        ),
+        _section("EXIT STATUS", EXIT_STATUS),
+    ]
+    return str(page) + "".join(sections)
+
+
+def _page(version: str, command: click.Command, about: str) -> str:
+    page = _made(version, command, about[:1].lower() + about[1:].rstrip("."))
+    (of_command,) = (one for one in COMMANDS if one.name == command.name)
+    fields = of_command.input.model_fields
+    arguments = [one for one in command.params if isinstance(one, click.Argument)]
+    page.options = [
+        (one.make_metavar(_context(command)), _roff(fields[str(one.name)].description or "")) for one in arguments
+    ] + page.options
+    return f"{page}.SH SEE ALSO\n\\fB{cli.PROGRAM}\\fP(1), which lists the settings\n"
+
+
+def _made(version: str, command: click.Command, about: str) -> ManPage:
+    context = _context(command)
+    page = ManPage(context.command_path)
+    page.version, page.date, page.short_help = version, DATE, _roff(about)
+    page.description = _roff(cleandoc(command.help or ""))
+    page.synopsis = " ".join(command.collect_usage_pieces(context))
+    records = (one.get_help_record(context) for one in command.params if isinstance(one, click.Option))
+    page.options = [(names, _roff(text)) for names, text in filter(None, records)]
+    return page
+
+
+def _context(command: click.Command) -> click.Context:
+    program = click.Context(cli.etl, info_name=cli.PROGRAM)
+    return program if command is cli.etl else click.Context(command, info_name=command.name, parent=program)
+
+
+def _settings() -> Iterator[tuple[str, str]]:
+    """Each setting, with its key in the file and its default."""
+    keys = {name: key for key, name in KEYS.items()}
+    for name, setting in DECLARED.items():
+        where = [
+            f"in {NAME} {keys[name]}" if name in keys else "",
+            f"in Parameter Store {setting.parameter}" if setting.parameter else "",
+        ]
+        where += [f"default {plain(setting.default)}" if setting.default else ""]
+        yield setting.variable, f"{plain(setting.help)} ({'; '.join(filter(None, where)) or 'no default'})"
+
+
+def _section(title: str, items: Iterator[tuple[str, str]] | list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> str:
+    return f".SH {title}\n" + "".join(f".TP\n\\fB{_roff(term)}\\fP\n{_roff(text)}\n" for term, text in items)
+
+
+def _roff(text: str) -> str:
+    """A text in which nothing is a request or an escape of roff."""
+    escaped = text.replace("\\", "\\e").replace("-", "\\-").replace("…", "...")
+    return re.sub(r"^(?=[.'])", r"\\&", escaped, flags=re.MULTILINE)
+
+
+def main(check: bool) -> int:
+    """Writes the pages, or with ``check`` prints which are out of date; returns the exit status."""
+    wanted = {FOLDER / name: text for name, text in pages().items()}
+    there = set(FOLDER.glob("*.1"))
+    stale = [file for file, text in wanted.items() if not file.exists() or file.read_text(encoding="utf-8") != text]
+    stale += sorted(there - wanted.keys())
+    if check:
+        for file in stale:
+            print(f"{file.relative_to(FOLDER.parents[1])} is stale; run make reference", file=sys.stderr)
+        return 1 if stale else 0
+    FOLDER.mkdir(exist_ok=True)
+    for file in there - wanted.keys():
+        file.unlink()
+    for file, text in wanted.items():
+        file.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main("--check" in sys.argv[1:]))

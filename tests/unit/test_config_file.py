@@ -1,0 +1,243 @@
+"""nightly-etl.toml: where it is found, what it may say, how its mistakes are told, and what wins over it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from etl.commands.draft import toml
+from etl.model.errors import ConfigurationError
+from etl.model.name import Relation
+from etl.model.selection import Selection
+from etl.settings import config, file
+from etl.settings.config import Found
+
+ALL = ("operational", "reporting", "tables")
+
+WHOLE = """
+tables = ["orders", "sales.*", "!sales.tmp"]
+jobs = 8
+verify = "checksum"
+[operational]
+url = "postgresql://reader@one/shop"
+password = { environment = "SHOP_PASSWORD" }
+[reporting]
+url = { environment = "REPORTS" }
+[options.defaults]
+on_new_column = "fail"
+[options."sales.*"]
+exclude = ["raw"]
+"""
+
+ENVIRONMENT = {"SHOP_PASSWORD": "pa55word", "REPORTS": "postgresql://loader:other@two/reports"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def loaded(
+    text: str,
+    environment: Mapping[str, str] = ENVIRONMENT,
+    needs: tuple[str, ...] = ALL,
+    store: Mapping[str, str] | None = None,
+    given: Mapping[str, str] | None = None,
+) -> Found:
+    """The settings that a nightly-etl.toml of this text gives; ``store`` has the Parameter Store's parameters."""
+    Path("nightly-etl.toml").write_text(text)
+    name = file.found(environment, None)
+    parameters = store or {}
+    read = file.read(name, environment, needs, parameters.__getitem__)
+    return config.load(
+        environment,
+        needs,
+        lambda path: {name.removeprefix(f"{path}/"): value for name, value in parameters.items()},
+        given=given,
+        file=read,
+    )
+
+
+def problems(text: str, environment: Mapping[str, str] = ENVIRONMENT, needs: tuple[str, ...] = ()) -> tuple[str, ...]:
+    with pytest.raises(ConfigurationError) as caught:
+        loaded(text, environment, needs)
+    return caught.value.problems
+
+
+def shown(found: Found) -> dict[str, tuple[str | None, str]]:
+    """Each setting's value and source, as ``etl settings`` shows them."""
+    return {one.setting: (one.value, one.source) for one in found.shown()}
+
+
+@pytest.mark.usefixtures("folder")
+def test_one_file_has_all_that_a_run_needs() -> None:
+    """Tables, settings, both databases and the options of tables; passwords come from the environment."""
+    settings = loaded(WHOLE).settings
+    assert settings.selection == Selection.parse("orders,sales.*,!sales.tmp")
+    assert (settings.jobs, settings.verify) == (8, "checksum")
+    assert (settings.source.password, settings.target.password) == ("pa55word", "other")
+    assert settings.options.of(Relation("sales", "invoice")).exclude == ["raw"]
+    assert settings.options.of(Relation("public", "orders")).on_new_column == "fail"
+
+
+@pytest.mark.usefixtures("folder")
+def test_settings_says_that_a_value_comes_from_the_file() -> None:
+    """With the key, so that a person finds the line; what came by reference is no secret's leak."""
+    found = shown(loaded(WHOLE, ENVIRONMENT | {"ETL_JOBS": "2"}, given={"tables": "a"}))
+    assert found["ETL_CONFIG"] == ("nightly-etl.toml", "the current folder")
+    assert found["TABLES"] == ("a", "command line")
+    assert found["ETL_JOBS"] == ("2", "environment")
+    assert found["ETL_VERIFY"] == ("checksum", "nightly-etl.toml: verify")
+    assert found["ETL_OPERATIONAL_PASSWORD"] == ("***", "nightly-etl.toml: operational.password")
+    assert found["ETL_OPTIONS_FILE"] == ("2 sections of [options]", "nightly-etl.toml: options")
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_order_is_environment_file_store() -> None:
+    """The path of the parameters may stand in the file; each setting is decided by itself."""
+    store = {
+        "/etl/jobs": "3",
+        "/etl/verify": "none",
+        "/etl/readers": "statement",
+        "/etl/reporting/url": "postgresql://l@x/y",
+    }
+    text = 'parameter_path = "/etl"\njobs = 8\nverify = "rows"\n[operational]\nurl = "postgresql://r@one/shop"\n'
+    settings = loaded(text, {"ETL_JOBS": "2"}, ("operational", "reporting"), store).settings
+    assert (settings.jobs, settings.verify, settings.readers) == (2, "rows", "statement")
+    assert settings.target.parameters["host"] == "x"
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_part_of_the_file_does_not_beat_the_environment_s_url() -> None:
+    """It only fills in what the URL lacks, as a part in Parameter Store does; and the other way round it wins."""
+    text = '[operational]\nhost = "file"\nuser = "file"\n'
+    url = {"ETL_OPERATIONAL_URL": "postgresql://environment/shop"}
+    parameters = loaded(text, url, ("operational",)).settings.source.parameters
+    assert (parameters["host"], parameters["user"]) == ("environment", "file")
+    text = '[operational]\nurl = "postgresql://file/shop"\n'
+    assert loaded(text, {"ETL_OPERATIONAL_HOST": "e"}, ("operational",)).settings.source.parameters["host"] == "e"
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_value_may_stand_in_a_parameter_or_a_file() -> None:
+    """Docker's and Kubernetes' secrets are files; the newline at the end is none of the password's."""
+    Path("secret").write_text("from a file\n")
+    text = (
+        '[operational]\nurl = "postgresql://r@one/shop"\npassword = { file = "secret" }\n'
+        '[reporting]\nurl = { parameter = "/elsewhere/url" }\n'
+    )
+    settings = loaded(text, {}, ("operational", "reporting"), {"/elsewhere/url": "postgresql://l@two/r"}).settings
+    assert (settings.source.password, settings.target.parameters["host"]) == ("from a file", "two")
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("jbos = 8", "jbos is no setting; did you mean jobs?"),
+        ('ETL_VERIFY = "rows"', "ETL_VERIFY is no setting; did you mean verify?"),
+        ('operational_url = "x"', "operational_url is no setting; did you mean operational.url?"),
+        ("wombat = 1", "wombat is no setting; `etl settings` lists them"),
+        ('option = "x"', "option is no setting; did you mean [options.…]?"),
+        (
+            "[operational]\njobs = 1",
+            "operational.jobs is no setting; jobs stands above the first [section] of the file",
+        ),
+        ("[operational]\nurll = 'x'", "operational.urll is no setting; did you mean operational.url?"),
+        ("run_id = 'x'", "run_id is not for a file, because each process has its own; set ETL_RUN_ID"),
+        ("jobs = true", "jobs is neither a number nor a text in quotes"),
+        ("tables = [1]", "tables is neither a list of names nor a text in quotes"),
+        ("operational = 'x'", 'operational is no section; write [operational], and below it url = "postgresql://…"'),
+        (
+            "options = 'x.toml'",
+            "options is no section; write [options.orders], and below it the options of the table orders",
+        ),
+        (
+            "[operational]\nurl = { env = 'X' }",
+            "operational.url is no reference; write one of"
+            ' { environment = "VARIABLE" }, { parameter = "/NAME" }, { file = "NAME" }',
+        ),
+        ("jobs = { environment = 'NONE' }", "jobs names the variable NONE, which is not set; set it"),
+        ("jobs = { file = 'none' }", "jobs names the file 'none', which cannot be read: No such file or directory"),
+        ("jobs = 0", "jobs is '0'; write a whole number from 1 to 64"),
+        ("tables = []", "tables names no table; write names such as orders,sales.invoice or a pattern such as *"),
+        ('after_publish = "dbt \'build"', "after_publish cannot be split into words: no closing quotation; …"),
+        ("[options.orders]\nwhere = ''", "options [orders] where is empty, and would let every row through; …"),
+    ],
+)
+def test_a_mistake_is_told_with_file_key_and_remedy(text: str, problem: str) -> None:
+    """One line each; an unknown key is an error, because a setting that does nothing is worse."""
+    (said,) = problems(text)
+    start = f"nightly-etl.toml: {problem}"
+    assert said == start or (start.endswith("…") and said.startswith(start[:-1]))
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_secret_in_clear_is_refused() -> None:
+    """A file is committed, copied and mailed: the remedy names the variable; the secret is not quoted."""
+    text = (
+        'mask_key = "0123456789abcdef"\n[operational]\nurl = "postgresql://r:5ecret@one/shop"\n'
+        '[reporting]\npassword = "5ecret"\n'
+    )
+    said = problems(text)
+    assert [one.split(";")[0] for one in said] == [
+        "nightly-etl.toml: mask_key is a secret in clear",
+        "nightly-etl.toml: operational.url has a password in clear",
+        "nightly-etl.toml: reporting.password is a secret in clear",
+    ]
+    assert "ETL_OPERATIONAL_PASSWORD" in said[1]
+    assert "5ecret" not in "".join(said)
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_database_that_a_command_does_not_use_may_lack_its_variable() -> None:
+    """`etl history` runs where the source's password is not known; a run does not."""
+    history = loaded(WHOLE, {"REPORTS": ENVIRONMENT["REPORTS"]}, ("reporting",)).settings
+    assert history.target.password == "other"
+    (problem,) = problems(WHOLE, {"REPORTS": ENVIRONMENT["REPORTS"]}, ALL)
+    assert (
+        problem == "nightly-etl.toml: operational.password names the variable SHOP_PASSWORD, which is not set; set it"
+    )
+
+
+def test_a_file_is_named_by_option_variable_or_the_folder(folder: Path) -> None:
+    """In this order; an empty variable counts as not set."""
+    assert file.found({}, None) is None
+    (folder / "nightly-etl.toml").touch()
+    names = [
+        file.found({"ETL_CONFIG": "b"}, "a"),
+        file.found({"ETL_CONFIG": "b"}, None),
+        file.found({"ETL_CONFIG": ""}, None),
+    ]
+    assert [one.text for one in names if one] == ["a", "b", "nightly-etl.toml"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_file_that_cannot_be_read_is_an_error() -> None:
+    """Where it was named, also if that was the environment; and TOML's own words with an example."""
+    with pytest.raises(ConfigurationError, match=r"^--config names 'x', which cannot be read: No such file"):
+        file.read(file.found({}, "x"), {}, (), str)
+    with pytest.raises(ConfigurationError, match=r"^nightly-etl.toml is not TOML: .*; a text stands in quotes, verify"):
+        loaded("verify = rows")
+    assert loaded("\ufeffjobs = 3", {}, ()).settings.jobs == 3
+
+
+def schema() -> dict[str, Any]:
+    """The published JSON Schema."""
+    path = Path(__file__).parents[2] / "docs" / "schemas" / "nightly-etl.toml.json"
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def test_strings_are_written_as_toml() -> None:
+    """Every character but those that TOML has no escape for is what it was."""
+    import tomllib
+
+    text = "".join(map(chr, range(1, 0x300))) + "\U0001f600"
+    assert tomllib.loads(f"x = {toml(text)}") == {"x": text}
