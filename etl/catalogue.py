@@ -51,27 +51,36 @@ async def _run(call: Call[inputs.RunInput]) -> Finished:
     return await run(settings, call.progress)
 
 
+def _has_after(call: Call[Any]) -> bool:
+    """Whether a command is to follow the publish: not in an ``etl`` that such a command has started, without an end."""
+    if call.settings.after_publish is None:
+        return False
+    from etl.commands.after import RUN
+
+    return RUN not in call.environment
+
+
 def _refuse_after(call: Call[Any]) -> None:
-    if call.settings.after_publish:
+    if _has_after(call):
         from etl.commands.after import refuse_missing
 
-        refuse_missing(call.settings.after_publish)
+        refuse_missing(call.settings.after_publish or ())
 
 
 async def _after_run(call: Call[inputs.RunInput], finished: Finished) -> None:
-    if call.settings.after_publish and finished.status == RunStatus.PUBLISHED and finished.loads:
+    if finished.status == RunStatus.PUBLISHED and finished.loads:
         await _after(call)
 
 
 async def _after_publish(call: Call[inputs.PublishInput], _: answers.PublishAnswer) -> None:
-    if call.settings.after_publish:
-        await _after(call)
+    await _after(call)
 
 
 async def _after(call: Call[Any]) -> None:
-    from etl.commands.after import after_publish
+    if _has_after(call):
+        from etl.commands.after import after_publish
 
-    await after_publish(call.settings, call.environment)
+        await after_publish(call.settings, call.environment)
 
 
 def _show_run(finished: Finished) -> None:
