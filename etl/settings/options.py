@@ -76,8 +76,10 @@ class Options:
         return [f"[{name}]" for name, section in sections if section.publish not in {None, publish}]
 
     def in_place(self) -> Options:
-        """The options with which all tables are published in place."""
-        return replace(self, defaults=self.defaults.model_copy(update={"publish": "in-place"}))
+        """The options with which all tables are published in place, whatever their sections say by now."""
+        way = {"publish": "in-place"}
+        sections = tuple((pattern, section.model_copy(update=way)) for pattern, section in self.sections)
+        return Options(self.defaults.model_copy(update=way), sections)
 
     def planned(self, relations: Iterable[Relation]) -> tuple[Planned, ...]:
         """The relations of the source, each with the name of its live table.

@@ -387,6 +387,57 @@ def test_in_a_fan_out_a_table_that_refers_to_one_of_another_shard_is_replaced_wi
     }
 
 
+def test_a_run_that_has_decided_to_merge_swaps_no_table_that_is_to_be_swapped_by_now(
+    three: Etl, databases: Databases, tmp_path: Path
+) -> None:
+    """An option that comes between the loads and the publish is the next run's; this one's tables go one way."""
+    assert three("run", ETL_RUN_ID="one", ETL_PUBLISH="defer").status == 0
+    (tmp_path / "options.toml").write_text('[keyless]\npublish = "swap"')
+    with databases.reporting.connect() as report:
+        report.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        report.execute("SELECT 1 FROM pg_class LIMIT 1")
+        done = three("publish", "one", ETL_OPTIONS_FILE=str(tmp_path / "options.toml"))
+        assert (done.status, done.stderr) == (0, "")
+        assert report.execute(OF_THREE).fetchall() == [(2, 1, 1)]
+        report.execute("COMMIT")
+        assert report.execute(OF_THREE).fetchall() == [(2, 2, 2)]
+
+
+NEVER = """
+CREATE FUNCTION never() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'never'; END $$;
+CREATE EVENT TRIGGER guards ON ddl_command_start WHEN TAG IN ('CREATE TABLE AS') EXECUTE FUNCTION never()
+"""
+
+
+@pytest.mark.superuser("event triggers")
+def test_a_target_that_rejects_what_only_merges_need_is_told_and_swapped(three: Etl, databases: Databases) -> None:
+    """No night fails for it, and `etl check` says it in advance."""
+    databases.reporting.execute(NEVER)
+    why = "rows cannot be merged: the target rejects CREATE TABLE AS by postgres: never; disable event trigger guards"
+    assert why in " ".join(three("check").stdout.split())
+    done = three("run")
+    assert (done.status, done.stderr, done.event("run.decided")["way"]) == (0, "", "swap")
+    assert {one["reason"].startswith(why) for one in loads(done) if one["table"] == "public.first"} == {True}
+    assert databases.reporting.rows(OF_THREE.decode()) == [(2, 2, 2)]
+
+
+@pytest.mark.superuser("event triggers")
+def test_after_a_merge_that_the_server_refuses_the_next_night_swaps(three: Etl, databases: Databases) -> None:
+    """What nothing foresees does not come each night. A table that was loaded whole has an older base to forget."""
+    databases.reporting.execute("UPDATE second SET night = 7 WHERE id = 3")
+    assert three("run", ETL_RUN_ID="one", ETL_PUBLISH="defer").status == 0
+    staged = "SELECT relation_name::text, load FROM etl.loads WHERE run_id = 'one' ORDER BY 1"
+    assert databases.reporting.rows(staged) == [("first", "delta"), ("keyless", "full"), ("second", "full")]
+    databases.reporting.execute(NEVER)
+    failed = three("publish", "one")
+    said = "etl: the publish failed, the live tables are as they were: never\n"
+    assert (failed.status, failed.stderr) == (1, said)
+    databases.reporting.execute("DROP EVENT TRIGGER guards")
+    done = three("run")
+    assert (done.status, done.stderr, done.event("run.decided")["way"]) == (0, "", "swap")
+    assert databases.reporting.rows(OF_THREE.decode()) == [(2, 2, 2)]
+
+
 def refused_and_run_again(auto: Etl, databases: Databases, change: str, said: str) -> None:
     """A deferred run that a change before its publish stops, with these words; the next run goes."""
     assert auto("run", ETL_RUN_ID="one", ETL_PUBLISH="defer").status == 0
