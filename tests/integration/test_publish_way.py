@@ -208,6 +208,27 @@ def test_a_view_that_reads_a_replaced_table_by_a_function_shows_an_older_snapsho
         assert report.execute(both).fetchall() == [(2, 2)]
 
 
+@pytest.mark.parametrize("load", ["auto", "full"])
+def test_such_a_view_keeps_yesterday_with_its_tables_where_all_are_in_place(
+    auto: Etl, databases: Databases, tmp_path: Path, load: str
+) -> None:
+    """Nothing is replaced, whatever the run has decided; so an older snapshot sees yesterday in the view, too."""
+    (tmp_path / "options.toml").write_text('[defaults]\npublish = "in-place"')
+    databases.reporting.execute(BY_FUNCTION)
+    options = {"ETL_OPTIONS_FILE": str(tmp_path / "options.toml")}
+    assert auto("run", **options).status == 0
+    databases.operational.execute("UPDATE second SET night = 2 WHERE id = 1; UPDATE first SET night = 3 WHERE id = 1")
+    with databases.reporting.connect() as report:
+        report.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        report.execute("SELECT 1 FROM pg_class LIMIT 1")
+        done = auto("run", **options, ETL_LOAD=load)
+        assert (done.status, done.stderr) == (0, "")
+        both = b"SELECT seen.night, second.night FROM seen, second WHERE second.id = 1"
+        assert report.execute(both).fetchall() == [(1, 1)]
+        report.execute("COMMIT")
+        assert report.execute(both).fetchall() == [(2, 2)]
+
+
 def test_a_table_that_is_new_is_made_beside_merged_ones(three: Etl, databases: Databases) -> None:
     """It has no yesterday. The next night knows what the load has brought, and merges again."""
     databases.operational.execute("CREATE TABLE new (id int PRIMARY KEY); INSERT INTO new VALUES (1)")
