@@ -459,6 +459,23 @@ def test_after_a_merge_that_the_server_refuses_the_next_night_swaps(three: Etl, 
     assert databases.reporting.rows(OF_THREE.decode()) == [(2, 2, 2)]
 
 
+def test_many_small_tables_are_copied_without_a_question(databases: Databases, etl: Etl, tmp_path: Path) -> None:
+    """It would take longer than the copy; an option that wants changes alone wants the question, too."""
+    make = "CREATE TABLE t%s (id int PRIMARY KEY); INSERT INTO t%1$s VALUES (1)"
+    databases.operational.execute(f"DO $$ BEGIN FOR i IN 1..50 LOOP EXECUTE format('{make}', i); END LOOP; END $$")
+    settled(databases.operational)
+    why = "50 tables have 0 MB in all; to look for changes takes longer than to copy all rows"
+    for _ in range(2):
+        done = etl("run", TABLES="t*")
+        assert (done.status, done.stderr) == (0, "")
+        assert {(one["load"], one["reason"]) for one in loads(done)} == {("full", why)}
+        assert (done.event("run.decided")["way"], done.event("run.decided")["reason"]) == ("swap", why)
+    assert f"the next load copies all rows: {why}" in " ".join(etl("check", TABLES="t*").stdout.split())
+    (tmp_path / "options.toml").write_text('[t1]\nload = "delta"')
+    wants = {"TABLES": "t*", "ETL_OPTIONS_FILE": str(tmp_path / "options.toml")}
+    assert [{one["load"] for one in loads(etl("run", **wants))} for _ in range(2)] == [{"full"}, {"unchanged"}]
+
+
 def refused_and_run_again(auto: Etl, databases: Databases, change: str, said: str) -> None:
     """A deferred run that a change before its publish stops, with these words; the next run goes."""
     assert auto("run", ETL_RUN_ID="one", ETL_PUBLISH="defer").status == 0
