@@ -60,13 +60,16 @@ async def described(settings: Settings, source: Source, tables: Sequence[Table])
 
 
 def not_asked(settings: Settings, tables: Sequence[Table]) -> str:
-    """Why no load looks for changes, whichever could; empty if they do.
+    """Why no load looks for changes, whichever could; empty if they do, or none is to.
 
     An option that wants changes, or rows to be merged, wants the question, too; so does a run that merges.
     """
     options = [settings.options.of(table.source) for table in tables]
-    wants = any((one.load or settings.load) == "delta" or one.publish == "in-place" for one in options)
-    return "" if wants or settings.publish_way not in {"auto", "swap"} else are_too_small(tables)
+    kinds = {one.load or settings.load for one in options}
+    is_wanted = "delta" in kinds or any(one.publish == "in-place" for one in options)
+    if is_wanted or "auto" not in kinds or settings.publish_way not in {"auto", "swap"}:
+        return ""
+    return are_too_small(tables)
 
 
 async def placed(settings: Settings, control: Target, tables: Sequence[Table]) -> list[Table]:

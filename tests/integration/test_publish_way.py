@@ -471,6 +471,7 @@ def test_many_small_tables_are_copied_without_a_question(databases: Databases, e
         assert {(one["load"], one["reason"]) for one in loads(done)} == {("full", why)}
         assert (done.event("run.decided")["way"], done.event("run.decided")["reason"]) == ("swap", why)
     assert f"the next load copies all rows: {why}" in " ".join(etl("check", TABLES="t*").stdout.split())
+    assert "reason" not in etl("run", TABLES="t*", ETL_LOAD="full").event("run.decided")
     (tmp_path / "options.toml").write_text('[t1]\nload = "delta"')
     wants = {"TABLES": "t*", "ETL_OPTIONS_FILE": str(tmp_path / "options.toml")}
     assert [{one["load"] for one in loads(etl("run", **wants))} for _ in range(2)] == [{"full"}, {"unchanged"}]
