@@ -118,7 +118,9 @@ OF_THREE = (
 
 
 def test_a_run_of_changes_merges_the_tables_too_that_it_has_to_copy_whole(three: Etl, databases: Databases) -> None:
-    """So an older snapshot sees yesterday in all of them."""
+    """So an older snapshot sees yesterday in all of them; `etl check` says it of each."""
+    checked = " ".join(three("check").stdout.split())
+    assert checked.count("its rows are merged into the live table") == len(THREE["TABLES"].split(","))
     with databases.reporting.connect() as report:
         report.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         report.execute("SELECT 1 FROM pg_class LIMIT 1")
