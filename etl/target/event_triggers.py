@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from etl.model.errors import is_transient, one_line
-from etl.model.name import TargetName
+from etl.model.name import Place, TargetName
 from etl.model.table import Table
 from etl.sessions import query
 from etl.sessions.postgres import Target, create_schemas
@@ -61,8 +61,11 @@ async def of_merges(target: Target, tables: Sequence[Table]) -> list[str]:
     with suppress(psycopg.errors.LockNotAvailable):
         for schema in sorted({table.live.schema for table in tables}) if triggers else ():
             async with target.transaction(force_rollback=True):
-                refused |= await _rejected(target, schema, {"CREATE TABLE AS"})
-    return _told(target, triggers, {tag: error for tag, error in refused.items() if tag == "CREATE TABLE AS"})
+                refused |= await _rejected(target, schema, {"CREATE TABLE AS"}, [Place.GONE.schema(schema)])
+    # what every run needs has been tried out before
+    return _told(
+        target, triggers, {tag: refused[tag] for tag in ("CREATE SCHEMA", "CREATE TABLE AS") if tag in refused}
+    )
 
 
 def _told(target: Target, triggers: Sequence[_EventTrigger], refused: Mapping[str, str]) -> list[str]:
@@ -103,8 +106,8 @@ def _tags(
     return {tag for tag, is_needed in wanted.items() if is_needed}
 
 
-async def _rejected(target: Target, schema: str, tags: Collection[str]) -> dict[str, str]:
-    """The errors of commands, by their tags; ends at one on which the others rest."""
+async def _rejected(target: Target, schema: str, tags: Collection[str], own: Sequence[str] = ()) -> dict[str, str]:
+    """The errors of commands, by their tags; ends at one on which the others rest. ``own`` are further schemas."""
     refused: dict[str, str] = {}
     for tag, statement in _statements(TargetName(schema, NAME), tags):
         try:
@@ -112,6 +115,7 @@ async def _rejected(target: Target, schema: str, tags: Collection[str]) -> dict[
                 if statement is None:
                     await create_schemas(target, [schema])
                     await staging.create_schemas(target, [schema])
+                    await create_schemas(target, own, own=True)
                 else:
                     await target.execute(statement)
         except psycopg.Error as error:

@@ -428,15 +428,21 @@ def test_a_run_that_has_decided_to_merge_swaps_no_table_that_is_to_be_swapped_by
 
 NEVER = """
 CREATE FUNCTION never() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'never'; END $$;
-CREATE EVENT TRIGGER guards ON ddl_command_start WHEN TAG IN ('CREATE TABLE AS') EXECUTE FUNCTION never()
+CREATE EVENT TRIGGER guards ON ddl_command_start WHEN TAG IN ('CREATE TABLE AS', 'CREATE SCHEMA')
+    EXECUTE FUNCTION never()
 """
 
 
 @pytest.mark.superuser("event triggers")
-def test_a_target_that_rejects_what_only_merges_need_is_told_and_swapped(three: Etl, databases: Databases) -> None:
+@pytest.mark.parametrize("tag", ["CREATE TABLE AS", "CREATE SCHEMA"])
+def test_a_target_that_rejects_what_only_merges_need_is_told_and_swapped(
+    three: Etl, databases: Databases, tag: str
+) -> None:
     """No night fails for it, and `etl check` says it in advance."""
+    if tag == "CREATE SCHEMA":  # before a load of changes has needed it
+        databases.reporting.execute("DROP SCHEMA etl_staginggone_public")
     databases.reporting.execute(NEVER)
-    why = "rows cannot be merged: the target rejects CREATE TABLE AS by postgres: never; disable event trigger guards"
+    why = f"rows cannot be merged: the target rejects {tag} by postgres: never; disable event trigger guards"
     assert why in " ".join(three("check").stdout.split())
     done = three("run")
     assert (done.status, done.stderr, done.event("run.decided")["way"]) == (0, "", "swap")
