@@ -99,7 +99,7 @@ async def _both(settings: Settings, source: Source, target: Target, *, whole: bo
             found.live.get(table.live, []),
             forecast.loads.get(table.live),
             is_kept=is_kept,
-            is_in_place=table.live in in_place,
+            is_in_place=table.live in in_place or forecast.merges,
         )
         for table in tables
     ]

@@ -55,10 +55,15 @@ class Forecast:
     loads: Mapping[TargetName, Outlook] = field(default_factory=dict)
     decision: Decision | None = None
 
+    @property
+    def merges(self) -> bool:
+        """Whether the rows of all tables are merged into the live ones."""
+        return self.decision is not None and self.decision.way == RunWay.MERGE
+
     def __str__(self) -> str:
-        if self.decision is None or not (self.decision.reason or self.decision.way == RunWay.MERGE):
+        if self.decision is None or not (self.decision.reason or self.merges):
             return ""
-        if self.decision.way == RunWay.MERGE:
+        if self.merges:
             return "the next run merges rows into the live tables, unless too many have changed"
         return f"the next run replaces each live table of which a row has changed: {self.decision.reason}"
 

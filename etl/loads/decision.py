@@ -100,6 +100,15 @@ def are_tiny(tables: Sequence[Sized]) -> str:
     return f"its {len(tables):,} tables have {size / 1e6:,.0f} MB in all; to merge rows takes longer than a swap"
 
 
+def are_too_small(tables: Sequence[Sized]) -> str:
+    """Why tables are not worth the question which of their rows have changed; empty if they are."""
+    size = sum(table.bytes for table in tables)
+    if len(tables) < limits.MANY_SMALL_TABLES or size >= len(tables) * limits.SMALL_TABLE_BYTES:
+        return ""
+    text = f"{len(tables):,} tables have {size / 1e6:,.0f} MB in all"
+    return f"{text}; to look for changes takes longer than to copy all rows"
+
+
 def _dearer(prospects: Sequence[Prospect], ratio: float) -> str:
     """Why merging costs so many times what swapping does: changed rows, or tables that are loaded whole."""
     total = sum(one.swapped for one in prospects)

@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-
-import psycopg
+from dataclasses import dataclass, field
 
 from etl.ledger import ledger
 from etl.loads import prospects, survey
 from etl.loads.basis import Instant, Merges
 from etl.loads.budget import Budget
-from etl.loads.decision import Decision
 from etl.loads.load import Loader
 from etl.loads.progress import Progress
 from etl.loads.prospects import Deciding, Outset
@@ -122,11 +119,7 @@ class Loading:
         """Decides, unless that is done; the schemas for what deltas delete are made."""
         settings, held = self.settings, self.snapshot if self.snapshot.holder else None
         outset = await Deciding(settings, self.control, self.merges, self.others).outset(tables, held)
-        possible = [table for table, one in outset.chances.items() if one.published]
-        try:
-            await staging.create_gone_schemas(self.control, possible)
-        except psycopg.errors.InsufficientPrivilege as error:
-            outset = _without_chances(outset, one_line(error), is_open=settings.publish_way == "auto")
+        await staging.create_gone_schemas(self.control, [live for live, one in outset.chances.items() if one.published])
         if held is not None:  # otherwise the holder has done so
             await ledger.decided(self.control, settings.run_id, outset.decision.way)
             prospects.say(outset.decision)
@@ -145,9 +138,3 @@ class Loading:
             async with self.turn:
                 await ledger.record(self.control, self.settings.run_id, load)
         self.loads.append(load)
-
-
-def _without_chances(outset: Outset, why: str, *, is_open: bool) -> Outset:
-    """The outset of a run that may not make what deltas need; if it decides itself, it swaps its tables."""
-    chances = {table: replace(one, reason=one.reason or why) for table, one in outset.chances.items()}
-    return Outset(Decision(RunWay.SWAP, why) if is_open else outset.decision, chances)

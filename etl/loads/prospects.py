@@ -12,7 +12,7 @@ import asyncpg
 
 from etl.ledger import ledger
 from etl.ledger.rows import Shape
-from etl.loads import basis
+from etl.loads import basis, survey
 from etl.loads.basis import Chance, Merges
 from etl.loads.decision import Decision, Prospect, are_tiny, decide
 from etl.logs.log import get_logger
@@ -56,6 +56,10 @@ class Deciding:
         ``tables`` are all of the run's or, if its way is known already, all that this process loads.
         """
         target, way = self.target, self.settings.publish_way
+        if why := survey.not_asked(self.settings, tables):
+            kinds = {table.live: self.settings.options.of(table.source).load or self.settings.load for table in tables}
+            chance = Chance(why, may_be_base=False, is_of_run=True)
+            return Outset(Decision(RunWay.SWAP, why), {live: chance for live, kind in kinds.items() if kind != "full"})
         chances = await basis.candidates(target, tables)
         possible = [table for table in tables if table.live in chances and chances[table.live].published]
         if not possible:

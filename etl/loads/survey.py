@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 
+from etl.loads.decision import are_too_small
 from etl.logs.log import get_logger
 from etl.model.errors import EtlError
 from etl.model.name import Relation
@@ -51,9 +52,24 @@ async def survey(settings: Settings, control: Target, held: Snapshot, wanted: Se
 
 async def described(settings: Settings, source: Source, tables: Sequence[Table]) -> list[Table]:
     """The tables; those that may be loaded by their changes have a definition."""
+    if not_asked(settings, tables):
+        return [*tables]
     loads = {table.oid: settings.options.of(table.source).load or settings.load for table in tables}
     found = await definitions.add(source, [table for table in tables if loads[table.oid] != "full"])
     return [*found, *(table for table in tables if loads[table.oid] == "full")]
+
+
+def not_asked(settings: Settings, tables: Sequence[Table]) -> str:
+    """Why no load looks for changes, whichever could; empty if they do, or none is to.
+
+    An option that wants changes, or rows to be merged, wants the question, too; so does a run that merges.
+    """
+    options = [settings.options.of(table.source) for table in tables]
+    kinds = {one.load or settings.load for one in options}
+    is_wanted = "delta" in kinds or any(one.publish == "in-place" for one in options)
+    if is_wanted or "auto" not in kinds or settings.publish_way not in {"auto", "swap"}:
+        return ""
+    return are_too_small(tables)
 
 
 async def placed(settings: Settings, control: Target, tables: Sequence[Table]) -> list[Table]:

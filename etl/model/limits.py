@@ -271,6 +271,10 @@ trips (tests/integration/test_round_trips.py)."""
 MANY_TABLES = 200
 """From so many tables on, the round trips and plans of merges count; of fewer, they take a second or two."""
 
+MANY_SMALL_TABLES, SMALL_TABLE_BYTES = 50, 100_000
+"""From so many tables on, with fewer bytes each on average, no load looks for changes: that costs each table more than
+its copy (docs/decisions.md has figures). Of fewer tables, it is a part of a second."""
+
 USUAL_SHARE = 0.01
 """The share of changed rows of tables of which no sample tells it."""
 

@@ -87,7 +87,18 @@ async def of_merges(settings: Settings, target: Target, tables: Sequence[Table])
     for table, waiting in held_up.items():
         if table in into:
             into[table] = replace(into[table], waits=waiting.waits, always=waiting.always)
+    if unable := await _unable_to_merge(target, tables):
+        into = {table: Merging(one.key, one.reason or unable) for table, one in into.items()}
     return into | {table: Merging(reason="; ".join(reasons)) for table, reasons in refused.items() if reasons}
+
+
+async def _unable_to_merge(target: Target, tables: Sequence[Table]) -> str:
+    """What the target does not let etl's role do that only loads of changes, and their merges, need; or nothing."""
+    found = await privileges.of_deltas(target, {table.live.schema for table in tables})
+    lacking = list(found.lacking)
+    if found.has_event_triggers and not lacking:
+        lacking = await event_triggers.of_merges(target, tables)
+    return "; ".join(f"the target {text}" for text in lacking)
 
 
 def _merging(item: Mergeable, arriving: Table, *, may_fire: bool) -> Merging:

@@ -108,11 +108,20 @@ async def publish(
         if not told:
             tell(next(work.numbers) - 1, 0.0)
     except PublishFailed as error:
-        if not (told or isinstance(error, PublishBlocked)):  # it would fail each night, and a full load might not
+        if not (told or isinstance(error, PublishBlocked)):
             with suppress(psycopg.Error):  # of a session that is lost; the error to tell is the first one
-                await ledger.forget_bases(target, {table: part.published for table, part in staged.items()})
+                await _forget_bases(work)
         raise
     return replace(told[0], problems=problems)
+
+
+async def _forget_bases(work: Work) -> None:
+    """Makes the next run load its tables whole, and swap them: a merge would fail each night, and a swap might not.
+
+    If rows were merged, a table that was loaded whole has a base of an earlier run, which would let the next one merge.
+    """
+    found = await ledger.bases(work.target, work.in_place) if work.policy.decided else {}
+    await ledger.forget_bases(work.target, {**found, **{one: part.published for one, part in work.parts.items()}})
 
 
 async def _validated(work: Work) -> tuple[str, ...]:

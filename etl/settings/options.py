@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
@@ -81,8 +81,10 @@ class Options:
         return [f"[{name}]" for name, section in sections if section.publish not in {None, publish}]
 
     def in_place(self) -> Options:
-        """The options with which all tables are published in place."""
-        return replace(self, defaults=self.defaults.model_copy(update={"publish": "in-place"}))
+        """The options with which all tables are published in place, whatever their sections say by now."""
+        way = {"publish": "in-place"}
+        sections = tuple((pattern, section.model_copy(update=way)) for pattern, section in self.sections)
+        return Options(self.defaults.model_copy(update=way), sections)
 
     def planned(self, relations: Iterable[Relation]) -> tuple[Planned, ...]:
         """The relations of the source, each with the name of its live table.

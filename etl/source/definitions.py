@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from hashlib import sha256
+from typing import Any
 
 from etl.model.catalog import Constraint, Index
 from etl.model.mask import fingerprint
@@ -87,6 +88,15 @@ def shape(table: Table, *, without_target_indexes: bool) -> str:
 
 
 def _digest(table: Table, facts: Sequence[str | None]) -> str:
-    described = {name: value for name, value in asdict(table).items() if name not in _ESTIMATES}
-    document = json.dumps([described, *facts], default=str, sort_keys=True)
+    described = {name: value for name, value in _fields(table).items() if name not in _ESTIMATES}
+    document = json.dumps([described, *facts], default=_plain, sort_keys=True)
     return sha256(document.encode()).hexdigest()
+
+
+def _plain(value: object) -> object:
+    return _fields(value) if is_dataclass(value) else str(value)
+
+
+def _fields(value: Any) -> dict[str, object]:
+    """The same as asdict(), without its copies of all that is below, which took three quarters of a digest's time."""
+    return {one.name: getattr(value, one.name) for one in fields(value)}

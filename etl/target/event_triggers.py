@@ -6,7 +6,7 @@ are executed on a table of no other use, in a transaction that is rolled back.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from etl.model.errors import is_transient, one_line
-from etl.model.name import TargetName
+from etl.model.name import Place, TargetName
 from etl.model.table import Table
 from etl.sessions import query
 from etl.sessions.postgres import Target, create_schemas
@@ -53,6 +53,24 @@ async def refusals(
             ours = [table for table in tables if table.live.schema == schema]
             async with target.transaction(force_rollback=True):  # each has a temporary table of the same name
                 refused |= await _rejected(target, schema, _tags(ours, merged, found, attached))
+    return _told(target, triggers, refused)
+
+
+async def of_merges(target: Target, tables: Sequence[Table]) -> list[str]:
+    """Which commands are rejected that only merges and loads of changes need. Changes nothing."""
+    triggers = await query.rows(target, _EventTrigger, target_query("event_triggers"))
+    refused: dict[str, str] = {}
+    with suppress(psycopg.errors.LockNotAvailable):
+        for schema in sorted({table.live.schema for table in tables}) if triggers else ():
+            async with target.transaction(force_rollback=True):
+                refused |= await _rejected(target, schema, {"CREATE TABLE AS"}, [Place.GONE.schema(schema)])
+    # what every run needs has been tried out before
+    return _told(
+        target, triggers, {tag: refused[tag] for tag in ("CREATE SCHEMA", "CREATE TABLE AS") if tag in refused}
+    )
+
+
+def _told(target: Target, triggers: Sequence[_EventTrigger], refused: Mapping[str, str]) -> list[str]:
     return [
         f"rejects {tag} by {target.info.user}: {error}; disable event trigger {_named(triggers, tag)}, or let it except"
         " that role"
@@ -80,16 +98,18 @@ def _tags(
         "CREATE RULE": "CREATE RULE" in attached,
         "CREATE TRIGGER": "CREATE TRIGGER" in attached,
         "CREATE VIEW": "v" in kinds,
+        "ALTER VIEW": "v" in kinds,
         "DROP VIEW": "v" in kinds,
         "CREATE MATERIALIZED VIEW": "m" in kinds,
         "REFRESH MATERIALIZED VIEW": "m" in kinds,
+        "ALTER MATERIALIZED VIEW": "m" in kinds,
         "DROP MATERIALIZED VIEW": "m" in kinds,
     }
     return {tag for tag, is_needed in wanted.items() if is_needed}
 
 
-async def _rejected(target: Target, schema: str, tags: Collection[str]) -> dict[str, str]:
-    """The errors of commands, by their tags; ends at one on which the others rest."""
+async def _rejected(target: Target, schema: str, tags: Collection[str], own: Sequence[str] = ()) -> dict[str, str]:
+    """The errors of commands, by their tags; ends at one on which the others rest. ``own`` are further schemas."""
     refused: dict[str, str] = {}
     for tag, statement in _statements(TargetName(schema, NAME), tags):
         try:
@@ -97,6 +117,7 @@ async def _rejected(target: Target, schema: str, tags: Collection[str]) -> dict[
                 if statement is None:
                     await create_schemas(target, [schema])
                     await staging.create_schemas(target, [schema])
+                    await create_schemas(target, own, own=True)
                 else:
                     await target.execute(statement)
         except psycopg.Error as error:
@@ -133,11 +154,13 @@ def _statements(name: TargetName, tags: Collection[str]) -> Iterator[tuple[str, 
             " EXECUTE FUNCTION pg_catalog.suppress_redundant_updates_trigger()"
         ).format(live),
         "CREATE VIEW": sql.SQL("CREATE VIEW {} AS SELECT * FROM {}").format(view, live),
+        "ALTER VIEW": sql.SQL("ALTER VIEW {} OWNER TO CURRENT_USER").format(view),
         "DROP VIEW": sql.SQL("DROP VIEW IF EXISTS {}").format(view),
         "CREATE MATERIALIZED VIEW": sql.SQL("CREATE MATERIALIZED VIEW {} AS SELECT * FROM {} WITH NO DATA").format(
             view, live
         ),
         "REFRESH MATERIALIZED VIEW": sql.SQL("REFRESH MATERIALIZED VIEW {}").format(view),
+        "ALTER MATERIALIZED VIEW": sql.SQL("ALTER MATERIALIZED VIEW {} OWNER TO CURRENT_USER").format(view),
         "DROP MATERIALIZED VIEW": sql.SQL("DROP MATERIALIZED VIEW IF EXISTS {}").format(view),
     }
     yield from ((tag, statement) for tag, statement in optional.items() if tag in tags)

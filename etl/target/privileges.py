@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from etl.model.name import OWN_PLACES
+from etl.model.name import OWN_PLACES, Place
 from etl.sessions import query
 from etl.sessions.postgres import Target
 from etl.sessions.query import target_query
@@ -84,9 +84,18 @@ class OfTarget:
 
 async def of_target(target: Target, live_schemas: Iterable[str]) -> OfTarget:
     """Reads what etl's role lacks in the live schemas and its own, and whether event triggers may reject more."""
+    return await _of_places(target, live_schemas, OWN_PLACES)
+
+
+async def of_deltas(target: Target, live_schemas: Iterable[str]) -> OfTarget:
+    """Reads the same for the schemas that only loads of changes need."""
+    return await _of_places(target, live_schemas, [Place.GONE])
+
+
+async def _of_places(target: Target, live_schemas: Iterable[str], places: Sequence[Place]) -> OfTarget:
     schemas = sorted(live_schemas)
-    places = [place.schema(schema) for place in OWN_PLACES for schema in schemas]
-    wanted = {"schemas": schemas * len(OWN_PLACES), "staging": places}
+    names = [place.schema(schema) for place in places for schema in schemas]
+    wanted = {"schemas": schemas * len(places), "staging": names}
     rows = await query.rows(target, _Schema, target_query("target_privileges"), wanted)
     lacking = dict.fromkeys(text for row in rows for text in row.lacking())
     return OfTarget(tuple(lacking), any(row.has_event_triggers for row in rows))

@@ -525,7 +525,13 @@ REJECTED = {
     "CREATE TABLE AS": ("CREATE TABLE items (id int)", "", '["items"]\npublish = "in-place"\n'),
     "CREATE VIEW": ("CREATE TABLE items (id int)", "CREATE VIEW seen AS SELECT * FROM items", ""),
     "DROP VIEW": ("CREATE TABLE items (id int)", "CREATE VIEW seen AS SELECT * FROM items", ""),
+    "ALTER VIEW": ("CREATE TABLE items (id int)", "CREATE VIEW seen AS SELECT * FROM items", ""),
     "REFRESH MATERIALIZED VIEW": (
+        "CREATE TABLE items (id int)",
+        "CREATE MATERIALIZED VIEW seen AS SELECT * FROM items",
+        "",
+    ),
+    "ALTER MATERIALIZED VIEW": (
         "CREATE TABLE items (id int)",
         "CREATE MATERIALIZED VIEW seen AS SELECT * FROM items",
         "",

@@ -118,7 +118,9 @@ OF_THREE = (
 
 
 def test_a_run_of_changes_merges_the_tables_too_that_it_has_to_copy_whole(three: Etl, databases: Databases) -> None:
-    """So an older snapshot sees yesterday in all of them."""
+    """So an older snapshot sees yesterday in all of them; `etl check` says it of each."""
+    checked = " ".join(three("check").stdout.split())
+    assert checked.count("its rows are merged into the live table") == len(THREE["TABLES"].split(","))
     with databases.reporting.connect() as report:
         report.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         report.execute("SELECT 1 FROM pg_class LIMIT 1")
@@ -205,6 +207,27 @@ def test_a_view_that_reads_a_replaced_table_by_a_function_shows_an_older_snapsho
         done = auto("run", ETL_PUBLISH_WAY="swap")
         assert (done.status, done.stderr) == (0, "")
         both = b"SELECT seen.night, second.night FROM seen, second WHERE second.id = 1"
+        assert report.execute(both).fetchall() == [(2, 2)]
+
+
+@pytest.mark.parametrize("load", ["auto", "full"])
+def test_such_a_view_keeps_yesterday_with_its_tables_where_all_are_in_place(
+    auto: Etl, databases: Databases, tmp_path: Path, load: str
+) -> None:
+    """Nothing is replaced, whatever the run has decided; so an older snapshot sees yesterday in the view, too."""
+    (tmp_path / "options.toml").write_text('[defaults]\npublish = "in-place"')
+    databases.reporting.execute(BY_FUNCTION)
+    options = {"ETL_OPTIONS_FILE": str(tmp_path / "options.toml")}
+    assert auto("run", **options).status == 0
+    databases.operational.execute("UPDATE second SET night = 2 WHERE id = 1; UPDATE first SET night = 3 WHERE id = 1")
+    with databases.reporting.connect() as report:
+        report.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        report.execute("SELECT 1 FROM pg_class LIMIT 1")
+        done = auto("run", **options, ETL_LOAD=load)
+        assert (done.status, done.stderr) == (0, "")
+        both = b"SELECT seen.night, second.night FROM seen, second WHERE second.id = 1"
+        assert report.execute(both).fetchall() == [(1, 1)]
+        report.execute("COMMIT")
         assert report.execute(both).fetchall() == [(2, 2)]
 
 
@@ -385,6 +408,81 @@ def test_in_a_fan_out_a_table_that_refers_to_one_of_another_shard_is_replaced_wi
         "public.first": ("full", "public.second, to which it refers, is replaced"),
         "public.second": ("full", "rows have changed, and the run publishes by swap"),
     }
+
+
+def test_a_run_that_has_decided_to_merge_swaps_no_table_that_is_to_be_swapped_by_now(
+    three: Etl, databases: Databases, tmp_path: Path
+) -> None:
+    """An option that comes between the loads and the publish is the next run's; this one's tables go one way."""
+    assert three("run", ETL_RUN_ID="one", ETL_PUBLISH="defer").status == 0
+    (tmp_path / "options.toml").write_text('[keyless]\npublish = "swap"')
+    with databases.reporting.connect() as report:
+        report.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        report.execute("SELECT 1 FROM pg_class LIMIT 1")
+        done = three("publish", "one", ETL_OPTIONS_FILE=str(tmp_path / "options.toml"))
+        assert (done.status, done.stderr) == (0, "")
+        assert report.execute(OF_THREE).fetchall() == [(2, 1, 1)]
+        report.execute("COMMIT")
+        assert report.execute(OF_THREE).fetchall() == [(2, 2, 2)]
+
+
+NEVER = """
+CREATE FUNCTION never() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'never'; END $$;
+CREATE EVENT TRIGGER guards ON ddl_command_start WHEN TAG IN ('CREATE TABLE AS', 'CREATE SCHEMA')
+    EXECUTE FUNCTION never()
+"""
+
+
+@pytest.mark.superuser("event triggers")
+@pytest.mark.parametrize("tag", ["CREATE TABLE AS", "CREATE SCHEMA"])
+def test_a_target_that_rejects_what_only_merges_need_is_told_and_swapped(
+    three: Etl, databases: Databases, tag: str
+) -> None:
+    """No night fails for it, and `etl check` says it in advance."""
+    if tag == "CREATE SCHEMA":  # before a load of changes has needed it
+        databases.reporting.execute("DROP SCHEMA etl_staginggone_public")
+    databases.reporting.execute(NEVER)
+    why = f"rows cannot be merged: the target rejects {tag} by postgres: never; disable event trigger guards"
+    assert why in " ".join(three("check").stdout.split())
+    done = three("run")
+    assert (done.status, done.stderr, done.event("run.decided")["way"]) == (0, "", "swap")
+    assert {one["reason"].startswith(why) for one in loads(done) if one["table"] == "public.first"} == {True}
+    assert databases.reporting.rows(OF_THREE.decode()) == [(2, 2, 2)]
+
+
+@pytest.mark.superuser("event triggers")
+def test_after_a_merge_that_the_server_refuses_the_next_night_swaps(three: Etl, databases: Databases) -> None:
+    """What nothing foresees does not come each night. A table that was loaded whole has an older base to forget."""
+    databases.reporting.execute("UPDATE second SET night = 7 WHERE id = 3")
+    assert three("run", ETL_RUN_ID="one", ETL_PUBLISH="defer").status == 0
+    staged = "SELECT relation_name::text, load FROM etl.loads WHERE run_id = 'one' ORDER BY 1"
+    assert databases.reporting.rows(staged) == [("first", "delta"), ("keyless", "full"), ("second", "full")]
+    databases.reporting.execute(NEVER)
+    failed = three("publish", "one")
+    said = "etl: the publish failed, the live tables are as they were: never\n"
+    assert (failed.status, failed.stderr) == (1, said)
+    databases.reporting.execute("DROP EVENT TRIGGER guards")
+    done = three("run")
+    assert (done.status, done.stderr, done.event("run.decided")["way"]) == (0, "", "swap")
+    assert databases.reporting.rows(OF_THREE.decode()) == [(2, 2, 2)]
+
+
+def test_many_small_tables_are_copied_without_a_question(databases: Databases, etl: Etl, tmp_path: Path) -> None:
+    """It would take longer than the copy; an option that wants changes alone wants the question, too."""
+    make = "CREATE TABLE t%s (id int PRIMARY KEY); INSERT INTO t%1$s VALUES (1)"
+    databases.operational.execute(f"DO $$ BEGIN FOR i IN 1..50 LOOP EXECUTE format('{make}', i); END LOOP; END $$")
+    settled(databases.operational)
+    why = "50 tables have 0 MB in all; to look for changes takes longer than to copy all rows"
+    for _ in range(2):
+        done = etl("run", TABLES="t*")
+        assert (done.status, done.stderr) == (0, "")
+        assert {(one["load"], one["reason"]) for one in loads(done)} == {("full", why)}
+        assert (done.event("run.decided")["way"], done.event("run.decided")["reason"]) == ("swap", why)
+    assert f"the next load copies all rows: {why}" in " ".join(etl("check", TABLES="t*").stdout.split())
+    assert "reason" not in etl("run", TABLES="t*", ETL_LOAD="full").event("run.decided")
+    (tmp_path / "options.toml").write_text('[t1]\nload = "delta"')
+    wants = {"TABLES": "t*", "ETL_OPTIONS_FILE": str(tmp_path / "options.toml")}
+    assert [{one["load"] for one in loads(etl("run", **wants))} for _ in range(2)] == [{"full"}, {"unchanged"}]
 
 
 def refused_and_run_again(auto: Etl, databases: Databases, change: str, said: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests import roles as suite
 from tests.harness import Database, Databases, Etl
 from tests.roles import grant
-from tests.situations import live
+from tests.situations import ended, live, until
 
 
 @dataclass(frozen=True)
@@ -155,3 +155,30 @@ def test_the_loader_may_touch_nothing_but_its_own(roles: Roles) -> None:
     assert "table public.orders belongs to postgres, of which etl_loader is no member" in done.stderr
     assert live(reporting) == before
     assert roles.databases.staging_tables() == []
+
+
+def test_a_role_that_may_create_no_schema_any_more_swaps(roles: Roles) -> None:
+    """Only loads of changes need one more schema. `etl check` names it, and the holder of a fan-out knows it, too."""
+    etl, tables, target = roles.etl, {"TABLES": "orders,dear"}, roles.databases.reporting
+    roles.databases.operational.execute("ALTER TABLE orders ADD COLUMN night int DEFAULT 1")
+    assert etl("run", **tables).status == 0
+    target.execute(f"REVOKE CREATE ON DATABASE {target.name} FROM etl_loader")
+    roles.databases.operational.execute("UPDATE orders SET night = 2 WHERE id = 1")
+    why = (
+        "rows cannot be merged: the target lacks schema etl_staginggone_public, and the role may not create it;"
+        " GRANT CREATE ON DATABASE to it"
+    )
+    checked = etl("check", **tables)
+    assert checked.status == 0
+    assert f"the next load copies all rows: {why}" in " ".join(checked.stdout.split())
+    with etl.started("snapshot", ETL_RUN_ID="tonight", **tables) as holder:
+        is_held = "SELECT FROM etl.runs WHERE run_id = 'tonight' AND snapshot_id IS NOT NULL"
+        until(lambda: target.rows(is_held), "the snapshot in the ledger")
+        shared = {"ETL_RUN_ID": "tonight", "ETL_SNAPSHOT": "run", "ETL_PUBLISH": "defer", "ETL_SHARD": "0"}
+        done = etl("run", **tables, **shared)
+        assert (done.status, done.stderr) == (0, "")
+        assert {event["reason"] for event in done.events if event.get("table") == "public.orders"} == {why}
+        assert ended(holder).event("run.decided")["way"] == "swap"
+    before = live(target)
+    assert etl("publish", "tonight").stderr == ""
+    assert not {*before} & {*live(target)}

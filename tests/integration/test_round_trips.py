@@ -38,9 +38,9 @@ obstacles to loads and publish, however many tables; the publish after it, with 
 attachments, a look for temporary objects on them, and one for foreign keys to validate. Two are the gate's: what
 stopped runs have kept, and the rows of the last publish."""
 
-RUN_OF_CHANGES_SOURCE_TRIPS, RUN_OF_CHANGES_TARGET_TRIPS = 7, 41
+RUN_OF_CHANGES_SOURCE_TRIPS, RUN_OF_CHANGES_TARGET_TRIPS = 7, 42
 """What a run of changes takes more: the definitions, the history, is its WAL flushed; whether rows can be merged, and
-the publish by merging, which asks that again under its locks."""
+the role may make what that needs; and the publish by merging, which asks the former again under its locks."""
 
 STANDBY_TRIPS = 2
 """Is a table unlogged, which a standby cannot read? Only of a server that may be one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from etl.loads.decision import Decision, Prospect, are_tiny, decide
+from etl.loads.decision import Decision, Prospect, are_tiny, are_too_small, decide
 from etl.model.name import TargetName
 from etl.model.way import RunWay
 
@@ -61,3 +61,12 @@ def test_of_many_tiny_tables_nobody_asks_which_can_be_merged() -> None:
     assert are_tiny(tiny) == "its 1,000 tables have 100 MB in all; to merge rows takes longer than a swap"
     assert are_tiny(tiny[:100]) == ""
     assert are_tiny([*tiny, prospect("big", 0.0, 5.0)]) == ""
+
+
+def test_of_many_small_tables_nobody_asks_what_has_changed() -> None:
+    """To count the rows of each takes longer than to copy them."""
+    small = [prospect(f"t{number}", 0.0, 0.00001) for number in range(1000)]
+    said = "1,000 tables have 10 MB in all; to look for changes takes longer than to copy all rows"
+    assert are_too_small(small) == said
+    assert are_too_small(small[:49]) == ""
+    assert are_too_small([*small, prospect("big", 0.0, 0.1)]) == ""
