@@ -61,7 +61,7 @@ def newcomer(slim: Image, sides: Sides) -> Iterator[Newcomer]:
 
 
 def test_the_first_hour(newcomer: Newcomer) -> None:
-    """init, check, run, history, a mask, some tables, a command after the publish: each does what its page says."""
+    """init, check, run, history, masks, some tables, a command after the publish, retire: each as its page says."""
     live = newcomer.sides.reporting.rows
     assert "nightly-etl.toml" in newcomer.does("etl --help")
 
@@ -92,27 +92,27 @@ def test_the_first_hour(newcomer: Newcomer) -> None:
     refused = newcomer("etl run")
     assert refused.status == 2
     assert "masks that need a key" in refused.stderr
-    newcomer.does("etl run", ETL_MASK_KEY="0123456789abcdef0123456789abcdef")
+    key = {"ETL_MASK_KEY": "0123456789abcdef0123456789abcdef"}
+    newcomer.does("etl run", **key)
     ((email,),) = live("SELECT email FROM customers WHERE id = 1")
     assert email.endswith("@example.com")
     assert email != "ada@example.com"
 
     # some of the tables, and a command after the publish
     newcomer.sides.operational.rows("INSERT INTO orders VALUES (3, 2, 5)")
-    told = newcomer(
-        "etl run orders",
-        ETL_MASK_KEY="0123456789abcdef0123456789abcdef",
-        ETL_AFTER_PUBLISH="sh -c 'echo after $ETL_PUBLISHED_TABLES'",
-    )
+    told = newcomer("etl run orders", ETL_AFTER_PUBLISH="sh -c 'echo after $ETL_PUBLISHED_TABLES'", **key)
     assert (told.status, told.stderr) == (0, 'after ["public.orders"]\n')
     assert live("SELECT count(*) FROM orders") == [(3,)]
 
     # a table that is wanted no longer
     newcomer.does("sed -i '/draft_orders/d' nightly-etl.toml")
-    assert "public.draft_orders: is left behind" in newcomer.does(
-        "etl check", ETL_MASK_KEY="0123456789abcdef0123456789abcdef"
-    )
-    # here stands `etl retire draft_orders`, as soon as there is that command
+    assert "public.draft_orders: is left behind" in newcomer.does("etl check", **key)
+    unasked = newcomer("etl retire draft_orders", **key)
+    assert (unasked.status, live("SELECT count(*) FROM draft_orders")) == (2, [(0,)])
+    newcomer.does("etl retire draft_orders --yes", **key)
+    assert live("SELECT to_regclass('draft_orders') IS NULL") == [(True,)]
+    assert "left behind" not in newcomer.does("etl check", **key)
+    assert live("SELECT table_name FROM etl.freshness ORDER BY 1") == [("customers",), ("orders",)]
 
     # help from the shell: the man page, and completion
     assert "ETL_AFTER_PUBLISH" in newcomer.does("cat $(python -c 'import sys; print(sys.prefix)')/share/man/man1/etl.1")
