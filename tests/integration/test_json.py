@@ -69,6 +69,8 @@ def test_a_night_in_documents(tables: Databases, etl: Etl, tmp_path: Path) -> No
     assert (told["report"]["status"], told["report"]["last_published"]["run_id"]) == ("published", "tuesday")
     ask("history")
     assert [run["run_id"] for run in told["history"]] == ["tuesday", "monday"]
+    ask("retire", "items", "--yes", TABLES="orders")
+    assert tables.reporting.value("SELECT to_regclass('items') IS NULL")
     assert set(told) == set(FORMS), "a command without a document"
 
 
