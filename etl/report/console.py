@@ -201,9 +201,10 @@ def print_init(written: InitAnswer) -> None:
     """Prints what ``etl init`` has written, and what comes next; nothing if the file itself was printed."""
     if written.file == "-":
         return
-    print(printable(f"{written.file}: {written.tables:,} tables"))
+    print(printable(f"{written.file}: {written.tables:,} table{'s' if written.tables != 1 else ''}"))
     if written.masks:
-        print(f"{written.masks:,} columns look like personal data: read the masks that the file proposes at its end")
+        look = "columns look" if written.masks > 1 else "column looks"
+        print(f"{written.masks:,} {look} like personal data: read the masks that the file proposes at its end")
     print(f"next: etl check{'' if written.file == NAME else f' --config {written.file}'}")
 
 

@@ -117,6 +117,18 @@ def test_a_file_that_is_there_is_overwritten_only_by_force(shop: Databases, etl:
     assert [one.name for one in folder.iterdir()] == ["nightly-etl.toml"]
 
 
+def test_one_is_said_as_one(databases: Databases, etl: Etl, folder: Path) -> None:
+    """One table, one column; the next command names a file that is not the usual one."""
+    databases.operational.execute("CREATE TABLE users (id int, email text)")
+    done = etl("init", "--output", "shop.toml")
+    assert done.stdout == (
+        "shop.toml: 1 table\n"
+        "1 column looks like personal data: read the masks that the file proposes at its end\n"
+        "next: etl check --config shop.toml\n"
+    )
+    assert (folder / "shop.toml").exists()
+
+
 def test_a_read_only_container_prints_the_file(shop: Databases, etl: Etl, folder: Path) -> None:
     """``etl init --output - > nightly-etl.toml``: standard output has the file and nothing else."""
     done = etl("init", "--output", "-", "sales.*")
