@@ -17,6 +17,7 @@ from etl.commands.command import Call, Command, Form
 from etl.model.errors import CheckFailed, ConfigurationError, EtlError, LoadFailed, TablesDiffer
 from etl.model.record import Batch, Finished
 from etl.model.status import RunStatus
+from etl.model.wording import counted
 from etl.settings.config import Shown
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ async def _abort(call: Call[inputs.AbortInput]) -> answers.AbortAnswer:
 
 def _judge_abort(done: answers.AbortAnswer) -> None:
     if done.status is None:
-        raise EtlError(f"run {done.run_id} is not in the ledger; `etl history` lists the runs there are")
+        raise ConfigurationError(f"run {done.run_id} is not in the ledger; `etl history` lists the runs there are")
     if done.status == RunStatus.PUBLISHED:
         raise EtlError(f"run {done.run_id} is published already; there is nothing to give up")
 
@@ -159,7 +160,11 @@ def _show_verify(comparisons: list[answers.Comparison]) -> None:
 
 def _judge_verify(comparisons: list[answers.Comparison]) -> None:
     if differing := [f"{table.table} ({table.difference})" for table in comparisons if table.difference]:
-        raise TablesDiffer(f"{len(differing)} of {len(comparisons)} tables differ: {', '.join(differing)}")
+        verb = "differs" if len(differing) == 1 else "differ"
+        tables = counted(len(comparisons), "table")
+        raise TablesDiffer(
+            f"{len(differing)} of {tables} {verb}: {', '.join(differing)}; run again, or see what changed"
+        )
 
 
 async def _check(call: Call[inputs.OfTables]) -> list[answers.Finding]:
@@ -176,7 +181,9 @@ def _show_check(findings: list[answers.Finding]) -> None:
 
 def _judge_check(findings: list[answers.Finding]) -> None:
     if obstacles := [finding.subject for finding in findings if finding.obstacle]:
-        raise CheckFailed(f"{len(obstacles)} things stand in a run's way: {', '.join(obstacles)}")
+        number = f"{counted(len(obstacles), 'thing')} {'stands' if len(obstacles) == 1 else 'stand'}"
+        where = ", ".join(dict.fromkeys(obstacles))
+        raise CheckFailed(f"{number} in a run's way: {where}; the lines that are not ready say what to do")
 
 
 async def _retire(call: Call[inputs.RetireInput]) -> answers.RetireAnswer:

@@ -24,7 +24,7 @@ from etl.catalogue import COMMANDS
 from etl.commands import inputs
 from etl.commands.command import Call, Command
 from etl.logs import log
-from etl.model.errors import EXPECTED, ConfigurationError, EtlError, one_line
+from etl.model.errors import EXPECTED, EtlError, one_line, told
 
 T = TypeVar("T")
 
@@ -54,8 +54,8 @@ def etl(debug: bool) -> None:
     """Copies tables of an operational PostgreSQL to a reporting PostgreSQL: one snapshot, one publish.
 
     Settings come from the environment (TABLES, ETL_OPERATIONAL_URL, ETL_REPORTING_URL …), from
-    nightly-etl.toml, or from AWS Parameter Store under ETL_PARAMETER_PATH. Exit status: 0 done, 1 a copy failed,
-    2 bad configuration.
+    nightly-etl.toml, or from AWS Parameter Store under ETL_PARAMETER_PATH. Exit status: 0 done, 1 a copy failed or
+    would fail, 2 bad configuration or usage.
     """
 
 
@@ -155,16 +155,13 @@ def main() -> NoReturn:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except ConfigurationError as error:
-        _tell(*error.problems, debug=debug)
-        sys.exit(error.exit_status)
     except EtlError as error:
-        _tell(str(error), debug=debug)
+        _tell(*error.problems, debug=debug)
         sys.exit(error.exit_status)
     except BrokenPipeError:  # the reader of a pipe, such as head, has closed it
         sys.exit(1)
     except EXPECTED as error:
-        _tell(one_line(error), debug=debug)
+        _tell(told(error), debug=debug)
         sys.exit(1)
     except Interrupted as stop:
         _tell(f"stopped by {signal.Signals(stop.signum).name}")

@@ -7,23 +7,24 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from datetime import UTC
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from etl.commands import outlook
 from etl.commands.answers import Finding
 from etl.commands.outlook import Outlook
 from etl.ledger import book, ledger
 from etl.model import limits
-from etl.model.errors import EtlError
+from etl.model.errors import ConfigurationError, EtlError
 from etl.model.name import TargetName
 from etl.model.status import LoadKind
 from etl.model.table import Table
+from etl.model.wording import counted
 from etl.publish import blockers, obstacles
 from etl.sessions import encoding
 from etl.sessions.postgres import Source, Target, source_session, target_session
-from etl.sessions.query import source_query, target_query
+from etl.sessions.query import target_query
 from etl.settings.settings import Settings
-from etl.source import catalog, choice, proof
+from etl.source import catalog, choice, privileges, proof
 from etl.target import disclosure, guard, live, staging, trust
 
 _C = TypeVar("_C")
@@ -34,20 +35,24 @@ async def check(settings: Settings, *, whole: bool = True) -> list[Finding]:
 
     ``whole`` says that TABLES has all tables, so that others which were published before are left behind.
 
-    Raises ConfigurationError if TABLES or the options name a table or column that does not exist.
+    Raises ConfigurationError if TABLES or the options name a table or column that does not exist, or if a URL is wrong.
     """
     patience = limits.LIVE_TABLE_LOCK_TIMEOUT
     async with AsyncExitStack() as sessions:
         findings: list[Finding] = []
+        wrong: list[str] = []
         source = await _opened(
-            sessions, source_session(settings.source, guard.application("check")), "source", findings
+            sessions, source_session(settings.source, guard.application("check")), "source", findings, wrong
         )
         target = await _opened(
             sessions,
             target_session(settings.target, guard.application("check"), lock_timeout=patience),
             "target",
             findings,
+            wrong,
         )
+        if wrong:
+            raise ConfigurationError([*(finding.text for finding in findings), *wrong])
         findings = [replace(finding, text=settings.redact(finding.text)) for finding in findings]
         if source is not None and target is not None:
             findings += await _both(settings, source, target, whole=whole)
@@ -55,11 +60,18 @@ async def check(settings: Settings, *, whole: bool = True) -> list[Finding]:
 
 
 async def _opened(
-    sessions: AsyncExitStack, session: AbstractAsyncContextManager[_C], side: str, findings: list[Finding]
+    sessions: AsyncExitStack,
+    session: AbstractAsyncContextManager[_C],
+    side: str,
+    findings: list[Finding],
+    wrong: list[str],
 ) -> _C | None:
-    """A session that is closed with the others; None, and a finding, if it cannot be opened."""
+    """A session that is closed with the others; None, and a finding or a wrong setting, if it cannot be opened."""
     try:
         return await sessions.enter_async_context(session)
+    except ConfigurationError as error:
+        wrong += error.problems
+        return None
     except EtlError as error:
         findings.append(Finding(side, str(error), obstacle=True))
         return None
@@ -74,10 +86,7 @@ async def _both(settings: Settings, source: Source, target: Target, *, whole: bo
         Finding("target", f"{settings.target}, PostgreSQL {versions[1]}{_encoded(encodings[1])}"),
     ]
     chosen = await choice.choose(source, settings.options, settings.selection)
-    readable = {
-        row["oid"]: dict(row)
-        for row in await source.fetch(source_query("source_privileges"), [table.source.oid for table in chosen])
-    }
+    unreadable = await privileges.unreadable(source, [table.source for table in chosen])
     tables = settings.options.apply(await catalog.tables(source, [table.source for table in chosen]))
     if has_ledger := await book.is_current(target):
         tables = await disclosure.refuse(target, tables, settings.options)
@@ -95,7 +104,7 @@ async def _both(settings: Settings, source: Source, target: Target, *, whole: bo
     findings += [
         _table(
             table,
-            [*_unreadable(readable[table.oid]), *_unclassified(table), *found.tables.get(table.live, [])],
+            [*unreadable[table.oid], *_unclassified(table), *found.tables.get(table.live, [])],
             found.live.get(table.live, []),
             forecast.loads.get(table.live),
             is_kept=is_kept,
@@ -176,8 +185,8 @@ def _table(
     what = "its rows are merged into the live table" if stays else "replaces the live table"
     parts = [
         f"{what if together else 'is loaded for the first time'}{_renamed(table)}",
-        f"about {table.rows:,} rows, {table.bytes / 1e6:,.1f} MB, {len(table.columns)} columns",
-        f"{len(table.indexes) + len(table.constraints)} indexes and constraints",
+        f"about {counted(table.rows, 'row')}, {table.bytes / 1e6:,.1f} MB, {counted(len(table.columns), 'column')}",
+        counted(len(table.indexes) + len(table.constraints), "index or constraint", "indexes and constraints"),
         f"{'binary' if table.is_binary and not is_kept else 'text'} COPY",
     ]
     parts += [f"masks {', '.join(table.masked)}"] if table.masked else []
@@ -198,12 +207,3 @@ def _renamed(table: Table) -> str:
 def _unclassified(table: Table) -> Iterable[str]:
     if table.unclassified:
         yield f"on_new_column is fail; name {', '.join(table.unclassified)} in columns, exclude or mask"
-
-
-def _unreadable(readable: dict[str, Any]) -> Iterable[str]:
-    if not readable["may_use_schema"]:
-        yield "the source's role may not use its schema; GRANT USAGE ON SCHEMA to it"
-    elif not readable["may_select"]:
-        yield "the source's role may not read it; GRANT SELECT to it"
-    if readable["row_security"]:
-        yield "row security hides rows from the source's role; give it BYPASSRLS"

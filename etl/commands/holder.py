@@ -166,11 +166,13 @@ class _Holding:
         while True:
             state = await self._progress()
             if state is None:
-                raise RunEnded(f"run {run_id} is no longer in the ledger; somebody has deleted it")
+                raise RunEnded(f"run {run_id} is no longer in the ledger; somebody has deleted it; start a new run")
             if state.status == RunStatus.PUBLISHED or state.unstaged == 0:
                 return "published" if state.status == RunStatus.PUBLISHED else "staged"
             if state.status != RunStatus.RUNNING:
-                raise RunEnded(f"run {run_id} is {state.status}: {state.error}; its snapshot was let go")
+                raise RunEnded(
+                    f"run {run_id} is {state.status}: {state.error}; its snapshot was let go; start a new run"
+                )
             if perf_counter() - self.began > most:
                 raise SnapshotLost(
                     f"the snapshot of run {run_id} was held for {most:g} s, and {state.unstaged} tables are not"

@@ -29,6 +29,7 @@ from etl.model.record import Finished, Load
 from etl.model.redaction import Redacted
 from etl.model.status import LoadStatus, RunStatus
 from etl.model.way import RunWay
+from etl.model.wording import counted
 from etl.publish import obstacles, validation
 from etl.publish import publish as publishing
 from etl.publish.policy import Policy
@@ -141,7 +142,8 @@ class _Run:
             attempt += 1
         if failed := [load.table_name for load in self.loads if load.status == LoadStatus.FAILED]:
             names = ", ".join(failed)
-            raise RunFailed(f"{len(failed)} of {len(self.loads)} tables failed ({names}); nothing was published")
+            number = f"{len(failed)} of {counted(len(self.loads), 'table')}"
+            raise RunFailed(f"{number} failed ({names}); nothing was published; table.failed says why, of each")
         return way
 
     async def _staged(self, attempt: int) -> RunWay | None:

@@ -9,7 +9,6 @@ import asyncpg
 import psycopg
 
 from etl.commands.answers import Comparison
-from etl.model.errors import one_line
 from etl.model.table import Table
 from etl.sessions import encoding
 from etl.sessions.pair import Pair
@@ -59,9 +58,12 @@ async def _compare(settings: Settings, held: Snapshot, pair: Pair, table: Table)
             expected, actual = await asyncio.gather(
                 checksum.of_source(source, table, kept), checksum.of_target(writer, table, table.live.identifier, kept)
             )
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        await pair.close()
+        return Comparison(str(table), None, None, f"the target has no table {table.live}")
     except (psycopg.Error, asyncpg.PostgresError) as error:
         await pair.close()
-        return Comparison(str(table), None, None, settings.redact(one_line(error)))
+        return Comparison(str(table), None, None, settings.redact(error))
     return Comparison(str(table), expected.rows, f"{expected.sum:x}", _difference(expected, actual))
 
 

@@ -75,7 +75,7 @@ def ask_state(target: Target, run_id: str) -> sql.Composable:
 def refuse_ended(run_id: str, snapshot_id: str | None, rows: Sequence[dict[str, Any]]) -> None:
     """Raises RunEnded unless the result of ``ask_state`` says that a run may go on, and has the given snapshot."""
     if not rows:
-        raise RunEnded(f"run {run_id} is no longer in the ledger; somebody has deleted it")
+        raise RunEnded(f"run {run_id} is no longer in the ledger; somebody has deleted it; start a new run")
     status, error, current, passed_by = rows[0].values()
     is_passed = status == RunStatus.STOPPED and passed_by is not None
     if status != RunStatus.RUNNING and not is_passed:

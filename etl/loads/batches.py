@@ -222,7 +222,10 @@ async def _fill(source: Source, control: Target, slice_: Table, rows: int) -> No
     await control.execute(make.format(names, slice_.live.identifier))
     streamed = await stream.copy(source, control, slice_, BATCH, lambda _: None)
     if not rows == streamed.rows_out == streamed.rows_in:
-        raise LoadFailed(f"{slice_}: {rows} rows were to be copied, {streamed.rows_in} arrived")
+        raise LoadFailed(
+            f"{slice_}: {rows} rows were to be copied, {streamed.rows_in} arrived; report it, unless a trigger or a"
+            " rule of the table drops rows"
+        )
 
 
 def _after(table: Table, key: str, after: int | None) -> Table:

@@ -75,7 +75,10 @@ class Rows:
     def compare_counts(self, streamed: Streamed, what: object) -> None:
         """Raises RowsDiffer if the source sent another number of rows than the target received."""
         if self.verify != "none" and streamed.rows_out != streamed.rows_in:
-            raise RowsDiffer(f"{what}: the source gave {streamed.rows_out} rows, {streamed.rows_in} arrived")
+            raise RowsDiffer(
+                f"{what}: the source gave {streamed.rows_out} rows, {streamed.rows_in} arrived; report it, unless a"
+                " trigger or a rule drops rows"
+            )
 
     async def compare(self, target: Target, expected: Checksum, kept: str | None) -> None:
         """Raises ChecksumDiffers if the staged rows have another checksum than the source's."""

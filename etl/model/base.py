@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from etl.model import limits
+from etl.model.wording import shown
 
 FORMAT = 3
 """The format of a base in the ledger. It rises when a load may copy other values than an earlier version's."""
@@ -41,7 +42,7 @@ class FullEvery:
             return cls(None)
         found = _NIGHTS.fullmatch(text.strip()) if isinstance(text, str) else None
         if found is None or int(found[1]) == 0:
-            raise ValueError(f'is {text!r}; write a number of nights such as "30 nights", or "{NEVER}"')
+            raise ValueError(f'is {shown(text)}; write a number of nights such as "30 nights", or "{NEVER}"')
         return cls(int(found[1]))
 
     def is_due(self, base: Base) -> bool:
@@ -55,7 +56,7 @@ class FullEvery:
 def proof_nights(number: Any) -> int:
     """Reads ``proof_nights``; raises ValueError."""
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= 9999:
-        raise ValueError(f"is {number!r}; write a number of nights from 1 to 9999, or 0 for never")
+        raise ValueError(f"is {shown(number)}; write a number of nights from 1 to 9999, or 0 for never, without quotes")
     return number
 
 

@@ -16,6 +16,7 @@ The tree::
     │   ├── RowsDiffer                    the target has received fewer or more rows than the source has sent
     │   └── ChecksumDiffers               the staged rows and the source's rows have different checksums
     ├── RunFailed                         at least one load of the run failed
+    ├── NotAllowed                        the source's role may not read a table
     ├── Obstructed                        the target lacks what a load or the publish would need
     ├── TablesDiffer                      ``etl verify`` found a difference
     ├── CheckFailed                       ``etl check`` found a reason why a run would fail
@@ -29,7 +30,7 @@ The tree::
         ├── PublishBlocked                other sessions held the live tables until the deadline
         └── LiveChanged                   other sessions kept changing the live tables or their attachments
 
-Each message is one line: it names the object, the fault and the remedy.
+Each message is one line, or several problems with a line each: it names the object, the fault and the remedy.
 """
 
 from __future__ import annotations
@@ -44,22 +45,27 @@ from etl.model.name import TargetName
 
 
 class EtlError(Exception):
-    """An error that a user sees as one line, without a traceback."""
+    """An error that a user sees without a traceback.
 
-    exit_status = 1
-
-
-class ConfigurationError(EtlError):
-    """Settings, options or table names that cannot be used.
-
-    ``problems`` holds all problems, one line each, so that the user can correct all of them at once.
+    ``problems`` holds all problems, one line each, so that the user can correct all of them at once; ``str()`` joins
+    them to one line, for the ledger and the log.
     """
 
-    exit_status = 2
+    exit_status = 1
 
     def __init__(self, problems: Sequence[str] | str) -> None:
         self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
         super().__init__("; ".join(self.problems))
+
+
+class ConfigurationError(EtlError):
+    """Settings, options or table names that cannot be used, or an id of a run that is not there."""
+
+    exit_status = 2
+
+
+class NotAllowed(EtlError):
+    """A role lacks privileges that the work needs; each line has the GRANT to give."""
 
 
 class ConnectionFailed(EtlError):
@@ -255,7 +261,13 @@ def one_line(error: BaseException, *, whole: bool = True) -> str:
         parts = [_QUOTED.sub('"…"', part) for part in parts]
     elif state.startswith("22"):
         parts = [_BYTES.sub("…", part) for part in parts]
-    return " ".join(" ".join(part.split()) for part in parts)
+    said, *hints = (" ".join(part.split()) for part in parts)
+    return ". ".join([said.rstrip("."), *hints]) if hints else said
+
+
+def told(error: BaseException) -> str:
+    """``one_line``, and what the session has noted on the error (``add_note``): whose privilege is missing."""
+    return "; ".join([one_line(error), *getattr(error, "__notes__", ())])
 
 
 def sqlstate(error: BaseException) -> str | None:

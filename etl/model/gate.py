@@ -20,6 +20,7 @@ from typing import Any
 
 from etl.model import limits
 from etl.model.name import TargetName
+from etl.model.wording import shown
 
 OFF = "off"
 
@@ -46,7 +47,7 @@ class Shrink:
             return cls(Fraction(1))
         found = _PERCENTAGE.fullmatch(text.strip()) if isinstance(text, str) else None
         if found is None or Fraction(found[1]) > 100:
-            raise ValueError(f'is {text!r}; write a percentage from "0%" to "100%", or "{OFF}"')
+            raise ValueError(f'is {shown(text)}; write a percentage from "0%" to "100%", or "{OFF}"')
         return cls(Fraction(found[1]) / 100)
 
     def __str__(self) -> str:
@@ -56,7 +57,7 @@ class Shrink:
 def rows_min(number: Any) -> int:
     """Reads ``rows_min``; raises ValueError."""
     if not isinstance(number, int) or isinstance(number, bool) or number < 0:
-        raise ValueError(f"is {number!r}; write a whole number of rows, 0 or more")
+        raise ValueError(f"is {shown(number)}; write a whole number of rows, 0 or more, without quotes")
     return number
 
 

@@ -334,5 +334,11 @@ AFTER_PUBLISH_SECONDS = 5.0
 SHORTEST_SECRET_CHARACTERS = 3
 """Characters: a shorter one, taken out of every text, would take the text's sense with it."""
 
+LONGEST_WORD_CHARACTERS = 16
+"""Characters; a shorter secret of letters, digits and _ may be a part of a name by chance, as loader of etl_loader.
+
+A longer one is no part of another word by chance; where it stands in one, it has to be hidden.
+"""
+
 SHORTEST_MASK_KEY_CHARACTERS = 16
 """Characters; a shorter key could be found by trying."""

@@ -15,6 +15,8 @@ from typing import LiteralString
 
 from psycopg import sql
 
+from etl.model.wording import did_you_mean, meant, shown
+
 IPAD, OPAD = "etl.mask_ipad", "etl.mask_opad"
 """The settings of a session of the source that hold the padded keys, in hex."""
 
@@ -29,6 +31,8 @@ _FORMS = {
     "sql": re.compile(r".*\S.*", re.DOTALL),
 }
 _DATED = re.compile(r"date|timestamp(\([0-6]\))? with(out)? time zone")
+
+_EXAMPLES = {"constant": "constant:x", "date-shift": "date-shift:30", "sql": "sql:left(name, 1)"}
 
 _BARE = frozenset({"hmac", "null", "keep-last-4", "fake-name", "fake-email", "none"})
 
@@ -87,7 +91,16 @@ def parse(text: object) -> Mask:
         return Mask(kind)
     if isinstance(text, str) and colon and kind in _FORMS and _FORMS[kind].fullmatch(argument):
         return Mask(kind, argument)
-    raise ValueError(f"{text!r} is no mask; write one of {KINDS}")
+    raise ValueError(f"is {shown(text)}, which is no mask{_meant(str(text)) or f'; write one of {KINDS}'}")
+
+
+def _meant(text: str) -> str:
+    """The mask whose kind is nearly this text's; of a kind that takes a text after a colon, with an example."""
+    kind = text.partition(":")[0].strip()
+    near = kind if kind in _EXAMPLES or kind in _BARE else meant(kind.replace("_", "-"), [*_BARE, *_EXAMPLES])
+    if near is None:
+        return ""
+    return f'; did you mean "{_EXAMPLES.get(near, near)}"?'
 
 
 def session(key: str) -> dict[str, str]:
@@ -108,9 +121,9 @@ def fingerprint() -> sql.Composed:
 def fault(mask: Mask, kind: str, columns: Collection[str]) -> str | None:
     """Returns why a column of type ``kind``, in a table of these columns, cannot have this mask; None if it can."""
     if mask.kind == "date-shift" and not _DATED.fullmatch(kind):
-        return f"is of type {kind}, and date-shift takes dates and timestamps"
+        return f'is of type {kind}, and date-shift takes dates and timestamps; write another mask, such as "null"'
     if mask.kind == "date-shift" and mask.along is not None and mask.along not in columns:
-        return f"is shifted along {mask.along!r}, which is no column of it"
+        return f"is shifted along {mask.along!r}, which is no column of it{did_you_mean(mask.along, columns)}"
     return None
 
 

@@ -119,4 +119,6 @@ def label(schema: str, name: str) -> str:
 
 
 def _needs_quotes(part: str) -> bool:
-    return part != part.strip() or any(character in part for character in '.,*"![') or not part.isprintable()
+    """Whether TABLES would read a part otherwise; at its beginning also ' and @, which stand for a quote and a file."""
+    is_plain = part == part.strip() and part.isprintable() and not part.startswith(("'", "@"))
+    return not is_plain or any(character in part for character in '.,*"![')

@@ -5,30 +5,42 @@ Only a ``Redactor`` makes a ``Redacted``, so mypy refuses a text or an error tha
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NewType
 
 from etl.model import limits
-from etl.model.errors import one_line
+from etl.model.errors import told
 
 Redacted = NewType("Redacted", str)
 """A text without secrets."""
 
 
+_AFTER_ESCAPE = r"(?<=\\[abfnrtv])|(?<=\\x[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-Fa-f]{2})"
+"""Before a secret that is a word: a letter that is none of the text's own, as in JSON's \\n or in a URL's %2F."""
+
+_WORD = re.compile(r"\w+")
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Redactor:
-    """Removes secrets from texts. The longest secret comes first: a shorter one may be a part of it."""
+    """Removes secrets from texts.
+
+    A secret is found as it is, and as URLs, JSON and Python write it, also in part: ``p@ss`` is ``p%40ss`` in a URL. A
+    short secret that is a word, such as ``loader``, is found as a whole word only, because ``etl_loader`` does not tell
+    it: ``etl_***`` would.
+    """
 
     secrets: Sequence[str] = ()
 
     def __call__(self, said: str | BaseException) -> Redacted:
         """A text, or an error as one line, with ``***`` in place of each secret."""
-        text = one_line(said) if isinstance(said, BaseException) else said
-        for secret in self.secrets:
-            if len(secret) >= limits.SHORTEST_SECRET_CHARACTERS:
-                text = text.replace(secret, "***")
-        return Redacted(text)
+        text = told(said) if isinstance(said, BaseException) else said
+        found = _pattern(tuple(self.secrets))
+        return Redacted(found.sub("***", text) if found else text)
 
     def cut(self, text: str, longest: int) -> Redacted:
         """A text as one line of at most ``longest`` characters; secrets are removed before the text is cut."""
@@ -37,3 +49,30 @@ class Redactor:
 
 own_words = Redactor()
 """For texts that this program composes of names and numbers, without any text from outside."""
+
+
+@lru_cache
+def _pattern(secrets: tuple[str, ...]) -> re.Pattern[str] | None:
+    """What finds each secret; the longest is looked for first, because a shorter one may be a part of it."""
+    known = [secret for secret in secrets if len(secret) >= limits.SHORTEST_SECRET_CHARACTERS]
+    return re.compile("|".join(map(_found, sorted(known, key=len, reverse=True)))) if known else None
+
+
+def _found(secret: str) -> str:
+    text = "".join(map(_written, secret))
+    if len(secret) >= limits.LONGEST_WORD_CHARACTERS or not _WORD.fullmatch(secret):
+        return text
+    return rf"(?:(?<!\w)|{_AFTER_ESCAPE}){text}(?!\w)"
+
+
+@lru_cache(maxsize=1 << 10)
+def _written(character: str) -> str:
+    """A pattern of the ways to write a character: as it is, percent-encoded, and escaped as in JSON or in Python."""
+    if character.isascii() and character.isalnum():
+        return character
+    encoded = "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
+    escaped = {json.dumps(character)[1:-1], repr(character)[1:-1], f"\\{character}", character}
+    ways = [re.escape(way) for way in sorted(escaped, key=len, reverse=True)]
+    ways += [f"(?i:{way})" for way in (re.escape(encoded), *map(re.escape, escaped - {character}))]
+    ways += [r"\+"] if character == " " else []
+    return f"(?:{'|'.join(dict.fromkeys(ways))})"

@@ -11,13 +11,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from etl.model.errors import ConfigurationError
 from etl.model.name import MAX_NAME_BYTES, Relation, label
+from etl.model.wording import meant
 
 _ALWAYS = frozenset("rp")  # the kinds of relations that a glob may match: tables and partitioned tables
+
+
+_SCHEMAS_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ class Selection:
     @classmethod
     def parse(cls, text: str) -> Selection:
         """Parses ``TABLES``; raises ValueError with one line that names the faulty element."""
+        _refuse_quotes(text)
         elements = _elements(text)
         patterns = tuple(_pattern(element) for element in elements)
         if not any(not pattern.excludes for pattern in patterns):
@@ -126,6 +131,17 @@ class Selection:
         return [unknown(pattern, relations, self.origin) for pattern in self.patterns if not finds(pattern)]
 
 
+def from_file(text: str) -> Selection:
+    """Parses the text of a file for TABLES, whose lines may end without a comma; a line that begins with # is none.
+
+    Raises ValueError as ``Selection.parse``.
+    """
+    if text.lstrip().startswith("["):
+        return Selection.parse(text)
+    lines = (line.strip().rstrip(",") for line in text.splitlines())
+    return Selection.parse(",".join(line for line in lines if line and not line.startswith("#")))
+
+
 def tables_text(tables: Sequence[str]) -> str:
     """Returns the labels of tables in the form of TABLES: a JSON array, whose elements are exact names."""
     return json.dumps(list(tables), ensure_ascii=False, separators=(",", ":"))
@@ -135,8 +151,21 @@ def named(text: str) -> Relation:
     """Returns the relation that a label names; raises ValueError if the text is not the name of a single relation."""
     patterns = Selection.parse(text).patterns
     if len(patterns) != 1 or patterns[0].excludes or patterns[0].is_glob:
-        raise ValueError(f"{text!r} is no table's name")
+        raise ValueError(f"{text!r} is no table's name; write schema.table")
     return Relation(patterns[0].schema.text, patterns[0].name.text)
+
+
+def _refuse_quotes(text: str) -> None:
+    """Raises ValueError for quotes around the whole text, which a shell takes away, and ``docker --env-file`` keeps."""
+    whole, inner = text.strip(), text.strip()[1:-1].strip()
+    if len(whole) > 1 and whole[0] == whole[-1] and (whole[0] == "'" or (whole[0] == '"' and _is_array(inner))):
+        raise ValueError(f"stands in quotes, which `docker --env-file` keeps; take them out: {inner}")
+
+
+def _is_array(text: str) -> bool:
+    with suppress(json.JSONDecodeError, RecursionError):
+        return isinstance(json.loads(text), list)
+    return False
 
 
 def _elements(text: str) -> list[str]:
@@ -146,8 +175,8 @@ def _elements(text: str) -> list[str]:
         elements = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(
-            f"starts as a JSON array but is none ({error.msg}, line {error.lineno}, column {error.colno});"
-            ' write ["orders", "sales.invoice"]'
+            f"starts as a JSON array but is none: it breaks off, or goes wrong, at character {error.pos + 1}; write"
+            ' ["orders", "sales.invoice"]'
         ) from None
     except RecursionError:
         raise ValueError('is a JSON array of arrays; write ["orders", "sales.invoice"]') from None
@@ -187,7 +216,10 @@ def _part(text: str, element: str) -> NamePart:
     if "\0" in part or not _is_text(part):
         raise ValueError(f"has {element.strip()!r}, with a zero byte or one that is not UTF-8, which no name has")
     if len(part.encode()) > MAX_NAME_BYTES:
-        raise ValueError(f"has {element.strip()!r}, a name of over {MAX_NAME_BYTES} bytes, which no table can have")
+        raise ValueError(
+            f"has {element.strip()!r}, a name of over {MAX_NAME_BYTES} bytes, which no table can have; separate"
+            " tables by commas"
+        )
     return NamePart(part, quoted)
 
 
@@ -198,13 +230,29 @@ def _is_text(part: str) -> bool:
 
 def unknown(pattern: Pattern, relations: Sequence[Relation], where: str) -> str:
     """The error message for an element, or a section of the options, that names no relation; with a similar name."""
+    schema, name = pattern.names
+    schemas = sorted({relation.schema for relation in relations})
+    near = None if pattern.schema.is_glob or schema in schemas else meant(schema, schemas)
     if pattern.is_glob:
-        return f"{where}: {pattern.text!r} matches no table of the source that its role may see; mend it or remove it"
-    named = label(*pattern.names)
+        remedy = f"did you mean {near}.{name}?" if near else "mend it or remove it"
+        return f"{where}: {pattern.text!r} matches no table of the source that its role may see; {remedy}"
+    return f"{where}: {label(schema, name)} is not in the source; {_remedy(pattern, relations, schemas, near)}"
+
+
+def _remedy(pattern: Pattern, relations: Sequence[Relation], schemas: Sequence[str], near: str | None) -> str:
+    """What to write instead of a name that no relation has."""
+    schema, name = pattern.names
+    if pattern.name.quoted and re.search("[,*!]", name):
+        return f"the quotes make one name of it; take them out (`docker --env-file` keeps quotes): {name}"
+    if len(pieces := [piece for piece in re.split(r"[\s;|]+", pattern.text) if piece]) > 1:
+        return f"separate tables by commas: {','.join(pieces)}"
     by_label = {str(relation): relation for relation in relations}
-    elsewhere = [text for text, relation in by_label.items() if relation.name == pattern.name.text]
-    nearest = elsewhere or get_close_matches(named, by_label, n=1)
-    remedy = (
-        f"did you mean {nearest[0]}?" if nearest else "the source's role may not see it, or it is in another schema"
-    )
-    return f"{where}: {named} is not in the source; {remedy}"
+    elsewhere = [text for text, relation in by_label.items() if relation.name == name]
+    if nearest := next(iter(elsewhere), None) or meant(label(schema, name), by_label):
+        return f"did you mean {nearest}?"
+    if near:
+        return f"there is no schema {schema}; did you mean {near}?"
+    if schema not in schemas:
+        others = f", but {', '.join(schemas[:_SCHEMAS_NAMED])}" if schemas else ""
+        return f"its role sees no schema {schema}{others}; correct the name, or GRANT USAGE on the schema"
+    return "the source's role may not see it, or it is in another schema"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -19,6 +20,7 @@ from etl.model.name import MAX_NAME_BYTES, Relation, TargetName
 from etl.model.selection import Selection
 from etl.model.split import Split
 from etl.model.table import Table
+from etl.model.wording import did_you_mean, meant, shown
 
 _OURS = ("pg_", "etl_staging")  # prefixes of the schemas of PostgreSQL and of this tool
 
@@ -39,25 +41,27 @@ def _rename(text: object) -> Rename:
     """Reads ``rename``: a table's name as in TABLES, with ``*`` for a part that does not change."""
     if isinstance(text, Rename):
         return text
-    patterns = Selection.parse(str(text)).patterns
+    if not isinstance(text, str):
+        raise ValueError(f'is {shown(text)}; write a name in quotes, such as rename = "sales.bill"')  # noqa: TRY004
+    patterns = Selection.parse(text).patterns
     parts = (patterns[0].schema, patterns[0].name)
     if len(patterns) > 1 or patterns[0].excludes or any(part.is_glob and part.text != "*" for part in parts):
-        raise ValueError(f'is {text!r}; write schema.table, or "schema.*" where the name stays')
+        raise ValueError(f'is {shown(text)}; write schema.table, or "schema.*" where the name stays')
     schema, name = (None if part.is_glob else part.text for part in parts)
     if schema is not None and (schema in {"etl", "information_schema"} or schema.startswith(_OURS)):
-        raise ValueError(f"names the schema {schema!r}, which is not for tables of yours")
+        raise ValueError(f"names the schema {schema!r}, which is not for tables of yours; name another one")
     return Rename(schema, name)
 
 
 def _together(text: object) -> str:
     if not isinstance(text, str) or not text.strip():
-        raise ValueError(f"is {text!r}; write a name that the tables share")
+        raise ValueError(f'is {shown(text)}; write a name that the tables share, such as together = "shop"')
     return text.strip()
 
 
 def _condition(text: object) -> object:
     if isinstance(text, str) and not text.strip():
-        raise ValueError("is empty, and would let every row through; write true where that is meant")
+        raise ValueError('is empty, and would let every row through; write "true" if that is meant')
     return text
 
 
@@ -181,7 +185,8 @@ def faults(table: SourceTable, options: TableOptions) -> Iterator[str]:
     for key in ("columns", "exclude", "mask", "unmask"):
         for name in getattr(options, key) or []:
             if name not in columns:
-                yield f"options of {table}: {key} names {name!r}, which is no column of it"
+                yield f"options of {table}: {key} names {name!r}, which is no column of it{_remedy(name, columns)}"
+    yield from _misspelt_order(table, options, columns)
     for name, mask in options.masked.items():
         if name in columns and (fault := masks.fault(mask, columns[name].type, columns)):
             yield f"options of {table}: mask.{name} {fault}"
@@ -194,6 +199,24 @@ def faults(table: SourceTable, options: TableOptions) -> Iterator[str]:
     all_known = columns.keys() >= options.classified
     if columns and all_known and not any(map(options.takes, table.columns)) and not options.unclassified(table):
         yield f"options of {table}: no column is left of it; name one in columns, or take one out of exclude"
+
+
+def _remedy(name: str, columns: Collection[str]) -> str:
+    return did_you_mean(name, columns) or f"; its columns are {', '.join(columns)}"
+
+
+_IDENTIFIER = re.compile(
+    r'\s*(?:"(?P<quoted>[^"]+)"|(?P<bare>[^\W\d]\w*))(?:\s+(?:asc|desc|nulls|first|last))*\s*', re.IGNORECASE
+)
+
+
+def _misspelt_order(table: SourceTable, options: TableOptions, columns: Collection[str]) -> Iterator[str]:
+    """A line for each ``order_by`` that is only a name, and nearly a column's; the source proves all others."""
+    for expression in options.order_by or []:
+        found = _IDENTIFIER.fullmatch(expression)
+        name = (found["quoted"] or found["bare"].lower()) if found else ""
+        if name and name not in columns and name != table.source.name and meant(name, columns):
+            yield f"options of {table}: order_by names {name!r}, which is no column of it{_remedy(name, columns)}"
 
 
 def _uncopiable(table: SourceTable, options: TableOptions) -> Iterator[str]:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from etl.model import limits
+from etl.model.wording import shown
 
 _UNITS = {"MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
 
@@ -30,8 +31,8 @@ class Split:
             case str() if (size := re.fullmatch(r"([1-9][0-9]{0,5}) ?(MB|GB|TB)", value.strip())) is not None:
                 return cls(bytes=int(size[1]) * _UNITS[size[2]])
         raise ValueError(
-            f"is {value!r}; write false, a number of ranges from 1 to {limits.SPLIT_MOST_RANGES}, or the size of one,"
-            " such as 512MB"
+            f"is {shown(value)}; write false, a number from 1 to {limits.SPLIT_MOST_RANGES} without quotes, or the"
+            ' size of a range, such as "512MB"'
         )
 
     def size_of(self, whole: int) -> int | None:

@@ -64,7 +64,7 @@ async def stop(settings: Settings, source: Source, target: Target, tables: Seque
     if settings.publish == "defer":
         await warn(settings, source, target, tables)
     elif lines := (await find(settings, source, target, tables)).lines:
-        raise Obstructed("; ".join(lines))
+        raise Obstructed(lines)
 
 
 async def warn(settings: Settings, source: Source, target: Target, tables: Sequence[Table]) -> None:
@@ -134,13 +134,13 @@ def _may_be_swapped(settings: Settings, policy: Policy, tables: Sequence[Table])
 async def refuse_privileges(target: Target, tables: Sequence[TargetName]) -> None:
     """Raises Obstructed if etl's role may not create in the target what every run of these live tables creates."""
     if lines := Found((await _privileges(target, tables)).lacking).lines:
-        raise Obstructed("; ".join(lines))
+        raise Obstructed(lines)
 
 
 async def refuse_all(settings: Settings, source: Source, target: Target, tables: Sequence[Table]) -> None:
     """Does the same; its message has all other obstacles, too."""
     if (await _privileges(target, [table.live for table in tables])).lacking:
-        raise Obstructed("; ".join((await find(settings, source, target, tables)).lines))
+        raise Obstructed((await find(settings, source, target, tables)).lines)
 
 
 @asynccontextmanager
@@ -151,7 +151,7 @@ async def explained(settings: Settings, source: Source, target: Target, tables: 
     except psycopg.Error:
         if target.closed or target.broken or not (found := await find(settings, source, target, tables)).target:
             raise
-        raise Obstructed("; ".join(found.lines)) from None
+        raise Obstructed(found.lines) from None
 
 
 async def _privileges(target: Target, tables: Sequence[TargetName]) -> OfTarget:

@@ -18,10 +18,11 @@ import psycopg
 from psycopg import sql
 
 from etl.model import limits
-from etl.model.errors import ConfigurationError, ConnectionFailed, one_line, sqlstate
+from etl.model.errors import ConfigurationError
+from etl.sessions import refusal
 from etl.sessions.advisory import schema_lock
 from etl.sessions.query import prepare, source_query, target_query
-from etl.sessions.session import SourceSession, open_source, open_target, watch_source, watch_target, with_state
+from etl.sessions.session import SourceSession, open_source, open_target, plainer, watch_source, watch_target
 from etl.sessions.stage import Stage
 from etl.sessions.url import DatabaseUrl
 
@@ -100,8 +101,7 @@ _LZ4 = (
     " WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)"
 )
 
-# Errors that no retry cures: a wrong password, role or database.
-_MISCONFIGURED = {"28P01", "28000", "3D000"}
+_ASYNCPG_CANNOT = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, ValueError)
 
 
 async def connect_source(url: DatabaseUrl, application: str) -> Source:
@@ -123,8 +123,8 @@ async def connect_source(url: DatabaseUrl, application: str) -> Source:
     except BaseException as error:
         if connection is not None:
             connection.terminate()
-        if isinstance(error, OSError | asyncpg.PostgresError | asyncpg.InterfaceError | ValueError):
-            raise _unreachable("operational", url, error) from error
+        if isinstance(error, _ASYNCPG_CANNOT):
+            raise refusal.explained("operational", url, error) from error
         raise
 
 
@@ -153,7 +153,7 @@ async def connect_target(url: DatabaseUrl, application: str, memory: int | None 
         if connection is not None:
             await connection.close()
         if isinstance(error, OSError | psycopg.Error):
-            raise _unreachable("reporting", url, await with_state(url, error)) from error
+            raise refusal.explained("reporting", url, await plainer(url, error)) from error
         raise
 
 
@@ -170,23 +170,12 @@ def _set(settings: dict[str, str]) -> str:
     return f"{Stage.CONNECT} {'; '.join(statements)}"
 
 
-def _unreachable(side: str, url: DatabaseUrl, error: Exception) -> Exception:
-    if sqlstate(error) in _MISCONFIGURED or _is_misconfigured(url, error):
-        return ConfigurationError(f"{side} database {url}: {one_line(error)}; check ETL_{side.upper()}_URL")
-    reason = "no answer in time (connect_timeout)" if isinstance(error, TimeoutError) else one_line(error)
-    return ConnectionFailed(f"{side} database {url} cannot be reached: {reason}")
-
-
-def _is_misconfigured(url: DatabaseUrl, error: Exception) -> bool:
-    """Whether the driver, not a server, has refused the arguments, or misses a password."""
-    if isinstance(error, psycopg.OperationalError):
-        return (error.pgconn is not None and error.pgconn.needs_password) or url.is_refused_by_libpq
-    return isinstance(error, asyncpg.ClientConfigurationError)
-
-
 def _refuse_old(side: str, url: DatabaseUrl, version: int) -> None:
     if version < OLDEST:
-        raise ConfigurationError(f"{side} database {url} is PostgreSQL {version}; {OLDEST} or later is needed")
+        raise ConfigurationError(
+            f"{side} database {url} is PostgreSQL {version}; {OLDEST} or later is needed: upgrade it, or check"
+            f" ETL_{side.upper()}_URL"
+        )
 
 
 async def close_source(connection: Source) -> None:

@@ -137,6 +137,8 @@ class SourceSession(_SourceBase):
         asyncpg raises the same class for a closed session and for a wrong call. After a fatal error of the server, it
         stays in the state of the failed operation, and raises InternalClientError at the next call, even a ROLLBACK.
         """
+        if isinstance(error, asyncpg.InsufficientPrivilegeError):
+            _note(error, "operational", self._params.user)  # type: ignore[attr-defined]  # asyncpg has no public way
         is_closed = isinstance(error, asyncpg.InterfaceError) and self.is_closed()
         if is_closed or isinstance(error, asyncpg.InternalClientError) or is_connection_loss(error):
             return asyncpg.ConnectionDoesNotExistError(_loss("operational", self.watch, error))
@@ -151,13 +153,14 @@ class TargetSession(psycopg.AsyncConnection[dict[str, Any]]):
     async def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
         """Waits for the server. psycopg calls this method for every operation of the session."""
         watch = self.watch
-        if watch is None:
-            return await super().wait(gen, *args, **options)
         try:
-            with watch.waiting():
+            with watch.waiting() if watch else nullcontext():
                 return await super().wait(gen, *args, **options)
+        except psycopg.errors.InsufficientPrivilege as error:
+            _note(error, "reporting", self.info.user)
+            raise
         except psycopg.OperationalError as error:
-            if not is_connection_loss(error):
+            if watch is None or not is_connection_loss(error):
                 raise
             raise type(error)(_loss("reporting", watch, error)) from error
 
@@ -171,6 +174,17 @@ class TargetSession(psycopg.AsyncConnection[dict[str, Any]]):
         if self.watch is not None:
             self.watch.stop()
         await super().close()
+
+
+def _note(error: Exception, side: str, role: str) -> None:
+    """Notes on an error whose privilege is missing: the server names the object alone."""
+    if not getattr(error, "__notes__", None):  # a call within a call has noted it already
+        error.add_note(
+            f"role {role} of the {side} database lacks this privilege; GRANT it, as docs/{_ROLES[side]} does"
+        )
+
+
+_ROLES = {"operational": "source-role.sql", "reporting": "target-role.sql"}
 
 
 def _loss(side: str, watch: Watch | None, error: Exception) -> str:
@@ -299,15 +313,33 @@ async def with_state(url: DatabaseUrl, error: Exception) -> Exception:
     The error comes from asyncpg, which opens the same connection again. libpq's text alone does not distinguish a wrong
     password from a server that starts up, because it is in the server's language.
     """
+    other = await _of_asyncpg(url, error)
+    return other if isinstance(other, asyncpg.PostgresError | asyncpg.ClientConfigurationError) else error
+
+
+async def plainer(url: DatabaseUrl, error: Exception) -> Exception:
+    """Returns ``with_state``, or asyncpg's error if no server has answered, because it has a class or a number.
+
+    libpq has one class for all errors, and tells them apart by texts in the system's language. Its own error stays if
+    it has refused the options itself.
+    """
+    other = await _of_asyncpg(url, error)
+    if other is None or isinstance(other, asyncpg.PostgresError | asyncpg.ClientConfigurationError):
+        return other or error
+    is_plain = isinstance(other, OSError | asyncpg.InternalClientError)
+    return other if is_plain and not url.is_refused_by_libpq else error
+
+
+async def _of_asyncpg(url: DatabaseUrl, error: Exception) -> Exception | None:
+    """Asyncpg's error about the same connection; None if it can open it, or if libpq's error has what is needed."""
     refused = isinstance(error, psycopg.OperationalError) and not isinstance(error, psycopg.errors.ConnectionTimeout)
-    if refused and sqlstate(error) is None:
-        try:
-            (await open_source(url.asyncpg())).terminate()
-        except (asyncpg.PostgresError, asyncpg.ClientConfigurationError) as refusal:
-            return refusal
-        except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError):
-            return error
-    return error
+    if not refused or sqlstate(error) is not None:
+        return None
+    try:
+        (await open_source(url.asyncpg())).terminate()
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as other:
+        return other
+    return None
 
 
 def _keep_alive(session: SourceSession, url: DatabaseUrl) -> None:

@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo, PGconn, Ping
 
 from etl.model import limits
+from etl.model.wording import did_you_mean
 
 PARTS = ("host", "port", "dbname", "user", "password", "sslmode")
 """The parts that can be set one by one, by libpq's names."""
@@ -188,6 +189,8 @@ class DatabaseUrl:
 
 
 def _parse(text: str) -> dict[str, str]:
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        raise UrlError("stands in quotes, which `docker --env-file` keeps; take them out")
     if not text.startswith(("postgresql://", "postgres://")):
         raise UrlError("is not a libpq URL; write postgresql://USER:PASSWORD@HOST:PORT/DBNAME")
     authority, *rest = re.split("[/?]", text.partition("://")[2], maxsplit=1)
@@ -199,35 +202,44 @@ def _parse(text: str) -> dict[str, str]:
     except psycopg.Error:
         # libpq's message quotes the text, and so the password.
         if option := _unknown_option(text):
-            raise UrlError(f"has an option that libpq does not know, {option}; leave it out") from None
+            remedy = _meant(option) or "; leave it out"
+            raise UrlError(f"has an option that libpq does not know, {option}{remedy}") from None
+        if option := next((key for key, value in _pairs(text) if "=" in value), None):
+            raise UrlError(f"has an = in the value of {option}; write %3D for it") from None
         raise UrlError(f"cannot be read as a libpq URL; {_ENCODE}") from None
     except UnicodeError:  # its message quotes the byte, which may belong to the password
         raise UrlError(f"is not UTF-8 text; {_ENCODE}") from None
     return {key: str(value) for key, value in parameters.items() if value is not None}
 
 
+def _meant(option: str) -> str:
+    return did_you_mean(option, (known.keyword.decode() for known in Conninfo.get_defaults()))
+
+
 def _unknown_option(text: str) -> str | None:
     """The first option of a URL that libpq does not know."""
     known = {option.keyword.decode() for option in Conninfo.get_defaults()}
-    pairs = [
-        pair for pair in text.partition("?")[2].split("&") if pair != "ssl=true"
-    ]  # a JDBC option that libpq accepts
-    names = (pair.partition("=")[0] for pair in pairs)
+    names = (name for name, value in _pairs(text) if (name, value) != ("ssl", "true"))  # JDBC's, which libpq accepts
     return next((name for name in names if re.fullmatch(r"\w+", name) and name not in known), None)
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    pairs = (pair.partition("=") for pair in text.partition("?")[2].split("&"))
+    return [(name, value) for name, _, value in pairs]
 
 
 def _validate(parameters: Mapping[str, str]) -> None:
     for port in _split(parameters.get("port")) or []:
-        if not (re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 65536):
-            raise UrlError("has a port that is no number from 1 to 65535", "port")
+        if port and not (re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 65536):
+            raise UrlError("has a port that is no number from 1 to 65535; write PostgreSQL's, mostly 5432", "port")
     if parameters.get("sslmode", "prefer") not in _SSL_MODES:
-        raise UrlError(f"has an unknown sslmode; use one of {', '.join(_SSL_MODES)}", "sslmode")
+        raise UrlError(f"has an unknown sslmode; write one of {', '.join(_SSL_MODES)}", "sslmode")
     _validate_numbers(parameters)
     if not any(parameters.get(key) for key in ("dbname", "service")):
         raise UrlError("names no database; write postgresql://USER:PASSWORD@HOST:PORT/DBNAME", "dbname")
     for key, value in parameters.items():
         if "\0" in value:
-            raise UrlError(f"has a zero byte in its {key}, which PostgreSQL cannot take", key)
+            raise UrlError(f"has a zero byte in its {key}, which PostgreSQL cannot take; write it without", key)
         if any("\ud800" <= character <= "\udfff" for character in value):  # Python's replacements of other bytes
             raise UrlError(f"has bytes in its {key} that are not UTF-8 text; write it in UTF-8", key)
     for key, refused in _UNSUPPORTED.items():
@@ -240,9 +252,9 @@ def _validate_numbers(parameters: Mapping[str, str]) -> None:
     units = {"connect_timeout": "seconds", "keepalives_idle": "seconds", "keepalives_interval": "seconds"}
     for key, unit in (units | {"keepalives_count": "probes", "tcp_user_timeout": "milliseconds"}).items():
         if not re.fullmatch("[0-9]{1,9}", parameters.get(key, "1")):
-            raise UrlError(f"has a {key} that is no number of {unit}", key)
+            raise UrlError(f"has a {key} that is no number of {unit}; write digits alone", key)
     if parameters.get("keepalives", "1") not in {"0", "1"}:
-        raise UrlError("has keepalives that are neither 0 nor 1", "keepalives")
+        raise UrlError("has keepalives that are neither 0 nor 1; write 1, or 0 to turn them off", "keepalives")
 
 
 def _split(value: str | None) -> list[str] | None:
@@ -251,4 +263,6 @@ def _split(value: str | None) -> list[str] | None:
 
 def _ports(value: str | None) -> int | list[str] | None:
     ports = _split(value)
-    return int(ports[0]) if ports and len(ports) == 1 else ports
+    if ports and len(ports) > 1:  # libpq gives each host that has none an empty one
+        return [port or "5432" for port in ports]
+    return int(ports[0]) if ports else None

@@ -15,13 +15,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from etl.model.errors import ConfigurationError
-from etl.model.selection import Selection
+from etl.model.selection import Selection, from_file
+from etl.model.wording import did_you_mean
 from etl.sessions.url import PARTS, DatabaseUrl, MintToken, UrlError
 from etl.settings.declarations import declared
 from etl.settings.declared import Setting
 from etl.settings.options import Options
 from etl.settings.settings import Settings
-from etl.settings.spelling import strange_parameters, strange_variables
+from etl.settings.spelling import OURS, strange_parameters, strange_variables
+from etl.settings.values import FaultsError
 
 PARAMETER_PATH = "ETL_PARAMETER_PATH"
 
@@ -38,6 +40,11 @@ _PATH = Setting(
     "The path of the parameters in AWS Parameter Store, such as `/nightly-etl/prod`; read recursively, and decrypted.",
     "the environment alone",
 )
+
+_QUOTED = {"tables", "after_publish"}
+"""Settings in whose text quotes have a sense of their own, beside URLs, which say it themselves, and secrets."""
+
+_FILE_REMEDY = "check the path, and that the container has the file"
 
 ReadParameters = Callable[[str], Mapping[str, str]]
 """A function that reads all parameters under a path; returns decrypted values by name relative to the path."""
@@ -144,15 +151,17 @@ def load(
     if "plan" in needs:
         needs = {*needs, "run_id" if "plan" in values and values["plan"].text == "run" else "tables"}
     problems = list(file.problems)
+    values = _unquoted(values, problems)
     fields: dict[str, Any] = {
         name: value
         for name in ("operational", "reporting")
         if (value := _url(name, values, needs, problems, mint_token))
     }
-    fields |= _parsed("tables", Selection.parse, values, problems) | _options(values, problems, file)
+    fields |= _tables(values, problems) | _options(values, problems, file)
     fields |= {name: values[name].text for name in _PLAIN if name in values}
     fields.setdefault("log_format", "console" if on_terminal else "json")
     problems += [_missing(name) for name in ("tables", "run_id") if name in needs and name not in values]
+    problems = [_with_slip(problem, environment) for problem in problems]
     problems += _contradictions(fields, values, needs)
     if fields.get("publish_way") == "merge":
         fields["options"] = fields.get("options", Options()).in_place()
@@ -194,6 +203,18 @@ def _from_store(path: str, parameters: Mapping[str, str]) -> dict[str, Value]:
         for name, setting in DECLARED.items()
         if setting.parameter is not None and setting.parameter in parameters
     }
+
+
+def _unquoted(values: Mapping[str, Value], problems: list[str]) -> dict[str, Value]:
+    """The values without quotes around them, each with a problem; in a secret, or in TABLES, they may belong there."""
+    bare = dict(values)
+    for name, value in values.items():
+        text, may_have = value.text, DECLARED[name].secret or name in _QUOTED or name.endswith("/url")
+        may_have = may_have or value.origin == Origin.FILE
+        if not may_have and len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+            problems.append(f"{value.where} is {text}, in quotes, which `docker --env-file` keeps; take them out")
+            bare[name] = replace(value, text=text[1:-1])
+    return bare
 
 
 def _clean(setting: str, text: str) -> str:
@@ -244,7 +265,8 @@ def _url(
 def _wants_tokens(side: str, values: Mapping[str, Value], problems: list[str]) -> bool:
     auth = values.get(f"{side}/auth")
     if auth is not None and auth.text not in {"password", "iam"}:
-        problems.append(f"{auth.where} is {auth.text!r}; write one of password, iam")
+        meant = did_you_mean(auth.text, ("password", "iam"))
+        problems.append(f"{auth.where} is {auth.text!r}; write one of password, iam{meant}")
     return auth is not None and auth.text == "iam"
 
 
@@ -254,7 +276,8 @@ def _with_files(url: DatabaseUrl) -> DatabaseUrl:
         try:
             Path(file).open("rb").close()
         except OSError as error:
-            raise UrlError(f"names a file in {parameter} that cannot be read: {error.strerror}", parameter) from None
+            fault = f"names a file in {parameter} that cannot be read: {error.strerror}; {_FILE_REMEDY}"
+            raise UrlError(fault, parameter) from None
     return url
 
 
@@ -265,9 +288,40 @@ def _parsed(
         return {}
     try:
         return {name: parse(values[name].text)}
+    except FaultsError as error:
+        problems += [f"{values[name].where} {fault}" for fault in error.faults]
     except ValueError as error:
         problems.append(f"{values[name].where} {error}")
+    return {}
+
+
+def _tables(values: Mapping[str, Value], problems: list[str]) -> dict[str, Any]:
+    """Reads TABLES, which is the list of tables itself, or ``@`` and the name of a file that has it."""
+    value = values.get("tables")
+    if value is None or not value.text.startswith("@"):
+        return _parsed("tables", Selection.parse, values, problems)
+    file = value.text.removeprefix("@").strip()
+    if not file:
+        problems.append(f"{value.where} is @ without the name of a file; write @tables.txt, or the names themselves")
         return {}
+    text = _file(value, file, problems)
+    if text is None:
+        return {}
+    where = f"{value.where} ({file})"
+    found = _parsed("tables", from_file, {"tables": Value(text, where)}, problems)
+    return {name: replace(selection, origin=where) for name, selection in found.items()}
+
+
+def _file(value: Value, file: str, problems: list[str]) -> str | None:
+    """The text of a file that a setting names; None, and a problem, if it cannot be read."""
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        reason = "it is not UTF-8 text; save it as UTF-8"
+    except (OSError, ValueError) as error:
+        reason = f"{getattr(error, 'strerror', None) or error}; {_FILE_REMEDY}"
+    problems.append(f"{value.where} names {file!r}, which cannot be read: {reason}")
+    return None
 
 
 def _options(values: Mapping[str, Value], problems: list[str], file: FromFile) -> dict[str, Any]:
@@ -278,12 +332,10 @@ def _options(values: Mapping[str, Value], problems: list[str], file: FromFile) -
     if value.origin == Origin.FILE:
         return _parsed("options", lambda _: Options.read(file.options), values, problems)
     if value.where == DECLARED["options"].variable:
-        try:
-            value = Value(Path(value.text).read_text(encoding="utf-8"), f"{value.where} ({value.text})")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-            problems.append(f"{value.where} names {value.text!r}, which cannot be read: {reason}")
+        text = _file(value, value.text, problems)
+        if text is None:
             return {}
+        value = Value(text, f"{value.where} ({value.text})")
     return _parsed("options", Options.parse, {"options": value}, problems)
 
 
@@ -309,7 +361,19 @@ def _other_ways(fields: Mapping[str, Any], values: Mapping[str, Value], options:
             " take one of the two out"
         )
     if way == "swap" and (fields.get("load") == "delta" or options.wants_delta):
-        yield f"{values['publish_way'].where} is swap, which loads changed tables whole, and load is delta; write auto"
+        yield (
+            f"{values['publish_way'].where} is swap, which loads changed tables whole, and load is delta; write auto"
+            " for one of the two"
+        )
+
+
+def _with_slip(problem: str, environment: Mapping[str, str]) -> str:
+    """A problem; of a variable that is not set, with one that was probably meant: the name without ETL_."""
+    variable, is_missing, _ = problem.partition(" is not set;")
+    slip = variable.removeprefix(OURS)
+    if is_missing and slip != variable and slip in environment:
+        return f"{variable} is not set, but {slip} is; did you mean {variable}?"
+    return problem
 
 
 def _missing(setting: str) -> str:

@@ -8,11 +8,8 @@ user's manual.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -22,6 +19,7 @@ from etl.model.name import Planned, Relation, TargetName, label
 from etl.model.selection import Pattern, Selection, unknown
 from etl.model.shape import NO_OPTIONS, TableOptions, faults, shaped
 from etl.model.table import Table
+from etl.settings import fault, toml, values
 
 DEFAULTS = "defaults"
 
@@ -35,16 +33,12 @@ class Options:
 
     @classmethod
     def parse(cls, text: str) -> Options:
-        """Parses the file's text; raises ValueError with one line that names all problems."""
-        try:
-            document = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"is not TOML: {error}") from None
-        return cls.read(document)
+        """Parses the file's text; raises FaultsError with a line for each problem, ValueError if it is no TOML."""
+        return cls.read(toml.read(text))
 
     @classmethod
     def read(cls, document: Mapping[str, object]) -> Options:
-        """Reads the sections of a TOML document; raises ValueError with one line that names all problems."""
+        """Reads the sections of a TOML document; raises FaultsError with a line for each problem."""
         problems: list[str] = []
         sections = [(name, _section(name, body, problems)) for name, body in document.items()]
         patterns = [(_pattern(name, problems), options) for name, options in sections if name != DEFAULTS]
@@ -53,7 +47,7 @@ class Options:
         problems += [*_contradictions(sections), *_alone(options)]
         problems += options.clashes(_exact(pattern for pattern, section in patterns if section.rename))
         if problems:
-            raise ValueError("; ".join(problems))
+            raise values.FaultsError(problems)
         return options
 
     @property
@@ -164,37 +158,36 @@ def _alone(options: Options) -> Iterator[str]:
             several.add(group)
     for group, names in alone.items():
         if group not in several:
-            yield f"together names {group!r} for {label(*names)} alone; a group is of two tables or more"
+            yield (
+                f"together names {group!r} for {label(*names)} alone; a group is of two tables or more: name it for"
+                " another one, or take it out"
+            )
 
 
 def _unknown(pattern: Pattern, relations: Sequence[Relation]) -> str:
     where = f"options: [{pattern.text}]"
-    if get_close_matches(pattern.text, [DEFAULTS], cutoff=0.85):
+    if pattern.text.casefold() in {DEFAULTS, "default"}:
         return f"{where} is for no table of the source; did you mean [{DEFAULTS}]?"
     return unknown(pattern, relations, where)
 
 
 def _section(name: str, body: object, problems: list[str]) -> TableOptions:
     if not isinstance(body, dict):
-        problems.append(f"{name!r} stands outside a section; put it under [defaults] or a table's section")
+        problems.append(_no_section(name, body))
         return NO_OPTIONS
     try:
         return TableOptions.model_validate(body)
     except ValidationError as error:
-        problems += dict.fromkeys(_fault(name, fault) for fault in error.errors())
+        problems += dict.fromkeys(fault.told(name, found) for found in error.errors())
         return NO_OPTIONS
 
 
-def _fault(section: str, fault: Any) -> str:
-    """The error message for a key of a section."""
-    key = ".".join(str(part) for part in fault["loc"][:2] if isinstance(part, str))
-    if fault["type"] == "value_error":
-        return f"[{section}] {key} {fault['msg'].removeprefix('Value error, ')}"
-    if fault["type"] != "extra_forbidden":
-        return f"[{section}] {key} is wrong: {fault['msg']}"
-    if isinstance(fault["input"], dict):
-        return f'[{section}.{key}] is TOML for a section within a section; write ["{section}.{key}"]'
-    return f"[{section}] {key} is unknown; the options are {', '.join(TableOptions.model_fields)}"
+def _no_section(name: str, body: object) -> str:
+    if isinstance(body, list) and all(isinstance(one, dict) for one in body):
+        return f"[[{name}]] has two pairs of brackets, and a section has one; write [{name}]"
+    if name in TableOptions.model_fields:
+        return f"{name!r} stands outside a section; put it under [defaults] or a table's section"
+    return f"{name!r} stands outside a section, and is no option; write [{name}] for the options of a table"
 
 
 def _pattern(name: str, problems: list[str]) -> Pattern:
@@ -202,5 +195,6 @@ def _pattern(name: str, problems: list[str]) -> Pattern:
         (pattern,) = Selection.parse(name).patterns
         return pattern
     except ValueError:
-        problems.append(f'[{name}] is no table\'s name or pattern; write ["sales.invoice"] or ["audit.*"]')
+        remedy = 'write ["sales.invoice"] or ["audit.*"]'
+        problems.append(f"[{name}] is no table's name or pattern; {remedy}")
         return Selection.parse("*").patterns[0]

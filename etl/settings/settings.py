@@ -58,7 +58,8 @@ class Settings(BaseModel):
             "TABLES",
             "tables",
             "The tables to copy: `orders,sales.invoice,audit.*,!audit.tmp_*`. A name without a schema is in `public`,"
-            ' `*` matches any characters, `!` excludes, and `"quoted.names"` are literal. Or a JSON array of names. A'
+            ' `*` matches any characters, `!` excludes, and `"quoted.names"` are literal. Or a JSON array of names.'
+            " Or `@tables.txt`: a file of names, with a line or a comma between them, and `#` before a comment. A"
             " pattern leaves out partitions and the tables of extensions; name them to copy them.",
         ),
     ] = None

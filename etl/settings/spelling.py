@@ -32,7 +32,7 @@ def strange_variables(environment: Collection[str], names: Names) -> tuple[list[
     """
     known = [variable for variable, _ in names]
     spellings = {f"{OURS}{parameter}".upper().replace("/", "_"): variable for variable, parameter in names if parameter}
-    spellings |= {variable: variable for variable in known}
+    spellings |= {_otherwise(variable): variable for variable in known} | {variable: variable for variable in known}
     problems, warnings = [], []
     for name in sorted({*environment} - {*known, *OTHERS}):
         is_ours = name.upper().startswith(OURS)
@@ -41,6 +41,11 @@ def strange_variables(environment: Collection[str], names: Names) -> tuple[list[
         elif is_ours:
             warnings.append(f"{name} is no setting, and does nothing; take it out, or mend its name")
     return problems, warnings
+
+
+def _otherwise(variable: str) -> str:
+    """A variable with the words that others use for the two sides."""
+    return variable.replace("OPERATIONAL", "SOURCE").replace("REPORTING", "TARGET")
 
 
 def strange_parameters(path: str, parameters: Collection[str], names: Names) -> Iterator[str]:

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BeforeValidator, SecretStr
 
 from etl.logs import metrics
 from etl.model import limits
+from etl.model.wording import did_you_mean
+
+
+class FaultsError(ValueError):
+    """Several faults of a setting's text, one line each."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(self.faults))
 
 
 def jobs(text: Any) -> int:
@@ -22,7 +32,7 @@ def jobs(text: Any) -> int:
 def deadline(text: Any) -> float:
     """Reads a number of seconds."""
     if not re.fullmatch(r"[0-9]{1,6}", str(text).strip()):
-        raise ValueError(f"is {text!r}; write a whole number of seconds")
+        raise ValueError(f"is {text!r}; write a whole number of seconds, such as 600")
     return float(text)
 
 
@@ -53,7 +63,7 @@ def choice(*choices: str) -> BeforeValidator:
 
     def check(text: Any) -> Any:
         if text not in choices:
-            raise ValueError(f"is {text!r}; write one of {', '.join(choices)}")
+            raise ValueError(f"is {text!r}; write one of {', '.join(choices)}{did_you_mean(str(text), choices)}")
         return text
 
     return BeforeValidator(check)

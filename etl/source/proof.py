@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 
 import asyncpg
@@ -11,6 +12,7 @@ from etl.model import limits
 from etl.model.catalog import MaskedColumn
 from etl.model.errors import ConfigurationError, LoadFailed, is_transient, one_line
 from etl.model.table import Table
+from etl.model.wording import did_you_mean
 from etl.sessions.postgres import Source
 from etl.sessions.query import text
 
@@ -71,4 +73,18 @@ async def _fault(source: Source, table: Table, select: sql.Composable) -> str | 
     except asyncpg.PostgresError as error:
         if is_transient(error):
             raise
-        return one_line(error)
+        return _explained(table, error)
+
+
+def _explained(table: Table, error: asyncpg.PostgresError) -> str:
+    """The server's words; for a column that it does not know, with the table's own that is nearest, and a remedy."""
+    message = str(error.args[0]) if error.args else ""
+    quoted = re.findall(r"[\"“„«»「『](.+?)[\"”“»«」』]", message)
+    if isinstance(error, asyncpg.UndefinedColumnError) and quoted:
+        name = quoted[-1].rpartition(".")[2]
+        if near := did_you_mean(name, [column.name for column in table.columns]):
+            return f"{message}{near}"
+    remedy = "mend its SQL"
+    if isinstance(error, asyncpg.UndefinedTableError | asyncpg.UndefinedFunctionError):
+        remedy = "mend its SQL, in which names have their schema, as in public.orders"
+    return f"{one_line(error).rstrip('.')}; {remedy}"

@@ -29,7 +29,7 @@ from etl.sessions.postgres import Source, close_source, connect_source, source_s
 from etl.sessions.stage import Stage
 from etl.sessions.url import DatabaseUrl
 from etl.settings.options import Options
-from etl.source import locks
+from etl.source import locks, privileges
 
 # No such snapshot: invalid_parameter_value before 17, undefined_object since; and
 # object_not_in_prerequisite_state where its session has just ended.
@@ -132,6 +132,9 @@ async def take(
             await locks.wait(holder, chosen, options)
             row = await _export(holder)
         return Snapshot(row["id"], row["at"], holder, len(chosen), Seen.parse(row["seen"]))
+    except asyncpg.InsufficientPrivilegeError as error:
+        await close_source(holder)
+        raise await privileges.explained(url, application, chosen, error) from error
     except BaseException:
         await close_source(holder)
         raise

@@ -46,7 +46,7 @@ async def refuse_same_database(
     if not free:
         raise ConfigurationError(
             f"ETL_OPERATIONAL_URL ({source_url}) and ETL_REPORTING_URL ({target_url}) lead to the same"
-            " database; a run would replace the tables that it reads"
+            " database; a run would replace the tables that it reads; correct one of them"
         )
 
 
@@ -82,7 +82,9 @@ async def lock_snapshot(control: Target, run_id: str) -> None:
     """
     await advisory.share(control, advisory.of_runs([run_id]))
     if not all(one.is_got for one in await advisory.take(control, advisory.of_snapshot(run_id))):
-        raise TableLocked(f"another process holds a snapshot for run {run_id}; one run has one snapshot")
+        raise TableLocked(
+            f"another process holds a snapshot for run {run_id}; one run has one snapshot, so stop this one"
+        )
 
 
 async def is_snapshot_held(control: Target, run_id: str) -> bool:

@@ -48,13 +48,15 @@ class _Schema:
     may_stage: bool
     may_create_schema: bool
     ledger_exists: bool
+    may_record: bool
+    database: str
     is_standby: bool
     read_only: bool
     role: str
     has_event_triggers: bool
 
     def lacking(self) -> Iterator[str]:
-        """What a run needs and may not do here."""
+        """What a run needs and may not do here, but for schemas that are missing."""
         if self.is_standby:
             yield "is read-only: it is a standby; point ETL_REPORTING_URL at the primary"
         elif self.read_only:
@@ -62,16 +64,37 @@ class _Schema:
                 "is read-only: default_transaction_read_only is on; ALTER ROLE"
                 f" {self.role} SET default_transaction_read_only = off, or point ETL_REPORTING_URL at the primary"
             )
-        there = (("etl", self.ledger_exists), (self.staging, self.staging_exists), (self.schema, self.schema_exists))
-        missing = [name for name, exists in there if not exists]
-        if missing and not self.may_create_schema:
-            yield f"lacks schema {', '.join(missing)}, and the role may not create it; GRANT CREATE ON DATABASE to it"
+        if not self.may_record:
+            yield (
+                f"does not let role {self.role} write the ledger in schema etl; make that role the owner of the schema"
+                " and its tables (docs/target-role.sql)"
+            )
         if self.schema_exists and not self.may_use:
-            yield f"does not let the role use schema {self.schema}; GRANT USAGE ON SCHEMA to it"
+            yield (
+                f"does not let role {self.role} use schema {self.schema}; GRANT USAGE ON SCHEMA {self.schema} TO"
+                f" {self.role}"
+            )
         if self.schema_exists and not self.may_create_table:
-            yield f"does not let the role create tables in {self.schema}; GRANT CREATE ON SCHEMA to it"
+            yield self._no_tables(self.schema)
         if self.staging_exists and not self.may_stage:
-            yield f"does not let the role create tables in {self.staging}; GRANT CREATE ON SCHEMA to it"
+            yield self._no_tables(self.staging)
+
+    def _no_tables(self, schema: str) -> str:
+        grant = f"GRANT CREATE ON SCHEMA {schema} TO {self.role}"
+        return f"does not let role {self.role} create tables in schema {schema}; {grant}"
+
+    @property
+    def missing(self) -> list[str]:
+        """The schemas that are missing, and that the role may not create."""
+        there = (("etl", self.ledger_exists), (self.staging, self.staging_exists), (self.schema, self.schema_exists))
+        return [name for name, exists in there if not exists and not self.may_create_schema]
+
+
+def _missing(rows: Sequence[_Schema]) -> Iterator[str]:
+    if missing := sorted({name for row in rows for name in row.missing}):
+        role, database = rows[0].role, rows[0].database
+        grant = f"GRANT CREATE ON DATABASE {database} TO {role}"
+        yield f"lacks schema {', '.join(missing)}, which role {role} may not create; {grant}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,5 +120,5 @@ async def _of_places(target: Target, live_schemas: Iterable[str], places: Sequen
     names = [place.schema(schema) for place in places for schema in schemas]
     wanted = {"schemas": schemas * len(places), "staging": names}
     rows = await query.rows(target, _Schema, target_query("target_privileges"), wanted)
-    lacking = dict.fromkeys(text for row in rows for text in row.lacking())
+    lacking = dict.fromkeys([*(text for row in rows for text in row.lacking()), *_missing(rows)])
     return OfTarget(tuple(lacking), any(row.has_event_triggers for row in rows))

@@ -43,7 +43,6 @@ def _source(name: str, url: str, says: str) -> Case:
 NO_RUN = "ETL_RUN_ID is not set; set it (publish and abort take it on the command line, too)"
 _URL = "is not a libpq URL; write postgresql://USER:PASSWORD@HOST:PORT/DBNAME"
 _AT = "holds an @ that is not percent-encoded, or a / or ? before it; percent-encode special characters…"
-_KNOWN = "the options are columns, exclude, where…"
 
 TABLES = [
     Case("no TABLES", "TABLES is not set; set it, or the parameter tables under ETL_PARAMETER_PATH", {"TABLES": None}),
@@ -60,7 +59,7 @@ TABLES = [
         "ordrs,zzz.qqq",
         (
             "TABLES: public.ordrs is not in the source; did you mean public.orders?",
-            "TABLES: zzz.qqq is not in the source; the source's role may not see it, or it is in another schema",
+            "TABLES: zzz.qqq is not in the source; its role sees no schema zzz, but public, sales; correct the name, …",
         ),
     ),
     _tables("unknown glob", "zzz*", "TABLES: 'zzz*' matches no table of the source that its role may see; mend it…"),
@@ -68,8 +67,8 @@ TABLES = [
     _tables("quoted in part", 'or"d"ers', "TABLES has 'or\"d\"ers', quoted in part; quote the whole name, and …"),
     _tables("three parts", "shop.sales.invoice", "TABLES has 'shop.sales.invoice', of 3 parts; write schema.table, …"),
     _tables("empty part", "sales.", "TABLES has 'sales.', in which a name is empty; write table or schema.table"),
-    _tables("64 bytes", "x" * 64, f"TABLES has '{'x' * 64}', a name of over 63 bytes, which no table can have"),
-    _tables("unclosed JSON", '["orders"', "TABLES starts as a JSON array but is none (Expecting ',' delimiter, …"),
+    _tables("64 bytes", "x" * 64, f"TABLES has '{'x' * 64}', a name of over 63 bytes, which no table can …"),
+    _tables("unclosed JSON", '["orders"', "TABLES starts as a JSON array but is none: it breaks off, …"),
     _tables("JSON of numbers", '["orders", 7]', "TABLES is a JSON array with something that is no string; write …"),
     _tables("JSON of arrays", '[["orders"]]', "TABLES is a JSON array with something that is no string; write …"),
     _tables("empty JSON", "[]", "TABLES names no table; …"),
@@ -83,7 +82,7 @@ SETTINGS = [
     *(
         Case(f"{variable}={text}", f"{variable} is {text!r}; {remedy}", {variable: text})
         for variable, text, remedy in [
-            ("ETL_KEEP_STOPPED", "24 h", "write a whole number of seconds"),
+            ("ETL_KEEP_STOPPED", "24 h", "write a whole number of seconds, such as 600"),
             ("ETL_JOBS", "0", "write a whole number from 1 to 64"),
             ("ETL_JOBS", "65", "write a whole number from 1 to 64"),
             ("ETL_JOBS", "four", "write a whole number from 1 to 64"),
@@ -93,12 +92,12 @@ SETTINGS = [
             ("ETL_INDEX_MEMORY", "plenty", "write a size such as 512MB or 4GB"),
             ("ETL_INDEX_MEMORY", "0GB", "write a size such as 512MB or 4GB"),
             ("ETL_PUBLISH", "always", "write one of run, defer"),
-            ("ETL_PUBLISH", "Run", "write one of run, defer"),
+            ("ETL_PUBLISH", "Run", "write one of run, defer; did you mean run?"),
             ("ETL_SNAPSHOT", "none", "write one of own, run"),
             ("ETL_SHARD", "-1", "write a whole number from 0 to 9999"),
             ("ETL_SHARD", "first", "write a whole number from 0 to 9999"),
             ("ETL_SNAPSHOT_MAX_AGE", "0", "write a whole number of seconds, 1 or more"),
-            ("ETL_SNAPSHOT_MAX_AGE", "6h", "write a whole number of seconds"),
+            ("ETL_SNAPSHOT_MAX_AGE", "6h", "write a whole number of seconds, such as 600"),
             ("ETL_VERIFY", "md5", "write one of rows, checksum, none"),
             (
                 "ETL_METRICS_NAMESPACE",
@@ -161,9 +160,9 @@ URLS = [
     _source("MySQL's", f"mysql://etl:{PW}@<source>", _URL),
     _source("JDBC's", f"jdbc:postgresql://<source>?password={PW}", _URL),
     _source("no database", f"postgresql://etl:{PW}@127.0.0.1", "names no database; write postgresql://USER:…"),
-    _source("bad port", f"postgresql://etl:{PW}@127.0.0.1:x/shop", "has a port that is no number from 1 to 65535"),
-    _source("port 0", f"postgresql://etl:{PW}@127.0.0.1:0/shop", "has a port that is no number from 1 to 65535"),
-    _source("sslmode", f"postgresql://etl:{PW}@<source>?sslmode=on", "has an unknown sslmode; use one of disable, …"),
+    _source("bad port", f"postgresql://etl:{PW}@127.0.0.1:x/shop", "has a port that is no number from 1 to 65535; …"),
+    _source("port 0", f"postgresql://etl:{PW}@127.0.0.1:0/shop", "has a port that is no number from 1 to 65535; …"),
+    _source("sslmode", f"postgresql://etl:{PW}@<source>?sslmode=on", "has an unknown sslmode; write one of disable, …"),
     _source("timeout", f"postgresql://etl:{PW}@<source>?connect_timeout=x", "has a connect_timeout that is no number…"),
     _source("unknown option", f"postgresql://etl:{PW}@<source>?pool=5", "has an option that libpq does not know, …"),
     _source(
@@ -187,19 +186,19 @@ URLS = [
     ),
     Case(
         "the part at fault",
-        "ETL_REPORTING_PORT has a port that is no number from 1 to 65535",
+        "ETL_REPORTING_PORT has a port that is no number from 1 to 65535; …",
         {"ETL_REPORTING_PORT": "5432x"},
     ),
     Case(
         "unknown sslmode as a part",
-        "ETL_REPORTING_SSLMODE has an unknown sslmode; use one of disable, allow, prefer, require, verify-ca, …",
+        "ETL_REPORTING_SSLMODE has an unknown sslmode; write one of disable, allow, prefer, require, verify-ca, …",
         {"ETL_REPORTING_SSLMODE": "yes"},
     ),
     *(
         _source(
             f"no {file}",
             f"postgresql://postgres:{PW}@<source>?sslmode=require&{file}=<tmp>/none.pem",
-            f"names a file in {file} that cannot be read: No such file or directory",
+            f"names a file in {file} that cannot be read: No such file or directory; check …",
         )
         for file in ("sslrootcert", "sslcert", "sslkey")
     ),
@@ -223,30 +222,38 @@ NO_TABLES_OF_OURS = """
 """
 
 OPTIONS = [
-    Case("not TOML", "ETL_OPTIONS_FILE (<tmp>/options.toml) is not TOML: …", options="[orders\nwhere ="),
+    Case(
+        "not TOML",
+        "ETL_OPTIONS_FILE (<tmp>/options.toml) line 1: [orders has no closing bracket; write [orders]",
+        options="[orders\nwhere =",
+    ),
     Case("key outside", "ETL_OPTIONS_FILE (<tmp>/options.toml) 'where' stands outside a section; …", options="where=1"),
     Case(
         "unknown key",
-        f"ETL_OPTIONS_FILE (<tmp>/options.toml) [orders] wher is unknown; {_KNOWN}",
+        "ETL_OPTIONS_FILE (<tmp>/options.toml) [orders] wher is no option; did you mean where?",
         options="[orders]\nwher=''",
     ),
     Case(
         "split",
-        "ETL_OPTIONS_FILE (<tmp>/options.toml) [orders] split is '5 parts'; write false, a number of ranges from 1…",
+        'ETL_OPTIONS_FILE (<tmp>/options.toml) [orders] split is "5 parts"; write false, a number from 1 …',
         options="[orders]\nsplit='5 parts'",
     ),
     Case(
         "check: percentage",
-        "ETL_OPTIONS_FILE (<tmp>/options.toml) [defaults] shrink_at_most is 'half'; write a percentage from \"0%\" to…",
+        'ETL_OPTIONS_FILE (<tmp>/options.toml) [defaults] shrink_at_most is "half"; write a percentage from "0%" to…',
         arguments=("check",),
         options="[defaults]\nshrink_at_most='half'",
     ),
     Case(
         "negative rows",
-        "ETL_OPTIONS_FILE (<tmp>/options.toml) [orders] rows_min is -1; write a whole number of rows, 0 or more",
+        "ETL_OPTIONS_FILE (<tmp>/options.toml) [orders] rows_min is -1; write a whole number of rows, 0 or more, …",
         options="[orders]\nrows_min=-1",
     ),
-    Case("wrong type", "ETL_OPTIONS_FILE (<tmp>/options.toml) [orders] where is wrong: …", options="[orders]\nwhere=1"),
+    Case(
+        "wrong type",
+        "ETL_OPTIONS_FILE (<tmp>/options.toml) [orders] where is 1, and takes a condition …",
+        options="[orders]\nwhere=1",
+    ),
     Case(
         "section in a section",
         'ETL_OPTIONS_FILE (<tmp>/options.toml) [sales.invoice] is TOML for a section within a section; write ["sales.…',
@@ -281,7 +288,7 @@ OPTIONS = [
     ),
     Case(
         "unknown column",
-        "options of public.orders: exclude names 'nte', which is no column of it",
+        "options of public.orders: exclude names 'nte', which is no column of it; did you mean note?",
         options="[orders]\nexclude=['nte']",
     ),
     Case(
@@ -291,17 +298,17 @@ OPTIONS = [
     ),
     Case(
         "not UTF-8 options",
-        "ETL_OPTIONS_FILE names '<tmp>/options.toml', which cannot be read: is not UTF-8 text",
+        "ETL_OPTIONS_FILE names '<tmp>/options.toml', which cannot be read: it is not UTF-8 text; save it as UTF-8",
         options=b"\xff",
     ),
     Case(
         "no such file",
-        "ETL_OPTIONS_FILE names '<tmp>/no.toml', which cannot be read: No such file or directory",
+        "ETL_OPTIONS_FILE names '<tmp>/no.toml', which cannot be read: No such file or directory; check …",
         {"ETL_OPTIONS_FILE": "<tmp>/no.toml"},
     ),
     Case(
         "a folder",
-        "ETL_OPTIONS_FILE names '<tmp>', which cannot be read: Is a directory",
+        "ETL_OPTIONS_FILE names '<tmp>', which cannot be read: Is a directory; check …",
         {"ETL_OPTIONS_FILE": "<tmp>"},
     ),
 ]
@@ -348,7 +355,7 @@ PARAMETERS = [
     ),
     Case("stored jobs", f"{STORE}/jobs is 'many'; write a whole number from 1 to 64", store={"jobs": "many"}),
     Case("stored tables", f"{STORE}/tables has 'a.b.c', of 3 parts; …", {"TABLES": None}, store={"tables": "a.b.c"}),
-    Case("stored options", f"{STORE}/options is not TOML: …", store={"options": "[["}),
+    Case("stored options", f"{STORE}/options line 1: …", store={"options": "[["}),
     Case(
         "stored URL",
         f"{STORE}/reporting/url {_AT}",
@@ -357,7 +364,7 @@ PARAMETERS = [
     ),
     Case(
         "stored part",
-        f"{STORE}/reporting/port has a port that is no number from 1 to 65535",
+        f"{STORE}/reporting/port has a port that is no number from 1 to 65535; …",
         {TARGET: None},
         store={"reporting/dbname": "x", "reporting/port": "x", "reporting/password": "s3cr3t"},
     ),

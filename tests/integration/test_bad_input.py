@@ -162,7 +162,7 @@ def test_a_login_that_fails_is_bad_configuration(world: World, secure_server: Se
 def test_an_unknown_role_without_passwords_is_bad_configuration(world: World) -> None:
     """A server with trust authentication still checks that the role exists."""
     for variable, database in ((SOURCE, world.source), (TARGET, world.target)):
-        line = f'…role "nobody" does not exist; check {variable}'
+        line = f'…role nobody that may log in (role "nobody" does not exist); check {variable}'
         refused(world, (line,), "run", **{variable: f"postgresql://nobody@{world.where(database)}"})
 
 

@@ -75,13 +75,13 @@ REFUSALS = {
 
 @pytest.mark.parametrize("run_id", REFUSALS)
 def test_publish_refuses_a_run_that_is_not_whole(tables: Databases, etl: Etl, run_id: str) -> None:
-    """An unknown run, a published one, and one with a failed load: exit 1, nothing touched."""
+    """A published run, and one with a failed load: exit 1, nothing touched; an unknown one: exit 2."""
     assert etl("run", ETL_RUN_ID="published").status == 0
     tables.operational.execute(ITEMS_CANNOT_BE_LOADED)
     assert etl("run", ETL_RUN_ID="failed", ETL_PUBLISH="defer", TABLES="items").status == 1
     before = live(tables.reporting)
     done = etl("publish", run_id)
-    assert done.status == 1
+    assert done.status == (2 if run_id == "unknown" else 1)
     assert done.stderr == f"etl: {REFUSALS[run_id]}\n"
     assert live(tables.reporting) == before
 
@@ -90,7 +90,7 @@ def test_publish_and_abort_say_when_there_is_no_ledger(etl: Etl) -> None:
     """On a target without any run, both name the run and create nothing."""
     for command in ("publish", "abort"):
         done = etl(command, "tonight")
-        assert (done.status, done.stderr) == (1, f"etl: {REFUSALS['unknown'].replace('unknown', 'tonight')}\n")
+        assert (done.status, done.stderr) == (2, f"etl: {REFUSALS['unknown'].replace('unknown', 'tonight')}\n")
 
 
 def test_abort_refuses_a_published_run(tables: Databases, etl: Etl) -> None:
@@ -115,7 +115,7 @@ def test_verify_names_the_tables_that_differ(tables: Databases, etl: Etl) -> Non
     tables.reporting.execute("DROP TABLE orders")
     gone = etl("verify", TABLES="orders")
     assert gone.status == 1
-    assert 'public.orders (relation "public.orders" does not exist)' in gone.stderr
+    assert "public.orders (the target has no table public.orders)" in gone.stderr
 
 
 def dump(database: Database) -> list[str]:
@@ -165,13 +165,13 @@ def test_check_names_every_obstacle(roles: Databases, etl: Etl) -> None:
     obstacles = [line for line in done.stdout.splitlines() if line.startswith("not ready")]
     for expected in (
         "target: is read-only: default_transaction_read_only is on; ALTER ROLE nobody_much SET default_transaction",
-        "may not create it; GRANT CREATE ON DATABASE to it",
-        "target: does not let the role create tables in public; GRANT CREATE ON SCHEMA to it",
-        "target: does not let the role create tables in hidden; GRANT CREATE ON SCHEMA to it",
-        "target: does not let the role use schema hidden; GRANT USAGE ON SCHEMA to it",
-        "public.items: the source's role may not read it; GRANT SELECT to it",
-        "hidden.things: the source's role may not use its schema; GRANT USAGE ON SCHEMA to it",
-        "row security hides rows from the source's role; give it BYPASSRLS",
+        "which role nobody_much may not create; GRANT CREATE ON DATABASE ",
+        "target: does not let role nobody_much create tables in schema public; GRANT CREATE ON SCHEMA public TO",
+        "target: does not let role nobody_much create tables in schema hidden; GRANT CREATE ON SCHEMA hidden TO",
+        "target: does not let role nobody_much use schema hidden; GRANT USAGE ON SCHEMA hidden TO nobody_much",
+        "public.items: role nobody_much of the operational database may not read public.items; GRANT SELECT ON public.",
+        "hidden.things: role nobody_much of the operational database may not use schema hidden; GRANT USAGE ON SCHEMA",
+        "hides rows of public.orders from role nobody_much; ALTER ROLE nobody_much BYPASSRLS",
     ):
         assert any(expected in line for line in obstacles), (expected, obstacles)
     assert f"etl: {len(obstacles)} things stand in a run's way" in done.stderr

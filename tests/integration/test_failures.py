@@ -73,12 +73,12 @@ FAILURES = {
     "the source's role may not read a table any more": Failure(
         "REVOKE SELECT ON items FROM reader",
         "GRANT SELECT ON items TO reader",
-        "permission denied for table items",
+        "role reader of the operational database may not read public.items; GRANT SELECT ON public.items TO reader",
     ),
     "the target's role may not create tables any more": Failure(
         "REVOKE CREATE ON SCHEMA public FROM writer",
         "GRANT CREATE ON SCHEMA public TO writer",
-        "the target does not let the role create tables in public; GRANT CREATE ON SCHEMA to it",
+        "the target does not let role writer create tables in schema public; GRANT CREATE ON SCHEMA public TO writer",
         on="reporting",
     ),
 }

@@ -292,7 +292,10 @@ def test_a_run_has_one_holder(tables: Databases, etl: Etl) -> None:
     with holding(etl, tables):
         second = etl("snapshot", TABLES="orders,items", ETL_RUN_ID="tonight")
         assert second.status == 1
-        assert second.stderr == "etl: another process holds a snapshot for run tonight; one run has one snapshot\n"
+        assert (
+            second.stderr
+            == "etl: another process holds a snapshot for run tonight; one run has one snapshot, so stop this one\n"
+        )
         assert ledger(tables.reporting) == ("running", None)
 
 

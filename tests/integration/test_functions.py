@@ -155,7 +155,7 @@ def test_a_run_is_published_and_reported(tables: Databases, etl: Etl, settings: 
             "attempts": 0,
             "blocked_ms": 0,
         }
-        assert refused(publish, {"run_id": "never"})[0] == "PublishFailed"
+        assert refused(publish, {"run_id": "never"})[0] == "ConfigurationError"
     assert len(live(tables.reporting)) == 3
     with function("etl.functions.report", settings) as report:
         told = report.invoke({"run_id": "tonight"})

@@ -86,15 +86,15 @@ def test_a_snapshot_that_was_held_is_told(tables: Databases, etl: Etl) -> None:
 
 
 def test_what_is_wrong_is_in_the_document(tables: Databases, etl: Etl) -> None:
-    """Different tables, an obstacle, and an unknown run: exit 1, and the reason on standard error too."""
+    """Different tables, an obstacle: exit 1; an unknown run: exit 2; and the reason on standard error too."""
     tables.reporting.execute("CREATE TABLE orders (id int); CREATE VIEW items AS SELECT 1 AS id")
     etl = Etl(etl.environment | {"TABLES": "*"})
     compared = document(etl("verify", "--json", TABLES="orders"), "verify", 1)
     assert compared[0]["difference"] == "100 rows in the source, 0 in the target"
     found = document(checked := etl("check", "--json"), "check", 1)
     assert [one["subject"] for one in found if one["obstacle"]] == ["public.items"]
-    assert checked.stderr.startswith("etl: 1 things stand in a run's way: public.items")
-    unknown = document(etl("abort", "nobody", "--json"), "abort", 1)
+    assert checked.stderr.startswith("etl: 1 thing stands in a run's way: public.items")
+    unknown = document(etl("abort", "nobody", "--json"), "abort", 2)
     assert unknown == {"run_id": "nobody", "status": None, "dropped": 0}
 
 

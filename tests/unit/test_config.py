@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -131,7 +132,7 @@ def test_all_problems_are_told_at_once() -> None:
 def test_the_part_at_fault_is_named() -> None:
     """The error names the part, not the URL; a database that no part names counts as not set."""
     assert problems(MINIMUM | {"ETL_REPORTING_PORT": "x"}) == (
-        "ETL_REPORTING_PORT has a port that is no number from 1 to 65535",
+        "ETL_REPORTING_PORT has a port that is no number from 1 to 65535; write PostgreSQL's, mostly 5432",
     )
     no_url = {name: value for name, value in MINIMUM.items() if name != "ETL_REPORTING_URL"}
     assert problems(no_url | {"ETL_REPORTING_HOST": "two"}) == (
@@ -156,6 +157,8 @@ SLIPS = {
     "ETL_MASKKEY": "ETL_MASK_KEY",
     "ETL_REPORTING_ULR": "ETL_REPORTING_URL",
     "ETL_JOB": "ETL_JOBS",
+    "ETL_SOURCE_URL": "ETL_OPERATIONAL_URL",
+    "ETL_TARGET_PASWORD": "ETL_REPORTING_PASSWORD",
     "ETL_PARAMETERS_PATH": "ETL_PARAMETER_PATH",
     "ETL_TABLES": "TABLES",
     "TABLE": "TABLES",
@@ -205,6 +208,38 @@ def test_no_setting_is_taken_for_a_slip_of_another() -> None:
     assert loaded(MINIMUM | rest)[1] == []
     beside = {"slack/webhook": "x", "operational/arn": "x", "a/b": "x", "backup": "x"}
     assert loaded(MINIMUM | {"ETL_PARAMETER_PATH": "/etl"}, beside)[1] == []
+
+
+def test_a_variable_that_is_not_set_is_looked_for_without_its_prefix() -> None:
+    """Other programs have such variables, too, so that it counts only where the right one is missing."""
+    without = {name: text for name, text in MINIMUM.items() if name != "ETL_OPERATIONAL_URL"}
+    assert problems(without | {"OPERATIONAL_URL": "x"}) == (
+        "ETL_OPERATIONAL_URL is not set, but OPERATIONAL_URL is; did you mean ETL_OPERATIONAL_URL?",
+    )
+    assert loaded(MINIMUM | {"OPERATIONAL_URL": "x"})[1] == []
+
+
+def test_tables_come_from_a_file(tmp_path: Path) -> None:
+    """By a relative path or an absolute one; with a name on each line, or with commas, or as JSON; messages name it."""
+    file = tmp_path / "tables.txt"
+    for text in ("# shop\norders\n\n sales.invoice,\n", "orders,sales.invoice", '["orders", "sales.invoice"]'):
+        file.write_text(text)
+        for path in (file, os.path.relpath(file)):
+            settings, _ = loaded(MINIMUM | {"TABLES": f"@{path}"})
+            assert settings.selection.patterns == Selection.parse("orders,sales.invoice").patterns
+            assert settings.selection.origin == f"TABLES ({path})"
+
+
+def test_quotes_that_an_env_file_keeps_are_named_with_all_other_problems() -> None:
+    """A value is read without them, so that its own problems are told, too; a password or a key may have quotes."""
+    assert problems(MINIMUM | {"ETL_JOBS": "'99'", "ETL_PUBLISH": '"run"', "TABLES": "'orders'"}) == (
+        "ETL_JOBS is '99', in quotes, which `docker --env-file` keeps; take them out",
+        'ETL_PUBLISH is "run", in quotes, which `docker --env-file` keeps; take them out',
+        "TABLES stands in quotes, which `docker --env-file` keeps; take them out: orders",
+        "ETL_JOBS is '99'; write a whole number from 1 to 64",
+    )
+    settings, _ = loaded(MINIMUM | {"ETL_REPORTING_PASSWORD": "'x'", "ETL_MASK_KEY": '"0123456789abcdef"'})
+    assert settings.target.password == "'x'"
 
 
 def test_options_come_from_a_file_or_from_the_store(tmp_path: Path) -> None:
@@ -306,12 +341,12 @@ CONTRADICTIONS = {
     "a delta is a must, all by swap": (
         {"ETL_PUBLISH_WAY": "swap", "ETL_LOAD": "delta"},
         "",
-        "ETL_PUBLISH_WAY is swap, which loads changed tables whole, and load is delta; write auto",
+        "ETL_PUBLISH_WAY is swap, which loads changed tables whole, and load is delta; write auto for one of the two",
     ),
     "a table's delta is a must, all by swap": (
         {"ETL_PUBLISH_WAY": "swap"},
         '[orders]\nload = "delta"',
-        "ETL_PUBLISH_WAY is swap, which loads changed tables whole, and load is delta; write auto",
+        "ETL_PUBLISH_WAY is swap, which loads changed tables whole, and load is delta; write auto for one of the two",
     ),
 }
 

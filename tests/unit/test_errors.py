@@ -28,7 +28,7 @@ def test_a_servers_detail_is_not_quoted() -> None:
     """The DETAIL of a server's error has the row that caused it."""
     error = asyncpg.UniqueViolationError("duplicate key value")
     error.detail, error.hint = "Key (email)=(a@b) already exists.", "Try another."
-    assert errors.one_line(error) == "duplicate key value Try another."
+    assert errors.one_line(error) == "duplicate key value. Try another."
 
 
 @pytest.mark.parametrize(
@@ -108,15 +108,15 @@ def server_error(state: str, detail: str, place: str) -> Exception:
         ("0A000", "tablecmds.c", "no: Because. Try."),
         ("22023", "pg_publication.c", "no: Because. Try."),
         ("42501", "pl_exec.c", "no"),
-        ("22023", "guc.c", "no Try."),
-        ("22P02", "json.c", "no Try."),
-        ("23502", "execMain.c", "no Try."),
-        ("23503", "ri_triggers.c", "no Try."),
-        ("23505", "nbtinsert.c", "no Try."),
-        ("23514", "execMain.c", "no Try."),
-        ("23P01", "execIndexing.c", "no Try."),
-        ("44000", "execMain.c", "no Try."),
-        ("XX000", "anything.c", "no Try."),
+        ("22023", "guc.c", "no. Try."),
+        ("22P02", "json.c", "no. Try."),
+        ("23502", "execMain.c", "no. Try."),
+        ("23503", "ri_triggers.c", "no. Try."),
+        ("23505", "nbtinsert.c", "no. Try."),
+        ("23514", "execMain.c", "no. Try."),
+        ("23P01", "execIndexing.c", "no. Try."),
+        ("44000", "execMain.c", "no. Try."),
+        ("XX000", "anything.c", "no. Try."),
     ],
 )
 def test_a_detail_that_names_objects_is_kept(state: str, place: str, said: str) -> None:

@@ -146,7 +146,10 @@ def test_each_option_of_the_gate_is_inherited_alone() -> None:
             for key in ("shrink_at_most", "deleted_at_most")
             for value in ('"50"', "50", "0.5", '"-1%"', '"101%"', '"half"', '""', "true", '["50%"]', '"1000%"')
         ),
-        *(("rows_min", value, "write a whole number of rows, 0 or more") for value in ("-1", "1.5", '"7"', "true")),
+        *(
+            ("rows_min", value, "write a whole number of rows, 0 or more, without quotes")
+            for value in ("-1", "1.5", '"7"', "true")
+        ),
     ],
 )
 def test_a_bad_value_is_one_line_with_the_remedy(key: str, value: str, says: str) -> None:

@@ -53,7 +53,7 @@ def test_a_level_hides_what_is_below_it(capsys: pytest.CaptureFixture[str]) -> N
 @given(st.text(min_size=3), st.text(), st.text())
 def test_no_text_keeps_a_secret(secret: str, before: str, after: str) -> None:
     """The position of the secret in the text does not matter."""
-    assert secret not in Redactor([secret])(before + secret + after).replace("***", "\0")
+    assert secret not in Redactor([secret])(f"{before}:{secret}:{after}").replace("***", "\0")
 
 
 def test_secrets_are_taken_out_of_every_field(capsys: pytest.CaptureFixture[str]) -> None:

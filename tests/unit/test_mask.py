@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,13 +30,22 @@ def test_a_mask_is_its_kind_and_its_argument(text: str, parsed: Mask) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "HMAC", "hmac:x", "constant", "sql:", "sql: ", "date-shift", "date-shift:0", "date-shift:-1", "date-shift:x"],
+    ("text", "meant"),
+    [("HMAC", "hmac"), ("hmac:x", "hmac"), ("fake_email", "fake-email"), ("constant", "constant:x")]
+    + [(text, "sql:left(name, 1)") for text in ("sql", "sql:", "sql: ")]
+    + [(f"date-shift{days}", "date-shift:30") for days in ("", ":0", ":-1", ":x")],
 )
-def test_what_is_no_mask_is_refused_with_all_that_are(text: str) -> None:
+def test_what_is_nearly_a_mask_is_refused_with_the_one_that_is_meant(text: str, meant: str) -> None:
     """A misspelt mask must not leave its column unmasked."""
-    with pytest.raises(ValueError, match="is no mask; write one of hmac, null, constant:TEXT, keep-last-4"):
+    with pytest.raises(ValueError, match=rf'^is "{text}", which is no mask; did you mean "{re.escape(meant)}"\?$'):
         mask.parse(text)
+
+
+def test_what_is_no_mask_is_refused_with_all_that_are() -> None:
+    """If none is nearly meant."""
+    for text in ("", "stars"):
+        with pytest.raises(ValueError, match="which is no mask; write one of hmac, null, constant:TEXT, keep-last-4"):
+            mask.parse(text)
 
 
 @given(st.text(min_size=1, max_size=200))
@@ -61,5 +72,5 @@ def test_nothing_else_is_shifted(kind: str) -> None:
 def test_a_date_is_shifted_along_a_column_that_is_there() -> None:
     """The error names a misspelt column."""
     assert mask.fault(mask.parse("date-shift:9:idd"), "date", ["id"]) == (
-        "is shifted along 'idd', which is no column of it"
+        "is shifted along 'idd', which is no column of it; did you mean id?"
     )

@@ -71,6 +71,38 @@ def test_each_error_message_has_an_entry_in_the_runbook() -> None:
     assert not missing, "\n".join(["no entry in docs/operations.md:", *missing])
 
 
+AS_IT_SAYS = re.compile(r"(the same|as (it|that line|the line) says|as they say)")
+
+
+def rows() -> list[tuple[re.Pattern[str], str, str]]:
+    """The rows of the tables of messages: the message as a pattern, its cause, and its remedy.
+
+    What ``etl check`` finds has no cause: the finding says it.
+    """
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    found = []
+    for line in re.findall(r"^\| [^|\n]*`.+ \|$", text, flags=re.MULTILINE):
+        first, *more = [cell.strip() for cell in line.strip("|").split(" | ")]
+        for quoted in re.findall(r"`` .+? ``|`[^`]+`", first):
+            pattern = ".*".join(map(re.escape, quoted.strip("` ").split(HOLE)))
+            found.append((re.compile(pattern, re.DOTALL), more[0] if len(more) > 1 else "it says", more[-1]))
+    return found
+
+
+def test_each_message_has_all_its_parts() -> None:
+    """Its cause and its remedy, in its own words or in its row; where the row says "as it says", the message does."""
+    table, lacking = rows(), []
+    for where, said in messages():
+        known = [(cause, remedy) for pattern, cause, remedy in table if pattern.search(said)]
+        has_own = "; " in said or said.endswith(HOLE) or REMEDY.search(said)
+        if not any(cause and remedy and (has_own or not AS_IT_SAYS.match(remedy)) for cause, remedy in known):
+            lacking.append(f"{where}: {said}")
+    assert not lacking, "\n".join(["neither the message nor its row has a remedy:", *lacking])
+
+
+REMEDY = re.compile(r"\b(write|raise|run again|GRANT|exclude it|name it)\b")
+
+
 def test_each_entry_of_the_runbook_is_a_message() -> None:
     """The page has no message that the code no longer has."""
     code = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "etl").rglob("*.py"))

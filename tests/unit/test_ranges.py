@@ -43,7 +43,9 @@ def test_split_is_false_or_a_number_or_a_size(value: object, split: Split) -> No
 @pytest.mark.parametrize("value", [0, -1, 1001, 1.5, "512", "0MB", "512KB", "many", [], {}])
 def test_a_split_that_is_none_is_told_with_its_remedy(value: object) -> None:
     """The error is one line, which has the value."""
-    with pytest.raises(ValueError, match=r"write false, a number of ranges from 1 to 1000, or the size of one"):
+    with pytest.raises(
+        ValueError, match=r"write false, a number from 1 to 1000 without quotes, or the size of a range"
+    ):
         Split.parse(value)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,9 +30,59 @@ def test_an_error_is_one_line_without_secrets() -> None:
 @given(st.text(min_size=3, max_size=20), st.text(max_size=20), st.integers(0, 30))
 def test_no_half_of_a_secret_is_left_where_a_text_is_cut(secret: str, before: str, longest: int) -> None:
     """The secret is redacted before the text is cut."""
-    cut = Redactor([secret]).cut(before + secret, longest)
+    cut = Redactor([secret]).cut(f"{before}:{secret}", longest)
     assert len(cut) <= longest
     assert secret not in cut.replace("***", "\0")
+
+
+URL = "postgresql://etl_loader:{}@loaders.example/loader_db?application_name=etl"
+
+
+@pytest.mark.parametrize(
+    "secret", ["loader", "p@ss/word", "hunter2", "größe", 'quo"te', "back\\slash", "two words", "é%41!"]
+)
+def test_a_secret_is_found_however_it_is_written(secret: str) -> None:
+    """As a whole word, within a URL, percent-encoded in part or in whole, in JSON, and in Python's own notation."""
+    redact = Redactor([secret])
+    for written in (
+        secret,
+        quote(secret),
+        quote(secret, safe=""),
+        quote_plus(secret),
+        "".join(
+            chr(byte) if chr(byte).isascii() and chr(byte).isalnum() else f"%{byte:02x}" for byte in secret.encode()
+        ),
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        repr(secret)[1:-1],
+    ):
+        assert redact(f"the password {written} is wrong") == "the password *** is wrong"
+        assert redact(URL.format(written)) == URL.format("***")
+        assert redact(json.dumps({"url": URL.format(secret)})) == json.dumps({"url": URL.format("***")})
+        assert redact(f"password={written}&x") == "password=***&x"
+    assert redact(json.dumps(f"a\n{secret}\tb")) == json.dumps("a\n***\tb")
+    assert redact(quote(f"/{secret}/", safe="")) == "%2F***%2F"
+
+
+def test_a_short_secret_that_is_a_word_is_left_within_another_word() -> None:
+    """To star a part of a name would tell where the secret ends; alone, or between marks, it is starred."""
+    redact = Redactor(["loader"])
+    assert (
+        redact("role etl_loader of loaders, loader2 and preloader")
+        == "role etl_loader of loaders, loader2 and preloader"
+    )
+    assert redact("'loader', loader. (loader) x-loader=loader") == "'***', ***. (***) x-***=***"
+
+
+def test_a_secret_that_is_no_word_by_chance_is_hidden_within_others() -> None:
+    """A long one, or one with other characters than letters, is no part of a name by chance."""
+    assert Redactor(["0123456789abcdef"])("key0123456789abcdefkey") == "key***key"
+    assert Redactor(["pass!"])("xpass!x") == "x***x"
+
+
+def test_a_secret_within_a_longer_one_leaves_nothing_of_it() -> None:
+    """The longest comes first, in whatever order they are given."""
+    assert Redactor(["load", "load er!"])("load er! and load") == "*** and ***"
 
 
 def test_a_redactor_does_not_show_its_secrets() -> None:

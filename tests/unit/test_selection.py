@@ -164,7 +164,8 @@ def test_unknown_names_are_told_all_at_once_with_the_nearest() -> None:
     assert told("ordrs,sales.customers,nowhere.whatever,zzz*,!audit.logn") == (
         "TABLES: public.ordrs is not in the source; did you mean public.orders?",
         "TABLES: sales.customers is not in the source; did you mean public.customers?",
-        "TABLES: nowhere.whatever is not in the source; the source's role may not see it, or it is in another schema",
+        "TABLES: nowhere.whatever is not in the source; its role sees no schema nowhere, but audit, public,"
+        " sales; correct the name, or GRANT USAGE on the schema",
         "TABLES: 'zzz*' matches no table of the source that its role may see; mend it or remove it",
         "TABLES: audit.logn is not in the source; did you mean audit.login?",
     )

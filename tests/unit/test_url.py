@@ -103,7 +103,7 @@ def test_the_platforms_certificates_become_a_context() -> None:
         ("postgresql://h:port/shop", "has a port that is no number from 1 to 65535"),
         ("postgresql://h:65536/shop", "has a port"),
         (f"postgresql://h:{'9' * 5000}/shop", "has a port"),
-        ("postgresql://h/shop?sslmode=on", "has an unknown sslmode; use one of disable, allow, prefer, require,"),
+        ("postgresql://h/shop?sslmode=on", "has an unknown sslmode; write one of disable, allow, prefer, require,"),
         ("postgresql://h/shop?connect_timeout=soon", "has a connect_timeout that is no number of seconds"),
         ("postgresql://h/shop?connect_timeout=%C2%B2", "has a connect_timeout that is no number of seconds"),
         ("postgresql://h/shop?pool_size=5", "has an option that libpq does not know, pool_size; leave it out"),
@@ -144,4 +144,7 @@ def test_bytes_that_are_no_utf_8_are_refused_and_not_shown() -> None:
 
 def test_a_zero_byte_is_refused() -> None:
     """PostgreSQL's protocol ends a string there, so only half of the password would be sent."""
-    assert told("", dbname="shop", password="a\0b") == "has a zero byte in its password, which PostgreSQL cannot take"
+    assert (
+        told("", dbname="shop", password="a\0b")
+        == "has a zero byte in its password, which PostgreSQL cannot take; write it without"
+    )
