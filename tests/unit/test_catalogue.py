@@ -219,7 +219,7 @@ def test_whatever_an_answer_may_be_people_can_read_it(command: Command[Any, Any]
     command.show(drawn(data, command.json.type))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_whatever_a_run_that_is_watched_may_be_people_can_read_it(data: st.DataObject) -> None:
     """In lines, and as a picture of 60 columns."""
@@ -230,7 +230,7 @@ def test_whatever_a_run_that_is_watched_may_be_people_can_read_it(data: st.DataO
         assert "tables staged" in file.getvalue()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_whatever_the_nights_of_a_table_may_be_people_can_read_them(data: st.DataObject) -> None:
     """Each run has the table's load alone."""
