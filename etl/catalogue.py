@@ -207,19 +207,47 @@ def _show_retire(retired: answers.RetireAnswer) -> None:
 
 
 async def _history(call: Call[inputs.HistoryInput]) -> list[answers.HistoryRun]:
-    from etl.commands.history import history
+    from etl.commands.history import history, of_table
 
-    run_id = call.asked.run_id
-    runs = await history(call.settings, call.asked.limit, run_id)
+    asked, run_id = call.asked, call.asked.run_id
+    if not asked.is_one and asked.table is not None:
+        return await of_table(call.settings, asked.table, asked.limit, last_good=asked.last_good)
+    runs = await history(call.settings, asked.limit, run_id, last_good=asked.last_good)
     if run_id is not None and not runs:
         raise ConfigurationError(f"run {run_id} is not in the ledger; `etl history` lists the runs there are")
     return runs
 
 
 def _show_history(runs: list[answers.HistoryRun]) -> None:
-    from etl.report.console import print_history
+    from etl.report.past import print_history
 
     print_history(runs)
+
+
+async def _print_history(call: Call[inputs.HistoryInput]) -> list[answers.HistoryRun]:
+    from etl.report.past import print_nights
+
+    runs = await _history(call)
+    (_show_history if call.asked.table is None else print_nights)(runs)
+    return runs
+
+
+async def _watch(call: Call[inputs.WatchInput]) -> answers.Watched:
+    from etl.commands.watch import look
+
+    return await look(call.settings, call.asked.run_id)
+
+
+async def _follow(call: Call[inputs.WatchInput]) -> answers.Watched:
+    from etl.commands.watch import follow
+    from etl.report.watching import print_watched
+
+    return await print_watched(follow(call.settings, call.asked.run_id))
+
+
+def _judge_watch(seen: answers.Watched) -> None:
+    if seen.status not in {RunStatus.RUNNING, RunStatus.PUBLISHED}:
+        raise EtlError(f"run {seen.run_id} is {seen.status}: {seen.error or 'no process of it is there any more'}")
 
 
 async def _report(call: Call[inputs.OfRun]) -> answers.Report:
@@ -358,6 +386,17 @@ COMMANDS: tuple[Command[Any, Any], ...] = (
         _history,
         json=Form(list[answers.HistoryRun]),
         show=_show_history,
+        follow=_print_history,
+    ),
+    Command(
+        "watch",
+        "Show how far RUN_ID is, from any terminal: what is done, running and waiting, and when it will have finished.",
+        (TARGET,),
+        inputs.WatchInput,
+        _watch,
+        json=Form(answers.Watched),
+        judge=_judge_watch,
+        follow=_follow,
     ),
     Command(
         "report",

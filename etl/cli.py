@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import partial
@@ -34,11 +34,15 @@ CONFIG_HELP = "The configuration file; by default ETL_CONFIG, or nightly-etl.tom
 
 JSON_HELP = "Print one JSON document; the log goes to standard error."
 
+VERBOSE_HELP = "On a terminal, show the log's lines beside the progress bars; warnings and errors always show."
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
 _HELP = {"help_option_names": ["-h", "--help"]}
 
 
 class Interrupted(BaseException):
-    """SIGTERM or SIGINT, ``signum``, has stopped the process.
+    """One of _SIGNALS, ``signum``, has stopped the process.
 
     Like KeyboardInterrupt, it is not an Exception: botocore regards every Exception as a failed request, and retries.
     """
@@ -63,8 +67,9 @@ def _built(command: Command[Any, Any]) -> click.Command:
     """Click's command for an entry of the list, with the fields of its input as parameters, and with ``--json``."""
     fields = command.input.model_fields.items()
     as_json = click.Option(["--json", "as_json"], is_flag=True, help=JSON_HELP)
+    verbose = [click.Option(["-v", "--verbose"], is_flag=True, help=VERBOSE_HELP)] if command.has_bars else []
     config = click.Option(["--config"], metavar="FILE", help=CONFIG_HELP)
-    parameters = [*(_parameter(name, field) for name, field in fields), config, as_json]
+    parameters = [*(_parameter(name, field) for name, field in fields), *verbose, config, as_json]
     return click.Command(command.name, params=parameters, callback=partial(_do, command), help=command.help)
 
 
@@ -92,7 +97,7 @@ def _type(annotation: Any, metadata: Sequence[Any]) -> click.ParamType[Any]:
     return {bool: click.BOOL, str: click.STRING}[annotation]
 
 
-def _do(command: Command[Any, Any], config: str | None, as_json: bool, **given: Any) -> None:
+def _do(command: Command[Any, Any], config: str | None, as_json: bool, verbose: bool = False, **given: Any) -> None:
     """Executes a command and prints its result. If that is JSON, standard output has nothing else."""
     asked = command.input(**given)
     assert command.json is not None
@@ -104,7 +109,7 @@ def _do(command: Command[Any, Any], config: str | None, as_json: bool, **given: 
         print(json.dumps(command.json.of(result), ensure_ascii=False, indent=2))
     else:
         call = _call(command, asked, config)
-        result = _shown(command, call)
+        result = _shown(command, call, verbose=verbose)
     command.judge(result)
     if command.after is not None:
         sys.stdout.flush()  # a reader of the JSON need not wait for the command
@@ -120,17 +125,22 @@ def _call(command: Command[Any, Any], asked: inputs.Input, config: str | None) -
     return call
 
 
-def _shown(command: Command[Any, Any], call: Call[Any]) -> Any:
+def _shown(command: Command[Any, Any], call: Call[Any], *, verbose: bool) -> Any:
     """Executes a command and prints its result for people.
 
-    A command with progress bars prints bars and result only on a terminal; elsewhere the log has both.
+    A command with progress bars prints bars and result only on a terminal; elsewhere the log has both. Beside the bars,
+    the log's lines show if they are asked for: by ``verbose``, or by a level of the user's own.
     """
     result: Any
+    if command.follow is not None:
+        return _await(command.follow(call))
     if not command.has_bars:
         result = _await(command.work(call))
     elif call.settings.log_format == "console" and sys.stdout.isatty():
         from etl.report.console import TerminalProgress
 
+        if not verbose and "log_level" not in call.found.given:
+            log.configure_level("warning")
         with TerminalProgress() as progress:
             result = _await(command.work(replace(call, progress=progress)))
     else:
@@ -178,11 +188,19 @@ def main() -> NoReturn:
 
 def _listen() -> None:
     """Has signals raise Interrupted; a container's first process ignores SIGTERM unless it asks for it."""
-    for signum in (signal.SIGTERM, signal.SIGINT):
+    for signum in _signals():
         signal.signal(signum, _interrupt)
 
 
+def _signals() -> Iterator[signal.Signals]:
+    """The signals that stop a process; not a hangup that it is to survive, as ``nohup`` says."""
+    for signum in _SIGNALS:
+        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:
+            yield signum
+
+
 def _interrupt(signum: int, _frame: object) -> NoReturn:
+    log.leave_lost_terminal()
     raise Interrupted(signum)
 
 
@@ -194,7 +212,7 @@ def _tell(*lines: str, debug: bool = False) -> None:
 
 
 def _await(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine to its end. SIGTERM or SIGINT cancels it; Interrupted is raised after it has cleared up."""
+    """Runs a coroutine to its end. A signal cancels it; Interrupted is raised after it has cleared up."""
     gc.freeze()  # the collector ignores the imported modules, which are never garbage
     gc.enable()
     try:
@@ -208,11 +226,12 @@ async def _stoppable(work: Coroutine[Any, Any, T]) -> T:
     stopped: list[int] = []
 
     def stop(signum: int) -> None:
+        log.leave_lost_terminal()
         if not stopped:  # a second signal must not cancel the clearing up
             stopped.append(signum)
             task.cancel()
 
-    for signum in (signal.SIGTERM, signal.SIGINT):
+    for signum in _signals():
         loop.add_signal_handler(signum, stop, signum)
     try:
         return await task

@@ -259,6 +259,20 @@ class HistoryLoad(_Answer):
     """The table's option of that name."""
     retired_at: datetime | None
     """When `etl retire` has marked or dropped the live table after this load; null if it has not."""
+    step: str | None
+    """What the load does, or did last: `rows` or `indexes`; null before it is told."""
+    rows_so_far: int | None
+    """The rows that it had copied when that was told, estimated from the catalog."""
+    bytes_so_far: int | None
+    bytes_expected: int | None
+    """The bytes of the table and its TOAST table in the source; those on the wire may be fewer or more."""
+    told_at: datetime | None
+    """When the run told this last; null of a load that has not begun or that was over soon."""
+    outcome: str
+    """`planned`, `waiting`, `loading`, `staged`, `published`; or, of a run that has failed, `failed` (the load itself
+    did), `staged, dropped` or `given up`."""
+    is_slow: bool | None = None
+    """Of `--table`: whether the load is one of the slow ones at the end; null where that is not asked or not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +302,10 @@ class HistoryRun(_Answer):
     """The error with which the run had been stopped."""
     publish_way: str | None
     """`swap`, `merge` or `mixed`, as decided or set; null before that, and where an older version wrote the row."""
+    is_alive: bool | None
+    """Of a run that is `running`: whether a process has its lock; null of a run that has ended."""
+    is_dead: bool
+    """Whether a run that is `running` will never end by itself: its processes are gone, and it waits for nothing."""
     loads: tuple[HistoryLoad, ...]
     """The run's loads, in the order in which they began."""
     waiting: tuple[str, ...] = ()
@@ -329,6 +347,59 @@ class FailedTable(_Answer):
     table: str
     error: str
     """The first 500 characters of the error."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedLoad(_Answer):
+    """A load that goes on."""
+
+    table: str
+    step: str
+    """`rows`, or `indexes` when all rows have been copied."""
+    seconds: float
+    rows: int | None
+    """Estimated from the catalog."""
+    bytes: int | None
+    share: float
+    """The bytes that it has copied, as a part of the table's bytes in the source: from 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched(_Answer):
+    """How far a run is."""
+
+    run_id: str
+    status: str
+    """`running`, `published`, `failed`, `interrupted`, `stopped`; or `dead`, if the ledger has it as running, and its
+    processes are gone."""
+    at: datetime
+    """When this was so."""
+    phase: str
+    """`loading`, `publishing`, `staged` (it waits for `etl publish`) or `ended`."""
+    started_at: datetime
+    finished_at: datetime | None
+    seconds: float
+    """How long the run has taken so far, or in all."""
+    tables: int
+    staged: int
+    """The tables that are staged or published."""
+    waiting: int
+    """The tables whose loads have not begun."""
+    failed: int
+    rows: int
+    """The rows of the staged tables, and those that the others have copied so far."""
+    bytes: int
+    loading: tuple[WatchedLoad, ...]
+    """The loads that go on, in the order in which they began."""
+    failures: tuple[FailedTable, ...]
+    expected_seconds: float | None
+    """The seconds until the run will have finished, from the nights before; null if these tell too little."""
+    expected_at: datetime | None
+    without_history: int
+    """The tables that are still to be loaded, and that no earlier night has loaded."""
+    told_at: datetime | None
+    """The last sign of a load that goes on."""
+    error: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,8 @@ class Command(Generic[In, R]):
     refuse: Callable[[Call[In]], None] = _accept
     """Raises an error, before the work, for what ``after`` could not do."""
     also: Callable[[In], Iterable[str]] = _nothing
+    follow: Callable[[Call[In]], Coroutine[Any, Any, R]] | None = None
+    """What the command line does without ``--json``, in place of ``work`` and ``show``: it prints while it goes on."""
     has_bars: bool = False
     """On a terminal it shows progress bars, and then its result; elsewhere the log has both."""
     is_json_in_pipes: bool = False

@@ -3,6 +3,8 @@
 It holds the run's table locks, writes the ledger and publishes. If the session is lost, so are its locks.
 """
 
+# docs/decisions.md, "A run that fails early is recorded when it fails"
+
 from __future__ import annotations
 
 import asyncio
@@ -10,14 +12,15 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 
-import psycopg
-
 from etl.commands import saved_plan
 from etl.ledger import book, ledger
-from etl.model.errors import EXPECTED, ConfigurationError, Obstructed
+from etl.model import limits
+from etl.model.errors import EXPECTED, ConfigurationError
 from etl.model.name import Planned
+from etl.model.redaction import Redacted
 from etl.model.status import RunStatus
 from etl.publish import obstacles
+from etl.sessions import advisory
 from etl.sessions.postgres import Source, Target, close_source, connect_source, connect_target, target_session
 from etl.settings.settings import Settings
 from etl.source import catalog, choice
@@ -43,8 +46,11 @@ async def _sessions(settings: Settings) -> tuple[Target, Source]:
             await close_source(source)
         raise control
     if isinstance(source, BaseException):
-        await control.close()
-        raise source
+        try:
+            async with _recorded(settings, control):
+                raise source
+        finally:
+            await control.close()
     return control, source
 
 
@@ -73,7 +79,10 @@ class Control:
 
 @asynccontextmanager
 async def beside_source(settings: Settings) -> AsyncIterator[tuple[Control, Source]]:
-    """A control session and a source session, opened at the same time and closed when the block ends."""
+    """A control session and a source session, opened at the same time and closed when the block ends.
+
+    If the source cannot be reached, the run is recorded as failed, as ``claim`` does.
+    """
     session, source = await _sessions(settings)
     control = Control(settings, session)
     try:
@@ -87,9 +96,15 @@ async def claim(settings: Settings, control: Target, source: Source) -> tuple[Pl
     """Finds the run's tables in the source, locks them for this run, and clears up after earlier ones.
 
     Raises ConfigurationError for unknown tables, and if source and target are the same database; TableLocked if another
-    run has one of the tables; Obstructed if a table could not be loaded or published.
+    run has one of the tables; Obstructed if a table could not be loaded or published. The run is then recorded as
+    failed, unless source and target are one database: its ledger is none of this run's.
     """
     await guard.refuse_same_database(source, control, settings.source, settings.target)
+    async with _recorded(settings, control):
+        return await _claim(settings, control, source)
+
+
+async def _claim(settings: Settings, control: Target, source: Source) -> tuple[Planned, ...]:
     _refuse_parts(settings)
     selection = await saved_plan.selection(settings, control, settings.shard)
     chosen = await choice.choose(source, settings.options, selection)
@@ -103,17 +118,16 @@ async def claim(settings: Settings, control: Target, source: Source) -> tuple[Pl
     is_whole = settings.snapshot == "own"
     described = await catalog.tables(source, [table.source for table in chosen]) if is_whole else []
     tables = settings.options.apply(described)
-    async with _recorded(settings, control):
-        # first, because the ledger cannot be made without them
-        if is_whole:
-            await obstacles.refuse_all(settings, source, control, tables)
-        else:
-            await obstacles.refuse_privileges(control, live)
-        async with obstacles.explained(settings, source, control, tables):
-            await book.ensure(control)
-        await guard.refuse_untrusted_tables(control, live)
-        if is_whole:
-            await obstacles.stop(settings, source, control, tables)
+    # first, because the ledger cannot be made without them
+    if is_whole:
+        await obstacles.refuse_all(settings, source, control, tables)
+    else:
+        await obstacles.refuse_privileges(control, live)
+    async with obstacles.explained(settings, source, control, tables):
+        await book.ensure(control)
+    await guard.refuse_untrusted_tables(control, live)
+    if is_whole:
+        await obstacles.stop(settings, source, control, tables)
     await kept.discard(control, settings.run_id, live)
     await guard.clear(control, settings.run_id, live)
     await staging.create_schemas(control, {relation.schema for relation in live})
@@ -122,15 +136,35 @@ async def claim(settings: Settings, control: Target, source: Source) -> tuple[Pl
 
 @asynccontextmanager
 async def _recorded(settings: Settings, control: Target) -> AsyncIterator[None]:
-    """Records the run as failed if obstacles stop it, as far as there is a ledger; a shard leaves its run open."""
+    """Records the run if the block fails, before the run has its row, as far as there is a ledger.
+
+    A shard leaves its run open. Nor is a run touched whose tables wait for ``etl publish``, or whose processes live:
+    this one has its id by mistake.
+    """
     try:
         yield
-    except Obstructed as error:
-        if settings.snapshot == "own" and await book.is_current(control):
-            with suppress(psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction):
-                await ledger.open_run(control, settings.run_id, settings.publish)
-                await ledger.close_run(control, settings.run_id, RunStatus.FAILED, settings.redact(error))
+    except (asyncio.CancelledError, *EXPECTED) as error:
+        stopped = isinstance(error, asyncio.CancelledError)
+        status, why = (RunStatus.INTERRUPTED, "stopped by a signal") if stopped else (RunStatus.FAILED, error)
+        if settings.snapshot == "own":
+            with suppress(*EXPECTED, TimeoutError):
+                async with asyncio.timeout(limits.UNBEGUN_SECONDS):
+                    await _record(settings, control, status, settings.redact(why))
         raise
+
+
+async def _record(settings: Settings, control: Target, status: RunStatus, reason: Redacted) -> None:
+    run_id = settings.run_id
+    if not await book.is_current(control):
+        return
+    earlier = await ledger.run_of(control, run_id)
+    is_open = earlier is not None and earlier.status in {RunStatus.RUNNING, RunStatus.STOPPED}
+    if earlier is not None and is_open:
+        is_alone = bool(await advisory.free(control, advisory.of_runs([run_id])))
+        if earlier.status == RunStatus.STOPPED or earlier.publish == "defer" or not is_alone:
+            return
+    await ledger.open_run(control, run_id, settings.publish)
+    await ledger.close_run(control, run_id, status, reason)
 
 
 async def _refuse_ended(settings: Settings, control: Target) -> None:

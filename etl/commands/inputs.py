@@ -143,7 +143,32 @@ class HistoryInput(Input):
     run_id: Annotated[str | None, Given(is_argument=True), Field(description="The run; by default the last ones.")] = (
         None
     )
-    limit: Annotated[int, Field(ge=1, le=10_000, description="The most runs to show.")] = 5
+    limit: Annotated[
+        int | None, Field(ge=1, le=10_000, description="The most runs to show; by default 5, and of one table 30.")
+    ] = None
+    table: Annotated[
+        str | None, Field(description="Show the nights of this table: seconds, rows, bytes, and since when it is slow.")
+    ] = None
+    last_good: Annotated[bool, Field(description="Show published runs alone; by default the last one.")] = False
+
+    @property
+    def is_one(self) -> bool:
+        """Whether one run is asked for; raises ConfigurationError if more than that is."""
+        if self.run_id is not None and (self.table is not None or self.last_good):
+            raise ConfigurationError(
+                "RUN_ID is one run, and --table and --last-good choose runs; leave one of them out"
+            )
+        return self.run_id is not None
+
+
+class WatchInput(Input):
+    """The run to watch."""
+
+    run_id: Annotated[
+        str | None,
+        Given(is_argument=True),
+        Field(description="The run; by default the newest that is running, or else the newest."),
+    ] = None
 
 
 class RetireInput(Input):

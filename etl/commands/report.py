@@ -8,6 +8,7 @@ from dataclasses import replace
 from statistics import median
 
 from etl.commands.answers import FailedTable, PublishedRun, Report, SlowTable, plain
+from etl.commands.outcome import is_given_up
 from etl.ledger import book, ledger
 from etl.ledger.rows import LoadRow, RecentLoad, RunRow
 from etl.model import limits
@@ -61,7 +62,7 @@ def _report(
     last: RunRow | None,
 ) -> Report:
     # Loads that were given up because the run failed are not the cause of its failure.
-    failed = [load for load in loads if load.status == LoadStatus.FAILED and not _is_given_up(load, run)]
+    failed = [load for load in loads if load.status == LoadStatus.FAILED and not is_given_up(load, run)]
     has_ended = run is not None and run.finished_at is not None
     return Report(
         run_id=run_id,
@@ -80,13 +81,6 @@ def _report(
         error=(_cut(run.error or "") or None) if run else "the run never got as far as the ledger",
         kept_until=run.kept_until if run and run.status == RunStatus.STOPPED else None,
     )
-
-
-def _is_given_up(load: LoadRow, run: RunRow | None) -> bool:
-    """Whether a load stopped because its run had ended; older versions did not write that, but the run's own error."""
-    if load.given_up is None:
-        return run is not None and load.error == run.error
-    return load.given_up
 
 
 def _within_room(failed: Sequence[LoadRow]) -> Iterator[FailedTable]:

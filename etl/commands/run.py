@@ -20,7 +20,7 @@ from etl.commands.share import Share
 from etl.commands.whole import Whole
 from etl.ledger import ledger
 from etl.loads.loading import Loading
-from etl.loads.progress import Progress
+from etl.loads.progress import Progress, Tally
 from etl.logs.log import get_logger
 from etl.model import limits
 from etl.model.errors import EXPECTED, NotValidated, RunFailed, RunStopped, SnapshotLost, one_line
@@ -151,7 +151,7 @@ class _Run:
         self.loads.clear()
         held = await self.share.snapshot()
         settings = self.settings.by(held.way) if held.way else self.settings
-        shared = settings, self.control.session, held.snapshot, held.left, self.progress, self.loads
+        shared = settings, self.control.session, held.snapshot, held.left, Tally(self.progress), self.loads
         try:
             return await Loading(*shared, obstacles.of_merges, held.others).all()
         except SnapshotLost as error:

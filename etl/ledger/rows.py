@@ -76,6 +76,11 @@ class LoadRow:
     shape: str | None = None
     note: str | None = None
     retired_at: datetime | None = None
+    step: str | None = None
+    rows_so_far: int | None = None
+    bytes_so_far: int | None = None
+    bytes_expected: int | None = None
+    told_at: datetime | None = None
 
     @property
     def staged_oid(self) -> int | None:
@@ -104,6 +109,60 @@ class Progress:
     error: str | None
     snapshot_id: str | None
     unstaged: int
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedRow:
+    """A load of a run that is watched: a row of ``ledger/watched.sql``."""
+
+    table_name: str
+    shard: str | None
+    status: str
+    started_at: datetime | None
+    finished_at: datetime | None
+    rows: int | None
+    bytes: int | None
+    load: str | None
+    step: str | None
+    rows_so_far: int | None
+    bytes_so_far: int | None
+    bytes_expected: int | None
+    told_at: datetime | None
+    rows_changed: int | None
+    error: str | None
+    given_up: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class PastNightRow:
+    """A published load with its run: a row of ``ledger/past_nights.sql``."""
+
+    run_id: str
+    way: str | None
+    run_started_at: datetime
+    run_finished_at: datetime
+    table_name: str
+    shard: str | None
+    load: str
+    started_at: datetime
+    finished_at: datetime
+    rows_changed: int | None
+    merge_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A load that goes on: what it does, the rows and bytes that it has copied, and the bytes that it has in all.
+
+    The rows are estimated, because none is decoded; the bytes in all are those of the catalog.
+    """
+
+    table_name: str
+    began: datetime
+    step: str
+    rows: int
+    bytes: int
+    expected: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,17 @@ async def latest_runs(target: Target, limit: int, status: str | None = None) -> 
     return await fetch(target, RunRow, target_query("ledger/latest_runs"), {"status": status or "", "most": limit})
 
 
+async def runs_of(target: Target, run_ids: Sequence[str]) -> list[RunRow]:
+    """The rows of some runs, the newest first."""
+    return await fetch(target, RunRow, target_query("ledger/runs_of"), {"run_ids": list(run_ids)})
+
+
+async def watched_run(target: Target) -> str | None:
+    """The newest run that is running or, if none is, the newest; None if there is none."""
+    cursor = await target.execute(target_query("ledger/watched_run"))
+    return next((row["run_id"] for row in await cursor.fetchall()), None)
+
+
 async def open_run(target: Target, run_id: str, publish: str) -> None:
     """Writes that a run has begun, or that a new attempt at it has; a published run of this id gets another one."""
     begun = {"run_id": run_id, "at": now(), "publish": publish}

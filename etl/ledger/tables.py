@@ -91,6 +91,11 @@ loads = sa.Table(
     sa.Column("shape", sa.Text),  # NULL: unknown, because an older version wrote the row
     sa.Column("note", sa.Text),
     sa.Column("retired_at", _timestamp),  # of the last published load of a live table that `etl retire` has marked
+    sa.Column("step", sa.Text),  # these five while the load goes on: loads/progress.py
+    sa.Column("rows_so_far", sa.BigInteger),
+    sa.Column("bytes_so_far", sa.BigInteger),
+    sa.Column("bytes_expected", sa.BigInteger),
+    sa.Column("told_at", _timestamp),
     sa.Index("loads_by_table", "table_name", "published_at"),  # for recent_loads.sql
     sa.Index("loads_by_live", "schema_name", "relation_name", "published_at"),  # for freshness.sql, like the next one
     sa.Index("loads_by_oid", "live_oid", "published_at"),

@@ -92,6 +92,7 @@ class Loader:
         # a small table keeps its pair from the first row to the last; a big one takes another for each piece of work
         async with nullcontext() if is_big else self.schedule.turn(table.bytes) as pair:
             filled = await self._fill(table, pair)
+            self.progress.copied(table)
             built = await self._index(table) if is_big and filled.kind == LoadKind.FULL else Built()
             load = await self._work(table, lambda pair: self._finish(table, pair, filled, built), pair)
         self.progress.finished(table)

@@ -1,18 +1,21 @@
 """Loads all tables of a process from one snapshot: ``ETL_JOBS`` tables at once, the largest first."""
 
+# docs/decisions.md, "Progress is told where the run looks whether it goes on"
+
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from time import monotonic
 
 from etl.ledger import ledger
 from etl.loads import prospects, survey
 from etl.loads.basis import Instant, Merges
 from etl.loads.budget import Budget
 from etl.loads.load import Loader
-from etl.loads.progress import Progress
+from etl.loads.progress import Tally
 from etl.loads.prospects import Deciding, Outset
 from etl.loads.schedule import Schedule
 from etl.logs.log import get_logger
@@ -38,16 +41,17 @@ log = get_logger()
 class Loading:
     """The loads of some tables of a run from one snapshot.
 
-    ``control`` is the run's control session. Each load is appended to ``loads`` when it ends, whether it succeeded or
-    failed. ``merges`` tells into which live tables rows can be merged. ``others`` are the run's tables that other
-    processes load, or have loaded. ``turn`` lets one task at a time use the control session.
+    ``control`` is the run's control session. ``tally`` counts how far the loads are. Each load is appended to ``loads``
+    when it ends, whether it succeeded or failed. ``merges`` tells into which live tables rows can be merged. ``others``
+    are the run's tables that other processes load, or have loaded. ``turn`` lets one task at a time use the control
+    session.
     """
 
     settings: Settings
     control: Target
     snapshot: Snapshot
     planned: Sequence[Planned]
-    progress: Progress
+    tally: Tally
     loads: list[Load]
     merges: Merges
     others: Sequence[Planned] = ()
@@ -72,11 +76,30 @@ class Loading:
         return way
 
     async def _watch(self, over: asyncio.Event) -> None:
+        """Looks whether the run goes on, and tells how far it is: the ledger at each look, the log now and then."""
+        said = monotonic()
         while not over.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(over.wait(), limits.RUN_WATCH_SECONDS)
             async with self.turn:
-                await ledger.must_run(self.control, self.settings.run_id, self.snapshot.id)
+                news = self.tally.news()
+                written = await ledger.tell(self.control, self.settings.run_id, self.snapshot.id, news)
+            self.tally.told([one for one in news if one.table_name in written])
+            if monotonic() - said >= limits.PROGRESS_LOG_SECONDS:
+                said = monotonic()
+                self._say_progress()
+
+    def _say_progress(self) -> None:
+        tally, going = self.tally, self.tally.under_way()
+        log.info(
+            "run.progress",
+            tables=tally.tables,
+            staged=tally.staged,
+            failed=tally.broken,
+            loading=[one.table_name for one in going],
+            rows=sum(load.rows or 0 for load in self.loads) + sum(one.rows for one in going),
+            bytes=sum(load.bytes or 0 for load in self.loads) + sum(one.bytes for one in going),
+        )
 
     async def _load_all(self) -> RunWay:
         async with self.turn:
@@ -87,7 +110,7 @@ class Loading:
             tables = await survey.placed(settings, self.control, tables)
             await survey.say_drifted(self.control, tables)
             loader = await self._loader(settings, outset)
-        self.progress.surveyed(tables)
+        self.tally.surveyed(tables)
         try:
             await together(self._load(loader, table) for table in tables)
         finally:
@@ -104,7 +127,7 @@ class Loading:
             settings.verify,
             settings.load,
             settings.options,
-            self.progress,
+            self.tally,
             Schedule([Pair(*session) for _ in range(settings.jobs)]),
             await ledger.carried(self.control, live_tables),
             await live.owners(self.control, live_tables),
@@ -133,6 +156,7 @@ class Loading:
         except EXPECTED as error:
             is_of_body = table.source.kind == "v" and bodies.is_lost_name(error)
             reason = self.settings.redact(f"{one_line(error)}; {bodies.REMEDY}" if is_of_body else error)
+            self.tally.failed(table)
             log.error("table.failed", table=str(table), error=reason)
             load = Load.failed(str(table), table.live, loader.began.get(str(table), Began()), reason)
             async with self.turn:

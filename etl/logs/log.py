@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
+import termios
 import unicodedata
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -66,6 +68,11 @@ def configure(form: str, level: str, redact: Redactor = own_words, metrics: Proc
     )
 
 
+def configure_level(level: str) -> None:
+    """Leaves out all later lines below a level, one of LEVELS."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
+
+
 def bind(**values: object) -> None:
     """Adds values, such as ``run_id``, to every later line, in place of those that an earlier call added."""
     structlog.contextvars.clear_contextvars()
@@ -91,6 +98,16 @@ def flush() -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def leave_lost_terminal() -> None:
+    """Discards all later output to a terminal that has been closed: writing to it is an error, as is all about it."""
+    for number in (1, 2):
+        try:
+            termios.tcgetattr(number)
+        except termios.error as error:
+            if error.args[0] == errno.EIO:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 def tell(said: Redacted) -> None:

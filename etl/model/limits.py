@@ -98,6 +98,22 @@ HORIZON_LOOK_SECONDS = 1.5
 RUN_WATCH_SECONDS = 2.0
 """Seconds between two looks at whether somebody has given the run up."""
 
+TELLING_LOCK_MS = 200
+"""Milliseconds that the telling of progress waits for a lock on the ledger's tables; the next look tells it again."""
+
+PROGRESS_LOG_SECONDS = 30.0
+"""Seconds between two log lines on the progress of a run: two a minute, however many tables there are."""
+
+WATCH_REST = 20
+"""`etl watch` rests so many times longer than its look at the ledger took, which is a twentieth of the time at most."""
+
+WATCHED_TABLES = 12
+"""The loads that `etl watch` shows at once: a screen of 24 lines has room for them."""
+
+UNBEGUN_SECONDS = 4.0
+"""How long a run that fails before it has its row in the ledger may take to get one there, as a failed run; after a
+signal, that is all the time there is."""
+
 CLEARING_SECONDS: Mapping[RunStatus, float] = {RunStatus.INTERRUPTED: 4.0, RunStatus.FAILED: 60.0}
 """How long clearing up may take, by the ledger's status. Who sent SIGTERM sends SIGKILL after 10 to 30 s (Docker, ECS);
 nobody waits for a run that failed, and its servers, short of time, may be what made it fail."""

@@ -28,6 +28,15 @@ class LoadKind(StrEnum):
     """No row has changed, and none was copied."""
 
 
+class LoadStep(StrEnum):
+    """What a load that goes on does (``etl.loads.step``)."""
+
+    ROWS = "rows"
+    """It copies rows, or finds those that have changed."""
+    INDEXES = "indexes"
+    """It builds indexes and constraints, and gathers statistics."""
+
+
 class LoadStatus(StrEnum):
     """The status of the load of a table (``etl.loads.status``)."""
 

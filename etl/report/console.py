@@ -26,7 +26,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table as Grid
 from rich.text import Text
 
-from etl.commands.answers import Comparison, Finding, HistoryRun, InitAnswer, Report, RetireAnswer
+from etl.commands.answers import Comparison, Finding, InitAnswer, Report, RetireAnswer
 from etl.commands.plan import Plan
 from etl.loads.progress import Progress
 from etl.logs.log import printable
@@ -95,6 +95,13 @@ class TerminalProgress(Progress):
         self._move(table, _size(table) - bar.completed, table.rows - bar.fields["rows"])
         self._bars.remove_task(self._of_table.pop(str(table)))
 
+    def failed(self, table: Table) -> None:
+        """Removes a table's bar, if it has one, and moves the run's bar on as if the table had arrived."""
+        if str(table) in self._of_table:
+            self.finished(table)
+        else:
+            self._bars.update(self._of_run, advance=_size(table), rows=self._task(self._of_run).fields["rows"])
+
     def _move(self, table: Table, size: float, rows: float) -> None:
         for bar in (self._of_table[str(table)], self._of_run):
             self._bars.update(bar, advance=size, rows=self._task(bar).fields["rows"] + rows)
@@ -118,72 +125,57 @@ def _size(table: Table) -> int:
 
 def print_finished(finished: Finished) -> None:
     """Prints a run's end, and a table of its loads."""
-    console = _console()
+    console = screen()
     if finished.status == RunStatus.PUBLISHED and not finished.loads:
         console.print("\nnothing to run: the last load of every table was published", style="bold")
         return
     console.print(f"\nrun {finished.run_id}: {finished.status} in {finished.seconds:.1f} s", style="bold")
     # The loads were recorded when they were staged; now they have the run's status.
     loads = [asdict(load) | {"status": finished.status} for load in finished.loads]
-    _print_loads(console, loads, finished.seconds)
+    print_loads(console, loads, finished.seconds)
 
 
-def print_history(runs: Sequence[HistoryRun]) -> None:
-    """Prints runs, newest first, with their loads."""
-    console = _console()
-    if not runs:
-        console.print("no runs yet")
-    for run in map(asdict, runs):
-        seconds = _seconds(run)
-        took = f", took {seconds:.1f} s" if run["finished_at"] else ""
-        began = f"{run['started_at']:%Y-%m-%d %H:%M:%S %Z}"
-        console.print(f"\nrun {run['run_id']}: {run['status']}, began {began}{took}", style="bold", markup=False)
-        if run["error"]:
-            console.print(printable(run["error"]), style="red", markup=False)
-        _print_waiting(console, run["waiting"])
-        _print_loads(console, run["loads"], seconds)
-
-
-def _print_waiting(console: Console, keys: Iterable[str]) -> None:
+def print_waiting(console: Console, keys: Iterable[str]) -> None:
+    """Prints the foreign keys that wait for their validation."""
     for key in keys:
         console.print(printable(f"{key} is NOT VALID: it waits for its validation"), style="yellow", markup=False)
 
 
 def print_plan(plan: Plan) -> None:
     """Prints the shards, the seconds that each is expected to take, and the imbalance."""
-    grid = _grid(">shard", ">tables", ">expected s", "longest first")
+    grid = grid_of(">shard", ">tables", ">expected s", "longest first")
     for shard in plan.shards:
         first = ", ".join(shard.tables[:_FIRST]) + (" …" if len(shard.tables) > _FIRST else "")
         grid.add_row(str(shard.number), str(len(shard.tables)), f"{shard.expected:.1f}", escape(first))
-    console = _console()
+    console = screen()
     console.print(grid)
     console.print(f"the longest shard is {plan.imbalance:.0%} longer than the mean", markup=False)
 
 
 def print_comparisons(comparisons: Iterable[Comparison]) -> None:
     """Prints the comparisons of ``etl verify``."""
-    grid = _grid("table", ">rows", ">checksum", "source = target")
+    grid = grid_of("table", ">rows", ">checksum", "source = target")
     for table in comparisons:
         rows = "" if table.rows is None else f"{table.rows:,}"
         grid.add_row(escape(table.table), rows, table.checksum or "", escape(table.difference or "same"))
-    _console().print(grid)
+    screen().print(grid)
 
 
 def print_report(report: Report) -> None:
     """Prints how a run ended: its figures, its slowest and failed tables, and the run that readers see."""
-    console = _console()
+    console = screen()
     took = f" in {report.seconds:.1f} s" if report.seconds is not None else ""
     copied = f"{report.tables:,} tables, {report.rows:,} rows, {report.bytes / 1e6:,.1f} MB"
     console.print(f"run {report.run_id}: {report.status}{took}; {copied}", style="bold", markup=False)
     if report.error:
         console.print(printable(report.error), style="red", markup=False)
-    _print_waiting(console, report.waiting)
+    print_waiting(console, report.waiting)
     if report.kept_until:
         until = f"{report.kept_until:%Y-%m-%d %H:%M:%S %Z}"
         command = f"`etl publish {report.run_id} --anyway --reason TEXT`"
         console.print(f"its staging tables are kept until {until}; {command} lets it pass", markup=False)
     if report.slowest:
-        grid = _grid("slowest tables", ">seconds", ">median of the nights before", ">rows")
+        grid = grid_of("slowest tables", ">seconds", ">median of the nights before", ">rows")
         for slow in report.slowest:
             median = "" if slow.median_seconds is None else f"{slow.median_seconds:.2f}"
             grid.add_row(escape(slow.table), f"{slow.seconds:.2f}", median, f"{slow.rows or 0:,}")
@@ -210,10 +202,10 @@ def print_init(written: InitAnswer) -> None:
 
 def print_settings(shown: Iterable[Shown]) -> None:
     """Prints every setting, its value, and the value's origin."""
-    grid = _grid("setting", "value", "from")
+    grid = grid_of("setting", "value", "from")
     for setting in shown:
         grid.add_row(escape(setting.setting), escape(setting.value or ""), escape(setting.source))
-    _console().print(grid)
+    screen().print(grid)
 
 
 def print_findings(findings: Iterable[Finding]) -> None:
@@ -222,46 +214,89 @@ def print_findings(findings: Iterable[Finding]) -> None:
         print(printable(f"{'not ready' if finding.obstacle else 'ok':9}  {finding.subject}: {finding.text}"))
 
 
-def _console() -> Console:
+def screen() -> Console:
+    """The terminal that standard output is, or a file, which has no width."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, _WIDE)
     return console
 
 
-def _print_loads(console: Console, loads: Sequence[dict[str, Any]], seconds: float) -> None:
-    """Prints a table of loads with their sums, and below it the errors, which would not fit into it."""
+def print_loads(console: Console, loads: Sequence[dict[str, Any]], seconds: float) -> None:
+    """Prints a table of loads with their sums, and below it why they copied the rows that they did.
+
+    Each load has a ``status``. A narrow terminal gets fewer columns, and none of them is cut.
+    """
     if not loads:
         return
-    # A column that says "published" of every load would only take room.
-    shows_status = any(load["status"] != LoadStatus.PUBLISHED for load in loads)
-    status = ["status"] if shows_status else []
-    shows_load = any(load["reason"] for load in loads)
-    kind = ["load"] if shows_load else []
-    grid = _grid("table", *status, *kind, ">rows", ">MB", ">copy s", ">index s", ">seconds", ">rows/s")
+    columns = _columns(loads, console.width)
+    grid = grid_of(*columns)
     for load in loads:
-        named = [
-            escape(load["table_name"]),
-            *([load["status"]] if shows_status else []),
-            *([load["load"] or ""] if shows_load else []),
-        ]
-        steps = ["" if load[step] is None else f"{load[step]:.2f}" for step in ("copy_seconds", "index_seconds")]
-        grid.add_row(*named, *_figures(load["rows"] or 0, load["bytes"] or 0, steps, _seconds(load)))
+        style = "red" if load["status"] == "failed" else None
+        grid.add_row(*(_cell(name.lstrip(">"), load, _seconds(load)) for name in columns), style=style)
     grid.add_section()
-    rows, size = (sum(load[what] or 0 for load in loads) for what in ("rows", "bytes"))
-    total = [_count(loads), *([""] if shows_status else []), *([""] if shows_load else [])]
-    grid.add_row(*total, *_figures(rows, size, ["", ""], seconds), style="bold")
+    total: dict[str, Any] = dict.fromkeys(("status", "load", "copy_seconds", "index_seconds"))
+    total |= {"table_name": _count(loads), "rows": _sum(loads, "rows"), "bytes": _sum(loads, "bytes")}
+    grid.add_row(*(_cell(name.lstrip(">"), total, seconds) for name in columns), style="bold")
     console.print(grid)
+    for line in _reasons(loads):
+        console.print(printable(line), markup=False)
+
+
+_NEEDED = {">rows/s": 80, ">copy s": 76, ">index s": 76, "load": 66, ">MB": 54}
+"""The width in columns from which on a column is shown; with a status beside it, the terminal must be wider."""
+
+_STATUS_WIDTH = 17
+
+
+def _columns(loads: Sequence[dict[str, Any]], width: int) -> list[str]:
+    """The columns that fit. One that says the same of every load, "published" or nothing, would only take room."""
+    shows_status = any(load["status"] != LoadStatus.PUBLISHED for load in loads)
+    columns = ["table", *(["status"] if shows_status else [])]
+    columns += ["load"] if any(load["reason"] for load in loads) else []
+    columns += [">rows", ">MB", ">copy s", ">index s", ">seconds", ">rows/s"]
+    room = width - (_STATUS_WIDTH if shows_status else 0)
+    return [name for name in columns if room >= _NEEDED.get(name, 0)]
+
+
+def _cell(column: str, load: dict[str, Any], seconds: float) -> str:
+    rows, steps = load["rows"] or 0, ("copy_seconds", "index_seconds")
+    copy, index = ("" if load[step] is None else f"{load[step]:.2f}" for step in steps)
+    cells = {
+        "table": escape(load["table_name"]),
+        "status": load["status"] or "",
+        "load": load["load"] or "",
+        "rows": f"{rows:,}",
+        "MB": f"{(load['bytes'] or 0) / 1e6:,.1f}",
+        "copy s": copy,
+        "index s": index,
+        "seconds": f"{seconds:.2f}" if seconds else "",
+        "rows/s": f"{rows / seconds:,.0f}" if seconds else "",
+    }
+    return cells[column]
+
+
+def _sum(loads: Sequence[dict[str, Any]], what: str) -> int:
+    return sum(load[what] or 0 for load in loads)
+
+
+def _reasons(loads: Sequence[dict[str, Any]]) -> Iterable[str]:
+    """Why the loads copied all rows, or changes: a line for all tables of the same reason."""
+    tables: dict[tuple[str, str], list[str]] = {}
     for load in loads:
-        if load["error"]:
-            console.print(printable(f"{load['table_name']}: {load['error']}"), style="red", markup=False)
-        elif load["reason"]:
-            console.print(printable(f"{load['table_name']}: {load['load']}, {load['reason']}"), markup=False)
+        if load["reason"] and not load["error"]:
+            tables.setdefault((load["load"], load["reason"]), []).append(load["table_name"])
+    for (kind, reason), names in tables.items():
+        more = f" and {len(names) - _FIRST} more" if len(names) > _FIRST else ""
+        yield f"{', '.join(names[:_FIRST])}{more}: {kind}, {reason}"
 
 
-def _figures(rows: int, size: int, steps: Sequence[str], seconds: float) -> list[str]:
-    speed = f"{rows / seconds:,.0f}" if seconds else ""
-    return [f"{rows:,}", f"{size / 1e6:,.1f}", *steps, f"{seconds:.2f}" if seconds else "", speed]
+def took(seconds: float) -> str:
+    """Seconds for people: ``44 s``, ``3 min 40 s``, ``2 h 5 min``."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, left = divmod(round(seconds), 60)
+    return f"{minutes} min {left} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _seconds(row: dict[str, Any]) -> float:
@@ -269,7 +304,7 @@ def _seconds(row: dict[str, Any]) -> float:
     return float((finished - started).total_seconds()) if started and finished else 0.0
 
 
-def _grid(*columns: str) -> Grid:
+def grid_of(*columns: str) -> Grid:
     """A table with these columns; a column of numbers, which is never cut, has ``>`` before its name."""
     grid = Grid(box=box.SIMPLE_HEAD)
     for column in columns:
@@ -285,4 +320,4 @@ def print_retired(retired: RetireAnswer) -> None:
     as_of = f", as of {retired.as_of:%Y-%m-%d %H:%M %Z}" if retired.as_of else ""
     with_it = f"; with it: {', '.join(retired.dropped_with_it)}" if retired.dropped_with_it else ""
     what = f"is dropped{as_of}{with_it}" if retired.dropped else f"stays as it is{as_of}; etl check does not list it"
-    _console().print(printable(f"{retired.table} {what}"), markup=False)
+    screen().print(printable(f"{retired.table} {what}"), markup=False)

@@ -281,7 +281,7 @@ class Settings(BaseModel):
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         values.choice(*log.LEVELS),
-        Setting("ETL_LOG_LEVEL", None, "`debug`, `info`, `warning` or `error`."),
+        Setting("ETL_LOG_LEVEL", None, "`debug`, `info`, `warning` or `error`.", "info; beside progress bars warning"),
     ] = "info"
 
     @field_serializer("operational", "reporting")

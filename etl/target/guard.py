@@ -157,9 +157,9 @@ async def clear(control: Target, run_id: str, chosen: Sequence[TargetName]) -> N
     await ledger.supersede(control, run_id, chosen)
     for dead in await _dead_runs(control, run_id):
         tables = [load.live for load in await ledger.loads_of(control, [dead])]
-        await ledger.not_published(control, dead, own_words("never published; its run was killed"), tables)
         reason = own_words(f"killed; run {run_id} cleared up after it")
-        await ledger.close_run(control, dead, RunStatus.INTERRUPTED, reason)
+        await ledger.close_run(control, dead, RunStatus.INTERRUPTED, reason)  # first: its end is the loads' reason
+        await ledger.not_published(control, dead, own_words("never published; its run was killed"), tables)
         log.warning("run.cleared", dead_run_id=dead)
     others = await ledger.known(control) - set(chosen)
     there = (await staging.tables(control)).keys()

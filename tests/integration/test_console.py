@@ -8,11 +8,14 @@ import pty
 import re
 import struct
 import termios
+import threading
+from contextlib import ExitStack
 
 import pytest
 
 from tests import forkserver
 from tests.harness import TIMEOUT, Databases, Etl, environment_of
+from tests.situations import gate_closed, make_gated
 
 NAME = "a_table_whose_name_is_as_long_as_names_may_be_in_postgresql_now"
 
@@ -27,10 +30,10 @@ def two_tables(databases: Databases) -> Databases:
     return databases
 
 
-def at_terminal(etl: Etl, *arguments: str, **variables: str) -> tuple[int, str]:
-    """Runs ``etl`` at a terminal of 80 columns; returns its exit status and its output."""
+def at_terminal(etl: Etl, *arguments: str, width: int = 80, **variables: str) -> tuple[int, str]:
+    """Runs ``etl`` at a terminal of so many columns; returns its exit status and its output."""
     leader, follower = pty.openpty()
-    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
     environment = environment_of(etl.environment | variables | {"TERM": "xterm-256color"})
     for name in ("COLUMNS", "LINES", "NO_COLOR"):
         environment.pop(name, None)
@@ -101,3 +104,35 @@ def test_history_in_a_pipe_cuts_nothing_off(etl: Etl, two_tables: Databases) -> 
     assert "error" not in published
     assert re.search(r"public\.small +failed ", failed)
     assert 'check constraint "odd_numbers" of relation "small" is violated by some row' in failed
+
+
+def test_a_terminal_has_no_log_lines_unless_they_are_asked_for(etl: Etl, two_tables: Databases) -> None:
+    """Bars and one table; with ``-v``, or with a level of one's own, the lines of the log too."""
+    _, written = at_terminal(etl, "run", TABLES="small")
+    assert "run.started" not in written
+    assert "table.loaded" not in written
+    _, written = at_terminal(etl, "run", "-v", TABLES="small")
+    assert "run.started" in written
+    _, written = at_terminal(etl, "run", TABLES="small", ETL_LOG_LEVEL="info")
+    assert "run.started" in written
+    _, written = at_terminal(etl, "run", TABLES="small", ETL_LOG_FORMAT="json")
+    assert '"event": "run.started"' in written
+    _, written = at_terminal(etl, "run", TABLES="small", ETL_TYPO="x")
+    assert "setting.unknown" in written, "warnings are always shown"
+
+
+def test_the_bar_of_a_failed_table_goes(etl: Etl, two_tables: Databases) -> None:
+    """The other table is still being loaded, and has one."""
+    make_gated(two_tables.operational)
+    two_tables.operational.execute("CREATE FUNCTION odd(int) RETURNS bool LANGUAGE sql AS 'SELECT true'")
+    two_tables.reporting.execute("CREATE FUNCTION odd(int) RETURNS bool LANGUAGE sql AS 'SELECT false'")
+    two_tables.operational.execute("ALTER TABLE small ADD CONSTRAINT odd_numbers CHECK (public.odd(n::int))")
+    with ExitStack() as gate:
+        gate.enter_context(gate_closed(two_tables.operational))
+        threading.Timer(3, gate.close).start()
+        _, written = at_terminal(etl, "run", TABLES="gated,small", ETL_RUN_ID="tonight")
+    frames = re.split(r"(?=2 tables)", written)
+    failed = next(number for number, frame in enumerate(frames) if "odd_numbers" in frame)
+    later = frames[failed + 2 : -1]  # the next one was drawn before; the last one has the run's error, with the table
+    assert any("public.gated" in frame for frame in later)
+    assert not any("public.small" in frame for frame in later)

@@ -67,6 +67,7 @@ def test_a_night_in_documents(tables: Databases, etl: Etl, tmp_path: Path) -> No
     assert told["abort"] == {"run_id": "tuesday", "status": "published", "dropped": 0}
     ask("report", "tuesday")
     assert (told["report"]["status"], told["report"]["last_published"]["run_id"]) == ("published", "tuesday")
+    ask("watch", "tuesday")
     ask("history")
     assert [run["run_id"] for run in told["history"]] == ["tuesday", "monday"]
     ask("retire", "items", "--yes", TABLES="orders")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,8 +15,8 @@ from contextlib import ExitStack, contextmanager
 import psutil
 import pytest
 
-from tests.harness import Databases, Done, Etl
-from tests.situations import ended, gate_closed, ledger, live, make_gate, make_gated, reading, until, waiting
+from tests.harness import Databases, Done, Etl, environment_of
+from tests.situations import ended, gate_closed, ledger, live, locked, make_gate, make_gated, reading, until, waiting
 
 SECONDS = 5
 """What the interface promises; ECS, Docker and Batch send SIGKILL after ten at the earliest."""
@@ -123,3 +126,66 @@ def test_a_run_that_waits_for_a_silent_port_stops_at_once(etl: Etl, setting: str
         process = stack.enter_context(etl.started("run", **variables))
         until(lambda: connected(port), "the connection")
         stop(process, signum)
+
+
+def test_a_hangup_stops_a_run_like_sigterm(yesterday: Databases, etl: Etl) -> None:
+    """The terminal that it was started on has been closed: nothing is left half done."""
+    with in_a_copy(yesterday) as statement:
+        before = live(yesterday.reporting)
+        with etl.started("run", TABLES="orders,items,gated", ETL_RUN_ID="tonight") as process:
+            until(lambda: waiting(yesterday.operational, statement), statement)
+            done = stop(process, signal.SIGHUP)
+        assert_interrupted(done, yesterday, before)
+
+
+def test_a_run_whose_terminal_is_closed_clears_up(yesterday: Databases, etl: Etl) -> None:
+    """Bars can be drawn no longer, and nothing can be written; the kernel sends SIGHUP to the session."""
+    with in_a_copy(yesterday) as statement:
+        leader, follower = pty.openpty()
+        environment = environment_of(etl.environment | {"TABLES": "orders,items,gated", "ETL_RUN_ID": "tonight"})
+        command = [sys.executable, "-c", _ON_A_TERMINAL]
+        process = subprocess.Popen(
+            command, env=environment | {"TERM": "xterm"}, stdin=follower, stdout=follower, stderr=follower,
+            start_new_session=True,
+        )  # fmt: skip
+        os.close(follower)
+        until(lambda: os.read(leader, 65536) and waiting(yesterday.operational, statement), statement)
+        os.close(leader)
+        assert process.wait(SECONDS) == 128 + signal.SIGHUP
+    assert ledger(yesterday.reporting) == ("interrupted", "stopped by a signal")
+    assert yesterday.staging_tables() == []
+
+
+_ON_A_TERMINAL = """
+import fcntl, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that closing it hangs up this session
+sys.argv[:] = ["etl", "run"]
+from etl.__main__ import main
+main()
+"""
+
+
+def test_a_run_that_is_to_survive_a_hangup_does(yesterday: Databases, etl: Etl) -> None:
+    """As with nohup, which ignores the signal."""
+    with ExitStack() as gate:
+        statement = gate.enter_context(in_a_copy(yesterday))
+        script = "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); sys.argv[:] = ['etl', 'run']"
+        command = [sys.executable, "-c", f"{script}; from etl.__main__ import main; main()"]
+        environment = environment_of(etl.environment | {"TABLES": "orders,items,gated", "ETL_RUN_ID": "tonight"})
+        with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+            until(lambda: waiting(yesterday.operational, statement), statement)
+            process.send_signal(signal.SIGHUP)
+            gate.close()
+            assert process.wait(60) == 0
+    assert ledger(yesterday.reporting) == ("published", None)
+
+
+def test_a_run_that_is_stopped_before_its_row_is_in_history(yesterday: Databases, etl: Etl) -> None:
+    """It waits for a table that is locked in the source, and has not begun."""
+    with (
+        locked(yesterday.operational, "orders"),
+        etl.started("run", TABLES="orders,items", ETL_RUN_ID="tonight") as process,
+    ):
+        until(lambda: waiting(yesterday.operational), "the lock")
+        stop(process, signal.SIGTERM)
+    assert ledger(yesterday.reporting) == ("interrupted", "stopped by a signal")

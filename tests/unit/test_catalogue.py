@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC
+from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
+from rich import console as terminal
 
 from docs.commands import flat, schema
 from etl import cli, functions
 from etl.catalogue import COMMANDS
 from etl.commands import answers
-from etl.commands.command import Command
+from etl.commands.command import Command, Form
 from etl.ledger import tables
 from etl.model.errors import ConfigurationError
+from etl.report.past import print_nights
+from etl.report.watching import Lines, picture
 from statemachine.notifier.deployment import Deployment
 from statemachine.notifier.links import Console
 from statemachine.notifier.message import message
@@ -63,6 +68,18 @@ def samples(found: Mapping[str, Any], root: Mapping[str, Any]) -> st.SearchStrat
     }
     strategy: st.SearchStrategy[Any] = kinds[found["type"]]()
     return strategy
+
+
+@cache
+def adapter(kind: Any) -> tuple[TypeAdapter[Any], dict[str, Any]]:
+    """The adapter and the schema of an answer; pydantic reads the source for both, which takes its time."""
+    return TypeAdapter(kind), schema(Form(kind))
+
+
+def drawn(data: st.DataObject, kind: Any) -> Any:
+    """A random answer of a kind."""
+    made, found = adapter(kind)
+    return made.validate_python(data.draw(samples(found, found)))
 
 
 def _properties(found: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -179,8 +196,8 @@ def _with(name: str, state: Any) -> Iterator[dict[str, Any]]:
 def test_history_has_every_column_of_the_ledger() -> None:
     """A new column of the ledger must be added to the answer of history, and so to its schema."""
     runs, loads = ({field.name for field in fields(kind)} for kind in (answers.HistoryRun, answers.HistoryLoad))
-    assert runs == {column.name for column in tables.runs.columns} | {"loads", "waiting"}
-    assert loads == {column.name for column in tables.loads.columns}
+    assert runs == {column.name for column in tables.runs.columns} | {"loads", "waiting", "is_alive", "is_dead"}
+    assert loads == {column.name for column in tables.loads.columns} | {"outcome", "is_slow"}
 
 
 def test_the_command_line_and_the_lambdas_have_every_command() -> None:
@@ -199,9 +216,26 @@ def test_whatever_an_answer_may_be_people_can_read_it(command: Command[Any, Any]
     """Random answers from the schema can be printed, with every null that it allows and any text."""
     assert command.json is not None
     assert command.show is not None
-    found = schema(command.json)
-    made = data.draw(samples(found, found))
-    command.show(TypeAdapter(command.json.type).validate_python(made))
+    command.show(drawn(data, command.json.type))
+
+
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_whatever_a_run_that_is_watched_may_be_people_can_read_it(data: st.DataObject) -> None:
+    """In lines, and as a picture of 60 columns."""
+    seen = drawn(data, answers.Watched)
+    assert list(Lines().of(seen))
+    with StringIO() as file:
+        terminal.Console(file=file, width=60, force_terminal=True).print(picture(seen))
+        assert "tables staged" in file.getvalue()
+
+
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_whatever_the_nights_of_a_table_may_be_people_can_read_them(data: st.DataObject) -> None:
+    """Each run has the table's load alone."""
+    runs = drawn(data, list[answers.HistoryRun])
+    print_nights([replace(run, loads=run.loads[:1]) for run in runs if run.loads])
 
 
 SLIPS = {

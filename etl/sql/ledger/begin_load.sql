@@ -8,4 +8,5 @@ INSERT INTO etl.loads (run_id, table_name, schema_name, relation_name, shard, st
 VALUES (:'run_id', :'table_name', :'schema_name', :'relation_name', :'shard', :'status', :'at')
     ON CONFLICT (run_id, table_name) DO UPDATE
    SET shard = excluded.shard, status = excluded.status, started_at = excluded.started_at, error = NULL,
-       given_up = NULL, finished_at = NULL, published_at = NULL;
+       given_up = NULL, finished_at = NULL, published_at = NULL,
+       step = NULL, rows_so_far = NULL, bytes_so_far = NULL, bytes_expected = NULL, told_at = NULL;
