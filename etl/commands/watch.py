@@ -69,7 +69,9 @@ class _Watch:
     async def seen(self) -> Watched:
         run = await ledger.run_of(self.target, self.run_id)
         if run is None:
-            raise ConfigurationError(f"run {self.run_id} is no longer in the ledger; somebody has deleted it")
+            raise ConfigurationError(
+                f"run {self.run_id} is no longer in the ledger; somebody has deleted it; start a new run"
+            )
         loads = await ledger.watched(self.target, self.run_id)
         lives = (await alive(self.target, [run])).get(run.run_id, True)
         is_dead = not lives and run.run_id in await ledger.running(self.target)
