@@ -66,7 +66,9 @@ def _page(version: str, command: click.Command, about: str) -> str:
     page.options = [
         (one.make_metavar(_context(command)), _roff(fields[str(one.name)].description or "")) for one in arguments
     ] + page.options
-    return f"{page}.SH SEE ALSO\n\\fB{cli.PROGRAM}\\fP(1), which lists the settings\n"
+    # click-man makes only the first word bold, and its comma: of an option with two spellings, both are names
+    named = re.sub(r"\\fB(\S+),\\fP (\\-\S+)", r"\\fB\1\\fP, \\fB\2\\fP", str(page))
+    return f"{named}.SH SEE ALSO\n\\fB{cli.PROGRAM}\\fP(1), which lists the settings\n"
 
 
 def _made(version: str, command: click.Command, about: str) -> ManPage:
