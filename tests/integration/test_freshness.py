@@ -167,6 +167,28 @@ def test_the_note_of_the_options_is_there(databases: Databases, shop: Etl, tmp_p
     assert seen(databases)["orders"][6] is None
 
 
+def test_a_night_of_an_older_version_is_told(databases: Databases, shop: Etl) -> None:
+    """It leaves the columns empty that it does not know; its run and its times are there."""
+    assert shop("run", TABLES="orders", ETL_RUN_ID="second", ETL_LOAD="full").status == 0
+    databases.reporting.execute(
+        "UPDATE etl.loads SET load = NULL, live_state = NULL, base = NULL, rows_changed = NULL, note = NULL"
+        " WHERE run_id = 'second'"
+    )
+    assert seen(databases)["orders"] == ("second", "full", 90, None, False, None, None, False)
+    assert as_of(databases)["orders"] == snapshot(databases, "second")
+
+
+def test_a_reader_of_one_table_uses_the_indexes_of_the_ledger(databases: Databases, shop: Etl) -> None:
+    """A year of nights of many tables would otherwise be read for each table."""
+    with databases.reporting.connect() as connection:
+        connection.execute("SET enable_seqscan = off")
+        lines = connection.execute("EXPLAIN SELECT * FROM etl.freshness WHERE table_name = 'orders'").fetchall()
+    plan = "\n".join(line for (line,) in lines)
+    assert "loads_by_oid" in plan
+    assert "loads_by_live" in plan
+    assert "Seq Scan on loads" not in plan
+
+
 # who may see what
 
 

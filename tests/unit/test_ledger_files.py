@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 import etl.sessions
-from etl.ledger import parts, tables
+from etl.ledger import parts, tables, view
 from etl.ledger.rows import LoadRow, RunRow
 from etl.model.record import Load
 from etl.model.status import LoadKind, LoadStatus, RunStatus
@@ -72,6 +73,12 @@ def test_a_load_is_written_with_all_its_columns() -> None:
     )
     assert set(re.findall(r"(\w+) = excluded\.\1\b", changed)) == written - {"run_id", "table_name"}
     assert "published_at = NULL" in changed
+
+
+def test_each_definition_of_the_view_has_a_number_of_its_own() -> None:
+    """A ledger that has the view gets another one only under a higher number: raise VIEW, and write both here."""
+    digest = sha256(target_query("ledger/freshness")).hexdigest()[:16]
+    assert (view.VIEW, digest) == (1, "07e961a4b7e2f560")
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
