@@ -96,7 +96,7 @@ def _slow(runs: Sequence[HistoryRun]) -> list[str]:
     """A sentence on the first slow night, and on what else was different from then on."""
     slow = [run for run in runs if run.loads[0].is_slow]
     before = [run for run in runs if run.loads[0].is_slow is False]
-    if not slow:
+    if not slow or not before:  # the nights before may be more than were asked for
         return []
     first = slow[-1]
     usual, now = (median(_of(run.loads[0]) for run in some) for some in (before, slow))
