@@ -126,7 +126,8 @@ def _without_secrets(url: DatabaseUrl) -> str:
     known = {key: value for key, value in url.parameters.items() if value and key not in SECRETS}
     user = known.pop("user", None)
     simple = not set(known.get("host", "")) & set("/,")  # a socket's folder, or several hosts, stand in the query
-    host = quote(known.pop("host", ""), safe=":[]") if simple else ""
+    host = quote(known.pop("host", ""), safe=":") if simple else ""
+    host = f"[{host}]" if ":" in host else host  # an IPv6 address, whose colons would begin a port
     port = known.pop("port", None) if simple else None
     dbname = known.pop("dbname", "")
     authority = f"{quote(user, safe='')}@" if user else ""
