@@ -117,7 +117,7 @@ def test_on_a_terminal_it_asks(databases: Databases, left: Etl) -> None:
     """The question says what is to be dropped, and what goes with it; anything but y or yes changes nothing."""
     databases.reporting.execute(
         "CREATE INDEX b_mine ON b (id, note); ALTER TABLE b ADD CONSTRAINT mine CHECK (id > 0);"
-        "CREATE POLICY everyone ON b; GRANT SELECT ON b TO PUBLIC"
+        "CREATE POLICY everyone ON b; GRANT SELECT ON b TO PUBLIC; GRANT SELECT (id) ON b TO pg_monitor"
     )
     for answer in ("n\n", "\n", "\x04"):
         status, shown = asked(left, answer, "retire", "b")
@@ -125,12 +125,21 @@ def test_on_a_terminal_it_asks(databases: Databases, left: Etl) -> None:
         assert "Drop table public.b of the target (12 rows, " in shown
         assert (
             "with it goes what the reporting side added: constraint mine, index b_mine, policy everyone,"
-            " privileges of PUBLIC? [y/N]"
+            " privileges of PUBLIC, privileges of pg_monitor? [y/N]"
         ) in shown
         assert "public.b was not dropped, because you did not agree; nothing has changed" in shown
     status, shown = asked(left, "y\n", "retire", "b")
     assert (status, exists(databases.reporting, "b")) == (0, False)
     assert "public.b is dropped, as of 20" in shown
+
+
+def test_a_name_does_not_act_on_the_terminal_that_asks(databases: Databases, left: Etl) -> None:
+    """Somebody could hide what goes with the table behind the codes of a terminal, or a line of his own."""
+    databases.reporting.execute('CREATE INDEX "x\x1b[2K\rDrop nothing? [y/N]\n" ON b (id, note)')
+    status, shown = asked(left, "n\n", "retire", "b")
+    assert (status, exists(databases.reporting, "b")) == (1, True)
+    assert r"index x\x1b[2K\rDrop nothing? [y/N]\n? [y/N]" in shown
+    assert "\x1b" not in shown
 
 
 @pytest.mark.parametrize(
