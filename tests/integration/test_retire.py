@@ -9,6 +9,7 @@ import select
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -81,6 +82,24 @@ def test_a_table_that_tables_covers_is_refused(databases: Databases, left: Etl, 
         assert (done.status, done.stdout) == (2, "")
         assert "public.b is no table to retire, because TABLES covers it" in done.stderr
     assert exists(databases.reporting, "b")
+
+
+def test_a_table_is_refused_that_runs_have_under_another_name(databases: Databases, left: Etl, tmp_path: Path) -> None:
+    """Whoever forgets the options file would drop a table of each night: TABLES covers b, and b is sales.b there."""
+    options = tmp_path / "options.toml"
+    options.write_text('[b]\nrename = "sales.b"\n')
+    covered = {"TABLES": "a,b", "ETL_OPTIONS_FILE": str(options)}
+    assert left("run", **covered).status == 0
+    for flag in ("--yes", "--keep"):
+        done = left("retire", "sales.b", flag, TABLES="a,b")
+        assert (done.status, "because the last run copied public.b to it, which TABLES covers" in done.stderr) == (
+            2,
+            True,
+        )
+    assert left("retire", "b", "--yes", **covered).status == 0, "the table of the nights before the rename"
+    assert left("retire", "sales.b", "--yes", TABLES="a").status == 0
+    assert not exists(databases.reporting, "b")
+    assert not exists(databases.reporting, "sales.b")
 
 
 def test_without_a_terminal_nothing_is_asked(databases: Databases, left: Etl) -> None:
