@@ -13,6 +13,7 @@ from etl.model import personal
 from etl.model.catalog import SourceTable
 from etl.model.name import Relation
 from etl.sessions.url import DatabaseUrl
+from etl.settings.options import DEFAULTS
 
 PROJECT = "https://github.com/example/nightly-etl"
 """The project's address, as pyproject.toml has it."""
@@ -147,9 +148,15 @@ def _masks(tables: Sequence[Found]) -> list[str]:
         f"# All masks: {PROJECT}/blob/main/docs/options.md#masks",
     ]
     for relation, columns in proposals.items():
-        lines += ["#", f"# [options.{_bare(element(relation))}.mask]"]
+        lines += ["#", f"# [options.{_bare(_section(relation))}.mask]"]
         lines += [f"# {_bare(column)} = {toml(mask)}" for column, mask in columns.items()]
     return lines
+
+
+def _section(relation: Relation) -> str:
+    """A table's section of the options; with its schema if the section would be that of all tables."""
+    short = element(relation)
+    return str(relation) if short == DEFAULTS else short
 
 
 def _bare(key: str) -> str:

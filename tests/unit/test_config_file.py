@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import tomllib
 from collections.abc import Mapping
@@ -11,13 +12,17 @@ from typing import Any
 
 import pytest
 
+from etl.commands.draft import Found as FoundTable
 from etl.commands.draft import Side, draft, toml
+from etl.model.catalog import Column, SourceTable
 from etl.model.errors import ConfigurationError
+from etl.model.mask import Mask
 from etl.model.name import Relation
 from etl.model.selection import Selection
 from etl.sessions.url import DatabaseUrl
 from etl.settings import config, file
 from etl.settings.config import Found
+from etl.settings.options import Options
 
 ALL = ("operational", "reporting", "tables")
 
@@ -220,6 +225,19 @@ def test_the_url_that_init_writes_is_the_one_it_was_given(url: str) -> None:
     text = draft([], [Side("operational", given, None, tokens=False)], None)
     written = DatabaseUrl.parse(tomllib.loads(text)["operational"]["url"])
     assert written.parameters == {key: value for key, value in given.parameters.items() if key != "password"}
+
+
+@pytest.mark.parametrize("name", ["orders", "defaults", "a*b", "!x", "a.b", 'q"q', " lead", "x\ny", "a]b", "Ünï", "*"])
+def test_a_proposed_mask_is_for_its_table_alone(name: str) -> None:
+    """Whatever the table is called: also like a pattern, or like the section of all tables."""
+    column = 'odd "email"\n*'
+    table = SourceTable(Relation("public", name), columns=(Column(column, "text"),))
+    text = draft([FoundTable(table)], [], None)
+    proposed = text.partition("# All masks: ")[2].partition("\n")[2]
+    document = tomllib.loads(re.sub("^# ?", "", proposed, flags=re.MULTILINE))
+    options = Options.read(document["options"])
+    assert options.of(table.source).mask == {column: Mask("fake-email")}
+    assert not options.of(Relation("public", "other")).mask
 
 
 @pytest.mark.usefixtures("folder")
