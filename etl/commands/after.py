@@ -18,7 +18,7 @@ from time import perf_counter
 from etl.ledger import ledger
 from etl.logs.log import get_logger
 from etl.model import limits
-from etl.model.errors import AfterFailed, ConfigurationError
+from etl.model.errors import EXPECTED, AfterFailed, ConfigurationError, told
 from etl.model.name import label
 from etl.model.selection import tables_text
 from etl.model.status import LoadStatus
@@ -49,9 +49,10 @@ async def after_publish(settings: Settings, environment: Mapping[str, str]) -> N
     If this task is cancelled, all processes of the command get SIGTERM and, after a while, SIGKILL.
     """
     command = settings.after_publish or ()
+    tables = await _tables(settings, command)
     began = perf_counter()
     log.info("after_publish.started", program=command[0])
-    process = await _started(settings.run_id, command, environment, await _tables(settings))
+    process = await _started(settings.run_id, command, environment, tables)
     try:
         status = await process.wait()
     except asyncio.CancelledError:
@@ -60,11 +61,19 @@ async def after_publish(settings: Settings, environment: Mapping[str, str]) -> N
         raise
     log.info("after_publish.finished", status=status, seconds=round(perf_counter() - began, 3))
     if status:
-        how = f"with exit status {status}" if status > 0 else f"by {signal.Signals(-status).name}"
+        how = f"with exit status {status}" if status > 0 else f"by {_name(-status)}"
         raise AfterFailed(
             f"run {settings.run_id} is published, but the command after it, {command[0]!r} of ETL_AFTER_PUBLISH, ended"
             f" {how}; its output says why"
         )
+
+
+def _name(signum: int) -> str:
+    """A signal's name; of the real-time signals only the first and the last have one."""
+    try:
+        return signal.Signals(signum).name
+    except ValueError:
+        return f"signal {signum}"
 
 
 def _stopped(run_id: str, command: Sequence[str]) -> str:
@@ -74,10 +83,17 @@ def _stopped(run_id: str, command: Sequence[str]) -> str:
     )
 
 
-async def _tables(settings: Settings) -> list[str]:
+async def _tables(settings: Settings, command: Sequence[str]) -> list[str]:
     """The live tables of the run, as elements of TABLES."""
-    async with target_session(settings.target, guard.application("after publish")) as target:
-        loads = await ledger.loads_of(target, [settings.run_id])
+    try:
+        async with target_session(settings.target, guard.application("after publish")) as target:
+            loads = await ledger.loads_of(target, [settings.run_id])
+    except EXPECTED as error:
+        raise AfterFailed(
+            f"run {settings.run_id} is published, but the command after it, {command[0]!r} of ETL_AFTER_PUBLISH, was"
+            f" not started, because the ledger does not tell the tables: {told(error)}; mend it, and execute the"
+            " command by hand"
+        ) from error
     return sorted(label(load.live.schema, load.live.name) for load in loads if load.status == LoadStatus.PUBLISHED)
 
 
@@ -105,11 +121,24 @@ async def _started(
 
 
 async def _end(process: Process) -> None:
-    """Ends all processes of the command."""
-    for signum in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signum)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(limits.AFTER_PUBLISH_SECONDS):
-                await process.wait()
-                return
+    """Ends all processes of the command, also those that would outlive the first of them."""
+    _signal(process, signal.SIGTERM)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(limits.AFTER_PUBLISH_SECONDS):
+            await process.wait()
+            while _signal(process, 0):  # noqa: ASYNC110 - no event tells that no process is left
+                await asyncio.sleep(limits.AFTER_PUBLISH_PAUSE_SECONDS)
+    _signal(process, signal.SIGKILL)
+    await process.wait()
+
+
+def _signal(process: Process, signum: int) -> bool:
+    """Sends a signal to all processes of the command; returns whether there are any that are ours."""
+    if process.returncode is not None:
+        with suppress(ChildProcessError):  # the first process of a container inherits those whose parent has ended
+            os.waitpid(-process.pid, os.WNOHANG)
+    try:
+        os.killpg(process.pid, signum)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True

@@ -13,6 +13,7 @@ from etl.model import personal
 from etl.model.catalog import SourceTable
 from etl.model.name import Relation
 from etl.sessions.url import DatabaseUrl
+from etl.settings.options import DEFAULTS
 
 PROJECT = "https://github.com/example/nightly-etl"
 """The project's address, as pyproject.toml has it."""
@@ -126,7 +127,8 @@ def _without_secrets(url: DatabaseUrl) -> str:
     known = {key: value for key, value in url.parameters.items() if value and key not in SECRETS}
     user = known.pop("user", None)
     simple = not set(known.get("host", "")) & set("/,")  # a socket's folder, or several hosts, stand in the query
-    host = quote(known.pop("host", ""), safe=":[]") if simple else ""
+    host = quote(known.pop("host", ""), safe=":") if simple else ""
+    host = f"[{host}]" if ":" in host else host  # an IPv6 address, whose colons would begin a port
     port = known.pop("port", None) if simple else None
     dbname = known.pop("dbname", "")
     authority = f"{quote(user, safe='')}@" if user else ""
@@ -146,9 +148,15 @@ def _masks(tables: Sequence[Found]) -> list[str]:
         f"# All masks: {PROJECT}/blob/main/docs/options.md#masks",
     ]
     for relation, columns in proposals.items():
-        lines += ["#", f"# [options.{_bare(element(relation))}.mask]"]
+        lines += ["#", f"# [options.{_bare(_section(relation))}.mask]"]
         lines += [f"# {_bare(column)} = {toml(mask)}" for column, mask in columns.items()]
     return lines
+
+
+def _section(relation: Relation) -> str:
+    """A table's section of the options; with its schema if the section would be that of all tables."""
+    short = element(relation)
+    return str(relation) if short == DEFAULTS else short
 
 
 def _bare(key: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -74,6 +76,8 @@ def _side(found: FoundSettings, side: str) -> Side:
 def _write(file: Path, text: str) -> None:
     """Writes the whole file or nothing."""
     try:
+        if file.is_dir():  # also the empty name, which is the current folder's
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         new = file.with_name(f".{file.name}.new")
         new.write_text(text, encoding="utf-8")
         new.replace(file)

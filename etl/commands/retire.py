@@ -8,7 +8,7 @@ the table is named before. A later run that has the table again takes it back.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -39,6 +39,7 @@ class _Known:
     oid: int
     as_of: datetime | None
     rows: int | None
+    source: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ async def retire(
     """
     name = _named(table)
     _refuse_part(settings)
-    await _refuse_covered(settings, name)
+    covered = await _refuse_covered(settings, name)
     async with target_session(
         settings.target, guard.application(settings.run_id), lock_timeout=limits.LIVE_TABLE_LOCK_TIMEOUT
     ) as target:
@@ -89,6 +90,7 @@ async def retire(
             raise ConfigurationError(f"{name} is no table to retire, because no run has published to this target yet")
         await book.ensure(target)
         doomed = await _seen(target, name)
+        _refuse_renamed(doomed, covered)
         if not keep:
             await _refuse_dependents(target, doomed)
             if not await agrees(doomed):  # with no lock held: nobody waits for the answer
@@ -105,18 +107,31 @@ async def retire(
     return RetireAnswer(str(name), not keep, doomed.known.as_of, doomed.known.rows, doomed.hanging.bytes, hung)
 
 
-async def _refuse_covered(settings: Settings, name: TargetName) -> None:
+async def _refuse_covered(settings: Settings, name: TargetName) -> set[str]:
+    """Raises ConfigurationError for a table that TABLES covers; returns the source's tables that it covers."""
     application = guard.application(settings.run_id)
     async with (
         source_session(settings.source, application) as source,
         target_session(settings.target, application) as target,
     ):
         await guard.refuse_same_database(source, target, settings.source, settings.target)
-        if name in {planned.live for planned in await choice.choose(source, settings.options, settings.selection)}:
+        chosen = await choice.choose(source, settings.options, settings.selection)
+        if name in {planned.live for planned in chosen}:
             raise ConfigurationError(
                 f"{name} is no table to retire, because TABLES covers it; take it out of TABLES, or exclude it with"
                 f" !{name}, and retire it then"
             )
+        return {str(planned.source) for planned in chosen}
+
+
+def _refuse_renamed(doomed: Doomed, covered: Collection[str]) -> None:
+    """Raises ConfigurationError if a run would have the table, but for an option that this process does not have."""
+    if doomed.known.source in covered:
+        raise ConfigurationError(
+            f"{doomed.table} is no table to retire, because the last run copied {doomed.known.source} to it, which"
+            " TABLES covers; set the options of that run, whose rename this process lacks, or, if the table is to have"
+            " another name, let a run publish it there, and retire this one then"
+        )
 
 
 async def _refuse_staged(target: Target, name: TargetName) -> None:

@@ -347,6 +347,9 @@ LONGEST_VARIABLE_BYTES = 100_000
 AFTER_PUBLISH_SECONDS = 5.0
 """How long the command after the publish may take to end after SIGTERM. Who sent it sends SIGKILL after 10 to 30 s."""
 
+AFTER_PUBLISH_PAUSE_SECONDS = 0.05
+"""How long between two looks whether processes of the command are left."""
+
 SHORTEST_SECRET_CHARACTERS = 3
 """Characters: a shorter one, taken out of every text, would take the text's sense with it."""
 

@@ -6,6 +6,8 @@ import asyncio
 import sys
 from typing import Any
 
+from etl.logs.log import printable
+
 
 def may_ask() -> bool:
     """Whether there is a person to ask."""
@@ -23,7 +25,7 @@ async def agrees(what: Any) -> bool:
     The event loop waits for the answer, so that a signal ends the program at once. The question is on standard error,
     because standard output may be JSON.
     """
-    sys.stderr.write(f"Drop {what}? [y/N] ")
+    sys.stderr.write(printable(f"Drop {what}? [y/N] "))
     sys.stderr.flush()
     loop, answered = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(sys.stdin, answered.set)

@@ -89,6 +89,10 @@ def _document(name: Value) -> dict[str, Any]:
         raise ConfigurationError(
             f'{name.text} is not TOML: {error}; a text stands in quotes, verify = "rows"'
         ) from None
+    except RecursionError:
+        raise ConfigurationError(
+            f"{name.text} has brackets within brackets without end; write lists of names only"
+        ) from None
 
 
 def _flat(document: Mapping[str, Any], reading: _Reading) -> Iterator[tuple[str, Any]]:
@@ -124,7 +128,8 @@ class _Reading:
             if not self._is_set(name) and (text := self._referred(key, name, value)) is not None:
                 self._set(key, name, text)
         elif (text := _text(name, value)) is None:
-            self.refuse(key, f"is neither {'a list of names' if name == 'tables' else 'a number'} nor a text in quotes")
+            wanted = "a list of names" if name == "tables" else "a whole number"
+            self.refuse(key, f"is neither {wanted} nor a text in quotes")
         elif fault := _in_clear(name, text):
             self.refuse(key, fault)
         else:
@@ -148,8 +153,10 @@ class _Reading:
             case [("file", str(file))]:
                 try:
                     return (self.file.parent / file).read_text(encoding="utf-8").removesuffix("\n")
-                except (OSError, UnicodeDecodeError) as error:
-                    reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+                except UnicodeDecodeError:
+                    self._miss(key, name, f"names the file {file!r}, which cannot be read: it is not UTF-8 text")
+                except (OSError, ValueError) as error:  # a ValueError is for a zero byte in the name
+                    reason = getattr(error, "strerror", None) or error
                     self._miss(key, name, f"names the file {file!r}, which cannot be read: {reason}")
             case [("parameter", str(parameter))] if self._is_needed(name):
                 return self.read_parameter(parameter)

@@ -13,6 +13,11 @@ from etl.logs import metrics
 from etl.model import limits
 from etl.model.wording import did_you_mean
 
+_PROTECTED = re.compile(r"'[^']*'|\"(?:\\.|[^\"\\])*\"|\\.", re.DOTALL)
+"""What quotes or a backslash keep from a shell."""
+
+_SHELL = re.compile(r"[|&;<>`]|\$[A-Za-z_{(]")
+
 
 class FaultsError(ValueError):
     """Several faults of a setting's text, one line each."""
@@ -79,7 +84,22 @@ def command(text: Any) -> tuple[str, ...]:
         ) from None
     if not words:
         raise ValueError("is empty; write a command such as dbt build, or take it out")
+    _refuse_shell(str(text), words[0])
     return words
+
+
+def _refuse_shell(text: str, program: str) -> None:
+    """Raises ValueError for what a shell would understand, and a program would get as a word. It may be a secret."""
+    if found := _SHELL.search(_PROTECTED.sub("", text)):
+        raise ValueError(
+            f"has {found[0][0]} outside quotes, which only a shell understands, and none is started; write"
+            " sh -c 'dbt build && …', or put the word in quotes"
+        )
+    if set_first := re.match(r"([A-Za-z_][A-Za-z0-9_]*)=", program):
+        raise ValueError(
+            f"begins with the variable {set_first[1]}=, which only a shell sets; set the variable beside it, and begin"
+            " with the program"
+        )
 
 
 def mask_key(text: str) -> SecretStr:

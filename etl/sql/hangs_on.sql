@@ -49,7 +49,11 @@ SELECT n.nspname::text AS schema, c.relname::text AS name,
                       UNION ALL
                      SELECT DISTINCT 'privileges of ' || CASE WHEN a.grantee = 0 THEN 'PUBLIC'
                                                               ELSE pg_catalog.pg_get_userbyid(a.grantee)::text END
-                       FROM pg_catalog.aclexplode(c.relacl) a WHERE a.grantee <> c.relowner) AS h
+                       FROM (SELECT (pg_catalog.aclexplode(c.relacl)).grantee
+                              UNION  -- those on single columns
+                             SELECT (pg_catalog.aclexplode(t.attacl)).grantee
+                               FROM pg_catalog.pg_attribute t WHERE t.attrelid = c.oid AND NOT t.attisdropped) AS a
+                      WHERE a.grantee <> c.relowner) AS h
               ORDER BY h.what) AS hung
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

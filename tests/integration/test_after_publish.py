@@ -138,6 +138,31 @@ def test_a_signal_reaches_all_that_the_command_started(
     assert ledger(tables.reporting) == ("published", None)
 
 
+def test_a_signal_ends_also_who_does_not_listen_to_it(tables: Databases, etl: Etl, tmp_path: Path) -> None:
+    """A process that ignores SIGTERM, and outlives the one that started it: it gets SIGKILL."""
+    file = tmp_path / "pid"
+    deaf = f"trap '' TERM; echo $$ > {file}.new; mv {file}.new {file}; sleep 600"
+    command = shlex.join(["sh", "-c", f"sh -c {shlex.quote(deaf)} & wait"])
+    with etl.started("run", ETL_AFTER_PUBLISH=command, ETL_RUN_ID="tonight") as process:
+        until = time.monotonic() + TIMEOUT
+        while not file.exists():
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        deaf_one = psutil.Process(int(file.read_text()))
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert not deaf_one.is_running() or deaf_one.status() == psutil.STATUS_ZOMBIE
+    assert ledger(tables.reporting) == ("published", None)
+
+
+def test_a_command_that_a_signal_without_a_name_ended_is_told(tables: Databases, etl: Etl) -> None:
+    """Of the real-time signals only the first and the last have names."""
+    done = etl("run", ETL_AFTER_PUBLISH=python("import os; os.kill(os.getpid(), 40)"))
+    assert (done.status, "ended by signal 40; its output says why" in done.stderr) == (1, True)
+    assert len(live(tables.reporting)) == 2
+
+
 def test_secrets_of_files_are_not_in_its_environment(tables: Databases, etl: Etl, tmp_path: Path) -> None:
     """It has our environment, and what that lacks it does not get from us."""
     (tmp_path / "secret").write_text(CANARY)

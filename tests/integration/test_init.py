@@ -117,6 +117,20 @@ def test_a_file_that_is_there_is_overwritten_only_by_force(shop: Databases, etl:
     assert [one.name for one in folder.iterdir()] == ["nightly-etl.toml"]
 
 
+@pytest.mark.parametrize("output", [".", "", "folder"])
+def test_a_folder_is_no_file(shop: Databases, etl: Etl, folder: Path, output: str) -> None:
+    """Not even by force; nothing is left of the attempt."""
+    (folder / "folder").mkdir()
+    done = etl("init", "--force", "--output", output)
+    assert (done.status, done.stderr) == (
+        2,
+        f"etl: {output or '.'} cannot be written: Is a directory; write --output with another name, or --output - to"
+        " print it\n",
+    )
+    assert [one.name for one in folder.iterdir()] == ["folder"]
+    assert shop.reporting.value("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
+
+
 def test_one_is_said_as_one(databases: Databases, etl: Etl, folder: Path) -> None:
     """One table, one column; the next command names a file that is not the usual one."""
     databases.operational.execute("CREATE TABLE users (id int, email text)")

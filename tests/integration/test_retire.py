@@ -9,6 +9,7 @@ import select
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -83,6 +84,24 @@ def test_a_table_that_tables_covers_is_refused(databases: Databases, left: Etl, 
     assert exists(databases.reporting, "b")
 
 
+def test_a_table_is_refused_that_runs_have_under_another_name(databases: Databases, left: Etl, tmp_path: Path) -> None:
+    """Whoever forgets the options file would drop a table of each night: TABLES covers b, and b is sales.b there."""
+    options = tmp_path / "options.toml"
+    options.write_text('[b]\nrename = "sales.b"\n')
+    covered = {"TABLES": "a,b", "ETL_OPTIONS_FILE": str(options)}
+    assert left("run", **covered).status == 0
+    for flag in ("--yes", "--keep"):
+        done = left("retire", "sales.b", flag, TABLES="a,b")
+        assert (done.status, "because the last run copied public.b to it, which TABLES covers" in done.stderr) == (
+            2,
+            True,
+        )
+    assert left("retire", "b", "--yes", **covered).status == 0, "the table of the nights before the rename"
+    assert left("retire", "sales.b", "--yes", TABLES="a").status == 0
+    assert not exists(databases.reporting, "b")
+    assert not exists(databases.reporting, "sales.b")
+
+
 def test_without_a_terminal_nothing_is_asked(databases: Databases, left: Etl) -> None:
     """A script has to say --yes; the error says so before anything is connected to."""
     done = left("retire", "b", ETL_OPERATIONAL_URL="postgresql://nobody@127.0.0.1:1/x")
@@ -117,7 +136,7 @@ def test_on_a_terminal_it_asks(databases: Databases, left: Etl) -> None:
     """The question says what is to be dropped, and what goes with it; anything but y or yes changes nothing."""
     databases.reporting.execute(
         "CREATE INDEX b_mine ON b (id, note); ALTER TABLE b ADD CONSTRAINT mine CHECK (id > 0);"
-        "CREATE POLICY everyone ON b; GRANT SELECT ON b TO PUBLIC"
+        "CREATE POLICY everyone ON b; GRANT SELECT ON b TO PUBLIC; GRANT SELECT (id) ON b TO pg_monitor"
     )
     for answer in ("n\n", "\n", "\x04"):
         status, shown = asked(left, answer, "retire", "b")
@@ -125,12 +144,21 @@ def test_on_a_terminal_it_asks(databases: Databases, left: Etl) -> None:
         assert "Drop table public.b of the target (12 rows, " in shown
         assert (
             "with it goes what the reporting side added: constraint mine, index b_mine, policy everyone,"
-            " privileges of PUBLIC? [y/N]"
+            " privileges of PUBLIC, privileges of pg_monitor? [y/N]"
         ) in shown
         assert "public.b was not dropped, because you did not agree; nothing has changed" in shown
     status, shown = asked(left, "y\n", "retire", "b")
     assert (status, exists(databases.reporting, "b")) == (0, False)
     assert "public.b is dropped, as of 20" in shown
+
+
+def test_a_name_does_not_act_on_the_terminal_that_asks(databases: Databases, left: Etl) -> None:
+    """Somebody could hide what goes with the table behind the codes of a terminal, or a line of his own."""
+    databases.reporting.execute('CREATE INDEX "x\x1b[2K\rDrop nothing? [y/N]\n" ON b (id, note)')
+    status, shown = asked(left, "n\n", "retire", "b")
+    assert (status, exists(databases.reporting, "b")) == (1, True)
+    assert r"index x\x1b[2K\rDrop nothing? [y/N]\n? [y/N]" in shown
+    assert "\x1b" not in shown
 
 
 @pytest.mark.parametrize(

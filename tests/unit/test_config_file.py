@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from etl.commands.draft import toml
+from etl.commands.draft import Found as FoundTable
+from etl.commands.draft import Side, draft, toml
+from etl.model.catalog import Column, SourceTable
 from etl.model.errors import ConfigurationError
+from etl.model.mask import Mask
 from etl.model.name import Relation
 from etl.model.selection import Selection
+from etl.sessions.url import DatabaseUrl
 from etl.settings import config, file
 from etl.settings.config import Found
+from etl.settings.options import Options
 
 ALL = ("operational", "reporting", "tables")
 
@@ -151,7 +159,7 @@ def test_a_value_may_stand_in_a_parameter_or_a_file() -> None:
         ),
         ("[operational]\nurll = 'x'", "operational.urll is no setting; did you mean operational.url?"),
         ("run_id = 'x'", "run_id is not for a file, because each process has its own; set ETL_RUN_ID"),
-        ("jobs = true", "jobs is neither a number nor a text in quotes"),
+        ("jobs = true", "jobs is neither a whole number nor a text in quotes"),
         ("tables = [1]", "tables is neither a list of names nor a text in quotes"),
         ("operational = 'x'", 'operational is no section; write [operational], and below it url = "postgresql://…"'),
         (
@@ -168,6 +176,19 @@ def test_a_value_may_stand_in_a_parameter_or_a_file() -> None:
         ("jobs = 0", "jobs is '0'; write a whole number from 1 to 64"),
         ("tables = []", "tables names no table; write names such as orders,sales.invoice or a pattern such as *"),
         ('after_publish = "dbt \'build"', "after_publish cannot be split into words: no closing quotation; …"),
+        (
+            'after_publish = "dbt build && notify"',
+            "after_publish has & outside quotes, which only a shell understands, and none is started; write"
+            " sh -c 'dbt build && …', or put the word in quotes",
+        ),
+        ('after_publish = "dbt build --target $TARGET"', "after_publish has $ outside quotes, …"),
+        (
+            'after_publish = "TOKEN=5ecret dbt build"',
+            "after_publish begins with the variable TOKEN=, which only a shell sets; set the variable beside it, and"
+            " begin with the program",
+        ),
+        ("jobs = 4.5", "jobs is neither a whole number nor a text in quotes"),
+        ('jobs = { file = "a\\u0000b" }', r"jobs names the file 'a\x00b', which cannot be read: embedded null byte"),
         ("[options.orders]\nwhere = ''", "options [orders] where is empty, and would let every row through; …"),
     ],
 )
@@ -176,6 +197,47 @@ def test_a_mistake_is_told_with_file_key_and_remedy(text: str, problem: str) -> 
     (said,) = problems(text)
     start = f"nightly-etl.toml: {problem}"
     assert said == start or (start.endswith("…") and said.startswith(start[:-1]))
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    "command", ["sh -c 'a && b | c > $d'", 'sh -c "echo $ETL_PUBLISHED_RUN; date"', r"dbt build \&", "dbt run -s '1+*'"]
+)
+def test_what_stands_in_quotes_is_the_programs(command: str) -> None:
+    """A shell that the command itself starts understands all that a shell understands."""
+    given = {"ETL_AFTER_PUBLISH": command}
+    assert loaded("", given, ()).settings.after_publish == tuple(shlex.split(command))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u@[::1]:5432/shop",
+        "postgresql://u@[fe80::1%25eth0]/shop",
+        "postgresql://u:5ecret@one,two:5433/shop?sslmode=require",
+        "postgresql://u@%2Frun%2Fpostgresql/shop",
+        "postgresql://u%40x@one/a%2Fb?options=-c%20x%3Dy",
+    ],
+)
+def test_the_url_that_init_writes_is_the_one_it_was_given(url: str) -> None:
+    """But for the password. An IPv6 address keeps its brackets."""
+    given = DatabaseUrl.parse(url)
+    text = draft([], [Side("operational", given, None, tokens=False)], None)
+    written = DatabaseUrl.parse(tomllib.loads(text)["operational"]["url"])
+    assert written.parameters == {key: value for key, value in given.parameters.items() if key != "password"}
+
+
+@pytest.mark.parametrize("name", ["orders", "defaults", "a*b", "!x", "a.b", 'q"q', " lead", "x\ny", "a]b", "Ünï", "*"])
+def test_a_proposed_mask_is_for_its_table_alone(name: str) -> None:
+    """Whatever the table is called: also like a pattern, or like the section of all tables."""
+    column = 'odd "email"\n*'
+    table = SourceTable(Relation("public", name), columns=(Column(column, "text"),))
+    text = draft([FoundTable(table)], [], None)
+    proposed = text.partition("# All masks: ")[2].partition("\n")[2]
+    document = tomllib.loads(re.sub("^# ?", "", proposed, flags=re.MULTILINE))
+    options = Options.read(document["options"])
+    assert options.of(table.source).mask == {column: Mask("fake-email")}
+    assert not options.of(Relation("public", "other")).mask
 
 
 @pytest.mark.usefixtures("folder")
@@ -225,6 +287,8 @@ def test_a_file_that_cannot_be_read_is_an_error() -> None:
         file.read(file.found({}, "x"), {}, (), str)
     with pytest.raises(ConfigurationError, match=r"^nightly-etl.toml is not TOML: .*; a text stands in quotes, verify"):
         loaded("verify = rows")
+    with pytest.raises(ConfigurationError, match=r"^nightly-etl.toml has brackets within brackets without end; write"):
+        loaded(f"tables = {'[' * 100_000}")
     assert loaded("\ufeffjobs = 3", {}, ()).settings.jobs == 3
 
 
