@@ -83,7 +83,8 @@ COLUMNS = """
 """
 COMMENTS = """
     SELECT pg_describe_object(classoid, objoid, objsubid), description FROM pg_description
-     WHERE objoid >= 16384 AND classoid IN ('pg_class'::regclass, 'pg_constraint'::regclass) ORDER BY 1
+     WHERE objoid >= 16384 AND classoid IN ('pg_class'::regclass, 'pg_constraint'::regclass)
+       AND objoid IS DISTINCT FROM to_regclass('etl.freshness')::oid ORDER BY 1
 """
 STORAGE = """
     SELECT c.relname, c.reloptions::text, t.reloptions::text

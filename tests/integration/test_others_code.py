@@ -213,7 +213,7 @@ UNTRUSTED = {
         "CREATE SCHEMA etl; CREATE TABLE etl.runs (run_id text PRIMARY KEY); ALTER TABLE etl.runs OWNER TO alice;"
         "CREATE TRIGGER t BEFORE INSERT ON etl.runs FOR EACH ROW EXECUTE FUNCTION alice.fire()"
     ),
-    "table etl.loads": "CREATE SCHEMA etl; CREATE VIEW etl.loads AS SELECT 1 AS x; ALTER VIEW etl.loads OWNER TO alice",
+    "view etl.loads": "CREATE SCHEMA etl; CREATE VIEW etl.loads AS SELECT 1 AS x; ALTER VIEW etl.loads OWNER TO alice",
     "schema etl_staging_public": "CREATE SCHEMA etl_staging_public AUTHORIZATION alice",
     "schema etl_stagingold_public": "CREATE SCHEMA etl_stagingold_public AUTHORIZATION alice",
 }

@@ -165,8 +165,8 @@ def test_a_role_that_may_create_no_schema_any_more_swaps(roles: Roles) -> None:
     target.execute(f"REVOKE CREATE ON DATABASE {target.name} FROM etl_loader")
     roles.databases.operational.execute("UPDATE orders SET night = 2 WHERE id = 1")
     why = (
-        "rows cannot be merged: the target lacks schema etl_staginggone_public, and the role may not create it;"
-        " GRANT CREATE ON DATABASE to it"
+        "rows cannot be merged: the target lacks schema etl_staginggone_public, which role etl_loader may not create;"
+        f" GRANT CREATE ON DATABASE {target.name} TO etl_loader"
     )
     checked = etl("check", **tables)
     assert checked.status == 0
