@@ -6,8 +6,10 @@ import json
 import re
 from typing import Any
 
+import psycopg
 import pytest
 
+from etl.sessions import advisory
 from tests.harness import Databases, Etl
 from tests.integration.test_console import at_terminal, plain
 from tests.situations import gate_closed, make_gated, until
@@ -111,6 +113,12 @@ def test_a_run_that_fails_early_leaves_another_run_of_its_id_alone(three: Databa
         until(lambda: told(etl, "tonight")[0]["status"] == "running", "the run")
         assert etl("run", TABLES="nothing", ETL_RUN_ID="tonight").status == 2
         assert told(etl, "tonight")[0]["status"] == "running"
+    assert etl("run", TABLES="orders", ETL_RUN_ID="after").status == 0
+    with psycopg.connect(three.reporting.url, autocommit=True) as living:
+        # as a process that is published, and validates foreign keys
+        living.execute(advisory.of_runs(["after"]).statement("pg_advisory_lock_shared"))
+        assert etl("run", TABLES="nothing", ETL_RUN_ID="after").status == 2
+    assert told(etl, "after")[0]["status"] == "published"
     assert etl("run", TABLES="orders", ETL_RUN_ID="later", ETL_PUBLISH="defer").status == 0
     assert etl("run", TABLES="nothing", ETL_RUN_ID="later").status == 2
     assert etl("publish", "later").status == 0
