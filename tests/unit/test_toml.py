@@ -80,7 +80,7 @@ def test_whatever_is_no_toml_is_told_in_one_line(text: str) -> None:
         ('[a]\ncolumns = ["order id", "note]', 'write columns = ["order id", "note"]'),
         ("[a]\ncolumns = [id, note] # both", 'write columns = ["id", "note"]'),
         ("[a]\nwhere = \"note <> 'it’s'", "no closing one; write where = \"note <> 'it’s'\""),
-        ("[a]\ncolumns = [“id”, “note”]", '[a] columns = [“id”, “note”] has typographic quotes; write columns = ["id", '),
+        ("[a]\ncolumns = [“id”, “note”]", 'columns = [“id”, “note”] has typographic quotes; write columns = ["id", '),
         ('[a]\nload = "full”', '[a] load = "full” has typographic quotes; write load = "full"'),
         ("[a]\nrows_min = 007", "rows_min = 007 begins with 0, as no number of TOML does; write rows_min = 7"),
         ('[a]\nwhere = "a"; load = "full"', "has two options on one line; put each on a line of its own"),
