@@ -139,7 +139,8 @@ async def _claim(settings: Settings, control: Target, source: Source) -> tuple[P
 async def _recorded(settings: Settings, control: Target) -> AsyncIterator[None]:
     """Records the run if the block fails, before the run has its row, as far as there is a ledger.
 
-    A shard leaves its run open. Nor is a run touched whose tables wait for ``etl publish``, or whose processes live,
+    A shard leaves its run open, and a run without a plan may still get one: both could not go on with a run that has
+    ended. Nor is a run touched whose tables wait for ``etl publish``, or whose processes live,
     as those of a published run do while they validate its foreign keys: this one has its id by mistake.
     """
     try:
@@ -147,7 +148,7 @@ async def _recorded(settings: Settings, control: Target) -> AsyncIterator[None]:
     except (asyncio.CancelledError, *EXPECTED) as error:
         stopped = isinstance(error, asyncio.CancelledError)
         status, why = (RunStatus.INTERRUPTED, "stopped by a signal") if stopped else (RunStatus.FAILED, error)
-        if settings.snapshot == "own":
+        if settings.snapshot == "own" and settings.plan == "own":
             with suppress(*EXPECTED, TimeoutError):
                 async with asyncio.timeout(limits.UNBEGUN_SECONDS):
                     await _record(settings, control, status, settings.redact(why))
