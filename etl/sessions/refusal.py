@@ -64,7 +64,9 @@ def _refused(state: str, url: DatabaseUrl, error: Exception) -> str:
     if place == "InitializeSessionUserId":
         return f"the server at {address(url)} has no role {role} that may log in"
     if place == "ClientAuthentication":
-        return f"the server's pg_hba.conf has no line that lets role {role} into {database} from here; add one"
+        plain = url.parameters.get("sslmode") in {"disable", "allow"}  # as with rds.force_ssl
+        tls = f", or set sslmode=require: {url.parameters['sslmode']} goes without TLS" if plain else ""
+        return f"the server's pg_hba.conf has no line that lets role {role} into {database} from here; add one{tls}"
     return f"the server at {address(url)} does not let role {role} in"
 
 

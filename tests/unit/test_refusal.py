@@ -107,6 +107,15 @@ def test_a_statement_to_give_has_its_names_as_sql_takes_them() -> None:
     assert 'GRANT CONNECT ON DATABASE "My""Shop" TO "etl-loader" (nein)' in said
 
 
+def test_a_server_that_takes_tls_alone_is_told_of_to_whom_goes_without() -> None:
+    """As RDS does with rds.force_ssl: to add a line to pg_hba.conf would be no remedy there."""
+    refused = of_server("28000", "nein", "ClientAuthentication")
+    plain = DatabaseUrl.parse("postgresql://etl@db.example/shop?sslmode=disable")
+    said = "from here; add one, or set sslmode=require: disable goes without TLS (nein)"
+    assert said in str(refusal.explained("reporting", plain, refused))
+    assert "from here; add one (nein)" in str(refusal.explained("reporting", URL, refused))
+
+
 def test_each_of_several_hosts_is_named_with_its_port() -> None:
     """libpq gives those without a port an empty one."""
     several = DatabaseUrl.parse("postgresql://etl@one,two:6432/shop")
