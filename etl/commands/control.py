@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from etl.commands import saved_plan
 from etl.ledger import book, ledger
+from etl.ledger.rows import RunRow
 from etl.model import limits
 from etl.model.errors import EXPECTED, ConfigurationError
 from etl.model.name import Planned
@@ -138,15 +139,16 @@ async def _claim(settings: Settings, control: Target, source: Source) -> tuple[P
 async def _recorded(settings: Settings, control: Target) -> AsyncIterator[None]:
     """Records the run if the block fails, before the run has its row, as far as there is a ledger.
 
-    A shard leaves its run open. Nor is a run touched whose tables wait for ``etl publish``, or whose processes live:
-    this one has its id by mistake.
+    A shard leaves its run open, and a run without a plan may still get one: both could not go on with a run that has
+    ended. Nor is a run touched whose tables wait for ``etl publish``, or whose processes live,
+    as those of a published run do while they validate its foreign keys: this one has its id by mistake.
     """
     try:
         yield
     except (asyncio.CancelledError, *EXPECTED) as error:
         stopped = isinstance(error, asyncio.CancelledError)
         status, why = (RunStatus.INTERRUPTED, "stopped by a signal") if stopped else (RunStatus.FAILED, error)
-        if settings.snapshot == "own":
+        if settings.snapshot == "own" and settings.plan == "own":
             with suppress(*EXPECTED, TimeoutError):
                 async with asyncio.timeout(limits.UNBEGUN_SECONDS):
                     await _record(settings, control, status, settings.redact(why))
@@ -157,14 +159,18 @@ async def _record(settings: Settings, control: Target, status: RunStatus, reason
     run_id = settings.run_id
     if not await book.is_current(control):
         return
+    if not await advisory.free(control, advisory.of_runs([run_id])):
+        return
     earlier = await ledger.run_of(control, run_id)
-    is_open = earlier is not None and earlier.status in {RunStatus.RUNNING, RunStatus.STOPPED}
-    if earlier is not None and is_open:
-        is_alone = bool(await advisory.free(control, advisory.of_runs([run_id])))
-        if earlier.status == RunStatus.STOPPED or earlier.publish == "defer" or not is_alone:
-            return
+    if earlier is not None and _waits(earlier):
+        return
     await ledger.open_run(control, run_id, settings.publish)
     await ledger.close_run(control, run_id, status, reason)
+
+
+def _waits(run: RunRow) -> bool:
+    """Whether tables of a run that no process works on may still be published."""
+    return run.status == RunStatus.STOPPED or (run.status == RunStatus.RUNNING and run.publish == "defer")
 
 
 async def _refuse_ended(settings: Settings, control: Target) -> None:

@@ -89,7 +89,7 @@ def printable(text: str) -> str:
 
 
 def _acts(character: str) -> bool:
-    return unicodedata.category(character) in {"Cc", "Cs"} or unicodedata.bidirectional(character) in _TURNS
+    return unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} or unicodedata.bidirectional(character) in _TURNS
 
 
 def flush() -> None:

@@ -19,8 +19,23 @@ Redacted = NewType("Redacted", str)
 """A text without secrets."""
 
 
-_AFTER_ESCAPE = r"(?<=\\[abfnrtv])|(?<=\\x[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-Fa-f]{2})"
-"""Before a secret that is a word: a letter that is none of the text's own, as in JSON's \\n or in a URL's %2F."""
+_AFTER_ESCAPE = "|".join(
+    rf"(?<={escape})"
+    for escape in (
+        *(r"\\[abefnrtv]", r"\\[0-7]{3}", r"\\x[0-9A-Fa-f]{2}", r"\\u[0-9A-Fa-f]{4}", r"\\U[0-9A-Fa-f]{8}"),
+        *("%[0-9A-Fa-f]{2}", "%25[0-9A-Fa-f]{2}", "=[0-9A-F]{2}", r"\[[0-9]m", r"\[[0-9]{2}m"),
+    )
+)
+"""Before a secret that is a word: a letter that is none of the text's own, as in JSON's \\n or in a URL's %2F, also
+in one that was encoded twice, or of a terminal's colours."""
+
+_PASSWORD_OF_URL = re.compile(
+    r"(?P<before>://[^\s:/?#@'\"]*:|[?&](?:ssl)?password=)(?!PASSWORD@)(?P<secret>(?<=:)[^\s'\"]+(?=@)|(?<==)[^\s'\"&]+)"
+)
+"""The password of any URL: of one that stands where it does not belong, such as in TABLES, nobody knows the secrets.
+
+The addresses in this program's own messages have PASSWORD instead of one.
+"""
 
 _WORD = re.compile(r"\w+")
 
@@ -31,7 +46,7 @@ class Redactor:
 
     A secret is found as it is, and as URLs, JSON and Python write it, also in part: ``p@ss`` is ``p%40ss`` in a URL. A
     short secret that is a word, such as ``loader``, is found as a whole word only, because ``etl_loader`` does not tell
-    it: ``etl_***`` would.
+    it: ``etl_***`` would. The password of a URL is found whether it is among the secrets or not.
     """
 
     secrets: Sequence[str] = ()
@@ -40,7 +55,7 @@ class Redactor:
         """A text, or an error as one line, with ``***`` in place of each secret."""
         text = told(said) if isinstance(said, BaseException) else said
         found = _pattern(tuple(self.secrets))
-        return Redacted(found.sub("***", text) if found else text)
+        return Redacted(_PASSWORD_OF_URL.sub(r"\g<before>***", found.sub("***", text) if found else text))
 
     def cut(self, text: str, longest: int) -> Redacted:
         """A text as one line of at most ``longest`` characters; secrets are removed before the text is cut."""
@@ -72,6 +87,7 @@ def _written(character: str) -> str:
         return character
     encoded = "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
     escaped = {json.dumps(character)[1:-1], repr(character)[1:-1], f"\\{character}", character}
+    escaped |= {ascii(character)[1:-1], repr(character.encode("utf-8", "surrogatepass"))[2:-1]}
     ways = [re.escape(way) for way in sorted(escaped, key=len, reverse=True)]
     ways += [f"(?i:{way})" for way in (re.escape(encoded), *map(re.escape, escaped - {character}))]
     ways += [r"\+"] if character == " " else []

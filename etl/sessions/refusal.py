@@ -19,6 +19,7 @@ from etl.model.errors import ConfigurationError, ConnectionFailed, EtlError, one
 from etl.sessions.url import DatabaseUrl
 
 _NO_ROUTE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN}
+_RESERVED = {"all", "default", "group", "public", "user", "order", "table", "analyze", "end"}  # as people name things
 _CLOSED = (ConnectionResetError, BrokenPipeError, asyncpg.ConnectionDoesNotExistError)
 
 _FOR_GOOD = {"28P01", "28000", "3D000", "42501"}
@@ -57,13 +58,22 @@ def _refused(state: str, url: DatabaseUrl, error: Exception) -> str:
         case "3D000":
             return f"the server at {address(url)} has no database {database}"
         case "42501":
-            return f"role {role} may not connect; GRANT CONNECT ON DATABASE {database} TO {role}"
+            grant = f"GRANT CONNECT ON DATABASE {_quoted(database)} TO {_quoted(role)}"
+            return f"role {role} may not connect; {grant}"
     place = getattr(error, "server_source_function", None)
     if place == "InitializeSessionUserId":
         return f"the server at {address(url)} has no role {role} that may log in"
     if place == "ClientAuthentication":
-        return f"the server's pg_hba.conf has no line that lets role {role} into {database} from here; add one"
+        plain = url.parameters.get("sslmode") in {"disable", "allow"}  # as with rds.force_ssl
+        tls = f", or set sslmode=require: {url.parameters['sslmode']} goes without TLS" if plain else ""
+        return f"the server's pg_hba.conf has no line that lets role {role} into {database} from here; add one{tls}"
     return f"the server at {address(url)} does not let role {role} in"
+
+
+def _quoted(name: str) -> str:
+    """A name as SQL takes it: in quotes, unless it is certain that it needs none."""
+    is_plain = re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) and name not in _RESERVED
+    return name if is_plain else '"' + name.replace('"', '""') + '"'
 
 
 def _role(url: DatabaseUrl) -> str:
@@ -129,8 +139,18 @@ def _by_class(url: DatabaseUrl, error: Exception, setting: str) -> str:
         case "57P03":
             return f"the server at {place} is starting or stopping ({one_line(error)}); run again in a minute"
         case "53300":
-            return f"the server at {place} has no connection left ({one_line(error)}); raise its max_connections"
+            return f"the server at {place} has no connection left ({one_line(error)}); {_more(url, error)}"
     return f"{one_line(error, whole=False)}; check {setting}"
+
+
+def _more(url: DatabaseUrl, error: Exception) -> str:
+    """What gives more connections: PostgreSQL has a limit for the server, one for each role, and for each database."""
+    match getattr(error, "server_source_function", None):
+        case "InitializeSessionUserId":
+            return f"raise the limit: ALTER ROLE {_quoted(_role(url))} CONNECTION LIMIT"
+        case "CheckMyDatabase":
+            return f"raise the limit: ALTER DATABASE {_quoted(url.parameters.get('dbname', ''))} CONNECTION LIMIT"
+    return "raise its max_connections"
 
 
 def _numbers(error: Exception) -> set[int]:

@@ -21,6 +21,8 @@ _HEADER = re.compile(r"\s*\[+(?P<name>[^\]#]*)\]*\s*(?:#.*)?$")
 _BARE_KEY = r"[A-Za-z0-9_-]+"
 _PAIR = re.compile(r"\s*(?P<key>[^=#\[\]{}]+?)\s*=\s*(?P<value>.*?)\s*$")
 _CURLY = "“”„‟‘’‚«»"
+_CURLY_AROUND = re.compile(rf"(?:^|[=\[,{{]\s*)[{_CURLY}]|[{_CURLY}]\s*[\]}},]*$")  # not those within a text
+_CODE = re.compile(r"(?:\"[^\"]*\"|'[^']*'|[^#])*")  # all before a comment; a # in quotes begins none
 _NO_VALUE = {"none", "null", "nil"}
 _YES_OR_NO = {"true", "false", "yes", "no", "on", "off"}
 _SWITCHES = {"pure", "unlogged"}
@@ -76,7 +78,7 @@ def _last(lines: list[str]) -> int:
 
 
 def _curly(mistake: _Mistake) -> str | None:
-    if not any(character in _CURLY for character in mistake.text):
+    if not _CURLY_AROUND.search(mistake.text):
         return None
     straight = re.sub(f"[{_CURLY}]", '"', mistake.text)
     return f"{mistake.section}{mistake.text} has typographic quotes; write {straight}"
@@ -85,6 +87,8 @@ def _curly(mistake: _Mistake) -> str | None:
 def _header(mistake: _Mistake) -> str | None:
     if not mistake.text.startswith("["):
         return None
+    if behind := re.match(r"\[[^\[\]]+\]\s*(?=[^\s\]#])", mistake.text):
+        return f"{behind[0].strip()} has something behind its bracket; put that on a line of its own"
     name = _section_of(mistake.text) or ""
     return next((fault for look in (_brackets, _name) if (fault := look(mistake, name))), None)
 
@@ -114,6 +118,9 @@ def _pair(mistake: _Mistake) -> str | None:
     key, value = pair["key"], pair["value"]
     if _SAID_BEFORE.search(mistake.said):
         return _twice(mistake, f"{mistake.section}{key.strip(_QUOTES)}", lambda line: _key_of(line) == key)
+    if key.endswith(":") or value.startswith("="):
+        right = f"{key.rstrip(': ')} = {_value(value.lstrip('= '))}"
+        return f"{mistake.section}{mistake.text} has another sign than =; write {right}"
     if not _KEY.fullmatch(key):
         remedy = f"write {_key(key)} = …"
         return f"{mistake.section}{key} needs quotes, for it has more than letters, digits, _ and -; {remedy}"
@@ -139,12 +146,23 @@ def _no_pair(mistake: _Mistake) -> str | None:
 
 def _endless(mistake: _Mistake) -> str | None:
     """Three quotes that open a text of several lines, and are not closed."""
+    if "Unterminated" not in mistake.said:  # tomllib's word for a text without end; three quotes may stand elsewhere
+        return None
     lines = [*mistake.before, mistake.text]
     for quotes in ('"""', "'''"):
         if sum(line.count(quotes) for line in lines) % 2:
             opened = next(number for number, line in reversed(list(enumerate(lines, 1))) if quotes in line)
             return f"the {quotes} of line {opened} are not closed; write {quotes} at the end of the text"
     return None
+
+
+def _endless_list(mistake: _Mistake) -> str | None:
+    """A list of several lines that does not end, or has no comma at the end of a line."""
+    opened = [number for number, line in enumerate(mistake.before, 1) if re.search(r"=\s*\[", line)]
+    if "Unclosed array" not in mistake.said or not opened:
+        return None
+    remedy = "write a comma after each name, and ] after the last one"
+    return f"the list of line {opened[-1]} has no closing bracket, or no comma between two names; {remedy}"
 
 
 def _within_list(mistake: _Mistake) -> bool:
@@ -177,13 +195,15 @@ def _no_word(key: str, value: str) -> str | None:
         return f"{key} = {value} is neither true nor false; write {key} = true or {key} = false, in small letters"
     if value.lower() in _NO_VALUE and key != "indexes":
         return f"{key} = {value} is no value; take {key} out, for what is not there is not set"
+    if re.fullmatch(r"0[0-9]+", value):
+        return f"{key} = {value} begins with 0, as no number of TOML does; write {key} = {int(value)}"
     if re.fullmatch(r"[0-9]{1,3}(,[0-9]{3})+", value):
         return f"{key} = {value} has commas in its number; write {key} = {value.replace(',', '')}"
     return None
 
 
 def _unquoted(key: str, value: str) -> str | None:
-    bare = value.partition("#")[0].strip()
+    bare = _bare(value)
     if bare and not re.search(r"[\"'\[\]{}]", bare):
         return f"{key} = {bare} has no quotes; write {key} = {_list(bare) if key in _LISTS else _value(bare)}"
     if re.match(r"[A-Za-z_(]", bare):
@@ -195,13 +215,20 @@ def _unquoted(key: str, value: str) -> str | None:
     return None
 
 
+def _bare(value: str) -> str:
+    """A value without the comment behind it."""
+    code = _CODE.match(value)
+    return code[0].strip() if code else value
+
+
 def _too_many_quotes(key: str, value: str) -> str | None:
-    if re.search(r"[\"'],?\s+[a-z_]+\s*=\s*\S", value):
+    if re.search(r"[\"'][,;]?\s+[a-z_]+\s*=\s*\S", value):
         return f"{key} = {value} has two options on one line; put each on a line of its own"
     if re.match(r"([\"']).*\1.*\1", value):
         return f"{key} = {value} has a quote within quotes; write {key} = {_within(value)}"
     if "\\" in value:
-        return f"{key} = {value} has a backslash, which means something else in double quotes; write '…' instead"
+        right = "'''…'''" if "'" in value else "'…'"
+        return f"{key} = {value} has a backslash, which means something else in double quotes; write {right} instead"
     return None
 
 
@@ -211,7 +238,7 @@ def _twice(mistake: _Mistake, what: str, is_it: Callable[[str], bool]) -> str:
     return f"{what} {where}; keep one of the two, with all that both say"
 
 
-_LOOKS: tuple[Callable[[_Mistake], str | None], ...] = (_endless, _curly, _header, _pair)
+_LOOKS: tuple[Callable[[_Mistake], str | None], ...] = (_endless, _endless_list, _curly, _header, _pair)
 
 
 def _section_of(line: str) -> str | None:
@@ -254,7 +281,7 @@ def _list(value: str) -> str:
 
 
 def _words(value: str) -> Iterator[str]:
-    for piece in re.split(r"[,\s]+", value.strip("[] ")):
+    for piece in re.split(r"," if "," in value else r"\s+", _bare(value).strip("[] ")):
         if word := piece.strip("\"'[] "):
             yield word
 

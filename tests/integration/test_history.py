@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
+from etl.sessions import advisory
 from tests.harness import Databases, Etl
 from tests.integration.test_console import at_terminal, plain
 from tests.situations import gate_closed, make_gated, until
@@ -111,9 +114,30 @@ def test_a_run_that_fails_early_leaves_another_run_of_its_id_alone(three: Databa
         until(lambda: told(etl, "tonight")[0]["status"] == "running", "the run")
         assert etl("run", TABLES="nothing", ETL_RUN_ID="tonight").status == 2
         assert told(etl, "tonight")[0]["status"] == "running"
+    assert etl("run", TABLES="orders", ETL_RUN_ID="after").status == 0
+    with psycopg.connect(three.reporting.url, autocommit=True) as living:
+        # as a process that is published, and validates foreign keys
+        living.execute(advisory.of_runs(["after"]).statement("pg_advisory_lock_shared"))
+        assert etl("run", TABLES="nothing", ETL_RUN_ID="after").status == 2
+    assert told(etl, "after")[0]["status"] == "published"
     assert etl("run", TABLES="orders", ETL_RUN_ID="later", ETL_PUBLISH="defer").status == 0
     assert etl("run", TABLES="nothing", ETL_RUN_ID="later").status == 2
     assert etl("publish", "later").status == 0
+
+
+def test_a_night_after_one_of_the_same_id_that_failed_begins_itself(three: Databases, etl: Etl) -> None:
+    """It did not take a day; and what failed in the second night failed after what another run has published."""
+    assert etl("run", TABLES="*", ETL_RUN_ID="first").status == 0
+    assert etl("run", TABLES="nothing", ETL_RUN_ID="nightly").status == 2
+    three.reporting.execute(
+        "UPDATE etl.runs SET started_at = started_at - interval '1 day', finished_at = finished_at - interval '1 day'"
+    )
+    assert etl("run", TABLES="orders", ETL_RUN_ID="by-hand").status == 0
+    assert etl("run", TABLES="nothing", ETL_RUN_ID="nightly").status == 2
+    assert [run["run_id"] for run in told(etl)] == ["nightly", "by-hand", "first"]
+    assert etl("run", TABLES="orders", ETL_RUN_ID="nightly").status == 0
+    began, ended = (datetime.fromisoformat(told(etl, "nightly")[0][name]) for name in ("started_at", "finished_at"))
+    assert ended - began < timedelta(hours=1)
 
 
 def test_the_nights_of_a_table_say_since_when_it_is_slow(three: Databases, etl: Etl) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from etl.commands import watch
 from etl.commands.report import report
 from etl.ledger import book, ledger
 from etl.model import limits
@@ -114,6 +115,21 @@ async def test_the_ledger_is_told_of_ten_thousand_tables_at_once(databases: Data
     assert (
         databases.reporting.value("SELECT count(*) FROM etl.loads WHERE status = 'failed' AND error = 'no'") == 10_000
     )
+
+
+async def test_another_attempt_at_a_load_has_nothing_of_the_earlier_one(databases: Databases) -> None:
+    """Otherwise a load that has not begun yet counts with the rows of a night that was given up."""
+    url, table = DatabaseUrl.parse(databases.reporting.etl_url, {}), TargetName("public", "orders")
+    planned = [Planned(Relation("public", "orders"), table)]
+    async with target_session(url, "test") as target:
+        await book.ensure(target)
+        await ledger.open_run(target, "tonight", "run")
+        await ledger.begin_loads(target, "tonight", planned)
+        databases.reporting.execute("UPDATE etl.loads SET rows = 7, bytes = 8, copy_seconds = 1, load = 'full'")
+        await ledger.begin_loads(target, "tonight", planned)
+    seen = await watch.look(Settings(reporting=url), "tonight")
+    assert (seen.waiting, seen.rows, seen.bytes) == (1, 0, 0)
+    assert databases.reporting.rows("SELECT rows, copy_seconds, load FROM etl.loads") == [(None, None, None)]
 
 
 async def test_what_failed_is_told_from_what_was_given_up_by_a_column_and_not_by_its_words(

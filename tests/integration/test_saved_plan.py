@@ -190,6 +190,15 @@ def test_a_late_shard_of_an_ended_run_takes_nothing_from_tonights(tables: Databa
     succeeded(etl("publish", "tonight"))
 
 
+def test_a_run_that_missed_its_plan_can_be_planned_as_it_is_told(tables: Databases, etl: Etl) -> None:
+    """It has not ended, although there is a ledger that could have it as failed."""
+    succeeded(etl("run", TABLES="orders", ETL_RUN_ID="yesterday"))
+    done = etl("run", ETL_RUN_ID="tonight", ETL_PLAN="run")
+    assert (done.status, "write one with `etl plan --save`" in done.stderr) == (2, True)
+    succeeded(save(etl))
+    succeeded(etl("run", ETL_RUN_ID="tonight", ETL_PLAN="run"))
+
+
 def test_a_planned_run_whose_tables_another_run_took_is_cleared_up_too(tables: Databases, etl: Etl) -> None:
     """Nothing of it is planned any more, and nothing staged: after a day it is no longer running."""
     succeeded(save(etl, "orders"))

@@ -76,7 +76,8 @@ def test_what_is_printable_does_nothing_to_a_terminal(text: str) -> None:
     """No escape sequence remains, and text without one stays as it is."""
     shown = log.printable(text)
     assert shown == log.printable(shown)
-    assert not re.search("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", shown)
+    assert not re.search("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\u2028\u2029]", shown)
+    assert len(shown.splitlines()) <= 1
     assert shown == text or not text.isprintable()
 
 

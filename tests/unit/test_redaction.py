@@ -55,6 +55,8 @@ def test_a_secret_is_found_however_it_is_written(secret: str) -> None:
         json.dumps(secret)[1:-1],
         json.dumps(secret, ensure_ascii=False)[1:-1],
         repr(secret)[1:-1],
+        ascii(secret)[1:-1],
+        repr(secret.encode())[2:-1],
     ):
         assert redact(f"the password {written} is wrong") == "the password *** is wrong"
         assert redact(URL.format(written)) == URL.format("***")
@@ -72,6 +74,24 @@ def test_a_short_secret_that_is_a_word_is_left_within_another_word() -> None:
         == "role etl_loader of loaders, loader2 and preloader"
     )
     assert redact("'loader', loader. (loader) x-loader=loader") == "'***', ***. (***) x-***=***"
+
+
+@pytest.mark.parametrize(
+    "before", ["%253D", "\\075", "\\U0001f600", "\\x3d", "\\u003d", "=3D", "\x1b[1m", "\x1b[31m", "\\e[0m"]
+)
+def test_the_letters_of_an_escape_before_a_secret_are_no_part_of_its_word(before: str) -> None:
+    """Encoded twice, in octal, as in mails, and in a terminal's colours."""
+    assert Redactor(["hunter2"])(f"{before}hunter2'") == f"{before}***'"
+
+
+def test_the_password_of_an_unknown_url_is_hidden() -> None:
+    """Such as of one that stands in TABLES by mistake: no setting has it, so nobody knows its password."""
+    redact = Redactor()
+    assert redact("TABLES has 'postgresql://u:hunter2@h:1/db', of 4") == "TABLES has 'postgresql://u:***@h:1/db', of 4"
+    assert redact("is postgres://u:p@ss/w#rd@h/db; write") == "is postgres://u:***@h/db; write"
+    assert redact('"postgresql://h/db?user=u&password=x1&a=b"') == '"postgresql://h/db?user=u&password=***&a=b"'
+    for said in ("postgresql://u@127.0.0.1:1/db", "write postgresql://USER:PASSWORD@HOST:PORT/DBNAME", "http://h:1/x"):
+        assert redact(said) == said
 
 
 def test_a_secret_that_is_no_word_by_chance_is_hidden_within_others() -> None:

@@ -51,6 +51,14 @@ FOR_NOW: list[tuple[Exception, str]] = [
     (ConnectionResetError(errno.ECONNRESET, "x"), "what listens at db.example:6432 has closed the connection; check"),
     (of_server("57P03", "startet"), "the server at db.example:6432 is starting or stopping (startet); run again in a"),
     (of_server("53300", "zu viele"), "the server at db.example:6432 has no connection left (zu viele); raise its max_"),
+    (
+        of_server("53300", "zu viele", "InitializeSessionUserId"),
+        "the server at db.example:6432 has no connection left (zu viele); raise the limit: ALTER ROLE etl CONNECTION",
+    ),
+    (
+        of_server("53300", "zu viele", "CheckMyDatabase"),
+        "the server at db.example:6432 has no connection left (zu viele); raise the limit: ALTER DATABASE shop CONN",
+    ),
 ]
 
 
@@ -90,6 +98,22 @@ def test_what_stays_until_somebody_changes_it_is_bad_configuration(error: Except
     assert isinstance(explained, ConfigurationError)
     assert str(explained).startswith(f"{WHERE}: {said}")
     assert str(explained).endswith("; check ETL_REPORTING_URL")
+
+
+def test_a_statement_to_give_has_its_names_as_sql_takes_them() -> None:
+    """Whoever pastes it gets no syntax error, and executes nothing else."""
+    url = DatabaseUrl.parse("postgresql://etl-loader@db.example/My%22Shop")
+    said = str(refusal.explained("reporting", url, of_server("42501", "nein")))
+    assert 'GRANT CONNECT ON DATABASE "My""Shop" TO "etl-loader" (nein)' in said
+
+
+def test_a_server_that_takes_tls_alone_is_told_of_to_whom_goes_without() -> None:
+    """As RDS does with rds.force_ssl: to add a line to pg_hba.conf would be no remedy there."""
+    refused = of_server("28000", "nein", "ClientAuthentication")
+    plain = DatabaseUrl.parse("postgresql://etl@db.example/shop?sslmode=disable")
+    said = "from here; add one, or set sslmode=require: disable goes without TLS (nein)"
+    assert said in str(refusal.explained("reporting", plain, refused))
+    assert "from here; add one (nein)" in str(refusal.explained("reporting", URL, refused))
 
 
 def test_each_of_several_hosts_is_named_with_its_port() -> None:

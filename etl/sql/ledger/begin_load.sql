@@ -9,4 +9,6 @@ VALUES (:'run_id', :'table_name', :'schema_name', :'relation_name', :'shard', :'
     ON CONFLICT (run_id, table_name) DO UPDATE
    SET shard = excluded.shard, status = excluded.status, started_at = excluded.started_at, error = NULL,
        given_up = NULL, finished_at = NULL, published_at = NULL,
+       rows = NULL, bytes = NULL, copy_seconds = NULL, index_seconds = NULL, analyze_seconds = NULL, load = NULL,
+       reason = NULL, rows_changed = NULL, rows_deleted = NULL,
        step = NULL, rows_so_far = NULL, bytes_so_far = NULL, bytes_expected = NULL, told_at = NULL;
