@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Generic, TypeVar
 
-from etl.commands.answers import plain
+from etl.commands.answer import plain
 from etl.commands.inputs import Input
 from etl.loads.progress import Progress
 from etl.settings.config import Found

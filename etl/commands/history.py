@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from etl.commands import outcome
-from etl.commands.answers import HistoryLoad, HistoryRun
+from etl.commands.accounts import HistoryLoad, HistoryRun
 from etl.commands.slowness import slow
 from etl.ledger import book, ledger
 from etl.ledger.rows import LoadRow, RunRow
@@ -58,8 +58,9 @@ async def of_table(settings: Settings, table: str, limit: int | None, *, last_go
             return []
         await book.ensure(target)
         name, status = _named(table, await ledger.loaded(target)), LoadStatus.PUBLISHED if last_good else None
-        loads = await ledger.nights(target, name, limit or (1 if last_good else NIGHTS), status)
-        runs = await _told(target, await ledger.runs_of(target, [load.run_id for load in loads]), loads)
+        nights = await ledger.nights(target, name, limit or (1 if last_good else NIGHTS), status)
+        loads = await ledger.loads_of(target, nights, name)
+        runs = await _told(target, await ledger.runs_of(target, nights), loads)
     return list(_judged(runs))
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from statistics import median
 
-from etl.commands.answers import FailedTable, PublishedRun, Report, SlowTable, plain
+from etl.commands.accounts import FailedTable, PublishedRun, Report, SlowTable
+from etl.commands.answer import plain
 from etl.commands.outcome import is_given_up
 from etl.ledger import book, ledger
 from etl.ledger.rows import LoadRow, RecentLoad, RunRow

@@ -10,7 +10,7 @@ from itertools import groupby
 from time import perf_counter
 
 from etl.commands import outcome, remaining
-from etl.commands.answers import FailedTable, Watched, WatchedLoad
+from etl.commands.accounts import FailedTable, Watched, WatchedLoad
 from etl.commands.history import alive
 from etl.commands.outcome import Outcome
 from etl.commands.remaining import Left, Night, Now, Past

@@ -30,7 +30,6 @@ from etl.ledger.loads import (
     not_published_last,
     partial,
     past,
-    past_nights,
     published,
     recent,
     record,
@@ -39,9 +38,7 @@ from etl.ledger.loads import (
     stage,
     staging_oids,
     supersede,
-    tell,
     views,
-    watched,
     with_base,
 )
 from etl.ledger.runs import (
@@ -60,9 +57,9 @@ from etl.ledger.runs import (
     running,
     runs_of,
     took_snapshot,
-    watched_run,
 )
 from etl.ledger.validations import add_waiting, forget_waiting, keep_waiting, waiting
+from etl.ledger.watching import past_nights, tell, watched, watched_run
 
 __all__ = [
     "UNPUBLISHED",

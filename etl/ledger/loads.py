@@ -8,23 +8,11 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-import psycopg
-from psycopg import AsyncClientCursor, AsyncCursor, sql
+from psycopg import AsyncClientCursor, AsyncCursor
 
 from etl.ledger.book import now
-from etl.ledger.rows import (
-    Kept,
-    LoadRow,
-    Newer,
-    Partial,
-    PastLoads,
-    PastNightRow,
-    RecentLoad,
-    Shape,
-    UnderWay,
-    WatchedRow,
-)
-from etl.ledger.runs import ask_state, must_run, refuse_ended
+from etl.ledger.rows import Kept, LoadRow, Newer, Partial, PastLoads, RecentLoad, Shape
+from etl.ledger.runs import refuse_ended
 from etl.model import limits
 from etl.model.base import Base, Live, Published
 from etl.model.gate import Count
@@ -36,37 +24,28 @@ from etl.sessions import encoding
 from etl.sessions.postgres import Target
 from etl.sessions.query import rows, target_query
 from etl.sessions.stage import Stage
-from etl.sessions.transaction import answers
 
 UNPUBLISHED = (LoadStatus.PLANNED, LoadStatus.LOADING, LoadStatus.STAGED)
 """The statuses of a load that has not ended; the others are published and failed."""
 
 
-async def loads_of(target: Target, run_ids: Sequence[str]) -> list[LoadRow]:
-    """The loads of these runs, in the order in which they started."""
-    return await rows(target, LoadRow, target_query("ledger/loads"), {"run_ids": list(run_ids)})
+async def loads_of(target: Target, run_ids: Sequence[str], table: str | None = None) -> list[LoadRow]:
+    """The loads of these runs, of all tables or of one of the source, in the order in which they started."""
+    asked = {"run_ids": list(run_ids), "table": table or ""}
+    return await rows(target, LoadRow, target_query("ledger/loads"), asked)
 
 
-async def nights(target: Target, table: str, most: int, status: str | None = None) -> list[LoadRow]:
-    """The loads of a source table, the newest first; of any status, or only of ``status``."""
+async def nights(target: Target, table: str, most: int, status: str | None = None) -> list[str]:
+    """The last runs that have loaded a table of the source; with any result, or only with the load's ``status``."""
     asked = {"name": table, "status": status or "", "most": most}
-    return await rows(target, LoadRow, target_query("ledger/nights"), asked)
+    cursor = await target.execute(target_query("ledger/nights"), asked)
+    return [row["run_id"] for row in await cursor.fetchall()]
 
 
 async def loaded(target: Target) -> list[str]:
     """The source's tables that the ledger has loads of."""
     cursor = await target.execute(target_query("ledger/loaded"))
     return [row["table_name"] for row in await cursor.fetchall()]
-
-
-async def watched(target: Target, run_id: str) -> list[WatchedRow]:
-    """How far the loads of a run are, in the order in which they began."""
-    return await rows(target, WatchedRow, target_query("ledger/watched"), {"run_id": run_id})
-
-
-async def past_nights(target: Target, run_id: str, most: int) -> list[PastNightRow]:
-    """The last published loads of a run's tables, at most ``most`` of each, the newest runs first."""
-    return await rows(target, PastNightRow, target_query("ledger/past_nights"), {"run_id": run_id, "most": most})
 
 
 async def begin_loads(
@@ -133,43 +112,6 @@ def _values(target: Target, run_id: str, load: Load) -> dict[str, Any]:
 
 def _record() -> bytes:
     return f"{Stage.RECORD} ".encode() + target_query("ledger/record_load")
-
-
-async def tell(target: Target, run_id: str, snapshot_id: str, news: Sequence[UnderWay]) -> set[str]:
-    """Writes how far loads are, and raises RunEnded as ``must_run`` does; both take one round trip.
-
-    Returns the tables whose loads were written.
-
-    What is told may fail, and fails no load. It waits for no lock, and its commit for no flush.
-    """
-    try:
-        *written, state = await answers(target, [*_telling(target, run_id, news), ask_state(target, run_id)])
-    except psycopg.Error:
-        if target.closed or target.broken:
-            raise
-        await must_run(target, run_id, snapshot_id)
-        return set()
-    refuse_ended(run_id, snapshot_id, state)
-    return {row["table_name"] for rows in written for row in rows}
-
-
-def _telling(target: Target, run_id: str, news: Sequence[UnderWay]) -> Iterable[sql.Composable]:
-    if not news:
-        return
-    told = {
-        "run_id": run_id,
-        "at": now(),
-        "names": [one.table_name for one in news],
-        "began": [one.began for one in news],
-        "steps": [one.step for one in news],
-        "so_far_rows": [one.rows for one in news],
-        "so_far_bytes": [one.bytes for one in news],
-        "expected": [one.expected for one in news],
-    }
-    # a text of several statements is one transaction, to whose end these settings last
-    yield sql.SQL("SET LOCAL synchronous_commit = off")
-    yield sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(limits.TELLING_LOCK_MS))
-    yield sql.SQL(AsyncClientCursor(target).mogrify(target_query("ledger/tell"), told))
 
 
 async def staging_oids(target: Target, run_id: str) -> dict[TargetName, int]:

@@ -24,8 +24,7 @@ from etl.sessions.stage import Stage
 
 async def run_of(target: Target, run_id: str) -> RunRow | None:
     """The row of a run, or None."""
-    rows = await fetch(target, RunRow, target_query("ledger/run"), {"run_id": run_id})
-    return rows[0] if rows else None
+    return next(iter(await runs_of(target, [run_id])), None)
 
 
 async def latest_runs(target: Target, limit: int, status: str | None = None) -> list[RunRow]:
@@ -36,12 +35,6 @@ async def latest_runs(target: Target, limit: int, status: str | None = None) -> 
 async def runs_of(target: Target, run_ids: Sequence[str]) -> list[RunRow]:
     """The rows of some runs, the newest first."""
     return await fetch(target, RunRow, target_query("ledger/runs_of"), {"run_ids": list(run_ids)})
-
-
-async def watched_run(target: Target) -> str | None:
-    """The newest run that is running or, if none is, the newest; None if there is none."""
-    cursor = await target.execute(target_query("ledger/watched_run"))
-    return next((row["run_id"] for row in await cursor.fetchall()), None)
 
 
 async def open_run(target: Target, run_id: str, publish: str) -> None:

@@ -26,7 +26,8 @@ from rich.progress import Progress as Bars
 from rich.table import Table as Grid
 from rich.text import Text
 
-from etl.commands.answers import Comparison, Finding, InitAnswer, Report, RetireAnswer
+from etl.commands.accounts import Report
+from etl.commands.answers import Comparison, Finding, InitAnswer, RetireAnswer
 from etl.commands.plan import Plan
 from etl.loads.progress import Progress
 from etl.logs.log import printable

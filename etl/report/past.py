@@ -7,7 +7,7 @@ from dataclasses import asdict
 from statistics import median, mode
 from typing import Any
 
-from etl.commands.answers import HistoryLoad, HistoryRun
+from etl.commands.accounts import HistoryLoad, HistoryRun
 from etl.commands.outcome import Outcome
 from etl.logs.log import printable
 from etl.model.status import LoadStatus, RunStatus

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from etl.commands.answers import Watched
+from etl.commands.accounts import Watched
 from etl.logs.log import printable
 from etl.model import limits
 from etl.report.console import escape, grid_of, screen, took

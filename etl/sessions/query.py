@@ -4,7 +4,7 @@ A query with several concerns is a folder and a file: each file of ``sql/live/``
 ``sql/live.sql``, so that the server answers all of them in one round trip. A variable with the name of another file of
 the folder (``:'objects'``) is the list of its oids there. ``python -m etl.sessions.query NAME`` prints such a query as
 one text, which psql can run. The folder ``sql/ledger/`` has no such file: its files are statements of their own, with
-names such as ``ledger/run``.
+names such as ``ledger/loads``.
 """
 
 from __future__ import annotations

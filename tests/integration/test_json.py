@@ -11,7 +11,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from etl.catalogue import COMMANDS
-from etl.commands.answers import plain
+from etl.commands.answer import plain
 from etl.functions import FUNCTIONS
 from tests.harness import Databases, Done, Etl
 from tests.lambda_runtime import function

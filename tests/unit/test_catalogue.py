@@ -21,7 +21,8 @@ from rich import console as terminal
 from docs.commands import flat, schema
 from etl import cli, functions
 from etl.catalogue import COMMANDS
-from etl.commands import answers
+from etl.commands import accounts
+from etl.commands.answer import plain
 from etl.commands.command import Command, Form
 from etl.ledger import tables
 from etl.model.errors import ConfigurationError
@@ -108,7 +109,7 @@ class Recorder(dict[str, Any]):
         return [Recorder(one, f"{inner}[]", self.seen) for one in value] if isinstance(value, list) else value
 
 
-REPORT = answers.Report(
+REPORT = accounts.Report(
     run_id="tonight",
     status="failed",
     snapshot_at=None,
@@ -118,10 +119,10 @@ REPORT = answers.Report(
     tables=1,
     rows=1,
     bytes=1,
-    slowest=(answers.SlowTable("public.a", 1.0, None, 1),),
-    failed=(answers.FailedTable("public.b", "division by zero"),),
+    slowest=(accounts.SlowTable("public.a", 1.0, None, 1),),
+    failed=(accounts.FailedTable("public.b", "division by zero"),),
     failed_count=1,
-    last_published=answers.PublishedRun("yesterday", None),
+    last_published=accounts.PublishedRun("yesterday", None),
     error=None,
     kept_until=None,
 )
@@ -136,7 +137,7 @@ def told(report: Mapping[str, Any], outcome: str) -> str:
 def test_the_notifier_reads_only_what_a_report_has() -> None:
     """The notifier does not import etl, so it would silently miss a field that etl renames."""
     seen: set[str] = set()
-    told(Recorder(answers.plain(REPORT), "", seen), "failure")
+    told(Recorder(plain(REPORT), "", seen), "failure")
     assert {"status", "slowest[].median_seconds", "failed[].error", "last_published.snapshot_at"} <= seen
     assert seen - paths(read("functions/report.answer.json")) == set()
 
@@ -144,7 +145,7 @@ def test_the_notifier_reads_only_what_a_report_has() -> None:
 @given(report=samples(read("functions/report.answer.json"), read("functions/report.answer.json")))
 def test_whatever_a_report_may_be_the_notifier_tells_it(report: dict[str, Any]) -> None:
     """Random reports from the schema, with every null that it allows, make messages of both kinds."""
-    TypeAdapter(answers.Report).validate_python(report)
+    TypeAdapter(accounts.Report).validate_python(report)
     for outcome in ("success", "failure"):
         assert "tonight" in told(report, outcome)
 
@@ -195,7 +196,7 @@ def _with(name: str, state: Any) -> Iterator[dict[str, Any]]:
 
 def test_history_has_every_column_of_the_ledger() -> None:
     """A new column of the ledger must be added to the answer of history, and so to its schema."""
-    runs, loads = ({field.name for field in fields(kind)} for kind in (answers.HistoryRun, answers.HistoryLoad))
+    runs, loads = ({field.name for field in fields(kind)} for kind in (accounts.HistoryRun, accounts.HistoryLoad))
     assert runs == {column.name for column in tables.runs.columns} | {"loads", "waiting", "is_alive", "is_dead"}
     assert loads == {column.name for column in tables.loads.columns} | {"outcome", "is_slow"}
 
@@ -223,7 +224,7 @@ def test_whatever_an_answer_may_be_people_can_read_it(command: Command[Any, Any]
 @given(data=st.data())
 def test_whatever_a_run_that_is_watched_may_be_people_can_read_it(data: st.DataObject) -> None:
     """In lines, and as a picture of 60 columns."""
-    seen = drawn(data, answers.Watched)
+    seen = drawn(data, accounts.Watched)
     assert list(Lines().of(seen))
     with StringIO() as file:
         terminal.Console(file=file, width=60, force_terminal=True).print(picture(seen))
@@ -234,7 +235,7 @@ def test_whatever_a_run_that_is_watched_may_be_people_can_read_it(data: st.DataO
 @given(data=st.data())
 def test_whatever_the_nights_of_a_table_may_be_people_can_read_them(data: st.DataObject) -> None:
     """Each run has the table's load alone; all of them may be slow, if the nights before are not asked for."""
-    run, load = drawn(data, answers.HistoryRun), drawn(data, answers.HistoryLoad)
+    run, load = drawn(data, accounts.HistoryRun), drawn(data, accounts.HistoryLoad)
     for slow in (True, None, False):
         print_nights([replace(run, loads=(replace(load, is_slow=slow),)), replace(run, loads=(load,))])
 

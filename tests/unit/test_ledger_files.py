@@ -54,7 +54,7 @@ def test_what_is_missing_is_added_by_statements_and_nothing_else() -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("run", RunRow), ("latest_runs", RunRow), ("runs_of", RunRow), ("loads", LoadRow), ("nights", LoadRow)],
+    [("latest_runs", RunRow), ("runs_of", RunRow), ("loads", LoadRow)],
 )
 def test_a_row_is_read_with_all_its_columns(name: str, kind: type[RunRow | LoadRow]) -> None:
     """A column that the query leaves out would look like one that an older version left empty."""

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from etl.commands import report
-from etl.commands.answers import SlowTable, plain
+from etl.commands.accounts import SlowTable
+from etl.commands.answer import plain
 from etl.commands.plan import Plan, Shard
 from etl.ledger.rows import LoadRow, RunRow
 from etl.model import limits

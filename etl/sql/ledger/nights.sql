@@ -1,12 +1,7 @@
--- The loads of one table, the newest first. Target side; needs the ledger.
+-- The runs that have loaded one table, the newest loads first. Target side; needs the ledger.
 -- :'name': the source's table; :'status': loads of this status alone, empty for any that has begun; :'most': their number.
 -- Try it: psql -v name=public.orders -v status= -v most=30 -f ledger/nights.sql
-SELECT l.run_id, l.table_name, l.shard, l.status, l.rows, l.bytes, l.started_at, l.finished_at,
-       l.copy_seconds, l.index_seconds, l.analyze_seconds, l.published_at, l.error, l.schema_name, l.relation_name,
-       l.carried, l.staging_oid, l.live_oid, l.newest_xid, l.snapshot_id, l.masked, l.given_up, l.where_digest,
-       l.shrink_at_most, l.rows_min, l.load, l.delta_oid, l.reason, l.base, l.base_run, l.live_state,
-       l.rows_changed, l.rows_deleted, l.deleted_at_most, l.merge_seconds, l.views,
-       l.shape, l.note, l.retired_at, l.step, l.rows_so_far, l.bytes_so_far, l.bytes_expected, l.told_at
+SELECT l.run_id
   FROM etl.loads l
  WHERE l.table_name = :'name' AND l.status <> 'planned' AND :'status' IN ('', l.status)
  ORDER BY l.started_at DESC, l.run_id
