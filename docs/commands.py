@@ -12,6 +12,7 @@ import click
 from pydantic import TypeAdapter
 
 from docs import config_schema
+from docs.generated import bring_up_to_date
 from etl import cli
 from etl.catalogue import COMMANDS
 from etl.commands.command import Command, Form
@@ -172,19 +173,7 @@ def main(check: bool) -> int:
     """Writes the page and the schemas, or with ``check`` prints which are out of date; returns the exit status."""
     wanted = {PAGE: page()}
     wanted |= {SCHEMAS / name: json.dumps(one, indent=2, ensure_ascii=False) + "\n" for name, one in schemas()}
-    there = {PAGE, *SCHEMAS.rglob("*.json")}
-    stale = [file for file, text in wanted.items() if not file.exists() or file.read_text(encoding="utf-8") != text]
-    stale += sorted(there - wanted.keys())
-    if check:
-        for file in stale:
-            print(f"{file.relative_to(DOCS.parent)} is stale; run make reference", file=sys.stderr)
-        return 1 if stale else 0
-    for file in there - wanted.keys():
-        file.unlink()
-    for file, text in wanted.items():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-    return 0
+    return bring_up_to_date(wanted, {PAGE, *SCHEMAS.rglob("*.json")}, check=check)
 
 
 if __name__ == "__main__":

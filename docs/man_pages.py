@@ -15,6 +15,7 @@ import click
 from click_man.man import ManPage
 
 from docs.config_schema import plain
+from docs.generated import bring_up_to_date
 from etl import cli
 from etl.catalogue import COMMANDS
 from etl.commands.draft import PROJECT
@@ -112,19 +113,7 @@ def _roff(text: str) -> str:
 def main(check: bool) -> int:
     """Writes the pages, or with ``check`` prints which are out of date; returns the exit status."""
     wanted = {FOLDER / name: text for name, text in pages().items()}
-    there = set(FOLDER.glob("*.1"))
-    stale = [file for file, text in wanted.items() if not file.exists() or file.read_text(encoding="utf-8") != text]
-    stale += sorted(there - wanted.keys())
-    if check:
-        for file in stale:
-            print(f"{file.relative_to(FOLDER.parents[1])} is stale; run make reference", file=sys.stderr)
-        return 1 if stale else 0
-    FOLDER.mkdir(exist_ok=True)
-    for file in there - wanted.keys():
-        file.unlink()
-    for file, text in wanted.items():
-        file.write_text(text, encoding="utf-8")
-    return 0
+    return bring_up_to_date(wanted, set(FOLDER.glob("*.1")), check=check)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from docs.generated import bring_up_to_date
 from etl.settings.config import DECLARED
 
 FILE = Path(__file__).with_suffix(".md")
@@ -109,14 +110,7 @@ def readme() -> str:
 
 def main(check: bool) -> int:
     """Writes both pages, or with ``check`` prints which are out of date; returns the exit status."""
-    stale = 0
-    for file, text in ((FILE, page()), (README, readme())):
-        if not check:
-            file.write_text(text, encoding="utf-8")
-        elif not file.exists() or file.read_text(encoding="utf-8") != text:
-            print(f"{file.name} is stale; run make reference", file=sys.stderr)
-            stale = 1
-    return stale
+    return bring_up_to_date({FILE: page(), README: readme()}, check=check)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
@@ -119,6 +119,10 @@ class Etl:
     environment: dict[str, str] = field(default_factory=dict)
     fresh: bool = False
     """Whether each process is a new interpreter, and not a fork (tests/forkserver.py)."""
+
+    def having(self, **variables: str) -> Etl:
+        """The same with these variables in its environment."""
+        return replace(self, environment=self.environment | variables)
 
     def __call__(self, *arguments: str, **variables: str) -> Done:
         """Runs ``etl`` to its end."""

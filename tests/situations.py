@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from tests.harness import TIMEOUT, Database, Done
+from tests.harness import TIMEOUT, Database, Databases, Done
 
 GATE = 4711
 """The key of the advisory lock that every gate waits for."""
@@ -84,6 +84,23 @@ def gate_closed(database: Database) -> Iterator[None]:
     with database.connect() as session:
         session.execute(sql.SQL("SELECT pg_advisory_lock({})").format(sql.Literal(GATE)))
         yield
+
+
+def make_orders_and_items(databases: Databases) -> Databases:
+    """Creates two tables of one row each in the source; returns the databases."""
+    databases.operational.execute("CREATE TABLE orders AS SELECT 1 AS id; CREATE TABLE items AS SELECT 1 AS id")
+    return databases
+
+
+def make_shop(databases: Databases) -> None:
+    """Creates three tables in the source whose rows are older than any snapshot; ``log`` has no key."""
+    databases.operational.execute(
+        "CREATE TABLE orders (id int PRIMARY KEY, total int);"
+        "INSERT INTO orders SELECT n, n FROM generate_series(1, 90) n;"
+        "CREATE TABLE customers (id int PRIMARY KEY); INSERT INTO customers SELECT generate_series(1, 9);"
+        "CREATE TABLE log (line text); INSERT INTO log VALUES ('one')"
+    )
+    settled(databases.operational)
 
 
 def make_gate(database: Database) -> None:

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.harness import Databases, Etl
+from tests.situations import make_shop
 
 DBT = os.environ.get("ETL_TEST_DBT", "")
 
@@ -26,10 +27,7 @@ ANALYST = "dbt_analyst"
 @pytest.fixture
 def shop(databases: Databases, etl: Etl) -> Etl:
     """``etl`` after a night; a role that may read its tables, and nothing else."""
-    databases.operational.execute(
-        "CREATE TABLE orders (id int PRIMARY KEY); CREATE TABLE customers (id int PRIMARY KEY);"
-        "INSERT INTO orders VALUES (1); INSERT INTO customers VALUES (1)"
-    )
+    make_shop(databases)
     databases.reporting.execute(
         f"DROP ROLE IF EXISTS {ANALYST}; CREATE ROLE {ANALYST} LOGIN;"
         f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO {ANALYST}"

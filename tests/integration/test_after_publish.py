@@ -6,15 +6,13 @@ import json
 import shlex
 import signal
 import sys
-import time
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.harness import CANARY, TIMEOUT, Databases, Etl
-from tests.situations import ledger, live
+from tests.situations import ledger, live, make_orders_and_items, until
 
 SAID = "import json, os, sys; print('from the command', file={}); open({!r}, 'w').write(json.dumps(dict(os.environ)))"
 
@@ -22,19 +20,29 @@ SAID = "import json, os, sys; print('from the command', file={}); open({!r}, 'w'
 @pytest.fixture
 def tables(databases: Databases) -> Databases:
     """Two tables of one row each in the source, one of which is renamed on its way."""
-    databases.operational.execute("CREATE TABLE orders AS SELECT 1 AS id; CREATE TABLE items AS SELECT 1 AS id")
-    return databases
+    return make_orders_and_items(databases)
 
 
 @pytest.fixture
 def etl(etl: Etl) -> Etl:
     """``etl`` with both tables in TABLES."""
-    return replace(etl, environment=etl.environment | {"TABLES": "orders,items"})
+    return etl.having(TABLES="orders,items")
 
 
 def python(code: str) -> str:
     """A command that executes Python."""
     return shlex.join([sys.executable, "-c", code])
+
+
+def written(file: Path) -> psutil.Process:
+    """The process whose id a command writes into a file."""
+    until(file.exists, "the id of the process")
+    return psutil.Process(int(file.read_text()))
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Whether a process does nothing any more; its parent may not have asked for its status yet."""
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 @pytest.mark.parametrize("stream", ["sys.stdout", "sys.stderr"])
@@ -124,17 +132,13 @@ def test_a_signal_reaches_all_that_the_command_started(
     file = tmp_path / "pid"
     command = shlex.join(["sh", "-c", f"sleep 600 & echo $! > {file}.new; mv {file}.new {file}; wait"])
     with etl.started("run", ETL_AFTER_PUBLISH=command, ETL_RUN_ID="tonight") as process:
-        until = time.monotonic() + TIMEOUT
-        while not file.exists():
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        sleeper = psutil.Process(int(file.read_text()))
+        sleeper = written(file)
         process.send_signal(signum)
         _, stderr = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 128 + signum
     assert "run tonight is published, but the command after it, 'sh' of ETL_AFTER_PUBLISH, was stopped" in stderr
     assert stderr.endswith(f"etl: stopped by {signum.name}\n")
-    assert not sleeper.is_running() or sleeper.status() == psutil.STATUS_ZOMBIE
+    assert has_ended(sleeper)
     assert ledger(tables.reporting) == ("published", None)
 
 
@@ -144,15 +148,11 @@ def test_a_signal_ends_also_who_does_not_listen_to_it(tables: Databases, etl: Et
     deaf = f"trap '' TERM; echo $$ > {file}.new; mv {file}.new {file}; sleep 600"
     command = shlex.join(["sh", "-c", f"sh -c {shlex.quote(deaf)} & wait"])
     with etl.started("run", ETL_AFTER_PUBLISH=command, ETL_RUN_ID="tonight") as process:
-        until = time.monotonic() + TIMEOUT
-        while not file.exists():
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        deaf_one = psutil.Process(int(file.read_text()))
+        deaf_one = written(file)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=TIMEOUT)
     assert process.returncode == 128 + signal.SIGTERM
-    assert not deaf_one.is_running() or deaf_one.status() == psutil.STATUS_ZOMBIE
+    assert has_ended(deaf_one)
     assert ledger(tables.reporting) == ("published", None)
 
 

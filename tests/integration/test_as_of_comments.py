@@ -8,7 +8,7 @@ import pytest
 
 from tests.harness import Databases, Etl
 from tests.lambda_runtime import function
-from tests.situations import settled
+from tests.situations import make_shop
 
 ON = {"ETL_COMMENT_AS_OF": "on"}
 TABLES = "orders,customers,log"
@@ -17,13 +17,8 @@ TABLES = "orders,customers,log"
 @pytest.fixture
 def shop(databases: Databases, etl: Etl) -> Etl:
     """``etl`` after a night without such comments; the source and the reporting side comment on a table each."""
-    databases.operational.execute(
-        "CREATE TABLE orders (id int PRIMARY KEY, total int);"
-        "INSERT INTO orders SELECT n, n FROM generate_series(1, 90) n;"
-        "CREATE TABLE customers (id int PRIMARY KEY); INSERT INTO customers SELECT generate_series(1, 9);"
-        "CREATE TABLE log (line text); COMMENT ON TABLE orders IS 'What was ordered.'"
-    )
-    settled(databases.operational)
+    make_shop(databases)
+    databases.operational.execute("COMMENT ON TABLE orders IS 'What was ordered.'")
     assert etl("run", TABLES=TABLES).status == 0
     databases.reporting.execute("COMMENT ON TABLE customers IS 'Ask María.'")
     return etl

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 
 import pytest
 
 from tests.harness import Database, Databases, Etl
-from tests.situations import ledger, live
+from tests.situations import ledger, live, make_orders_and_items
 
 ITEMS_CANNOT_BE_LOADED = (
     "CREATE FUNCTION odd(int) RETURNS bool LANGUAGE sql AS 'SELECT true';"
@@ -22,14 +21,13 @@ ITEMS_CANNOT_BE_LOADED = (
 @pytest.fixture
 def tables(databases: Databases) -> Databases:
     """Two tables of one row each in the source."""
-    databases.operational.execute("CREATE TABLE orders AS SELECT 1 AS id; CREATE TABLE items AS SELECT 1 AS id")
-    return databases
+    return make_orders_and_items(databases)
 
 
 @pytest.fixture
 def etl(etl: Etl) -> Etl:
     """``etl`` with both tables in TABLES."""
-    return replace(etl, environment=etl.environment | {"TABLES": "orders,items"})
+    return etl.having(TABLES="orders,items")
 
 
 def test_a_deferred_run_is_published_by_a_command(tables: Databases, etl: Etl) -> None:

@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -210,7 +210,7 @@ def test_a_database_that_cannot_be_reached_is_told_with_its_url_without_password
     """Exit status 1, and one line with the side, the URL and the reason, without the password."""
     gone = "postgresql://etl:hunter2@127.0.0.1:1/shop"
     for side in ("OPERATIONAL", "REPORTING"):
-        done = replace(etl, environment=etl.environment | {f"ETL_{side}_URL": gone})("run")
+        done = etl("run", **{f"ETL_{side}_URL": gone})
         assert done.status == 1
         assert f"etl: {side.lower()} database postgresql://etl@127.0.0.1:1/shop cannot be reached" in done.stderr
         assert "hunter2" not in done.stdout + done.stderr

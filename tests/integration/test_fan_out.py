@@ -35,7 +35,7 @@ def tables(databases: Databases) -> Databases:
 @pytest.fixture
 def shard(etl: Etl) -> Etl:
     """``etl`` with the settings of a shard of tonight's run."""
-    return replace(etl, environment=etl.environment | SHARED)
+    return etl.having(**SHARED)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import pytest
 
 from tests.harness import Databases, Etl
 from tests.lambda_runtime import function
-from tests.situations import settled
+from tests.situations import make_shop
 
 COLUMNS = "run_id, load, rows, changed_rows, last_run_failed, failed_run_id, note, retired_at IS NOT NULL AS retired"
 
@@ -20,13 +20,7 @@ COLUMNS = "run_id, load, rows, changed_rows, last_run_failed, failed_run_id, not
 @pytest.fixture
 def shop(databases: Databases, etl: Etl) -> Etl:
     """``etl`` after a night with two tables that may be loaded by their changes, and one without a key."""
-    databases.operational.execute(
-        "CREATE TABLE orders (id int PRIMARY KEY, total int);"
-        "INSERT INTO orders SELECT n, n FROM generate_series(1, 90) n;"
-        "CREATE TABLE customers (id int PRIMARY KEY); INSERT INTO customers SELECT generate_series(1, 9);"
-        "CREATE TABLE log (line text); INSERT INTO log VALUES ('one')"
-    )
-    settled(databases.operational)
+    make_shop(databases)
     assert etl("run", TABLES="orders,customers,log", ETL_RUN_ID="first").status == 0
     return etl
 

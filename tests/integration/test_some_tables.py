@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,7 +79,7 @@ def test_tables_beside_a_plan_are_refused(etl: Etl) -> None:
 
 def test_only_failed_runs_what_was_not_published(tables: Databases, etl: Etl, tmp_path: Path) -> None:
     """Tables whose last load failed, or whose run did, and one that was never loaded; then nothing is left."""
-    etl = replace(etl, environment=etl.environment | {"TABLES": "orders,items,audit"})
+    etl = etl.having(TABLES="orders,items,audit")
     assert etl("run", "orders", "items").status == 0
     tables.operational.execute("INSERT INTO orders VALUES (2); INSERT INTO items VALUES (2)")
     options = tmp_path / "options.toml"
@@ -103,7 +102,7 @@ def test_only_failed_runs_what_was_not_published(tables: Databases, etl: Etl, tm
 
 def test_a_run_that_failed_at_its_start_had_any_table(tables: Databases, etl: Etl) -> None:
     """The ledger does not say which tables it had, so all that were not published since are run."""
-    etl = replace(etl, environment=etl.environment | {"TABLES": "orders,items"})
+    etl = etl.having(TABLES="orders,items")
     assert etl("run").status == 0
     tables.operational.execute(
         "CREATE FUNCTION odd(int) RETURNS bool LANGUAGE sql AS 'SELECT true'; ALTER TABLE items ADD CHECK (odd(id))"

@@ -45,18 +45,27 @@ def test_the_container_of_the_compose_file_has_no_privileges() -> None:
     assert not [name for name, value in service["environment"].items() if value and name != "ETL_CONFIG"]
 
 
+def kubernetes_says(manifest: dict[str, Any], release: str) -> str | None:
+    """What is wrong with a manifest, by the strict schema of a release; None if nothing is."""
+    try:
+        kubernetes_validate.validate(manifest, release, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        return str(error.message)
+    return None
+
+
 @pytest.mark.parametrize("release", KUBERNETES)
 def test_the_cron_job_is_what_kubernetes_says(release: str) -> None:
     """By the strict schemas of several releases: a field that they do not know is an error."""
-    kubernetes_validate.validate(example("cronjob.yaml"), release, strict=True)
+    assert kubernetes_says(example("cronjob.yaml"), release) is None
 
 
-def test_a_field_that_kubernetes_does_not_know_is_found() -> None:
+@pytest.mark.parametrize("release", KUBERNETES)
+def test_a_field_that_kubernetes_does_not_know_is_found(release: str) -> None:
     """The check above finds a slip within the pod."""
     job = example("cronjob.yaml")
     job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["automountToken"] = False
-    with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate(job, KUBERNETES[-1], strict=True)
+    assert "automountToken" in (kubernetes_says(job, release) or "")
 
 
 def test_the_pod_fits_the_restricted_standard() -> None:
