@@ -80,10 +80,9 @@ async def compose(
     """Reads the catalog and composes a swap, in the transaction that will execute it.
 
     The tables in ``merged``, and the materialized views in ``refreshed``, are locked with the others: no transaction
-    that has read them may go on to see other rows.
-    ``late`` deletes their last rows, once the foreign keys of the old tables are dropped. ``as_of`` is for the new
-    tables' comments (``dating.py``), None if they do not say it. If it ``tells`` which
-    attachment it could not reattach, it takes longer: 12,000 statements 1.4 to 5 s instead of 0.5.
+    that has read them may go on to see other rows. ``late`` deletes their last rows, once the foreign keys of the old
+    tables are dropped. ``as_of`` is for the new tables' comments (``dating.py``), None if they do not say it. If it
+    ``tells`` which attachment it could not reattach, it takes longer: 12,000 statements 1.4 to 5 s instead of 0.5.
 
     Raises CannotCarry for orphaned attachments, LiveChanged if the inventory is not the one for which the views were
     staged, PublishFailed if a staging table was dropped.
@@ -108,11 +107,11 @@ async def compose(
     moves += [sql.SQL(statement) for statement in await live.default_grants(target, list(first))]
     reattached = _reattached(found, new, await attachments.read(target, found))
     filled = [statement for view in staged.late for statement in live.refresh(view, view.identifier)]
-    granted = [_reattach(item) for item in reattached if item.columns and item.statement.startswith("GRANT ")]
     # Column privileges are granted on the old table again, first. Before PostgreSQL 18, a GRANT takes no lock on the
     # table; but two sessions that write the same catalog row wait for each other.
-    freed = [statement for one in found for statement in lock_phase.free(one)]
-    locks = [*lock_phase.locks(tables, staged, merged, refreshed, patience), *lock_phase.freeing(freed, patience)]
+    granted = [_reattach(item) for item in reattached if item.columns and item.statement.startswith("GRANT ")]
+    freed = lock_phase.freeing([statement for one in found for statement in lock_phase.free(one)], patience)
+    locks = [*lock_phase.locks(tables, staged, merged, refreshed, patience), *freed]
     put_back = [_each(map(_reattach, reattached))] if tells and reattached else map(_reattach, reattached)
     statements = [*locks, *late, *granted, *moves, *put_back, *filled]
     text = f"{Stage.PUBLISH} ".encode() + sql.SQL("; ").join(statements).as_bytes(target)

@@ -148,17 +148,10 @@ def load(
     parameters = read_parameters(path.text) if path else {}
     values = _from_store(path.text if path else "", parameters) | dict(file.values) | _from_environment(environment)
     values |= _from_command_line(given or {})
-    if "plan" in needs:
-        needs = {*needs, "run_id" if "plan" in values and values["plan"].text == "run" else "tables"}
+    needs = _with_plan(needs, values)
     problems = list(file.problems)
     values = _unquoted(values, problems)
-    fields: dict[str, Any] = {
-        name: value
-        for name in ("operational", "reporting")
-        if (value := _url(name, values, needs, problems, mint_token))
-    }
-    fields |= _tables(values, problems) | _options(values, problems, file)
-    fields |= {name: values[name].text for name in _PLAIN if name in values}
+    fields = _fields(values, needs, problems, mint_token, file)
     fields.setdefault("log_format", "console" if on_terminal else "json")
     problems += [_missing(name) for name in ("tables", "run_id") if name in needs and name not in values]
     problems = [_with_slip(problem, environment) for problem in problems]
@@ -169,16 +162,43 @@ def load(
     names = [(setting.variable, setting.parameter) for setting in DECLARED.values()]
     slips, warnings = strange_variables(environment, names)
     problems += [*slips, *strange_parameters(path.text if path else "", parameters, names)]
-    if fields.get("plan") == "run" and "plan" in needs and "tables" in values:
-        if values["tables"].origin == Origin.COMMAND_LINE:
-            problems.append("TABLES on the command line is not read, because ETL_PLAN is run; take one of the two out")
-        elif values["tables"].origin == Origin.ENVIRONMENT:
-            warnings.append("TABLES is not read, because ETL_PLAN is run; take one of the two out")
+    if _is_unread(fields, values, needs, Origin.ENVIRONMENT):
+        warnings.append(f"TABLES {_UNREAD}")
     if problems or settings is None:
         raise ConfigurationError(problems)
     if path:
         values["path"] = path
     return Found(settings, tuple(warnings), values)
+
+
+def _with_plan(needs: Collection[str], values: Mapping[str, Value]) -> Collection[str]:
+    """What a command needs, if it takes its tables from TABLES or from the plan of its run."""
+    if "plan" not in needs:
+        return needs
+    return {*needs, "run_id" if "plan" in values and values["plan"].text == "run" else "tables"}
+
+
+def _fields(
+    values: Mapping[str, Value],
+    needs: Collection[str],
+    problems: list[str],
+    mint_token: MintToken | None,
+    file: FromFile,
+) -> dict[str, Any]:
+    """The fields of the settings: parsed here, or as texts that the settings themselves validate."""
+    sides = {side: _url(side, values, needs, problems, mint_token) for side in ("operational", "reporting")}
+    fields: dict[str, Any] = {side: url for side, url in sides.items() if url}
+    fields |= _tables(values, problems) | _options(values, problems, file)
+    return fields | {name: values[name].text for name in _PLAIN if name in values}
+
+
+_UNREAD = "is not read, because ETL_PLAN is run; take one of the two out"
+
+
+def _is_unread(fields: Mapping[str, Any], values: Mapping[str, Value], needs: Collection[str], origin: Origin) -> bool:
+    """Whether TABLES is given there, and the tables come from a plan."""
+    is_given = "tables" in values and values["tables"].origin == origin
+    return is_given and fields.get("plan") == "run" and "plan" in needs
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Value]:
@@ -347,6 +367,8 @@ def _contradictions(fields: Mapping[str, Any], values: Mapping[str, Value], need
     if options.needs_key and "operational" in needs and "mask_key" not in values:
         yield f"{values['options'].where} has masks that need a key; {_missing('mask_key')}"
     yield from _other_ways(fields, values, options)
+    if _is_unread(fields, values, needs, Origin.COMMAND_LINE):
+        yield f"TABLES on the command line {_UNREAD}"
     if "tables" in fields:
         yield from (f"{values['options'].where}: {clash}" for clash in options.named_clashes(fields["tables"]))
 

@@ -15,9 +15,10 @@ from pydantic import ValidationError
 
 from etl.model.catalog import SourceTable
 from etl.model.errors import ConfigurationError
+from etl.model.faults import faults
 from etl.model.name import Planned, Relation, TargetName, label
 from etl.model.selection import Pattern, Selection, unknown
-from etl.model.shape import NO_OPTIONS, TableOptions, faults, shaped
+from etl.model.shape import NO_OPTIONS, TableOptions, shaped
 from etl.model.table import Table
 from etl.settings import fault, toml, values
 
@@ -110,7 +111,7 @@ class Options:
     def apply(self, tables: Sequence[SourceTable]) -> list[Table]:
         """Applies the options to tables of the catalog, and returns the tables that arrive.
 
-        Raises ConfigurationError with all faults of the options (``shape.faults``).
+        Raises ConfigurationError with all faults of the options (``model/faults.py``).
         """
         problems = [problem for table in tables for problem in faults(table, self.of(table.source))]
         if problems:
