@@ -163,7 +163,7 @@ def load(
     slips, warnings = strange_variables(environment, names)
     problems += [*slips, *strange_parameters(path.text if path else "", parameters, names)]
     if _is_unread(fields, values, needs, Origin.ENVIRONMENT):
-        warnings.append(f"TABLES {_UNREAD}")
+        warnings.append("TABLES is not read, because ETL_PLAN is run; take one of the two out")
     if problems or settings is None:
         raise ConfigurationError(problems)
     if path:
@@ -190,9 +190,6 @@ def _fields(
     fields: dict[str, Any] = {side: url for side, url in sides.items() if url}
     fields |= _tables(values, problems) | _options(values, problems, file)
     return fields | {name: values[name].text for name in _PLAIN if name in values}
-
-
-_UNREAD = "is not read, because ETL_PLAN is run; take one of the two out"
 
 
 def _is_unread(fields: Mapping[str, Any], values: Mapping[str, Value], needs: Collection[str], origin: Origin) -> bool:
@@ -368,7 +365,7 @@ def _contradictions(fields: Mapping[str, Any], values: Mapping[str, Value], need
         yield f"{values['options'].where} has masks that need a key; {_missing('mask_key')}"
     yield from _other_ways(fields, values, options)
     if _is_unread(fields, values, needs, Origin.COMMAND_LINE):
-        yield f"TABLES on the command line {_UNREAD}"
+        yield "TABLES on the command line is not read, because ETL_PLAN is run; take one of the two out"
     if "tables" in fields:
         yield from (f"{values['options'].where}: {clash}" for clash in options.named_clashes(fields["tables"]))
 
