@@ -119,7 +119,7 @@ def _needs(command: Command[Any, Any]) -> Iterator[str]:
 
 
 def _usage(command: Command[Any, Any], parameters: Sequence[click.Parameter]) -> Iterator[str]:
-    """A table of the arguments and options besides ``--json``."""
+    """A table of the arguments and options other than ``--json``."""
     if not command.input.model_fields:
         return
     yield from ("| argument or option | what it is | default |", "|---|---|---|")

@@ -1,6 +1,6 @@
 """Writes the man pages, which the wheel installs, into docs/man/: ``python -m docs.man_pages [--check]``.
 
-click-man makes the page of a command from click's command. The page of ``etl`` has all settings besides.
+click-man makes the page of a command from click's command. The page of ``etl`` also has all settings.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@
 GRANT CONNECT, CREATE ON DATABASE :"database" TO :"role";
 -- CREATE on each live schema: the publish moves tables into the schema.
 GRANT USAGE, CREATE ON SCHEMA :"schema" TO :"role";
--- Its first run makes the view etl.freshness, and grants USAGE on the schema etl and SELECT on the view to PUBLIC; whoever reads
--- the view sees the tables that he may read. The ledger's tables stay the role's own.
+-- Its first run makes the view etl.freshness, and grants USAGE on the schema etl and SELECT on the view to PUBLIC. The view shows each
+-- role the tables that this role may read. The ledger's tables stay private.
 -- The role must own live tables that exist before their first night, because it trusts its own tables:
 -- ALTER TABLE orders OWNER TO etl_loader;
 -- It must also own the schemas etl, etl_staging_... and etl_stagingold_..., if you create them beforehand:

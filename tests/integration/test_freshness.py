@@ -1,4 +1,4 @@
-"""The view ``etl.freshness``: as of when each live table is, for whoever may read the table."""
+"""The view ``etl.freshness``: as of when each live table is, for each role that may read the table."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def test_a_table_that_tables_covers_is_refused(databases: Databases, left: Etl, 
 
 
 def test_a_table_is_refused_that_runs_have_under_another_name(databases: Databases, left: Etl, tmp_path: Path) -> None:
-    """Whoever forgets the options file would drop a table of each night: TABLES covers b, and b is sales.b there."""
+    """Without the options file, the command would drop a table of each night: TABLES covers b, and b is sales.b there."""
     options = tmp_path / "options.toml"
     options.write_text('[b]\nrename = "sales.b"\n')
     covered = {"TABLES": "a,b", "ETL_OPTIONS_FILE": str(options)}
@@ -171,7 +171,7 @@ def test_a_name_does_not_act_on_the_terminal_that_asks(databases: Databases, lef
     ],
 )
 def test_what_depends_on_the_table_stops_it(databases: Databases, left: Etl, hang: str, what: str) -> None:
-    """Nothing of others is dropped, whoever agrees; the error names it."""
+    """Nothing of others is dropped, also with --yes; the error names it."""
     databases.reporting.execute(hang)
     done = left("retire", "b", "--yes")
     assert done.status == 1

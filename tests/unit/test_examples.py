@@ -69,7 +69,7 @@ def test_a_field_that_kubernetes_does_not_know_is_found(release: str) -> None:
 
 
 def test_the_pod_fits_the_restricted_standard() -> None:
-    """What the Pod Security Standard "restricted" demands, and a read-only root and no token besides."""
+    """What the Pod Security Standard "restricted" demands, and a read-only root, and no token."""
     job = example("cronjob.yaml")["spec"]
     pod = job["jobTemplate"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]

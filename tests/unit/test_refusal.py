@@ -101,7 +101,7 @@ def test_what_stays_until_somebody_changes_it_is_bad_configuration(error: Except
 
 
 def test_a_statement_to_give_has_its_names_as_sql_takes_them() -> None:
-    """Whoever pastes it gets no syntax error, and executes nothing else."""
+    """A statement that is pasted has no syntax error, and does nothing else."""
     url = DatabaseUrl.parse("postgresql://etl-loader@db.example/My%22Shop")
     said = str(refusal.explained("reporting", url, of_server("42501", "nein")))
     assert 'GRANT CONNECT ON DATABASE "My""Shop" TO "etl-loader" (nein)' in said

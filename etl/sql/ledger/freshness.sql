@@ -2,7 +2,7 @@
 -- the ledger.
 -- Try it: psql -c BEGIN -f ledger/freshness.sql -c 'TABLE etl.freshness' -c ROLLBACK
 --
--- Whoever changes this file raises VIEW in etl/ledger/view.py, so that ledgers that have the view get the new one.
+-- A change of this file needs a higher VIEW in etl/ledger/view.py, so that ledgers that have the view get the new one.
 --
 -- It reads the ledger and keeps nothing of its own, so each commit of a publish or a batch changes it with the rows, also
 -- one of an older version. It runs with its owner's rights, because nobody else may read the ledger's tables. So it shows:
