@@ -66,6 +66,10 @@ email = "hmac"
 - **References**: a value may be `{ environment = "VARIABLE" }`, `{ parameter = "/NAME" }` (one parameter of Parameter
   Store, which needs `ssm:GetParameter`) or `{ file = "NAME" }` (seen from the file's folder). Most need no reference:
   the variable of the first column is read anyway.
+- **A password of its own goes to no other server by mistake**: if the environment has a database's URL or host,
+  `password`, and each other part beside it, is not read from a parameter or a file. The log warns (`setting.unknown`)
+  of one that the URL lacks. Set its variable or, if it is meant for that server, write
+  `url = { environment = "ETL_REPORTING_URL" }` in the file.
 - **No secret in clear**: a password in a URL, `password` and `mask_key` are refused as texts, because such a file is
   committed, copied and mailed.
 - **Options** are those of the options file, each section below `[options]`. `ETL_OPTIONS_FILE` in the environment

@@ -99,6 +99,7 @@ async def retire(
         await _refuse_staged(target, name)
         if keep:
             async with target.transaction():
+                _refuse_changed(doomed, await _seen(target, name))
                 await retirement.retire(target, doomed.known.oid, name, is_dropped=False)
         else:
             await _dropped(target, doomed, settings.publish_deadline)
@@ -132,6 +133,12 @@ def _refuse_renamed(doomed: Doomed, covered: Collection[str]) -> None:
             " TABLES covers; set the options of that run, whose rename this process lacks, or, if the table is to have"
             " another name, let a run publish it there, and retire this one then"
         )
+
+
+def _refuse_changed(doomed: Doomed, now: Doomed) -> None:
+    """Raises EtlError if a run or a batch has published the table since it was seen, before its lock was taken."""
+    if now.known != doomed.known:
+        raise EtlError(f"{doomed.table} has changed since it was looked at; look again, and retry")
 
 
 async def _refuse_staged(target: Target, name: TargetName) -> None:
@@ -216,8 +223,9 @@ async def _drop(target: Target, doomed: Doomed) -> None:
             await target.execute(f"SET LOCAL lock_timeout = {limits.PUBLISH_LOCK_MS}".encode())
             await target.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(doomed.table.identifier))
             now = await _seen(target, doomed.table)
-            if (now.known.oid, now.hanging.hung) != (doomed.known.oid, doomed.hanging.hung):
-                raise EtlError(f"{doomed.table} has changed since you were asked; look again, and retry")
+            _refuse_changed(doomed, now)
+            if now.hanging.hung != doomed.hanging.hung:
+                raise EtlError(f"{doomed.table} has changed since it was looked at; look again, and retry")
             await target.execute(sql.SQL("DROP TABLE {} RESTRICT").format(doomed.table.identifier))
             await retirement.retire(target, doomed.known.oid, doomed.table, is_dropped=True)
     except psycopg.errors.DependentObjectsStillExist as error:

@@ -62,11 +62,14 @@ async def described(settings: Settings, source: Source, tables: Sequence[Table])
 def not_asked(settings: Settings, tables: Sequence[Table]) -> str:
     """Why no load looks for changes, whichever could; empty if they do, or none is to.
 
-    An option that wants changes, or rows to be merged, wants the question, too; so does a run that merges.
+    An option that wants changes, or rows to be merged, wants the question, too; so does a limit for gone rows, which
+    only a load of changes knows, and a run that merges.
     """
     options = [settings.options.of(table.source) for table in tables]
     kinds = {one.load or settings.load for one in options}
-    is_wanted = "delta" in kinds or any(one.publish == "in-place" for one in options)
+    is_wanted = "delta" in kinds or any(
+        one.publish == "in-place" or one.rule.deleted_at_most.part < 1 for one in options
+    )
     if is_wanted or "auto" not in kinds or settings.publish_way not in {"auto", "swap"}:
         return ""
     return are_too_small(tables)

@@ -79,12 +79,15 @@ class Value:
 class FromFile:
     """The settings of a configuration file (``etl.settings.file``): their values, and the problems of the file.
 
-    ``options`` are the file's options of tables, as TOML has them.
+    ``options`` are the file's options of tables, as TOML has them. ``withheld`` are parts of a database's URL
+    that refer to where a secret may be, each with where it stands, and the setting by which the environment leads to a
+    host that the file does not name: no secret of the file goes there.
     """
 
     values: Mapping[str, Value] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    withheld: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 NO_FILE = FromFile()
@@ -164,6 +167,7 @@ def load(
     problems += [*slips, *strange_parameters(path.text if path else "", parameters, names)]
     if _is_unread(fields, values, needs, Origin.ENVIRONMENT):
         warnings.append("TABLES is not read, because ETL_PLAN is run; take one of the two out")
+    warnings += _withheld(fields, values, needs, file)
     if problems or settings is None:
         raise ConfigurationError(problems)
     if path:
@@ -277,6 +281,21 @@ def _url(
         at_fault = parts.get(fault.parameter or "", url)
         problems.append(f"{at_fault.where} {fault}" if at_fault else _missing(f"{side}/{fault.parameter}"))
         return None
+
+
+def _withheld(
+    fields: Mapping[str, Any], values: Mapping[str, Value], needs: Collection[str], file: FromFile
+) -> Iterator[str]:
+    """Warnings about parts of the file that are not read, and that a URL of the environment lacks."""
+    for name, (where, elsewhere) in file.withheld.items():
+        side, _, part = name.partition("/")
+        if side not in needs or side not in fields or name in values or part in fields[side].parameters:
+            continue
+        variable, key = DECLARED[elsewhere].variable, elsewhere.replace("/", ".")
+        yield (
+            f"{where} is not read, because {variable} is in the environment, and may lead to another server; set"
+            f' {DECLARED[name].variable}, or write {key} = {{ environment = "{variable}" }} in the file'
+        )
 
 
 def _wants_tokens(side: str, values: Mapping[str, Value], problems: list[str]) -> bool:

@@ -63,8 +63,8 @@ def read(
     """
     if name is None:
         return FromFile()
-    reading = _Reading(Path(name.text), environment, needs, read_parameter)
     document = _document(name)
+    reading = _Reading(Path(name.text), environment, needs, read_parameter, {*_vouched(document)})
     for key, value in _flat(document, reading):
         reading.add(key, value)
     options = document.get("options", {})
@@ -72,7 +72,8 @@ def read(
         what = f"{len(options)} section{'s' if len(options) > 1 else ''}"
         reading.values["options"] = Value(f"{what} of [options]", f"{name.text}: options", Origin.FILE)
     reading.values["config"] = name
-    return FromFile(reading.values, options if isinstance(options, dict) else {}, tuple(reading.problems))
+    sections = options if isinstance(options, dict) else {}
+    return FromFile(reading.values, sections, tuple(reading.problems), reading.withheld)
 
 
 def _document(name: Value) -> dict[str, Any]:
@@ -93,6 +94,18 @@ def _document(name: Value) -> dict[str, Any]:
         raise ConfigurationError(
             f"{name.text} has brackets within brackets without end; write lists of names only"
         ) from None
+
+
+def _vouched(document: Mapping[str, Any]) -> Iterator[str]:
+    """The URLs and hosts that the file itself takes from a variable, so that its secrets may go there."""
+    for side in SIDES:
+        section = document.get(side)
+        if not isinstance(section, dict):
+            continue
+        for part in ("url", "host"):
+            value = section.get(part)
+            if isinstance(value, dict) and value.keys() == {"environment"}:
+                yield f"{side}/{part}"
 
 
 def _flat(document: Mapping[str, Any], reading: _Reading) -> Iterator[tuple[str, Any]]:
@@ -116,8 +129,10 @@ class _Reading:
     environment: Mapping[str, str]
     needs: Collection[str]
     read_parameter: ReadParameter
+    vouched: Collection[str]
     values: dict[str, Value] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    withheld: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def add(self, key: str, value: Any) -> None:
         """Adds the value of a key, or its problem."""
@@ -125,8 +140,7 @@ class _Reading:
         if name is None:
             self.refuse(key, _unknown(key))
         elif isinstance(value, dict):
-            if not self._is_set(name) and (text := self._referred(key, name, value)) is not None:
-                self._set(key, name, text)
+            self._refer(key, name, value)
         elif (text := _text(name, value)) is None:
             wanted = "a list of names" if name == "tables" else "a whole number"
             self.refuse(key, f"is neither {wanted} nor a text in quotes")
@@ -143,13 +157,24 @@ class _Reading:
         """Adds a problem of a key."""
         self.problems.append(f"{self.file}: {key} {fault}")
 
+    def _refer(self, key: str, name: str, reference: Mapping[str, Any]) -> None:
+        """Adds the value that a reference leads to, unless it is withheld from a host of the environment."""
+        if self._is_set(name):
+            return
+        elsewhere = self._elsewhere(name)
+        if elsewhere and reference.keys() in ({"parameter"}, {"file"}):
+            self.withheld[name] = f"{self.file}: {key}", elsewhere
+        elif (text := self._referred(key, name, reference)) is not None:
+            self._set(key, name, text)
+
     def _referred(self, key: str, name: str, reference: Mapping[str, Any]) -> str | None:
         """The value that a reference leads to; None if it has none, with the problem if it is needed."""
         match list(reference.items()):
             case [("environment", str(variable))]:
                 if text := self.environment.get(variable):
                     return text
-                self._miss(key, name, f"names the variable {variable}, which is not set; set it")
+                if not self._is_beside_url(name):  # which may have the value
+                    self._miss(key, name, f"names the variable {variable}, which is not set; set it")
             case [("file", str(file))]:
                 try:
                     return (self.file.parent / file).read_text(encoding="utf-8").removesuffix("\n")
@@ -178,7 +203,20 @@ class _Reading:
     def _is_needed(self, name: str) -> bool:
         """Whether the command needs a value: not that of a database that it does not use, or whose URL is set."""
         side = name.partition("/")[0]
-        return side not in SIDES or (side in self.needs and not self._is_set(f"{side}/url"))
+        return side not in SIDES or (side in self.needs and self._elsewhere(name) != f"{side}/url")
+
+    def _is_beside_url(self, name: str) -> bool:
+        """Whether a setting is a part of a database whose URL is in the environment."""
+        side = name.partition("/")[0]
+        return side in SIDES and self._is_set(f"{side}/url")
+
+    def _elsewhere(self, name: str) -> str:
+        """The setting by which the environment leads a part's database to a host that the file does not name, or ''."""
+        side, _, part = name.partition("/")
+        if side not in SIDES or part == "url":
+            return ""
+        hosts = (f"{side}/url", f"{side}/host")
+        return next((one for one in hosts if self._is_set(one) and one not in self.vouched), "")
 
 
 def _text(name: str, value: Any) -> str | None:

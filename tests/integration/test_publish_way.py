@@ -485,6 +485,20 @@ def test_many_small_tables_are_copied_without_a_question(databases: Databases, e
     assert [{one["load"] for one in loads(etl("run", **wants))} for _ in range(2)] == [{"full"}, {"unchanged"}]
 
 
+def test_a_limit_for_gone_rows_holds_among_many_small_tables(databases: Databases, etl: Etl, tmp_path: Path) -> None:
+    """Only a load of changes knows the gone rows; a run that asks for none would never look at the limit."""
+    make = "CREATE TABLE t%s (id int PRIMARY KEY); INSERT INTO t%1$s SELECT generate_series(1, 200)"
+    databases.operational.execute(f"DO $$ BEGIN FOR i IN 1..50 LOOP EXECUTE format('{make}', i); END LOOP; END $$")
+    settled(databases.operational)
+    (tmp_path / "options.toml").write_text('[t1]\ndeleted_at_most = "30%"')
+    wants = {"TABLES": "t*", "ETL_OPTIONS_FILE": str(tmp_path / "options.toml")}
+    assert etl("run", **wants).status == 0
+    databases.operational.execute("DELETE FROM t1 WHERE id <= 80; INSERT INTO t1 SELECT generate_series(1001, 1070)")
+    stopped = etl("run", **wants)
+    assert (stopped.status, stopped.event("table.stopped")["rows_deleted"]) == (1, 80)
+    assert databases.reporting.value("SELECT min(id) FROM t1") == 1
+
+
 def refused_and_run_again(auto: Etl, databases: Databases, change: str, said: str) -> None:
     """A deferred run that a change before its publish stops, with these words; the next run goes."""
     assert auto("run", ETL_RUN_ID="one", ETL_PUBLISH="defer").status == 0

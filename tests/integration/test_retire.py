@@ -15,7 +15,7 @@ import pytest
 
 from tests.harness import Database, Databases, Etl, environment_of
 from tests.lambda_runtime import function
-from tests.situations import settled
+from tests.situations import settled, waiting
 
 TABLES = {"TABLES": "a"}
 
@@ -220,6 +220,24 @@ def test_a_staged_table_is_refused(databases: Databases, left: Etl) -> None:
     assert (done.status, "public.b is staged by a run that is not published yet" in done.stderr) == (1, True)
     assert left("abort", "staged").status == 0
     assert left("retire", "b", "--keep").status == 0
+
+
+@pytest.mark.parametrize("flag", ["--keep", "--yes"])
+def test_a_table_that_a_run_publishes_meanwhile_is_refused(databases: Databases, left: Etl, flag: str) -> None:
+    """Somebody refreshes it: what was looked at is not there any more, and the mark would go to an older night."""
+    with databases.reporting.connect() as held:
+        held.execute("SELECT pg_advisory_lock(hashtextextended('nightly-etl run retiring', 0))")
+        with left.started("retire", "b", flag, ETL_RUN_ID="retiring") as process:
+            deadline = time.monotonic() + 60
+            while not waiting(databases.reporting, "advisory") and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert left("run", TABLES="b", ETL_LOAD="full", ETL_PUBLISH_WAY="swap").status == 0
+            held.execute("SELECT pg_advisory_unlock_all()")
+            _, said = process.communicate(timeout=60)
+    assert (process.returncode, "public.b has changed since it was looked at" in said) == (1, True)
+    assert databases.reporting.rows("SELECT retired_at FROM etl.loads WHERE retired_at IS NOT NULL") == []
+    assert exists(databases.reporting, "b")
+    assert left_behind(left) == ["public.b", "public.c"]
 
 
 @pytest.mark.parametrize("part", [{"ETL_SHARD": "0"}, {"ETL_SNAPSHOT": "run", "ETL_RUN_ID": "tonight"}], ids=str)

@@ -116,6 +116,19 @@ def test_a_run_that_failed_at_its_start_had_any_table(tables: Databases, etl: Et
     assert etl("run", "--only-failed").event("run.only_failed")["tables"] == 0
 
 
+def test_a_run_that_failed_at_its_start_may_have_loads_of_an_earlier_attempt(tables: Databases, etl: Etl) -> None:
+    """With the same ETL_RUN_ID every night, a night that failed later has left them; they say nothing of tonight."""
+    etl = replace(etl, environment=etl.environment | {"TABLES": "orders,items"})
+    assert etl("run").status == 0
+    tables.reporting.execute("ALTER TABLE items ADD CHECK (id < 2)")
+    tables.operational.execute("INSERT INTO items VALUES (2)")
+    assert etl("run", ETL_RUN_ID="nightly").status == 1
+    tables.reporting.execute("ALTER TABLE items DROP CONSTRAINT items_id_check")
+    assert etl("run").status == 0
+    assert etl("run", ETL_RUN_ID="nightly", TABLES="orders,ordres").status == 2
+    assert etl("run", "--only-failed").event("run.only_failed")["tables"] == 2
+
+
 def test_only_failed_is_not_for_a_part_of_a_run(etl: Etl) -> None:
     """A shard's tables are the plan's."""
     done = etl("run", "--only-failed", TABLES="orders", ETL_SNAPSHOT="run", ETL_RUN_ID="r")

@@ -133,6 +133,52 @@ def test_a_part_of_the_file_does_not_beat_the_environment_s_url() -> None:
 
 
 @pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("reference", ['{ parameter = "/prod/password" }', '{ file = "secret" }'])
+def test_a_secret_of_the_file_does_not_go_to_a_host_of_the_environment(reference: str) -> None:
+    """The environment's URL may lead to another server; the password is not even read, and the log says so."""
+    Path("secret").write_text("of production")
+    text = f'[reporting]\nurl = "postgresql://l@file/r"\npassword = {reference}\n'
+    store = {"/prod/password": "of production"}
+    url = {"ETL_REPORTING_URL": "postgresql://l@environment/r"}
+    found = loaded(text, url, ("reporting",), store)
+    assert found.settings.target.password is None
+    assert found.warnings == (
+        "nightly-etl.toml: reporting.password is not read, because ETL_REPORTING_URL is in the environment, and may"
+        " lead to another server; set ETL_REPORTING_PASSWORD, or write reporting.url = { environment ="
+        ' "ETL_REPORTING_URL" } in the file',
+    )
+    for more in ({"ETL_REPORTING_PASSWORD": "mine"}, {"ETL_REPORTING_URL": "postgresql://l:mine@environment/r"}):
+        found = loaded(text, url | more, ("reporting",), store)
+        assert (found.settings.target.password, found.warnings) == ("mine", ())
+    assert loaded(text, url, (), store).warnings == (), "the command does not use the database"
+    (warning,) = loaded(text, {"ETL_REPORTING_HOST": "environment"}, ("reporting",), store).warnings
+    assert "ETL_REPORTING_HOST is in the environment" in warning
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("reference", ['{ parameter = "/prod/password" }', '{ file = "secret" }'])
+@pytest.mark.parametrize("part", ["url", "host"])
+def test_a_file_that_takes_the_host_from_a_variable_sends_its_secret_there(reference: str, part: str) -> None:
+    """Whoever writes so means it; a container often has its URL in a variable, and its password in a file."""
+    Path("secret").write_text("of the file")
+    variable = f"ETL_REPORTING_{part.upper()}"
+    text = f'[reporting]\n{part} = {{ environment = "{variable}" }}\nuser = "l"\npassword = {reference}\n'
+    environment = {variable: {"url": "postgresql://there/r", "host": "there"}[part], "ETL_REPORTING_DBNAME": "r"}
+    found = loaded(text, environment, ("reporting",), {"/prod/password": "of the file"})
+    assert (found.settings.target.parameters["host"], found.settings.target.password) == ("there", "of the file")
+    assert found.warnings == ()
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_variable_that_the_file_names_goes_with_a_url_of_the_environment() -> None:
+    """Both are the environment's."""
+    text = '[reporting]\nurl = "postgresql://l@file/r"\npassword = { environment = "REPORTS_PASSWORD" }\n'
+    environment = {"ETL_REPORTING_URL": "postgresql://l@environment/r", "REPORTS_PASSWORD": "mine"}
+    found = loaded(text, environment, ("reporting",))
+    assert (found.settings.target.password, found.warnings) == ("mine", ())
+
+
+@pytest.mark.usefixtures("folder")
 def test_a_value_may_stand_in_a_parameter_or_a_file() -> None:
     """Docker's and Kubernetes' secrets are files; the newline at the end is none of the password's."""
     Path("secret").write_text("from a file\n")

@@ -1,6 +1,6 @@
 -- The tables that the ledger does not know to be published last: the last load of the table failed, or its run did; or a
 -- run since the last publish failed at its start, before the ledger had its tables; or no load is known. Target side;
--- needs the ledger.
+-- needs the ledger. The same ETL_RUN_ID every night leaves loads of an earlier attempt to such a run; they began before it.
 -- :'names': the source's tables.
 -- Try it: psql -v names='{public.orders,public.never}' -f ledger/last_loads.sql
 SELECT t.name AS table_name, l.run_id, l.status, l.published_at
@@ -14,5 +14,5 @@ SELECT t.name AS table_name, l.run_id, l.status, l.published_at
  WHERE l.status IS DISTINCT FROM 'published'
     OR EXISTS (SELECT FROM etl.runs r
                 WHERE r.status IN ('failed', 'interrupted') AND r.started_at > l.published_at
-                  AND NOT EXISTS (SELECT FROM etl.loads o WHERE o.run_id = r.run_id))
+                  AND NOT EXISTS (SELECT FROM etl.loads o WHERE o.run_id = r.run_id AND o.started_at >= r.started_at))
  ORDER BY t.position;
