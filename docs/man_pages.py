@@ -18,8 +18,8 @@ from docs.config_schema import plain
 from etl import cli
 from etl.catalogue import COMMANDS
 from etl.commands.draft import PROJECT
-from etl.settings.config import DECLARED
-from etl.settings.file import KEYS, NAME
+from etl.settings.config import DECLARED, FILE_NAME
+from etl.settings.file import KEYS
 
 FOLDER = Path(__file__).parent / "man"
 
@@ -51,7 +51,7 @@ def _program(version: str) -> str:
         _section("ENVIRONMENT", _settings()),
         _section(
             "FILES",
-            [(NAME, f"The configuration file, in the current folder. See {PROJECT}/blob/main/docs/reference.md")],
+            [(FILE_NAME, f"The configuration file, in the current folder. See {PROJECT}/blob/main/docs/reference.md")],
         ),
         _section("EXIT STATUS", EXIT_STATUS),
     ]
@@ -92,7 +92,7 @@ def _settings() -> Iterator[tuple[str, str]]:
     keys = {name: key for key, name in KEYS.items()}
     for name, setting in DECLARED.items():
         where = [
-            f"in {NAME} {keys[name]}" if name in keys else "",
+            f"in {FILE_NAME} {keys[name]}" if name in keys else "",
             f"in Parameter Store {setting.parameter}" if setting.parameter else "",
         ]
         where += [f"default {plain(setting.default)}" if setting.default else ""]

@@ -256,6 +256,11 @@ async def _report(call: Call[inputs.OfRun]) -> answers.Report:
     return await report(call.settings)
 
 
+def _judge_report(report: answers.Report) -> None:
+    if report.started_at is None:  # a Lambda's caller has this answer instead, with the status failed
+        raise ConfigurationError(f"run {report.run_id} is not in the ledger; `etl history` lists the runs there are")
+
+
 def _show_report(report: answers.Report) -> None:
     from etl.report.console import print_report
 
@@ -407,6 +412,7 @@ COMMANDS: tuple[Command[Any, Any], ...] = (
         json=Form(answers.Report),
         answer=Form(answers.Report),
         show=_show_report,
+        judge=_judge_report,
     ),
     Command(
         "settings",
