@@ -19,8 +19,8 @@ from docs.generated import bring_up_to_date
 from etl import cli
 from etl.catalogue import COMMANDS
 from etl.commands.draft import PROJECT
-from etl.settings.config import DECLARED
-from etl.settings.file import KEYS, NAME
+from etl.settings.config import DECLARED, FILE_NAME
+from etl.settings.file import KEYS
 
 FOLDER = Path(__file__).parent / "man"
 
@@ -52,7 +52,7 @@ def _program(version: str) -> str:
         _section("ENVIRONMENT", _settings()),
         _section(
             "FILES",
-            [(NAME, f"The configuration file, in the current folder. See {PROJECT}/blob/main/docs/reference.md")],
+            [(FILE_NAME, f"The configuration file, in the current folder. See {PROJECT}/blob/main/docs/reference.md")],
         ),
         _section("EXIT STATUS", EXIT_STATUS),
     ]
@@ -93,7 +93,7 @@ def _settings() -> Iterator[tuple[str, str]]:
     keys = {name: key for key, name in KEYS.items()}
     for name, setting in DECLARED.items():
         where = [
-            f"in {NAME} {keys[name]}" if name in keys else "",
+            f"in {FILE_NAME} {keys[name]}" if name in keys else "",
             f"in Parameter Store {setting.parameter}" if setting.parameter else "",
         ]
         where += [f"default {plain(setting.default)}" if setting.default else ""]

@@ -14,7 +14,7 @@ import structlog
 
 from etl.commands import accounts, answers, inputs
 from etl.commands.command import Call
-from etl.model.errors import CheckFailed, ConfigurationError, EtlError, LoadFailed, TablesDiffer
+from etl.model.errors import CheckFailed, ConfigurationError, EtlError, LoadFailed, TablesDiffer, refuse_unknown
 from etl.model.record import Batch, Finished
 from etl.model.status import RunStatus
 from etl.model.wording import counted
@@ -118,7 +118,7 @@ async def abort(call: Call[inputs.AbortInput]) -> answers.AbortAnswer:
 def judge_abort(done: answers.AbortAnswer) -> None:
     """Raises if there was no run to end."""
     if done.status is None:
-        raise ConfigurationError(f"run {done.run_id} is not in the ledger; `etl history` lists the runs there are")
+        refuse_unknown(done.run_id)
     if done.status == RunStatus.PUBLISHED:
         raise EtlError(f"run {done.run_id} is published already; there is nothing to give up")
 
@@ -200,7 +200,7 @@ async def history(call: Call[inputs.HistoryInput]) -> list[accounts.HistoryRun]:
         return await of_table(call.settings, asked.table, asked.limit, last_good=asked.last_good)
     runs = await history(call.settings, asked.limit, run_id, last_good=asked.last_good)
     if run_id is not None and not runs:
-        raise ConfigurationError(f"run {run_id} is not in the ledger; `etl history` lists the runs there are")
+        refuse_unknown(run_id)
     return runs
 
 
@@ -246,6 +246,12 @@ async def report(call: Call[inputs.OfRun]) -> accounts.Report:
     from etl.commands.report import report
 
     return await report(call.settings)
+
+
+def judge_report(report: accounts.Report) -> None:
+    """Raises if there is no such run; a Lambda's caller has the answer instead, with the status failed."""
+    if report.started_at is None:
+        refuse_unknown(report.run_id)
 
 
 def show_report(report: accounts.Report) -> None:

@@ -136,6 +136,7 @@ COMMANDS: tuple[Command[Any, Any], ...] = (
         json=Form(accounts.Report),
         answer=Form(accounts.Report),
         show=actions.show_report,
+        judge=actions.judge_report,
     ),
     Command(
         "settings",

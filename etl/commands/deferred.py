@@ -10,7 +10,7 @@ from etl.commands.shard import refuse_other_way
 from etl.ledger import book, ledger
 from etl.ledger.rows import LoadRow, RunRow
 from etl.model import limits
-from etl.model.errors import ConfigurationError, PublishFailed, RunEnded, RunStopped
+from etl.model.errors import PublishFailed, RunEnded, RunStopped, refuse_unknown
 from etl.model.name import Planned
 from etl.model.selection import named
 from etl.model.status import LoadStatus, RunStatus
@@ -79,7 +79,7 @@ async def _staged(target: Target, run_id: str, anyway: str | None) -> list[Plann
     """The tables that a run has staged; raises PublishFailed if the run cannot be published."""
     run = await ledger.run_of(target, run_id) if await book.exists(target) else None
     if run is None:
-        raise ConfigurationError(f"run {run_id} is not in the ledger; `etl history` lists the runs there are")
+        refuse_unknown(run_id)
     loads = await ledger.loads_of(target, [run_id])
     if run.status == RunStatus.STOPPED:
         return await _kept(target, run, loads, anyway)

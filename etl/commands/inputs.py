@@ -23,9 +23,9 @@ from etl.model.selection import Selection
 class Given:
     """How a field is given, if it is not simply an option and a field of the event.
 
-    ``is_argument``: by its position on the command line. ``names_run``: it is the run's id, which the setting gives
-    where the command line does not; an event has to. ``names_tables``: it is the setting TABLES. ``in_event``: whether
-    an event may have it. ``as_event``: its description there, where an event may have more than the command line.
+    ``is_argument``: by its position on the command line. ``names_run``: it is the run's id, and is validated as the
+    setting is; an event has to have it. ``names_tables``: it is the setting TABLES. ``in_event``: whether an event may
+    have it. ``as_event``: its description there, where an event may have more than the command line.
     """
 
     is_argument: bool = False
@@ -140,9 +140,11 @@ class AbortInput(OfRun):
 class HistoryInput(Input):
     """The last runs, or one run."""
 
-    run_id: Annotated[str | None, Given(is_argument=True), Field(description="The run; by default the last ones.")] = (
-        None
-    )
+    run_id: Annotated[
+        str | None,
+        Given(is_argument=True, names_run=True),
+        Field(description="The run; by default the last ones."),
+    ] = None
     limit: Annotated[
         int | None, Field(ge=1, le=10_000, description="The most runs to show; by default 5, and of one table 30.")
     ] = None
@@ -166,7 +168,7 @@ class WatchInput(Input):
 
     run_id: Annotated[
         str | None,
-        Given(is_argument=True),
+        Given(is_argument=True, names_run=True),
         Field(description="The run; by default the newest that is running, or else the newest."),
     ] = None
 

@@ -17,7 +17,7 @@ from etl.commands.remaining import Left, Night, Now, Past
 from etl.ledger import book, ledger
 from etl.ledger.rows import PastNightRow, RunRow, WatchedRow
 from etl.model import limits
-from etl.model.errors import ConfigurationError
+from etl.model.errors import ConfigurationError, refuse_unknown
 from etl.model.status import LoadStatus, RunStatus
 from etl.sessions.postgres import Target, target_session
 from etl.settings.settings import Settings
@@ -62,8 +62,9 @@ class _Watch:
     async def of(cls, target: Target, run_id: str | None) -> _Watch:
         chosen = run_id or await ledger.watched_run(target)
         if chosen is None or await ledger.run_of(target, chosen) is None:
-            what = f"run {run_id} is not" if run_id else "no run is"
-            raise ConfigurationError(f"{what} in the ledger; `etl history` lists the runs there are")
+            if run_id:
+                refuse_unknown(run_id)
+            raise ConfigurationError("the ledger has no run yet; start one: `etl run`")
         return cls(target, chosen, _nights(await ledger.past_nights(target, chosen, remaining.NIGHTS)))
 
     async def seen(self) -> Watched:

@@ -37,6 +37,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import NoReturn
 
 import asyncpg
 import psycopg
@@ -62,6 +63,11 @@ class ConfigurationError(EtlError):
     """Settings, options or table names that cannot be used, or an id of a run that is not there."""
 
     exit_status = 2
+
+
+def refuse_unknown(run_id: str) -> NoReturn:
+    """Raises ConfigurationError, because the ledger has no such run."""
+    raise ConfigurationError(f"run {run_id} is not in the ledger; `etl history` lists the runs there are")
 
 
 class NotAllowed(EtlError):

@@ -34,8 +34,7 @@ from etl.logs.log import printable
 from etl.model.record import Finished
 from etl.model.status import LoadStatus, RunStatus
 from etl.model.table import Table
-from etl.settings.config import Shown
-from etl.settings.file import NAME
+from etl.settings.config import FILE_NAME, Shown
 
 _WIDE = 200
 """The least width of output that does not go to a terminal, in columns."""
@@ -198,7 +197,7 @@ def print_init(written: InitAnswer) -> None:
     if written.masks:
         look = "columns look" if written.masks > 1 else "column looks"
         print(f"{written.masks:,} {look} like personal data: read the masks that the file proposes at its end")
-    print(f"next: etl check{'' if written.file == NAME else f' --config {written.file}'}")
+    print(f"next: etl check{'' if written.file == FILE_NAME else f' --config {written.file}'}")
 
 
 def print_settings(shown: Iterable[Shown]) -> None:

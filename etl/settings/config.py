@@ -27,6 +27,9 @@ from etl.settings.values import FaultsError
 
 PARAMETER_PATH = "ETL_PARAMETER_PATH"
 
+FILE_NAME = "nightly-etl.toml"
+"""The configuration file's name in the current folder."""
+
 CONFIG = Setting(
     "ETL_CONFIG",
     None,
@@ -416,8 +419,11 @@ def _with_slip(problem: str, environment: Mapping[str, str]) -> str:
 
 def _missing(setting: str) -> str:
     declared = DECLARED[setting]
-    or_else = f", or the parameter {declared.parameter} under {PARAMETER_PATH}" if declared.parameter else ""
-    return f"{declared.variable} is not set; set it{or_else or ' (publish and abort take it on the command line, too)'}"
+    if declared.parameter is None:
+        return f"{declared.variable} is not set; set it (publish and abort take it on the command line, too)"
+    in_file = "" if declared.secret else f", or {setting.replace('/', '.')} in {FILE_NAME}"
+    or_else = f"{in_file}, or the parameter {declared.parameter} under {PARAMETER_PATH}"
+    return f"{declared.variable} is not set; set it{or_else}"
 
 
 def _validated(fields: dict[str, Any], values: Mapping[str, Value], problems: list[str]) -> Settings | None:

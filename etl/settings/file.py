@@ -7,7 +7,6 @@ a file that has it. A password stands in no file in clear: it is refused (docs/r
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -17,11 +16,10 @@ from typing import Any
 from etl.model.errors import ConfigurationError
 from etl.model.selection import tables_text
 from etl.sessions.url import DatabaseUrl, UrlError
-from etl.settings.config import CONFIG, DECLARED, FromFile, Origin, Value
+from etl.settings import toml
+from etl.settings.config import CONFIG, DECLARED, FILE_NAME, FromFile, Origin, Value
 from etl.settings.declarations import SIDES
-
-NAME = "nightly-etl.toml"
-"""The file's name in the current folder."""
+from etl.settings.hidden import hidden
 
 REFERENCES = {
     "environment": ("VARIABLE", "The variable of the environment that has the value."),
@@ -50,7 +48,7 @@ def found(environment: Mapping[str, str], option: str | None) -> Value | None:
         return Value(option, "--config", Origin.COMMAND_LINE)
     if name := environment.get(CONFIG.variable, "").strip():
         return Value(name, CONFIG.variable)
-    return Value(NAME, "the current folder", Origin.FILE) if Path(NAME).exists() else None
+    return Value(FILE_NAME, "the current folder", Origin.FILE) if Path(FILE_NAME).exists() else None
 
 
 def read(
@@ -85,15 +83,9 @@ def _document(name: Value) -> dict[str, Any]:
             f"{name.where} names {name.text!r}, which cannot be read: {reason}; `etl init` writes such a file"
         ) from None
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(
-            f'{name.text} is not TOML: {error}; a text stands in quotes, verify = "rows"'
-        ) from None
-    except RecursionError:
-        raise ConfigurationError(
-            f"{name.text} has brackets within brackets without end; write lists of names only"
-        ) from None
+        return toml.read(text, toml.Kind.CONFIG, hidden(text))
+    except ValueError as error:
+        raise ConfigurationError(f"{name.text} {error}") from None
 
 
 def _vouched(document: Mapping[str, Any]) -> Iterator[str]:

@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 BOM = "\ufeff"
@@ -30,17 +31,31 @@ _QUOTES = "\"'"
 _KEY = re.compile(rf"({_BARE_KEY}|\"[^\"]*\"|'[^']*')(\s*\.\s*({_BARE_KEY}|\"[^\"]*\"|'[^']*'))*")
 _SAID_BEFORE = re.compile("twice|overwrite|mutate")  # tomllib's words for what stands twice
 _MASKS = 'mask = { email = "hmac" }'
-_LISTS = {"columns", "exclude", "order_by", "unmask"}
+_LISTS = {"columns", "exclude", "order_by", "unmask", "tables"}
+_SECTIONS = {"operational", "reporting", "options"}  # of a configuration file
+
+HIDDEN = "…"
+"""What stands for a text that must not be shown."""
 
 
-def read(text: str) -> dict[str, Any]:
-    """Returns the document; raises ValueError with one line."""
+class Kind(Enum):
+    """Which file a text is, and the page that has examples of it."""
+
+    OPTIONS = "docs/options.md"
+    CONFIG = "docs/reference.md"
+
+
+def read(text: str, kind: Kind = Kind.OPTIONS, shown: str | None = None) -> dict[str, Any]:
+    """Returns the document; raises ValueError with one line.
+
+    The line quotes ``shown``, which is the text, line by line, without what must not be shown.
+    """
     if text.startswith(BOM):
         raise ValueError("begins with a byte order mark (BOM), which TOML does not have; save it as UTF-8 without BOM")
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ValueError(_explained(text, str(error))) from None
+        raise ValueError(_explained(text if shown is None else shown, str(error), kind)) from None
     except RecursionError:
         raise ValueError("has brackets within brackets without end; write lists of names only") from None
 
@@ -53,6 +68,7 @@ class _Mistake:
     text: str
     before: tuple[str, ...]
     said: str
+    kind: Kind
 
     @property
     def section(self) -> str:
@@ -61,16 +77,24 @@ class _Mistake:
         name = next(names, None)
         return f"[{name}] " if name else ""
 
+    def right(self, name: str) -> str:
+        """A section's header, as it should be: those of a configuration file's options begin with options."""
+        head, dot, table = name.strip("\"' ").partition(".")
+        if self.kind is Kind.CONFIG and dot:
+            is_key = re.fullmatch(rf"{_BARE_KEY}(\.mask)?", table)
+            return f"[{head}.{table}]" if is_key else f"[{head}.{_quoted(table.strip(_QUOTES))}]"
+        return _section(name)
 
-def _explained(text: str, said: str) -> str:
+
+def _explained(text: str, said: str, kind: Kind) -> str:
     place = _PLACE.search(said)
     lines = text.split("\n")
     number = int(place[1]) if place and place[1] else _last(lines)
-    mistake = _Mistake(number, lines[number - 1].strip(), tuple(lines[: number - 1]), _PLACE.sub("", said))
+    mistake = _Mistake(number, lines[number - 1].strip(), tuple(lines[: number - 1]), _PLACE.sub("", said), kind)
     for look in _LOOKS:
         if found := look(mistake):
             return f"line {number}: {found}"
-    return f"line {number} is not TOML, {_quoted(mistake.text)}: {mistake.said}; docs/options.md has examples"
+    return f"line {number} is not TOML, {_quoted(mistake.text)}: {mistake.said}; {kind.value} has examples"
 
 
 def _last(lines: list[str]) -> int:
@@ -97,9 +121,9 @@ def _brackets(mistake: _Mistake, name: str) -> str | None:
     if not name:
         return '[] is a section without a name; write the name of a table or a pattern, such as ["audit.*"]'
     if "]" not in mistake.text:
-        return f"[{name} has no closing bracket; write {_section(name)}"
+        return f"[{name} has no closing bracket; write {mistake.right(name)}"
     if mistake.text.startswith("[[") or mistake.text.endswith("]]"):
-        return f"{mistake.text} has two brackets on a side, and a section has one; write {_section(name)}"
+        return f"{mistake.text} has two brackets on a side, and a section has one; write {mistake.right(name)}"
     return None
 
 
@@ -107,8 +131,10 @@ def _name(mistake: _Mistake, name: str) -> str | None:
     if _SAID_BEFORE.search(mistake.said):
         return _twice(mistake, f"[{name}]", lambda line: _section_of(line) == name)
     if name.count('"') % 2 or name.count("'") % 2:
-        return f"[{name}] has a quote that is not closed; write {_section(name.strip(_QUOTES))}"
-    return None if re.fullmatch(_BARE_KEY, name) else f"[{name}] needs quotes around the name; write {_section(name)}"
+        return f"[{name}] has a quote that is not closed; write {mistake.right(name.strip(_QUOTES))}"
+    if re.fullmatch(_BARE_KEY, name):
+        return None
+    return f"[{name}] needs quotes around the name; write {mistake.right(name)}"
 
 
 def _pair(mistake: _Mistake) -> str | None:
@@ -121,6 +147,8 @@ def _pair(mistake: _Mistake) -> str | None:
     if key.endswith(":") or value.startswith("="):
         right = f"{key.rstrip(': ')} = {_value(value.lstrip('= '))}"
         return f"{mistake.section}{mistake.text} has another sign than =; write {right}"
+    if HIDDEN in key:
+        return None
     if not _KEY.fullmatch(key):
         remedy = f"write {_key(key)} = …"
         return f"{mistake.section}{key} needs quotes, for it has more than letters, digits, _ and -; {remedy}"
@@ -132,10 +160,13 @@ def _pair(mistake: _Mistake) -> str | None:
 def _no_pair(mistake: _Mistake) -> str | None:
     """A line that is no pair of key and value: a line of a list, or a colon for the equals sign."""
     if mistake.text.startswith("{"):
-        return "is JSON, and the options are TOML; write [orders], and below it each option on a line of its own"
+        what = "the options are TOML; write [orders], and below it each option on a line of its own"
+        what = "the file is TOML; write each setting on a line of its own" if mistake.kind is Kind.CONFIG else what
+        return f"is JSON, and {what}"
     if colon := re.fullmatch(rf"({_BARE_KEY})\s*:\s*(.*)", mistake.text):
-        right = f"{colon[1]} = {_value(colon[2])}" if colon[2] else _section(colon[1])
-        right = f"{colon[1]} = …" if mistake.section and not colon[2] else right
+        right = f"{colon[1]} = {_value(colon[2])}" if colon[2] else mistake.right(colon[1])
+        is_setting = mistake.section or (mistake.kind is Kind.CONFIG and colon[1] not in _SECTIONS)
+        right = f"{colon[1]} = …" if is_setting and not colon[2] else right
         return f"{mistake.section}{mistake.text} has a colon, as YAML has; write {right}"
     if (word := re.fullmatch(r"([^\s\"'\[\]{}#,=]+),?", mistake.text)) and _within_list(mistake):
         return f"{mistake.section}{word[1]} has no quotes; write {json.dumps(word[1], ensure_ascii=False)}"

@@ -45,7 +45,11 @@ _URL = "is not a libpq URL; write postgresql://USER:PASSWORD@HOST:PORT/DBNAME"
 _AT = "holds an @ that is not percent-encoded, or a / or ? before it; percent-encode special characters…"
 
 TABLES = [
-    Case("no TABLES", "TABLES is not set; set it, or the parameter tables under ETL_PARAMETER_PATH", {"TABLES": None}),
+    Case(
+        "no TABLES",
+        "TABLES is not set; set it, or tables in nightly-etl.toml, or the parameter tables under ETL_PARAMETER_PATH",
+        {"TABLES": None},
+    ),
     _tables("empty list", "", "TABLES names no table; write names such as orders,sales.invoice or a pattern such as *"),
     _tables("commas only", ", ,", "TABLES names no table; …"),
     _tables("only exclusions", "!orders,!audit.*", "TABLES names no table; …"),
@@ -143,8 +147,10 @@ SETTINGS = [
     Case(
         "all at once",
         (
-            f"{SOURCE} is not set; set it, or the parameter operational/url under ETL_PARAMETER_PATH",
-            f"{TARGET} is not set; set it, or the parameter reporting/url under ETL_PARAMETER_PATH",
+            f"{SOURCE} is not set; set it, or operational.url in nightly-etl.toml, or the parameter"
+            " operational/url under ETL_PARAMETER_PATH",
+            f"{TARGET} is not set; set it, or reporting.url in nightly-etl.toml, or the parameter"
+            " reporting/url under ETL_PARAMETER_PATH",
             "TABLES names no table; …",
             "ETL_JOBS is 'x'; write a whole number from 1 to 64",
             "ETL_PUBLISH is 'x'; write one of run, defer",
@@ -181,7 +187,8 @@ URLS = [
     _source("unescaped %", "postgresql://etl:s3cr3t%zz@<source>", "cannot be read as a libpq URL; percent-encode …"),
     Case(
         "parts without a database",
-        "ETL_OPERATIONAL_DBNAME is not set; set it, or the parameter operational/dbname under ETL_PARAMETER_PATH",
+        "ETL_OPERATIONAL_DBNAME is not set; set it, or operational.dbname in nightly-etl.toml, or the parameter"
+        " operational/dbname under ETL_PARAMETER_PATH",
         {SOURCE: None, "ETL_OPERATIONAL_HOST": "127.0.0.1"},
     ),
     Case(

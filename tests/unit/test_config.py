@@ -136,7 +136,8 @@ def test_the_part_at_fault_is_named() -> None:
     )
     no_url = {name: value for name, value in MINIMUM.items() if name != "ETL_REPORTING_URL"}
     assert problems(no_url | {"ETL_REPORTING_HOST": "two"}) == (
-        "ETL_REPORTING_DBNAME is not set; set it, or the parameter reporting/dbname under ETL_PARAMETER_PATH",
+        "ETL_REPORTING_DBNAME is not set; set it, or reporting.dbname in nightly-etl.toml, or the parameter"
+        " reporting/dbname under ETL_PARAMETER_PATH",
     )
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from etl.commands.draft import Found as FoundTable
 from etl.commands.draft import Side, draft, toml
@@ -22,7 +24,9 @@ from etl.model.selection import Selection
 from etl.sessions.url import DatabaseUrl
 from etl.settings import config, file
 from etl.settings.config import Found
+from etl.settings.hidden import hidden
 from etl.settings.options import Options
+from tests.unit.test_toml import PIECES
 
 ALL = ("operational", "reporting", "tables")
 
@@ -328,14 +332,53 @@ def test_a_file_is_named_by_option_variable_or_the_folder(folder: Path) -> None:
 
 @pytest.mark.usefixtures("folder")
 def test_a_file_that_cannot_be_read_is_an_error() -> None:
-    """Where it was named, also if that was the environment; and TOML's own words with an example."""
+    """Where it was named, also if that was the environment; and what is no TOML, with the line."""
     with pytest.raises(ConfigurationError, match=r"^--config names 'x', which cannot be read: No such file"):
         file.read(file.found({}, "x"), {}, (), str)
-    with pytest.raises(ConfigurationError, match=r"^nightly-etl.toml is not TOML: .*; a text stands in quotes, verify"):
+    with pytest.raises(ConfigurationError, match=r"^nightly-etl.toml line 1: verify = … has no quotes; write"):
         loaded("verify = rows")
     with pytest.raises(ConfigurationError, match=r"^nightly-etl.toml has brackets within brackets without end; write"):
         loaded(f"tables = {'[' * 100_000}")
     assert loaded("\ufeffjobs = 3", {}, ()).settings.jobs == 3
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("jobs = 1,000", "line 1: jobs = 1,000 has commas in its number; write jobs = 1000"),
+        ("jobs = 4\njobs = 5", "line 2: jobs stands on line 1, too; keep one of the two, with all that both say"),
+        ("tables:\n  - orders", "line 1: tables: has a colon, as YAML has; write tables = …"),
+        ("operational:\n  url: x", "line 1: operational: has a colon, as YAML has; write [operational]"),
+        ("tables = orders", 'line 1: tables = … has no quotes; write tables = ["…"]'),
+        ('{"tables": ["a"]}', "line 1: is JSON, and the file is TOML; write each setting on a line of its own"),
+        ("[options.audit.*]", 'line 1: [options.audit.*] needs quotes around the name; write [options."audit.*"]'),
+        ("[options.orders.mask", "line 1: [options.orders.mask has no closing bracket; write [options.orders.mask]"),
+        (
+            "[options.orders]\nwhere = id > 0",
+            'line 2: [options.orders] where = id > 0 has no quotes; write where = "id',
+        ),
+        ('[operational]\nurl = "postgresql://r:5ecret@one/shop', 'line 2: [operational] url = "… has an opening quote'),
+        ("[operational]\npassword = 5ecret", '[operational] password = … has no quotes; write password = "…"'),
+        ("[operational]\npassword = 0123456", "line 2: [operational] password = … has no quotes"),
+        ('verify = "rows" mask_key = "5ecret"', 'line 1: verify = "…" mask_key = "…" has two options on one line'),
+        ('5ecret = "5ecret', 'line 1 is not TOML, "… = \\"…": Unterminated'),
+    ],
+)
+def test_what_is_no_toml_is_told_with_line_and_key_and_without_values(text: str, problem: str) -> None:
+    """Any value may have a piece of a password; in the sections of options there is none."""
+    (said,) = problems(text)
+    assert said.startswith("nightly-etl.toml ")
+    assert problem in said
+    assert "5ecret" not in said
+    assert "0123456" not in said
+
+
+@given(st.lists(st.sampled_from([*PIECES, "5ecret", "url", "password", "operational", "\n"]), max_size=40).map("".join))
+def test_nothing_secret_is_shown_of_what_is_no_toml(text: str) -> None:
+    """Whatever stands where, outside the sections of options."""
+    assert "5ecret" not in hidden(text)
+    assert len(hidden(text).split("\n")) == len(text.split("\n"))
 
 
 def schema() -> dict[str, Any]:
