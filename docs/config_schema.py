@@ -16,9 +16,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from etl.commands.draft import SCHEMA
 from etl.model import shape
 from etl.model.shape import TableOptions
-from etl.settings.config import DECLARED
 from etl.settings.declarations import SIDES
 from etl.settings.file import KEYS, REFERENCES
+from etl.settings.found import DECLARED
 from etl.settings.settings import Settings
 
 NAME = "nightly-etl.toml.json"

@@ -19,8 +19,8 @@ from docs.generated import bring_up_to_date
 from etl import cli
 from etl.catalogue import COMMANDS
 from etl.commands.draft import PROJECT
-from etl.settings.config import DECLARED, FILE_NAME
 from etl.settings.file import KEYS
+from etl.settings.found import DECLARED, FILE_NAME
 
 FOLDER = Path(__file__).parent / "man"
 

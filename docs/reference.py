@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from docs.generated import bring_up_to_date
-from etl.settings.config import DECLARED
+from etl.settings.found import DECLARED
 
 FILE = Path(__file__).with_suffix(".md")
 README = FILE.parents[1] / "README.md"

@@ -18,7 +18,7 @@ from etl.model.errors import CheckFailed, ConfigurationError, EtlError, LoadFail
 from etl.model.record import Batch, Finished
 from etl.model.status import RunStatus
 from etl.model.wording import counted
-from etl.settings.config import Shown
+from etl.settings.found import Shown
 
 if TYPE_CHECKING:
     from etl.commands.plan import Plan

@@ -11,7 +11,7 @@ from etl import actions
 from etl.commands import accounts, answers, hooks, inputs
 from etl.commands.command import Command, Form
 from etl.model.record import Batch
-from etl.settings.config import Shown
+from etl.settings.found import Shown
 
 SOURCE, TARGET = "operational", "reporting"
 

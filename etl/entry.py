@@ -15,6 +15,7 @@ from etl.logs.log import get_logger
 from etl.model.redaction import Redacted, Redactor, own_words
 from etl.sessions import protocol
 from etl.settings import config, file
+from etl.settings.found import Found
 from etl.settings.settings import Settings
 
 _redactor: ContextVar[Redactor] = ContextVar("etl_redactor", default=own_words)
@@ -40,7 +41,7 @@ def found(
     given: Mapping[str, str] | None = None,
     *,
     on_terminal: bool = False,
-) -> config.Found:
+) -> Found:
     """Reads a command's settings like ``settings``, and returns them with the origin of each."""
     read = partial(_read_parameters, environment)
     mint = partial(_mint_token, environment)

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from etl.commands.answer import plain
 from etl.commands.inputs import Input
 from etl.loads.progress import Progress
-from etl.settings.config import Found
+from etl.settings.found import Found
 from etl.settings.settings import Settings
 
 In = TypeVar("In", bound=Input)

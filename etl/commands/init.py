@@ -15,9 +15,9 @@ from etl.model.errors import ConfigurationError
 from etl.model.selection import Selection
 from etl.sessions.postgres import Source, source_session
 from etl.sessions.query import source_query
-from etl.settings.config import Found as FoundSettings
-from etl.settings.config import Origin
 from etl.settings.declarations import SIDES
+from etl.settings.found import Found as FoundSettings
+from etl.settings.found import Origin
 from etl.settings.options import Options
 from etl.source import catalog, choice
 from etl.target import guard

@@ -34,7 +34,7 @@ from etl.logs.log import printable
 from etl.model.record import Finished
 from etl.model.status import LoadStatus, RunStatus
 from etl.model.table import Table
-from etl.settings.config import FILE_NAME, Shown
+from etl.settings.found import FILE_NAME, Shown
 
 _WIDE = 200
 """The least width of output that does not go to a terminal, in columns."""

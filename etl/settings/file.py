@@ -17,8 +17,8 @@ from etl.model.errors import ConfigurationError
 from etl.model.selection import tables_text
 from etl.sessions.url import DatabaseUrl, UrlError
 from etl.settings import toml
-from etl.settings.config import CONFIG, DECLARED, FILE_NAME, FromFile, Origin, Value
 from etl.settings.declarations import SIDES
+from etl.settings.found import CONFIG, DECLARED, FILE_NAME, FromFile, Origin, Value
 from etl.settings.hidden import hidden
 
 REFERENCES = {

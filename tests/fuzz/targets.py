@@ -17,6 +17,7 @@ from etl.model.errors import ConfigurationError, one_line
 from etl.model.redaction import Redactor
 from etl.settings import config
 from etl.settings import file as config_file
+from etl.settings.found import NO_FILE, FromFile, Value
 from statemachine.notifier.deployment import Deployment
 from statemachine.notifier.links import Console
 from statemachine.notifier.message import message
@@ -56,7 +57,7 @@ def file(text: str) -> None:
     with NamedTemporaryFile(suffix=".toml") as written:
         written.write(text.encode("utf-8", "surrogateescape"))
         written.flush()
-        name = config.Value(written.name, "--config")
+        name = Value(written.name, "--config")
         try:
             read = config_file.read(name, {}, NEEDS, lambda _: text)
         except ConfigurationError as error:
@@ -144,9 +145,7 @@ SEEDS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _settings(
-    variables: Mapping[str, str], stored: Mapping[str, str] | None = None, read: config.FromFile = config.NO_FILE
-) -> None:
+def _settings(variables: Mapping[str, str], stored: Mapping[str, str] | None = None, read: FromFile = NO_FILE) -> None:
     environment = _RIGHT | dict(variables) | ({"ETL_PARAMETER_PATH": "/shop"} if stored is not None else {})
     try:
         found = config.load(environment, NEEDS, lambda _: stored or {}, file=read)

@@ -85,7 +85,7 @@ def test_a_table_that_tables_covers_is_refused(databases: Databases, left: Etl, 
 
 
 def test_a_table_is_refused_that_runs_have_under_another_name(databases: Databases, left: Etl, tmp_path: Path) -> None:
-    """Without the options file, the command would drop a table of each night: TABLES covers b, which is sales.b there."""
+    """Without the options file, it would drop a table of each night: TABLES covers b, which is sales.b there."""
     options = tmp_path / "options.toml"
     options.write_text('[b]\nrename = "sales.b"\n')
     covered = {"TABLES": "a,b", "ETL_OPTIONS_FILE": str(options)}

@@ -118,7 +118,7 @@ def test_a_run_that_failed_at_its_start_had_any_table(tables: Databases, etl: Et
 
 def test_a_run_that_failed_at_its_start_may_have_loads_of_an_earlier_attempt(tables: Databases, etl: Etl) -> None:
     """With the same ETL_RUN_ID every night, a night that failed later has left them; they say nothing of tonight."""
-    etl = replace(etl, environment=etl.environment | {"TABLES": "orders,items"})
+    etl = etl.having(TABLES="orders,items")
     assert etl("run").status == 0
     tables.reporting.execute("ALTER TABLE items ADD CHECK (id < 2)")
     tables.operational.execute("INSERT INTO items VALUES (2)")

@@ -23,7 +23,7 @@ from etl.model.name import Relation
 from etl.model.selection import Selection
 from etl.sessions.url import DatabaseUrl
 from etl.settings import config, file
-from etl.settings.config import Found
+from etl.settings.found import Found
 from etl.settings.hidden import hidden
 from etl.settings.options import Options
 from tests.unit.test_toml import PIECES

@@ -16,8 +16,8 @@ from etl.model.catalog import Column, Constraint, SourceTable
 from etl.model.name import Relation
 from etl.model.shape import TableOptions
 from etl.sessions.url import DatabaseUrl
-from etl.settings.config import DECLARED
 from etl.settings.file import KEYS, OF_ONE_PROCESS
+from etl.settings.found import DECLARED
 
 ROOT = Path(__file__).parents[2]
 SCHEMA: dict[str, Any] = json.loads((ROOT / "docs" / "schemas" / "nightly-etl.toml.json").read_text(encoding="utf-8"))

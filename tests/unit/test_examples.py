@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from etl.settings import config, file
-from etl.settings.config import Origin, Value
+from etl.settings.found import Origin, Value
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 KUBERNETES = ("1.31", "1.34", "1.37")

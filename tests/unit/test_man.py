@@ -13,7 +13,7 @@ import pytest
 
 from docs.man_pages import pages
 from etl import cli
-from etl.settings.config import DECLARED
+from etl.settings.found import DECLARED
 
 ROOT = Path(__file__).parents[2]
 MAN = ROOT / "docs" / "man"
