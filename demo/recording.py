@@ -29,7 +29,6 @@ from demo.stage import Stage
 FILE = Path(__file__).parents[1] / "docs" / "recording.svg"
 
 COMMANDS = ("etl run", "etl verify")
-"""On a terminal the log's lines stand between the bars and the tables; here they would scroll both away."""
 
 ROWS = 2_000_000
 COLUMNS, LINES = 96, 30
