@@ -198,10 +198,11 @@ def _withheld(
         side, _, part = name.partition("/")
         if side not in needs or side not in fields or name in values or part in fields[side].parameters:
             continue
-        variable, key = DECLARED[elsewhere].variable, elsewhere.replace("/", ".")
+        variable = DECLARED[elsewhere].variable
+        named = f'{elsewhere.replace("/", ".")} = {{ environment = "{variable}" }}'
         yield (
             f"{where} is not read, because {variable} is in the environment, and may lead to another server; set"
-            f' {DECLARED[name].variable}, or write {key} = {{ environment = "{variable}" }} in the file'
+            f" {DECLARED[name].variable}, or write {named} in the file"
         )
 
 
