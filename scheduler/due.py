@@ -1,0 +1,73 @@
+"""What a tick does with a job that is due: which due times it sends, and when the job is due next. Pure policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice, takewhile
+
+from .cron import Schedule
+from .job import CatchUp
+
+GRACE = timedelta(minutes=3)
+"""A due time so long ago is not missed: the tick of its minute may be late, or may have failed once."""
+
+COUNTED = 1500
+"""Due times before the window of which a tick takes notice: a day of one each minute. Further ones are not counted."""
+
+_INSTANT = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What the index has of a job that is due: enough to decide, and to send."""
+
+    id: str
+    schedule: Schedule
+    next_run_at: datetime
+    catch_up: CatchUp
+    window: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The due times to send, the number of those that were missed, and the next due time; None if there is none."""
+
+    sent: tuple[datetime, ...]
+    missed: int
+    next_run_at: datetime | None
+
+
+def horizon(now: datetime) -> datetime:
+    """Up to when a tick looks: the end of the next minute, because the next tick may come late in its minute."""
+    return now.replace(second=0, microsecond=0) + timedelta(minutes=2) - _INSTANT
+
+
+def decide(job: Waiting, now: datetime, until: datetime) -> Decision:
+    """What to do with a job's due times from its next run up to ``until``.
+
+    Due times that are past by more than GRACE were missed. The last of them is sent if the job catches up, if it is
+    within the window, and if no later one is due by now.
+    """
+    edge = now - max(job.window, GRACE)
+    old = list(takewhile(lambda moment: moment < edge, islice(_due(job, job.next_run_at), COUNTED)))
+    recent = list(takewhile(lambda moment: moment <= until, _due(job, max(edge, job.next_run_at))))
+    sent = [moment for moment in recent if moment >= now - GRACE]
+    missed = len(old) + len(recent) - len(sent)
+    is_behind = len(recent) > len(sent) and not any(moment <= now for moment in sent)
+    if is_behind and job.catch_up is CatchUp.ONCE:
+        sent, missed = [recent[-len(sent) - 1], *sent], missed - 1
+    return Decision(tuple(sent), missed, job.schedule.next(max(until, job.next_run_at)))
+
+
+def is_too_late(due: datetime, now: datetime, window: timedelta) -> bool:
+    """Whether a due time that has waited since it was sent is missed by now."""
+    return now - due > max(window, GRACE)
+
+
+def _due(job: Waiting, start: datetime) -> Iterator[datetime]:
+    """The due times from a moment on; the first is the job's own, which may be of no schedule (moved by hand)."""
+    if start <= job.next_run_at:
+        yield job.next_run_at
+    yield from job.schedule.after(max(start - _INSTANT, job.next_run_at))

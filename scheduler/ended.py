@@ -1,0 +1,71 @@
+"""The Lambda that EventBridge calls when an execution has ended: it frees its places, writes its end, and tells of it.
+
+The event may come twice, late, or not at all. So each step is done once, whoever does it, and the runner does them for
+a job's last run if the event was lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from .deployment import Deployment
+from .job import Status, When, job_and_due
+from .log import line
+from .machine import Ended, ended
+from .pools import pools_of
+from .registry import Registered, Run
+
+
+def handler(event: Mapping[str, Any], context: object) -> dict[str, bool]:
+    """Takes an event "Step Functions Execution Status Change"; returns whether the execution was a job's."""
+    del context
+    detail = event["detail"]
+    found = job_and_due(detail["name"])
+    if found is None or detail["status"] == "RUNNING":
+        return {"settled": False}
+    stopped = detail.get("stopDate")
+    at = datetime.fromtimestamp(stopped / 1000, UTC) if stopped else None
+    end = ended(detail["status"], at, detail.get("error"), detail.get("cause"))
+    return {"settled": settle(Deployment.here(), found[0], detail["name"], found[1], end)}
+
+
+def settle(deployment: Deployment, job: str, name: str, due: datetime, end: Ended) -> bool:
+    """Does what an execution's end asks for; returns False if there is no such job any more."""
+    known, registry = deployment.registry.get(job), deployment.registry
+    run = registry.run(job, name)
+    held = run.pools if run is not None and run.pools else [] if known is None else [p.id for p in pools_of(known.job)]
+    for pool in held:
+        deployment.pools.release(pool, name)
+    if known is None:
+        return False
+    if registry.end(job, Run(name, end.status, due, ended_at=end.at, error=end.error)):
+        line("run.ended", job=job, run=name, status=end.status, error=end.error)
+    _tell(deployment, name, end)
+    return True
+
+
+def _tell(deployment: Deployment, name: str, end: Ended) -> None:
+    found = job_and_due(name)
+    assert found is not None
+    known, run = deployment.registry.get(found[0]), deployment.registry.run(found[0], name)
+    if known is None:
+        return
+    if run is not None and not run.told:
+        if end.status != "succeeded" or known.job.notify.when is When.ALWAYS:
+            deployment.teller.end(known.job, name, end)
+        deployment.registry.has_told_run(known.job.id, name)
+    _pause(deployment, known, name, end)
+
+
+def _pause(deployment: Deployment, known: Registered, name: str, end: Ended) -> None:
+    """Pauses a job that has failed too often in a row, and tells of it once."""
+    job, failures = known.job, known.counters.failures_in_row
+    is_hopeless = 0 < job.pause_after <= failures
+    if is_hopeless and job.status is Status.ENABLED and deployment.registry.pause(job.id):
+        line("job.paused", job=job.id, failures=failures, error=end.error)
+    elif job.status is not Status.PAUSED or known.paused_told:
+        return
+    deployment.teller.paused(job, deployment.machine.execution(name), failures, known.last_error)
+    deployment.registry.has_told(job.id)

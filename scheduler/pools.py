@@ -1,0 +1,143 @@
+"""Pools: how many executions use one source or target at once, counted so that no crash leaks a place.
+
+A pool holds the names of its executions, not a number. Step Functions knows whether an execution is running; so a pool
+that is full asks it, and frees what runs no more. A place whose execution was never started is freed when its taker, a
+Lambda of at most a minute, cannot be alive any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+from .job import Job, Overlap
+
+TAKING = timedelta(minutes=3)
+"""After this time, who took a place has started its execution, or never will: more than the runner's timeout."""
+
+_write, _read = TypeSerializer().serialize, TypeDeserializer().deserialize
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A source, a target or a job, and how many executions may use it at once; None is the deployment's number."""
+
+    id: str
+    at_once: int | None = None
+
+    @classmethod
+    def of_source(cls, name: str) -> Pool:
+        """The pool of a source's server."""
+        return cls(f"pool#source#{name}")
+
+    @classmethod
+    def of_target(cls, name: str) -> Pool:
+        """The pool of a target's server."""
+        return cls(f"pool#target#{name}")
+
+    @classmethod
+    def of_job(cls, name: str) -> Pool:
+        """The pool of a job whose executions must not overlap."""
+        return cls(f"pool#job#{name}", 1)
+
+
+def pools_of(job: Job) -> list[Pool]:
+    """The pools in which an execution of a job needs a place."""
+    own = [Pool.of_job(job.id)] if job.overlap is Overlap.SKIP else []
+    return [*own, Pool.of_source(job.source), Pool.of_target(job.target)]
+
+
+@dataclass(frozen=True, slots=True)
+class Pools:
+    """The pools in the jobs' table. ``is_running`` tells of an execution's name; None if there is no such execution."""
+
+    client: Any
+    table: str
+    at_once: int
+    is_running: Callable[[str], bool | None]
+
+    def take(self, pool: Pool, name: str, now: datetime) -> bool:
+        """Takes a place for an execution, or keeps the one that it has; returns False if the pool is full."""
+        if self._taken(pool, name, now):
+            return True
+        return self._swept(pool, now) and self._taken(pool, name, now)
+
+    def release(self, pool: str, name: str) -> None:
+        """Gives a place back; none is no error."""
+        self._changed(
+            Key=_key(pool),
+            UpdateExpression="REMOVE holders.#name",
+            ConditionExpression="attribute_exists(holders.#name)",
+            ExpressionAttributeNames={"#name": name},
+        )
+
+    def allow(self, pool: Pool) -> None:
+        """Sets how many may use a pool at once; None is the deployment's number again."""
+        self._make(pool.id)
+        change = "REMOVE at_once" if pool.at_once is None else "SET at_once = :most"
+        values = {} if pool.at_once is None else {"ExpressionAttributeValues": {":most": _write(pool.at_once)}}
+        self.client.update_item(TableName=self.table, Key=_key(pool.id), UpdateExpression=change, **values)
+
+    def holders(self, pool: str) -> dict[str, datetime]:
+        """The executions that hold a place, each with the time at which it was taken."""
+        return {name: datetime.fromisoformat(taken) for name, taken in self._item(pool).get("holders", {}).items()}
+
+    def _taken(self, pool: Pool, name: str, now: datetime) -> bool:
+        most = pool.at_once if pool.at_once is not None else int(self._item(pool.id).get("at_once", self.at_once))
+        update = {
+            "Key": _key(pool.id),
+            "UpdateExpression": "SET holders.#name = if_not_exists(holders.#name, :now)",
+            "ConditionExpression": "size(holders) < :most OR attribute_exists(holders.#name)",
+            "ExpressionAttributeNames": {"#name": name},
+            "ExpressionAttributeValues": {":now": _write(now.isoformat()), ":most": _write(most)},
+        }
+        self._make(pool.id)
+        return self._changed(**update)
+
+    def _swept(self, pool: Pool, now: datetime) -> bool:
+        """Frees the places of executions that run no more; returns whether there was any."""
+        gone = [(name, taken) for name, taken in self.holders(pool.id).items() if self._is_gone(name, taken, now)]
+        for name, taken in gone:
+            self._changed(
+                Key=_key(pool.id),
+                UpdateExpression="REMOVE holders.#name",
+                ConditionExpression="holders.#name = :taken",
+                ExpressionAttributeNames={"#name": name},
+                ExpressionAttributeValues={":taken": _write(taken.isoformat())},
+            )
+        return bool(gone)
+
+    def _is_gone(self, name: str, taken: datetime, now: datetime) -> bool:
+        running = self.is_running(name)
+        return now - taken > TAKING if running is None else not running
+
+    def _item(self, pool: str) -> dict[str, Any]:
+        answer: Mapping[str, Any] = self.client.get_item(TableName=self.table, Key=_key(pool), ConsistentRead=True)
+        return {name: _read(value) for name, value in answer.get("Item", {}).items()}
+
+    def _make(self, pool: str) -> None:
+        """Makes a pool that nobody has used yet."""
+        self._changed(
+            Key=_key(pool),
+            UpdateExpression="SET holders = :none",
+            ConditionExpression="attribute_not_exists(holders)",
+            ExpressionAttributeValues={":none": _write({})},
+        )
+
+    def _changed(self, **update: Any) -> bool:
+        try:
+            self.client.update_item(TableName=self.table, **update)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            return False
+        return True
+
+
+def _key(pool: str) -> dict[str, Any]:
+    return {"id": _write(pool), "item": _write("pool")}
