@@ -68,6 +68,9 @@ def is_too_late(due: datetime, now: datetime, window: timedelta) -> bool:
 
 def _due(job: Waiting, start: datetime) -> Iterator[datetime]:
     """The due times from a moment on; the first is the job's own, which may be of no schedule (moved by hand)."""
-    if start <= job.next_run_at:
-        yield job.next_run_at
-    yield from job.schedule.after(max(start - _INSTANT, job.next_run_at))
+    moment: datetime | None = job.next_run_at
+    if start > job.next_run_at:
+        moment = job.schedule.next(start - _INSTANT)
+    while moment is not None:
+        yield moment
+        moment = job.schedule.next(moment)

@@ -20,6 +20,12 @@ from .job import Job, Overlap
 TAKING = timedelta(minutes=3)
 """After this time, who took a place has started its execution, or never will: more than the runner's timeout."""
 
+_HAS_PLACE = (
+    "attribute_exists(holders) AND (attribute_exists(holders.#name)"
+    " OR (attribute_exists(at_once) AND size(holders) < at_once)"
+    " OR (attribute_not_exists(at_once) AND size(holders) < :most))"
+)
+
 _write, _read = TypeSerializer().serialize, TypeDeserializer().deserialize
 
 
@@ -78,7 +84,7 @@ class Pools:
 
     def allow(self, pool: Pool) -> None:
         """Sets how many may use a pool at once; None is the deployment's number again."""
-        self._make(pool.id)
+        self._made(pool.id)
         change = "REMOVE at_once" if pool.at_once is None else "SET at_once = :most"
         values = {} if pool.at_once is None else {"ExpressionAttributeValues": {":most": _write(pool.at_once)}}
         self.client.update_item(TableName=self.table, Key=_key(pool.id), UpdateExpression=change, **values)
@@ -88,16 +94,17 @@ class Pools:
         return {name: datetime.fromisoformat(taken) for name, taken in self._item(pool).get("holders", {}).items()}
 
     def _taken(self, pool: Pool, name: str, now: datetime) -> bool:
-        most = pool.at_once if pool.at_once is not None else int(self._item(pool.id).get("at_once", self.at_once))
         update = {
             "Key": _key(pool.id),
             "UpdateExpression": "SET holders.#name = if_not_exists(holders.#name, :now)",
-            "ConditionExpression": "size(holders) < :most OR attribute_exists(holders.#name)",
+            "ConditionExpression": _HAS_PLACE,
             "ExpressionAttributeNames": {"#name": name},
-            "ExpressionAttributeValues": {":now": _write(now.isoformat()), ":most": _write(most)},
+            "ExpressionAttributeValues": {
+                ":now": _write(now.isoformat()),
+                ":most": _write(pool.at_once or self.at_once),
+            },
         }
-        self._make(pool.id)
-        return self._changed(**update)
+        return self._changed(**update) or (self._made(pool.id) and self._changed(**update))
 
     def _swept(self, pool: Pool, now: datetime) -> bool:
         """Frees the places of executions that run no more; returns whether there was any."""
@@ -120,9 +127,9 @@ class Pools:
         answer: Mapping[str, Any] = self.client.get_item(TableName=self.table, Key=_key(pool), ConsistentRead=True)
         return {name: _read(value) for name, value in answer.get("Item", {}).items()}
 
-    def _make(self, pool: str) -> None:
-        """Makes a pool that nobody has used yet."""
-        self._changed(
+    def _made(self, pool: str) -> bool:
+        """Makes a pool that nobody has used yet; returns False if there is one."""
+        return self._changed(
             Key=_key(pool),
             UpdateExpression="SET holders = :none",
             ConditionExpression="attribute_not_exists(holders)",
