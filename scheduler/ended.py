@@ -1,7 +1,7 @@
-"""The Lambda that EventBridge calls when an execution has ended: it frees its places, writes its end, and tells of it.
+"""The Lambda that is called when an execution has ended: it frees its places, writes its end, and tells of it.
 
-The event may come twice, late, or not at all. So each step is done once, whoever does it, and the runner does them for
-a job's last run if the event was lost.
+The event may come twice, late, or not at all: Step Functions sends events as well as it can. So each step is done once,
+whoever does it; and every ten minutes this Lambda looks at the runs whose end nobody has told for long.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from .job import Status, When, job_and_due
 from .log import line
 from .machine import Ended, ended
 from .pools import pools_of
-from .registry import Registered, Run
+from .registry import WATCH, Registered, Run
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, bool]:
-    """Takes an event "Step Functions Execution Status Change"; returns whether the execution was a job's."""
+    """Takes an event "Step Functions Execution Status Change", or one of a schedule; returns whether it had work."""
     del context
+    if event.get("detail-type") == "Scheduled Event":
+        return {"settled": look(Deployment.here(), datetime.now(UTC)) > 0}
     detail = event["detail"]
     found = job_and_due(detail["name"])
     if found is None or detail["status"] == "RUNNING":
@@ -29,6 +31,17 @@ def handler(event: Mapping[str, Any], context: object) -> dict[str, bool]:
     at = datetime.fromtimestamp(stopped / 1000, UTC) if stopped else None
     end = ended(detail["status"], at, detail.get("error"), detail.get("cause"))
     return {"settled": settle(Deployment.here(), found[0], detail["name"], found[1], end)}
+
+
+def look(deployment: Deployment, now: datetime) -> int:
+    """Looks at the runs whose end nobody has told for long; returns how many have ended."""
+    settled = 0
+    for job, name in deployment.registry.overdue(now):
+        found, end = job_and_due(name), deployment.machine.ended(name)
+        if found is not None and end is not None:
+            settled += settle(deployment, job, name, found[1], end)
+        deployment.registry.watch(job, name, None if end is not None else now + WATCH)
+    return settled
 
 
 def settle(deployment: Deployment, job: str, name: str, due: datetime, end: Ended) -> bool:

@@ -21,6 +21,11 @@ from .job import CatchUp, Job, Notify, Overlap, Status, When, due_shard
 
 INDEX = "due"
 
+WATCH = timedelta(minutes=30)
+"""After so long, a run whose end nobody has told is looked at, and so again and again until it has ended."""
+
+_RUNNING = "running"  # the partition of the index with such runs
+
 _JOB = "job"
 _RUNS_KEPT = timedelta(days=90)  # as long as Step Functions keeps an execution, and its name is taken
 
@@ -151,13 +156,7 @@ class Registry:
         The index may be a second behind (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html).
         What it has too late is due at the next tick; what it still has is moved on only if it is true.
         """
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            IndexName=INDEX,
-            KeyConditionExpression="due_shard = :shard AND next_run_at <= :until",
-            ExpressionAttributeValues=_values(shard=due_shard(shard), until=int(until.timestamp())),
-        )
-        for page in pages:
+        for page in self._index(due_shard(shard), until):
             yield [_waiting(_read(item)) for item in page["Items"]]
 
     def move(self, job: Waiting, next_run_at: datetime | None, missed: int) -> bool:
@@ -208,6 +207,7 @@ class Registry:
         fresh |= {"name": run.name, "waits": run.waits, "pools": list(run.pools), "noted": True}
         if run.started_at is not None:
             fresh |= {"started_at": run.started_at.isoformat(), "late_seconds": str(run.late_seconds)}
+            fresh |= {"due_shard": _RUNNING, "next_run_at": int((run.started_at + WATCH).timestamp())}
         sets = ", ".join(f"#{name} = :{name}" for name in fresh)
         last = ", last_run = :name" if run.started_at is not None else ""
         write = {
@@ -233,10 +233,11 @@ class Registry:
         fresh: dict[str, Any] = {"status": run.status, "name": run.name, "due": int(run.due.timestamp())}
         fresh |= {"expires_at": int((run.due + _RUNS_KEPT).timestamp()), "error": run.error or ""}
         fresh |= {"ended_at": (run.ended_at or datetime.now(UTC)).isoformat()}
+        sets = ", ".join(f"#{name} = :{name}" for name in fresh)
         write = {
             "TableName": self._table,
             "Key": _run_key(job, run.name),
-            "UpdateExpression": "SET " + ", ".join(f"#{name} = :{name}" for name in fresh),
+            "UpdateExpression": f"SET {sets} REMOVE due_shard, next_run_at",
             "ConditionExpression": "attribute_not_exists(ended_at)",
             "ExpressionAttributeNames": {f"#{name}": name for name in fresh},
             "ExpressionAttributeValues": _values(**fresh),
@@ -253,6 +254,25 @@ class Registry:
             ),
         }
         return self._both(write, count)
+
+    def overdue(self, now: datetime) -> Iterator[tuple[str, str]]:
+        """The runs whose end nobody has told for long, each with its job; the oldest first."""
+        for page in self._index(_RUNNING, now):
+            for item in page["Items"]:
+                found = _read(item)
+                job = found["id"].removeprefix("job#")
+                yield job, f"{job}-{found['item'].removeprefix('run#')}"
+
+    def watch(self, job: str, name: str, again: datetime | None) -> None:
+        """Has a run be looked at again then, or never."""
+        ahead = "SET next_run_at = :again" if again else "REMOVE due_shard, next_run_at"
+        values = {"ExpressionAttributeValues": _values(again=int(again.timestamp()))} if again else {}
+        self._changed(
+            Key=_run_key(job, name),
+            UpdateExpression=ahead,
+            ConditionExpression="attribute_exists(due_shard)",
+            **values,
+        )
 
     def has_told_run(self, job: str, name: str) -> None:
         """Notes that a run's end was told."""
@@ -273,6 +293,15 @@ class Registry:
         )
 
     # how it is written
+
+    def _index(self, partition: str, until: datetime) -> Iterator[Mapping[str, Any]]:
+        pages: Iterator[Mapping[str, Any]] = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            IndexName=INDEX,
+            KeyConditionExpression="due_shard = :shard AND next_run_at <= :until",
+            ExpressionAttributeValues=_values(shard=partition, until=int(until.timestamp())),
+        )
+        return pages
 
     def _put(self, job: str, fresh: Mapping[str, Any], gone: Sequence[str], known: Registered | None) -> bool:
         """Writes attributes of a job that is as it was read, or still absent."""

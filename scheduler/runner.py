@@ -15,7 +15,6 @@ from typing import Any
 
 from .deployment import Deployment
 from .due import is_too_late
-from .ended import settle
 from .job import Job, Status
 from .log import line, measured
 from .message import Message
@@ -59,7 +58,6 @@ def handle(deployment: Deployment, message: Message, now: datetime) -> str:
         return noted.status
     if is_too_late(message.due, now, known.job.window):
         return _left(deployment, message, "missed", f"it had to wait longer than {known.job.window}")
-    _settle_last(deployment, known, message)
     return _started(deployment, known.job, message, now)
 
 
@@ -126,14 +124,3 @@ def _left(deployment: Deployment, message: Message, what: str, why: str) -> str:
     if deployment.registry.note(message.job, run, what):
         line(f"run.{what}", job=message.job, run=message.name, reason=why)
     return what
-
-
-def _settle_last(deployment: Deployment, known: Registered, message: Message) -> None:
-    """Writes the end of the job's last run if its event was lost: Step Functions sends events as well as it can."""
-    if known.last_run is None or known.last_run == message.name:
-        return
-    run = deployment.registry.run(known.job.id, known.last_run)
-    if run is not None and run.ended_at is None:
-        end = deployment.machine.ended(known.last_run)
-        if end is not None:
-            settle(deployment, known.job.id, known.last_run, run.due, end)
