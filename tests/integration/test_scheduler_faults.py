@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import takewhile
+from itertools import product, takewhile
 from typing import Any
 
 import boto3
@@ -29,6 +29,7 @@ from scheduler.registry import WATCH, Registry
 from scheduler.runner import handle
 from scheduler.tick import tick
 from tests.chaos import Chance, Execution, Fault, Killed, World, at_call, by_seed
+from tests.moto_server import keep_promises
 from tests.scheduling import TABLE, job
 
 START = datetime(2026, 11, 28, 1, 59, 50, tzinfo=UTC)
@@ -38,6 +39,7 @@ NO_FAULT = Chance(lambda *_: None)
 
 
 def fresh() -> Any:
+    keep_promises()
     client = boto3.client("dynamodb", region_name="eu-central-1")
     client.create_table(**TABLE)
     return client
@@ -221,19 +223,22 @@ def one_job(chance: Chance) -> Night:
     return night
 
 
+def every() -> int:
+    """A fault at each call, of each kind, takes minutes; so the kinds take turns, unless many seeds are asked for."""
+    return len(Fault) + 1 if len(seeds()) <= 3 else 1
+
+
 def test_a_fault_at_any_call_loses_nothing() -> None:
-    """Each call of three minutes, with each kind of fault."""
+    """Each call of three minutes, with a fault."""
     with mock_aws():
         calls = one_job(Chance(lambda *_: None)).world.chance.calls
     assert calls > 25
-    for number in range(1, calls + 1):
-        for fault in Fault:
-            with mock_aws():
-                night = one_job(at_call(number, fault))
-                night.calms_down()
-                became = night.check()
-                assert became["started"] >= 3, (number, fault)
-                assert busy(night, Pool("pool#source#one")) == 1, (number, fault)
-                assert set(night.deployment.pools.holders("pool#job#acme")) <= {
-                    each.name for each in night.world.machine.running()
-                }, (number, fault)
+    for number, fault in list(product(range(1, calls + 1), Fault))[:: every()]:
+        with mock_aws():
+            night = one_job(at_call(number, fault))
+            night.calms_down()
+            became = night.check()
+            running = {each.name for each in night.world.machine.running()}
+            assert became["started"] >= 3, (number, fault)
+            assert busy(night, Pool("pool#source#one")) == 1, (number, fault)
+            assert set(night.deployment.pools.holders("pool#job#acme")) <= running, (number, fault)
