@@ -1,0 +1,92 @@
+# What calls the tick and the ended: rules on EventBridge's default bus. Both are called without waiting for the answer; what
+# could not be delivered, or not be handled, is put aside, where an alarm sees it.
+
+resource "aws_cloudwatch_event_rule" "tick" {
+  name                = "${local.name}-tick"
+  description         = "Each minute, as it begins"
+  schedule_expression = "cron(* * * * ? *)" # rate(1 minute) would begin anywhere in the minute
+  tags                = var.tags
+}
+
+# A tick that is late by a minute is worth nothing: the next one does its work.
+resource "aws_cloudwatch_event_target" "tick" {
+  rule = aws_cloudwatch_event_rule.tick.name
+  arn  = module.tick.arn
+
+  retry_policy {
+    maximum_event_age_in_seconds = 60
+    maximum_retry_attempts       = 3
+  }
+
+  dead_letter_config {
+    arn = aws_sqs_queue.undelivered.arn
+  }
+}
+
+resource "aws_lambda_permission" "tick" {
+  statement_id  = "EachMinute"
+  action        = "lambda:InvokeFunction"
+  function_name = module.tick.name
+  principal     = "events.amazonaws.com"
+  source_arn    = aws_cloudwatch_event_rule.tick.arn
+}
+
+resource "aws_lambda_function_event_invoke_config" "tick" {
+  function_name                = module.tick.name
+  maximum_event_age_in_seconds = 60
+  maximum_retry_attempts       = 0
+
+  destination_config {
+    on_failure {
+      destination = aws_sqs_queue.undelivered.arn
+    }
+  }
+}
+
+resource "aws_cloudwatch_event_rule" "ended" {
+  name        = "${local.name}-ended"
+  description = "An execution of the nightly state machine has ended"
+  tags        = var.tags
+
+  event_pattern = jsonencode({
+    source      = ["aws.states"]
+    detail-type = ["Step Functions Execution Status Change"]
+    detail = {
+      status          = ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
+      stateMachineArn = [var.state_machine_arn]
+    }
+  })
+}
+
+resource "aws_cloudwatch_event_target" "ended" {
+  rule = aws_cloudwatch_event_rule.ended.name
+  arn  = module.ended.arn
+
+  retry_policy {
+    maximum_event_age_in_seconds = 21600
+    maximum_retry_attempts       = 20
+  }
+
+  dead_letter_config {
+    arn = aws_sqs_queue.undelivered.arn
+  }
+}
+
+resource "aws_lambda_permission" "ended" {
+  statement_id  = "EndedExecutions"
+  action        = "lambda:InvokeFunction"
+  function_name = module.ended.name
+  principal     = "events.amazonaws.com"
+  source_arn    = aws_cloudwatch_event_rule.ended.arn
+}
+
+resource "aws_lambda_function_event_invoke_config" "ended" {
+  function_name          = module.ended.name
+  maximum_retry_attempts = 2
+
+  destination_config {
+    on_failure {
+      destination = aws_sqs_queue.undelivered.arn
+    }
+  }
+}
