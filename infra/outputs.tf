@@ -25,7 +25,7 @@ output "starter_function_name" {
 }
 
 output "notifier_function_name" {
-  description = "The function that tells Slack; the scheduler's module takes it."
+  description = "The function that tells Slack; the scheduler of jobs calls it."
   value       = module.notifier.name
 }
 

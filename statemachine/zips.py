@@ -21,8 +21,8 @@ from statemachine.definition import FOLDER
 ROOT = FOLDER.parent
 
 LAMBDAS = {"notifier": FOLDER / "notifier", "starter": FOLDER / "starter", "scheduler": ROOT / "scheduler"}
-"""The folder of each zip's own modules. Its dependency group in pyproject.toml has its name. The scheduler's zip is that
-of three Lambdas; folders inside, such as its command line, belong to none."""
+"""The folder of each zip's own modules. Its dependency group in pyproject.toml has its name. The scheduler's zip is
+that of three Lambdas; a folder within, such as its command line's, belongs to none."""
 
 _DATE = (1980, 1, 1, 0, 0, 0)  # the earliest date in the zip format
 _MODE = 0o100644 << 16

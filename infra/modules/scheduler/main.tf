@@ -82,7 +82,7 @@ resource "aws_dynamodb_table" "jobs" {
 
 # The due times between the tick and the runner. They name a job and a time, and hold no secret.
 resource "aws_sqs_queue" "due" {
-  name                       = local.name
+  name                       = "${var.name}-due"
   visibility_timeout_seconds = local.hidden_seconds
   message_retention_seconds  = 345600 # 4 days; longer than that no job's window is meant to be
   sqs_managed_sse_enabled    = true
@@ -97,7 +97,7 @@ resource "aws_sqs_queue" "due" {
 
 # The due times that the runner failed at each time. The alarm says so; start-message-move-task sends them back.
 resource "aws_sqs_queue" "dead" {
-  name                      = "${local.name}-dead"
+  name                      = "${var.name}-due-dead"
   message_retention_seconds = 1209600 # 14 days, the longest
   sqs_managed_sse_enabled   = true
   tags                      = var.tags

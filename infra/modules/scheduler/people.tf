@@ -45,11 +45,11 @@ resource "aws_iam_policy" "operator" {
         Action   = ["dynamodb:DeleteItem", "dynamodb:UpdateItem"]
         Resource = [aws_dynamodb_table.jobs.arn]
       },
-      # Asks for a run now; the runner starts it.
+      # Asks for a run now, through the queue that it finds by its name; the runner starts it.
       {
         Sid      = "AskForARun"
         Effect   = "Allow"
-        Action   = ["sqs:SendMessage"]
+        Action   = ["sqs:GetQueueUrl", "sqs:SendMessage"]
         Resource = [aws_sqs_queue.due.arn]
       },
     ])

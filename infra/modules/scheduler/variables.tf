@@ -1,5 +1,5 @@
 variable "name" {
-  description = "Name of the deployment, the nightly module's; what is made here is named after it, with -jobs behind."
+  description = "Name of the deployment, the nightly module's; what is made here is named after it, and `nightly-jobs` finds it by this name."
   type        = string
 
   validation {
