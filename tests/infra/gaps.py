@@ -141,8 +141,10 @@ _attributes = Queue.attributes.fget
 
 
 def _as_it_was_given(self: Any) -> dict[str, Any]:
-    """A queue's attributes, with the redrive policy as Terraform writes it: moto puts blanks into it."""
+    """A queue's attributes: the redrive policy without the blanks that moto puts into it; nothing that was removed."""
     said: dict[str, Any] = _attributes(self)
+    if not said["RedriveAllowPolicy"]:
+        del said["RedriveAllowPolicy"]
     policy = {"RedrivePolicy": json.dumps(self.redrive_policy, separators=(",", ":"))} if self.redrive_policy else {}
     return said | policy
 
