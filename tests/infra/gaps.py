@@ -137,12 +137,12 @@ def _with_the_key_that_is_said(self: Any, *arguments: Any, **named: Any) -> Any:
     return _put_parameter(*bound.args, **bound.kwargs)
 
 
-_attributes = Queue.attributes.fget
+_attributes: Callable[[Any], dict[str, Any]] = vars(Queue)["attributes"].fget
 
 
 def _as_it_was_given(self: Any) -> dict[str, Any]:
     """A queue's attributes: the redrive policy without the blanks that moto puts into it; nothing that was removed."""
-    said: dict[str, Any] = _attributes(self)
+    said = _attributes(self)
     if not said["RedriveAllowPolicy"]:
         del said["RedriveAllowPolicy"]
     policy = {"RedrivePolicy": json.dumps(self.redrive_policy, separators=(",", ":"))} if self.redrive_policy else {}

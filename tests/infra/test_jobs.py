@@ -106,11 +106,12 @@ class Scheduled:
     def hear(self, ended: Ended) -> Any:
         """Has an execution's end delivered, if the rule takes it."""
         pattern = self.made.client("events").describe_rule(Name=f"{NAME}-jobs-ended")["EventPattern"]
-        assert EventPattern.load(pattern).matches_event(ended.event)
-        another = ended.event | {"detail": ended.event["detail"] | {"stateMachineArn": f"{self.machine}-batches"}}
-        running = ended.event | {"detail": ended.event["detail"] | {"status": "RUNNING"}}
+        heard: Any = ended.event
+        assert EventPattern.load(pattern).matches_event(heard)
+        another: Any = ended.event | {"detail": ended.event["detail"] | {"stateMachineArn": f"{self.machine}-batches"}}
+        running: Any = ended.event | {"detail": ended.event["detail"] | {"status": "RUNNING"}}
         assert not any(EventPattern.load(pattern).matches_event(event) for event in (another, running))
-        return self.made.functions[self._target("ended")](ended.event)
+        return self.made.functions[self._target("ended")](heard)
 
     def _target(self, rule: str) -> str:
         (target,) = self.made.client("events").list_targets_by_rule(Rule=f"{NAME}-jobs-{rule}")["Targets"]
