@@ -1,4 +1,4 @@
-# What calls the tick and the ended: rules on EventBridge's default bus. Both are called without waiting for the answer; what
+# What calls the tick and the ended: three rules on EventBridge's default bus. Both are called without waiting for the answer; what
 # could not be delivered, or not be handled, is put aside, where an alarm sees it.
 
 resource "aws_cloudwatch_event_rule" "tick" {
@@ -58,8 +58,25 @@ resource "aws_cloudwatch_event_rule" "ended" {
   })
 }
 
+# Step Functions sends events as well as it can, so the ended looks for ends that nobody has told.
+resource "aws_cloudwatch_event_rule" "look" {
+  name                = "${local.name}-look"
+  description         = "Each ten minutes: executions whose end nobody has told"
+  schedule_expression = "cron(0/10 * * * ? *)"
+  tags                = var.tags
+}
+
+locals {
+  ended_rules = {
+    ended = { name = aws_cloudwatch_event_rule.ended.name, arn = aws_cloudwatch_event_rule.ended.arn }
+    look  = { name = aws_cloudwatch_event_rule.look.name, arn = aws_cloudwatch_event_rule.look.arn }
+  }
+}
+
 resource "aws_cloudwatch_event_target" "ended" {
-  rule = aws_cloudwatch_event_rule.ended.name
+  for_each = local.ended_rules
+
+  rule = each.value.name
   arn  = module.ended.arn
 
   retry_policy {
@@ -73,11 +90,13 @@ resource "aws_cloudwatch_event_target" "ended" {
 }
 
 resource "aws_lambda_permission" "ended" {
-  statement_id  = "EndedExecutions"
+  for_each = local.ended_rules
+
+  statement_id  = "Rule-${each.key}"
   action        = "lambda:InvokeFunction"
   function_name = module.ended.name
   principal     = "events.amazonaws.com"
-  source_arn    = aws_cloudwatch_event_rule.ended.arn
+  source_arn    = each.value.arn
 }
 
 resource "aws_lambda_function_event_invoke_config" "ended" {

@@ -51,18 +51,38 @@ locals {
     },
   ]
 
-  # What an execution's end asks for. The runner does it, too, where an end's event was lost.
-  settle_statements = concat(
-    [
-      # Reads jobs, runs and pools, and writes what became of them. A transaction of updates needs UpdateItem, and no action
-      # of its own: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
-      {
-        Sid      = "WriteWhatBecameOfJobs"
-        Effect   = "Allow"
-        Action   = ["dynamodb:GetItem", "dynamodb:UpdateItem"]
-        Resource = [aws_dynamodb_table.jobs.arn]
-      },
-    ],
+  table_statements = [
+    # Reads jobs and runs, and writes what became of them; places in pools, too. A transaction of updates needs UpdateItem,
+    # and no action of its own: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
+    {
+      Sid      = "WriteWhatBecameOfJobs"
+      Effect   = "Allow"
+      Action   = ["dynamodb:GetItem", "dynamodb:UpdateItem"]
+      Resource = [aws_dynamodb_table.jobs.arn]
+    },
+  ]
+
+  look_statements = [
+    # Looks whether an execution is still running: one that holds a place in a pool, or whose end nobody has told.
+    {
+      Sid      = "LookAtTheRuns"
+      Effect   = "Allow"
+      Action   = ["states:DescribeExecution"]
+      Resource = [local.executions]
+    },
+  ]
+
+  ask_statements = [
+    # Asks the index: what is due, and whose end nobody has told.
+    {
+      Sid      = "AskTheIndex"
+      Effect   = "Allow"
+      Action   = ["dynamodb:Query"]
+      Resource = ["${aws_dynamodb_table.jobs.arn}/index/due"]
+    },
+  ]
+
+  tell_statements = concat(
     [for statement in [
       # Tells Slack, through the nightly deployment's notifier, that a job is paused.
       {
@@ -111,15 +131,8 @@ module "tick" {
   permissions_boundary = var.permissions_boundary
   tags                 = var.tags
 
-  statements = concat(local.send_statements, local.put_aside_statements, local.key_statements, [
-    # Asks the index what is due. It has no other way to read a job.
-    {
-      Sid      = "AskWhatIsDue"
-      Effect   = "Allow"
-      Action   = ["dynamodb:Query"]
-      Resource = ["${aws_dynamodb_table.jobs.arn}/index/due"]
-    },
-    # Moves jobs on to their next due time.
+  statements = concat(local.ask_statements, local.send_statements, local.put_aside_statements, local.key_statements, [
+    # Moves jobs on to their next due time. It reads none but by the index.
     {
       Sid      = "MoveJobsOn"
       Effect   = "Allow"
@@ -145,7 +158,7 @@ module "runner" {
   permissions_boundary = var.permissions_boundary
   tags                 = var.tags
 
-  statements = concat(local.settle_statements, local.send_statements, local.key_statements, [
+  statements = concat(local.table_statements, local.look_statements, local.send_statements, local.key_statements, [
     # Lambda takes the messages in the function's name:
     # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
     {
@@ -160,13 +173,6 @@ module "runner" {
       Effect   = "Allow"
       Action   = ["states:StartExecution"]
       Resource = [var.state_machine_arn]
-    },
-    # Looks whether an execution that holds a place in a pool is still running.
-    {
-      Sid      = "LookAtTheRuns"
-      Effect   = "Allow"
-      Action   = ["states:DescribeExecution"]
-      Resource = [local.executions]
     },
   ])
 }
@@ -187,7 +193,14 @@ module "ended" {
   permissions_boundary = var.permissions_boundary
   tags                 = var.tags
 
-  statements = concat(local.settle_statements, local.put_aside_statements, local.key_statements)
+  statements = concat(
+    local.table_statements,
+    local.ask_statements,
+    local.look_statements,
+    local.tell_statements,
+    local.put_aside_statements,
+    local.key_statements,
+  )
 }
 
 # Ten messages a call, side by side, as soon as they are there: to wait for a full batch would be to start late. A call

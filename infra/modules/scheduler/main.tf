@@ -51,7 +51,8 @@ resource "aws_dynamodb_table" "jobs" {
     type = "N"
   }
 
-  # Only enabled jobs have both attributes, so only they are in it; with what a tick needs to send a job and move it on.
+  # Only enabled jobs have both attributes, and runs whose end nobody has told yet, so only they are in it; with what a tick
+  # needs to send a job and move it on.
   global_secondary_index {
     name               = "due"
     hash_key           = "due_shard"
@@ -133,7 +134,7 @@ resource "aws_sqs_queue_policy" "undelivered" {
         Principal = { Service = "events.amazonaws.com" }
         Action    = "sqs:SendMessage"
         Resource  = aws_sqs_queue.undelivered.arn
-        Condition = { ArnEquals = { "aws:SourceArn" = [aws_cloudwatch_event_rule.tick.arn, aws_cloudwatch_event_rule.ended.arn] } }
+        Condition = { ArnEquals = { "aws:SourceArn" = [aws_cloudwatch_event_rule.tick.arn, aws_cloudwatch_event_rule.ended.arn, aws_cloudwatch_event_rule.look.arn] } }
       },
     ]
   })
