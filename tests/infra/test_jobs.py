@@ -1,4 +1,4 @@
-"""The scheduler's module in moto: applied, planned again, run as deployed, destroyed; and the example of both modules.
+"""The scheduler's module alone in moto: applied, planned again, run as deployed, destroyed.
 
 Real HTTP throughout. The rules' targets, the mapping from queue to runner, and the functions are what was deployed;
 each function signs its requests with its own role's name, so that every call is held against that role's policies.
@@ -23,7 +23,7 @@ from scheduler.message import Message
 from scheduler.pools import Pool, Pools
 from scheduler.queue import Queue
 from scheduler.registry import Registry
-from tests.infra.deployment import IMAGE, Deployment, deployment, given, network
+from tests.infra.deployment import Deployment, deployment
 from tests.infra.implied import implied
 from tests.infra.policies import Call, Statement, actions, allowed, needlessly_wide
 from tests.infra.terraform import installed, workspace, written
@@ -363,25 +363,3 @@ def test_each_alarm_watches_something_that_is_there(applied: Scheduled) -> None:
     assert {tuple(one["AlarmActions"]) for one in alarms.values()} == {
         (f"arn:aws:sns:eu-central-1:123456789012:{NAME}",)
     }
-
-
-def test_the_example_applies_without_drift_and_goes(source: Path) -> None:
-    """The nightly module and the scheduler together."""
-    with deployment(source / "examples" / "jobs") as made:
-        terraform = made.terraform.init()
-        given(made, **network(made), image=IMAGE, force_destroy=True)
-        terraform("apply", "-no-color", "-auto-approve", "-input=false")
-        assert terraform.changes() == []
-        outputs = terraform.outputs()
-        assert outputs["jobs_table"] == f"{NAME}-jobs"
-        runner = made.client("lambda").get_function(FunctionName=f"{NAME}-jobs-runner")["Configuration"]
-        assert runner["Environment"]["Variables"] == {
-            "DEPLOYMENT": NAME,
-            "JOBS_TABLE": f"{NAME}-jobs",
-            "QUEUE_URL": outputs["jobs_queue_url"],
-            "STATE_MACHINE_ARN": outputs["state_machine_arn"],
-            "NOTIFIER_FUNCTION": f"{NAME}-notifier",
-            "AT_ONCE": "10",
-        }
-        terraform("destroy", "-no-color", "-auto-approve", "-input=false")
-        assert terraform("state", "list").stdout == ""

@@ -5,7 +5,7 @@ locals {
 
   queues = {
     dead        = { name = aws_sqs_queue.dead.name, what = "Due times that the runner failed at ten times; their jobs have not run. The lines message.failed of ${module.runner.name} say why. When that is mended: aws sqs start-message-move-task, which sends them back; each is started once, or counted as missed." }
-    undelivered = { name = aws_sqs_queue.undelivered.name, what = "A tick failed, or an end could not be written. The message says why. The next tick does what one has left, and the look each ten minutes writes a lost end, so the messages may be deleted." }
+    undelivered = { name = aws_sqs_queue.undelivered.name, what = "A tick failed twice, or an end could not be written. The message says why. The next tick does what one has left, and the look each ten minutes writes a lost end, so the messages may be deleted." }
   }
 }
 

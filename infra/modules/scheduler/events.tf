@@ -8,7 +8,7 @@ resource "aws_cloudwatch_event_rule" "tick" {
   tags                = var.tags
 }
 
-# A tick that is late by a minute is worth nothing: the next one does its work.
+# A tick that could not be delivered for a minute is worth nothing: the next one does its work.
 resource "aws_cloudwatch_event_target" "tick" {
   rule = aws_cloudwatch_event_rule.tick.name
   arn  = module.tick.arn
@@ -31,10 +31,12 @@ resource "aws_lambda_permission" "tick" {
   source_arn    = aws_cloudwatch_event_rule.tick.arn
 }
 
+# One that fails is called once more, a minute later, beside the next one: a service that did not answer for a moment puts
+# nothing aside. Two ticks at once do no harm, for a job is moved on by one of them, and started once.
 resource "aws_lambda_function_event_invoke_config" "tick" {
   function_name                = module.tick.name
-  maximum_event_age_in_seconds = 60
-  maximum_retry_attempts       = 0
+  maximum_event_age_in_seconds = 180
+  maximum_retry_attempts       = 1
 
   destination_config {
     on_failure {

@@ -212,6 +212,7 @@ resource "aws_lambda_event_source_mapping" "runner" {
   batch_size                         = 10
   maximum_batching_window_in_seconds = 0
   function_response_types            = ["ReportBatchItemFailures"]
+  tags                               = var.tags
 
   scaling_config {
     maximum_concurrency = var.runner_concurrency
