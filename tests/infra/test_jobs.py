@@ -360,6 +360,8 @@ def test_each_alarm_watches_something_that_is_there(applied: Scheduled) -> None:
         "stuck": ("ApproximateAgeOfOldestMessage", {f"{NAME}-due"}),
     }
     assert set().union(*(values for _, values in watched.values())) <= queues | functions | {NAME}
+    own = {one["MetricName"] for one in alarms.values() if one["Namespace"] == "NightlyEtl/Scheduler"}
+    assert own == {"due", "late_seconds"}, "integration/test_scheduler_zip.py has what the functions write"
     assert {tuple(one["AlarmActions"]) for one in alarms.values()} == {
         (f"arn:aws:sns:eu-central-1:123456789012:{NAME}",)
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -43,6 +44,7 @@ def lambdas(served: Services, tmp_path_factory: pytest.TempPathFactory) -> Itera
     environment = cloud.account(served.endpoint) | {
         "PYTHONPATH": str(root / "runtime"),
         "PYTHONTZPATH": "",
+        "DEPLOYMENT": "nightly-etl-test",
         "JOBS_TABLE": served.table,
         "QUEUE_URL": served.queue_url,
         "STATE_MACHINE_ARN": served.machine_arn,
@@ -84,4 +86,17 @@ def test_a_due_job_goes_through_all_three(served: Services, lambdas: dict[str, A
     known = served.deployment.registry.get("acme")
     assert isinstance(known, Registered)
     assert (known.counters.started, known.counters.succeeded, known.last_status) == (1, 1, "succeeded")
-    assert "late_seconds" in lambdas["runner"].log
+    assert ("due", "nightly-etl-test") in _metrics(lambdas["tick"].log)
+    assert ("late_seconds", "nightly-etl-test") in _metrics(lambdas["runner"].log)
+
+
+def _metrics(log: str) -> set[tuple[str, str]]:
+    """The metrics that CloudWatch makes of a log, each with its deployment: what the module's alarms watch."""
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    return {
+        (metric["Name"], line["deployment"])
+        for line in lines
+        for directive in line.get("_aws", {}).get("CloudWatchMetrics", [])
+        if directive["Namespace"] == "NightlyEtl/Scheduler" and directive["Dimensions"] == [["deployment"]]
+        for metric in directive["Metrics"]
+    }
