@@ -58,7 +58,7 @@ MACHINE = {
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what a deployment needs."""
     installed()
-    return workspace(tmp_path_factory.mktemp("jobs"))
+    return workspace(tmp_path_factory.mktemp("scheduler"))
 
 
 @dataclass(frozen=True, slots=True)
