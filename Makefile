@@ -100,7 +100,7 @@ image: $(filter .uv/bin/uv,$(UV)) ## Build the container image (PLATFORM=linux/a
 dist: zips module ## Build what a release has, in dist/: the wheel, its sources, the zips, and their checksums
 	rm -f dist/nightly_etl-*
 	$(UV) build --quiet --no-create-gitignore --out-dir dist
-	cd dist && sha256sum nightly_etl-* notifier.zip starter.zip module.zip | tee SHA256SUMS
+	cd dist && sha256sum nightly_etl-* notifier.zip starter.zip scheduler.zip module.zip | tee SHA256SUMS
 
 notes: $(filter .uv/bin/uv,$(UV)) ## Print what CHANGELOG.md says of this version (TAG=v0.1.0: fail where that is not its tag)
 	@version=$$($(UV) version --short) && \
@@ -108,7 +108,7 @@ notes: $(filter .uv/bin/uv,$(UV)) ## Print what CHANGELOG.md says of this versio
 	awk -v version="$$version" '/^## / {on = $$2 == version; found += on; next} on; END {exit !found}' CHANGELOG.md || \
 	{ echo "notes: CHANGELOG.md has no heading '## $$version'" >&2; exit 1; }
 
-zips: setup ## Build the zips of the state machine's Lambdas, in dist/
+zips: setup ## Build the zips of the state machine's Lambdas and of the scheduler's, in dist/
 	@$(RUN) python -m statemachine.zips dist
 
 definitions: setup ## Copy the state machine's definitions into the Terraform module, from statemachine/
@@ -136,7 +136,7 @@ sbom: setup ## Write what the image is made of, from the lock (CycloneDX)
 	$(UV) export --frozen --no-dev --no-emit-project --format cyclonedx1.5 --output-file sbom.cdx.json
 
 audit: setup ## Look up known vulnerabilities of what the image and the Lambdas are made of (asks pypi.org)
-	set -o pipefail; $(UV) export --frozen --quiet --no-dev --all-extras --group notifier --group starter --no-emit-project \
+	set -o pipefail; $(UV) export --frozen --quiet --no-dev --all-extras --group notifier --group starter --group scheduler --no-emit-project \
 	  | $(UV) run --frozen --isolated --only-group audit pip-audit --strict --disable-pip --require-hashes -r /dev/stdin
 
 format: setup ## Format the code and mend what can be mended

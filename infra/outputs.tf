@@ -24,6 +24,11 @@ output "starter_function_name" {
   value       = module.starter.name
 }
 
+output "notifier_function_name" {
+  description = "The function that tells Slack; the scheduler of jobs calls it."
+  value       = module.notifier.name
+}
+
 output "secrets_to_set" {
   description = "The SecureStrings that hold a placeholder until somebody sets them."
   value       = concat(module.settings.secret_names, module.slack.secret_names)

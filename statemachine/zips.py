@@ -1,4 +1,4 @@
-"""Builds the zips of the notifier and the starter: ``python -m statemachine.zips [FOLDER]``.
+"""Builds the zips of the notifier, the starter and the scheduler: ``python -m statemachine.zips [FOLDER]``.
 
 The same sources and the same uv.lock make the same bytes. The packages come from this environment, which uv has
 installed by their hashes. The zips have their files in alphabetical order, all with one date. Lambda's runtime already
@@ -10,14 +10,19 @@ from __future__ import annotations
 import sys
 import tomllib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
+from typing import Any
 
 from statemachine.definition import FOLDER
 
-LAMBDAS = ("notifier", "starter")
-"""The Lambdas. Each has a folder here, and a dependency group in pyproject.toml."""
+ROOT = FOLDER.parent
+
+LAMBDAS = {"notifier": FOLDER / "notifier", "starter": FOLDER / "starter", "scheduler": ROOT / "scheduler"}
+"""The folder of each zip's own modules. Its dependency group in pyproject.toml has its name. The scheduler's zip is
+that of three Lambdas; a folder within, such as its command line's, belongs to none."""
 
 _DATE = (1980, 1, 1, 0, 0, 0)  # the earliest date in the zip format
 _MODE = 0o100644 << 16
@@ -37,8 +42,8 @@ def build(name: str, folder: Path) -> Path:
 
 def contents(name: str) -> dict[str, Path]:
     """The files of a Lambda's zip, by their names inside the zip."""
-    own = {f"{name}/{file.name}": file for file in (FOLDER / name).glob("*.py")}
-    return own | {inside: file for package in packages(name) for inside, file in _installed(package)}
+    own = {f"{name}/{file.name}": file for file in LAMBDAS[name].glob("*.py")}
+    return own | {inside: file for package in packages(name) for inside, file in installed(package)}
 
 
 def packages(name: str) -> list[str]:
@@ -46,10 +51,13 @@ def packages(name: str) -> list[str]:
 
     Raises RuntimeError if another version than the locked one is installed.
     """
-    lock = tomllib.loads((FOLDER.parent / "uv.lock").read_text())
-    locked = {package["name"]: package for package in lock["package"]}
+    return with_dependencies(need["name"] for need in _locked()["nightly-etl"]["dev-dependencies"][name])
+
+
+def with_dependencies(wanted: Iterable[str]) -> list[str]:
+    """Packages with all their dependencies, according to uv.lock; raises RuntimeError as ``packages`` does."""
+    locked, waiting = _locked(), list(wanted)
     found: list[str] = []
-    waiting = [need["name"] for need in locked["nightly-etl"]["dev-dependencies"][name]]
     while waiting:
         package = locked[waiting.pop()]
         if package["name"] in found:
@@ -64,7 +72,13 @@ def packages(name: str) -> list[str]:
     return sorted(found)
 
 
-def _installed(package: str) -> Iterator[tuple[str, Path]]:
+@cache
+def _locked() -> dict[str, Any]:
+    lock = tomllib.loads((ROOT / "uv.lock").read_text())
+    return {package["name"]: package for package in lock["package"]}
+
+
+def installed(package: str) -> Iterator[tuple[str, Path]]:
     """A package's files, without its metadata, which names the installer, and without compiled bytecode."""
     for file in distribution(package).files or []:
         metadata = file.parts[0].endswith(".dist-info")

@@ -29,7 +29,7 @@ from scheduler.teller import Teller
 from servers.port import free_port
 from tests.cloud import REGION
 
-TABLE = {
+TABLE: dict[str, Any] = {
     "TableName": "jobs",
     "BillingMode": "PAY_PER_REQUEST",
     "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}, {"AttributeName": "item", "KeyType": "RANGE"}],

@@ -479,3 +479,71 @@ run "codebuild_bad_values_second" {
     var.standard_image,
   ]
 }
+
+run "scheduler_bad_values" {
+  command = plan
+
+  module {
+    source = "./modules/scheduler"
+  }
+
+  variables {
+    name                      = "nightly etl"
+    zip                       = "tests/empty.zip"
+    state_machine_arn         = "arn:aws:states:eu-central-1:123456789012:stateMachine:nightly-etl:1"
+    topic_arn                 = "failures"
+    notify_topics             = ["*"]
+    notify_topic_kms_key_arns = ["alias/etl"]
+    at_once                   = 0
+    runner_concurrency        = 1
+    late_minutes              = 1
+    kms_key_arn               = "alias/etl"
+  }
+
+  expect_failures = [
+    var.name,
+    var.state_machine_arn,
+    var.topic_arn,
+    var.notify_topics,
+    var.notify_topic_kms_key_arns,
+    var.at_once,
+    var.runner_concurrency,
+    var.late_minutes,
+    var.kms_key_arn,
+  ]
+}
+
+run "scheduler_alone" {
+  command = plan
+
+  module {
+    source = "./modules/scheduler"
+  }
+
+  variables {
+    name              = "nightly-etl"
+    zip               = "tests/empty.zip"
+    state_machine_arn = "arn:aws:states:eu-central-1:123456789012:stateMachine:nightly-etl"
+    topic_arn         = "arn:aws:sns:eu-central-1:123456789012:nightly-etl"
+  }
+
+  assert {
+    condition     = aws_dynamodb_table.jobs.deletion_protection_enabled && aws_dynamodb_table.jobs.point_in_time_recovery[0].enabled
+    error_message = "The table must be protected, and have backups, unless somebody says otherwise."
+  }
+
+  assert {
+    condition     = length(aws_dynamodb_table.jobs.server_side_encryption) == 0 && length(local.key_statements) == 0
+    error_message = "Without a key of the user's, DynamoDB's own encrypts, and no role needs one."
+  }
+
+  assert {
+    condition     = !contains(keys(local.environment), "NOTIFIER_FUNCTION") && local.environment.AT_ONCE == "10"
+    error_message = "Without a notifier there is none to name; the number of a pool is the default's."
+  }
+
+  assert {
+    condition     = aws_sqs_queue.due.visibility_timeout_seconds >= 6 * local.runner_seconds
+    error_message = "A message must stay invisible for six times the runner's timeout."
+  }
+}

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+from urllib.parse import parse_qsl
 from urllib.request import Request, urlopen
 
 import boto3
@@ -64,7 +65,10 @@ class Recorder:
         role, service = match[1].removeprefix("role-"), match[2]
         target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
         asked = json.loads(body or b"{}") if target else {}
-        if (service, target) == ("ssm", "GetParametersByPath"):
+        if service in READERS:
+            for action, resource in READERS[service](target, asked, environ["PATH_INFO"], body):
+                self.add(role, f"{service}:{action}", resource)
+        elif (service, target) == ("ssm", "GetParametersByPath"):
             self.add(role, "ssm:GetParametersByPath", _arn("ssm", f"parameter{asked['Path']}"))
             if asked.get("WithDecryption"):
                 self.add(role, "kms:Decrypt", f"{asked['Path']}/*")  # completed by Deployment.calls
@@ -74,6 +78,41 @@ class Recorder:
             self.add(role, "states:DescribeExecution", asked["executionArn"])
         else:  # allowed by nothing, which is how a test hears of it
             self.add(role, f"{service}:{target or environ['REQUEST_METHOD'] + environ['PATH_INFO']}")
+
+
+def _of_a_table(target: str, asked: Mapping[str, Any], path: str, body: bytes) -> Iterator[tuple[str, str]]:
+    """A transaction is authorized as what it consists of (Developer Guide, "Using IAM with DynamoDB transactions")."""
+    del path, body
+    if target == "TransactWriteItems":
+        for part in asked["TransactItems"]:
+            for kind, one in part.items():
+                yield f"{kind}Item", _arn("dynamodb", f"table/{one['TableName']}")
+    else:
+        index = f"/index/{asked['IndexName']}" if "IndexName" in asked else ""
+        yield target, _arn("dynamodb", f"table/{asked['TableName']}{index}")
+
+
+def _of_a_queue(target: str, asked: Mapping[str, Any], path: str, body: bytes) -> Iterator[tuple[str, str]]:
+    """A batch is authorized as its single calls are; a queue's URL ends with its name."""
+    del path, body
+    name = asked.get("QueueName") or asked["QueueUrl"].rpartition("/")[2]
+    yield target.removesuffix("Batch"), _arn("sqs", name)
+
+
+def _of_a_topic(target: str, asked: Mapping[str, Any], path: str, body: bytes) -> Iterator[tuple[str, str]]:
+    del target, asked, path
+    form = dict(parse_qsl(body.decode()))
+    yield form["Action"], form.get("TopicArn", "*")
+
+
+def _of_a_function(target: str, asked: Mapping[str, Any], path: str, body: bytes) -> Iterator[tuple[str, str]]:
+    del target, asked, body
+    found = re.fullmatch(r"/2015-03-31/functions/([^/]+)/invocations", path)
+    yield ("InvokeFunction", _arn("lambda", f"function:{found[1]}")) if found else (path, "*")
+
+
+READERS = {"dynamodb": _of_a_table, "sqs": _of_a_queue, "sns": _of_a_topic, "lambda": _of_a_function}
+"""What a request asks of a service, as the actions and resources of IAM."""
 
 
 @dataclass(slots=True)
@@ -113,9 +152,10 @@ class Deployment:
     functions: Functions
     stack: ExitStack
 
-    def client(self, service: str) -> Any:
-        """A client of the endpoint."""
-        return boto3.Session("test", "test", region_name=cloud.REGION).client(service, endpoint_url=self.aws.endpoint)
+    def client(self, service: str, role: str | None = None) -> Any:
+        """A client of the endpoint; with a role's name, whose calls are recorded as its own."""
+        key = f"role-{role}" if role else "test"
+        return boto3.Session(key, "test", region_name=cloud.REGION).client(service, endpoint_url=self.aws.endpoint)
 
     def roles(self) -> dict[str, list[Statement]]:
         """The deployed roles, each with all statements of its policies."""
@@ -170,13 +210,17 @@ class Deployment:
             (value,) = (text for end, text in values.items() if name.endswith(f"/{end}"))
             self.client("ssm").put_parameter(**put_parameter(name, value))
 
-    def run_what_was_deployed(self, name: str) -> None:
-        """Runs the functions and the containers of the deployment of this name from here on."""
+    def run_functions(self, name: str) -> None:
+        """Runs the functions whose names begin so from here on."""
         client = self.client("lambda")
         for page in client.get_paginator("list_functions").paginate():
             for made in page["Functions"]:
                 if made["FunctionName"].startswith(f"{name}-"):
                     self.functions[made["FunctionArn"]] = self._function(made)
+
+    def run_what_was_deployed(self, name: str) -> None:
+        """Runs the functions and the containers of the deployment of this name from here on."""
+        self.run_functions(name)
         self.jobs.role = f"{name}-machine"
         self.jobs.variables.clear()
         self.jobs.variables.update(self._job_variables(name) | self._as_role(f"{name}-job"))

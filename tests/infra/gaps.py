@@ -2,7 +2,8 @@
 
 moto lacks Batch without a service role (AWS uses its service-linked role), a state machine's validation and versions,
 Logs Insights' query definitions, and CodeBuild projects without a source. It also forgets some settings, which a second
-plan would report as a change; and it remembers a secret's key, which Parameter Store does not.
+plan would report as a change; and it remembers a secret's key, which Parameter Store does not. What an event source
+mapping delivers, it swallows here, because it does not run the function.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from moto.awslambda.models import LambdaBackend
 from moto.batch.models import BatchBackend, JobQueue
 from moto.batch.responses import BatchResponse
 from moto.codebuild import responses as codebuild
@@ -25,6 +27,7 @@ from moto.core.responses import ActionResult
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.iam.models import iam_backends
 from moto.logs.responses import LogsResponse
+from moto.sqs.models import Queue, sqs_backends
 from moto.ssm.models import SimpleSystemManagerBackend
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.responses import StepFunctionResponse
@@ -50,6 +53,10 @@ def filled() -> Iterator[None]:
         stack.enter_context(patch.object(SecurityGroupRule, "__init__", _make_rule_whole))
         stack.enter_context(patch.object(SecurityGroupRule, "description", property(_description)))
         stack.enter_context(patch.object(SimpleSystemManagerBackend, "put_parameter", _with_the_key_that_is_said))
+        stack.enter_context(patch.object(Queue, "redrive_allow_policy", None, create=True))
+        stack.enter_context(patch.object(Queue, "attributes", property(_as_it_was_given)))
+        stack.enter_context(patch.object(Queue, "BASE_ATTRIBUTES", [*Queue.BASE_ATTRIBUTES, "RedriveAllowPolicy"]))
+        stack.enter_context(patch.object(LambdaBackend, "create_event_source_mapping", _that_takes_nothing))
         stack.enter_context(patch.object(codebuild, "_validate_required_params_source", _no_source_is_a_source))
         stack.enter_context(patch.object(codebuild.CodeBuildResponse, "create_project", _with_its_limit))
         for name, function in {
@@ -128,6 +135,29 @@ def _with_the_key_that_is_said(self: Any, *arguments: Any, **named: Any) -> Any:
     if kind == "SecureString":
         given["keyid"] = given["keyid"] or "alias/aws/ssm"
     return _put_parameter(*bound.args, **bound.kwargs)
+
+
+_attributes: Callable[[Any], dict[str, Any]] = vars(Queue)["attributes"].fget
+
+
+def _as_it_was_given(self: Any) -> dict[str, Any]:
+    """A queue's attributes: the redrive policy without the blanks that moto puts into it; nothing that was removed."""
+    said = _attributes(self)
+    if not said["RedriveAllowPolicy"]:
+        del said["RedriveAllowPolicy"]
+    policy = {"RedrivePolicy": json.dumps(self.redrive_policy, separators=(",", ":"))} if self.redrive_policy else {}
+    return said | policy
+
+
+_create_mapping = LambdaBackend.create_event_source_mapping
+
+
+def _that_takes_nothing(self: Any, spec: dict[str, Any]) -> Any:
+    """Makes an event source mapping, but leaves the queue's messages to the tests, which run the function."""
+    made = _create_mapping(self, spec)
+    for queue in sqs_backends[self.account_id][self.region_name].queues.values():
+        queue.lambda_event_source_mappings.clear()
+    return made
 
 
 _validate_source = codebuild._validate_required_params_source

@@ -217,6 +217,25 @@ def _function(call: Call, client: Client) -> dict[str, Any]:
     return found
 
 
+# ---- DynamoDB and SNS, with a key
+
+
+def _key_of_a_table(call: Call, client: Client) -> Iterator[Call]:
+    """What AWS's own library grants whoever reads and writes an encrypted table; DynamoDB itself says no less."""
+    name = call.resource.partition(":table/")[2].partition("/")[0]
+    key = client("dynamodb").describe_table(TableName=name)["Table"].get("SSEDescription", {}).get("KMSMasterKeyArn")
+    via = {"kms:ViaService": f"dynamodb.{call.resource.split(':')[3]}.amazonaws.com"}
+    for action in ("Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "ReEncryptFrom", "ReEncryptTo"):
+        yield from [Call(call.role, f"kms:{action}", key, via)] if key else []
+
+
+def _key_of_a_topic(call: Call, client: Client) -> Iterator[Call]:
+    said = client("sns").get_topic_attributes(TopicArn=call.resource)["Attributes"]
+    via = {"kms:ViaService": f"sns.{call.resource.split(':')[3]}.amazonaws.com"}
+    for action in ("Decrypt", "GenerateDataKey"):
+        yield from [Call(call.role, f"kms:{action}", said["KmsMasterKeyId"], via)] if "KmsMasterKeyId" in said else []
+
+
 # ---- Step Functions
 
 
@@ -272,6 +291,7 @@ def _arn_like(arn: str, service: str, rest: str) -> str:
 
 
 _ECS = "https://docs.aws.amazon.com/AmazonECS/latest/developerguide"
+_DYNAMODB = "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide"
 _LAMBDA = "https://docs.aws.amazon.com/lambda/latest/dg"
 _CODEBUILD = "https://docs.aws.amazon.com/codebuild/latest/userguide"
 _STATES = "https://docs.aws.amazon.com/step-functions/latest/dg"
@@ -295,6 +315,11 @@ RULES = (
     Rule("lambda:InvokeFunction", f"{_LAMBDA}/services-xray.html", _traces_of_a_function),
     Rule("lambda:InvokeFunction", f"{_LAMBDA}/configuration-vpc.html", _network_of_a_function),
     Rule("lambda:InvokeFunction", f"{_LAMBDA}/invocation-async-retain-records.html", _failed_events_of_a_function),
+    *(
+        Rule(f"dynamodb:{action}", f"{_DYNAMODB}/encryption.usagenotes.html", _key_of_a_table)
+        for action in ("DeleteItem", "GetItem", "Query", "Scan", "UpdateItem")
+    ),
+    Rule("sns:Publish", "https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html", _key_of_a_topic),
     Rule("states:StartExecution", f"{_STATES}/cw-logs.html", _log_of_a_machine),
     Rule("states:StartExecution", f"{_STATES}/concepts-xray-tracing.html", _traces_of_a_machine),
 )

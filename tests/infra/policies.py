@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from policy_sentry.querying.actions import get_action_data, get_actions_that_support_wildcard_arns_only
+
 Statement = Mapping[str, Any]
 
 
@@ -37,6 +39,21 @@ def allowed(call: Call, statements: Iterable[Statement]) -> bool:
 def actions(statements: Iterable[Statement]) -> set[str]:
     """The actions that statements allow, as they are written."""
     return {action for one in statements if one["Effect"] == "Allow" for action in many(one["Action"])}
+
+
+def needlessly_wide(roles: Mapping[str, Iterable[Statement]]) -> list[str]:
+    """The actions allowed on all resources although the API takes one, and the actions that do not exist."""
+    wide = []
+    for role, statements in roles.items():
+        for statement in statements:
+            for action in many(statement["Action"]):
+                service, _, name = action.partition(":")
+                if "*" in many(statement["Resource"]) and statement["Effect"] == "Allow":
+                    takes_none = action in get_actions_that_support_wildcard_arns_only(service)
+                    wide += [] if takes_none else [f"{role}: {action}"]
+                if "*" not in action and not get_action_data(service, name):
+                    wide.append(f"{role}: there is no {action}")
+    return wide
 
 
 def many(value: Any) -> list[Any]:

@@ -1,4 +1,7 @@
-"""The examples without the nightly machine, and the one behind endpoints: applied in moto, planned again, destroyed."""
+"""The examples that are not run whole: without the nightly machine, behind endpoints, with the scheduler.
+
+Applied in moto, planned again, destroyed.
+"""
 
 from __future__ import annotations
 
@@ -151,3 +154,21 @@ def test_subnets_without_nat_have_what_the_job_needs(source: Path) -> None:
             f'delete {interface}["ssm"]',
             *(f'create {interface}["{name}"]' for name in ("ecs", "ecs-agent", "ecs-telemetry")),
         }
+
+
+def test_the_scheduler_starts_the_nightly_machine(source: Path) -> None:
+    """The functions are told the machine, the notifier and the table; the nightly module's own schedule is off."""
+    with _applied(source, "jobs", "vpc_id", "subnet_ids", "databases", force_destroy=True) as made:
+        outputs, name = made.terraform.outputs(), "nightly-etl"
+        told = {
+            "DEPLOYMENT": name,
+            "JOBS_TABLE": outputs["jobs_table"],
+            "QUEUE_URL": outputs["jobs_queue_url"],
+            "STATE_MACHINE_ARN": outputs["state_machine_arn"],
+            "NOTIFIER_FUNCTION": f"{name}-notifier",
+            "AT_ONCE": "10",
+        }
+        for function in ("tick", "runner", "ended"):
+            deployed = made.client("lambda").get_function(FunctionName=f"{name}-jobs-{function}")["Configuration"]
+            assert deployed["Environment"]["Variables"] == told
+        assert made.client("scheduler").get_schedule(Name=name)["State"] == "DISABLED"

@@ -14,11 +14,10 @@ from typing import Any
 
 import pytest
 from moto.events.models import EventPattern
-from policy_sentry.querying.actions import get_action_data, get_actions_that_support_wildcard_arns_only
 
 from tests.harness import Databases
 from tests.infra.deployment import IMAGE, Deployment, deployment, given, network
-from tests.infra.policies import Call, actions, allowed, many
+from tests.infra.policies import Call, actions, allowed, needlessly_wide
 from tests.infra.terraform import installed, workspace
 from tests.slack import Slack, slack
 from tests.stepfunctions import Ended
@@ -125,7 +124,7 @@ def test_an_example_applies_runs_tells_and_goes(
 
         _a_failure_is_told_once(made, name, databases, served)
         assert _not_allowed(made) == []
-        assert _needlessly_wide(made) == []
+        assert needlessly_wide(made.roles()) == []
         _note_policies(made, compute)
         terraform("destroy", "-no-color", "-auto-approve", "-input=false")
         assert terraform("state", "list").stdout == ""
@@ -232,18 +231,3 @@ def test_every_allowed_action_is_used() -> None:
     if set(_allowed) != set(EXAMPLES):
         pytest.skip("needs what all of the tests before it noted; runs with them")
     assert set().union(*_allowed.values()) - _used == set()
-
-
-def _needlessly_wide(made: Deployment) -> list[str]:
-    """The actions allowed on all resources although the API takes one, and the actions that do not exist."""
-    wide = []
-    for role, statements in made.roles().items():
-        for statement in statements:
-            for action in many(statement["Action"]):
-                service, _, name = action.partition(":")
-                if "*" in many(statement["Resource"]) and statement["Effect"] == "Allow":
-                    takes_none = action in get_actions_that_support_wildcard_arns_only(service)
-                    wide += [] if takes_none else [f"{role}: {action}"]
-                if "*" not in action and not get_action_data(service, name):
-                    wide.append(f"{role}: there is no {action}")
-    return wide

@@ -40,6 +40,14 @@ def test_everything_that_is_imported_is_there_and_etl_is_not(tmp_path: Path, nam
     assert not [each for each in names if "__pycache__" in each or each.endswith((".so", ".pyc"))]
 
 
+def test_the_scheduler_s_zip_has_three_handlers_and_no_command_line(tmp_path: Path) -> None:
+    """nightly-jobs is a person's tool, with an extra of its own."""
+    with zipfile.ZipFile(zips.build("scheduler", tmp_path)) as archive:
+        names = {each for each in archive.namelist() if each.startswith("scheduler/")}
+    assert {f"scheduler/{each}.py" for each in ("__init__", "tick", "runner", "ended")} <= names
+    assert {each for each in names if each.count("/") > 1} == set()
+
+
 def test_another_version_than_the_locks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The zip has the versions whose hashes are in uv.lock."""
     monkeypatch.setattr(zips, "distribution", lambda _: type("Installed", (), {"version": "0"}))

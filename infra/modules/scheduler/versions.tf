@@ -1,0 +1,11 @@
+terraform {
+  # As the other modules.
+  required_version = ">= 1.11"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.88"
+    }
+  }
+}
