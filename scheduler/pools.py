@@ -89,6 +89,11 @@ class Pools:
         values = {} if pool.at_once is None else {"ExpressionAttributeValues": {":most": _write(pool.at_once)}}
         self.client.update_item(TableName=self.table, Key=_key(pool.id), UpdateExpression=change, **values)
 
+    def limit(self, pool: str) -> int | None:
+        """How many may use a pool at once; None if that is the deployment's number."""
+        most = self._item(pool).get("at_once")
+        return None if most is None else int(most)
+
     def holders(self, pool: str) -> dict[str, datetime]:
         """The executions that hold a place, each with the time at which it was taken."""
         return {name: datetime.fromisoformat(taken) for name, taken in self._item(pool).get("holders", {}).items()}
