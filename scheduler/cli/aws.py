@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,8 +23,8 @@ _CONFIG = Config(
 
 _SIGN_IN = "set AWS_PROFILE, sign in (aws sso login), or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _REGION = "set AWS_REGION, such as eu-central-1, or a region for the profile"
-_NAMED = "give --name or --table, or set NIGHTLY_JOBS_NAME or NIGHTLY_JOBS_TABLE, and look at the region"
-_QUEUED = "give --queue, or set NIGHTLY_JOBS_QUEUE, and look at the region"
+_NAMED = "give --name or --table, or set NIGHTLY_JOBS_NAME or NIGHTLY_JOBS_TABLE, and check the region"
+_QUEUED = "give --queue, or set NIGHTLY_JOBS_QUEUE, and check the region"
 
 _CODES = {
     "ResourceNotFoundException": (Problem, "there is no such table", _NAMED),
@@ -35,7 +36,7 @@ _CODES = {
     "ExpiredToken": (Problem, "the credentials have expired", _SIGN_IN),
     "UnrecognizedClientException": (Problem, "AWS does not know the credentials", _SIGN_IN),
     "InvalidClientTokenId": (Problem, "AWS does not know the credentials", _SIGN_IN),
-    "InvalidSignatureException": (Problem, "AWS refuses the signature", "look at the secret key and at the clock"),
+    "InvalidSignatureException": (Problem, "AWS refuses the signature", "check the secret key and the clock"),
     "ThrottlingException": (Failure, "AWS throttles the calls", "repeat it in a minute"),
     "ProvisionedThroughputExceededException": (Failure, "AWS throttles the calls", "repeat it in a minute"),
 }
@@ -62,22 +63,29 @@ class Access:
     @cached_property
     def registry(self) -> Registry:
         """The jobs."""
-        return Registry(self._client, self.table)
+        return Registry(self._dynamodb, self.table)
 
     @cached_property
     def pools(self) -> Pools:
         """The pools, to look at and to set their numbers; not to take a place."""
-        return Pools(self._client, self.table, 0, lambda _: None)
+        return Pools(self._dynamodb, self.table, 0, lambda _: None)
 
     def queue(self) -> Queue:
         """The queue, by its URL or its name."""
-        client, named = boto3.client("sqs", config=_CONFIG), self.queue_name or f"{self.name}-due"
+        client, named = _client("sqs"), self.queue_name or f"{self.name}-due"
         is_url = named.startswith(("https://", "http://"))
         return Queue(client, named if is_url else client.get_queue_url(QueueName=named)["QueueUrl"])
 
     @cached_property
-    def _client(self) -> Any:
-        return boto3.client("dynamodb", config=_CONFIG)
+    def _dynamodb(self) -> Any:
+        return _client("dynamodb")
+
+
+def _client(service: str) -> Any:
+    """A client of a service; AWS's other tools read AWS_REGION, which boto3 does not."""
+    session = boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
+    client: Any = session.client(service, config=_CONFIG)
+    return client
 
 
 def explained(error: Exception, table: str | None = None) -> Problem:
@@ -92,16 +100,18 @@ def explained(error: Exception, table: str | None = None) -> Problem:
     credentials = ("Credential", "Token", "SSO", "Profile")
     if any(word in type(error).__name__ for word in credentials):
         return Problem(f"the credentials of AWS cannot be used: {_line(error)}; {_SIGN_IN}")
-    if isinstance(error, exceptions.HTTPClientError):
-        return Failure(f"AWS does not answer{where}: {_line(error)}; look at the region and the network, and repeat it")
-    return Failure(f"AWS cannot be called{where}: {_line(error)}; look at the profile and the region")
+    if isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError):
+        return Failure(f"AWS does not answer{where}: {_line(error)}; check the region and the network, and repeat it")
+    return Failure(f"AWS cannot be called{where}: {_line(error)}; check the profile and the region")
 
 
 def _refused(error: exceptions.ClientError, where: str) -> Problem:
     code, said = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
-    kind, what, remedy = _CODES.get(code, (Failure, f"AWS refuses {error.operation_name}", "see what it says"))
-    told = f": {' '.join(said.split())}" if said and code != "ResourceNotFoundException" else ""
-    return kind(f"{what}{where}{told}; {remedy}")
+    kind, what, remedy = _CODES.get(
+        code, (Failure, f"AWS refuses {error.operation_name}", "correct that, and repeat it")
+    )
+    told = f": {' '.join(said.split()).rstrip('.')}" if said and "there is no" not in what else ""
+    return kind(f"{what}{where if 'table' in what else ''}{told}; {remedy}")
 
 
 def _line(error: Exception) -> str:

@@ -86,6 +86,8 @@ class _Reading:
 
     name: str
     problems: list[str] = field(default_factory=list)
+    in_defaults: set[str] = field(default_factory=set)
+    """The keys of [defaults], also those whose values cannot be used: that is told once, and not of each job."""
 
     def file(self, document: Mapping[str, Any], root: str) -> JobsFile:
         for section in sorted(document.keys() - set(_SECTIONS)):
@@ -94,7 +96,7 @@ class _Reading:
         defaults = self._defaults(document.get("defaults", {}))
         root = defaults.pop("settings_root", root)
         jobs = dict(self._jobs(document.get("jobs", {}), defaults, root))
-        if "jobs" not in document:
+        if not document.get("jobs") and not self.problems:
             self.problems.append(f"{self.name} has no job; write a section [jobs.ID] for each")
         limits = {
             pool: most
@@ -109,6 +111,7 @@ class _Reading:
     def _defaults(self, table: Any) -> dict[str, Any]:
         if not self._is_table("[defaults]", table):
             return {}
+        self.in_defaults.update(table)
         own = {name: value for name, value in table.items() if name != "settings_path"}
         if "settings_path" in table:
             remedy = "write settings_root = … here, and settings_path in each job's section"
@@ -133,10 +136,17 @@ class _Reading:
         self, job: str, where: str, section: Mapping[str, Any], defaults: Mapping[str, Any], root: str
     ) -> Wanted | None:
         before = len(self.problems)
+        for name in (name for name, value in section.items() if isinstance(value, dict) and name not in keys.JOB):
+            self._problem(
+                f"[jobs.{job}.{name}]",
+                f"is within [jobs.{job}], for a dot is no part of an id; write [jobs.{job}-{name}]",
+            )
+        if len(self.problems) > before:
+            return None
         own = self._values(where, section, keys.JOB)
         told = {**defaults.get("notify", {}), **own.get("notify", {})}
         values = {**defaults, **own}
-        for name in sorted(_REQUIRED.keys() - values.keys() - section.keys()):
+        for name in sorted(_REQUIRED.keys() - values.keys() - section.keys() - self.in_defaults):
             self._problem(where, f"has no {name}; write {_REQUIRED[name]}, here or in [defaults]")
         if _REQUIRED.keys() - values.keys() or len(self.problems) > before:
             return None

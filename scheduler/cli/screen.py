@@ -119,13 +119,13 @@ def print_difference(todo: Difference, now: datetime, *, prune: bool) -> None:
             console.print(f"  {change.key}: {_said(change.old)} -> {_said(change.new)}", markup=False)
         _print_due(console, one, now)
     for change in todo.limits:
-        console.print(f"pool {change.key}: at_once {_number(change.old)} -> {_number(change.new)}", markup=False)
+        console.print(f"{_server(change.key)}: at_once {_number(change.old)} -> {_number(change.new)}", markup=False)
     lost = "is removed" if prune else "is not in the file, and stays; --prune removes it"
     for job in todo.absent:
         console.print(f"{job} {lost}", style="red" if prune else None, markup=False)
     for change in todo.unlisted:
         what = "gets the deployment's number" if prune else "is not in the file, and stays; --prune takes it away"
-        console.print(f"pool {change.key}: at_once {change.old} {what}", markup=False)
+        console.print(f"{_server(change.key)}: at_once {change.old} {what}", markup=False)
     for job in todo.paused:
         console.print(f"{job} is paused, and stays so; nightly-jobs enable {job}", style="red", markup=False)
     for broken in todo.broken:
@@ -147,9 +147,9 @@ def _print_due(console: Console, one: Changed, now: datetime) -> None:
 
 def print_written(written: Written) -> None:
     """Prints how much was written."""
-    counts = f"wrote {written.new:,} new and {written.changed:,} changed jobs"
-    pools = f", the numbers of {written.limits:,} pools" if written.limits else ""
-    removed = f"; removed {written.removed:,}" if written.removed else ""
+    counts = f"written: {written.new:,} new jobs, {written.changed:,} changed ones"
+    pools = f", {written.limits:,} at_once" if written.limits else ""
+    removed = f"; {written.removed:,} removed" if written.removed else ""
     screen().print(f"{counts}{pools}{removed}")
 
 
@@ -160,6 +160,12 @@ def print_line(text: str) -> None:
 
 def _said(value: str | None) -> str:
     return "not set" if value is None else _printable(value)
+
+
+def _server(pool: str) -> str:
+    """A pool as the file has it: source db1."""
+    _, kind, name = pool.split("#", 2)
+    return f"{kind} {_printable(name)}"
 
 
 def _number(value: str | None) -> str:
