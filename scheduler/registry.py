@@ -92,16 +92,19 @@ class Registry:
         item = self._client.get_item(TableName=self._table, Key=_key(job), ConsistentRead=True).get("Item")
         return _registered(_read(item)) if item else None
 
-    def jobs(self) -> Iterator[Registered | BrokenJob]:
-        """All jobs, in no order. Reads the whole table, with the runs of ninety days, so all its parts side by side."""
-        with ThreadPoolExecutor(_PARTS) as threads:
-            yield from chain.from_iterable(threads.map(lambda part: list(self._jobs_of(part)), range(_PARTS)))
+    def jobs(self) -> list[Registered | BrokenJob]:
+        """All jobs, in no order; see ``contents``."""
+        return self.contents()[0]
 
-    def limits(self) -> dict[str, int]:
-        """The pools that have a number of their own, each with that number."""
+    def contents(self) -> tuple[list[Registered | BrokenJob], dict[str, int]]:
+        """All jobs, and the pools that have a number of their own, in no order.
+
+        Reads the whole table, with the runs of ninety days; so it reads parts of it side by side.
+        """
         with ThreadPoolExecutor(_PARTS) as threads:
-            parts = threads.map(lambda part: list(self._scanned(part, _POOL)), range(_PARTS))
-            return {item["id"]: int(item["at_once"]) for item in chain.from_iterable(parts) if "at_once" in item}
+            items = list(chain.from_iterable(threads.map(self._scanned, range(_PARTS))))
+        limits = {item["id"]: int(item["at_once"]) for item in items if item["item"] == _POOL and "at_once" in item}
+        return [_readable(item) for item in items if item["item"] == _JOB], limits
 
     def put(self, job: Job, now: datetime) -> None:
         """Writes a job's definition over the one that is there; see ``put_over``."""
@@ -327,26 +330,18 @@ class Registry:
             ExpressionAttributeValues=_values(**fresh, **values),
         )
 
-    def _jobs_of(self, part: int) -> Iterator[Registered | BrokenJob]:
-        for item in self._scanned(part, _JOB):
-            try:
-                yield _registered(item)
-            except (KeyError, ValueError) as error:
-                yield _broken(item, error)
-
-    def _scanned(self, part: int, item: str) -> Iterator[dict[str, Any]]:
-        """The items of one kind in one part of the table."""
+    def _scanned(self, part: int) -> list[dict[str, Any]]:
+        """The jobs and pools of one part of the table."""
         pages = self._client.get_paginator("scan").paginate(
             TableName=self._table,
-            FilterExpression="#item = :item",
+            FilterExpression="#item IN (:job, :pool)",
             ExpressionAttributeNames={"#item": "item"},
-            ExpressionAttributeValues=_values(item=item),
+            ExpressionAttributeValues=_values(job=_JOB, pool=_POOL),
             ConsistentRead=True,
             Segment=part,
             TotalSegments=_PARTS,
         )
-        for page in pages:
-            yield from map(_read, page["Items"])
+        return [_read(item) for page in pages for item in page["Items"]]
 
     def _changed(self, **update: Any) -> bool:
         """Updates an item; returns False if the update's condition does not hold."""
@@ -375,16 +370,23 @@ class ChangedMeanwhile(Exception):
 
 
 class BrokenJob(Exception):
-    """A job of which the registry has what this version cannot read. ``job`` is its id."""
+    """A job of which the registry has what this version cannot read: its id, and why."""
 
     def __init__(self, job: str, why: str) -> None:
         super().__init__(f"{job}: {why}")
-        self.job = job
+        self.job, self.why = job, why
 
 
 def _broken(item: Mapping[str, Any], error: Exception) -> BrokenJob:
     why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
     return BrokenJob(str(item.get("id")).removeprefix("job#"), why)
+
+
+def _readable(item: Mapping[str, Any]) -> Registered | BrokenJob:
+    try:
+        return _registered(item)
+    except (KeyError, ValueError) as error:
+        return _broken(item, error)
 
 
 def _forgotten(status: Status) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class JobAnswer(Answer):
         """The answer on a job."""
         if isinstance(known, BrokenJob):
             empty = dict.fromkeys(field.name for field in fields(cls))
-            return cls(**{**empty, "id": known.job, "status": "broken", "error": str(known)})  # type: ignore[arg-type]
+            return cls(**{**empty, "id": known.job, "status": "broken", "error": known.why})  # type: ignore[arg-type]
         job, zone = known.job, known.job.schedule.timezone
         return cls(
             id=job.id,

@@ -76,7 +76,7 @@ def put(path: Path, prune: bool, dry_run: bool, yes: bool, as_json: bool, **depl
     """Put the jobs of a TOML file into the registry; first show what changes, with each job's next five due times."""
     access, now = _access(deployed), datetime.now(UTC)
     wanted = file.read(path, access.root)
-    known, limits = list(access.registry.jobs()), access.registry.limits()
+    known, limits = access.registry.contents()
     todo = _within(path.name, lambda: difference(wanted, known, limits, prune=prune))
     if not as_json:
         from .screen import print_difference
@@ -87,7 +87,10 @@ def put(path: Path, prune: bool, dry_run: bool, yes: bool, as_json: bool, **depl
         _ask(f"Write this{_removing(todo) if prune else ''}?", yes=yes)
         written = write(access.registry, access.pools, todo, datetime.now(UTC), prune=prune)
     _tell_written(todo, written, now, as_json=as_json)
-    problems = [*(written.failed if written else ()), *(f"job {broken} cannot be read" for broken in todo.broken)]
+    problems = [
+        *(written.failed if written else ()),
+        *(f"job {one.job} cannot be read: {one.why}" for one in todo.broken),
+    ]
     if problems and not dry_run:
         raise Failure(*problems)
 
@@ -100,7 +103,7 @@ def _within(name: str, work: Callable[[], Difference]) -> Difference:
 
 
 def _removing(todo: Difference) -> str:
-    return f", and remove {len(todo.absent):,} jobs" if todo.absent else ""
+    return f", and remove {len(todo.absent):,} job{'s' * (len(todo.absent) > 1)}" if todo.absent else ""
 
 
 def _tell_written(todo: Difference, written: Written | None, now: datetime, *, as_json: bool) -> None:
@@ -181,7 +184,9 @@ def _set(access: Access, jobs: tuple[str, ...], status: Status, *, as_json: bool
 
 def _status_set(access: Access, known: Registered | BrokenJob, status: Status) -> answers.StatusAnswer:
     if isinstance(known, BrokenJob):
-        return answers.StatusAnswer(known.job, "broken", "broken", f"{known}; remove it, and put it again")
+        return answers.StatusAnswer(
+            known.job, "broken", "broken", f"it cannot be read: {known.why}; remove it, and put it again"
+        )
     job, old = known.job, known.job.status.value
     if job.status is not status:
         try:

@@ -38,7 +38,7 @@ def print_jobs(jobs: Sequence[Registered | BrokenJob], now: datetime) -> None:
     grid = _grid("job", "status", "schedule", "next run", "last run", ">failures")
     for known in jobs:
         if isinstance(known, BrokenJob):
-            grid.add_row(_safe(known.job), "broken", _safe(str(known)), "", "", "", style="red")
+            grid.add_row(_safe(known.job), "broken", _safe(known.why), "", "", "", style="red")
             continue
         status, failures = known.job.status.value, known.counters.failures_in_row
         last = known.last_status or ("started" if known.last_run else "")
@@ -129,7 +129,7 @@ def print_difference(todo: Difference, now: datetime, *, prune: bool) -> None:
     for job in todo.paused:
         console.print(f"{job} is paused, and stays so; nightly-jobs enable {job}", style="red", markup=False)
     for broken in todo.broken:
-        what = f"cannot be read, and is left out: {_printable(str(broken))}; nightly-jobs remove {broken.job}"
+        what = f"cannot be read, and is left out: {_printable(broken.why)}; nightly-jobs remove {broken.job}"
         console.print(f"{broken.job} {what}, and put the file again", style="red", markup=False)
     console.print(_sum(todo, prune=prune))
 
@@ -188,5 +188,5 @@ def _grid(*columns: str) -> Table:
         if column.startswith(">"):
             grid.add_column(column[1:], justify="right", no_wrap=True)
         else:
-            grid.add_column(column, overflow="fold")
+            grid.add_column(column, overflow="fold", no_wrap=column == "run")
     return grid

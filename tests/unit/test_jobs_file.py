@@ -163,7 +163,7 @@ def test_what_the_file_lacks_is_told_and_stays(tmp_path: Path) -> None:
     """Jobs, readable or not, and pools' numbers; only --prune gives them work to do."""
     text = '[jobs.acme]\ncron = "@daily"\nsource = "a"\ntarget = "b"\n'
     acme = Job("acme", Schedule("@daily"), "/nightly-etl/jobs/acme", "a", "b")
-    others = [
+    others: list[Registered | BrokenJob] = [
         registered(acme),
         BrokenJob("odd", "no cron"),
         registered(Job("old", Schedule("@daily"), "/x/o", "a", "b")),
