@@ -83,6 +83,7 @@ check: setup ## Lint, types, import rules, formatting
 	$(RUN) python -m docs.reference --check
 	$(RUN) python -m docs.commands --check
 	$(RUN) python -m docs.jobs_commands --check
+	$(RUN) python -m docs.scheduler_costs --check
 	$(RUN) python -m docs.man_pages --check
 	$(RUN) python -m tests.causes --check
 	$(RUN) python -m statemachine.shipped --check
@@ -129,6 +130,7 @@ reference: setup ## Write docs/reference.md, commands.md, schemas/ and man/ from
 	@$(RUN) python -m docs.reference
 	@$(RUN) python -m docs.commands
 	@$(RUN) python -m docs.jobs_commands
+	@$(RUN) python -m docs.scheduler_costs
 	@$(RUN) python -m docs.man_pages
 
 messages: setup ## Write Slack's messages into docs/slack-messages.md, from the examples of the tests

@@ -21,8 +21,8 @@ TAKING = timedelta(minutes=3)
 """After this time, who took a place has started its execution, or never will: more than the runner's timeout."""
 
 SWEEPS = timedelta(minutes=1)
-"""So often a full pool asks how its executions are, however many due times wait for it: DescribeExecution has 15 calls a
-second, 10 in most regions (https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html)."""
+"""So often a full pool asks how its executions are, however many due times wait for it: DescribeExecution has 15 calls
+a second, 10 in most regions (https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html)."""
 
 _HAS_PLACE = (
     "attribute_exists(holders) AND (attribute_exists(holders.#name)"

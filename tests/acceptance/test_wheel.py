@@ -61,7 +61,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         names = set(archive.namelist())
     folders = {name.split("/")[0] for name in names}
     data = f"nightly_etl-{project_version()}.data"
-    assert folders == {"etl", f"nightly_etl-{project_version()}.dist-info", data}
+    assert folders == {"etl", "scheduler", f"nightly_etl-{project_version()}.dist-info", data}
     pages = {f"{data}/data/share/man/man1/{file.name}" for file in (ROOT / "docs" / "man").iterdir()}
     assert {name for name in names if name.startswith(data)} == pages
     assert "etl/py.typed" in names
