@@ -384,7 +384,9 @@ def _broken(item: Mapping[str, Any], error: Exception) -> BrokenJob:
 
 def _readable(item: Mapping[str, Any]) -> Registered | BrokenJob:
     try:
-        return _registered(item)
+        known = _registered(item)
+        _ = known.job.schedule.timezone  # which this machine may not know
+        return known
     except (KeyError, ValueError) as error:
         return _broken(item, error)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +22,7 @@ from .aws import Access
 from .diff import Difference, difference
 from .moments import foreseen
 from .problem import Failure, Problem
-from .writing import Written, write
+from .writing import AT_ONCE, Written, write
 
 PROGRAM = "nightly-jobs"
 
@@ -169,7 +170,9 @@ def disable(jobs: tuple[str, ...], as_json: bool, **deployed: str) -> None:
 
 def _set(access: Access, jobs: tuple[str, ...], status: Status, *, as_json: bool) -> None:
     known = {_id(each): each for each in access.registry.jobs()}
-    done = [_status_set(access, each, status) for each in names.chosen(jobs, known)]
+    chosen = names.chosen(jobs, known)
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        done = list(threads.map(lambda each: _status_set(access, each, status), chosen))
     if as_json:
         _print(done)
     else:
@@ -268,6 +271,7 @@ def _known(access: Access, job: str) -> Registered:
     """A job of the registry; raises Problem if there is none of this id, or if it cannot be read."""
     try:
         known = access.registry.get(job) if ID.fullmatch(job) else None
+        _ = known and known.job.schedule.timezone  # which this machine may not know
     except (KeyError, ValueError) as error:
         raise Failure(f"job {job} cannot be read: {error}; nightly-jobs remove {job}, and put it again") from None
     if known is None:

@@ -11,6 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from scheduler.job import Job
 from scheduler.registry import BrokenJob, Registered, Run
@@ -111,13 +112,9 @@ def print_difference(todo: Difference, now: datetime, *, prune: bool) -> None:
     """Prints what a file changes: each new job, each changed attribute, and what the file lacks."""
     console = screen()
     for one in todo.new:
-        console.print(f"new {one.job.id}: {one.job.schedule}, {one.job.status.value}", style="green", markup=False)
-        _print_due(console, one, now)
+        _print_job_to_be(console, f"new {one.job.id}: {one.job.schedule}, {one.job.status.value}", "green", one, now)
     for one in todo.changed:
-        console.print(f"changed {one.job.id}", style="yellow", markup=False)
-        for change in one.changes:
-            console.print(f"  {change.key}: {_said(change.old)} -> {_said(change.new)}", markup=False)
-        _print_due(console, one, now)
+        _print_job_to_be(console, f"changed {one.job.id}", "yellow", one, now)
     for change in todo.limits:
         console.print(f"{_server(change.key)}: at_once {_number(change.old)} -> {_number(change.new)}", markup=False)
     lost = "is removed" if prune else "is not in the file, and stays; --prune removes it"
@@ -140,9 +137,11 @@ def _sum(todo: Difference, *, prune: bool) -> str:
     return f"{counts}{absent}"
 
 
-def _print_due(console: Console, one: Changed, now: datetime) -> None:
-    for due in due_times(one, now):
-        console.print(f"  due {local(due, one.job.schedule.timezone)}", markup=False)
+def _print_job_to_be(console: Console, head: str, style: str, one: Changed, now: datetime) -> None:
+    """Prints a job's changes and due times at once, for there may be thousands of jobs."""
+    lines = [f"\n  {change.key}: {_said(change.old)} -> {_said(change.new)}" for change in one.changes]
+    lines += [f"\n  due {local(due, one.job.schedule.timezone)}" for due in due_times(one, now)]
+    console.print(Text.assemble((head, style), *lines))
 
 
 def print_written(written: Written) -> None:

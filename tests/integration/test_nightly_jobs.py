@@ -15,8 +15,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+from botocore.exceptions import ClientError
 from jsonschema import Draft202012Validator
 
 from scheduler.cli import file
@@ -24,6 +26,7 @@ from scheduler.cli.diff import difference
 from scheduler.cli.writing import write
 from scheduler.job import Job, Status
 from scheduler.message import Message
+from scheduler.registry import Registry
 from scheduler.runner import handle
 from tests.cloud import account, answering, refusal
 from tests.mistakes.nightly_jobs import outcome
@@ -195,6 +198,21 @@ def test_a_job_that_is_changed_meanwhile_is_named_and_left(here: Services, tmp_p
     assert (left["acme"].status, left["globex"].source, left["initech"].target) == (Status.PAUSED, "db7", "new")
 
 
+def test_an_error_of_aws_stops_the_writes_and_the_next_put_does_the_rest(here: Services) -> None:
+    """One line says it, and not one for each of the jobs; what was written stays."""
+    many = TWO + "".join(f'[jobs.t{number}]\ncron = "@daily"\n' for number in range(100))
+    Path("jobs.toml").write_text(many, encoding="utf-8")
+    registry, pools = here.deployment.registry, here.deployment.pools
+    todo = difference(file.read(Path("jobs.toml"), "/nightly-etl/jobs"), *registry.contents(), prune=False)
+    refuse = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "UpdateItem")
+    with mock.patch.object(Registry, "put_over", side_effect=[*[None] * 10, *[refuse] * 200]):
+        written = write(registry, pools, todo, datetime.now(UTC), prune=False)
+    assert (written.new, len(written.failed)) == (10, 1)
+    assert "access denied: no; have the action named here allowed" in written.failed[0]
+    assert "then put the file again, for what follows is not written" in written.failed[0]
+    assert put(here, many)["written"]["new"] == 102
+
+
 def test_jobs_are_chosen_by_patterns_and_misspelt_ones_change_none(here: Services) -> None:
     """All problems are told at once."""
     put(here, TWO)
@@ -225,6 +243,20 @@ def test_a_job_that_cannot_be_read_does_not_hide_the_others(here: Services) -> N
     assert done(here, "show", "acme")[2].startswith("nightly-jobs: job acme cannot be read: 'buffer' is not a valid")
     assert answer(here, "remove", "acme", "--yes") == {"removed": ["acme"]}
     assert put(here, TWO)["written"]["new"] == 1
+
+
+def test_a_zone_that_this_machine_does_not_know_is_told_of_the_one_job(here: Services) -> None:
+    """The others are listed; show says which zone it is."""
+    put(here, TWO)
+    here.client("dynamodb").update_item(
+        TableName=here.table,
+        Key={"id": {"S": "job#acme"}, "item": {"S": "job"}},
+        UpdateExpression="SET #zone = :zone",
+        ExpressionAttributeNames={"#zone": "zone"},
+        ExpressionAttributeValues={":zone": {"S": "Mars/Olympus"}},
+    )
+    assert [one["status"] for one in answer(here, "list")] == ["broken", "enabled"]
+    assert "job acme cannot be read: zone is 'Mars/Olympus', which is no time zone" in done(here, "show", "acme")[2]
 
 
 def test_history_outlives_the_job(here: Services) -> None:
