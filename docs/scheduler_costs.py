@@ -54,13 +54,13 @@ RUNS = 365.25 / 12
 WRITES = {
     "move the job on, in the table and out of and into the index": 3,
     "take a place in three pools": 3,
-    "note the start, of run and job in one transaction": 4,
+    "note the start, of run and job in one transaction, and put the run into the index": 5,
     "give three places back": 3,
-    "write the end, of run and job in one transaction": 4,
+    "write the end, of run and job in one transaction, and take the run out of the index": 5,
     "note that the end was told": 1,
 }
 READS = {
-    "the runner reads the job, the run, and the job's last run": 3,
+    "the runner reads the job and the run": 2,
     "ended reads the job and the run, before and after it has written": 4,
 }
 REQUESTS = {"send": 1, "receive": 1, "delete": 1}

@@ -113,6 +113,17 @@ def test_a_file_means_jobs_and_numbers(tmp_path: Path) -> None:
     assert found.limits == {"pool#source#db1": 4, "pool#target#reports": 8}
 
 
+def test_the_example_of_the_page_means_two_jobs(tmp_path: Path) -> None:
+    """docs/scheduler-commands.md; the paths follow from the ids."""
+    page = (Path(__file__).parents[2] / "docs" / "scheduler-commands.md").read_text(encoding="utf-8")
+    found = read(page.split("```toml\n")[1].split("```")[0], tmp_path)
+    assert {name: one.job.settings_path for name, one in found.jobs.items()} == {
+        "acme": "/nightly-etl/jobs/acme",
+        "globex": "/nightly-etl/jobs/globex",
+    }
+    assert found.limits == {"pool#source#db2.example.com": 2, "pool#target#reports.example.com": 8}
+
+
 def test_a_file_that_was_put_changes_nothing(tmp_path: Path) -> None:
     """Put twice, the second time has nothing to write."""
     found = read(ALL, tmp_path)
