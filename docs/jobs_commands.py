@@ -34,8 +34,9 @@ nightly-jobs list
 ```
 
 `nightly-jobs` calls AWS's APIs with the usual credentials, and nothing else: `dynamodb:Scan`, `GetItem`, `Query`,
-`UpdateItem` and `DeleteItem` on the jobs' table, and for `run-now` `sqs:GetQueueUrl` and `SendMessage` on the queue.
-The table and the queue are `NAME-jobs` and `NAME-due` of the deployment's name, or those that an option names.
+`UpdateItem` and `DeleteItem` on the jobs' table, and for `run-now` `sqs:SendMessage` on the queue, with `GetQueueUrl`
+unless `--queue` is its URL. The table and the queue are `NAME-jobs` and `NAME-due` of the deployment's name, or those
+that an option names.
 
 Exit status: 0 done, 1 something failed, 2 bad configuration or usage. `--json` prints one JSON document; messages and
 questions are on standard error. A command that fails before it has done anything prints no document; `put`, `enable`
