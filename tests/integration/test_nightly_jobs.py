@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -24,10 +24,13 @@ from jsonschema import Draft202012Validator
 from scheduler.cli import file
 from scheduler.cli.diff import difference
 from scheduler.cli.writing import write
+from scheduler.ended import settle
 from scheduler.job import Job, Status
+from scheduler.machine import Ended
 from scheduler.message import Message
 from scheduler.registry import Registry
 from scheduler.runner import handle
+from scheduler.tick import tick
 from tests.cloud import account, answering, refusal
 from tests.mistakes.nightly_jobs import outcome
 from tests.scheduling import TABLE, Services, services
@@ -123,6 +126,30 @@ def test_a_person_puts_a_file_is_asked_and_works_with_the_jobs(here: Services) -
     assert status == 0, shown
     found = {one["id"]: one["status"] for one in answer(here, "list")}
     assert found == {"acme": "disabled", "initech": "enabled"}
+
+
+def test_what_was_put_is_started_by_the_tick_and_its_end_is_shown(here: Services) -> None:
+    """From the file to the history: tick, queue, runner and ended, as the Lambdas do it."""
+    put(here, '[jobs.acme]\ncron = "* * * * *"\nsource = "a"\ntarget = "b"\n')
+    deployment, known = here.deployment, here.deployment.registry.get("acme")
+    assert known is not None
+    assert known.next_run_at is not None
+    due = known.next_run_at
+    assert tick(deployment.registry, deployment.queue, due).sent == 2  # that of the next minute has a delay
+    (message,) = received(here)
+    assert (message.due, handle(deployment, message, due)) == (due, "started")
+    assert settle(deployment, "acme", message.name, due, Ended("failed", due + timedelta(seconds=90), "no space left"))
+    (listed,) = answer(here, "list")
+    assert (listed["last_run"], listed["last_status"], listed["error"]) == (message.name, "failed", "no space left")
+    assert listed["counters"]["failures_in_row"] == 1
+    (run,) = answer(here, "history", "acme")
+    assert (run["status"], run["late_seconds"], run["error"]) == ("failed", 0.0, "no space left")
+    assert [pool["holders"] for pool in answer(here, "show", "acme")["pools"]] == [[], [], []]
+    for command in ("list", "show acme", "history acme"):
+        _, printed, _ = done(here, *command.split())
+        assert "failed" in printed
+    assert " 90 s " in printed
+    here.client("sqs").purge_queue(QueueUrl=here.queue_url)
 
 
 def test_without_a_terminal_nothing_is_written_unasked(here: Services) -> None:
