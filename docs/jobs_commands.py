@@ -43,6 +43,9 @@ questions are on standard error. A command that fails before it has done anythin
 and `disable` print what they did, and then exit with 1 where some of it failed. The schemas are a contract: later
 versions may add fields, but rename and remove none.
 
+Completion for bash, zsh and fish is as [that of `etl`](commands.md#completion-and-man-pages), by
+`_NIGHTLY_JOBS_COMPLETE=bash_source nightly-jobs`; `man nightly-jobs` has all commands.
+
 A pattern of ids has `*`, `?` or `[…]`, in single quotes because of the shell: `nightly-jobs disable 'eu-*'`.
 """
 
@@ -85,6 +88,8 @@ An id has letters, digits, `-` and `_`, begins with a letter or digit, and has 6
 - **A job keeps the status that people gave it.** Without `enabled`, a new job is enabled, and a known one stays as it
   is. `enabled = true` enables one that is disabled. A paused job stays paused, and is named: `nightly-jobs enable` is
   for a person who has looked at its failures.
+- **A new schedule counts from now on.** A job that gets another expression or zone, or is enabled, is due next by that;
+  due times before are forgotten, also those that wait for a place. Other changes leave the next due time as it is.
 - **What was changed meanwhile is not overwritten.** A job that somebody changes, disables or that is paused between the
   comparison and the write is left, and named.
 """
