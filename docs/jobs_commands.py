@@ -89,7 +89,8 @@ An id has letters, digits, `-` and `_`, begins with a letter or digit, and has 6
   is. `enabled = true` enables one that is disabled. A paused job stays paused, and is named: `nightly-jobs enable` is
   for a person who has looked at its failures.
 - **A new schedule counts from now on.** A job that gets another expression or zone, or is enabled, is due next by that;
-  due times before are forgotten, also those that wait for a place. Other changes leave the next due time as it is.
+  due times before are forgotten, after a new expression or zone also those that wait for a place. Other changes leave
+  the next due time as it is.
 - **What was changed meanwhile is not overwritten.** A job that somebody changes, disables or that is paused between the
   comparison and the write is left, and named.
 """

@@ -22,7 +22,7 @@ _PATH = re.compile(r"(/[A-Za-z0-9_.-]+){1,13}")
 _WINDOW = re.compile(r"(\d{1,5}) ?(minutes?|hours?|days?)")
 _TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}")
 _CHANNEL = re.compile(r"[CGD][A-Z0-9]{4,}|#[a-z0-9_-]{1,80}")
-_SERVER = re.compile(r"[^\s#]{1,255}")
+_SERVER = re.compile(r"[A-Za-z0-9._:-]{1,255}")
 
 
 class Bad(ValueError):
@@ -78,7 +78,9 @@ def server(value: Any) -> str:
     """The name of a source's or target's server."""
     text = _text(value, '"db1.example.com"')
     if not _SERVER.fullmatch(text):
-        raise Bad(f"is {text!r}, which has a space or a #; write the server's name alone: 'db1.example.com'")
+        raise Bad(
+            f"is {text!r}, which has more than letters, digits and . _ : -; write a name such as 'db1.example.com'"
+        )
     return text
 
 

@@ -44,7 +44,7 @@ def print_jobs(jobs: Sequence[Registered | BrokenJob], now: datetime) -> None:
         status, failures = known.job.status.value, known.counters.failures_in_row
         last = known.last_status or ("started" if known.last_run else "")
         grid.add_row(
-            known.job.id,
+            _safe(known.job.id),
             status,
             _safe(str(known.job.schedule)),
             _next(known, now),
