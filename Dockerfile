@@ -11,7 +11,8 @@ RUN uv sync --frozen --no-dev --extra lambda --no-install-project --quiet
 COPY README.md LICENSE ./
 COPY docs/man docs/man
 COPY etl etl
-RUN uv sync --frozen --no-dev --extra lambda --no-editable --quiet
+# nightly-jobs is for people, and its package is not here.
+RUN uv sync --frozen --no-dev --extra lambda --no-editable --quiet && rm /opt/etl/bin/nightly-jobs
 # pyproject.toml has the version; a label can only be told it, so it is held against what is installed.
 ARG VERSION=unknown
 RUN set -e; is="$(uv version --short)"; case "$VERSION" in unknown|"$is") ;; *) \

@@ -82,6 +82,8 @@ check: setup ## Lint, types, import rules, formatting
 	$(RUN) python -m statemachine.picture --check
 	$(RUN) python -m docs.reference --check
 	$(RUN) python -m docs.commands --check
+	$(RUN) python -m docs.jobs_commands --check
+	$(RUN) python -m docs.scheduler_costs --check
 	$(RUN) python -m docs.man_pages --check
 	$(RUN) python -m tests.causes --check
 	$(RUN) python -m statemachine.shipped --check
@@ -127,6 +129,8 @@ recording: setup ## Run etl on a terminal and draw what it shows, into docs/reco
 reference: setup ## Write docs/reference.md, commands.md, schemas/ and man/ from the settings' declarations and the commands
 	@$(RUN) python -m docs.reference
 	@$(RUN) python -m docs.commands
+	@$(RUN) python -m docs.jobs_commands
+	@$(RUN) python -m docs.scheduler_costs
 	@$(RUN) python -m docs.man_pages
 
 messages: setup ## Write Slack's messages into docs/slack-messages.md, from the examples of the tests

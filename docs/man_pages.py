@@ -16,11 +16,15 @@ from click_man.man import ManPage
 
 from docs.config_schema import plain
 from docs.generated import bring_up_to_date
+from docs.jobs_commands import ARGUMENTS
 from etl import cli
 from etl.catalogue import COMMANDS
 from etl.commands.draft import PROJECT
 from etl.settings.file import KEYS
 from etl.settings.found import DECLARED, FILE_NAME
+from scheduler.cli import keys
+from scheduler.cli.program import PROGRAM as JOBS
+from scheduler.cli.program import program as jobs
 
 FOLDER = Path(__file__).parent / "man"
 
@@ -42,7 +46,32 @@ def pages() -> dict[str, str]:
     for command in COMMANDS:
         if command.json is not None:
             found[f"{cli.PROGRAM}-{command.name}.1"] = _page(version, cli.etl.commands[command.name], command.help)
-    return found
+    return found | {f"{JOBS}.1": _jobs(version)}
+
+
+def _jobs(version: str) -> str:
+    """One page of all commands of nightly-jobs, each with its options, and of the file's keys."""
+    page = _made(version, jobs, "the jobs of the scheduler: tenants' copies, each on its own schedule")
+    sections = [_section(f"{JOBS} {name}", _jobs_command(command)) for name, command in jobs.commands.items()]
+    known = {f"[jobs.ID] {name}": key for name, key in keys.JOB.items()}
+    known |= {f"[jobs.ID] notify {name}": key for name, key in keys.NOTIFY.items()}
+    known |= {"[defaults] settings_root": keys.ROOT, "[sources.NAME] at_once": keys.AT_ONCE}
+    file = [(name, _plain(f"{key.about} ({key.absent or 'no default'})")) for name, key in known.items()]
+    return str(page) + "".join([*sections, _section("THE FILE OF ALL JOBS", file)])
+
+
+def _jobs_command(command: click.Command) -> Iterator[tuple[str, str]]:
+    yield " ".join(command.collect_usage_pieces(click.Context(command))), cleandoc(command.help or "")
+    for one in command.params:
+        if isinstance(one, click.Option):
+            yield one.opts[0], one.help or ""
+        else:
+            yield one.make_metavar(click.Context(command)), ARGUMENTS[str(one.name)]
+
+
+def _plain(text: str) -> str:
+    """A text of the docs without its marks of code."""
+    return text.replace("`", "")
 
 
 def _program(version: str) -> str:
@@ -84,6 +113,8 @@ def _made(version: str, command: click.Command, about: str) -> ManPage:
 
 
 def _context(command: click.Command) -> click.Context:
+    if command is jobs:
+        return click.Context(jobs, info_name=JOBS)
     program = click.Context(cli.etl, info_name=cli.PROGRAM)
     return program if command is cli.etl else click.Context(command, info_name=command.name, parent=program)
 

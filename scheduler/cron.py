@@ -1,9 +1,10 @@
 """When a job is due: cron expressions in a time zone.
 
-cronsim reads the expressions, and has the rules of Debian's cron for DST (docs/decisions.md, "cronsim says when a job
-is due"). What it does not do is made up for here: an expression that names hours, such as ``0 */2 * * *``, follows
-the clock on the wall. A time that the clock leaves out is due right after the gap; one that comes twice is due the
-first time. An expression of every hour follows elapsed time, so no hour is left out and none is doubled.
+cronsim reads the expressions, and has the rules of Debian's cron for DST
+(docs/decisions.md, "cronsim says when a job is due"). What it does not do is made up for here: an expression that names
+hours, such as ``0 */2 * * *``, follows the clock on the wall. A time that the clock leaves out is due right after the
+gap; one that comes twice is due the first time. An expression of every hour follows elapsed time, so no hour is left
+out and none is doubled.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ class Machine:
     client: Any
     arn: str
 
+    # docs/decisions.md, "The name of an execution makes once, not a lock"
     def start(self, name: str, content: Mapping[str, Any]) -> bool:
         """Starts the execution of this name; returns False if one of this name has ended, within ninety days.
 

@@ -20,6 +20,10 @@ from .job import Job, Overlap
 TAKING = timedelta(minutes=3)
 """After this time, who took a place has started its execution, or never will: more than the runner's timeout."""
 
+SWEEPS = timedelta(minutes=1)
+"""So often a full pool asks how its executions are, however many due times wait for it: DescribeExecution has 15 calls
+a second, 10 in most regions (https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html)."""
+
 _HAS_PLACE = (
     "attribute_exists(holders) AND (attribute_exists(holders.#name)"
     " OR (attribute_exists(at_once) AND size(holders) < at_once)"
@@ -71,7 +75,7 @@ class Pools:
         """Takes a place for an execution, or keeps the one that it has; returns False if the pool is full."""
         if self._taken(pool, name, now):
             return True
-        return self._swept(pool, now) and self._taken(pool, name, now)
+        return self._may_sweep(pool, now) and self._swept(pool, now) and self._taken(pool, name, now)
 
     def release(self, pool: str, name: str) -> None:
         """Gives a place back; none is no error."""
@@ -89,6 +93,11 @@ class Pools:
         values = {} if pool.at_once is None else {"ExpressionAttributeValues": {":most": _write(pool.at_once)}}
         self.client.update_item(TableName=self.table, Key=_key(pool.id), UpdateExpression=change, **values)
 
+    def limit(self, pool: str) -> int | None:
+        """How many may use a pool at once; None if that is the deployment's number."""
+        most = self._item(pool).get("at_once")
+        return None if most is None else int(most)
+
     def holders(self, pool: str) -> dict[str, datetime]:
         """The executions that hold a place, each with the time at which it was taken."""
         return {name: datetime.fromisoformat(taken) for name, taken in self._item(pool).get("holders", {}).items()}
@@ -105,6 +114,20 @@ class Pools:
             },
         }
         return self._changed(**update) or (self._made(pool.id) and self._changed(**update))
+
+    def _may_sweep(self, pool: Pool, now: datetime) -> bool:
+        """Whether nobody has swept the pool within SWEEPS; a job's own pool has one execution, and is always swept."""
+        if pool.at_once is not None:
+            return True
+        return self._changed(
+            Key=_key(pool.id),
+            UpdateExpression="SET swept_at = :now",
+            ConditionExpression="attribute_not_exists(swept_at) OR swept_at < :before",
+            ExpressionAttributeValues={
+                ":now": _write(int(now.timestamp())),
+                ":before": _write(int((now - SWEEPS).timestamp())),
+            },
+        )
 
     def _swept(self, pool: Pool, now: datetime) -> bool:
         """Frees the places of executions that run no more; returns whether there was any."""

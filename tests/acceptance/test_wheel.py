@@ -61,13 +61,24 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         names = set(archive.namelist())
     folders = {name.split("/")[0] for name in names}
     data = f"nightly_etl-{project_version()}.data"
-    assert folders == {"etl", f"nightly_etl-{project_version()}.dist-info", data}
+    assert folders == {"etl", "scheduler", f"nightly_etl-{project_version()}.dist-info", data}
     pages = {f"{data}/data/share/man/man1/{file.name}" for file in (ROOT / "docs" / "man").iterdir()}
     assert {name for name in names if name.startswith(data)} == pages
     assert "etl/py.typed" in names
-    package = ROOT / "etl"
-    sources = {f"etl/{file.relative_to(package)}" for kind in ("*.py", "*.sql") for file in package.rglob(kind)}
-    assert sources <= names
+    packages = [ROOT / "etl", ROOT / "scheduler"]
+    files = [file for package in packages for kind in ("*.py", "*.sql") for file in package.rglob(kind)]
+    assert {str(file.relative_to(ROOT)) for file in files} <= names
+
+
+def test_nightly_jobs_needs_the_wheels_extra(installed: Path, wheel: Path, tmp_path: Path) -> None:
+    """Without it the command names it; with it the command works."""
+    program = installed.with_name("nightly-jobs")
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60, check=False)
+    told = "nightly-jobs: cronsim is not installed; pip install 'nightly-etl[scheduler]'\n"
+    assert (done.returncode, done.stderr) == (2, told)
+    command = f"pip install --quiet --python {installed.parent.parent} {wheel}[scheduler]"
+    subprocess.run([UV, *command.split()], cwd=tmp_path, check=True, timeout=300)
+    assert _output(program, tmp_path, "--version") == f"nightly-jobs, version {project_version()}\n"
 
 
 def test_the_wheel_works_in_a_bare_python_image(slim: Image) -> None:

@@ -11,7 +11,7 @@ error (before it, what ``etl check`` finds not ready), and the exit status::
     exit 2
 
 Settings stand before the command, as in a shell; ``env -u TABLES`` takes one away. A file options.toml is the one that
-ETL_OPTIONS_FILE names. ``python -m tests.mistakes`` writes the transcript that needs no server anew, also the answers
+ETL_OPTIONS_FILE names. ``python -m tests.mistakes`` writes the transcripts that need no server anew, also the answers
 to new mistakes, after whose command there is an empty line: read it then.
 """
 
@@ -26,6 +26,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 ALONE = FOLDER / "alone.txt"
 WITH_SERVERS = FOLDER / "with_servers.txt"
+JOBS = FOLDER / "jobs.txt"
 
 _BYTE = re.compile(rb"\\x([0-9a-f]{2})")
 """How a transcript writes a byte of a file that is no text, such as \\xff."""
@@ -54,7 +55,7 @@ class Mistake:
         for word in words:
             if word == "-u":
                 variables[next(words)] = None
-            elif word == "etl":
+            elif word in {"etl", "nightly-jobs"}:
                 break
             elif word != "env":
                 name, _, value = word.partition("=")

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = ("docs", "infra", "benchmarks", "etl", "tests", ".github")
 PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))])
 DECISIONS = ROOT / "docs" / "decisions.md"
-CODE = [file for folder in ("etl", "statemachine", "infra") for file in (ROOT / folder).rglob("*.*")]
+CODE = [file for folder in ("etl", "scheduler", "statemachine", "infra") for file in (ROOT / folder).rglob("*.*")]
 
 
 def prose(page: Path) -> str:
@@ -50,7 +50,8 @@ def test_a_path_of_the_project_that_a_page_names_is_there(page: Path) -> None:
     A path may start at the project's root, or at the page's own folder.
     """
     for path in re.findall(
-        r"`((?:etl|tests|statemachine|infra|docs|demo|benchmarks)/[\w./-]+\.(?:py|sql|md|tf|json|svg))`", prose(page)
+        r"`((?:etl|scheduler|tests|statemachine|infra|docs|demo|benchmarks)/[\w./-]+\.(?:py|sql|md|tf|json|svg))`",
+        prose(page),
     ):
         assert (ROOT / path).exists() or (page.parent / path).exists(), path
 

@@ -14,6 +14,8 @@ import pytest
 from docs.man_pages import pages
 from etl import cli
 from etl.settings.found import DECLARED
+from scheduler.cli import keys
+from scheduler.cli.program import program
 
 ROOT = Path(__file__).parents[2]
 MAN = ROOT / "docs" / "man"
@@ -27,7 +29,8 @@ def plain(name: str) -> str:
 
 def test_each_command_has_a_page() -> None:
     """And the program has one that names them all."""
-    assert {file.name for file in MAN.iterdir()} == {"etl.1", *(f"etl-{name}.1" for name in COMMANDS)} == pages().keys()
+    own = {"etl.1", *(f"etl-{name}.1" for name in COMMANDS)}
+    assert {file.name for file in MAN.iterdir()} == own | {"nightly-jobs.1"} == pages().keys()
     for name in COMMANDS:
         assert f"etl-{name}(1)" in plain("etl.1")
 
@@ -53,6 +56,20 @@ def test_help_and_page_name_each_option_with_a_text(name: str) -> None:
             assert f"\\fB{one.opts[0]}\\fP" in page
         else:
             assert re.search(rf"\\fB\[?{str(one.name).upper()}\]?(\.\.\.)?\\fP\n\w", page)
+
+
+def test_the_page_of_nightly_jobs_has_all_its_commands_options_and_keys() -> None:
+    """Each command is a section."""
+    text = plain("nightly-jobs.1")
+    for name, command in program.commands.items():
+        section = text.partition(f".SH nightly-jobs {name}\n")[2].partition("\n.SH ")[0]
+        for one in command.params:
+            assert (
+                f"\\fB{one.opts[0] if isinstance(one, click.Option) else one.make_metavar(click.Context(command))}"
+                in section
+            )
+    for key in keys.JOB:
+        assert f"\\fB[jobs.ID] {key}\\fP" in text
 
 
 def test_no_text_is_taken_for_a_request_of_roff() -> None:

@@ -1,0 +1,58 @@
+"""docs/scheduler.md says what the code does: the costs, which are computed, and the events."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from docs import scheduler_costs
+from docs.scheduler_costs import PRICES, month
+from scheduler.log import NAMESPACE
+from scheduler.tick import Ticked
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "scheduler.md").read_text(encoding="utf-8")
+
+
+def test_the_page_has_the_table_as_it_is_computed() -> None:
+    """``make reference`` writes it."""
+    assert scheduler_costs.main(check=True) == 0
+
+
+def test_a_tenfold_of_jobs_costs_at_most_a_tenfold() -> None:
+    """What does not depend on the jobs is the tick, the polls, the metrics and the alarms."""
+    assert month(0).scheduler == pytest.approx(3.9, abs=0.5)
+    assert month(100_000).scheduler < 10 * month(10_000).scheduler
+
+
+def test_the_text_names_the_least_and_the_most() -> None:
+    """Of the table's three rows, in whole dollars."""
+    found = re.search(r"which costs (\d+) to (\d+) dollars a month", PAGE)
+    assert found is not None
+    assert [int(found[1]), int(found[2])] == [round(month(jobs).scheduler) for jobs in (100, 100_000)]
+
+
+def test_each_price_has_its_page() -> None:
+    """One of AWS's own."""
+    assert all(price.source.startswith("https://aws.amazon.com/") for price in PRICES.values())
+
+
+def test_each_event_has_a_row() -> None:
+    """And no event that there is not."""
+    code = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "scheduler").glob("*.py"))
+    logged = set(re.findall(r"\b(?:line|measured)\(f?\"([^\"{]+)\"", code))
+    assert 'line(f"run.{what}"' in code
+    logged |= {f"run.{what}" for what in re.findall(r"_left\(deployment, message, \"(\w+)\"", code)}
+    section = PAGE.partition("## What it logs\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?`) \| (?:tick|runner|ended) \|", section, re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"`([^`]+)`", row)} == logged
+
+
+def test_the_metrics_are_named() -> None:
+    """Those of a tick are its numbers."""
+    section = PAGE.partition("## What it logs\n")[2].partition("\n## ")[0]
+    assert all(f"`{field.name}`" in section for field in fields(Ticked))
+    assert all(f"`{name}`" in section for name in ("late_seconds", "waits", NAMESPACE, "deployment"))
