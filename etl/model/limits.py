@@ -338,6 +338,9 @@ ABORT_REASON_CHARACTERS = 2000
 METRICS_LINE_BYTES = 16_000
 """Bytes of a line with metrics at most: the log driver of ECS cuts lines of 16 KiB in two, and half a line is none."""
 
+MOST_DIMENSIONS = 30
+"""Dimensions of a metric at most: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html."""
+
 FUNCTION_MARGIN_SECONDS = 5.0
 """Seconds before a function's end at which it gives up by itself, so that it can say so."""
 
