@@ -29,11 +29,18 @@ VALUES = {
     "environment": [{"Name": "ETL_RUN_ID", "Value": "2026-11-22"}, {"Name": "ETL_PLAN", "Value": "run"}],
     "failure": {"state": "Load", "error": "NightlyEtl.ShardsFailed", "cause": "1 of 2"},
     "report": {"run_id": "2026-11-22", "status": "failed", "error": None},
+    "about": {"wrong": "", "of_job": {}, "environment": [], "told": {}},
     "transform": "arn:aws:states:eu-central-1:123456789012:stateMachine:transform",
     "published": False,
     "states": {
         "context": {"Execution": {"Id": "arn:aws:states:eu-central-1:123456789012:execution:n:1", "Name": "1"}},
-        "input": {"table": "public.events", "limit": 1000, "last_id": None, "time": "2026-11-22T00:15:00Z"},
+        "input": {
+            "table": "public.events",
+            "limit": 1000,
+            "last_id": None,
+            "of_job": {},
+            "time": "2026-11-22T00:15:00Z",
+        },
     },
     "night": {
         "run_id": "2026-11-22",
