@@ -156,7 +156,7 @@ def test_the_input_goes_before_what_is_deployed(world: World) -> None:
     assert [event["shards"] for event in world.events("plan")] == [7, 3, [["orders"], ["items"]]]
 
 
-JOB = {"settings_path": "/nightly-etl/jobs/acme", "job": "acme"}
+JOB: dict[str, Any] = {"settings_path": "/nightly-etl/jobs/acme", "job": "acme"}
 
 
 @pytest.mark.parametrize("compute", ["batch", "ecs", "codebuild"])
