@@ -65,9 +65,13 @@ module "slack" {
 }
 
 locals {
-  job_statements = concat([for statement in module.settings.read_statements : statement if local.own_night], [
-    for statement in local.assume_job_settings : statement if local.for_jobs
-    ], [for statement in [
+  # A deployment of jobs reads nothing by itself (jobs.tf).
+  settings_statements = concat(
+    [for statement in module.settings.read_statements : statement if local.own_night],
+    [for statement in local.assume_job_settings : statement if local.for_jobs],
+  )
+
+  job_statements = concat(local.settings_statements, [for statement in [
     # Signs in to the databases with tokens, as these users and no others.
     {
       Sid      = "SignInToDatabases"

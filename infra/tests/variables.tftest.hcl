@@ -354,12 +354,23 @@ run "a_path_of_jobs_with_a_slash_at_its_end" {
   command = plan
 
   variables {
-    jobs     = { path = "/nightly-etl/jobs/" }
-    settings = { tables = "orders" }
+    jobs = { path = "/nightly-etl/jobs/" }
   }
 
   expect_failures = [
     var.jobs,
+  ]
+}
+
+run "settings_of_nobody" {
+  command = plan
+
+  variables {
+    jobs     = { path = "/nightly-etl/jobs" }
+    settings = { tables = "orders" }
+  }
+
+  expect_failures = [
     var.settings,
   ]
 }

@@ -245,19 +245,19 @@ def test_abort_drops_what_was_staged_and_leaves_a_published_run_alone(
 ROLE = "arn:aws:iam::123456789012:role/nightly-etl-job-settings"
 
 
-def of_job(tables: Databases, store: str, job: str, **more: str) -> dict[str, str]:
+def of_job(databases: Databases, store: str, job: str, more: Mapping[str, str]) -> dict[str, Any]:
     """The fields of a job's event; its settings are in the Parameter Store."""
-    path = f"{PATH}/{tables.reporting.name}/{job}"
-    urls = {"operational/url": tables.operational.etl_url, "reporting/url": tables.reporting.etl_url}
-    cloud.put(store, path, urls | {name.replace("__", "/"): value for name, value in more.items()})
+    path = f"{PATH}/{databases.reporting.name}/{job}"
+    urls = {"operational/url": databases.operational.etl_url, "reporting/url": databases.reporting.etl_url}
+    cloud.put(store, path, {**urls, **more})
     return {"settings_path": path, "job": job}
 
 
 def test_a_warm_function_serves_many_jobs_and_keeps_nothing_of_any(tables: Databases, store: str) -> None:
     """Each event has its own settings, secrets and log; one that names no job is not answered for the last one's."""
-    acme = of_job(tables, store, "acme", tables="orders", operational__password="sesame_table")
-    other = of_job(tables, store, "other", tables="items,days")
-    broken = of_job(tables, store, "broken", tables="sesame_table")
+    acme = of_job(tables, store, "acme", {"tables": "orders", "operational/password": "sesame_table"})
+    other = of_job(tables, store, "other", {"tables": "items,days"})
+    broken = of_job(tables, store, "broken", {"tables": "sesame_table"})
     shared = cloud.account(store) | {"ETL_PARAMETER_ROLE": ROLE}
     with function("etl.functions.plan", shared) as plan:
         asked = {"shards": 2}
@@ -284,7 +284,7 @@ def test_a_job_s_event_comes_before_the_function_s_own_path(
     tables: Databases, settings: Mapping[str, str], store: str
 ) -> None:
     """And only for that event: the next one without a job has the function's own settings again."""
-    acme = of_job(tables, store, "acme", tables="orders")
+    acme = of_job(tables, store, "acme", {"tables": "orders"})
     with function("etl.functions.plan", settings) as plan:
         counts = [
             plan.invoke({"run_id": f"night-{number}", "shards": 1} | job)["tables"]
@@ -295,7 +295,7 @@ def test_a_job_s_event_comes_before_the_function_s_own_path(
 
 def test_an_abort_and_a_report_are_of_the_job_s_own_ledger(tables: Databases, etl: Etl, store: str) -> None:
     """The event of a stopped execution has the job in its input, as a text."""
-    acme = of_job(tables, store, "acme")
+    acme = of_job(tables, store, "acme", {})
     assert etl("run", TABLES="*", ETL_RUN_ID="acme-1", ETL_PUBLISH="defer").status == 0
     shared = cloud.account(store) | {"ETL_PARAMETER_ROLE": ROLE}
     with function("etl.functions.abort", shared) as abort, function("etl.functions.report", shared) as report:

@@ -172,7 +172,7 @@ def test_a_role_is_assumed_once_and_reads_all_parameters(databases: Databases, p
     """Its session is of the path and the run, and as short as one may be; the process's own role reads nothing."""
     file = tmp_path / "etl.toml"
     file.write_text(f'tables = {{ parameter = "{path}/names" }}')
-    named = 200, {"Parameter": {"Name": f"{path}/names", "Type": "String", "Value": "orders"}}
+    named: cloud.Answer = 200, {"Parameter": {"Name": f"{path}/names", "Type": "String", "Value": "orders"}}
     with cloud.answering(cloud.assumed("ASIAACME"), named, cloud.found(path, urls(databases))) as answers:
         done = started(answers.url, path, "run", ETL_CONFIG=str(file), **AS_ROLE)
     assert (done.status, done.stderr) == (0, "")
@@ -206,9 +206,9 @@ _NOT_AUTHORIZED = "User: arn:aws:sts::1:assumed-role/job/1 is not authorized to 
         (
             [cloud.sts_refusal("AccessDenied", _NOT_AUTHORIZED)],
             2,
-            f"ETL_PARAMETER_ROLE {ROLE}, for settings_path /prod: AccessDenied: {_NOT_AUTHORIZED}; check that there is"
-            " such a role; let this process's own role sts:AssumeRole and sts:TagSession on it, and let the role's trust"
-            " policy name that role, for this path",
+            f"ETL_PARAMETER_ROLE {ROLE}, for settings_path /prod: AccessDenied: {_NOT_AUTHORIZED}; check that there"
+            " is such a role; let this process's own role sts:AssumeRole and sts:TagSession on it, and let the role's"
+            " trust policy name that role, for this path",
         ),
         (
             [cloud.sts_refusal("Throttling", "Rate exceeded", 400)],
