@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from etl.model import limits
 from etl.model.errors import ConfigurationError
 from etl.settings import values
 from etl.settings.found import JOB, PARAMETER_PATH, PARAMETER_ROLE, RUN_ID
@@ -13,12 +14,8 @@ from etl.settings.found import JOB, PARAMETER_PATH, PARAMETER_ROLE, RUN_ID
 TAG = "settings_path"
 """The session tag that holds the path. The role's policy allows what is under it: infra/jobs.tf."""
 
-MOST_PATH = 256
-"""The characters that a tag's value may have (https://docs.aws.amazon.com/STS/latest/APIReference/API_Tag.html)."""
-
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+", re.ASCII)
 _NOT_IN_A_SESSION = re.compile(r"[^\w+=,.@-]", re.ASCII)
-_MOST_SESSION = 64  # https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +53,10 @@ def _path(environment: Mapping[str, str]) -> str:
         path = values.path(text)
     except ValueError as error:
         raise ConfigurationError(f"{PARAMETER_PATH} {error}") from None
-    if len(path) > MOST_PATH:
+    if len(path) > limits.MOST_TAG_CHARACTERS:
         raise ConfigurationError(
             f"{PARAMETER_PATH} has {len(path)} characters, and the tag by which {PARAMETER_ROLE} is limited to it takes"
-            f" {MOST_PATH}; move the settings to a shorter path"
+            f" {limits.MOST_TAG_CHARACTERS}; move the settings to a shorter path"
         )
     return path
 
@@ -67,4 +64,4 @@ def _path(environment: Mapping[str, str]) -> str:
 def _session(run_id: str, environment: Mapping[str, str]) -> str:
     """The end of the run's id, which has the time, or else the job."""
     name = run_id or environment.get(JOB, "").strip() or "nightly-etl"
-    return _NOT_IN_A_SESSION.sub("-", name)[-_MOST_SESSION:].rjust(2, "-")
+    return _NOT_IN_A_SESSION.sub("-", name)[-limits.MOST_SESSION_CHARACTERS :].rjust(2, "-")

@@ -14,9 +14,10 @@ import boto3
 from botocore import exceptions as aws
 from botocore.config import Config
 
+from etl.model import limits
 from etl.model.errors import ConfigurationError, ConnectionFailed, EtlError, one_line
 from etl.settings.access import TAG, Access
-from etl.settings.found import PARAMETER_PATH, PARAMETER_ROLE
+from etl.settings.found import PARAMETER_PATH
 
 # A container that cannot reach the service reports it within half a minute; boto3's default is 60 s for each attempt.
 # The standard mode retries throttled requests with jittered backoff.
@@ -78,7 +79,7 @@ class Store:
             raise _explained(PARAMETER_PATH, path, error, self.access) from error
         if not parameters:
             raise ConfigurationError(
-                f"{PARAMETER_PATH} {path}: no parameters there; check the path, the account and AWS_REGION"
+                f"ETL_PARAMETER_PATH {path}: no parameters there; check the path, the account and AWS_REGION"
             )
         return parameters
 
@@ -101,13 +102,14 @@ class Store:
 def _assumed(region: str | None, access: Access) -> boto3.Session:
     """A session of the role that is tagged with the path. It is not kept from one reading of settings to the next.
 
-    A session takes 900 s at least, which is more than reading takes.
     https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
     """
     client = boto3.client("sts", region_name=region, config=_CONFIG)
     tags = [{"Key": TAG, "Value": access.path}]
     try:
-        answer = client.assume_role(RoleArn=access.role, RoleSessionName=access.session, DurationSeconds=900, Tags=tags)
+        answer = client.assume_role(
+            RoleArn=access.role, RoleSessionName=access.session, DurationSeconds=limits.ROLE_SECONDS, Tags=tags
+        )
     except aws.ClientError as error:
         raise _role_refused(access, error) from error
     except _UNREACHABLE as error:
@@ -150,8 +152,9 @@ def _role_refused(access: Access, error: aws.ClientError) -> EtlError:
     if _is_passing(error):
         return ConnectionFailed(f"STS refused {access.role} again and again: {code}: {message}; try again later")
     remedy = _ROLE_REMEDIES.get(code, "check the role, and the process's own credentials")
+    reason = message or "no reason was given"
     return ConfigurationError(
-        f"{PARAMETER_ROLE} {access.role}, for {TAG} {access.path}: {code}: {message or 'no reason was given'}; {remedy}"
+        f"ETL_PARAMETER_ROLE {access.role}, for settings_path {access.path}: {code}: {reason}; {remedy}"
     )
 
 

@@ -281,7 +281,7 @@ class Settings(BaseModel):
             "metrics_dimensions",
             "The dimensions of these metrics: `table`, `job` (the name in `ETL_JOB`), and `name=value` for a constant,"
             " separated by commas, 30 at most. Each job with each table is then a metric that CloudWatch charges for"
-            " ([contract.md](contract.md#log-events)).",
+            " ([contract.md](contract.md#metrics)).",
             "table",
         ),
     ] = {"table": None}

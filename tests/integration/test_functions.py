@@ -247,7 +247,7 @@ ROLE = "arn:aws:iam::123456789012:role/nightly-etl-job-settings"
 
 def of_job(databases: Databases, store: str, job: str, more: Mapping[str, str]) -> dict[str, Any]:
     """The fields of a job's event; its settings are in the Parameter Store."""
-    path = f"{PATH}/{databases.reporting.name}/{job}"
+    path = f"{PATH}-jobs/{databases.reporting.name}/{job}"
     urls = {"operational/url": databases.operational.etl_url, "reporting/url": databases.reporting.etl_url}
     cloud.put(store, path, {**urls, **more})
     return {"settings_path": path, "job": job}
