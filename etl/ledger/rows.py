@@ -287,6 +287,8 @@ class Newer:
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """The last id that batches have copied of a table."""
+    """The last id that batches have copied of a table, and the live table (None: an older version wrote the row)."""
 
     last_id: int | None
+    schema_name: str | None = None
+    relation_name: str | None = None
