@@ -31,6 +31,7 @@ class RunRow:
     passed_reason: str | None = None
     passed_error: str | None = None
     publish_way: str | None = None
+    job: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

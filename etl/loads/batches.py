@@ -68,7 +68,7 @@ async def copy_batch(
         column = _key(described, key)
         await guard.lock(control, settings.run_id, [described.live])
         await book.ensure(control)
-        (described,) = await disclosure.refuse(control, [described], settings.options)
+        (described,) = await disclosure.refuse(control, [described], settings.options, settings.job)
         reached = await watermark.read(control, Planned(described.source, described.live))
         await _ensure_live(source, control, described, column)
         after = last_id if last_id is not None else _begin(reached, lag)

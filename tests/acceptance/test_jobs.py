@@ -28,6 +28,9 @@ TENANTS = {"acme": 100, "globex": 7, "initech": 40}
 
 DOWN = "initech"
 
+MASKED = '[orders.mask]\nemail = "hmac"\n'
+"""What acme masks, and the others do not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tenants:
@@ -71,7 +74,8 @@ def tenants(
             operational_server.psql(f"CREATE DATABASE {job}")
             sources[job] = Database(operational_server, job)
             sources[job].execute(
-                "CREATE TABLE orders (id int PRIMARY KEY, tenant text); CREATE TABLE items (id int PRIMARY KEY);"
+                "CREATE TABLE orders (id int PRIMARY KEY, tenant text, email text DEFAULT 'a@example.com');"
+                "CREATE TABLE items (id int PRIMARY KEY);"
                 f"INSERT INTO orders SELECT g, '{job}' FROM generate_series(1, {orders}) g;"
                 "INSERT INTO items SELECT g FROM generate_series(1, 10) g"
             )
@@ -80,7 +84,8 @@ def tenants(
                 "operational/url": sources[job].etl_url,
                 "reporting/url": reporting.etl_url,
                 "tables": "public.*",
-                "options": f'["public.*"]\nrename = "{job}.*"\n',
+                "options": f'["public.*"]\nrename = "{job}.*"\n{MASKED if job == "acme" else ""}',
+                "mask_key": "sixteen-characters",
             }
             cloud.put(nights.aws.endpoint, f"{JOBS_PATH}/{job}", settings)
         yield Tenants(nights, sources, reporting)
@@ -110,8 +115,10 @@ def test_each_tenant_s_night_is_its_own(tenants: Tenants) -> None:
     assert {job: tenants.copied(job) for job in TENANTS} == {
         job: [(orders if job == DOWN else orders + 5, job, job, 10)] for job, orders in TENANTS.items()
     }
+    said = tenants.nights.slack.text_of(f"{DOWN}-20261129T020000Z")
     told = dict(tenants.messages())
     assert told.pop(f"C0{DOWN}") == f"❌ nightly-etl {DOWN}-20261129T020000Z failed: nothing is published"
+    assert f"Readers see what they saw before: run {DOWN}-20261128T020000Z, as of " in said
     assert told == {
         f"C0{job}": f"✅ nightly-etl {job}-20261129T020000Z is published: 2 tables" for job in TENANTS if job != DOWN
     }
@@ -121,6 +128,13 @@ def test_each_tenant_s_night_is_its_own(tenants: Tenants) -> None:
     assert {ended.status for ended in third.values()} == {"SUCCEEDED"}
     assert tenants.copied(DOWN) == [(TENANTS[DOWN] + 5, DOWN, DOWN, 10)]
     _each_line_is_of_one_job(tenants)
+    masked = "SELECT email LIKE '%@example.com' FROM {}.orders LIMIT 1"
+    assert {job: tenants.reporting.value(masked.format(job)) for job in TENANTS} == {
+        job: job != "acme" for job in TENANTS
+    }
+    assert tenants.reporting.rows("SELECT job, count(*) FROM etl.runs GROUP BY job ORDER BY job") == [
+        (job, 3) for job in TENANTS
+    ]
 
 
 def _lead(tenants: Tenants, job: str, url: str) -> None:
