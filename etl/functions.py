@@ -152,7 +152,7 @@ def _of_execution(event: Any) -> Any:
         case {"event": {"detail": {"input": str(text)}}}:
             try:
                 given = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise ConfigurationError("event: event: the execution's input is not JSON") from None
             of_job = {
                 name: given[name] for name in ("settings_path", "job") if isinstance(given, dict) and name in given

@@ -108,7 +108,7 @@ class Owner:
         """Reads an execution's input, which is a text that should be JSON."""
         try:
             given = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return NOBODY
         return cls.read(given) if isinstance(given, Mapping) else NOBODY
 

@@ -32,6 +32,7 @@ from statemachine.notifier.deployment import Deployment
 from statemachine.notifier.links import Console
 from statemachine.notifier.message import message
 from statemachine.notifier.outcome import from_machine
+from tests.asl import value
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "docs" / "schemas"
@@ -169,8 +170,21 @@ def test_the_state_machines_read_only_what_the_lambdas_answer() -> None:
     assert {f"shards[].{name}" for name in shard} <= paths(read("functions/plan.answer.json"))
 
 
-def test_the_state_machines_send_only_what_the_lambdas_take() -> None:
-    """Each task's payload has only fields of that function's event, and all its required fields."""
+def variables(of_job: dict[str, str]) -> dict[str, Any]:
+    """The variables of an execution that is under way; ``of_job`` is what its input has of a job."""
+    return {
+        "run_id": "tonight",
+        "shards": 2,
+        "failure": {"state": "Load", "error": "E", "cause": "no"},
+        "about": {"of_job": of_job},
+        "night": {"run_id": "tonight"},
+        "states": {"input": {"table": "orders", "limit": 1, "last_id": None, "of_job": of_job}},
+    }
+
+
+@pytest.mark.parametrize("of_job", [{}, {"settings_path": "/nightly-etl/jobs/acme", "job": "acme"}], ids=["own", "job"])
+def test_the_state_machines_send_only_what_the_lambdas_take(of_job: dict[str, str]) -> None:
+    """Each task's payload has only fields of that function's event, all its required ones, and those of the job."""
     for file in (ROOT / "statemachine").glob("*.asl.json"):
         for arguments in _with("FunctionName", json.loads(file.read_text(encoding="utf-8"))):
             function = re.fullmatch(r"\$\{(\w+)Function\}", arguments["FunctionName"])
@@ -178,8 +192,9 @@ def test_the_state_machines_send_only_what_the_lambdas_take() -> None:
             name = re.sub(r"(?<=.)([A-Z])", r"_\1", function[1]).lower()
             if name in functions.FUNCTIONS:
                 event = read(f"functions/{name}.event.json")
-                sent = arguments["Payload"].keys()
-                assert set(event["required"]) <= sent <= event["properties"].keys()
+                sent = value(arguments["Payload"], variables(of_job)).keys()
+                assert {*event["required"], *(of_job if file.name != "deadline.asl.json" else ())} <= sent
+                assert sent <= event["properties"].keys()
 
 
 def _with(name: str, state: Any) -> Iterator[dict[str, Any]]:
