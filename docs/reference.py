@@ -61,8 +61,8 @@ email = "hmac"
 
 - **Keys** are the names of the second column below, with a section for each database: `operational/url` is `url`
   below `[operational]`. `parameter_path`, `after_publish`, `log_format` and `log_level` may stand there too. What each
-  process of a run has for itself may not: `ETL_RUN_ID`, `ETL_SHARD`, `ETL_PLAN`, `ETL_SNAPSHOT`. A key that is none is
-  an error.
+  process of a run has for itself may not: `ETL_RUN_ID`, `ETL_SHARD`, `ETL_PLAN`, `ETL_SNAPSHOT`, `ETL_JOB`,
+  `ETL_PARAMETER_ROLE`. A key that is none is an error.
 - **References**: a value may be `{ environment = "VARIABLE" }`, `{ parameter = "/NAME" }` (one parameter of Parameter
   Store, which needs `ssm:GetParameter`) or `{ file = "NAME" }` (seen from the file's folder). Most need no reference:
   the variable of the first column is read anyway.

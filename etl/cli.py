@@ -65,7 +65,9 @@ def etl(debug: bool) -> None:
 
 def _built(command: Command[Any, Any]) -> click.Command:
     """Click's command for an entry of the list, with the fields of its input as parameters, and with ``--json``."""
-    fields = command.input.model_fields.items()
+    fields = [
+        (name, field) for name, field in command.input.model_fields.items() if not inputs.given(field).in_event_alone
+    ]
     as_json = click.Option(["--json", "as_json"], is_flag=True, help=JSON_HELP)
     verbose = [click.Option(["-v", "--verbose"], is_flag=True, help=VERBOSE_HELP)] if command.has_bars else []
     config = click.Option(["--config"], metavar="FILE", help=CONFIG_HELP)

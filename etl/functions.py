@@ -1,12 +1,14 @@
 """The Lambda handlers of the commands: `python -m awslambdaric etl.functions.plan`, from the same image.
 
 Like ``cli``, this module reads the environment. Each event reads the settings again, because the process lives on
-between events. An error is one line without secrets; its class is Lambda's ``errorType``.
+between events, which may be of several jobs: one with ``settings_path`` has its settings from there, and nothing of an
+earlier event counts. An error is one line without secrets; its class is Lambda's ``errorType``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
@@ -21,6 +23,8 @@ from etl.commands.command import Call, Command
 from etl.commands.inputs import Input, given
 from etl.model import limits
 from etl.model.errors import EXPECTED, ConfigurationError, EtlError, one_line
+from etl.settings import values
+from etl.settings.found import JOB, PARAMETER_PATH
 from etl.settings.settings import check_run_id
 
 FUNCTIONS = {one.name.replace("-", "_"): one for one in COMMANDS if one.answer is not None}
@@ -61,8 +65,10 @@ def _handler(name: str, command: Command[Any, Any]) -> Handler:
 
 def _answered(command: Command[Any, Any], event: Any, context: Context) -> Any:
     assert command.answer is not None
-    asked = checked(command, event)
-    found = entry.found(os.environ, command.needed(asked), asked.settings)
+    entry.forget()
+    read = checked(command, event)
+    asked = read.asked(command)
+    found = entry.found(read.environment(os.environ), command.needed(asked), asked.settings)
     call = Call(found, asked, is_function=True, seconds_left=lambda: _seconds_left(context))
     return command.answer.of(asyncio.run(command.work(call)))
 
@@ -79,6 +85,27 @@ class Event(Input):
     """A Lambda's event; each command has a subclass with its fields."""
 
     model_config = ConfigDict(extra="ignore", json_schema_extra={"additionalProperties": False})
+
+    settings_path: Annotated[
+        Annotated[str, BeforeValidator(values.path)] | None,
+        Field(description="The path of the settings, in place of ETL_PARAMETER_PATH, for this event alone."),
+    ] = None
+    job: Annotated[
+        Annotated[str, BeforeValidator(values.job)] | None,
+        Field(description="The job whose settings they are, in place of ETL_JOB; it goes with settings_path."),
+    ] = None
+
+    def asked(self, command: Command[Any, Any]) -> Input:
+        """The command's own input."""
+        own = self.model_dump(exclude=set(Event.model_fields))
+        made: Input = command.input.model_validate(own)
+        return made
+
+    def environment(self, process: Mapping[str, str]) -> Mapping[str, str]:
+        """The environment in which the event's settings are read."""
+        if self.settings_path is None or self.job is None:
+            return process
+        return {**process, PARAMETER_PATH: self.settings_path, JOB: self.job}
 
 
 @cache
@@ -99,18 +126,48 @@ def event_of(command: Command[Any, Any]) -> type[Event]:
     return create_model(f"{name}Event", __base__=Event, __doc__=command.input.__doc__, **fields)
 
 
-def checked(command: Command[Any, Any], event: Any) -> Input:
-    """A command's input from an event; raises ConfigurationError, with a line for each wrong field."""
+def checked(command: Command[Any, Any], event: Any) -> Event:
+    """A command's event; raises ConfigurationError, with a line for each wrong field."""
     model = event_of(command)
-    problems = list(_strange(event, list(model.model_fields))) if isinstance(event, Mapping) else []
+    given = _of_execution(event)
+    problems = list(_strange(given, _own_first(model))) if isinstance(given, Mapping) else []
     try:
-        read = model.model_validate(event)
+        read = model.model_validate(given)
     except ValidationError as error:
         raise ConfigurationError(list(dict.fromkeys([*problems, *map(_fault, error.errors())]))) from None
+    if (read.settings_path is None) != (read.job is None):
+        problems.append("event: settings_path and job go together; give both, or neither")
     if problems:
         raise ConfigurationError(problems)
-    asked: Input = command.input.model_validate(read.model_dump())
-    return asked
+    return read
+
+
+def _of_execution(event: Any) -> Any:
+    """An event; if it is about an execution's end, with what that execution's input has of a job.
+
+    EventBridge leaves out an input of more than 248 KB, and says so: what the execution was about is not known then.
+    https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
+    """
+    match event:
+        case {"event": {"detail": {"input": str(text)}}}:
+            try:
+                given = json.loads(text)
+            except (ValueError, RecursionError):
+                raise ConfigurationError("event: event: the execution's input is not JSON") from None
+            of_job = {
+                name: given[name] for name in ("settings_path", "job") if isinstance(given, dict) and name in given
+            }
+            return {**event, **of_job}
+        case {"event": {"detail": {"inputDetails": {"included": False}}}}:
+            raise ConfigurationError(
+                "event: event: EventBridge has left out the execution's input, so its job is not known; call this"
+                " function with run_id, settings_path and job"
+            )
+    return event
+
+
+def _own_first(model: type[Event]) -> list[str]:
+    return sorted(model.model_fields, key=lambda name: name in Event.model_fields)
 
 
 def _strange(event: Mapping[str, Any], fields: list[str]) -> Iterator[str]:

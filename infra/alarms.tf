@@ -36,7 +36,7 @@ resource "aws_cloudwatch_metric_alarm" "failed" {
 
 # A run that hangs, or never began, has no metric that says so: the deadline's machine looks, and fails.
 resource "aws_cloudwatch_metric_alarm" "not_published" {
-  count = var.schedule.enabled ? 1 : 0
+  count = local.is_scheduled ? 1 : 0
 
   alarm_name          = "${var.name}-not-published"
   alarm_description   = "No run was published ${var.published_by_minutes} minutes after its schedule: it hangs, failed, or never began. The newest execution of ${var.name}-deadline says which. See docs/operations.md, \"A night failed\"."
@@ -59,10 +59,10 @@ resource "aws_cloudwatch_metric_alarm" "not_published" {
 # confirmed the mail, and stayed there. That the first night never began, says the deadline.
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
 resource "aws_cloudwatch_metric_alarm" "never_started" {
-  count = var.schedule.enabled ? 1 : 0
+  count = local.is_scheduled ? 1 : 0
 
   alarm_name          = "${var.name}-never-started"
-  alarm_description   = "No run began for ${var.never_started_hours} hours. Look at the schedule ${var.name}, at the queue ${aws_sqs_queue.undelivered.name}, and at the function ${module.starter.name}."
+  alarm_description   = "No run began for ${var.never_started_hours} hours. Look at the schedule ${var.name}, at the queue ${aws_sqs_queue.undelivered.name}, and at the function ${module.starter[0].name}."
   namespace           = "AWS/States"
   metric_name         = "ExecutionsStarted"
   dimensions          = { StateMachineArn = aws_sfn_state_machine.nightly.arn }

@@ -2,7 +2,7 @@
 # deadline and looks. definitions/deadline.asl.json says how.
 
 resource "aws_sfn_state_machine" "deadline" {
-  count = var.schedule.enabled ? 1 : 0
+  count = local.is_scheduled ? 1 : 0
 
   name     = "${var.name}-deadline"
   role_arn = aws_iam_role.deadline[0].arn
@@ -10,7 +10,7 @@ resource "aws_sfn_state_machine" "deadline" {
 
   definition = jsonencode(jsondecode(templatefile("${local.definitions}/deadline.asl.json", {
     Partition          = local.partition
-    StarterFunction    = module.starter.arn
+    StarterFunction    = module.starter[0].arn
     NotifierFunction   = module.notifier.arn
     ReportFunction     = module.image_function["report"].arn
     PublishedByMinutes = tostring(var.published_by_minutes)
@@ -32,7 +32,7 @@ resource "aws_sfn_state_machine" "deadline" {
 # The night's own expression, but by itself: it sees a starter that cannot be called, too.
 resource "aws_scheduler_schedule" "deadline" {
   # checkov:skip=CKV_AWS_297: what it holds is a time of day, and names; Scheduler encrypts it with its own key
-  count = var.schedule.enabled ? 1 : 0
+  count = local.is_scheduled ? 1 : 0
 
   name                         = "${var.name}-deadline"
   description                  = "Watches the deadline of the nightly copy"
@@ -45,7 +45,7 @@ resource "aws_scheduler_schedule" "deadline" {
 
   target {
     arn      = local.deadline_arn
-    role_arn = aws_iam_role.schedule.arn
+    role_arn = aws_iam_role.schedule[0].arn
     # Written out, because jsonencode() would escape the < and > of Scheduler's own placeholder.
     input = "{\"time\": \"<aws.scheduler.scheduled-time>\"}"
 
@@ -63,7 +63,7 @@ resource "aws_scheduler_schedule" "deadline" {
 }
 
 resource "aws_iam_role" "deadline" {
-  count = var.schedule.enabled ? 1 : 0
+  count = local.is_scheduled ? 1 : 0
 
   name                 = "${var.name}-deadline"
   description          = "What the deadline's state machine may do"
@@ -89,7 +89,7 @@ resource "aws_iam_role" "deadline" {
 }
 
 resource "aws_iam_role_policy" "deadline" {
-  count = var.schedule.enabled ? 1 : 0
+  count = local.is_scheduled ? 1 : 0
 
   name = "deadline"
   role = aws_iam_role.deadline[0].id
@@ -103,7 +103,7 @@ resource "aws_iam_role_policy" "deadline" {
           Sid      = "InvokeStarterReportAndNotifier"
           Effect   = "Allow"
           Action   = ["lambda:InvokeFunction"]
-          Resource = [module.starter.arn, module.image_function["report"].arn, module.notifier.arn]
+          Resource = [module.starter[0].arn, module.image_function["report"].arn, module.notifier.arn]
         },
       ],
       # Its log and its traces, as the nightly machine's.

@@ -75,8 +75,14 @@ resource "aws_cloudwatch_event_target" "abort" {
   arn  = module.image_function["abort"].arn
 
   input_transformer {
-    input_paths    = { run_id = "$.detail.name", status = "$.detail.status" }
-    input_template = "{\"run_id\": \"<run_id>\", \"error\": \"the execution is <status>\"}"
+    input_paths = { run_id = "$.detail.name", status = "$.detail.status" }
+    # Whose run it is stands in the execution's input, which the event has as a text; so the function takes the event whole.
+    # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html
+    input_template = join("", [
+      "{\"run_id\": \"<run_id>\", \"error\": \"the execution is <status>\"",
+      local.for_jobs ? ", \"event\": <aws.events.event.json>" : "",
+      "}",
+    ])
   }
 
   dead_letter_config {

@@ -77,7 +77,7 @@ module "notifier" {
     SLACK_PARAMETER_PATH = module.slack.path
     LOG_GROUP            = local.job_log_group
     DEPLOYMENT           = var.name
-    STARTER              = "${var.name}-starter"
+    STARTER              = local.own_night ? "${var.name}-starter" : ""
     PUBLISHER            = "${var.name}-publish"
     RUNBOOK_URL          = var.runbook_url
   }
@@ -95,6 +95,7 @@ module "notifier" {
 
 module "starter" {
   source = "./modules/function"
+  count  = local.own_night ? 1 : 0
 
   name                 = "${var.name}-starter"
   description          = "Starts the run of a date, once"

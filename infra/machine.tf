@@ -5,7 +5,7 @@ locals {
   # By name, so that the functions and the machine's role may know it before the machine exists.
   machine_arn  = "arn:${local.partition}:states:${local.region}:${local.account}:stateMachine:${var.name}"
   deadline_arn = "${local.machine_arn}-deadline"
-  machine_arns = [local.machine_arn, "${local.machine_arn}-batches", local.deadline_arn]
+  machine_arns = concat([local.machine_arn, "${local.machine_arn}-batches"], local.own_night ? [local.deadline_arn] : [])
 
   transform_arn = var.transform_state_machine_arn == null ? "" : var.transform_state_machine_arn
 
@@ -62,6 +62,7 @@ locals {
   expressions = {
     ComputeReason     = templatefile("${local.definitions}/compute/reason.jsonata", local.fragment.Reason)
     ShardsFailedCause = templatefile("${local.definitions}/shards-failed.jsonata", {})
+    ExecutionInput    = templatefile("${local.definitions}/execution-input.jsonata", { JobsPath = local.jobs_path })
   }
 
   # Each stands in quotes; what takes the place of both is a value in JSON.
@@ -71,11 +72,12 @@ locals {
   )
   template_names = merge(local.names, { for name, value in local.in_quotes : name => name }, { ComputeResource = local.fragment.Resource })
   template       = templatefile("${local.definitions}/nightly.asl.json", local.template_names)
-  definition = replace(replace(replace(
+  definition = replace(replace(replace(replace(
     local.template,
     "\"ComputeArguments\"", local.in_quotes.ComputeArguments),
     "\"ComputeReason\"", local.in_quotes.ComputeReason),
-    "\"ShardsFailedCause\"", local.in_quotes.ShardsFailedCause,
+    "\"ShardsFailedCause\"", local.in_quotes.ShardsFailedCause),
+    "\"ExecutionInput\"", local.in_quotes.ExecutionInput,
   )
 }
 

@@ -15,10 +15,8 @@ locals {
 
   # What every process of the job is told; the rest it reads under the path.
   environment = merge(
-    {
-      ETL_PARAMETER_PATH = local.parameter_path
-      ETL_LOG_FORMAT     = "json"
-    },
+    { ETL_LOG_FORMAT = "json" },
+    local.for_jobs ? { ETL_PARAMETER_ROLE = local.job_settings_arn } : { ETL_PARAMETER_PATH = local.parameter_path },
     var.metrics_namespace == null ? {} : {
       ETL_METRICS_NAMESPACE  = var.metrics_namespace
       ETL_METRICS_DIMENSIONS = join(",", local.dimensions)
@@ -45,7 +43,7 @@ module "settings" {
 
   name    = var.name
   path    = local.parameter_path
-  secrets = var.secrets
+  secrets = local.own_night ? var.secrets : {}
   plain   = var.settings
   tags    = var.tags
 
@@ -67,7 +65,13 @@ module "slack" {
 }
 
 locals {
-  job_statements = concat(module.settings.read_statements, [for statement in [
+  # A deployment of jobs reads nothing by itself (jobs.tf).
+  settings_statements = concat(
+    [for statement in module.settings.read_statements : statement if local.own_night],
+    [for statement in local.assume_job_settings : statement if local.for_jobs],
+  )
+
+  job_statements = concat(local.settings_statements, [for statement in [
     # Signs in to the databases with tokens, as these users and no others.
     {
       Sid      = "SignInToDatabases"

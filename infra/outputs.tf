@@ -20,8 +20,18 @@ output "batches_state_machine_arn" {
 }
 
 output "starter_function_name" {
-  description = "Call it to run now: `aws lambda invoke --function-name … --payload '{\"rerun\": \"2\"}' …`."
-  value       = module.starter.name
+  description = "Null in a deployment of jobs. Call it to run now: `aws lambda invoke --function-name … --payload '{\"rerun\": \"2\"}' …`."
+  value       = one(module.starter[*].name)
+}
+
+output "jobs_path" {
+  description = "Path under which each job has its settings; null for a deployment of one night."
+  value       = local.for_jobs ? local.jobs_path : null
+}
+
+output "job_settings_role_arn" {
+  description = "The role that a run assumes to read its job's settings; null for a deployment of one night."
+  value       = one(aws_iam_role.job_settings[*].arn)
 }
 
 output "notifier_function_name" {

@@ -13,6 +13,8 @@ locals {
 
 resource "aws_scheduler_schedule" "nightly" {
   # checkov:skip=CKV_AWS_297: what it holds is a time of day, and names; Scheduler encrypts it with its own key
+  count = local.own_night ? 1 : 0
+
   name                         = var.name
   description                  = "Starts the nightly copy"
   schedule_expression          = var.schedule.expression
@@ -25,8 +27,8 @@ resource "aws_scheduler_schedule" "nightly" {
   }
 
   target {
-    arn      = module.starter.arn
-    role_arn = aws_iam_role.schedule.arn
+    arn      = module.starter[0].arn
+    role_arn = aws_iam_role.schedule[0].arn
     # The time for which it was scheduled, so that a start that was delayed past midnight is still that day's run.
     # Written out, because jsonencode() would escape the < and > of Scheduler's own placeholder.
     input = "{\"detail-type\": \"Scheduled Event\", \"time\": \"<aws.scheduler.scheduled-time>\"}"
@@ -43,6 +45,8 @@ resource "aws_scheduler_schedule" "nightly" {
 }
 
 resource "aws_iam_role" "schedule" {
+  count = local.own_night ? 1 : 0
+
   name                 = "${var.name}-schedule"
   description          = "What the schedule may do"
   permissions_boundary = var.permissions_boundary
@@ -64,8 +68,10 @@ resource "aws_iam_role" "schedule" {
 }
 
 resource "aws_iam_role_policy" "schedule" {
+  count = local.own_night ? 1 : 0
+
   name = "schedule"
-  role = aws_iam_role.schedule.id
+  role = aws_iam_role.schedule[0].id
 
   policy = jsonencode({
     Version = "2012-10-17"
@@ -82,7 +88,7 @@ resource "aws_iam_role_policy" "schedule" {
         Sid      = "CallTheStarter"
         Effect   = "Allow"
         Action   = ["lambda:InvokeFunction"]
-        Resource = [module.starter.arn]
+        Resource = [module.starter[0].arn]
       },
       # Puts aside what could not be delivered, where the alarm sees it.
       {

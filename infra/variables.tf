@@ -206,8 +206,25 @@ variable "parameter_path" {
   }
 }
 
+variable "jobs" {
+  description = "Makes the deployment one of many jobs: the path under which each job has its own, such as { path = \"/nightly-etl/jobs\" }. Each execution names its job; the deployment has no settings, no schedule, no starter and no deadline of its own."
+  type        = object({ path = string })
+  default     = null
+
+  # One level and more are left for the jobs; a tag, which says whose settings a run reads, takes 256 characters.
+  validation {
+    condition     = var.jobs == null || (can(regex("^(/[A-Za-z0-9_.-]+){1,13}$", var.jobs.path)) && !can(regex("(?i)^/(aws|ssm)", var.jobs.path)) && try(length(var.jobs.path) <= 190, false))
+    error_message = "jobs.path must look like /nightly-etl/jobs, without a slash at its end, not begin with /aws or /ssm, and have 190 characters at most."
+  }
+
+  validation {
+    condition     = var.jobs == null || !startswith("${coalesce(var.parameter_path, "/${var.name}")}-slack/", "${try(var.jobs.path, "")}/")
+    error_message = "jobs.path must not be above the path of Slack's secrets, <parameter_path>-slack, or a run could read them."
+  }
+}
+
 variable "secrets" {
-  description = "SecureStrings that the job reads: name under the path, and purpose. They are created with a placeholder; you set the values by hand, and they are never in the state."
+  description = "SecureStrings that the job reads: name under the path, and purpose. They are created with a placeholder; you set the values by hand, and they are never in the state. A deployment of jobs has none."
   type        = map(string)
   default = {
     "operational/url" = "The operational database, as a libpq URL with its password."
@@ -230,6 +247,11 @@ variable "settings" {
   description = "Settings of the job that are no secrets, by parameter: tables, jobs, verify, options …"
   type        = map(string)
   default     = {}
+
+  validation {
+    condition     = var.jobs == null || length(var.settings) == 0
+    error_message = "settings are those of a deployment of one night: with jobs, put them under each job's path, and what all jobs share into environment."
+  }
 }
 
 # What is made or given is told by a switch and not by null: an ARN of a resource in the same plan is not known to be either.

@@ -25,6 +25,7 @@ DEFAULTS = {
     "MaxConcurrency": "0",
     "LoadTimeoutSeconds": "21600",
     "TransformStateMachine": "",
+    "JobsPath": "",
     "BatchRows": "20000",
     "PublishedByMinutes": "180",
     "AssignPublicIp": "DISABLED",
@@ -38,6 +39,7 @@ _RESOURCE = "${ComputeResource}"
 _ARGUMENTS = '"${ComputeArguments}"'  # including the quotes, because the value is an object
 _REASON = '"${ComputeReason}"'
 _SHARDS_FAILED = '"${ShardsFailedCause}"'
+_INPUT = '"${ExecutionInput}"'
 
 
 class NameMissing(ValueError):
@@ -53,7 +55,9 @@ def nightly(compute: str, names: Mapping[str, str]) -> str:
     text = (FOLDER / "nightly.asl.json").read_text()
     text = text.replace(_ARGUMENTS, json.dumps(fragment["Arguments"])).replace(_RESOURCE, fragment["Resource"])
     text = text.replace(_REASON, _expression("compute/reason", fragment["Reason"]))
-    return filled(text.replace(_SHARDS_FAILED, _expression("shards-failed", {})), names)
+    text = text.replace(_SHARDS_FAILED, _expression("shards-failed", {}))
+    jobs = {"JobsPath": names.get("JobsPath", DEFAULTS["JobsPath"])}
+    return filled(text.replace(_INPUT, _expression("execution-input", jobs)), names)
 
 
 def _expression(name: str, parts: Mapping[str, str]) -> str:

@@ -23,6 +23,7 @@ from statemachine.notifier.deployment import Deployment
 from statemachine.notifier.links import Console
 from statemachine.notifier.message import message
 from statemachine.notifier.outcome import from_event, from_machine
+from statemachine.notifier.paused import Paused, message_of
 from tests.asl import value
 from tests.described import batch, codebuild, ecs
 from tests.machine import NAMES
@@ -313,6 +314,8 @@ def messages() -> dict[str, dict[str, Any]]:
         **{example.title: _told(payload(example)) for example in EXAMPLES},
         **{title: _told(notified(failure, report)) for title, (failure, report) in _FAILURES.items()},
         **{title: _told_of_event(detail) for title, detail in _EVENTS.items()},
+        **{title: _told(event) for title, event in _JOBS.items()},
+        "A job is paused": message_of(Paused.read(_PAUSED), DEPLOYMENT),
     }
 
 
@@ -382,6 +385,51 @@ class Definition:
 
     tasks: Mapping[str, Any]
     load: Mapping[str, Any]
+
+
+_ACME = {"job": "acme", "settings_path": "/nightly-etl/jobs/acme", "slack_channel": "C0123"}
+_JOB_RUN = "acme-20261128T020000Z"
+_DOWN = (
+    "the operational database cannot be reached: connection to server at 10.0.0.7, port 5432 failed: Connection refused"
+)
+_BAD_INPUT = "job is given, and settings_path is not; give both, or neither"
+
+
+def _of_job(state: str, error: str, cause: str, report: Mapping[str, Any]) -> dict[str, Any]:
+    """The notifier's input for an execution of a job."""
+    failure = {"state": state, "error": error, "cause": cause}
+    return {"outcome": "failure", "run_id": _JOB_RUN, "execution": EXECUTION, "failure": failure, "report": report}
+
+
+_JOBS = {
+    "A job of many fails": _of_job(
+        "Plan",
+        "ConnectionFailed",
+        _DOWN,
+        {
+            **REPORT,
+            "run_id": _JOB_RUN,
+            "error": f"Plan: ConnectionFailed: {_DOWN}",
+            "rows": 0,
+            "bytes": 0,
+            "last_published": {"run_id": "acme-20261127T020000Z", "snapshot_at": "2026-11-27T02:00:03+00:00"},
+        },
+    )
+    | _ACME,
+    "An execution's input is wrong": _of_job(
+        "Begin", "NightlyEtl.BadInput", _BAD_INPUT, {"run_id": _JOB_RUN, "status": "refused"}
+    )
+    | {"job": "acme"},
+}
+
+_PAUSED = {
+    "outcome": "paused",
+    "job": "acme",
+    "failures": 5,
+    "execution": EXECUTION,
+    "error": f"Plan: ConnectionFailed: {_DOWN}",
+    "slack_channel": "C0123",
+}
 
 
 @cache

@@ -33,16 +33,22 @@ def put(endpoint: str, path: str, values: Mapping[str, str]) -> None:
         client.put_parameter(Name=f"{path}/{name}", Value=value, Type="SecureString", Overwrite=True)
 
 
+Answer = tuple[int, dict[str, object] | str]
+"""A status, and a body: JSON or, as a text, XML."""
+
+
 @dataclass(slots=True)
 class Answers:
-    """A server's refusals: one answer for each request, the last one repeated; also counts the requests."""
+    """A server's refusals: one answer for each request, the last one repeated; also counts and keeps the requests."""
 
     url: str
-    answers: list[tuple[int, dict[str, object]]]
+    answers: list[Answer]
     asked: int = 0
+    seen: list[tuple[str, str]] = field(default_factory=list)
+    """Of each request, its header Authorization and its body."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def next(self) -> tuple[int, dict[str, object]]:
+    def next(self) -> Answer:
         """Returns the next answer."""
         with self.lock:
             self.asked += 1
@@ -54,6 +60,23 @@ def refusal(code: str, message: str, status: int = 400) -> tuple[int, dict[str, 
     return status, {"__type": code, "message": message}
 
 
+def sts_refusal(code: str, message: str, status: int = 403) -> Answer:
+    """An error of STS."""
+    said = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
+    return status, f'<ErrorResponse xmlns="{_STS}">{said}<RequestId>1</RequestId></ErrorResponse>'
+
+
+def assumed(key: str) -> Answer:
+    """The answer of AssumeRole: a session with this access key."""
+    made = f"<AccessKeyId>{key}</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>"
+    made += "<Expiration>2126-11-28T02:15:00Z</Expiration>"
+    result = f"<AssumeRoleResult><Credentials>{made}</Credentials></AssumeRoleResult>"
+    return 200, f'<AssumeRoleResponse xmlns="{_STS}">{result}</AssumeRoleResponse>'
+
+
+_STS = "https://sts.amazonaws.com/doc/2011-06-15/"
+
+
 def found(path: str, values: Mapping[str, str]) -> tuple[int, dict[str, object]]:
     """The answer of GetParametersByPath with these values."""
     parameters = [{"Name": f"{path}/{name}", "Type": "SecureString", "Value": text} for name, text in values.items()]
@@ -61,16 +84,17 @@ def found(path: str, values: Mapping[str, str]) -> tuple[int, dict[str, object]]
 
 
 @contextmanager
-def answering(*answers: tuple[int, dict[str, object]]) -> Iterator[Answers]:
+def answering(*answers: Answer) -> Iterator[Answers]:
     """Runs an HTTP server with these answers for as long as the block lasts."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
+            asked = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            said.seen.append((self.headers.get("Authorization", ""), asked))
             status, answer = said.next()
-            body = json.dumps(answer).encode()
+            body = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
             self.send_response(status)
-            self.send_header("Content-Type", "application/x-amz-json-1.1")
+            self.send_header("Content-Type", "text/xml" if isinstance(answer, str) else "application/x-amz-json-1.1")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -76,6 +76,7 @@ class Ended:
     error: str | None
     cause: str | None
     history: list[dict[str, Any]]
+    input: str = "{}"
 
     @property
     def states(self) -> list[str]:
@@ -93,7 +94,8 @@ class Ended:
             "status": self.status,
             "startDate": 1_795_312_800_000,
             "stopDate": 1_795_316_400_000,
-            "input": "{}",
+            "input": self.input,
+            "inputDetails": {"included": True},
             "output": None,
             "error": self.error,
             "cause": self.cause,
@@ -142,7 +144,7 @@ class StepFunctions:
         backend = stepfunctions_parser_backends[ACCOUNT][cloud.REGION]
         history = [dict(event) for event in backend.get_execution_history(said["executionArn"])["events"]]
         fields = (said.get("error"), said.get("cause"))
-        return Ended(said["name"], said["executionArn"], said["status"], *fields, history)
+        return Ended(said["name"], said["executionArn"], said["status"], *fields, history, said["input"])
 
 
 @contextmanager

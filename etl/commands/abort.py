@@ -39,7 +39,7 @@ async def abort(settings: Settings, error: str = "aborted", *, by_machine: bool 
             return Aborted(run_id, None)
         await book.ensure(control)
         if by_machine:
-            await ledger.join_run(control, run_id, "defer")
+            await ledger.join_run(control, run_id, "defer", settings.job)
         await ledger.close_run(control, run_id, RunStatus.FAILED, reason)
         run = await ledger.run_of(control, run_id)
         if run is None or run.status == RunStatus.PUBLISHED or (run.status == RunStatus.STOPPED and by_machine):

@@ -118,6 +118,8 @@ class HistoryRun(Answer):
     """The error with which the run had been stopped."""
     publish_way: str | None
     """`swap`, `merge` or `mixed`, as decided or set; null before that, and where an older version wrote the row."""
+    job: str | None
+    """The job whose run it is (ETL_JOB), if one deployment serves many."""
     is_alive: bool | None
     """Of a run that is `running`: whether a process has its lock; null of a run that has ended."""
     is_dead: bool

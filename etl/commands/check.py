@@ -89,7 +89,7 @@ async def _both(settings: Settings, source: Source, target: Target, *, whole: bo
     unreadable = await privileges.unreadable(source, [table.source for table in chosen])
     tables = settings.options.apply(await catalog.tables(source, [table.source for table in chosen]))
     if has_ledger := await book.is_current(target):
-        tables = await disclosure.refuse(target, tables, settings.options)
+        tables = await disclosure.refuse(target, tables, settings.options, settings.job)
     await proof.prove(source, tables)
     await trust.refuse_named(source, target, tables)
     found = await obstacles.find(settings, source, target, tables)

@@ -164,7 +164,7 @@ async def _record(settings: Settings, control: Target, status: RunStatus, reason
     earlier = await ledger.run_of(control, run_id)
     if earlier is not None and _waits(earlier):
         return
-    await ledger.open_run(control, run_id, settings.publish)
+    await ledger.open_run(control, run_id, settings.publish, settings.job)
     await ledger.close_run(control, run_id, status, reason)
 
 

@@ -35,7 +35,7 @@ async def only_failed(settings: Settings) -> Settings | None:
         chosen = [str(table.source) for table in await choice.choose(source, settings.options, settings.selection)]
         left = chosen
         if await book.exists(held.session):
-            left = await ledger.not_published_last(held.session, chosen)
+            left = await ledger.not_published_last(held.session, chosen, settings.job)
     log.info("run.only_failed", tables=len(left), others=len(chosen) - len(left))
     if not left:
         return None

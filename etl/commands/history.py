@@ -31,7 +31,7 @@ async def history(
     """The last ``limit`` runs, the newest first, or the run ``run_id``; [] if there is no ledger.
 
     ``last_good`` leaves out all runs that were not published, and shows the last one alone unless there is a limit.
-    Raises EtlError if no run was published yet.
+    With a job (ETL_JOB), only its runs count. Raises EtlError if no run was published yet.
     """
     async with target_session(settings.target, guard.application("history")) as target:
         if not await book.exists(target):
@@ -40,9 +40,9 @@ async def history(
         if run_id is not None:
             runs = await ledger.runs_of(target, [run_id])
         elif last_good:
-            runs = await ledger.latest_runs(target, limit or 1, RunStatus.PUBLISHED)
+            runs = await ledger.latest_runs(target, limit or 1, RunStatus.PUBLISHED, job=settings.job)
         else:
-            runs = await ledger.latest_runs(target, limit or RUNS)
+            runs = await ledger.latest_runs(target, limit or RUNS, job=settings.job)
         if last_good and not runs:
             raise EtlError("no run is published yet; `etl history` shows why")
         return await _told(target, runs, await ledger.loads_of(target, [run.run_id for run in runs]))
@@ -58,7 +58,8 @@ async def of_table(settings: Settings, table: str, limit: int | None, *, last_go
             return []
         await book.ensure(target)
         name, status = _named(table, await ledger.loaded(target)), LoadStatus.PUBLISHED if last_good else None
-        nights = await ledger.nights(target, name, limit or (1 if last_good else NIGHTS), status)
+        most = limit or (1 if last_good else NIGHTS)
+        nights = await ledger.nights(target, name, most, status, job=settings.job)
         loads = await ledger.loads_of(target, nights, name)
         runs = await _told(target, await ledger.runs_of(target, nights), loads)
     return list(_judged(runs))

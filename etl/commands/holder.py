@@ -57,7 +57,7 @@ async def hold(settings: Settings) -> SnapshotAnswer:
             planned = await _planned(settings, session, source)
             await obstacles.refuse_privileges(session, [table.live for table in planned])
             await book.ensure(session)
-            await ledger.join_run(session, settings.run_id, "defer")
+            await ledger.join_run(session, settings.run_id, "defer", settings.job)
             await ledger.must_run(session, settings.run_id)
             async with holding.recorded():
                 await _foresee(settings, session, source, planned)
@@ -75,7 +75,7 @@ async def _planned(settings: Settings, target: Target, source: Source) -> tuple[
 
 async def _foresee(settings: Settings, target: Target, source: Source, planned: Sequence[Planned]) -> None:
     """Raises ConfigurationError for what no shard could load; warns of what stands in the way until it is mended."""
-    await disclosure.foresee(source, target, planned, settings.options)
+    await disclosure.foresee(source, target, planned, settings.options, settings.job)
     tables = settings.options.apply(await catalog.tables(source, [table.source for table in planned]))
     await obstacles.warn(settings, source, target, tables)
 
@@ -123,7 +123,8 @@ class _Holding:
             assert held.holder is not None
             # options that do not fit the tables are an error here, before shards begin
             tables = settings.options.apply(await catalog.tables(held.holder, chosen))
-            decision = await self._decided(held, await disclosure.refuse(self.session, tables, settings.options))
+            tables = await disclosure.refuse(self.session, tables, settings.options, settings.job)
+            decision = await self._decided(held, tables)
             async with self.session.transaction():
                 await ledger.must_run(self.session, self.settings.run_id)
                 await ledger.begin_loads(self.session, self.settings.run_id, planned, anew=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
@@ -25,13 +25,15 @@ class Given:
 
     ``is_argument``: by its position on the command line. ``names_run``: it is the run's id, and is validated as the
     setting is; an event has to have it. ``names_tables``: it is the setting TABLES. ``in_event``: whether an event may
-    have it. ``as_event``: its description there, where an event may have more than the command line.
+    have it. ``in_event_alone``: the command line does not have it. ``as_event``: its description there, where an event
+    may have more than the command line.
     """
 
     is_argument: bool = False
     names_run: bool = False
     names_tables: bool = False
     in_event: bool = True
+    in_event_alone: bool = False
     as_event: str | None = None
 
 
@@ -135,6 +137,14 @@ class AbortInput(OfRun):
     """A run to end, and the reason."""
 
     error: Annotated[str | None, Field(description="The reason to record in the ledger.")] = "aborted"
+    event: Annotated[
+        dict[str, Any] | None,
+        Given(in_event_alone=True),
+        Field(
+            description="EventBridge's event of the end of an execution, whose input may have settings_path and job; in"
+            " place of these two."
+        ),
+    ] = None
 
 
 class HistoryInput(Input):

@@ -142,8 +142,9 @@ async def _last(settings: Settings, source: Source, chosen: Sequence[Planned]) -
         if not await book.exists(target):
             return {}
         await book.ensure(target)
-        await disclosure.foresee(source, target, chosen, settings.options)
-        return await ledger.past(target, [str(table.source) for table in chosen], limits.PLANNED_BY_NIGHTS)
+        await disclosure.foresee(source, target, chosen, settings.options, settings.job)
+        names = [str(table.source) for table in chosen]
+        return await ledger.past(target, names, limits.PLANNED_BY_NIGHTS, settings.job)
 
 
 def _weight(size: int, indexes: int) -> float:

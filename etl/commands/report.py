@@ -29,7 +29,7 @@ async def report(settings: Settings) -> Report:
         run = await ledger.run_of(target, run_id)
         loads = await ledger.loads_of(target, [run_id])
         slowest = await _slowest(target, run_id, loads)
-        published = await ledger.latest_runs(target, 1, "published")
+        published = await ledger.latest_runs(target, 1, "published", job=settings.job)
         waiting = [str(one) for one in await ledger.waiting(target) if one.is_needed and one.run_id == run_id]
         done = _report(run_id, run, loads, slowest, published[0] if published else None)
         return replace(done, waiting=tuple(waiting))

@@ -29,7 +29,7 @@ async def save(settings: Settings, shards: Mapping[int, Sequence[str]]) -> None:
     async with target_session(settings.target, guard.application(run_id), synchronous_commit="on") as target:
         await book.ensure(target)
         async with target.transaction():
-            await ledger.join_run(target, run_id, "defer")
+            await ledger.join_run(target, run_id, "defer", settings.job)
             await ledger.must_run(target, run_id)
             await ledger.forget_plan(target, run_id)
             if await ledger.loads_of(target, [run_id]):

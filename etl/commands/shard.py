@@ -41,7 +41,7 @@ class Shard:
     async def begin(self) -> None:
         """Writes the run into the ledger, unless another process has done so."""
         settings = self.control.settings
-        await ledger.join_run(self.control.session, settings.run_id, settings.publish)
+        await ledger.join_run(self.control.session, settings.run_id, settings.publish, settings.job)
 
     async def snapshot(self) -> Held:
         """Waits for the run's snapshot; returns it with the tables that are not staged from it yet.

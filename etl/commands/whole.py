@@ -33,7 +33,7 @@ class Whole:
     async def begin(self) -> None:
         """Opens the run and its loads in the ledger."""
         settings, session = self.control.settings, self.control.session
-        await ledger.open_run(session, settings.run_id, settings.publish)
+        await ledger.open_run(session, settings.run_id, settings.publish, settings.job)
         await ledger.begin_loads(session, settings.run_id, self.planned, settings.shard)
 
     async def snapshot(self) -> Held:

@@ -35,9 +35,12 @@ async def loads_of(target: Target, run_ids: Sequence[str], table: str | None = N
     return await rows(target, LoadRow, target_query("ledger/loads"), asked)
 
 
-async def nights(target: Target, table: str, most: int, status: str | None = None) -> list[str]:
-    """The last runs that have loaded a table of the source; with any result, or only with the load's ``status``."""
-    asked = {"name": table, "status": status or "", "most": most}
+async def nights(target: Target, table: str, most: int, status: str | None = None, *, job: str | None) -> list[str]:
+    """The last runs that have loaded a table of the source; with any result, or only with the load's ``status``.
+
+    With a ``job``, runs of other jobs do not count.
+    """
+    asked = {"name": table, "status": status or "", "most": most, "job": job or ""}
     cursor = await target.execute(target_query("ledger/nights"), asked)
     return [row["run_id"] for row in await cursor.fetchall()]
 
@@ -208,9 +211,12 @@ async def newer(target: Target, since: datetime, tables: Sequence[Planned]) -> l
     return await rows(target, Newer, target_query("ledger/newer"), {"since": since, **names})
 
 
-async def not_published_last(target: Target, tables: Sequence[str]) -> list[str]:
-    """Those of these source tables whose last load was not published, or that were never loaded."""
-    cursor = await target.execute(target_query("ledger/last_loads"), {"names": list(tables)})
+async def not_published_last(target: Target, tables: Sequence[str], job: str | None) -> list[str]:
+    """Those of these source tables whose last load was not published, or that were never loaded.
+
+    With a ``job``, runs of other jobs do not count.
+    """
+    cursor = await target.execute(target_query("ledger/last_loads"), {"names": list(tables), "job": job or ""})
     return [row["table_name"] for row in await cursor.fetchall()]
 
 
@@ -231,9 +237,13 @@ async def recent(target: Target, tables: Sequence[str], most: int, before: str =
     return by_table
 
 
-async def past(target: Target, tables: Sequence[str], most: int) -> dict[str, PastLoads]:
-    """What at most ``most`` last published loads of these source tables tell, for each table that has some."""
-    found = await rows(target, PastLoads, target_query("past_loads"), {"names": list(tables), "most": most})
+async def past(target: Target, tables: Sequence[str], most: int, job: str | None) -> dict[str, PastLoads]:
+    """What at most ``most`` last published loads of these source tables tell, for each table that has some.
+
+    With a ``job``, runs of other jobs do not count.
+    """
+    wanted = {"names": list(tables), "most": most, "job": job or ""}
+    found = await rows(target, PastLoads, target_query("past_loads"), wanted)
     return {row.table_name: row for row in found}
 
 

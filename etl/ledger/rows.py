@@ -31,6 +31,7 @@ class RunRow:
     passed_reason: str | None = None
     passed_error: str | None = None
     publish_way: str | None = None
+    job: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,6 +288,8 @@ class Newer:
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """The last id that batches have copied of a table."""
+    """The last id that batches have copied of a table, and the live table (None: an older version wrote the row)."""
 
     last_id: int | None
+    schema_name: str | None = None
+    relation_name: str | None = None

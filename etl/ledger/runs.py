@@ -27,9 +27,10 @@ async def run_of(target: Target, run_id: str) -> RunRow | None:
     return next(iter(await runs_of(target, [run_id])), None)
 
 
-async def latest_runs(target: Target, limit: int, status: str | None = None) -> list[RunRow]:
-    """The newest runs, the newest first; of any status, or only of ``status``."""
-    return await fetch(target, RunRow, target_query("ledger/latest_runs"), {"status": status or "", "most": limit})
+async def latest_runs(target: Target, limit: int, status: str | None = None, *, job: str | None) -> list[RunRow]:
+    """The newest runs, the newest first; of any status, or only of ``status``; of any job, or only of ``job``."""
+    wanted = {"status": status or "", "job": job or "", "most": limit}
+    return await fetch(target, RunRow, target_query("ledger/latest_runs"), wanted)
 
 
 async def runs_of(target: Target, run_ids: Sequence[str]) -> list[RunRow]:
@@ -37,17 +38,17 @@ async def runs_of(target: Target, run_ids: Sequence[str]) -> list[RunRow]:
     return await fetch(target, RunRow, target_query("ledger/runs_of"), {"run_ids": list(run_ids)})
 
 
-async def open_run(target: Target, run_id: str, publish: str) -> None:
+async def open_run(target: Target, run_id: str, publish: str, job: str | None) -> None:
     """Writes that a run has begun, or that a new attempt at it has; a published run of this id gets another one."""
-    begun = {"run_id": run_id, "at": now(), "publish": publish}
+    begun = {"run_id": run_id, "at": now(), "publish": publish, "job": job or ""}
     client = AsyncClientCursor(target)  # because the server accepts only one statement at a time with parameters
     both = [client.mogrify(target_query(f"ledger/{name}"), begun) for name in ("set_aside", "open_run")]
     await target.execute(f"{Stage.OPEN} {'; '.join(both)}".encode())
 
 
-async def join_run(target: Target, run_id: str, publish: str) -> None:
+async def join_run(target: Target, run_id: str, publish: str, job: str | None) -> None:
     """Writes that a run has begun, if the ledger does not have it yet; an existing row is not changed."""
-    begun = {"run_id": run_id, "at": now(), "publish": publish}
+    begun = {"run_id": run_id, "at": now(), "publish": publish, "job": job or ""}
     await target.execute(target_query("ledger/join_run"), begun)
 
 

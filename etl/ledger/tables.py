@@ -46,6 +46,7 @@ runs = sa.Table(
     sa.Column("passed_reason", sa.Text),
     sa.Column("passed_error", sa.Text),
     sa.Column("publish_way", sa.Text),  # NULL: not decided yet, or an older version wrote the row
+    sa.Column("job", sa.Text),  # NULL: of no job, or an older version wrote the row
     postgresql_with=_room,
 )
 

@@ -7,17 +7,29 @@ from datetime import datetime
 
 from etl.ledger.book import now
 from etl.ledger.rows import Watermark
-from etl.model.name import Planned, Relation
+from etl.model.errors import ConfigurationError
+from etl.model.name import Planned, TargetName
 from etl.model.redaction import Redacted
 from etl.sessions import encoding
 from etl.sessions.postgres import Target
 from etl.sessions.query import rows, target_query
 
 
-async def read(target: Target, table: Relation) -> int | None:
-    """The last id that batches have copied of a table, or None."""
-    found = await rows(target, Watermark, target_query("ledger/watermark"), {"table_name": str(table)})
-    return found[0].last_id if found else None
+async def read(target: Target, table: Planned) -> int | None:
+    """The last id that batches have copied of a table, or None.
+
+    Raises ConfigurationError if they have copied it to another live table: what they have copied is not in this one.
+    """
+    found = await rows(target, Watermark, target_query("ledger/watermark"), {"table_name": str(table.source)})
+    for mark in found:
+        if mark.relation_name is not None and TargetName(mark.schema_name or "", mark.relation_name) != table.live:
+            raise ConfigurationError(
+                f"{table.source}: batches have copied it to {mark.schema_name}.{mark.relation_name}, and not to"
+                f" {table.live}; the ledger has one watermark for a source's table, so copy tables of one name into"
+                " databases of their own, or delete the row in etl.watermarks to begin anew"
+            )
+        return mark.last_id
+    return None
 
 
 async def move(

@@ -68,9 +68,10 @@ async def copy_batch(
         column = _key(described, key)
         await guard.lock(control, settings.run_id, [described.live])
         await book.ensure(control)
-        (described,) = await disclosure.refuse(control, [described], settings.options)
+        (described,) = await disclosure.refuse(control, [described], settings.options, settings.job)
+        reached = await watermark.read(control, Planned(described.source, described.live))
         await _ensure_live(source, control, described, column)
-        after = last_id if last_id is not None else await _begin(control, described, lag)
+        after = last_id if last_id is not None else _begin(reached, lag)
         held = await snapshot.take(settings.source, application, [described.source], settings.options, source)
         async with held:
             said = settings.options.of(described.source).note
@@ -81,8 +82,7 @@ async def copy_batch(
         return Batch(after if last is None else last, rows, done=rows < limit)
 
 
-async def _begin(control: Target, table: Table, lag: int) -> int | None:
-    reached = await watermark.read(control, table.source)
+def _begin(reached: int | None, lag: int) -> int | None:
     return None if reached is None else max(reached - lag, -(2**63))
 
 

@@ -36,7 +36,7 @@ async def survey(settings: Settings, control: Target, held: Snapshot, wanted: Se
         nullcontext() if held.holder else locks.sharing(source, wanted),
     ):
         tables = options.apply(await catalog.tables(source, wanted))
-        tables = await disclosure.refuse(control, tables, options)
+        tables = await disclosure.refuse(control, tables, options, settings.job)
         if not held.holder:  # a holder in this process has locked and planned the options' SQL already
             await locks.share_read(source, tables, held.id)
         await trust.refuse_named(source, control, tables)

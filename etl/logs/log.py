@@ -142,14 +142,16 @@ def _told_on_standard_error(redact: Redactor) -> Processor:
 
 
 def _contract_first(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    first = ("timestamp", "level", "event", "run_id")
+    first = ("timestamp", "level", "event", "run_id", "job")
     return {key: event[key] for key in first if key in event} | dict(event)
 
 
 def _for_eyes(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Leaves out the values that are the same on every line of a terminal: the date, and the run's id."""
+    """Leaves out the values that are the same on every line of a terminal: the date, the run's id, and its job."""
     shown = {
-        key: printable(value) if isinstance(value, str) else value for key, value in event.items() if key != "run_id"
+        key: printable(value) if isinstance(value, str) else value
+        for key, value in event.items()
+        if key not in {"run_id", "job"}
     }
     return shown | {"timestamp": event["timestamp"][11:19]}
 

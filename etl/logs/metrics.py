@@ -29,6 +29,8 @@ _NAMESPACE = re.compile(r"(?!AWS/)[A-Za-z0-9._/#:-]{1,255}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _VALUE = re.compile(r"(?=.*\S)[ -~]{1,1024}")  # CloudWatch takes ASCII alone
 _TAKEN = {"timestamp", "level", "event", "run_id", "shard", "error", *_UNITS}
+_IN_THE_LINE = ("table", "job")
+"""The dimensions whose values each line has."""
 
 
 def namespace(text: str) -> str:
@@ -39,19 +41,21 @@ def namespace(text: str) -> str:
 
 
 def dimensions(text: str) -> dict[str, str | None]:
-    """Reads dimensions: ``table``, whose value is in the line (None here), and ``name=value``, added to every line.
+    """Reads dimensions: ``table`` and ``job``, whose values the line has (None here), and ``name=value``, added to it.
 
     Raises ValueError.
     """
     values: dict[str, str | None] = {}
     for part in (each.strip() for each in text.split(",")):
         name, equals, value = part.partition("=")
-        if part == "table":
+        if part in _IN_THE_LINE:
             values[name] = None
-        elif equals and name != "table" and name not in _TAKEN and _NAME.fullmatch(name) and _VALUE.fullmatch(value):
+        elif equals and name not in {*_IN_THE_LINE, *_TAKEN} and _NAME.fullmatch(name) and _VALUE.fullmatch(value):
             values[name] = value
         else:
-            raise ValueError(f"has {part!r}; write table, and name=value for what is the same on every line")
+            raise ValueError(f"has {part!r}; write table, job, and name=value for what is the same on every line")
+    if len(values) > limits.MOST_DIMENSIONS:
+        raise ValueError(f"has {len(values)} dimensions; CloudWatch takes {limits.MOST_DIMENSIONS}, so take some out")
     return values
 
 

@@ -338,6 +338,18 @@ ABORT_REASON_CHARACTERS = 2000
 METRICS_LINE_BYTES = 16_000
 """Bytes of a line with metrics at most: the log driver of ECS cuts lines of 16 KiB in two, and half a line is none."""
 
+MOST_TAG_CHARACTERS = 256
+"""Characters of a session tag's value: https://docs.aws.amazon.com/STS/latest/APIReference/API_Tag.html."""
+
+MOST_SESSION_CHARACTERS = 64
+"""Characters of a session's name: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html."""
+
+ROLE_SECONDS = 900
+"""Seconds for which a role is assumed to read parameters: the least that STS takes, and more than reading needs."""
+
+MOST_DIMENSIONS = 30
+"""Dimensions of a metric at most: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html."""
+
 FUNCTION_MARGIN_SECONDS = 5.0
 """Seconds before a function's end at which it gives up by itself, so that it can say so."""
 

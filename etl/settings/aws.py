@@ -6,6 +6,7 @@ This is the only module that uses boto3. It is imported only if a setting asks f
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -13,11 +14,16 @@ import boto3
 from botocore import exceptions as aws
 from botocore.config import Config
 
+from etl.model import limits
 from etl.model.errors import ConfigurationError, ConnectionFailed, EtlError, one_line
+from etl.settings.access import TAG, Access
+from etl.settings.found import PARAMETER_PATH
 
 # A container that cannot reach the service reports it within half a minute; boto3's default is 60 s for each attempt.
 # The standard mode retries throttled requests with jittered backoff.
 _CONFIG = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4})
+
+_ERRORS = (aws.ClientError, aws.BotoCoreError, ValueError, OSError)
 
 _REMEDIES = {
     "AccessDeniedException": "allow ssm:GetParametersByPath on the path, or ssm:GetParameter on the parameter, and"
@@ -30,41 +36,88 @@ _REMEDIES = {
 }
 
 
-_TRANSIENT = {"ThrottlingException", "TooManyUpdates", "InternalServerError", "ServiceUnavailable"}
+_ROLE_REMEDIES = {
+    "AccessDenied": "check that there is such a role; let this process's own role sts:AssumeRole and sts:TagSession on"
+    " it, and let the role's trust policy name that role, for this path",
+    "ExpiredToken": _REMEDIES["ExpiredTokenException"],
+    "InvalidClientTokenId": _REMEDIES["UnrecognizedClientException"],
+    "SignatureDoesNotMatch": _REMEDIES["InvalidSignatureException"],
+    "RegionDisabledException": "the region is not enabled for STS in this account; check AWS_REGION",
+    "PackedPolicyTooLarge": "move the settings to a shorter path",
+}
+
+_TRANSIENT = {"Throttling", "ThrottlingException", "TooManyUpdates", "InternalServerError", "ServiceUnavailable"}
 _UNREACHABLE = (aws.ConnectionError, aws.HTTPClientError, aws.CredentialRetrievalError)
 
 
-def read_parameters(path: str, region: str | None = None) -> dict[str, str]:
-    """Reads and decrypts all parameters under a path, over all pages of the answer.
+@dataclass(slots=True)
+class Store:
+    """Parameter Store, as one reading of settings sees it.
 
-    ``region`` overrides the region of the SDK's configuration. Returns values by name relative to the path. Raises
-    ConfigurationError if the path has no parameters, or if credentials, region or rights are missing; ConnectionFailed
-    if the service does not answer.
+    ``region`` overrides the region of the SDK's configuration. With ``access``, a role is assumed for the first
+    parameter, and reads all of them. The methods raise ConfigurationError if credentials, region or rights are missing,
+    and ConnectionFailed if the service does not answer.
     """
+
+    region: str | None = None
+    access: Access | None = None
+    _client: Any = None
+
+    def parameters(self, path: str) -> dict[str, str]:
+        """Reads and decrypts all parameters under a path, over all pages of the answer.
+
+        Returns values by name relative to the path. Raises ConfigurationError if the path has no parameters, too.
+        """
+        try:
+            pages = self._opened().get_paginator("get_parameters_by_path")
+            parameters = {
+                parameter["Name"].removeprefix(f"{path}/"): parameter["Value"]
+                for page in pages.paginate(Path=path, Recursive=True, WithDecryption=True)
+                for parameter in page["Parameters"]
+            }
+        except _ERRORS as error:
+            raise _explained(PARAMETER_PATH, path, error, self.access) from error
+        if not parameters:
+            raise ConfigurationError(
+                f"ETL_PARAMETER_PATH {path}: no parameters there; check the path, the account and AWS_REGION"
+            )
+        return parameters
+
+    def parameter(self, name: str) -> str:
+        """Reads and decrypts one parameter, by its full name."""
+        try:
+            answer = self._opened().get_parameter(Name=name, WithDecryption=True)
+        except _ERRORS as error:
+            raise _explained("the parameter", name, error, self.access) from error
+        value: str = answer["Parameter"]["Value"]
+        return value
+
+    def _opened(self) -> Any:
+        if self._client is None:
+            session = _assumed(self.region, self.access) if self.access else boto3.Session()
+            self._client = session.client("ssm", region_name=self.region, config=_CONFIG)
+        return self._client
+
+
+def _assumed(region: str | None, access: Access) -> boto3.Session:
+    """A session of the role that is tagged with the path. It is not kept from one reading of settings to the next.
+
+    https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+    """
+    client = boto3.client("sts", region_name=region, config=_CONFIG)
+    tags = [{"Key": TAG, "Value": access.path}]
     try:
-        pages = boto3.client("ssm", region_name=region, config=_CONFIG).get_paginator("get_parameters_by_path")
-        parameters = {
-            parameter["Name"].removeprefix(f"{path}/"): parameter["Value"]
-            for page in pages.paginate(Path=path, Recursive=True, WithDecryption=True)
-            for parameter in page["Parameters"]
-        }
-    except (aws.ClientError, aws.BotoCoreError, ValueError, OSError) as error:
-        raise _explained("ETL_PARAMETER_PATH", path, error) from error
-    if not parameters:
-        raise ConfigurationError(
-            f"ETL_PARAMETER_PATH {path}: no parameters there; check the path, the account and AWS_REGION"
+        answer = client.assume_role(
+            RoleArn=access.role, RoleSessionName=access.session, DurationSeconds=limits.ROLE_SECONDS, Tags=tags
         )
-    return parameters
-
-
-def read_parameter(name: str, region: str | None = None) -> str:
-    """Reads and decrypts one parameter, by its full name. Raises the errors of ``read_parameters``."""
-    try:
-        answer = boto3.client("ssm", region_name=region, config=_CONFIG).get_parameter(Name=name, WithDecryption=True)
-    except (aws.ClientError, aws.BotoCoreError, ValueError, OSError) as error:
-        raise _explained("the parameter", name, error) from error
-    value: str = answer["Parameter"]["Value"]
-    return value
+    except aws.ClientError as error:
+        raise _role_refused(access, error) from error
+    except _UNREACHABLE as error:
+        raise ConnectionFailed(
+            f"STS cannot be reached for {access.role}: {one_line(error)}; check network and endpoint"
+        ) from error
+    made = answer["Credentials"]
+    return boto3.Session(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
 
 
 def mint_token(host: str, port: int, user: str, region: str | None = None) -> str:
@@ -93,9 +146,21 @@ def _rds(region: str | None) -> Any:
     return boto3.client("rds", region_name=region, config=_CONFIG)
 
 
-def _explained(what: str, path: str, error: Exception) -> EtlError:
+def _role_refused(access: Access, error: aws.ClientError) -> EtlError:
+    """STS does not say whether there is such a role, so the remedy names all that may be missing."""
+    code, message = _said(error)
+    if _is_passing(error):
+        return ConnectionFailed(f"STS refused {access.role} again and again: {code}: {message}; try again later")
+    remedy = _ROLE_REMEDIES.get(code, "check the role, and the process's own credentials")
+    reason = message or "no reason was given"
+    return ConfigurationError(
+        f"ETL_PARAMETER_ROLE {access.role}, for settings_path {access.path}: {code}: {reason}; {remedy}"
+    )
+
+
+def _explained(what: str, path: str, error: Exception, access: Access | None) -> EtlError:
     if isinstance(error, aws.ClientError):
-        return _refused(what, path, error)
+        return _refused(what, path, error, access)
     if isinstance(error, _UNREACHABLE):
         reason = one_line(error)
         return ConnectionFailed(f"Parameter Store cannot be reached for {path}: {reason}; check network and endpoint")
@@ -109,10 +174,20 @@ def _explained(what: str, path: str, error: Exception) -> EtlError:
     return ConfigurationError(f"{what} {path}: {one_line(error)}; check the AWS_… variables")
 
 
-def _refused(what: str, path: str, error: aws.ClientError) -> EtlError:
-    code = error.response["Error"]["Code"]
-    message = " ".join(error.response["Error"].get("Message", "").split()).rstrip(".")
-    if code in _TRANSIENT or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
+def _refused(what: str, path: str, error: aws.ClientError, access: Access | None) -> EtlError:
+    code, message = _said(error)
+    if _is_passing(error):
         return ConnectionFailed(f"Parameter Store refused {path} again and again: {code}: {message}; try again later")
     remedy = _REMEDIES.get(code, "check the path and the role's rights")
+    if access and code == "AccessDeniedException":
+        remedy = f"{access.role} may read what is under {PARAMETER_PATH} alone; check the path, and {remedy}"
     return ConfigurationError(f"{what} {path}: {code}: {message}; {remedy}")
+
+
+def _said(error: aws.ClientError) -> tuple[str, str]:
+    said = error.response["Error"]
+    return said["Code"], " ".join(said.get("Message", "").split()).rstrip(".")
+
+
+def _is_passing(error: aws.ClientError) -> bool:
+    return error.response["Error"]["Code"] in _TRANSIENT or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500

@@ -17,7 +17,18 @@ from etl.model.errors import ConfigurationError
 from etl.model.selection import Selection, from_file
 from etl.model.wording import did_you_mean
 from etl.sessions.url import PARTS, DatabaseUrl, MintToken, UrlError
-from etl.settings.found import DECLARED, FILE_NAME, NO_FILE, PARAMETER_PATH, Found, FromFile, Origin, Value
+from etl.settings import values as texts
+from etl.settings.found import (
+    DECLARED,
+    FILE_NAME,
+    NO_FILE,
+    PARAMETER_PATH,
+    PARAMETER_ROLE,
+    Found,
+    FromFile,
+    Origin,
+    Value,
+)
 from etl.settings.options import Options
 from etl.settings.settings import Settings
 from etl.settings.spelling import OURS, strange_parameters, strange_variables
@@ -65,7 +76,7 @@ def load(
     fields.setdefault("log_format", "console" if on_terminal else "json")
     problems += [_missing(name) for name in ("tables", "run_id") if name in needs and name not in values]
     problems = [_with_slip(problem, environment) for problem in problems]
-    problems += _contradictions(fields, values, needs)
+    problems += _contradictions(fields, values, needs, has_path=path is not None)
     if fields.get("publish_way") == "merge":
         fields["options"] = fields.get("options", Options()).in_place()
     settings = _validated(fields, values, problems)
@@ -79,6 +90,8 @@ def load(
         raise ConfigurationError(problems)
     if path:
         values["path"] = path
+    if role := environment.get(PARAMETER_ROLE, "").strip():
+        values["role"] = Value(role, PARAMETER_ROLE)
     return Found(settings, tuple(warnings), values)
 
 
@@ -153,10 +166,12 @@ def _clean(setting: str, text: str) -> str:
 def _parameter_path(environment: Mapping[str, str], file: FromFile) -> Value | None:
     value = Value(environment.get(PARAMETER_PATH, "").strip(), PARAMETER_PATH)
     value = value if value.text else file.values.get("path", value)
-    if value.text and not re.fullmatch(r"(/[A-Za-z0-9_.-]+){1,15}/?", value.text):
-        raise ConfigurationError(f"{value.where} is {value.text!r}; write a path such as /nightly-etl/prod")
-    path = value.text.rstrip("/")
-    return replace(value, text=path) if path else None
+    if not value.text:
+        return None
+    try:
+        return replace(value, text=texts.path(value.text))
+    except ValueError as error:
+        raise ConfigurationError(f"{value.where} {error}") from None
 
 
 def _url(
@@ -283,7 +298,9 @@ def _options(values: Mapping[str, Value], problems: list[str], file: FromFile) -
     return _parsed("options", Options.parse, {"options": value}, problems)
 
 
-def _contradictions(fields: Mapping[str, Any], values: Mapping[str, Value], needs: Collection[str]) -> Iterator[str]:
+def _contradictions(
+    fields: Mapping[str, Any], values: Mapping[str, Value], needs: Collection[str], *, has_path: bool
+) -> Iterator[str]:
     """The problems of settings that need another setting, or contradict it."""
     if fields.get("snapshot") == "run" and "operational" in needs and "run_id" not in values.keys() | set(needs):
         yield f"{values['snapshot'].where} is run, the snapshot that another container holds: {_missing('run_id')}"
@@ -291,6 +308,7 @@ def _contradictions(fields: Mapping[str, Any], values: Mapping[str, Value], need
     if options.needs_key and "operational" in needs and "mask_key" not in values:
         yield f"{values['options'].where} has masks that need a key; {_missing('mask_key')}"
     yield from _other_ways(fields, values, options)
+    yield from _of_job(fields, values, has_path=has_path)
     if _is_unread(fields, values, needs, Origin.COMMAND_LINE):
         yield "TABLES on the command line is not read, because ETL_PLAN is run; take one of the two out"
     if "tables" in fields:
@@ -311,6 +329,19 @@ def _other_ways(fields: Mapping[str, Any], values: Mapping[str, Value], options:
             f"{values['publish_way'].where} is swap, which loads changed tables whole, and load is delta; write auto"
             " for one of the two"
         )
+
+
+def _of_job(fields: Mapping[str, Any], values: Mapping[str, Value], *, has_path: bool) -> Iterator[str]:
+    """The problems of a job's name: a number that was meant for ETL_JOBS, and a dimension without a value."""
+    job = fields.get("job")
+    if job is not None and job.isdecimal() and not has_path:
+        yield (
+            f"{values['job'].where} is {job}, the name of a job, and {PARAMETER_PATH}, where a job's settings are, is"
+            " not set; did you mean ETL_JOBS?"
+        )
+    dimensions = values.get("metrics_dimensions")
+    if job is None and dimensions is not None and "job" in re.split(r"\s*,\s*", dimensions.text):
+        yield f"{dimensions.where} has job, and {DECLARED['job'].variable} is not set; set it, or take job out"
 
 
 def _with_slip(problem: str, environment: Mapping[str, str]) -> str:

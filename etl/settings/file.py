@@ -28,7 +28,7 @@ REFERENCES = {
 }
 """What a value may refer to, each with an example and its meaning."""
 
-OF_ONE_PROCESS = ("config", "run_id", "plan", "snapshot", "shard")
+OF_ONE_PROCESS = ("config", "role", "job", "run_id", "plan", "snapshot", "shard")
 """The settings that the file cannot have, because each process of a run has its own."""
 
 KEYS = {

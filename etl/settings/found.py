@@ -12,6 +12,9 @@ from etl.settings.declared import Setting
 from etl.settings.settings import Settings
 
 PARAMETER_PATH = "ETL_PARAMETER_PATH"
+PARAMETER_ROLE = "ETL_PARAMETER_ROLE"
+JOB = "ETL_JOB"
+RUN_ID = "ETL_RUN_ID"
 
 FILE_NAME = "nightly-etl.toml"
 """The configuration file's name in the current folder."""
@@ -30,7 +33,15 @@ _PATH = Setting(
     "the environment alone",
 )
 
-DECLARED = {"config": CONFIG, "path": _PATH} | declared()
+_ROLE = Setting(
+    PARAMETER_ROLE,
+    None,
+    "The IAM role that is assumed to read parameters, with the session tag `settings_path`, so that its policy can"
+    " allow what is under `ETL_PARAMETER_PATH` and nothing else ([state-machine.md](state-machine.md#many-jobs)).",
+    "the process's own role",
+)
+
+DECLARED = {"config": CONFIG, "path": _PATH, "role": _ROLE} | declared()
 """All settings, by their names in ``Found.given``."""
 
 

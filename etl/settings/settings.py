@@ -73,6 +73,16 @@ class Settings(BaseModel):
             "generated from the time",
         ),
     ] = Field(default_factory=new_run_id)
+    job: Annotated[
+        Annotated[str, BeforeValidator(values.job)] | None,
+        Setting(
+            "ETL_JOB",
+            None,
+            "The name of the job that this run is of, where one deployment serves many: in each line of the log, and in"
+            " the metrics ([state-machine.md](state-machine.md#many-jobs)). How much is done at once is `ETL_JOBS`.",
+            "no name",
+        ),
+    ] = None
     jobs: Annotated[
         int,
         BeforeValidator(values.jobs),
@@ -269,7 +279,9 @@ class Settings(BaseModel):
         Setting(
             "ETL_METRICS_DIMENSIONS",
             "metrics_dimensions",
-            "The dimensions of these metrics: `table`, and `name=value` for a constant, separated by commas.",
+            "The dimensions of these metrics: `table`, `job` (the name in `ETL_JOB`), and `name=value` for a constant,"
+            " separated by commas, 30 at most. Each job with each table is then a metric that CloudWatch charges for"
+            " ([contract.md](contract.md#metrics)).",
             "table",
         ),
     ] = {"table": None}

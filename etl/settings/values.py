@@ -18,6 +18,9 @@ _PROTECTED = re.compile(r"'[^']*'|\"(?:\\.|[^\"\\])*\"|\\.", re.DOTALL)
 
 _SHELL = re.compile(r"[|&;<>`]|\$[A-Za-z_{(]")
 
+_PATH = re.compile(r"(/[A-Za-z0-9_.-]+){1,15}/?")
+_JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+
 
 class FaultsError(ValueError):
     """Several faults of a setting's text, one line each."""
@@ -32,6 +35,20 @@ def jobs(text: Any) -> int:
     if not re.fullmatch(r"[0-9]{1,4}", str(text).strip()) or not 1 <= int(text) <= limits.MOST_JOBS:
         raise ValueError(f"is {text!r}; write a whole number from 1 to {limits.MOST_JOBS}")
     return int(text)
+
+
+def path(text: Any) -> str:
+    """Reads a path of parameters; returns it without a slash at its end."""
+    if not isinstance(text, str) or not _PATH.fullmatch(text):
+        raise ValueError(f"is {text!r}; write a path such as /nightly-etl/prod")
+    return text.rstrip("/")
+
+
+def job(text: Any) -> str:
+    """Returns the name of a job unchanged."""
+    if not isinstance(text, str) or not _JOB.fullmatch(text):
+        raise ValueError(f"is {text!r}; write 1 to 63 letters, digits, _ and -, beginning with a letter or a digit")
+    return text
 
 
 def deadline(text: Any) -> float:

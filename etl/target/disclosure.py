@@ -21,22 +21,23 @@ from etl.source import catalog
 Masked = Mapping[Relation, frozenset[str]]
 
 
-async def refuse(target: Target, tables: Sequence[Table], options: Options) -> list[Table]:
+async def refuse(target: Target, tables: Sequence[Table], options: Options, job: str | None) -> list[Table]:
     """Raises ConfigurationError naming each masked column that would arrive in clear and that no ``unmask`` names.
 
-    Returns the tables, each with the masked columns that it leaves out now, so that the ledger keeps recording them.
+    With a ``job``, what other jobs have masked of tables of the same names does not count. Returns the tables, each
+    with the masked columns that it leaves out now, so that the ledger keeps recording them.
     """
-    before = await _before(target, {table.source: table.live for table in tables})
+    before = await _before(target, {table.source: table.live for table in tables}, job)
     if problems := [problem for table in tables for problem in _problems(table, before, options)]:
         raise ConfigurationError(problems)
     return [_remembering(table, before, options) if table.source in before else table for table in tables]
 
 
-async def foresee(source: Source, target: Target, chosen: Sequence[Planned], options: Options) -> None:
+async def foresee(source: Source, target: Target, chosen: Sequence[Planned], options: Options, job: str | None) -> None:
     """Raises what ``refuse`` would raise in a run of the chosen relations; reads only those that had masks."""
-    before = await _before(target, {one.source: one.live for one in chosen})
+    before = await _before(target, {one.source: one.live for one in chosen}, job)
     if had_masks := [one.source for one in chosen if one.source in before]:
-        await refuse(target, options.apply(await catalog.tables(source, had_masks)), options)
+        await refuse(target, options.apply(await catalog.tables(source, had_masks)), options, job)
 
 
 def _problems(table: Table, before: Masked, options: Options) -> Iterator[str]:
@@ -54,13 +55,14 @@ def _remembering(table: Table, before: Masked, options: Options) -> Table:
     return replace(table, withheld=tuple(sorted(withheld)))
 
 
-async def _before(target: Target, live: Mapping[Relation, TargetName]) -> Masked:
+async def _before(target: Target, live: Mapping[Relation, TargetName], job: str | None) -> Masked:
     """The columns that were masked in the last publish of each table; takes the live table of each source table."""
     by_label = {str(relation): relation for relation in live}
     wanted = {
         "names": list(by_label),
         "schemas": [one.schema for one in live.values()],
         "relations": [one.name for one in live.values()],
+        "job": job or "",
     }
     cursor = await target.execute(target_query("last_masked"), wanted)
     return {by_label[row["table_name"]]: frozenset(row["masked"]) for row in await cursor.fetchall()}

@@ -54,12 +54,12 @@ run "batch" {
   }
 
   assert {
-    condition     = jsondecode(aws_scheduler_schedule.nightly.target[0].input).time == "<aws.scheduler.scheduled-time>"
+    condition     = jsondecode(aws_scheduler_schedule.nightly[0].target[0].input).time == "<aws.scheduler.scheduled-time>"
     error_message = "The schedule must tell the starter for when it was scheduled, unescaped."
   }
 
   assert {
-    condition     = aws_scheduler_schedule.deadline[0].schedule_expression == aws_scheduler_schedule.nightly.schedule_expression && jsondecode(aws_scheduler_schedule.deadline[0].target[0].input).time == "<aws.scheduler.scheduled-time>"
+    condition     = aws_scheduler_schedule.deadline[0].schedule_expression == aws_scheduler_schedule.nightly[0].schedule_expression && jsondecode(aws_scheduler_schedule.deadline[0].target[0].input).time == "<aws.scheduler.scheduled-time>"
     error_message = "The deadline's watch begins with each night, and is told for when that was scheduled."
   }
 
@@ -531,5 +531,43 @@ run "fargate_with_a_container_of_yours" {
       DecryptContainerSecrets = ["arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"]
     }
     error_message = "The execution role reads what the container is given, and nothing else."
+  }
+}
+
+run "for_jobs" {
+  command = apply
+
+  variables {
+    jobs = { path = "/nightly-etl/jobs" }
+  }
+
+  assert {
+    condition     = length(aws_scheduler_schedule.nightly) + length(aws_iam_role.schedule) + length(module.starter) + length(aws_sfn_state_machine.deadline) + length(aws_cloudwatch_metric_alarm.never_started) == 0
+    error_message = "Jobs have their own schedules: the deployment has no night of its own."
+  }
+
+  assert {
+    condition     = local.environment.ETL_PARAMETER_ROLE == aws_iam_role.job_settings[0].arn || endswith(local.environment.ETL_PARAMETER_ROLE, ":role/nightly-etl-job-settings")
+    error_message = "The runner must be told which role to assume."
+  }
+
+  assert {
+    condition     = !contains(keys(local.environment), "ETL_PARAMETER_PATH")
+    error_message = "There are no settings of the deployment's own to fall back to."
+  }
+
+  assert {
+    condition     = length([for statement in local.job_statements : statement if anytrue([for action in statement.Action : startswith(action, "ssm:")])]) == 0
+    error_message = "Neither the copy nor its functions may read settings by themselves."
+  }
+
+  assert {
+    condition     = strcontains(aws_sfn_state_machine.nightly.definition, "whose settings are under /nightly-etl/jobs") && !strcontains(aws_sfn_state_machine.nightly.definition, "ExecutionInput\"")
+    error_message = "The definition must know where the jobs' settings are."
+  }
+
+  assert {
+    condition     = strcontains(aws_cloudwatch_event_target.abort.input_transformer[0].input_template, "\"event\": <aws.events.event.json>")
+    error_message = "The abort of a stopped execution must hear whose it was."
   }
 }

@@ -349,3 +349,41 @@ run "more_hours_than_an_alarm_looks_back" {
     var.never_started_hours,
   ]
 }
+
+run "a_path_of_jobs_with_a_slash_at_its_end" {
+  command = plan
+
+  variables {
+    jobs = { path = "/nightly-etl/jobs/" }
+  }
+
+  expect_failures = [
+    var.jobs,
+  ]
+}
+
+run "settings_of_nobody" {
+  command = plan
+
+  variables {
+    jobs     = { path = "/nightly-etl/jobs" }
+    settings = { tables = "orders" }
+  }
+
+  expect_failures = [
+    var.settings,
+  ]
+}
+
+run "a_path_of_jobs_above_the_secrets_of_slack" {
+  command = plan
+
+  variables {
+    jobs           = { path = "/etl" }
+    parameter_path = "/etl/prod"
+  }
+
+  expect_failures = [
+    var.jobs,
+  ]
+}

@@ -12,7 +12,8 @@ from .deployment import Deployment
 from .links import Console
 from .message import message
 from .outcome import TOLD, Outcome, from_event, from_machine, is_event
-from .slack import destination, post
+from .paused import Paused, is_pause, message_of
+from .slack import destination, post_to
 
 WORTH_TELLING = ("FAILED", "TIMED_OUT", "ABORTED")
 """The ends of an execution that the machine may not have reported."""
@@ -21,16 +22,21 @@ WORTH_TELLING = ("FAILED", "TIMED_OUT", "ABORTED")
 def handler(event: Mapping[str, Any], context: object) -> dict[str, bool]:
     """Posts the outcome of a run; returns ``{"told": false}`` for an event about which Slack needs no message.
 
-    Takes the input that the states NotifySuccess and NotifyFailure send, or an EventBridge event "Step Functions
-    Execution Status Change". Raises NotTold if Slack did not accept the message, NotConfigured if no Slack is
+    Takes the input that the states NotifySuccess and NotifyFailure send, an EventBridge event "Step Functions Execution
+    Status Change", or the scheduler's payload about a job that was paused. What is of a job that has a channel goes
+    there. Raises NotTold if Slack did not accept the message, NotConfigured if no Slack is
     configured.
     """
     del context
+    if is_pause(event):
+        paused = Paused.read(event)
+        _post(message_of(paused, Deployment.of(os.environ)), paused.owner.channel)
+        return {"told": True}
     outcome = _untold(event) if is_event(event) else from_machine(event)
     if outcome is None:
         return {"told": False}
     console = Console.of(outcome.execution, os.environ.get("LOG_GROUP", ""))
-    _post(message(outcome, console, Deployment.of(os.environ)))
+    _post(message(outcome, console, Deployment.of(os.environ)), outcome.owner.channel)
     return {"told": True}
 
 
@@ -39,21 +45,25 @@ def _untold(event: Mapping[str, Any]) -> Outcome | None:
     detail = event["detail"]
     if detail["status"] not in WORTH_TELLING:
         return None
-    if detail["status"] == "FAILED" and not detail.get("error"):
+    lacks_error = detail["status"] == "FAILED" and not detail.get("error")
+    if lacks_error or detail.get("input") is None:
         detail = {**detail, **_described(detail["executionArn"])}
     return None if detail.get("error") == TOLD else from_event(detail)
 
 
 def _described(execution: str) -> dict[str, Any]:
-    """The error and cause of an execution whose event does not contain them."""
+    """The error, the cause and the input of an execution whose event does not contain them.
+
+    An event lacks an input that would make it too long. https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
+    """
     described = boto3.client("stepfunctions").describe_execution(executionArn=execution)
-    return {name: described[name] for name in ("error", "cause") if name in described}
+    return {name: described[name] for name in ("error", "cause", "input") if name in described}
 
 
-def _post(content: Mapping[str, Any]) -> None:
+def _post(content: Mapping[str, Any], channel: str) -> None:
     path = os.environ["SLACK_PARAMETER_PATH"]
     try:
-        post(destination(path), content)
+        post_to(destination(path), channel, content)
     except Exception:
         destination.cache_clear()  # the setting may have changed since; the next attempt reads it again
         raise

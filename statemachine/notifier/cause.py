@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .job import FailedJob
-from .outcome import LATE_STATUS, NOT_TOLD, TOO_FEW_ROWS_ERROR, Failure, Outcome
+from .outcome import BAD_INPUT_ERROR, LATE_STATUS, NOT_TOLD, TOO_FEW_ROWS_ERROR, Failure, Outcome
 from .remedy import (
     COPY,
     EXECUTION,
     FUNCTION,
     HOLDER,
+    INPUT,
     LATE,
     LATE_ENDED,
     NEVER_BEGAN,
@@ -32,6 +33,10 @@ _OWN_WORDS = (COPY, HOLDER, SETTINGS, UNKNOWN)
 
 For other failures the ledger only knows the consequence.
 """
+
+
+_BY_ERROR = {TOO_FEW_ROWS_ERROR: TOO_FEW_ROWS, BAD_INPUT_ERROR: INPUT}
+"""The remedies for the machine's own errors that say all there is to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +60,8 @@ def causes(outcome: Outcome) -> list[Cause]:
         return list(_of_jobs(failure, _beside(outcome, failure) if outcome.status != "unknown" else ""))
     if outcome.status == LATE_STATUS:
         return [_of_deadline(failure)]
-    if failure.error == TOO_FEW_ROWS_ERROR:
-        return [Cause(TOO_FEW_ROWS.what, failure.cause, TOO_FEW_ROWS)]
+    if known := _BY_ERROR.get(failure.error):
+        return [Cause(known.what, failure.cause, known)]
     remedy = TRANSFORM if failure.state == "Transform" else FUNCTION
     return [Cause(f"{failure.state} failed with {failure.error}.", failure.cause, remedy)]
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .outcome import Outcome
 from .remedy import anchor
 
 _OF_A_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:-(\d{1,9}))?")
@@ -31,8 +33,11 @@ class Deployment:
         """The URL of a section of the runbook; None if the runbook's address is unknown."""
         return f"{self.runbook}#{anchor(section)}" if self.runbook else None
 
-    def rerun(self, run_id: str) -> str | None:
-        """The command that starts the run again, ready to paste; None for a run whose name is not a date."""
+    def rerun(self, outcome: Outcome) -> str | None:
+        """The command that starts the run again, ready to paste; None for one of no job whose name is not a date."""
+        run_id = outcome.run_id
+        if outcome.job:
+            return f"nightly-jobs run-now {shlex.quote(outcome.job)}"
         found = _OF_A_DATE.fullmatch(run_id)
         if found is None:
             return None
@@ -44,11 +49,15 @@ class Deployment:
             f" --payload '{event}' /dev/stdout"
         )
 
-    def let_pass(self, run_id: str) -> str:
+    def let_pass(self, outcome: Outcome) -> str:
         """The command that publishes a run that was stopped. Its reason is empty, which the function refuses."""
+        run_id, owner = outcome.run_id, outcome.owner
+        is_job = owner.job and owner.settings_path
         if not self.publisher:
-            return f"etl publish {run_id} --anyway --reason ''"
-        event = json.dumps({"run_id": run_id, "anyway": True, "reason": ""})
+            before = f"ETL_PARAMETER_PATH={owner.settings_path} ETL_JOB={owner.job} " if is_job else ""
+            return f"{before}etl publish {run_id} --anyway --reason ''"
+        of_job = {"settings_path": owner.settings_path, "job": owner.job} if is_job else {}
+        event = json.dumps({"run_id": run_id, **of_job, "anyway": True, "reason": ""})
         # A publish may take minutes. The command line waits 60 s by default, and then asks again
         # (https://docs.aws.amazon.com/cli/latest/reference/lambda/invoke.html).
         return (

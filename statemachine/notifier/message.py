@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from .blocks import context, header, link, marked, section
 from .cause import Cause, causes, ledger_says
 from .deployment import Deployment
 from .links import Console
-from .outcome import LATE_STATUS, STOPPED_STATUS, FailedTable, Outcome, Slow
+from .outcome import LATE_STATUS, REFUSED_STATUS, STOPPED_STATUS, FailedTable, Outcome, Slow
 from .remedy import LATE, NO_SLACK, TOO_FEW_ROWS, TRANSFORM
 from .text import (
     MOST_FIELD,
-    MOST_HEADER,
     MOST_TEXT,
     change,
     code,
@@ -38,52 +38,58 @@ def message(outcome: Outcome, console: Console, deployment: Deployment) -> dict[
     """The blocks, and the plain text for notifications and screen readers."""
     title = headline(outcome, deployment)
     told = _of_success(outcome) if outcome.well else _of_failure(outcome, console, deployment)
-    blocks = [_header(title), *told, _context(_links(outcome, console))]
+    blocks = [header(title), *told, context(_links(outcome, console))]
     return {"text": escaped(_plain(outcome, title), MOST_TEXT), "blocks": blocks}
 
 
 def headline(outcome: Outcome, deployment: Deployment) -> str:
     """One line that says how a run ended."""
-    name = f"{deployment.name} {outcome.run_id}"
+    job = f" of job {outcome.job}" if outcome.job and not outcome.run_id.startswith(f"{outcome.job}-") else ""
+    name = f"{deployment.name} {outcome.run_id}{job}"
     if outcome.well:
         counted = f": {outcome.tables:,} tables" if outcome.tables is not None else ""
         return f"✅ {name} is published{counted}"
     if outcome.end:
         return f"❌ {name} {outcome.end}"
-    if outcome.status == "published":
-        return f"⚠️ {name} is published, but the transform failed"
-    if outcome.status == STOPPED_STATUS:
-        return f"✋ {name} is stopped: nothing is published"
-    if outcome.status == LATE_STATUS:
-        return f"⏰ {name} is not published at its deadline"
-    return f"❌ {name} failed: nothing is published" if outcome.status != "unknown" else f"❌ {name} failed"
+    sign, how = _HOW.get(outcome.status, ("❌", "failed: nothing is published"))
+    return f"{sign} {name} {how}"
+
+
+_HOW = {
+    "published": ("⚠️", "is published, but the transform failed"),
+    STOPPED_STATUS: ("✋", "is stopped: nothing is published"),
+    REFUSED_STATUS: ("❌", "is refused: nothing has begun"),
+    LATE_STATUS: ("⏰", "is not published at its deadline"),
+    "unknown": ("❌", "failed"),
+}
+"""What a headline says of a run that was not well, by the run's status."""
 
 
 def _of_success(outcome: Outcome) -> Iterator[dict[str, Any]]:
     saw = outcome.failure.line if outcome.failure else ""
     note = f"The run is published, although the state machine saw this: {literal(saw)}" if saw else ""
     yield _facts(outcome)
-    yield from _section(note or literal(outcome.ledger_error))
-    yield from _section(_list("Slowest tables", [_slow(slow) for slow in outcome.slowest], len(outcome.slowest)))
+    yield from section(note or literal(outcome.ledger_error))
+    yield from section(_list("Slowest tables", [_slow(slow) for slow in outcome.slowest], len(outcome.slowest)))
 
 
 def _of_failure(outcome: Outcome, console: Console, deployment: Deployment) -> Iterator[dict[str, Any]]:
     found = causes(outcome)
     for cause in found:
-        yield from _section(_cause(cause, outcome, console))
+        yield from section(_cause(cause, outcome, console))
         most = MOST_TEXT - 1000 if cause.remedy is TOO_FEW_ROWS else MOST_TEXT // 6  # it names tables
-        yield from _section(quoted(cause.said, most) if cause.said.strip() else "")
+        yield from section(quoted(cause.said, most) if cause.said.strip() else "")
     told = sum(cause.job.count for cause in found if cause.job)
     left = outcome.failure.failed - told if outcome.failure else 0
-    yield from _section(f"{left:,} more shards failed for other reasons." if left > 0 else "")
+    yield from section(f"{left:,} more shards failed for other reasons." if left > 0 else "")
     if said := ledger_says(outcome, found):
         who = "The ledger says: " if outcome.status != "unknown" else ""
-        yield from _section(f"{who}{literal(said)}")
+        yield from section(f"{who}{literal(said)}")
     held = not any(cause.job and cause.job.holder for cause in found)
     title = "Failed tables" if held else "Tables that failed when the snapshot was gone"
-    yield from _section(_list(title, [_failed(failed) for failed in outcome.failed], outcome.failed_count))
-    yield from _section(_what_to_do(outcome, found, deployment))
-    yield from _section(f"*What readers see now*\n{readers(outcome, literal)}")
+    yield from section(_list(title, [_failed(failed) for failed in outcome.failed], outcome.failed_count))
+    yield from section(_what_to_do(outcome, found, deployment))
+    yield from section(f"*What readers see now*\n{readers(outcome, literal)}")
     yield _facts(outcome)
 
 
@@ -103,7 +109,7 @@ def _cause(cause: Cause, outcome: Outcome, console: Console) -> str:
 
 def _log(stream: str, console: Console) -> str:
     url = console.stream_link(stream) if console.log_group else ""
-    return _link(url, "its log") if 0 < len(url) <= _MOST_URL else f"log stream {code(stream, 150)}"
+    return link(url, "its log") if 0 < len(url) <= _MOST_URL else f"log stream {code(stream, 150)}"
 
 
 def _what_to_do(outcome: Outcome, found: Sequence[Cause], deployment: Deployment) -> str:
@@ -111,16 +117,16 @@ def _what_to_do(outcome: Outcome, found: Sequence[Cause], deployment: Deployment
     lines = [f"• {remedy.todo} {_runbook(remedy.section, deployment)}" for remedy in remedies]
     when = "Then" if outcome.status != "unknown" else "Unless `etl history` says that the run ended well,"
     if outcome.status == STOPPED_STATUS and outcome.kept_until:
-        command, until = deployment.let_pass(outcome.run_id), _moment(outcome.kept_until)
+        command, until = deployment.let_pass(outcome), _moment(outcome.kept_until)
         lines.append(
             "If they are gone for a reason, write it into this command. It publishes the run, until"
             f" {until}:\n```{escaped(command, _MOST_NOTE)}```"
         )
         when = "If they are gone by mistake, mend the source. Then"
     if outcome.status != "published" and not {LATE, NO_SLACK, TRANSFORM} & set(remedies):
-        again = deployment.rerun(outcome.run_id)
+        again = deployment.rerun(outcome)
         lines.append(
-            f"{when} run the night again:\n```{escaped(again, _MOST_NOTE)}```"
+            f"{when} run {'the job' if outcome.job else 'the night'} again:\n```{escaped(again, _MOST_NOTE)}```"
             if again
             else f"{when} start another execution under a new name."
         )
@@ -129,7 +135,7 @@ def _what_to_do(outcome: Outcome, found: Sequence[Cause], deployment: Deployment
 
 def _runbook(section: str, deployment: Deployment) -> str:
     url = deployment.runbook_link(section)
-    return _link(url, f"Runbook: {section}") if url else f"(docs/operations.md, “{section}”)"
+    return link(url, f"Runbook: {section}") if url else f"(docs/operations.md, “{section}”)"
 
 
 def readers(outcome: Outcome, named: Callable[[str], str] = str) -> str:
@@ -138,6 +144,8 @@ def readers(outcome: Outcome, named: Callable[[str], str] = str) -> str:
         return f"Readers see the tables of this run{_as_of(outcome.snapshot_at)}."
     if outcome.end or outcome.status in {"unknown", LATE_STATUS}:
         return "The ledger could not be read; `etl history` shows what readers see."
+    if outcome.status == REFUSED_STATUS:
+        return "Readers see what they saw before."
     if outcome.last is None:
         return "No run has been published yet, so readers have no tables."
     return f"Readers see what they saw before: run {named(outcome.last.run_id)}{_as_of(outcome.last.snapshot_at)}."
@@ -152,6 +160,7 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
     arrived = "" if published else " copied, not published"
     rows, copied = (figure if published or figure else None for figure in (outcome.rows, outcome.bytes))
     facts: Mapping[str, str | None] = {
+        "Job": code(outcome.job) if outcome.job else None,
         "Run": code(outcome.run_id),
         "Snapshot": _moment(outcome.snapshot_at),
         "Duration": duration(outcome.seconds) if outcome.seconds is not None else None,
@@ -159,7 +168,7 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
         f"Data{arrived}": size(copied) if copied is not None else None,
         "Ended": _moment(outcome.finished_at),
     }
-    fields = [_text(f"*{name}*\n{fact}"[:MOST_FIELD]) for name, fact in facts.items() if fact is not None]
+    fields = [marked(f"*{name}*\n{fact}"[:MOST_FIELD]) for name, fact in facts.items() if fact is not None]
     return {"type": "section", "fields": fields}
 
 
@@ -182,15 +191,11 @@ def _list(title: str, lines: Sequence[str], count: int) -> str:
 
 
 def _links(outcome: Outcome, console: Console) -> str:
-    links = [_link(console.execution_link(), "Execution")]
+    links = [link(console.execution_link(), "Execution")]
     if console.log_group:
         logs = console.logs_link(outcome.run_id, outcome.started_at, outcome.finished_at)
-        links.append(_link(logs, "Logs Insights"))
+        links.append(link(logs, "Logs Insights"))
     return " · ".join(links)
-
-
-def _link(url: str, text: str) -> str:
-    return f"<{escaped(url, MOST_TEXT)}|{text}>"
 
 
 def _plain(outcome: Outcome, title: str) -> str:
@@ -208,19 +213,3 @@ def _plain(outcome: Outcome, title: str) -> str:
 
 def _moment(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if moment else None
-
-
-def _header(text: str) -> dict[str, Any]:
-    return {"type": "header", "text": {"type": "plain_text", "text": text[:MOST_HEADER], "emoji": True}}
-
-
-def _section(text: str) -> list[dict[str, Any]]:
-    return [{"type": "section", "text": _text(text)}] if text else []
-
-
-def _context(text: str) -> dict[str, Any]:
-    return {"type": "context", "elements": [_text(text)]}
-
-
-def _text(text: str) -> dict[str, Any]:
-    return {"type": "mrkdwn", "text": text, "verbatim": True}  # verbatim: Slack adds no links or mentions

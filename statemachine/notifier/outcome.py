@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,12 @@ NOT_TOLD = "NightlyEtl.NotTold"
 
 STOPPED_STATUS = "stopped"
 """The ledger's status of a run that was stopped before its publish, because tables have too few rows."""
+
+REFUSED_STATUS = "refused"
+"""The status of an execution whose input names a job badly, or no job where it must; the state InputRefused sets it."""
+
+BAD_INPUT_ERROR = "NightlyEtl.BadInput"
+"""The error of such an execution."""
 
 TOO_FEW_ROWS_ERROR = "RunStopped"
 """The error of the function ``publish`` for such a run."""
@@ -83,13 +90,41 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """The job whose run it is, the path of its settings, and the channel that hears of it; each empty if unknown."""
+
+    job: str = ""
+    settings_path: str = ""
+    channel: str = ""
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any]) -> Owner:
+        """Reads an execution's input, or a payload that has the same fields. What is not a text counts as unknown."""
+        texts = (given.get(name) for name in ("job", "settings_path", "slack_channel"))
+        return cls(*(text if isinstance(text, str) else "" for text in texts))
+
+    @classmethod
+    def of_input(cls, text: str) -> Owner:
+        """Reads an execution's input, which is a text that should be JSON."""
+        try:
+            given = json.loads(text)
+        except (ValueError, RecursionError):
+            return NOBODY
+        return cls.read(given) if isinstance(given, Mapping) else NOBODY
+
+
+NOBODY = Owner()
+"""The owner of a run of the deployment itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """The end of a run.
 
     ``status`` is the ledger's, or "unknown" if the ledger could not be read. ``end`` is the execution's, empty if the
     machine itself calls the notifier. ``failure`` is the machine's view, ``ledger_error`` the ledger's. ``last`` is the
     last published run. ``failed`` has the first of ``failed_count`` tables. ``kept_until`` is how long a stopped run
-    can be let pass.
+    can be let pass. ``owner`` is the job whose run it is, if one deployment serves many.
     """
 
     run_id: str
@@ -111,6 +146,12 @@ class Outcome:
     failed: tuple[FailedTable, ...] = ()
     failed_count: int = 0
     kept_until: datetime | None = None
+    owner: Owner = NOBODY
+
+    @property
+    def job(self) -> str:
+        """The job's name; empty for a run of the deployment itself."""
+        return self.owner.job
 
 
 def is_event(event: Mapping[str, Any]) -> bool:
@@ -145,6 +186,7 @@ def from_machine(event: Mapping[str, Any]) -> Outcome:
         failed=tables,
         failed_count=report.get("failed_count") or len(tables),
         kept_until=_time(report.get("kept_until")),
+        owner=Owner.read(event),
     )
 
 
@@ -161,6 +203,7 @@ def from_event(detail: Mapping[str, Any]) -> Outcome:
         failure=Failure("", error, cause) if error or cause else None,
         started_at=_milliseconds(detail.get("startDate")),
         finished_at=_milliseconds(detail.get("stopDate")),
+        owner=Owner.of_input(detail.get("input") or ""),
     )
 
 

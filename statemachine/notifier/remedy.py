@@ -89,6 +89,16 @@ TOO_FEW_ROWS = Remedy(
     "Find out why the rows are gone.",
     "A run was stopped for too few rows",
 )
+INPUT = Remedy(
+    "The execution's input is wrong, so nothing has begun.",
+    "Mend what starts the execution: the job's entry, or the input that you gave by hand.",
+    "An execution's input is wrong",
+)
+PAUSED = Remedy(
+    "",
+    "Find out why, in the messages of its runs, and mend it.",
+    "A job is paused",
+)
 FUNCTION = Remedy(
     "",
     "Find the message in the runbook, and fix its cause.",

@@ -19,6 +19,9 @@ from slack_sdk.http_retry.response import HttpResponse
 from slack_sdk.http_retry.state import RetryState
 from slack_sdk.webhook import WebhookClient
 
+from .blocks import context
+from .text import code
+
 TRIES_MORE = 3
 LONGEST_WAIT = 15
 """Seconds that the Lambda waits if Slack asks for it.
@@ -28,10 +31,21 @@ The state machine does longer waits, because its waits are free.
 
 _SECONDS = 10  # for one request
 _PASSING = frozenset({429, 500, 502, 503, 504})
+_CHANNEL = frozenset({"channel_not_found", "not_in_channel", "is_archived", "restricted_action"})
+"""Errors of a channel to which the bot may not post: https://docs.slack.dev/reference/methods/chat.postMessage."""
 
 
 class NotTold(Exception):
-    """Slack did not accept the message."""
+    """Slack did not accept the message; ``reason`` is Slack's word for it, if it gave one."""
+
+    def __init__(self, said: str, reason: str = "") -> None:
+        super().__init__(said)
+        self.reason = reason
+
+    @property
+    def is_about_the_channel(self) -> bool:
+        """Whether another channel may take the message."""
+        return self.reason in _CHANNEL
 
 
 class NotConfigured(Exception):
@@ -86,6 +100,32 @@ def post(where: Webhook | Bot, message: Mapping[str, Any]) -> None:
         _post_as_bot(where, message)
 
 
+def post_to(where: Webhook | Bot, channel: str, content: Mapping[str, Any]) -> None:
+    """Posts a message to a job's own channel; empty means the destination's.
+
+    Where the channel cannot be had, the message goes to the destination's, and says for which one it was. Raises
+    NotTold.
+    """
+    if not channel:
+        post(where, content)
+    elif isinstance(where, Webhook):
+        reason = "a webhook cannot choose one; store bot_token and channel in its place"
+        post(where, _meant_for(channel, reason, content))
+    else:
+        try:
+            post(Bot(where.token, channel), content)
+        except NotTold as error:
+            if not error.is_about_the_channel:
+                raise
+            reason = f"the bot cannot post there ({error.reason}); invite it, or mend the job's channel"
+            post(where, _meant_for(channel, reason, content))
+
+
+def _meant_for(channel: str, reason: str, content: Mapping[str, Any]) -> dict[str, Any]:
+    note = context(f"This message is for the channel {code(channel)}, but {reason}.")
+    return {**content, "blocks": [*content["blocks"], note]}
+
+
 def _post_to_webhook(webhook: Webhook, message: Mapping[str, Any]) -> None:
     client = WebhookClient(webhook.url, timeout=_SECONDS, retry_handlers=_handlers())
     try:
@@ -103,7 +143,8 @@ def _post_as_bot(bot: Bot, message: Mapping[str, Any]) -> None:
     try:
         client.chat_postMessage(channel=bot.channel, unfurl_links=False, unfurl_media=False, **message)
     except SlackApiError as error:
-        raise NotTold(f"Slack answered {error.response.status_code}: {_reason(error.response.data)}") from None
+        reason = _reason(error.response.data)
+        raise NotTold(f"Slack answered {error.response.status_code}: {reason}", reason) from None
     except OSError as error:
         raise NotTold(f"Slack cannot be reached: {error}") from None
 

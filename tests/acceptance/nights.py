@@ -19,7 +19,7 @@ from tests.jobs import Job, Jobs, Start
 from tests.lambda_runtime import Function, function
 from tests.machine import NAMES
 from tests.situations import until
-from tests.slack import Slack, slack
+from tests.slack import TOKEN, Slack, slack
 from tests.stepfunctions import Ended, Functions, StepFunctions, interpreter
 
 HANDLERS = {
@@ -108,12 +108,45 @@ def deployed(urls: Mapping[str, str], start: Start, job_urls: Mapping[str, str],
         yield nights
 
 
+JOBS_PATH = "/nightly-etl/jobs"
+"""The path of all jobs' settings, in a deployment of jobs."""
+
+JOBS_ROLE = "arn:aws:iam::123456789012:role/nightly-etl-job-settings"
+
+
 @contextmanager
-def _notifier(aws: StepFunctions, served: Slack, folder: Path) -> Iterator[Function]:
+def deployed_for_jobs(start: Start, folder: Path) -> Iterator[Nights]:
+    """Deploys one state machine for many jobs, as ``deployed`` does for one night; a bot posts to Slack.
+
+    Neither the Lambdas nor the jobs' containers have settings of their own: each execution names a job.
+    """
+    functions: Functions = {}
+    jobs = Jobs(start, {"ETL_JOBS": "2"})
+    with ExitStack() as stack:
+        aws = stack.enter_context(interpreter(functions, jobs))
+        served = stack.enter_context(slack())
+        machines = {"batch": aws.machine("jobs", nightly("batch", {**NAMES, "JobsPath": JOBS_PATH}))}
+        nights = Nights(aws, machines, functions, jobs, served)
+        inside = {**cloud.account(aws.endpoint), "ETL_PARAMETER_ROLE": JOBS_ROLE}
+        jobs.variables.update(inside)
+        for name, handler in HANDLERS.items():
+            nights.running[name] = stack.enter_context(function(handler, inside))
+        bot = {"bot_token": TOKEN, "channel": "C0all"}
+        nights.running["notifier"] = stack.enter_context(_notifier(aws, served, folder, bot))
+        functions.update({name: running.invoke for name, running in nights.running.items()})
+        stack.callback(_end, jobs)
+        yield nights
+
+
+@contextmanager
+def _notifier(
+    aws: StepFunctions, served: Slack, folder: Path, where: Mapping[str, str] | None = None
+) -> Iterator[Function]:
     with zipfile.ZipFile(zips.build("notifier", folder)) as archive:
         archive.extractall(folder / "notifier")
-    cloud.put(aws.endpoint, _SLACK, {"webhook_url": served.webhook})
+    cloud.put(aws.endpoint, _SLACK, where or {"webhook_url": served.webhook})
     variables = {**cloud.account(aws.endpoint), "SLACK_PARAMETER_PATH": _SLACK, "LOG_GROUP": "/nightly-etl/test"}
+    variables["SLACK_API_URL"] = served.api
     with function("notifier.app.handler", variables, folder=folder / "notifier") as running:
         yield running
 

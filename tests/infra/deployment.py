@@ -13,11 +13,11 @@ import shlex
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs, parse_qsl
 from urllib.request import Request, urlopen
 
 import boto3
@@ -49,6 +49,8 @@ class Recorder:
     """Records all calls of AWS that roles of the deployment made."""
 
     calls: list[Call] = field(default_factory=list)
+    sessions: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
+    """The sessions of assumed roles: the role's name and the session's tags, by access key."""
 
     def add(
         self, role: str, action: str, *resources: str, request: Mapping[str, Any] | None = None, **context: str
@@ -58,11 +60,30 @@ class Recorder:
         self.calls += [Call(role, action, resource, renamed, request or {}) for resource in resources or ("*",)]
 
     def http(self, environ: Mapping[str, Any], body: bytes) -> None:
-        """Records an HTTP request, which is signed with a role's name."""
+        """Records an HTTP request, which is signed with a role's name, or in a session of a role."""
         match = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
-        if match is None or not match[1].startswith("role-"):
+        if match is None or not (match[1].startswith("role-") or match[1] in self.sessions):
             return
-        role, service = match[1].removeprefix("role-"), match[2]
+        role, tags = self.sessions.get(match[1], (match[1].removeprefix("role-"), {}))
+        before = len(self.calls)
+        self._record(role, match[2], environ, body)
+        principal = {f"aws:PrincipalTag/{name}": value for name, value in tags.items()}
+        self.calls[before:] = [replace(call, context={**call.context, **principal}) for call in self.calls[before:]]
+
+    def assumed(self, body: bytes, answer: bytes) -> None:
+        """Records the session that STS has made."""
+        asked = _form(body)
+        found = re.search(rb"<AccessKeyId>([^<]+)<", answer)
+        if asked.get("Action") == "AssumeRole" and found:
+            self.sessions[found[1].decode()] = asked["RoleArn"].rpartition("/")[2], _tags(asked)
+
+    def _record(self, role: str, service: str, environ: Mapping[str, Any], body: bytes) -> None:
+        if service == "sts":
+            asked = _form(body)
+            context = {f"aws:RequestTag/{name}": value for name, value in _tags(asked).items()}
+            for action in (asked["Action"], *(["TagSession"] if context else [])):
+                self.calls.append(Call(role, f"sts:{action}", asked.get("RoleArn", "*"), context))
+            return
         target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
         asked = json.loads(body or b"{}") if target else {}
         if service in READERS:
@@ -72,6 +93,8 @@ class Recorder:
             self.add(role, "ssm:GetParametersByPath", _arn("ssm", f"parameter{asked['Path']}"))
             if asked.get("WithDecryption"):
                 self.add(role, "kms:Decrypt", f"{asked['Path']}/*")  # completed by Deployment.calls
+        elif (service, target) == ("ssm", "GetParameter"):
+            self.add(role, "ssm:GetParameter", _arn("ssm", f"parameter{asked['Name']}"))
         elif (service, target) in {("states", "StartExecution"), ("states", "ListExecutions")}:
             self.add(role, f"states:{target}", asked["stateMachineArn"])
         elif (service, target) == ("states", "DescribeExecution"):
@@ -151,6 +174,8 @@ class Deployment:
     jobs: _Jobs
     functions: Functions
     stack: ExitStack
+    slack_api: str | None = None
+    """Slack's Web API, where a bot posts."""
 
     def client(self, service: str, role: str | None = None) -> Any:
         """A client of the endpoint; with a role's name, whose calls are recorded as its own."""
@@ -166,6 +191,13 @@ class Deployment:
                 policies = [iam.get_role_policy(RoleName=role["RoleName"], PolicyName=name) for name in names]
                 found[role["RoleName"]] = [one for policy in policies for one in policy["PolicyDocument"]["Statement"]]
         return {name: statements for name, statements in found.items() if statements}
+
+    def trust(self, role: str) -> list[Statement]:
+        """The statements of a role's trust policy."""
+        found: list[Statement] = self.client("iam").get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"][
+            "Statement"
+        ]
+        return found
 
     def calls(self) -> list[Call]:
         """The calls that roles made, with the calls that AWS authorizes in addition."""
@@ -187,7 +219,7 @@ class Deployment:
                 call.role,
                 "kms:Decrypt",
                 self._key(keys[name]),
-                via | {"kms:EncryptionContext:PARAMETER_ARN": _arn("ssm", f"parameter{name}")},
+                {**call.context, **via, "kms:EncryptionContext:PARAMETER_ARN": _arn("ssm", f"parameter{name}")},
             )
             for name in names
         ]
@@ -243,6 +275,7 @@ class Deployment:
                 io.BytesIO(lambda_simple_backends[ACCOUNT][cloud.REGION].get_function(name).code_bytes)
             ) as archive:
                 archive.extractall(folder)
+            variables |= {"SLACK_API_URL": self.slack_api} if self.slack_api else {}
             context = function(made["Handler"], variables, folder=folder, seconds=made["Timeout"])
         running: list[Any] = []
 
@@ -314,6 +347,17 @@ def given(made: Deployment, **values: object) -> None:
     written(made.terraform.folder, "test.auto.tfvars.json", values)
 
 
+def _form(body: bytes) -> dict[str, str]:
+    """A request of AWS's query protocol."""
+    return {name: values[0] for name, values in parse_qs(body.decode()).items()}
+
+
+def _tags(asked: Mapping[str, str]) -> dict[str, str]:
+    """The session tags of a request."""
+    keys = {name.removesuffix(".Key"): key for name, key in asked.items() if name.endswith(".Key")}
+    return {key: asked[f"{name}.Value"] for name, key in keys.items()}
+
+
 _answer = DomainDispatcherApplication.__call__
 
 
@@ -322,6 +366,11 @@ def _recorded(recorder: Recorder) -> Any:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(body)
         recorder.http(environ, body)
-        return _answer(self, environ, start_response)
+        answer = _answer(self, environ, start_response)
+        if b"Action=AssumeRole" not in body:
+            return answer
+        whole = b"".join(answer)
+        recorder.assumed(body, whole)
+        return [whole]
 
     return call

@@ -1,7 +1,8 @@
 """IAM, as far as the module's policies go: would this role be allowed this call?
 
 Explicit denials win, then allowances count, and nothing else is allowed. Actions, resources and the conditions' values
-match with * and ?. A condition that this does not know is an error, not a match.
+match with * and ?. A variable in them, such as ${aws:PrincipalTag/team}, stands for what AWS knows of the call, as it
+is; where AWS knows nothing, nothing matches. A condition that this does not know is an error, not a match.
 """
 
 from __future__ import annotations
@@ -36,6 +37,12 @@ def allowed(call: Call, statements: Iterable[Statement]) -> bool:
     return "Deny" not in effects and "Allow" in effects
 
 
+def trusted(call: Call, principal: str, trust: Iterable[Statement]) -> bool:
+    """Tells whether a role with this trust policy may be assumed by a principal, as the call asks for it."""
+    mine = [one | {"Resource": "*"} for one in map(dict, trust) if principal in many(one["Principal"].get("AWS", []))]
+    return allowed(call, mine)
+
+
 def actions(statements: Iterable[Statement]) -> set[str]:
     """The actions that statements allow, as they are written."""
     return {action for one in statements if one["Effect"] == "Allow" for action in many(one["Action"])}
@@ -64,25 +71,38 @@ def many(value: Any) -> list[Any]:
 def _applies(statement: Statement, call: Call) -> bool:
     return (
         any(_like(action.lower(), call.action.lower()) for action in many(statement["Action"]))
-        and any(_like(resource, call.resource) for resource in many(statement["Resource"]))
+        and any(_like(resource, call.resource, call.context) for resource in many(statement["Resource"]))
         and all(
-            _holds(operator, many(values), call.context.get(key))
+            _holds(operator, many(values), call.context.get(key), call.context)
             for operator, keys in statement.get("Condition", {}).items()
             for key, values in keys.items()
         )
     )
 
 
-def _holds(operator: str, values: list[str], actual: str | None) -> bool:
-    if operator not in {"StringEquals", "StringLike", "ArnEquals", "ArnLike"}:
+def _holds(operator: str, values: list[str], actual: str | None, context: Mapping[str, str]) -> bool:
+    if operator not in {"StringEquals", "StringLike", "StringNotLike", "ArnEquals", "ArnLike"}:
         raise NotImplementedError(f"the condition {operator} is not known here; add it")
     if actual is None:
-        return False
+        return operator == "StringNotLike"
     if operator == "StringEquals":
         return actual in values
-    return any(_like(value, actual) for value in values)
+    return any(_like(value, actual, context) for value in values) is (operator != "StringNotLike")
 
 
-def _like(pattern: str, text: str) -> bool:
-    parts = ("." if part == "?" else ".*" if part == "*" else re.escape(part) for part in re.split(r"([*?])", pattern))
+_SPECIAL = re.compile(r"(\$\{[^}]+\}|[*?])")
+
+
+def _like(pattern: str, text: str, context: Mapping[str, str] | None = None) -> bool:
+    known = context or {}
+    names = [part[2:-1] for part in _SPECIAL.findall(pattern) if part.startswith("${")]
+    if any(name not in known for name in names):
+        return False
+    parts = (_regular(part, known) for part in _SPECIAL.split(pattern))
     return re.fullmatch("".join(parts), text, re.DOTALL) is not None
+
+
+def _regular(part: str, known: Mapping[str, str]) -> str:
+    if part.startswith("${"):
+        return re.escape(known[part[2:-1]])
+    return {"?": ".", "*": ".*"}.get(part, re.escape(part))

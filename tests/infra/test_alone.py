@@ -171,4 +171,5 @@ def test_the_scheduler_starts_the_nightly_machine(source: Path) -> None:
         for function in ("tick", "runner", "ended"):
             deployed = made.client("lambda").get_function(FunctionName=f"{name}-jobs-{function}")["Configuration"]
             assert deployed["Environment"]["Variables"] == told
-        assert made.client("scheduler").get_schedule(Name=name)["State"] == "DISABLED"
+        assert outputs["jobs_path"] == f"/{name}/jobs"
+        assert made.client("scheduler").list_schedules()["Schedules"] == []

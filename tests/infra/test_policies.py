@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.infra.policies import Call, actions, allowed
+from tests.infra.policies import Call, actions, allowed, trusted
 
 READ = {
     "Effect": "Allow",
@@ -43,6 +43,56 @@ def _read(path: str, action: str = "ssm:GetParametersByPath") -> Call:
 def test_a_call_is_allowed_as_iam_would(call: Call, statements: list[dict[str, Any]], expected: bool) -> None:
     """Denials win; resources and actions match whole; a condition on what is not known does not hold."""
     assert allowed(call, statements) is expected
+
+
+TAGGED = {
+    "Effect": "Allow",
+    "Action": "ssm:GetParametersByPath",
+    "Resource": ["arn:aws:ssm:eu-central-1:123456789012:parameter${aws:PrincipalTag/path}/*"],
+}
+
+
+@pytest.mark.parametrize(
+    ("tags", "path", "expected"),
+    [
+        ({"path": "/jobs/acme"}, "/jobs/acme/operational/url", True),
+        ({"path": "/jobs/acme"}, "/jobs/acme2/operational/url", False),
+        ({"path": "/jobs/acme*"}, "/jobs/acme2/operational/url", False),
+        ({"path": "/jobs/acm?"}, "/jobs/acme/operational/url", False),
+        ({"path": ""}, "/jobs/acme/operational/url", True),
+        ({}, "/jobs/acme/operational/url", False),
+        ({"other": "/jobs/acme"}, "/jobs/acme/operational/url", False),
+    ],
+)
+def test_a_variable_stands_for_what_the_call_has(tags: dict[str, str], path: str, expected: bool) -> None:
+    """Character by character, also a star; without it nothing matches."""
+    context = {f"aws:PrincipalTag/{name}": value for name, value in tags.items()}
+    read = _read(path)
+    assert allowed(Call(read.role, read.action, read.resource, context), [TAGGED]) is expected
+
+
+TRUST = {
+    "Effect": "Allow",
+    "Action": "sts:AssumeRole",
+    "Principal": {"AWS": ["arn:aws:iam::123456789012:role/job"]},
+    "Condition": {"StringLike": {"aws:RequestTag/path": "/jobs/?*"}, "StringNotLike": {"aws:RequestTag/path": "*/"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("principal", "context", "expected"),
+    [
+        ("job", {"aws:RequestTag/path": "/jobs/acme"}, True),
+        ("job", {"aws:RequestTag/path": "/jobs/"}, False),
+        ("job", {"aws:RequestTag/path": "/jobs/acme/"}, False),
+        ("job", {}, False),
+        ("another", {"aws:RequestTag/path": "/jobs/acme"}, False),
+    ],
+)
+def test_a_role_is_assumed_as_its_trust_has_it(principal: str, context: dict[str, str], expected: bool) -> None:
+    """By a principal that it names, where its conditions hold."""
+    call = Call(principal, "sts:AssumeRole", "arn:aws:iam::123456789012:role/settings", context)
+    assert trusted(call, f"arn:aws:iam::123456789012:role/{principal}", [TRUST]) is expected
 
 
 def test_a_condition_that_is_not_known_is_an_error() -> None:

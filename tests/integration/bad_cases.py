@@ -118,7 +118,7 @@ SETTINGS = [
     ),
     Case(
         "a dimension that is no constant",
-        "ETL_METRICS_DIMENSIONS has 'run_id'; write table, and name=value for what is the same on every line",
+        "ETL_METRICS_DIMENSIONS has 'run_id'; write table, job, and name=value for what is the same on every line",
         {"ETL_METRICS_DIMENSIONS": "table,run_id"},
     ),
     Case(

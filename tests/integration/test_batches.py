@@ -44,6 +44,21 @@ def through(copy: Function, table: str = "events", limit: int = 300, last_id: in
 ROWS = "SELECT array_agg((id, note, at)::text ORDER BY id) FROM events"
 
 
+def test_two_jobs_whose_tables_are_called_alike_do_not_share_a_watermark(
+    events: Databases, copy: Function, tmp_path: Path
+) -> None:
+    """The second one would begin where the first one is, and lack rows. It is refused, and makes nothing."""
+    through(copy)
+    file = tmp_path / "options.toml"
+    file.write_text('["public.*"]\nrename = "acme.*"\n')
+    with function("etl.functions.copy_batch", events.environment | {"ETL_OPTIONS_FILE": str(file)}) as other:
+        for last_id in (None, 0):
+            with pytest.raises(FunctionError, match=r"have copied it to public.events, and not to acme.events"):
+                other.invoke({"table": "events", "last_id": last_id, "limit": 10})
+    assert events.reporting.value("SELECT to_regclass('acme.events')") is None
+    assert copy.invoke({"table": "events", "last_id": None, "limit": 10})["rows"] == 0
+
+
 def test_a_table_is_copied_batch_by_batch_until_there_is_no_more(events: Databases, copy: Function) -> None:
     """The first batch creates the live table with its key and indexes; the last one says that it is the last."""
     answers = through(copy)

@@ -242,6 +242,69 @@ def test_abort_drops_what_was_staged_and_leaves_a_published_run_alone(
         assert abort.invoke({"run_id": "again"}) == {"run_id": "again", "status": "published", "dropped": 0}
 
 
+ROLE = "arn:aws:iam::123456789012:role/nightly-etl-job-settings"
+
+
+def of_job(databases: Databases, store: str, job: str, more: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of a job's event; its settings are in the Parameter Store."""
+    path = f"{PATH}-jobs/{databases.reporting.name}/{job}"
+    urls = {"operational/url": databases.operational.etl_url, "reporting/url": databases.reporting.etl_url}
+    cloud.put(store, path, {**urls, **more})
+    return {"settings_path": path, "job": job}
+
+
+def test_a_warm_function_serves_many_jobs_and_keeps_nothing_of_any(tables: Databases, store: str) -> None:
+    """Each event has its own settings, secrets and log; one that names no job is not answered for the last one's."""
+    acme = of_job(tables, store, "acme", {"tables": "orders", "operational/password": "sesame_table"})
+    other = of_job(tables, store, "other", {"tables": "items,days"})
+    broken = of_job(tables, store, "broken", {"tables": "sesame_table"})
+    shared = cloud.account(store) | {"ETL_PARAMETER_ROLE": ROLE}
+    with function("etl.functions.plan", shared) as plan:
+        asked = {"shards": 2}
+        assert plan.invoke({"run_id": "acme-1", **asked, **acme})["tables"] == 1
+        assert plan.invoke({"run_id": "other-1", **asked, **other})["tables"] == 2
+        kind, said = refused(plan, {"run_id": "broken-1", **asked, **broken})
+        assert (kind, "sesame_table" in said) == ("ConfigurationError", True), (
+            "a secret of acme's, and none of broken's"
+        )
+        kind, said = refused(plan, {"run_id": "night-1", **asked})
+        assert (kind, "is not; set it (a function's event has it as settings_path" in said) == (
+            "ConfigurationError",
+            True,
+        )
+        kind, said = refused(plan, {"run_id": "acme-2", **asked, "job": "acme"})
+        assert said == "event: settings_path and job go together; give both, or neither"
+        lines = [json.loads(line) for line in plan.log.splitlines() if line.startswith("{")]
+    assert saved(tables, "acme-1") == {"0": ["public.orders"]}
+    assert {line["job"] for line in lines if line.get("run_id") == "acme-1"} <= {"acme"}
+    assert {line["job"] for line in lines if line.get("run_id") == "other-1"} <= {"other"}
+
+
+def test_a_job_s_event_comes_before_the_function_s_own_path(
+    tables: Databases, settings: Mapping[str, str], store: str
+) -> None:
+    """And only for that event: the next one without a job has the function's own settings again."""
+    acme = of_job(tables, store, "acme", {"tables": "orders"})
+    with function("etl.functions.plan", settings) as plan:
+        counts = [
+            plan.invoke({"run_id": f"night-{number}", "shards": 1} | job)["tables"]
+            for number, job in enumerate([{}, acme, {}])
+        ]
+    assert counts == [3, 1, 3]
+
+
+def test_an_abort_and_a_report_are_of_the_job_s_own_ledger(tables: Databases, etl: Etl, store: str) -> None:
+    """The event of a stopped execution has the job in its input, as a text."""
+    acme = of_job(tables, store, "acme", {})
+    assert etl("run", TABLES="*", ETL_RUN_ID="acme-1", ETL_PUBLISH="defer").status == 0
+    shared = cloud.account(store) | {"ETL_PARAMETER_ROLE": ROLE}
+    with function("etl.functions.abort", shared) as abort, function("etl.functions.report", shared) as report:
+        assert report.invoke({"run_id": "acme-1", **acme})["status"] == "running"
+        event = {"detail": {"name": "acme-1", "input": json.dumps(acme | {"shards": 1})}}
+        assert abort.invoke({"run_id": "acme-1", "error": "ABORTED", "event": event})["dropped"] == 3
+        assert report.invoke({"run_id": "acme-1", **acme})["status"] == "failed"
+
+
 def test_a_handler_that_lambda_cannot_give_more_time_says_so(tables: Databases, settings: Mapping[str, str]) -> None:
     """A batch that takes too long fails before Lambda ends the process, and none of its rows is there."""
     tables.operational.execute("ALTER TABLE orders ADD PRIMARY KEY (id)")

@@ -107,7 +107,7 @@ async def test_the_ledger_is_told_of_ten_thousand_tables_at_once(databases: Data
     tables = [Planned(Relation("public", name), TargetName("public", name)) for name in names]
     try:
         await book.ensure(target)
-        await ledger.open_run(target, "tonight", "run")
+        await ledger.open_run(target, "tonight", "run", None)
         await ledger.begin_loads(target, "tonight", tables)
         await ledger.not_published(target, "tonight", own_words("no"), [one.live for one in tables])
     finally:
@@ -123,7 +123,7 @@ async def test_another_attempt_at_a_load_has_nothing_of_the_earlier_one(database
     planned = [Planned(Relation("public", "orders"), table)]
     async with target_session(url, "test") as target:
         await book.ensure(target)
-        await ledger.open_run(target, "tonight", "run")
+        await ledger.open_run(target, "tonight", "run", None)
         await ledger.begin_loads(target, "tonight", planned)
         databases.reporting.execute("UPDATE etl.loads SET rows = 7, bytes = 8, copy_seconds = 1, load = 'full'")
         await ledger.begin_loads(target, "tonight", planned)
@@ -143,7 +143,7 @@ async def test_what_failed_is_told_from_what_was_given_up_by_a_column_and_not_by
     bad, stopped = (one.live for one in tables)
     try:
         await book.ensure(target)
-        await ledger.open_run(target, run_id, "defer")
+        await ledger.open_run(target, run_id, "defer", None)
         await ledger.begin_loads(target, run_id, tables)
         await ledger.record(target, run_id, Load.failed("public.bad", bad, Began(), reason))
         await ledger.close_run(target, run_id, RunStatus.FAILED, reason)

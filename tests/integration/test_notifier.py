@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,56 @@ def test_a_bot_posts_to_its_channel(aws: StepFunctions, served: Slack, folders: 
     assert (served.posts[0]["channel"], served.tokens) == ("C0123", {TOKEN})
     assert caught.value.type == "NotTold"
     assert TOKEN not in running_log(caught.value)
+
+
+JOB = {"job": "acme", "settings_path": "/nightly-etl/jobs/acme", "slack_channel": "C0acme"}
+OF_JOB = {**SUCCESS, **JOB, "run_id": "acme-1"}
+PAUSED = {"outcome": "paused", "job": "acme", "failures": 5, "execution": EXECUTION, "error": "no", **JOB}
+
+
+def test_a_job_s_messages_go_to_its_own_channel(aws: StepFunctions, served: Slack, folders: dict[str, Path]) -> None:
+    """Of its ends, whoever tells of them, and of its pause; what is of no job goes to the deployment's channel."""
+    cloud.put(aws.endpoint, f"{PATH}-jobs", {"bot_token": TOKEN, "channel": "C0123"})
+    machine = aws.machine("of-jobs", PASS % ("Pass", ""))
+    execution = aws.run(machine, "acme-1", **JOB)
+    aborted = replace(execution, status="ABORTED").event
+    unsaid = {**aborted, "detail": aborted["detail"] | {"input": None, "inputDetails": {"included": False}}}
+    with notifier(aws, served, folders["notifier"], f"{PATH}-jobs") as running:
+        for event in (OF_JOB, aborted, unsaid, PAUSED, SUCCESS):
+            assert running.invoke(event) == {"told": True}
+    assert [post["channel"] for post in served.posts] == ["C0acme"] * 4 + ["C0123"]
+    assert served.of_run("acme-1") == [
+        "✅ nightly-etl acme-1 is published: 3 tables",
+        "❌ nightly-etl acme-1 was aborted",
+        "❌ nightly-etl acme-1 was aborted",
+    ]
+    assert served.of_run("acme") == ["⏸️ nightly-etl acme is paused after 5 failures in a row"]
+
+
+def test_a_channel_that_does_not_take_a_message_loses_none(
+    aws: StepFunctions, served: Slack, folders: dict[str, Path]
+) -> None:
+    """The deployment's own channel gets it, and hears for whom it was and why; another error is no reason for that."""
+    cloud.put(aws.endpoint, f"{PATH}-jobs", {"bot_token": TOKEN, "channel": "C0123"})
+    with notifier(aws, served, folders["notifier"], f"{PATH}-jobs") as running:
+        served.answers.append(OK_FALSE)
+        assert running.invoke(OF_JOB) == {"told": True}
+        (post,) = served.posts
+        assert post["channel"] == "C0123"
+        assert "for the channel `C0acme`, but the bot cannot post there (channel_not_found)" in str(post["blocks"][-1])
+        served.answers.append(Answer(200, '{"ok": false, "error": "invalid_auth"}'))
+        with pytest.raises(FunctionError, match="Slack answered 200: invalid_auth"):
+            running.invoke(OF_JOB)
+    assert len(served.posts) == 1
+
+
+def test_a_webhook_says_for_which_channel_a_message_was(by_webhook: Function, served: Slack) -> None:
+    """It has one channel and cannot choose another."""
+    assert by_webhook.invoke(OF_JOB) == {"told": True}
+    assert by_webhook.invoke(SUCCESS) == {"told": True}
+    first, second = served.posts
+    assert "for the channel `C0acme`, but a webhook cannot choose one" in str(first["blocks"][-1])
+    assert "for the channel" not in str(second)
 
 
 def running_log(error: FunctionError) -> str:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote
 
 import psycopg
 import pytest
@@ -162,6 +162,75 @@ def test_throttling_is_waited_out(databases: Databases, path: str) -> None:
     with cloud.answering(throttled, throttled, cloud.found(path, values)) as answers:
         done = started(answers.url, path, "run")
     assert (done.status, done.stderr, answers.asked) == (0, "", 3)
+
+
+ROLE = "arn:aws:iam::123456789012:role/nightly-etl-job-settings"
+AS_ROLE = {"ETL_PARAMETER_ROLE": ROLE, "ETL_JOB": "acme", "ETL_RUN_ID": "acme-20261128T020000Z"}
+
+
+def test_a_role_is_assumed_once_and_reads_all_parameters(databases: Databases, path: str, tmp_path: Path) -> None:
+    """Its session is of the path and the run, and as short as one may be; the process's own role reads nothing."""
+    file = tmp_path / "etl.toml"
+    file.write_text(f'tables = {{ parameter = "{path}/names" }}')
+    named: cloud.Answer = 200, {"Parameter": {"Name": f"{path}/names", "Type": "String", "Value": "orders"}}
+    with cloud.answering(cloud.assumed("ASIAACME"), named, cloud.found(path, urls(databases))) as answers:
+        done = started(answers.url, path, "run", ETL_CONFIG=str(file), **AS_ROLE)
+    assert (done.status, done.stderr) == (0, "")
+    (own, asked), *reads = answers.seen
+    assert "Credential=test/" in own
+    assert ["Credential=ASIAACME/" in by for by, _ in reads] == [True, True]
+    form = {name: values[0] for name, values in parse_qs(asked).items()}
+    assert {
+        "RoleArn": ROLE,
+        "DurationSeconds": "900",
+        "RoleSessionName": "acme-20261128T020000Z",
+    }.items() <= form.items()
+    assert (form["Tags.member.1.Key"], form["Tags.member.1.Value"]) == ("settings_path", path)
+    assert {line["job"] for line in done.events} == {"acme"}
+
+
+def test_without_parameters_no_role_is_assumed(databases: Databases) -> None:
+    """The path of the settings is still wanted: a role without one could not be limited to anything."""
+    variables = {f"ETL_{name.replace('/', '_').upper()}": url for name, url in urls(databases).items()}
+    done = Etl(variables | {"ETL_PARAMETER_ROLE": ROLE})("history")
+    assert done.status == 2
+    assert done.stderr.startswith("etl: ETL_PARAMETER_ROLE is set, and ETL_PARAMETER_PATH")
+
+
+_NOT_AUTHORIZED = "User: arn:aws:sts::1:assumed-role/job/1 is not authorized to perform: sts:TagSession on resource: x"
+
+
+@pytest.mark.parametrize(
+    ("answers", "status", "said"),
+    [
+        (
+            [cloud.sts_refusal("AccessDenied", _NOT_AUTHORIZED)],
+            2,
+            f"ETL_PARAMETER_ROLE {ROLE}, for settings_path /prod: AccessDenied: {_NOT_AUTHORIZED}; check that there"
+            " is such a role; let this process's own role sts:AssumeRole and sts:TagSession on it, and let the role's"
+            " trust policy name that role, for this path",
+        ),
+        (
+            [cloud.sts_refusal("Throttling", "Rate exceeded", 400)],
+            1,
+            f"STS refused {ROLE} again and again: Throttling: Rate exceeded; try again later",
+        ),
+        (
+            [cloud.assumed("ASIAACME"), cloud.refusal("AccessDeniedException", "User is not authorized")],
+            2,
+            "ETL_PARAMETER_PATH /prod: AccessDeniedException: User is not authorized; "
+            f"{ROLE} may read what is under ETL_PARAMETER_PATH alone; check the path, and allow",
+        ),
+    ],
+    ids=["not allowed", "throttled", "another path"],
+)
+def test_a_role_that_cannot_be_used_is_one_line(answers: list[cloud.Answer], status: int, said: str) -> None:
+    """With what is missing: rights of the process's role, the role's trust, or the path."""
+    with cloud.answering(*answers) as served:
+        done = started(served.url, "/prod", "run", TABLES="orders", **AS_ROLE)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"etl: {said}")
+    assert (done.status, done.stdout) == (status, "")
 
 
 @pytest.mark.parametrize(

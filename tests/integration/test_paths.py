@@ -156,6 +156,90 @@ def test_the_input_goes_before_what_is_deployed(world: World) -> None:
     assert [event["shards"] for event in world.events("plan")] == [7, 3, [["orders"], ["items"]]]
 
 
+JOB: dict[str, Any] = {"settings_path": "/nightly-etl/jobs/acme", "job": "acme"}
+
+
+@pytest.mark.parametrize("compute", ["batch", "ecs", "codebuild"])
+def test_everything_of_a_job_s_night_is_told_whose_it_is(world: World, compute: str) -> None:
+    """Each function has its path and name, each container has them as variables, and the notifier has the channel."""
+    ended = world.night(compute, slack_channel="C0123", shards=2, **JOB)
+    assert ended.status == "SUCCEEDED"
+    assert [(name, *(event[key] for key in JOB)) for name, event in world.asked] == [
+        (name, *JOB.values()) for name in ("plan", "publish", "report", "notifier")
+    ]
+    assert [event.get("slack_channel") for _, event in world.asked] == [None, None, None, "C0123"]
+    assert [(job.variables["ETL_PARAMETER_PATH"], job.variables["ETL_JOB"]) for job in world.jobs.submitted] == [
+        tuple(JOB.values())
+    ] * 3
+    assert world.jobs.holder(ended.name).variables["ETL_RUN_ID"] == ended.name
+
+
+def test_a_failed_night_of_a_job_is_ended_in_its_own_ledger(world: World) -> None:
+    """Abort, too, has the path and the name."""
+    world.says("plan", failing("EtlError"))
+    world.fails()
+    world.night(**JOB)
+    (abort,) = world.events("abort")
+    assert {key: abort[key] for key in JOB} == JOB
+    assert world.told == ("failure", "failed", "Plan")
+
+
+def test_a_night_without_a_job_is_as_it_was(world: World) -> None:
+    """No event and no container has a field of jobs."""
+    ended = world.night()
+    assert [sorted(event) for _, event in world.asked] == [
+        ["run_id", "shards"],
+        ["run_id"],
+        ["run_id"],
+        ["execution", "failure", "outcome", "report", "run_id"],
+    ]
+    assert world.jobs.holder(ended.name).variables == {"ETL_RUN_ID": ended.name, "ETL_PLAN": "run"}
+
+
+SHARED = {"JobsPath": "/nightly-etl/jobs"}
+NO_JOBS: dict[str, tuple[dict[str, str], dict[str, Any], str]] = {
+    "a path alone": ({}, {"settings_path": "/a"}, "settings_path is given, and job is not"),
+    "a job alone": ({}, {"job": "acme"}, "job is given, and settings_path is not"),
+    "nulls": ({}, dict.fromkeys(JOB), "settings_path is null; give a path"),
+    "a number": ({}, JOB | {"settings_path": 7}, "settings_path is 7; give a path"),
+    "a slash at the end": ({}, JOB | {"settings_path": "/a/"}, "settings_path is /a/; give a path"),
+    "a star": ({}, JOB | {"settings_path": "/a*"}, "settings_path is /a*; give a path"),
+    "too long for a tag": ({}, JOB | {"settings_path": "/" + "a" * 256}, "give a path of at most 256 characters"),
+    "a name with a line end": ({}, JOB | {"job": "acme\n"}, "give 1 to 63 letters"),
+    "a long name": ({}, JOB | {"job": "a" * 64}, "give 1 to 63 letters"),
+    "no channel": ({}, JOB | {"slack_channel": ["C1"]}, 'slack_channel is ["C1"]; give a channel'),
+    "no job where all are jobs'": (SHARED, {}, "this deployment has no settings of its own: it serves jobs"),
+    "the path of all jobs": (SHARED, JOB | {"settings_path": "/nightly-etl/jobs"}, "serves jobs whose settings are"),
+    "beside the jobs": (SHARED, JOB | {"settings_path": "/nightly-etl/jobs2/a"}, "serves jobs whose settings are"),
+}
+
+
+@pytest.mark.parametrize("case", NO_JOBS)
+def test_an_input_that_names_no_job_rightly_begins_nothing(world: World, case: str) -> None:
+    """No function but the notifier is called, least of all for the deployment's own settings; the message says why."""
+    names, given, said = NO_JOBS[case]
+    ended = world.night(names=names, **given)
+    assert (ended.status, ended.error) == ("FAILED", "NightlyEtl.Failed")
+    assert ended.states == ["Begin", "IsInputGood", "InputRefused", "NotifyFailure", "Failed"]
+    assert world.told == ("failure", "refused", "Begin")
+    assert said in world.events("notifier")[0]["failure"]["cause"]
+    assert said in (ended.cause or "")
+    assert world.jobs.submitted == []
+
+
+def test_a_refused_input_is_told_in_the_job_s_channel_where_that_is_known(world: World) -> None:
+    """What the input has rightly is passed on, and nothing else of it."""
+    world.night(job="acme", slack_channel="C0123")
+    world.night(job="a b", slack_channel="<!here>", settings_path="/a")
+    told = [{key: event.get(key) for key in (*JOB, "slack_channel")} for event in world.events("notifier")]
+    assert told == [{"settings_path": None, "job": "acme", "slack_channel": "C0123"}, dict.fromkeys(told[0])]
+
+
+def test_a_deployment_of_jobs_serves_a_job(world: World) -> None:
+    """Whose path is under its own."""
+    assert world.night(names=SHARED, **JOB).status == "SUCCEEDED"
+
+
 def test_one_shard_is_a_list_of_one(world: World) -> None:
     """JSONata turns a list of one value into the value, unless an expression prevents it."""
     world.says("plan", lambda _: {"tables": 1, "shards": SHARDS[:1]})
@@ -317,14 +401,15 @@ def transform(world: World, state: dict[str, Any]) -> dict[str, str]:
 
 
 def test_a_transform_runs_after_the_publish_and_before_the_message(world: World) -> None:
-    """Its execution has the run's name, and its input has the run's id."""
+    """Its execution has the run's name, and its input has the run's id, and whose it is."""
     names = transform(world, {"Type": "Pass", "End": True})
-    ended = world.night(names=names, run_date="2026-11-22")
+    ended = world.night(names=names, run_date="2026-11-22", **JOB)
     assert (ended.status, world.told) == ("SUCCEEDED", ("success", "published", None))
     assert ended.states.index("Publish") < ended.states.index("Transform") < ended.states.index("NotifySuccess")
     (execution,) = world.aws.client.list_executions(stateMachineArn=names["TransformStateMachine"])["executions"]
     said = json.loads(world.aws.client.describe_execution(executionArn=execution["executionArn"])["input"])
     assert (execution["name"], said["run_id"], said["run_date"]) == (ended.name, ended.name, "2026-11-22")
+    assert {key: said[key] for key in JOB} == JOB
 
 
 def test_a_transform_that_fails_takes_nothing_back(world: World) -> None:

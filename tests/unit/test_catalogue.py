@@ -32,6 +32,7 @@ from statemachine.notifier.deployment import Deployment
 from statemachine.notifier.links import Console
 from statemachine.notifier.message import message
 from statemachine.notifier.outcome import from_machine
+from tests.asl import value
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "docs" / "schemas"
@@ -169,8 +170,21 @@ def test_the_state_machines_read_only_what_the_lambdas_answer() -> None:
     assert {f"shards[].{name}" for name in shard} <= paths(read("functions/plan.answer.json"))
 
 
-def test_the_state_machines_send_only_what_the_lambdas_take() -> None:
-    """Each task's payload has only fields of that function's event, and all its required fields."""
+def variables(of_job: dict[str, str]) -> dict[str, Any]:
+    """The variables of an execution that is under way; ``of_job`` is what its input has of a job."""
+    return {
+        "run_id": "tonight",
+        "shards": 2,
+        "failure": {"state": "Load", "error": "E", "cause": "no"},
+        "about": {"of_job": of_job},
+        "night": {"run_id": "tonight"},
+        "states": {"input": {"table": "orders", "limit": 1, "last_id": None, "of_job": of_job}},
+    }
+
+
+@pytest.mark.parametrize("of_job", [{}, {"settings_path": "/nightly-etl/jobs/acme", "job": "acme"}], ids=["own", "job"])
+def test_the_state_machines_send_only_what_the_lambdas_take(of_job: dict[str, str]) -> None:
+    """Each task's payload has only fields of that function's event, all its required ones, and those of the job."""
     for file in (ROOT / "statemachine").glob("*.asl.json"):
         for arguments in _with("FunctionName", json.loads(file.read_text(encoding="utf-8"))):
             function = re.fullmatch(r"\$\{(\w+)Function\}", arguments["FunctionName"])
@@ -178,8 +192,9 @@ def test_the_state_machines_send_only_what_the_lambdas_take() -> None:
             name = re.sub(r"(?<=.)([A-Z])", r"_\1", function[1]).lower()
             if name in functions.FUNCTIONS:
                 event = read(f"functions/{name}.event.json")
-                sent = arguments["Payload"].keys()
-                assert set(event["required"]) <= sent <= event["properties"].keys()
+                sent = value(arguments["Payload"], variables(of_job)).keys()
+                assert {*event["required"], *(of_job if file.name != "deadline.asl.json" else ())} <= sent
+                assert sent <= event["properties"].keys()
 
 
 def _with(name: str, state: Any) -> Iterator[dict[str, Any]]:
@@ -255,6 +270,64 @@ def test_a_field_that_an_event_has_not_is_named(slip: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         functions.checked(functions.FUNCTIONS["plan"], event)
     assert expected in caught.value.problems[0]
+
+
+ACME = {"settings_path": "/nightly-etl/jobs/acme", "job": "acme"}
+
+
+@pytest.mark.parametrize("name", sorted(functions.FUNCTIONS))
+def test_every_function_s_event_may_name_a_job(name: str) -> None:
+    """Its settings are then those of that path; without one, those of the function's own environment."""
+    command = functions.FUNCTIONS[name]
+    own: dict[str, Any] = {"table": "orders", "limit": 1} if name == "copy_batch" else {"run_id": "tonight"}
+    own |= {"shards": 2} if name == "plan" else {}
+    process = {"ETL_PARAMETER_PATH": "/own", "HOME": "/"}
+    assert functions.checked(command, own).environment(process) == process
+    read = functions.checked(command, own | ACME)
+    assert read.environment(process) == {"ETL_PARAMETER_PATH": ACME["settings_path"], "ETL_JOB": "acme", "HOME": "/"}
+    assert not {"settings_path", "job"} & set(read.asked(command).model_dump())
+
+
+WRONG_JOBS: dict[str, tuple[dict[str, Any], str]] = {
+    "a path alone": ({"settings_path": "/a"}, "event: settings_path and job go together; give both, or neither"),
+    "a job alone": ({"job": "acme"}, "event: settings_path and job go together; give both, or neither"),
+    "no job": ({"settings_path": "/a", "job": None}, "event: settings_path and job go together"),
+    "no path": ({"settings_path": "a b", "job": "acme"}, "event: settings_path: is 'a b'; write a path"),
+    "a star": ({"settings_path": "/a*", "job": "acme"}, "event: settings_path: is '/a*'; write a path"),
+    "no name": ({"settings_path": "/a", "job": "a b"}, "event: job: is 'a b'; write 1 to 63 letters"),
+    "a number": ({"settings_path": 1, "job": "acme"}, "event: settings_path: is 1; write a path"),
+    "an empty path": ({"settings_path": "", "job": "acme"}, "event: settings_path: is ''; write a path"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_JOBS)
+def test_half_a_job_is_no_job(wrong: str) -> None:
+    """An event that names one badly is refused, and not answered for the function's own settings."""
+    event, expected = WRONG_JOBS[wrong]
+    with pytest.raises(ConfigurationError) as caught:
+        functions.checked(functions.FUNCTIONS["report"], {"run_id": "tonight"} | event)
+    assert caught.value.problems[0].startswith(expected)
+
+
+def ended(detail: dict[str, Any]) -> dict[str, Any]:
+    """What the rule for stopped executions gives to the function abort, in a deployment of many jobs."""
+    return {"run_id": "acme-1", "error": "the execution is ABORTED", "event": {"detail": detail}}
+
+
+def test_an_abort_takes_the_job_from_the_stopped_execution_s_input() -> None:
+    """EventBridge gives the input as a text. An execution without a job has none, which the settings then refuse."""
+    abort = functions.FUNCTIONS["abort"]
+    read = functions.checked(abort, ended({"input": json.dumps(ACME | {"shards": 2})}))
+    assert (read.settings_path, read.job) == (ACME["settings_path"], "acme")
+    assert functions.checked(abort, ended({"input": '{"run_date": "2026-11-22"}'})).job is None
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"inputDetails": {"included": False}}, "EventBridge has left out the execution's input"),
+        ({"input": "{"}, "the execution's input is not JSON"),
+        ({"input": '{"job": "acme"}'}, "settings_path and job go together"),
+    ]
+    for detail, said in wrong:
+        with pytest.raises(ConfigurationError, match=said):
+            functions.checked(abort, ended(detail))
 
 
 def test_all_that_is_wrong_with_an_event_is_told_at_once() -> None:

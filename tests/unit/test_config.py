@@ -157,7 +157,7 @@ SLIPS = {
     "etl_options_file": "ETL_OPTIONS_FILE",
     "ETL_MASKKEY": "ETL_MASK_KEY",
     "ETL_REPORTING_ULR": "ETL_REPORTING_URL",
-    "ETL_JOB": "ETL_JOBS",
+    "ETL_JOBBS": "ETL_JOBS",
     "ETL_SOURCE_URL": "ETL_OPERATIONAL_URL",
     "ETL_TARGET_PASWORD": "ETL_REPORTING_PASSWORD",
     "ETL_PARAMETERS_PATH": "ETL_PARAMETER_PATH",
@@ -179,13 +179,41 @@ def test_a_variable_that_is_nearly_a_setting_is_refused(name: str, needs: tuple[
         assert caught.value.problems == (f"{name} is no setting; did you mean {SLIPS[name]}?",)
 
 
+def test_a_number_that_was_meant_for_jobs_is_no_job() -> None:
+    """ETL_JOB is a name. A number without a path, where a job's settings are, was meant for ETL_JOBS."""
+    assert problems(MINIMUM | {"ETL_JOB": "8"}) == (
+        "ETL_JOB is 8, the name of a job, and ETL_PARAMETER_PATH, where a job's settings are, is not set; did you mean"
+        " ETL_JOBS?",
+    )
+    assert loaded(MINIMUM | {"ETL_JOB": "8", "ETL_PARAMETER_PATH": "/etl"}, {})[0].job == "8"
+    assert loaded(MINIMUM | {"ETL_JOB": "acme"})[0].job == "acme"
+
+
+@pytest.mark.parametrize("name", ["", " ", "-acme", "a b", "a/b", "acme.eu", "a" * 64, "größe"])
+def test_a_job_s_name_is_short_and_plain(name: str) -> None:
+    """It is a part of an execution's name, and a dimension of metrics. An empty variable counts as not set."""
+    if name == "":
+        assert loaded(MINIMUM | {"ETL_JOB": name})[0].job is None
+    else:
+        (problem,) = problems(MINIMUM | {"ETL_JOB": name})
+        assert "write 1 to 63 letters, digits, _ and -, beginning with a letter or a digit" in problem
+
+
+def test_a_dimension_of_jobs_needs_a_job() -> None:
+    """CloudWatch refuses a line that names a dimension and has no value for it."""
+    dimensions = {"ETL_METRICS_DIMENSIONS": "table, job"}
+    said = "ETL_METRICS_DIMENSIONS has job, and ETL_JOB is not set; set it, or take job out"
+    assert problems(MINIMUM | dimensions) == (said,)
+    assert loaded(MINIMUM | dimensions | {"ETL_JOB": "acme"})[0].metrics_dimensions == {"table": None, "job": None}
+
+
 def test_slips_are_told_with_all_other_problems() -> None:
     """Both misspelt variables and misspelt parameters, which the error names with their path."""
     store = {"operational/pasword": "x", "table": "y", "log_level": "info", "ETL_VERIFY": "none", "slack/webhook": "z"}
-    slips = {"ETL_PARAMETER_PATH": "/etl", "ETL_JOB": "3", "ETL_VERIFY": "all", "TABEL": "x"}
+    slips = {"ETL_PARAMETER_PATH": "/etl", "ETL_JOBBS": "3", "ETL_VERIFY": "all", "TABEL": "x"}
     assert problems(MINIMUM | slips, store) == (
         "ETL_VERIFY is 'all'; write one of rows, checksum, none",
-        "ETL_JOB is no setting; did you mean ETL_JOBS?",
+        "ETL_JOBBS is no setting; did you mean ETL_JOBS?",
         "TABEL is no setting; did you mean TABLES?",
         "/etl/ETL_VERIFY is no setting; did you mean /etl/verify?",
         "/etl/log_level is no setting; did you mean the variable ETL_LOG_LEVEL?",

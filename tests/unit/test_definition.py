@@ -29,11 +29,18 @@ VALUES = {
     "environment": [{"Name": "ETL_RUN_ID", "Value": "2026-11-22"}, {"Name": "ETL_PLAN", "Value": "run"}],
     "failure": {"state": "Load", "error": "NightlyEtl.ShardsFailed", "cause": "1 of 2"},
     "report": {"run_id": "2026-11-22", "status": "failed", "error": None},
+    "about": {"wrong": "", "of_job": {}, "environment": [], "told": {}},
     "transform": "arn:aws:states:eu-central-1:123456789012:stateMachine:transform",
     "published": False,
     "states": {
         "context": {"Execution": {"Id": "arn:aws:states:eu-central-1:123456789012:execution:n:1", "Name": "1"}},
-        "input": {"table": "public.events", "limit": 1000, "last_id": None, "time": "2026-11-22T00:15:00Z"},
+        "input": {
+            "table": "public.events",
+            "limit": 1000,
+            "last_id": None,
+            "of_job": {},
+            "time": "2026-11-22T00:15:00Z",
+        },
     },
     "night": {
         "run_id": "2026-11-22",
@@ -179,7 +186,11 @@ def test_terraform_can_read_every_file() -> None:
             assert name in {*DEFAULTS, *NAMES, "ComputeResource", "ComputeArguments", *EXPRESSIONS}
 
 
-EXPRESSIONS = {"ComputeReason": "compute/reason.jsonata", "ShardsFailedCause": "shards-failed.jsonata"}
+EXPRESSIONS = {
+    "ComputeReason": "compute/reason.jsonata",
+    "ShardsFailedCause": "shards-failed.jsonata",
+    "ExecutionInput": "execution-input.jsonata",
+}
 """The placeholders for expressions that are too long for one line of JSON, with the files of the expressions."""
 
 
@@ -189,6 +200,7 @@ def test_each_services_fragment_has_all_parts_of_the_reason() -> None:
     for kind in COMPUTE:
         assert set(json.loads((FOLDER / f"compute/{kind}.json").read_text())["Reason"]) == parts
     assert re.findall(r"[$%]\{", (FOLDER / EXPRESSIONS["ShardsFailedCause"]).read_text()) == []
+    assert set(re.findall(r"[$%]\{([^}]*)\}", (FOLDER / EXPRESSIONS["ExecutionInput"]).read_text())) == {"JobsPath"}
 
 
 def test_terraforms_way_to_put_it_together_gives_the_same() -> None:
@@ -200,7 +212,8 @@ def test_terraforms_way_to_put_it_together_gives_the_same() -> None:
     names = {**DEFAULTS, **NAMES}
     for kind in COMPUTE:
         fragment = json.loads(template((FOLDER / f"compute/{kind}.json").read_text(), names))
-        texts = {name: template((FOLDER / file).read_text(), fragment["Reason"]) for name, file in EXPRESSIONS.items()}
+        parts = {**fragment["Reason"], "JobsPath": names["JobsPath"]}
+        texts = {name: template((FOLDER / file).read_text(), parts) for name, file in EXPRESSIONS.items()}
         values = {name: "{% " + re.sub(r"\s+", " ", text.strip()) + " %}" for name, text in texts.items()}
         in_quotes = {"ComputeArguments": fragment["Arguments"], **values}
         extra = {"ComputeResource": fragment["Resource"], **{name: name for name in in_quotes}}

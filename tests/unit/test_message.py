@@ -17,7 +17,17 @@ from statemachine.notifier.deployment import Deployment
 from statemachine.notifier.job import FailedJob, numbers
 from statemachine.notifier.links import Console, jsurl, query
 from statemachine.notifier.message import message
-from statemachine.notifier.outcome import FailedTable, Failure, Outcome, Published, Slow, from_event, from_machine
+from statemachine.notifier.outcome import (
+    FailedTable,
+    Failure,
+    Outcome,
+    Owner,
+    Published,
+    Slow,
+    from_event,
+    from_machine,
+)
+from statemachine.notifier.paused import Paused, is_pause, message_of
 from statemachine.notifier.text import MOST_LINES, MOST_TEXT, change, duration, size
 from statemachine.starter.app import start_of
 
@@ -281,7 +291,7 @@ def test_what_readers_see_is_told() -> None:
 )
 def test_a_run_is_started_again_under_the_next_number(run_id: str, rerun: int | None) -> None:
     """The command is ready to paste; a run whose name is not a date has no next number."""
-    command = DEPLOYMENT.rerun(run_id)
+    command = DEPLOYMENT.rerun(replace(FAILED, run_id=run_id))
     if rerun is None:
         assert command is None
         assert "start another execution under a new name" in everything(replace(FAILED, run_id=run_id))
@@ -291,13 +301,113 @@ def test_a_run_is_started_again_under_the_next_number(run_id: str, rerun: int | 
             "aws lambda invoke --function-name nightly-etl-starter --cli-binary-format raw-in-base64-out"
             f" --payload '{event}' /dev/stdout"
         )
-        assert Deployment().rerun(run_id) == event
+        assert Deployment().rerun(replace(FAILED, run_id=run_id)) == event
         assert command in everything(replace(FAILED, run_id=run_id))
+
+
+ACME = Owner("acme", "/nightly-etl/jobs/acme", "C0123")
+OF_ACME: dict[str, Any] = {"run_id": "acme-20261128T020000Z", "owner": ACME}
+
+
+def test_a_message_about_a_job_names_it() -> None:
+    """In its headline, where the run's name does not begin with it, and among the facts."""
+    for run_id, headline in {
+        "acme-20261128T020000Z": "❌ nightly-etl acme-20261128T020000Z failed: nothing is published",
+        "by-hand": "❌ nightly-etl by-hand of job acme failed: nothing is published",
+        "acmeco-1": "❌ nightly-etl acmeco-1 of job acme failed: nothing is published",
+    }.items():
+        posted = message(replace(FAILED, run_id=run_id, owner=ACME), CONSOLE, DEPLOYMENT)
+        assert posted["text"].startswith(headline)
+        assert "*Job*\n`acme`" in texts(posted)
+    assert "*Job*" not in everything(FAILED)
+
+
+def test_a_job_is_run_again_by_its_name() -> None:
+    """Not by the starter, which starts runs of dates; and its run is let pass with its own settings."""
+    said = everything(replace(FAILED, **OF_ACME))
+    assert "Then run the job again:\n```nightly-jobs run-now acme```" in said
+    assert "nightly-etl-starter" not in said
+    stopped = replace(FAILED, status="stopped", kept_until=datetime(2026, 11, 29, tzinfo=UTC), **OF_ACME)
+    event = {"run_id": OF_ACME["run_id"], "settings_path": ACME.settings_path, "job": "acme"}
+    assert json.dumps(event)[:-1] in replace(DEPLOYMENT, publisher="prod-publish").let_pass(stopped)
+    assert Deployment().let_pass(stopped) == (
+        "ETL_PARAMETER_PATH=/nightly-etl/jobs/acme ETL_JOB=acme etl publish acme-20261128T020000Z --anyway --reason ''"
+    )
+
+
+REFUSED = Failure("Begin", "NightlyEtl.BadInput", "job is given, and settings_path is not; give both, or neither")
+
+
+def test_an_execution_without_a_good_input_says_so() -> None:
+    """Nothing has begun, so what readers see is what they saw; no run of a date is offered in place of a job's."""
+    refused = Outcome("acme-1", EXECUTION, "refused", well=False, failure=REFUSED)
+    said = everything(refused)
+    assert said.startswith("❌ nightly-etl acme-1 is refused: nothing has begun")
+    assert REFUSED.cause in said
+    assert "Readers see what they saw before." in said
+    assert "start another execution under a new name" in said
+    assert "nightly-jobs run-now acme" in everything(replace(refused, owner=Owner("acme")))
+
+
+@pytest.mark.parametrize(
+    ("text", "owner"),
+    [
+        ('{"job": "acme", "settings_path": "/nightly-etl/jobs/acme", "slack_channel": "C0123"}', ACME),
+        ('{"job": "acme", "slack_channel": null}', Owner("acme")),
+        ('{"job": ["acme"], "slack_channel": 7}', Owner()),
+        ("[]", Owner()),
+        ("{", Owner()),
+        ("", Owner()),
+    ],
+)
+def test_an_event_s_job_is_in_the_execution_s_input(text: str, owner: Owner) -> None:
+    """A bad input says nothing of a job, and the message comes all the same."""
+    detail = {"name": "acme-1", "executionArn": EXECUTION, "status": "ABORTED", "input": text}
+    outcome = from_event(detail)
+    assert outcome.owner == owner
+    assert everything(outcome)
+
+
+PAUSED = {
+    "outcome": "paused",
+    "job": "acme",
+    "failures": 5,
+    "execution": EXECUTION,
+    "error": "Plan: <!here> the source is down",
+    "slack_channel": "C0123",
+}
+
+
+def test_a_paused_job_is_told_with_its_last_error_and_the_way_back() -> None:
+    """How often it failed, what the last failure said, and the command that lets it run again."""
+    assert is_pause(PAUSED)
+    assert not is_pause({"outcome": "failure"})
+    posted = message_of(Paused.read(PAUSED), DEPLOYMENT)
+    assert posted["blocks"][0]["text"]["text"] == "⏸️ nightly-etl acme is paused after 5 failures in a row"
+    said = "\n".join(texts(posted))
+    assert "```Plan: &lt;!here&gt; the source is down```" in said
+    assert "```nightly-jobs enable acme```" in said
+    assert "(docs/operations.md, “A job is paused”)" in said
+    assert "|The last execution>" in said
+    assert "nightly-jobs enable acme" in posted["text"]
+    short = message_of(Paused.read({"outcome": "paused", "job": "a b", "failures": 1, "execution": None}), DEPLOYMENT)
+    assert "is paused after 1 failure" in short["text"]
+    assert "nightly-jobs enable 'a b'" in short["text"]
+
+
+@given(error=TEXTS, job=TEXTS, execution=TEXTS, failures=st.integers(1, 10**9))
+def test_whatever_a_paused_job_says_slack_takes(error: str, job: str, execution: str, failures: int) -> None:
+    """Within Slack's limits, and without mentions."""
+    event = {"job": job, "failures": failures, "execution": execution, "error": error}
+    posted = message_of(Paused.read(event), DEPLOYMENT)
+    assert all(0 < len(text) <= MOST_TEXT for text in texts(posted))
+    assert len(posted["blocks"][0]["text"]["text"]) <= 150
+    assert not any("<!" in text or "<@" in text for text in texts(posted)[1:])
 
 
 def test_the_command_is_one_that_the_starter_takes() -> None:
     """Its payload starts the run that the message names."""
-    event = Deployment().rerun("2026-11-22-2")
+    event = Deployment().rerun(replace(FAILED, run_id="2026-11-22-2"))
     assert event is not None
     assert start_of(json.loads(event), datetime.now(UTC), ZoneInfo("UTC")).name == "2026-11-22-3"
 

@@ -74,10 +74,12 @@ def test_what_cloudwatch_would_not_take_stays_a_log_line(
     assert all(line[name] == value for name, value in fields.items())
 
 
-@pytest.mark.parametrize("text", ["", "run_id", "table,,x=1", "table=x", "rows=1", "a b=1", "x=", "x=\t", "x=é"])
+@pytest.mark.parametrize(
+    "text", ["", "run_id", "table,,x=1", "table=x", "rows=1", "a b=1", "x=", "x=\t", "x=é", "job=x"]
+)
 def test_a_dimension_that_would_not_do_is_refused(text: str) -> None:
     """A dimension is the table, or has the same value on every line."""
-    with pytest.raises(ValueError, match="write table, and name=value"):
+    with pytest.raises(ValueError, match="write table, job, and name=value"):
         dimensions(text)
 
 
@@ -86,3 +88,22 @@ def test_a_namespace_that_cloudwatch_refuses_is_refused(text: str) -> None:
     """Namespaces that begin with AWS/ are reserved."""
     with pytest.raises(ValueError, match="not beginning with AWS/"):
         namespace(text)
+
+
+def test_a_job_is_in_the_line_and_a_dimension_where_that_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """By default it is a property, which costs nothing; as a dimension, each job with each table is a metric."""
+    for text, wanted in (("table", ["table"]), ("deployment=prod,job,table", ["deployment", "job", "table"])):
+        log.configure("json", "info", metrics=Metrics("NightlyEtl", dimensions(text)))
+        log.bind(run_id="acme-1", job="acme")
+        structlog.get_logger().info("table.loaded", table="public.orders", rows=7)
+        line = json.loads(capsys.readouterr().out)
+        assert (line["job"], line["_aws"]["CloudWatchMetrics"][0]["Dimensions"]) == ("acme", [wanted])
+        assert list(line)[:5] == ["timestamp", "level", "event", "run_id", "job"]
+
+
+def test_more_dimensions_than_cloudwatch_takes_are_refused() -> None:
+    """Thirty are taken."""
+    names = [f"d{number}=x" for number in range(limits.MOST_DIMENSIONS)]
+    assert len(dimensions(",".join(names))) == 30
+    with pytest.raises(ValueError, match="has 31 dimensions; CloudWatch takes 30, so take some out"):
+        dimensions(",".join([*names, "table"]))

@@ -12,8 +12,8 @@ module "nightly_etl" {
   compute      = "fargate"
   emails       = var.emails
 
-  # Each job has its own schedule, in the scheduler's table.
-  schedule = { enabled = false }
+  # Each job has its own settings, and its own schedule in the scheduler's table.
+  jobs = { path = "/${var.name}/jobs" }
 
   notifier_zip = "${path.module}/../../../dist/notifier.zip"
   starter_zip  = "${path.module}/../../../dist/starter.zip"

@@ -13,6 +13,11 @@ output "secrets_to_set" {
   value       = module.nightly_etl.secrets_to_set
 }
 
+output "jobs_path" {
+  description = "The path under which each job has its settings."
+  value       = module.nightly_etl.jobs_path
+}
+
 output "state_machine_arn" {
   description = "The nightly state machine."
   value       = module.nightly_etl.state_machine_arn
