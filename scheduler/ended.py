@@ -7,6 +7,7 @@ whoever does it; and every ten minutes this Lambda looks at the runs whose end n
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,9 @@ from .log import line
 from .machine import Ended, ended
 from .pools import pools_of
 from .registry import WATCH, Registered, Run
+
+_SIDE_BY_SIDE = 8
+"""Step Functions answers ten to fifteen DescribeExecution a second (docs/scheduler.md, "Quotas to raise")."""
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, bool]:
@@ -34,13 +38,19 @@ def handler(event: Mapping[str, Any], context: object) -> dict[str, bool]:
 
 
 def look(deployment: Deployment, now: datetime) -> int:
-    """Looks at the runs whose end nobody has told for long; returns how many have ended."""
-    settled = 0
-    for job, name in deployment.registry.overdue(now):
-        found, end = job_and_due(name), deployment.machine.ended(name)
-        if found is not None and end is not None:
-            settled += settle(deployment, job, name, found[1], end)
-        deployment.registry.watch(job, name, None if end is not None else now + WATCH)
+    """Looks at the runs whose end nobody has told for long; returns how many have ended.
+
+    Raises the first error, after all were looked at: one run's is none of the others'.
+    """
+    with ThreadPoolExecutor(_SIDE_BY_SIDE) as threads:
+        looks = [threads.submit(_look, deployment, *each, now) for each in deployment.registry.overdue(now)]
+    return sum(each.result() for each in looks)
+
+
+def _look(deployment: Deployment, job: str, name: str, now: datetime) -> bool:
+    found, end = job_and_due(name), deployment.machine.ended(name)
+    settled = found is not None and end is not None and settle(deployment, job, name, found[1], end)
+    deployment.registry.watch(job, name, None if end is not None else now + WATCH)
     return settled
 
 

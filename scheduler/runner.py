@@ -7,7 +7,7 @@ are ordered so that the runner may be killed between any two of them: the messag
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -57,7 +57,7 @@ def handle(deployment: Deployment, message: Message, now: datetime) -> str:
     if noted is not None and noted.is_noted:  # the message has come twice
         return noted.status
     if is_too_late(message.due, now, known.job.window):
-        return _left(deployment, message, "missed", f"it had to wait longer than {known.job.window}")
+        return _left(deployment, known.job, message, now, what="missed", why=f"it waited for {now - message.due}")
     return _started(deployment, known.job, message, now)
 
 
@@ -78,16 +78,21 @@ def _started(deployment: Deployment, job: Job, message: Message, now: datetime) 
     pools = pools_of(job)
     full = _full(deployment, pools, message.name, now)
     if full is not None and full.id == Pool.of_job(job.id).id:
-        return _left(deployment, message, "skipped", "the last run is still running")
+        return _left(deployment, job, message, now, what="skipped", why="the last run is still running")
     if full is not None:
         return _put_back(deployment, message, full, now)
     if not deployment.machine.start(message.name, job.input(message.due)) and not _is_running(deployment, message):
         _release(deployment, pools, message.name)
+    return _noted(deployment, message, pools, now)
+
+
+def _noted(deployment: Deployment, message: Message, pools: Sequence[Pool], now: datetime) -> str:
+    """Notes a due time that is started."""
     run = Run(message.name, "started", message.due, now, waits=message.waits, pools=tuple(pool.id for pool in pools))
     run = replace(run, late_seconds=round((now - message.due).total_seconds(), 3))
-    if deployment.registry.note(job.id, run, "started"):
+    if deployment.registry.note(message.job, run, "started"):
         units = {"late_seconds": "Seconds", "waits": "Count"}
-        measured("run.started", units, job=job.id, run=run.name, late_seconds=run.late_seconds, waits=run.waits)
+        measured("run.started", units, job=message.job, run=run.name, late_seconds=run.late_seconds, waits=run.waits)
     return "started"
 
 
@@ -118,8 +123,10 @@ def _put_back(deployment: Deployment, message: Message, full: Pool, now: datetim
     return "put_back"
 
 
-def _left(deployment: Deployment, message: Message, what: str, why: str) -> str:
-    """Notes a due time that is not started."""
+def _left(deployment: Deployment, job: Job, message: Message, now: datetime, *, what: str, why: str) -> str:
+    """Notes a due time that is not started; or that it is, if the runner was killed right after it had started it."""
+    if deployment.machine.is_running(message.name) is not None:
+        return _noted(deployment, message, pools_of(job), now)
     run = Run(message.name, what, message.due, waits=message.waits)
     if deployment.registry.note(message.job, run, what):
         line(f"run.{what}", job=message.job, run=message.name, reason=why)

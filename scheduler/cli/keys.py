@@ -65,12 +65,18 @@ def zone(value: Any) -> str:
         raise Bad(str(error).removeprefix("zone ")) from None
 
 
+LONGEST_PATH = 256
+"""Characters of a session's tag (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html)."""
+
+
 def path(value: Any) -> str:
     """A path in Parameter Store."""
     text = _text(value, '"/nightly-etl/jobs/acme"')
     if not _PATH.fullmatch(text):
         right = "/" + "/".join(re.sub(r"[^A-Za-z0-9_.-]", "-", part) for part in text.split("/") if part)
         raise Bad(f"is {text!r}, which is no path of Parameter Store; write it as {right!r}")
+    if len(text) > LONGEST_PATH:
+        raise Bad(f"has {len(text)} characters; write at most {LONGEST_PATH}, as a tag of the run's session has them")
     return text
 
 
