@@ -16,7 +16,8 @@ from .job import Status, When, job_and_due
 from .log import line
 from .machine import Ended, ended
 from .pools import pools_of
-from .registry import WATCH, Registered, Run
+from .records import Registered, Run
+from .registry import WATCH
 
 _SIDE_BY_SIDE = 8
 """Step Functions answers ten to fifteen DescribeExecution a second (docs/scheduler.md, "Quotas to raise")."""

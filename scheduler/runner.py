@@ -20,7 +20,7 @@ from .log import line, measured
 from .message import Message
 from .pools import Pool, pools_of
 from .queue import BATCH
-from .registry import Registered, Run
+from .records import Registered, Run
 
 PUT_BACK = timedelta(seconds=30)
 """After so long, and up to half as long again, a due time whose pool is full is delivered again."""

@@ -18,7 +18,8 @@ from .job import SHARDS
 from .log import line, measured
 from .message import Message
 from .queue import Queue
-from .registry import BrokenJob, Registry
+from .records import BrokenJob
+from .registry import Registry
 
 _CALLS = 32  # side by side, beside one query a shard
 

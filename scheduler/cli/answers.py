@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from scheduler.pools import Pool, Pools
-from scheduler.registry import BrokenJob, Registered, Run
+from scheduler.records import BrokenJob, Registered, Run
 
 from .diff import Change, Changed, Difference
 from .moments import foreseen

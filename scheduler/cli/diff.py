@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from scheduler.job import Job, Status
-from scheduler.registry import BrokenJob, Registered
+from scheduler.records import BrokenJob, Registered
 
 from . import moments, paths
 from .file import JobsFile, Wanted, header

@@ -15,7 +15,8 @@ import click
 from scheduler.job import ID, Status
 from scheduler.message import Message
 from scheduler.pools import pools_of
-from scheduler.registry import BrokenJob, ChangedMeanwhile, Registered
+from scheduler.records import BrokenJob, Registered
+from scheduler.registry import ChangedMeanwhile
 
 from . import answers, file, names
 from .aws import Access

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from scheduler.job import Job
-from scheduler.registry import BrokenJob, Registered, Run
+from scheduler.records import BrokenJob, Registered, Run
 
 from .answers import PoolAnswer, due_times
 from .diff import Changed, Difference, attributes

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from scheduler.job import run_name
-from scheduler.registry import Registered
+from scheduler.records import Registered
 from statemachine import zips
 from tests import cloud
 from tests.lambda_runtime import function

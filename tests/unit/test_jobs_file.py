@@ -14,7 +14,7 @@ from scheduler.cli.moments import foreseen, local, soon, words
 from scheduler.cli.problem import Problem
 from scheduler.cron import Schedule
 from scheduler.job import CatchUp, Job, Notify, Overlap, Status, When
-from scheduler.registry import BrokenJob, Counters, Registered
+from scheduler.records import BrokenJob, Counters, Registered
 from tests.mistakes import JOBS, answered, count
 from tests.mistakes.nightly_jobs import run
 
