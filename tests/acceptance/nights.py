@@ -144,8 +144,10 @@ def _notifier(
 ) -> Iterator[Function]:
     with zipfile.ZipFile(zips.build("notifier", folder)) as archive:
         archive.extractall(folder / "notifier")
-    cloud.put(aws.endpoint, _SLACK, where or {"webhook_url": served.webhook})
-    variables = {**cloud.account(aws.endpoint), "SLACK_PARAMETER_PATH": _SLACK, "LOG_GROUP": "/nightly-etl/test"}
+    # moto keeps parameters for as long as this process lives; another deployment's webhook may be of a closed server
+    path = f"{_SLACK}-{served.url.rpartition(':')[2]}"
+    cloud.put(aws.endpoint, path, where or {"webhook_url": served.webhook})
+    variables = {**cloud.account(aws.endpoint), "SLACK_PARAMETER_PATH": path, "LOG_GROUP": "/nightly-etl/test"}
     variables["SLACK_API_URL"] = served.api
     with function("notifier.app.handler", variables, folder=folder / "notifier") as running:
         yield running
