@@ -45,7 +45,7 @@ def test_each_event_has_a_row() -> None:
     code = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "scheduler").glob("*.py"))
     logged = set(re.findall(r"\b(?:line|measured)\(f?\"([^\"{]+)\"", code))
     assert 'line(f"run.{what}"' in code
-    logged |= {f"run.{what}" for what in re.findall(r"_left\(deployment, message, \"(\w+)\"", code)}
+    logged |= {f"run.{what}" for what in re.findall(r"_left\(.*what=\"(\w+)\"", code)}
     section = PAGE.partition("## What it logs\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (`.*?`) \| (?:tick|runner|ended) \|", section, re.MULTILINE)
     assert {name for row in rows for name in re.findall(r"`([^`]+)`", row)} == logged
