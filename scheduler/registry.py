@@ -187,9 +187,7 @@ class Registry:
             "Key": items.key(job),
             "UpdateExpression": f"SET seen = :one{last} ADD {counted} :one",
             "ConditionExpression": "attribute_exists(id)",
-            "ExpressionAttributeValues": items.values(
-                one=1, **({"name": run.name, "status": run.status} if last else {})
-            ),
+            "ExpressionAttributeValues": items.values(one=1, **({"name": run.name} if last else {})),
         }
         return self._both(write, count)
 
