@@ -38,7 +38,12 @@ class Message:
 
     def text(self) -> str:
         """The message's body."""
-        written: dict[str, Any] = {"job": self.job, "due": self.due.isoformat(), "schedule": self.schedule, "waits": self.waits}
+        written: dict[str, Any] = {
+            "job": self.job,
+            "due": self.due.isoformat(),
+            "schedule": self.schedule,
+            "waits": self.waits,
+        }
         written |= {"missed": True} if self.is_missed else {}
         return json.dumps(written)
 

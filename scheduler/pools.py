@@ -13,20 +13,21 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+
 from . import table
 from .job import Job, Overlap
 
 TAKING = timedelta(minutes=2)
-"""After this time, who took a place has started its execution, or never will: more than the runner's timeout. It is less
-than the time after which the queue delivers a message again, so that a second delivery may take over the place."""
+"""After this time, who took a place has started its execution, or never will: more than the runner's timeout. It is
+less than the time after which the queue delivers a message again, so that the next delivery may take over the place."""
 
 SWEEPS = timedelta(minutes=1)
 """So often a full pool asks how its executions are, however many due times wait for it: DescribeExecution has 15 calls
 a second, 10 in most regions (https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html)."""
 
 _HAS_PLACE = (
-    "attribute_exists(holders) AND (holders.#name = :now OR holders.#name < :old OR (attribute_not_exists(holders.#name)"
-    " AND ((attribute_exists(at_once) AND size(holders) < at_once)"
+    "attribute_exists(holders) AND (holders.#name = :now OR holders.#name < :old"
+    " OR (attribute_not_exists(holders.#name) AND ((attribute_exists(at_once) AND size(holders) < at_once)"
     " OR (attribute_not_exists(at_once) AND size(holders) < :most))))"
 )
 

@@ -29,7 +29,8 @@ def refused(client: Any, **update: Any) -> Mapping[str, Any] | None:
     except ClientError as error:
         if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
             raise
-        found: Mapping[str, Any] = error.response.get("Item", {})
+        response: Mapping[str, Any] = error.response
+        found: Mapping[str, Any] = response.get("Item", {})
         return found
     return None
 
@@ -51,8 +52,11 @@ def removed(client: Any, table: str, key: Mapping[str, Any]) -> None:
 
 
 def _tried(call: Callable[[], T]) -> T:
-    """Calls again while a transaction is at work on the item. boto3 does not: its retries know no such errors
-    (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html, "Transaction conflict")."""
+    """Calls again while a transaction is at work on the item.
+
+    boto3 does not: its retries know no such errors
+    (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html).
+    """
     for attempt in range(TRIES - 1):
         try:
             return call()

@@ -36,7 +36,10 @@ class TickIncomplete(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ticked:
-    """What a tick has done. ``lost``: messages that the queue did not accept; ``broken``: jobs that cannot be read or moved on."""
+    """What a tick has done.
+
+    ``lost``: messages that the queue did not accept; ``broken``: jobs that cannot be read or moved on.
+    """
 
     due: int = 0
     sent: int = 0

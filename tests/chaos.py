@@ -58,7 +58,7 @@ def conflict(name: str) -> ClientError:
     if name == "update_item":
         return error("TransactionConflictException")
     said = error("TransactionCanceledException")
-    said.response["CancellationReasons"] = [{"Code": "None"}, {"Code": "TransactionConflict"}]  # type: ignore[typeddict-unknown-key]
+    said.response["CancellationReasons"] = [{"Code": "None"}, {"Code": "TransactionConflict"}]
     return said
 
 

@@ -75,7 +75,8 @@ def _undone_if_it_fails(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _refuse_unused(operation: Mapping[str, Any]) -> None:
-    used = set(re.findall(r"[#:]\w+", " ".join(operation.get(f"{kind}Expression", "") for kind in ("Update", "Condition"))))
+    expressions = operation.get("UpdateExpression", ""), operation.get("ConditionExpression", "")
+    used = set(re.findall(r"[#:]\w+", " ".join(expressions)))
     for kind in ("Names", "Values"):
         if unused := sorted(operation.get(f"ExpressionAttribute{kind}", {}).keys() - used):
             raise MockValidationException(

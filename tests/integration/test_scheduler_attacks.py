@@ -63,7 +63,8 @@ def spoilt(world: World, name: str, **attributes: dict[str, str]) -> None:
     world.dynamodb.update_item(
         TableName="jobs",
         Key={"id": {"S": f"job#{name}"}, "item": {"S": "job"}},
-        UpdateExpression="SET " + ", ".join(f"{each} = :{each}" for each in attributes),
+        UpdateExpression="SET " + ", ".join(f"#{each} = :{each}" for each in attributes),
+        ExpressionAttributeNames={f"#{each}": each for each in attributes},
         ExpressionAttributeValues={f":{each}": value for each, value in attributes.items()},
     )
 

@@ -70,7 +70,9 @@ def test_what_is_older_than_the_window_is_missed() -> None:
     """A nightly copy at noon, say."""
     night = NOON.replace(hour=2)
     assert decided(waiting("0 2 * * *", night, window=11 * HOUR), NOON).sent == (night,)
-    assert decided(waiting("0 2 * * *", night, window=9 * HOUR), NOON) == Decision((), 1, night + timedelta(days=1), (night,))
+    assert decided(waiting("0 2 * * *", night, window=9 * HOUR), NOON) == Decision(
+        (), 1, night + timedelta(days=1), (night,)
+    )
 
 
 def test_a_week_of_minutes_is_counted_up_to_a_limit() -> None:
