@@ -56,8 +56,8 @@ WRITES = {
     "take a place in three pools": 3,
     "note the start, of run and job in one transaction, and put the run into the index": 5,
     "give three places back": 3,
-    "write the end, of run and job in one transaction, and take the run out of the index": 5,
-    "note that the end was told": 1,
+    "write the end, of run and job in one transaction": 4,
+    "note that the end was told, and take the run out of the index": 2,
 }
 READS = {
     "the runner reads the job and the run": 2,

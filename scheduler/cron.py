@@ -30,6 +30,9 @@ NAMES = {
 }
 """The names of schedules that cron has (crontab(5)); ``@reboot`` is no time."""
 
+LONGEST = 512
+"""Characters of an expression: ten messages that carry one each are one request of the queue, which has its limit."""
+
 _EXAMPLE = 'write five fields, such as "30 2 * * *", or one of @hourly, @daily, @weekly, @monthly, @yearly'
 _INSTANT, _MINUTE = timedelta(microseconds=1), timedelta(minutes=1)
 _ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
@@ -132,6 +135,8 @@ def _fields(cron: str) -> str:
     is written out, and one of all 24 hours becomes ``*``.
     """
     text = " ".join(cron.split())
+    if len(text) > LONGEST:
+        raise BadSchedule(f"cron has {len(text):,} characters; write at most {LONGEST}, with ranges and steps")
     fields = NAMES.get(text.lower(), text).split()
     if len(fields) != 5:
         meant = "; such a name is not known here" if text.startswith("@") else f", which has {len(fields)} fields"

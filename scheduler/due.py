@@ -16,6 +16,10 @@ GRACE = timedelta(minutes=3)
 COUNTED = 1500
 """Due times before the window of which a tick takes notice: a day of one each minute. Further ones are not counted."""
 
+DOUBTFUL = 6
+"""So many of the first missed due times, and of the last, may have been sent by a tick that was killed before it moved
+the job on: it sends what was due in its GRACE and is due up to its horizon."""
+
 _INSTANT = timedelta(microseconds=1)
 
 
@@ -32,11 +36,15 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The due times to send, the number of those that were missed, and the next due time; None if there is none."""
+    """The due times to send, the number of those that were missed, and the next due time; None if there is none.
+
+    ``doubtful`` are missed ones that may have been sent before; the runner counts those that were not.
+    """
 
     sent: tuple[datetime, ...]
     missed: int
     next_run_at: datetime | None
+    doubtful: tuple[datetime, ...] = ()
 
 
 def horizon(now: datetime) -> datetime:
@@ -54,11 +62,12 @@ def decide(job: Waiting, now: datetime, until: datetime) -> Decision:
     old = list(takewhile(lambda moment: moment < edge, islice(_due(job, job.next_run_at), COUNTED)))
     recent = list(takewhile(lambda moment: moment <= until, _due(job, max(edge, job.next_run_at))))
     sent = [moment for moment in recent if moment >= now - GRACE]
-    missed = len(old) + len(recent) - len(sent)
+    missed = [*old, *recent[: len(recent) - len(sent)]]
     is_behind = len(recent) > len(sent) and not any(moment <= now for moment in sent)
     if is_behind and job.catch_up is CatchUp.ONCE:
-        sent, missed = [recent[-len(sent) - 1], *sent], missed - 1
-    return Decision(tuple(sent), missed, job.schedule.next(max(until, job.next_run_at)))
+        sent = [missed.pop(), *sent]
+    doubtful = missed if len(missed) <= 2 * DOUBTFUL else [*missed[:DOUBTFUL], *missed[-DOUBTFUL:]]
+    return Decision(tuple(sent), len(missed), job.schedule.next(max(until, job.next_run_at)), tuple(doubtful))
 
 
 def is_too_late(due: datetime, now: datetime, window: timedelta) -> bool:

@@ -49,9 +49,12 @@ def look(deployment: Deployment, now: datetime) -> int:
 
 
 def _look(deployment: Deployment, job: str, name: str, now: datetime) -> bool:
-    found, end = job_and_due(name), deployment.machine.ended(name)
-    settled = found is not None and end is not None and settle(deployment, job, name, found[1], end)
-    deployment.registry.watch(job, name, None if end is not None else now + WATCH)
+    found, end, registry = job_and_due(name), deployment.machine.ended(name), deployment.registry
+    registry.watch(job, name, now + WATCH)  # before anything fails, so that it is not in the others' way each time
+    if found is None or end is None:
+        return False
+    settled = settle(deployment, job, name, found[1], end)
+    registry.watch(job, name, None)
     return settled
 
 
@@ -76,20 +79,23 @@ def _tell(deployment: Deployment, name: str, end: Ended) -> None:
     known, run = deployment.registry.get(found[0]), deployment.registry.run(found[0], name)
     if known is None:
         return
+    # Each is noted by itself, and the run's end last: until then the run is looked at again.
+    if _is_paused(deployment, known, end) and not known.paused_told:
+        execution = deployment.machine.execution(name)
+        deployment.teller.paused(known.job, execution, known.counters.failures_in_row, known.last_error)
+        deployment.registry.has_told(known.job.id)
     if run is not None and not run.told:
         if end.status != "succeeded" or known.job.notify.when is When.ALWAYS:
             deployment.teller.end(known.job, name, end)
         deployment.registry.has_told_run(known.job.id, name)
-    _pause(deployment, known, name, end)
 
 
-def _pause(deployment: Deployment, known: Registered, name: str, end: Ended) -> None:
-    """Pauses a job that has failed too often in a row, and tells of it once."""
+def _is_paused(deployment: Deployment, known: Registered, end: Ended) -> bool:
+    """Pauses a job that has failed too often in a row; returns whether it is paused now, by this end or before it."""
     job, failures = known.job, known.counters.failures_in_row
-    is_hopeless = 0 < job.pause_after <= failures
-    if is_hopeless and job.status is Status.ENABLED and deployment.registry.pause(job.id):
-        line("job.paused", job=job.id, failures=failures, error=end.error)
-    elif job.status is not Status.PAUSED or known.paused_told:
-        return
-    deployment.teller.paused(job, deployment.machine.execution(name), failures, known.last_error)
-    deployment.registry.has_told(job.id)
+    if job.status is not Status.ENABLED or not 0 < job.pause_after <= failures:
+        return job.status is Status.PAUSED
+    if not deployment.registry.pause(job.id, job.pause_after):
+        return False
+    line("job.paused", job=job.id, failures=failures, error=end.error)
+    return True

@@ -14,6 +14,9 @@ from .due import Waiting
 from .job import CatchUp, Job, Notify, Overlap, Status, When
 from .records import BrokenJob, Counters, Registered, Run
 
+_UNREADABLE = (KeyError, ValueError, TypeError, AttributeError, ArithmeticError)  # of an item that no scheduler wrote
+_LONGEST_WINDOW = timedelta(days=31)  # of which a tick looks at each due time; nightly-jobs allows a week
+
 JOB = "job"
 """The sort key of a job's own item."""
 
@@ -29,7 +32,7 @@ def readable(item: Mapping[str, Any]) -> Registered | BrokenJob:
         known = registered(item)
         _ = known.job.schedule.timezone  # which this machine may not know
         return known
-    except (KeyError, ValueError) as error:
+    except _UNREADABLE as error:
         return _broken(item, error)
 
 
@@ -125,14 +128,17 @@ def registered(item: Mapping[str, Any]) -> Registered:
 def waiting(item: Mapping[str, Any]) -> Waiting | BrokenJob:
     """A job that is due, from its item in the index."""
     try:
+        window = timedelta(seconds=int(item["window_seconds"]))
+        if window > _LONGEST_WINDOW:
+            raise ValueError(f"its window is {window}, more than {_LONGEST_WINDOW}")
         return Waiting(
             id=item["id"].removeprefix("job#"),
             schedule=Schedule.of(item["cron"], item["zone"]),
             next_run_at=datetime.fromtimestamp(int(item["next_run_at"]), UTC),
             catch_up=CatchUp(item["catch_up"]),
-            window=timedelta(seconds=int(item["window_seconds"])),
+            window=window,
         )
-    except (KeyError, ValueError) as error:
+    except _UNREADABLE as error:
         return _broken(item, error)
 
 

@@ -16,12 +16,16 @@ class BadMessage(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A due time of a job, and how often it was put back. ``schedule`` made it due; None if a person did."""
+    """A due time of a job, and how often it was put back. ``schedule`` made it due; None if a person did.
+
+    One that ``is_missed`` is not started any more; it is counted, unless an earlier message of it was started.
+    """
 
     job: str
     due: datetime
     schedule: str | None
     waits: int = 0
+    is_missed: bool = False
 
     @property
     def name(self) -> str:
@@ -34,7 +38,13 @@ class Message:
 
     def text(self) -> str:
         """The message's body."""
-        written = {"job": self.job, "due": self.due.isoformat(), "schedule": self.schedule, "waits": self.waits}
+        written: dict[str, Any] = {
+            "job": self.job,
+            "due": self.due.isoformat(),
+            "schedule": self.schedule,
+            "waits": self.waits,
+        }
+        written |= {"missed": True} if self.is_missed else {}
         return json.dumps(written)
 
     @classmethod
@@ -43,6 +53,6 @@ class Message:
         try:
             found: dict[str, Any] = json.loads(text)
             due = datetime.fromisoformat(found["due"]).astimezone(UTC)
-            return cls(str(found["job"]), due, found["schedule"], int(found["waits"]))
-        except (ValueError, TypeError, KeyError) as error:
+            return cls(str(found["job"]), due, found["schedule"], int(found["waits"]), bool(found.get("missed")))
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
             raise BadMessage(f"no message of the scheduler: {error}: {text[:200]}") from None

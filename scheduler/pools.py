@@ -13,24 +13,29 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore.exceptions import ClientError
 
+from . import table
 from .job import Job, Overlap
 
-TAKING = timedelta(minutes=3)
-"""After this time, who took a place has started its execution, or never will: more than the runner's timeout."""
+TAKING = timedelta(minutes=2)
+"""After this time, who took a place has started its execution, or never will: more than the runner's timeout. It is
+less than the time after which the queue delivers a message again, so that the next delivery may take over the place."""
 
 SWEEPS = timedelta(minutes=1)
 """So often a full pool asks how its executions are, however many due times wait for it: DescribeExecution has 15 calls
 a second, 10 in most regions (https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html)."""
 
 _HAS_PLACE = (
-    "attribute_exists(holders) AND (attribute_exists(holders.#name)"
-    " OR (attribute_exists(at_once) AND size(holders) < at_once)"
-    " OR (attribute_not_exists(at_once) AND size(holders) < :most))"
+    "attribute_exists(holders) AND (holders.#name = :now OR holders.#name < :old"
+    " OR (attribute_not_exists(holders.#name) AND ((attribute_exists(at_once) AND size(holders) < at_once)"
+    " OR (attribute_not_exists(at_once) AND size(holders) < :most))))"
 )
 
 _write, _read = TypeSerializer().serialize, TypeDeserializer().deserialize
+
+
+class Busy(Exception):
+    """Another delivery of the same due time is at work with its places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +77,15 @@ class Pools:
     is_running: Callable[[str], bool | None]
 
     def take(self, pool: Pool, name: str, now: datetime) -> bool:
-        """Takes a place for an execution, or keeps the one that it has; returns False if the pool is full."""
-        if self._taken(pool, name, now):
+        """Takes a place for an execution, or takes over the one that it has; returns False if the pool is full.
+
+        Raises Busy if the execution has taken it within TAKING, at another moment: who else is at work for it may yet
+        start it, or give the place back.
+        """
+        full = self._full(pool, name, now)
+        if full is None:
             return True
-        return self._may_sweep(pool, now) and self._swept(pool, now) and self._taken(pool, name, now)
+        return self._may_sweep(pool, full, now) and self._swept(pool, full, now) and self._full(pool, name, now) is None
 
     def release(self, pool: str, name: str) -> None:
         """Gives a place back; none is no error."""
@@ -102,49 +112,60 @@ class Pools:
         """The executions that hold a place, each with the time at which it was taken."""
         return {name: datetime.fromisoformat(taken) for name, taken in self._item(pool).get("holders", {}).items()}
 
-    def _taken(self, pool: Pool, name: str, now: datetime) -> bool:
+    def _full(self, pool: Pool, name: str, now: datetime) -> dict[str, Any] | None:
+        """None if a place was taken; otherwise the pool, as it is."""
         update = {
             "Key": _key(pool.id),
-            "UpdateExpression": "SET holders.#name = if_not_exists(holders.#name, :now)",
+            "UpdateExpression": "SET holders.#name = :now",
             "ConditionExpression": _HAS_PLACE,
             "ExpressionAttributeNames": {"#name": name},
             "ExpressionAttributeValues": {
                 ":now": _write(now.isoformat()),
+                ":old": _write((now - TAKING).isoformat()),
                 ":most": _write(pool.at_once or self.at_once),
             },
         }
-        return self._changed(**update) or (self._made(pool.id) and self._changed(**update))
+        found = table.refused(self.client, TableName=self.table, **update)
+        if found is not None and "holders" not in found:
+            self._made(pool.id)
+            found = table.refused(self.client, TableName=self.table, **update)
+        if found is None:
+            return None
+        full = {key: _read(value) for key, value in found.items()}
+        if name in full["holders"]:
+            raise Busy(f"another delivery of {name} is at work; this one comes again")
+        return full
 
-    def _may_sweep(self, pool: Pool, now: datetime) -> bool:
+    def _may_sweep(self, pool: Pool, full: Mapping[str, Any], now: datetime) -> bool:
         """Whether nobody has swept the pool within SWEEPS; a job's own pool has one execution, and is always swept."""
         if pool.at_once is not None:
             return True
+        before = int((now - SWEEPS).timestamp())
+        if full.get("swept_at", before - 1) >= before:
+            return False
         return self._changed(
             Key=_key(pool.id),
             UpdateExpression="SET swept_at = :now",
             ConditionExpression="attribute_not_exists(swept_at) OR swept_at < :before",
-            ExpressionAttributeValues={
-                ":now": _write(int(now.timestamp())),
-                ":before": _write(int((now - SWEEPS).timestamp())),
-            },
+            ExpressionAttributeValues={":now": _write(int(now.timestamp())), ":before": _write(before)},
         )
 
-    def _swept(self, pool: Pool, now: datetime) -> bool:
+    def _swept(self, pool: Pool, full: Mapping[str, Any], now: datetime) -> bool:
         """Frees the places of executions that run no more; returns whether there was any."""
-        gone = [(name, taken) for name, taken in self.holders(pool.id).items() if self._is_gone(name, taken, now)]
+        gone = [(name, taken) for name, taken in full["holders"].items() if self._is_gone(name, taken, now)]
         for name, taken in gone:
             self._changed(
                 Key=_key(pool.id),
                 UpdateExpression="REMOVE holders.#name",
                 ConditionExpression="holders.#name = :taken",
                 ExpressionAttributeNames={"#name": name},
-                ExpressionAttributeValues={":taken": _write(taken.isoformat())},
+                ExpressionAttributeValues={":taken": _write(taken)},
             )
         return bool(gone)
 
-    def _is_gone(self, name: str, taken: datetime, now: datetime) -> bool:
+    def _is_gone(self, name: str, taken: str, now: datetime) -> bool:
         running = self.is_running(name)
-        return now - taken > TAKING if running is None else not running
+        return now - datetime.fromisoformat(taken) > TAKING if running is None else not running
 
     def _item(self, pool: str) -> dict[str, Any]:
         answer: Mapping[str, Any] = self.client.get_item(TableName=self.table, Key=_key(pool), ConsistentRead=True)
@@ -160,13 +181,7 @@ class Pools:
         )
 
     def _changed(self, **update: Any) -> bool:
-        try:
-            self.client.update_item(TableName=self.table, **update)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            return False
-        return True
+        return table.changed(self.client, TableName=self.table, **update)
 
 
 def _key(pool: str) -> dict[str, Any]:

@@ -13,9 +13,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from . import items
+from . import items, table
 from .due import Waiting
 from .job import Job, Status, due_shard
 from .records import BrokenJob, Registered, Run
@@ -35,8 +33,8 @@ _RUNS_KEPT = timedelta(days=90)  # as long as Step Functions keeps an execution,
 class Registry:
     """Jobs and their runs in a table. ``client`` is boto3's low-level client of DynamoDB, which threads may share."""
 
-    def __init__(self, client: Any, table: str) -> None:
-        self._client, self._table = client, table
+    def __init__(self, client: Any, name: str) -> None:
+        self._client, self._table = client, name
 
     # jobs
 
@@ -82,21 +80,23 @@ class Registry:
     def set_status(self, job: Job, status: Status, now: datetime) -> None:
         """Enables or disables a job. Enabling forgets the failures in a row, and the due times until now.
 
-        Raises ChangedMeanwhile if its schedule is another than when it was read, or if it is gone.
+        Raises ChangedMeanwhile if its schedule or status is another than when it was read, or if it is gone: a job that
+        somebody else has just enabled would forget what was due since.
         """
         fresh = {"status": status, **items.forgotten(status)}
         fresh, gone = items.ahead(replace(job, status=status), fresh, [], job.schedule.next(now))
-        if not self._put(job.id, fresh, gone, {"cron": job.schedule.cron, "zone": job.schedule.zone}):
+        was = {"cron": job.schedule.cron, "zone": job.schedule.zone, "status": job.status}
+        if not self._put(job.id, fresh, gone, was):
             raise ChangedMeanwhile(f"job {job.id} has been changed meanwhile; retry")
 
-    def pause(self, job: str) -> bool:
-        """Pauses a job that is enabled; returns whether it is paused now by this call."""
+    def pause(self, job: str, failures: int) -> bool:
+        """Pauses a job that is enabled and has failed so often in a row; returns whether this call has paused it."""
         return self._changed(
             Key=items.key(job),
             UpdateExpression="SET #status = :paused REMOVE due_shard, next_run_at",
-            ConditionExpression="#status = :enabled",
+            ConditionExpression="#status = :enabled AND failures_in_row >= :failures",
             ExpressionAttributeNames={"#status": "status"},
-            ExpressionAttributeValues=items.values(paused=Status.PAUSED, enabled=Status.ENABLED),
+            ExpressionAttributeValues=items.values(paused=Status.PAUSED, enabled=Status.ENABLED, failures=failures),
         )
 
     def has_told(self, job: str) -> None:
@@ -110,7 +110,7 @@ class Registry:
 
     def remove(self, job: str) -> None:
         """Removes a job; its runs stay until they expire."""
-        self._client.delete_item(TableName=self._table, Key=items.key(job))
+        table.removed(self._client, self._table, items.key(job))
 
     # what is due
 
@@ -187,11 +187,9 @@ class Registry:
             "Key": items.key(job),
             "UpdateExpression": f"SET seen = :one{last} ADD {counted} :one",
             "ConditionExpression": "attribute_exists(id)",
-            "ExpressionAttributeValues": items.values(
-                one=1, **({"name": run.name, "status": run.status} if last else {})
-            ),
+            "ExpressionAttributeValues": items.values(one=1, **({"name": run.name} if last else {})),
         }
-        return self._both(write, count)
+        return table.both(self._client, write, count)
 
     def end(self, job: str, run: Run) -> bool:
         """Writes a run's end, and counts it, once; returns False if it was written before."""
@@ -203,7 +201,7 @@ class Registry:
         write = {
             "TableName": self._table,
             "Key": items.run_key(job, run.name),
-            "UpdateExpression": f"SET {sets} REMOVE due_shard, next_run_at",
+            "UpdateExpression": f"SET {sets}",
             "ConditionExpression": "attribute_not_exists(ended_at)",
             "ExpressionAttributeNames": {f"#{name}": name for name in fresh},
             "ExpressionAttributeValues": items.values(**fresh),
@@ -219,7 +217,7 @@ class Registry:
                 none=0, one=1, name=run.name, status=run.status, error=run.error or ""
             ),
         }
-        return self._both(write, count)
+        return table.both(self._client, write, count)
 
     def overdue(self, now: datetime) -> Iterator[tuple[str, str]]:
         """The runs whose end nobody has told for long, each with its job; the oldest first."""
@@ -241,10 +239,10 @@ class Registry:
         )
 
     def has_told_run(self, job: str, name: str) -> None:
-        """Notes that a run's end was told."""
+        """Notes that a run's end was told, so that nobody looks at it again."""
         self._changed(
             Key=items.run_key(job, name),
-            UpdateExpression="SET told = :yes",
+            UpdateExpression="SET told = :yes REMOVE due_shard, next_run_at",
             ConditionExpression="attribute_exists(id)",
             ExpressionAttributeValues=items.values(yes=True),
         )
@@ -299,25 +297,7 @@ class Registry:
         return [items.read(item) for page in pages for item in page["Items"]]
 
     def _changed(self, **update: Any) -> bool:
-        """Updates an item; returns False if the update's condition does not hold."""
-        try:
-            self._client.update_item(TableName=self._table, **update)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            return False
-        return True
-
-    def _both(self, write: Mapping[str, Any], count: Mapping[str, Any]) -> bool:
-        """Updates a run and its job together; returns False if it was done before, or if the job is gone."""
-        try:
-            self._client.transact_write_items(TransactItems=[{"Update": write}, {"Update": count}])
-        except ClientError as error:
-            reasons = error.response.get("CancellationReasons", [])
-            if not any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
-                raise
-            return False
-        return True
+        return table.changed(self._client, TableName=self._table, **update)
 
 
 class ChangedMeanwhile(Exception):

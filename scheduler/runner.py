@@ -47,7 +47,7 @@ def _is_done(deployment: Deployment, record: Mapping[str, Any]) -> bool:
 
 
 def handle(deployment: Deployment, message: Message, now: datetime) -> str:
-    """Does with a due time what is to be done; returns that: started, skipped, missed, cancelled or put_back."""
+    """Does with a due time what is to be done; returns that: started, skipped, missed, cancelled, put_back or early."""
     known = deployment.registry.get(message.job)
     why = cancelled(known, message)
     if known is None or why:
@@ -56,8 +56,11 @@ def handle(deployment: Deployment, message: Message, now: datetime) -> str:
     noted = deployment.registry.run(message.job, message.name)
     if noted is not None and noted.is_noted:  # the message has come twice
         return noted.status
-    if is_too_late(message.due, now, known.job.window):
-        return _left(deployment, known.job, message, now, what="missed", why=f"it waited for {now - message.due}")
+    if message.due > now:
+        return _early(deployment, message, now)
+    if message.is_missed or is_too_late(message.due, now, known.job.window):
+        why = "nothing ticked for it" if message.is_missed else f"it waited for {now - message.due}"
+        return _left(deployment, known.job, message, now, what="missed", why=why)
     return _started(deployment, known.job, message, now)
 
 
@@ -106,12 +109,20 @@ def _full(deployment: Deployment, pools: list[Pool], name: str, now: datetime) -
 
 
 def _release(deployment: Deployment, pools: list[Pool], name: str) -> None:
-    for pool in pools:
+    """Gives places back, the first taken last: as long as it is held, no other delivery of the due time is at work."""
+    for pool in reversed(pools):
         deployment.pools.release(pool.id, name)
 
 
 def _is_running(deployment: Deployment, message: Message) -> bool:
     return deployment.machine.is_running(message.name) is True
+
+
+def _early(deployment: Deployment, message: Message, now: datetime) -> str:
+    """Has a due time come again at its second: the clock of who sent it is ahead of this one, or it is far away."""
+    if deployment.queue.send([message], now):
+        raise RuntimeError(f"the queue has not accepted {message.name} again")
+    return "early"
 
 
 def _put_back(deployment: Deployment, message: Message, full: Pool, now: datetime) -> str:

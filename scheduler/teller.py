@@ -7,8 +7,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from .job import Job
+from .log import line
 from .machine import Ended
+
+_FOR_GOOD = {
+    "AuthorizationError",
+    "AuthorizationErrorException",
+    "EndpointDisabled",
+    "InvalidParameter",
+    "InvalidParameterException",
+    "InvalidParameterValue",
+    "KMSAccessDenied",
+    "KMSDisabled",
+    "KMSNotFound",
+    "NotFound",
+    "NotFoundException",
+}
+"""Of https://docs.aws.amazon.com/sns/latest/api/API_Publish.html"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,4 +54,13 @@ class Teller:
             self.functions.invoke(FunctionName=self.notifier, InvocationType="Event", Payload=json.dumps(payload))
 
     def _publish(self, topic: str, subject: str, content: Mapping[str, Any]) -> None:
+        """Tells a topic. What SNS refuses for good is logged and left, for it would be refused the next time, too."""
+        try:
+            self._published(topic, subject, content)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _FOR_GOOD:
+                raise
+            line("message.refused", topic=topic, subject=subject, error=str(error))
+
+    def _published(self, topic: str, subject: str, content: Mapping[str, Any]) -> None:
         self.sns.publish(TopicArn=topic, Subject=subject[:100], Message=json.dumps(dict(content), indent=2))

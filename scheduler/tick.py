@@ -6,11 +6,14 @@ again; the runner starts a due time once, because the execution has its name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from .deployment import Deployment
 from .due import Decision, Waiting, decide, horizon
@@ -23,14 +26,20 @@ from .registry import Registry
 
 _CALLS = 32  # side by side, beside one query a shard
 
+_PART = 200
+"""So many jobs of a shard are sent and then moved on, before the next ones: a tick that is killed has done some."""
+
 
 class TickIncomplete(Exception):
-    """Some due times could not be sent, or some jobs not be read; the next tick tries again."""
+    """Some due times could not be sent, or some jobs not be read or moved on; the next tick tries again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ticked:
-    """What a tick has done. ``lost``: messages that the queue did not accept; ``broken``: jobs that cannot be read."""
+    """What a tick has done.
+
+    ``lost``: messages that the queue did not accept; ``broken``: jobs that cannot be read or moved on.
+    """
 
     due: int = 0
     sent: int = 0
@@ -57,39 +66,58 @@ def handler(event: Mapping[str, Any] | None, context: object) -> dict[str, int]:
 def tick(registry: Registry, queue: Queue, now: datetime) -> Ticked:
     """Asks all shards side by side. An error in one of them does not keep the others from their jobs."""
     with ThreadPoolExecutor(_CALLS) as calls, ThreadPoolExecutor(SHARDS) as shards:
-        tasks = [shards.submit(_shard, registry, queue, number, now, calls) for number in range(SHARDS)]
+        work = _Work(registry, queue, calls, now, time.monotonic())
+        tasks = [shards.submit(work.shard, number) for number in range(SHARDS)]
     return sum((task.result() for task in tasks), Ticked())
 
 
-def _shard(registry: Registry, queue: Queue, number: int, now: datetime, calls: ThreadPoolExecutor) -> Ticked:
-    done = Ticked()
-    for page in registry.due(number, horizon(now)):
-        broken = [job for job in page if isinstance(job, BrokenJob)]
-        for job in broken:
-            line("job.broken", error=str(job))
-        waiting = [job for job in page if isinstance(job, Waiting)]
-        done += _page(registry, queue, waiting, now, calls) + Ticked(broken=len(broken))
-    return done
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What a tick does with one shard after the other. No job keeps the others from being sent."""
+
+    registry: Registry
+    queue: Queue
+    calls: ThreadPoolExecutor
+    now: datetime
+    begun: float
+
+    def shard(self, number: int) -> Ticked:
+        """Sends what is due of a shard, and moves it on."""
+        pages = self.registry.due(number, horizon(self.now))
+        parts = (page[start : start + _PART] for page in pages for start in range(0, len(page), _PART))
+        return sum(map(self._part, parts), Ticked())
+
+    def _part(self, jobs: Sequence[Waiting | BrokenJob]) -> Ticked:
+        decided = {job: what for job in jobs if isinstance(job, Waiting) and (what := self._decided(job))}
+        messages = [message for job, what in decided.items() for message in _messages(job, what)]
+        lost = self.queue.send(messages, self.now + timedelta(seconds=time.monotonic() - self.begun))
+        failed = {message.job for message in lost}
+        accepted = [(job, what) for job, what in decided.items() if job.id not in failed]
+        for job in jobs:
+            if isinstance(job, BrokenJob):
+                line("job.broken", error=str(job))
+        done = Ticked(due=len(decided), sent=len(messages) - len(lost), lost=len(lost), broken=len(jobs) - len(decided))
+        return sum(self.calls.map(lambda each: self._moved(*each), accepted), done)
+
+    def _decided(self, job: Waiting) -> Decision | None:
+        try:
+            return decide(job, self.now, horizon(self.now))
+        except (ValueError, ArithmeticError) as error:  # a time of no calendar
+            line("job.broken", error=f"{job.id}: {error}")
+            return None
+
+    def _moved(self, job: Waiting, what: Decision) -> Ticked:
+        try:
+            is_moved = self.registry.move(job, what.next_run_at, what.missed - len(what.doubtful))
+        except (ClientError, BotoCoreError) as error:
+            line("job.broken", error=f"{job.id}: it cannot be moved on: {error}")
+            return Ticked(broken=1)
+        if is_moved and what.missed:
+            line("job.missed", job=job.id, missed=what.missed, catch_up=job.catch_up)
+        return Ticked(moved=1, missed=what.missed) if is_moved else Ticked()
 
 
-def _page(
-    registry: Registry, queue: Queue, waiting: Iterable[Waiting], now: datetime, calls: ThreadPoolExecutor
-) -> Ticked:
-    decided = {job: decide(job, now, horizon(now)) for job in waiting}
-    messages = [_message(job, due) for job, what in decided.items() for due in what.sent]
-    lost = queue.send(messages, now)
-    failed = {message.job for message in lost}
-    accepted = [(job, what) for job, what in decided.items() if job.id not in failed]
-    moved = list(calls.map(lambda each: _moved(registry, *each), accepted))
-    return Ticked(len(decided), len(messages) - len(lost), sum(moved), sum(w.missed for _, w in accepted), len(lost))
-
-
-def _message(job: Waiting, due: datetime) -> Message:
-    return Message(job.id, due, str(job.schedule))
-
-
-def _moved(registry: Registry, job: Waiting, what: Decision) -> bool:
-    moved = registry.move(job, what.next_run_at, what.missed)
-    if moved and what.missed:
-        line("job.missed", job=job.id, missed=what.missed, catch_up=job.catch_up)
-    return moved
+def _messages(job: Waiting, what: Decision) -> list[Message]:
+    schedule = str(job.schedule)
+    started = [Message(job.id, due, schedule) for due in what.sent]
+    return started + [Message(job.id, due, schedule, is_missed=True) for due in what.doubtful]

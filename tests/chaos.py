@@ -27,7 +27,7 @@ from scheduler.registry import Registry
 from scheduler.teller import Teller
 
 MACHINE = "arn:aws:states:eu-central-1:123456789012:stateMachine:nightly"
-VISIBILITY = timedelta(seconds=60)
+VISIBILITY = timedelta(minutes=3)  # as infra/modules/scheduler has it
 MOST_RECEIVED = 5
 
 
@@ -40,6 +40,7 @@ class Fault(StrEnum):
 
     FAILS = "fails"
     THROTTLED = "throttled"
+    CONFLICTS = "meets a transaction"
     ANSWER_LOST = "its answer is lost"
     TWICE = "is made twice"
     KILLED_BEFORE = "is never made: the process is killed"
@@ -50,6 +51,15 @@ def error(code: str, status: int = 400) -> ClientError:
     """An error of AWS."""
     said = {"Error": {"Code": code, "Message": "by chance"}, "ResponseMetadata": {"HTTPStatusCode": status}}
     return ClientError(said, "Call")  # type: ignore[arg-type]
+
+
+def conflict(name: str) -> ClientError:
+    """What DynamoDB says to a write of an item that a transaction is at work on."""
+    if name == "update_item":
+        return error("TransactionConflictException")
+    said = error("TransactionCanceledException")
+    said.response["CancellationReasons"] = [{"Code": "None"}, {"Code": "TransactionConflict"}]
+    return said
 
 
 @dataclass
@@ -106,6 +116,8 @@ class Faulty:
             raise error("InternalServerError", 500)
         if fault is Fault.THROTTLED:
             raise error("ThrottlingException")
+        if fault is Fault.CONFLICTS and name in {"update_item", "transact_write_items"}:
+            raise conflict(name)
         answer = made(**given)
         if fault is Fault.TWICE:
             answer = made(**given)
@@ -242,6 +254,7 @@ class World:
     at_once: int = 10
     early: list[str] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
+    refusal: str | None = None
 
     def __post_init__(self) -> None:
         self.queue = SimulatedQueue(self)
@@ -273,6 +286,8 @@ class World:
     def publish(self, TopicArn: str, Subject: str, Message: str) -> None:  # noqa: N803
         """SNS."""
         del TopicArn, Message
+        if self.refusal:
+            raise error(self.refusal)
         self.told.append(Subject)
 
     def ended(self) -> list[Execution]:

@@ -2,18 +2,21 @@
 
 moto copies whole tables for each transaction, and puts the copy back if it fails, without what others have written
 meanwhile; and two threads may both find that a condition holds. Here requests go one after the other, and a transaction
-that fails puts back its own items alone. The version of moto is pinned, because these are private parts.
+that fails puts back its own items alone. It does not look whether a transaction uses all names and values that it is
+given, either, which DynamoDB refuses. The version of moto is pinned, because these are private parts.
 """
 
 from __future__ import annotations
 
 import copy
+import re
 import sys
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from moto.dynamodb import models
+from moto.dynamodb.exceptions import MockValidationException
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
@@ -54,6 +57,8 @@ def _one_by_one(method: Callable[..., Any]) -> Callable[..., Any]:
 
 def _undone_if_it_fails(method: Callable[..., Any]) -> Callable[..., Any]:
     def transact_write_items(self: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:
+        for each in transact_items:
+            _refuse_unused(next(iter(each.values())))
         with _LOCK:
             before = [_item(self, next(iter(each.values()))) for each in transact_items]
             try:
@@ -67,6 +72,16 @@ def _undone_if_it_fails(method: Callable[..., Any]) -> Callable[..., Any]:
                 raise
 
     return transact_write_items
+
+
+def _refuse_unused(operation: Mapping[str, Any]) -> None:
+    expressions = operation.get("UpdateExpression", ""), operation.get("ConditionExpression", "")
+    used = set(re.findall(r"[#:]\w+", " ".join(expressions)))
+    for kind in ("Names", "Values"):
+        if unused := sorted(operation.get(f"ExpressionAttribute{kind}", {}).keys() - used):
+            raise MockValidationException(
+                f"Value provided in ExpressionAttribute{kind} unused in expressions: keys: {unused}"
+            )
 
 
 def _item(backend: DynamoDBBackend, operation: Mapping[str, Any]) -> tuple[dict[Any, Any], Any, Any]:

@@ -199,7 +199,7 @@ def test_show_tells_who_holds_a_place(here: Services) -> None:
 def test_a_paused_job_is_named_and_stays_paused(here: Services) -> None:
     """Though the file says that it is enabled; enable lets it run again, and forgets its failures."""
     put(here, TWO)
-    here.deployment.registry.pause("acme")
+    here.deployment.registry.pause("acme", 0)
     text = TWO.replace("[jobs.acme]", "[jobs.acme]\nenabled = true")
     found = put(here, text)
     assert (found["paused"], found["changed"]) == (["acme"], [])
@@ -215,7 +215,7 @@ def test_a_job_that_is_changed_meanwhile_is_named_and_left(here: Services, tmp_p
     path = tmp_path / "jobs.toml"
     path.write_text(path.read_text().replace('target = "reports"', 'target = "new"'))
     todo = difference(file.read(path, "/nightly-etl/jobs"), *registry.contents(), prune=False)
-    registry.pause("acme")
+    registry.pause("acme", 0)
     globex = registry.get("globex")
     assert globex is not None
     registry.put(replace(globex.job, source="db7"), now)

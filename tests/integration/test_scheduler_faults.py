@@ -24,7 +24,7 @@ from scheduler.ended import look, settle
 from scheduler.job import CatchUp, Job, Overlap, job_and_due
 from scheduler.machine import Ended
 from scheduler.message import Message
-from scheduler.pools import Pool
+from scheduler.pools import Busy, Pool
 from scheduler.registry import WATCH, Registry
 from scheduler.runner import handle
 from scheduler.tick import tick
@@ -86,7 +86,7 @@ class Night:
 
     def _receive(self) -> None:
         for message in self.world.queue.receive():
-            with suppress(ClientError, Killed, RuntimeError):
+            with suppress(ClientError, Killed, RuntimeError, Busy):
                 handle(self.deployment, Message.read(message.body), self.world.now)
                 self.world.queue.messages.remove(message)
 

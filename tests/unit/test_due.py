@@ -63,14 +63,16 @@ def test_a_due_time_of_now_is_started_instead_of_a_missed_one() -> None:
 def test_a_job_that_does_not_catch_up_misses_all() -> None:
     """And goes on at its next due time."""
     done = decided(waiting("0 * * * *", NOON - 5 * HOUR, CatchUp.NONE), NOON + 20 * MINUTE)
-    assert done == Decision((), 6, NOON + HOUR)
+    assert done == Decision((), 6, NOON + HOUR, tuple(NOON - n * HOUR for n in range(5, -1, -1)))
 
 
 def test_what_is_older_than_the_window_is_missed() -> None:
     """A nightly copy at noon, say."""
     night = NOON.replace(hour=2)
     assert decided(waiting("0 2 * * *", night, window=11 * HOUR), NOON).sent == (night,)
-    assert decided(waiting("0 2 * * *", night, window=9 * HOUR), NOON) == Decision((), 1, night + timedelta(days=1))
+    assert decided(waiting("0 2 * * *", night, window=9 * HOUR), NOON) == Decision(
+        (), 1, night + timedelta(days=1), (night,)
+    )
 
 
 def test_a_week_of_minutes_is_counted_up_to_a_limit() -> None:

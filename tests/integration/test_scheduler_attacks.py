@@ -1,0 +1,273 @@
+"""What an attacker of the scheduler has found, each as a short story that must not come true again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from scheduler.ended import look, settle
+from scheduler.job import Notify, Status
+from scheduler.machine import Ended
+from scheduler.message import Message
+from scheduler.pools import TAKING, Busy, Pool
+from scheduler.queue import Queue
+from scheduler.records import Registered
+from scheduler.registry import WATCH, ChangedMeanwhile
+from scheduler.runner import handle
+from scheduler.tick import tick
+from tests.chaos import Chance, Fault, World
+from tests.moto_server import keep_promises
+from tests.scheduling import TABLE, job
+
+NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
+MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """A world without faults, at noon."""
+    with mock_aws():
+        keep_promises()
+        client = boto3.client("dynamodb", region_name="eu-central-1")
+        client.create_table(**TABLE)
+        yield World(client, Chance(lambda *_: None), lambda _: (10 * MINUTE, "FAILED"), NOON)
+
+
+def hit(calls: int, *names: str) -> Chance:
+    """The first calls of these names meet a transaction."""
+    seen = list[str]()
+
+    def choose(_: int, name: str, *__: Any) -> Fault | None:
+        seen.extend([name] if name in names else [])
+        return Fault.CONFLICTS if name in names and len(seen) <= calls else None
+
+    return Chance(choose)
+
+
+def known(world: World, name: str = "acme") -> Registered:
+    """A job as it is."""
+    found = world.deployment().registry.get(name)
+    assert found is not None
+    return found
+
+
+def spoilt(world: World, name: str, **attributes: dict[str, str]) -> None:
+    """Writes attributes that no scheduler would."""
+    world.dynamodb.update_item(
+        TableName="jobs",
+        Key={"id": {"S": f"job#{name}"}, "item": {"S": "job"}},
+        UpdateExpression="SET " + ", ".join(f"#{each} = :{each}" for each in attributes),
+        ExpressionAttributeNames={f"#{each}": each for each in attributes},
+        ExpressionAttributeValues={f":{each}": value for each, value in attributes.items()},
+    )
+
+
+def test_a_write_that_meets_a_transaction_is_tried_again(world: World) -> None:
+    """The tick moves a job on in the second in which the runner notes its last run, each minute."""
+    quiet = world.deployment()
+    quiet.registry.put(job(), NOON)
+    faulty = world.deployment(hit(3, "update_item"))
+    assert tick(faulty.registry, faulty.queue, NOON).moved == 1
+    world.now = NOON + MINUTE
+    faulty = world.deployment(hit(3, "transact_write_items"))
+    assert handle(faulty, Message("acme", NOON + MINUTE, "* * * * * UTC"), world.now) == "started"
+    assert known(world).counters.started == 1
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"missed": {"S": "many"}},
+        {"window_seconds": {"N": "99999999999"}},
+        {"window_seconds": {"N": "99999999999999999999"}},
+        {"window_seconds": {"S": "long"}},
+        {"cron": {"N": "5"}},
+        {"cron": {"S": "0," * 200_000 + "0 0 * * *"}},
+        {"zone": {"L": []}},
+        {"next_run_at": {"N": "-99999999999999"}},
+    ],
+)
+def test_a_job_that_cannot_be_moved_on_does_not_stop_the_others(world: World, attributes: dict[str, Any]) -> None:
+    """All are in one shard, the broken one first."""
+    deployment = world.deployment()
+    shard = job().due_shard
+    alike = [name for name in (f"job-{number}" for number in range(80)) if job(name).due_shard == shard]
+    for name in ["acme", *alike]:
+        deployment.registry.put(job(name), NOON)
+    spoilt(world, "acme", **attributes)
+    done = tick(deployment.registry, deployment.queue, NOON)
+    assert done.broken == 1
+    assert done.moved == len(alike) > 2
+
+
+def test_a_message_before_its_second_waits_for_it(world: World) -> None:
+    """Whose clock soever is ahead."""
+    deployment = world.deployment()
+    deployment.registry.put(job(), NOON)
+    message = Message("acme", NOON + 40 * MINUTE, "* * * * * UTC")
+    assert handle(deployment, message, NOON) == "early"
+    assert not world.machine.executions
+    (again,) = world.queue.messages
+    assert (Message.read(again.body), again.visible_at) == (message, NOON + 15 * MINUTE)
+    assert handle(deployment, message, message.due - timedelta(microseconds=1)) == "early"
+    assert handle(deployment, message, message.due) == "started"
+
+
+def test_the_time_that_sending_takes_is_no_lateness() -> None:
+    """Of thousands, the last are sent seconds after the tick has begun."""
+
+    @dataclass
+    class Slow:
+        delays: list[int]
+
+        def send_message_batch(self, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+            del QueueUrl
+            time.sleep(1.05)
+            self.delays += [Entries[0]["DelaySeconds"]]
+            return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
+
+    slow = Slow([])
+    messages = [Message(f"job-{number}", NOON + MINUTE, None) for number in range(25)]
+    assert not Queue(slow, "due").send(messages, NOON)
+    assert slow.delays == [60, 59, 58]
+
+
+def test_two_deliveries_of_one_due_time_do_not_share_a_place(world: World) -> None:
+    """One of them may find the next pool full, and give back what the other goes on with."""
+    pools, pool = world.deployment().pools, Pool("pool#source#one", 1)
+    assert pools.take(pool, "acme-1", NOON)
+    assert pools.take(pool, "acme-1", NOON)  # the SDK's second try
+    with pytest.raises(Busy):
+        pools.take(pool, "acme-1", NOON + SECOND)
+    assert pools.take(pool, "acme-1", NOON + TAKING + SECOND)  # the first one is dead
+    assert pools.holders(pool.id) == {"acme-1": NOON + TAKING + SECOND}
+
+
+def test_a_place_that_is_taken_over_is_not_swept_as_one_of_the_dead(world: World) -> None:
+    """The queue delivers a message again after three minutes; just then another due time may sweep."""
+    pools, pool = world.deployment().pools, Pool("pool#source#one", 1)
+    assert pools.take(pool, "acme-1", NOON)
+    again = NOON + 3 * MINUTE
+    assert pools.take(pool, "acme-1", again)  # and starts it in a moment
+    assert not pools.take(pool, "other-1", again + SECOND)
+
+
+def test_a_duplicate_is_not_skipped_because_of_itself(world: World) -> None:
+    """It comes again instead, and finds what the other has done."""
+    deployment = world.deployment()
+    deployment.registry.put(job(), NOON)
+    message = Message("acme", NOON + MINUTE, "* * * * * UTC")
+    assert deployment.pools.take(Pool.of_job("acme"), message.name, message.due)
+    with pytest.raises(Busy):
+        handle(deployment, message, message.due + SECOND)
+    assert deployment.registry.run("acme", message.name) is None
+
+
+def test_somebody_who_enables_too_late_forgets_nothing(world: World) -> None:
+    """Two people enable a job that both have seen disabled."""
+    registry = world.deployment().registry
+    registry.put(job(status=Status.DISABLED), NOON)
+    seen = known(world).job
+    registry.set_status(seen, Status.ENABLED, NOON)
+    with pytest.raises(ChangedMeanwhile):
+        registry.set_status(seen, Status.ENABLED, NOON + MINUTE + SECOND)
+    assert known(world).next_run_at == NOON + MINUTE
+
+
+def test_a_job_that_was_enabled_meanwhile_is_not_paused_for_its_past(world: World) -> None:
+    """Enabling forgets the failures."""
+    registry = world.deployment().registry
+    registry.put(job(), NOON)
+    assert not registry.pause("acme", 5)
+    assert known(world).job.status is Status.ENABLED
+
+
+def failed_once(world: World, code: str) -> tuple[World, str]:
+    """A job of which one failure is too many, whose topic answers with an error; and the run that has failed."""
+    topic = "arn:aws:sns:eu-central-1:123456789012:acme"
+    deployment = world.deployment()
+    deployment.registry.put(job(pause_after=1, notify=Notify(topic)), NOON)
+    message = Message("acme", NOON + MINUTE, "* * * * * UTC")
+    world.now = message.due
+    handle(deployment, message, world.now)
+    world.now += 10 * MINUTE
+    world.ended()
+    world.refusal = code
+    return world, message.name
+
+
+def test_an_end_that_could_not_be_told_is_told_later(world: World) -> None:
+    """The event is tried three times within minutes; the look comes after half an hour. The job is paused at once."""
+    world, name = failed_once(world, "InternalError")
+    end = Ended("failed", world.now, "boom")
+    with pytest.raises(Exception, match="InternalError"):
+        settle(world.deployment(), "acme", name, NOON + MINUTE, end)
+    assert known(world).job.status is Status.PAUSED
+    with pytest.raises(Exception, match="InternalError"):
+        look(world.deployment(), world.now + WATCH)
+    world.refusal = None
+    assert look(world.deployment(), world.now + WATCH + SECOND) == 0  # one that failed is not asked again at once
+    assert look(world.deployment(), world.now + 2 * WATCH) == 1
+    assert sorted(world.told) == ["nightly-etl: acme failed", "nightly-etl: acme is paused"]
+    assert look(world.deployment(), world.now + 9 * WATCH) == 0
+    assert known(world).counters.failed == 1
+
+
+def test_a_topic_that_refuses_for_good_is_logged_and_left(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Otherwise the end would be told for ninety days."""
+    world, name = failed_once(world, "NotFound")
+    assert settle(world.deployment(), "acme", name, NOON + MINUTE, Ended("failed", world.now, "boom"))
+    assert capsys.readouterr().out.count('"message.refused"') == 2
+    assert look(world.deployment(), world.now + 9 * WATCH) == 0
+
+
+def test_a_due_time_that_was_sent_before_an_outage_is_not_missed(world: World) -> None:
+    """The tick is killed after the queue has the due time; the next one comes ten minutes later."""
+    deployment = world.deployment()
+    deployment.registry.put(job(cron="1 12 * * *"), NOON)
+    tick(unmoved(deployment.registry), deployment.queue, NOON)
+    world.now = NOON + MINUTE
+    receive(world)
+    world.now = NOON + 24 * 60 * MINUTE - MINUTE  # the window is over, too
+    tick(deployment.registry, deployment.queue, world.now)
+    receive(world)
+    counters = known(world).counters
+    assert (counters.started, counters.missed) == (1, 0)
+
+
+def test_a_due_time_that_nobody_has_sent_is_missed_once(world: World) -> None:
+    """The runner counts it, by its name."""
+    deployment = world.deployment()
+    deployment.registry.put(job(cron="1 12 * * *"), NOON)
+    world.now = NOON + 20 * 60 * MINUTE
+    tick(unmoved(deployment.registry), deployment.queue, world.now)
+    tick(deployment.registry, deployment.queue, world.now)
+    receive(world)
+    counters = known(world).counters
+    assert (counters.started, counters.missed) == (0, 1)
+    (run,) = deployment.registry.runs("acme", 9)
+    assert run.status == "missed"
+
+
+def unmoved(registry: Any) -> Any:
+    """A registry whose tick is killed before it moves a job on."""
+
+    class Unmoved:
+        due = staticmethod(registry.due)
+        move = staticmethod(lambda *_: False)
+
+    return Unmoved()
+
+
+def receive(world: World) -> None:
+    """The runner handles what the queue has."""
+    for message in world.queue.receive():
+        handle(world.deployment(), Message.read(message.body), world.now)
+        world.queue.messages.remove(message)
