@@ -83,6 +83,8 @@ def path(value: Any) -> str:
 def server(value: Any) -> str:
     """The name of a source's or target's server."""
     text = _text(value, '"db1.example.com"')
+    if "://" in text or "password=" in text:  # not shown: who mistakes it for a database's address gives the password
+        raise Bad("is a database's address, which is no server's name; write its host alone: 'db1.example.com'")
     if not _SERVER.fullmatch(text):
         raise Bad(
             f"is {text!r}, which has more than letters, digits and . _ : -; write a name such as 'db1.example.com'"
