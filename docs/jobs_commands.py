@@ -27,7 +27,7 @@ HEAD = """# The commands of the scheduler
 `scheduler/cli`. [scheduler.md](scheduler.md) says what a job is, and what is promised of it.
 
 ```
-pip install 'nightly-etl[scheduler]'
+pip install 'nightly_etl-0.1.0-py3-none-any.whl[scheduler]'      # the release's wheel, or make dist: dist/
 export AWS_PROFILE=… AWS_REGION=eu-central-1
 nightly-jobs put jobs.toml
 nightly-jobs list
@@ -58,7 +58,7 @@ change; what the file lacks stays, and is named, until `--prune` removes it.
 [defaults]                              # what a job does not say itself
 zone = "Europe/Berlin"
 target = "reports.example.com"
-notify = { topic = "arn:aws:sns:eu-central-1:123456789012:nights" }
+notify = { topic = "arn:aws:sns:eu-central-1:123456789012:nightly-etl-tenant-nights" }
 
 [jobs.acme]                             # its settings are beneath /nightly-etl/jobs/acme
 cron = "30 2 * * *"

@@ -35,6 +35,7 @@ LONGEST = 512
 
 _EXAMPLE = 'write five fields, such as "30 2 * * *", or one of @hourly, @daily, @weekly, @monthly, @yearly'
 _INSTANT, _MINUTE = timedelta(microseconds=1), timedelta(minutes=1)
+_LONGEST_ABBREVIATION = 5
 _ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -122,7 +123,9 @@ def _zone(name: str) -> ZoneInfo:
         known = {
             part.casefold(): zone for zone in sorted(available_timezones()) for part in (zone, zone.split("/")[-1])
         }
+        is_abbreviated = len(name) <= _LONGEST_ABBREVIATION and name.isupper()  # CEST is near EST, and another time
         near = get_close_matches(name.strip().casefold().replace(" ", "_"), known, n=1, cutoff=0.8)
+        near = [] if is_abbreviated else near
         meant = f"did you mean {known[near[0]]}?" if near else "write a name such as Europe/Berlin or UTC"
         raise BadSchedule(f"zone is {name!r}, which is no time zone; {meant}") from None
 

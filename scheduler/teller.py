@@ -13,7 +13,8 @@ from .job import Job
 from .log import line
 from .machine import Ended
 
-_FOR_GOOD = {
+_REFUSED = {
+    "AccessDenied",
     "AuthorizationError",
     "AuthorizationErrorException",
     "EndpointDisabled",
@@ -26,7 +27,7 @@ _FOR_GOOD = {
     "NotFound",
     "NotFoundException",
 }
-"""Of https://docs.aws.amazon.com/sns/latest/api/API_Publish.html"""
+"""SNS's errors about a topic that no repeated call mends (https://docs.aws.amazon.com/sns/latest/api/API_Publish.html)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +42,24 @@ class Teller:
         """Tells a topic of a run's end. Slack hears of it from the state machine itself."""
         if job.notify.topic:
             subject = f"nightly-etl: {job.id} {end.status}"
-            self._publish(job.notify.topic, subject, {"run": name, "status": end.status, "error": end.error})
+            self._publish(job, subject, {"run": name, "status": end.status, "error": end.error})
 
     def paused(self, job: Job, execution: str, failures: int, error: str | None) -> None:
         """Tells that a job is paused, because it has failed so many times in a row."""
         what = {"job": job.id, "failures": failures, "error": error, "remedy": f"nightly-jobs enable {job.id}"}
         if job.notify.topic:
-            self._publish(job.notify.topic, f"nightly-etl: {job.id} is paused", what)
+            self._publish(job, f"nightly-etl: {job.id} is paused", what)
         if self.notifier:
             channel = {"slack_channel": job.notify.slack_channel} if job.notify.slack_channel else {}
             payload = {"outcome": "paused", "execution": execution, **what, **channel}
             self.functions.invoke(FunctionName=self.notifier, InvocationType="Event", Payload=json.dumps(payload))
 
-    def _publish(self, topic: str, subject: str, content: Mapping[str, Any]) -> None:
-        """Tells a topic. What SNS refuses for good is logged and left, for it would be refused the next time, too."""
+    def _publish(self, job: Job, subject: str, content: Mapping[str, Any]) -> None:
+        """Tells the job's topic. One that refuses is logged, and counts as told: one job's topic stops nothing else."""
+        message = json.dumps(dict(content), indent=2)
         try:
-            self._published(topic, subject, content)
+            self.sns.publish(TopicArn=job.notify.topic, Subject=subject[:100], Message=message)
         except ClientError as error:
-            if error.response["Error"]["Code"] not in _FOR_GOOD:
+            if error.response["Error"]["Code"] not in _REFUSED:
                 raise
-            line("message.refused", topic=topic, subject=subject, error=str(error))
-
-    def _published(self, topic: str, subject: str, content: Mapping[str, Any]) -> None:
-        self.sns.publish(TopicArn=topic, Subject=subject[:100], Message=json.dumps(dict(content), indent=2))
+            line("topic.refused", job=job.id, topic=job.notify.topic, error=" ".join(str(error).split()))

@@ -25,7 +25,7 @@ from etl.sessions.postgres import Source, Target, source_session, target_session
 from etl.sessions.query import target_query
 from etl.settings.settings import Settings
 from etl.source import catalog, choice, privileges, proof
-from etl.target import disclosure, guard, live, staging, trust
+from etl.target import claims, disclosure, guard, live, staging, trust
 
 _C = TypeVar("_C")
 
@@ -89,6 +89,7 @@ async def _both(settings: Settings, source: Source, target: Target, *, whole: bo
     unreadable = await privileges.unreadable(source, [table.source for table in chosen])
     tables = settings.options.apply(await catalog.tables(source, [table.source for table in chosen]))
     if has_ledger := await book.is_current(target):
+        await claims.refuse(target, [table.live for table in tables], settings.job)
         tables = await disclosure.refuse(target, tables, settings.options, settings.job)
     await proof.prove(source, tables)
     await trust.refuse_named(source, target, tables)
@@ -118,13 +119,16 @@ async def _both(settings: Settings, source: Source, target: Target, *, whole: bo
     if (
         whole and has_ledger and settings.shard is None and settings.snapshot == "own"
     ):  # a shard's TABLES are some of the run's
-        findings += await _left_behind(target, {table.live for table in tables})
+        findings += await _left_behind(target, {table.live for table in tables}, settings.job)
     return findings
 
 
-async def _left_behind(target: Target, live_tables: Collection[TargetName]) -> list[Finding]:
-    """The live tables that earlier runs have published, and that no table of TABLES has as its live name."""
-    cursor = await target.execute(target_query("published"))
+async def _left_behind(target: Target, live_tables: Collection[TargetName], job: str | None) -> list[Finding]:
+    """The live tables that earlier runs have published, and that no table of TABLES has as its live name.
+
+    With a ``job``, those of other jobs do not count.
+    """
+    cursor = await target.execute(target_query("published"), {"job": job or ""})
     rows = [(TargetName(row["schema"], row["name"]), row["published_at"]) for row in await cursor.fetchall()]
     return [
         Finding(

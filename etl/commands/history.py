@@ -57,7 +57,8 @@ async def of_table(settings: Settings, table: str, limit: int | None, *, last_go
         if not await book.exists(target):
             return []
         await book.ensure(target)
-        name, status = _named(table, await ledger.loaded(target)), LoadStatus.PUBLISHED if last_good else None
+        name = _named(table, await ledger.loaded(target, job=settings.job))
+        status = LoadStatus.PUBLISHED if last_good else None
         most = limit or (1 if last_good else NIGHTS)
         nights = await ledger.nights(target, name, most, status, job=settings.job)
         loads = await ledger.loads_of(target, nights, name)

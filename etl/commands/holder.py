@@ -38,7 +38,7 @@ from etl.sessions.retry import retried
 from etl.settings.settings import Settings
 from etl.source import catalog, choice, snapshot
 from etl.source.snapshot import Snapshot
-from etl.target import disclosure, guard
+from etl.target import claims, disclosure, guard
 
 log = get_logger()
 
@@ -75,6 +75,7 @@ async def _planned(settings: Settings, target: Target, source: Source) -> tuple[
 
 async def _foresee(settings: Settings, target: Target, source: Source, planned: Sequence[Planned]) -> None:
     """Raises ConfigurationError for what no shard could load; warns of what stands in the way until it is mended."""
+    await claims.refuse(target, [table.live for table in planned], settings.job)
     await disclosure.foresee(source, target, planned, settings.options, settings.job)
     tables = settings.options.apply(await catalog.tables(source, [table.source for table in planned]))
     await obstacles.warn(settings, source, target, tables)
@@ -123,6 +124,7 @@ class _Holding:
             assert held.holder is not None
             # options that do not fit the tables are an error here, before shards begin
             tables = settings.options.apply(await catalog.tables(held.holder, chosen))
+            await claims.refuse(self.session, [table.live for table in tables], settings.job)
             tables = await disclosure.refuse(self.session, tables, settings.options, settings.job)
             decision = await self._decided(held, tables)
             async with self.session.transaction():

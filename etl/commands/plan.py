@@ -18,7 +18,7 @@ from etl.model.selection import Selection, tables_text
 from etl.sessions.postgres import Source, source_session, target_session
 from etl.settings.settings import Settings
 from etl.source import catalog, choice
-from etl.target import disclosure, guard
+from etl.target import claims, disclosure, guard
 
 # The estimate for a table that no run has loaded yet. If other tables have been loaded, only its proportions matter:
 # the seconds of those loads show how fast these servers are.
@@ -142,6 +142,7 @@ async def _last(settings: Settings, source: Source, chosen: Sequence[Planned]) -
         if not await book.exists(target):
             return {}
         await book.ensure(target)
+        await claims.refuse(target, [table.live for table in chosen], settings.job)
         await disclosure.foresee(source, target, chosen, settings.options, settings.job)
         names = [str(table.source) for table in chosen]
         return await ledger.past(target, names, limits.PLANNED_BY_NIGHTS, settings.job)

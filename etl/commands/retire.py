@@ -40,6 +40,7 @@ class _Known:
     as_of: datetime | None
     rows: int | None
     source: str | None
+    job: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ async def retire(
             raise ConfigurationError(f"{name} is no table to retire, because no run has published to this target yet")
         await book.ensure(target)
         doomed = await _seen(target, name)
+        _refuse_other_job(doomed, settings.job)
         _refuse_renamed(doomed, covered)
         if not keep:
             await _refuse_dependents(target, doomed)
@@ -123,6 +125,15 @@ async def _refuse_covered(settings: Settings, name: TargetName) -> set[str]:
                 f" !{name}, and retire it then"
             )
         return {str(planned.source) for planned in chosen}
+
+
+def _refuse_other_job(doomed: Doomed, job: str | None) -> None:
+    """Raises ConfigurationError for a table that another job publishes: TABLES does not have it, and never had."""
+    if job and doomed.known.job and doomed.known.job != job:
+        raise ConfigurationError(
+            f"{doomed.table} is no table of job {job} to retire, because job {doomed.known.job} has published it last;"
+            f" retire it with that job's settings and ETL_JOB={doomed.known.job}"
+        )
 
 
 def _refuse_renamed(doomed: Doomed, covered: Collection[str]) -> None:

@@ -40,7 +40,7 @@ async def follow(settings: Settings, run_id: str | None) -> AsyncIterator[Watche
         if not await book.exists(target):
             raise ConfigurationError("the target has no ledger yet, so there is no run to watch; start one: `etl run`")
         await book.ensure(target)
-        watch = await _Watch.of(target, run_id)
+        watch = await _Watch.of(target, run_id, settings.job)
         while True:
             began = perf_counter()
             yield (seen := await watch.seen())
@@ -59,12 +59,13 @@ class _Watch:
     nights: Sequence[Night]
 
     @classmethod
-    async def of(cls, target: Target, run_id: str | None) -> _Watch:
-        chosen = run_id or await ledger.watched_run(target)
+    async def of(cls, target: Target, run_id: str | None, job: str | None) -> _Watch:
+        chosen = run_id or await ledger.watched_run(target, job=job)
         if chosen is None or await ledger.run_of(target, chosen) is None:
             if run_id:
                 refuse_unknown(run_id)
-            raise ConfigurationError("the ledger has no run yet; start one: `etl run`")
+            of_job = f" of job {job}" if job else ""
+            raise ConfigurationError(f"the ledger has no run{of_job} yet; start one: `etl run`")
         return cls(target, chosen, _nights(await ledger.past_nights(target, chosen, remaining.NIGHTS)))
 
     async def seen(self) -> Watched:

@@ -45,9 +45,9 @@ async def nights(target: Target, table: str, most: int, status: str | None = Non
     return [row["run_id"] for row in await cursor.fetchall()]
 
 
-async def loaded(target: Target) -> list[str]:
-    """The source's tables that the ledger has loads of."""
-    cursor = await target.execute(target_query("ledger/loaded"))
+async def loaded(target: Target, *, job: str | None) -> list[str]:
+    """The source's tables that the ledger has loads of; with a ``job``, of its runs."""
+    cursor = await target.execute(target_query("ledger/loaded"), {"job": job or ""})
     return [row["table_name"] for row in await cursor.fetchall()]
 
 

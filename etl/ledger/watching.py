@@ -52,9 +52,12 @@ def _telling(target: Target, run_id: str, news: Sequence[UnderWay]) -> Iterable[
     yield sql.SQL(AsyncClientCursor(target).mogrify(target_query("ledger/tell"), told))
 
 
-async def watched_run(target: Target) -> str | None:
-    """The newest run that is running or, if none is, the newest; None if there is none."""
-    cursor = await target.execute(target_query("ledger/watched_run"))
+async def watched_run(target: Target, *, job: str | None) -> str | None:
+    """The newest run that is running or, if none is, the newest; None if there is none.
+
+    With a ``job``, runs of other jobs do not count.
+    """
+    cursor = await target.execute(target_query("ledger/watched_run"), {"job": job or ""})
     return next((row["run_id"] for row in await cursor.fetchall()), None)
 
 

@@ -29,7 +29,7 @@ from etl.sessions.transaction import at_once
 from etl.settings.settings import Settings
 from etl.source import catalog, choice, proof, snapshot, stream
 from etl.source.snapshot import Snapshot
-from etl.target import dating, disclosure, guard, indexes, live, mergeable, merging, staging, trust, types
+from etl.target import claims, dating, disclosure, guard, indexes, live, mergeable, merging, staging, trust, types
 from etl.target.merge import Merge
 
 INTEGERS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
@@ -68,6 +68,7 @@ async def copy_batch(
         column = _key(described, key)
         await guard.lock(control, settings.run_id, [described.live])
         await book.ensure(control)
+        await claims.refuse(control, [described.live], settings.job)
         (described,) = await disclosure.refuse(control, [described], settings.options, settings.job)
         reached = await watermark.read(control, Planned(described.source, described.live))
         await _ensure_live(source, control, described, column)

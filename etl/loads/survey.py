@@ -16,7 +16,7 @@ from etl.sessions.postgres import Source, Target, source_session
 from etl.settings.settings import Settings
 from etl.source import catalog, definitions, locks, ranges
 from etl.source.snapshot import Snapshot
-from etl.target import collations, disclosure, guard, live, needs, placement, trust, types
+from etl.target import claims, collations, disclosure, guard, live, needs, placement, trust, types
 
 log = get_logger()
 
@@ -36,6 +36,7 @@ async def survey(settings: Settings, control: Target, held: Snapshot, wanted: Se
         nullcontext() if held.holder else locks.sharing(source, wanted),
     ):
         tables = options.apply(await catalog.tables(source, wanted))
+        await claims.refuse(control, [table.live for table in tables], settings.job)
         tables = await disclosure.refuse(control, tables, options, settings.job)
         if not held.holder:  # a holder in this process has locked and planned the options' SQL already
             await locks.share_read(source, tables, held.id)

@@ -260,6 +260,9 @@ def _tables(values: Mapping[str, Value], problems: list[str]) -> dict[str, Any]:
     if value is None or not value.text.startswith("@"):
         return _parsed("tables", Selection.parse, values, problems)
     file = value.text.removeprefix("@").strip()
+    if value.origin == Origin.STORE:  # a job's errors are told to its people: they would show /proc/self/environ
+        problems.append(f"{value.where} names a file, which a parameter may not; write the tables' names themselves")
+        return {}
     if not file:
         problems.append(f"{value.where} is @ without the name of a file; write @tables.txt, or the names themselves")
         return {}

@@ -59,8 +59,9 @@ class Settings(BaseModel):
             "tables",
             "The tables to copy: `orders,sales.invoice,audit.*,!audit.tmp_*`. A name without a schema is in `public`,"
             ' `*` matches any characters, `!` excludes, and `"quoted.names"` are literal. Or a JSON array of names.'
-            " Or `@tables.txt`: a file of names, with a line or a comma between them, and `#` before a comment. A"
-            " pattern leaves out partitions and the tables of extensions; name them to copy them.",
+            " Or, but not in Parameter Store, `@tables.txt`: a file of names, with a line or a comma between them, and"
+            " `#` before a comment. A pattern leaves out partitions and the tables of extensions; name them to copy"
+            " them.",
         ),
     ] = None
     run_id: Annotated[

@@ -387,3 +387,16 @@ run "a_path_of_jobs_above_the_secrets_of_slack" {
     var.jobs,
   ]
 }
+
+run "a_schedule_of_nobody" {
+  command = plan
+
+  variables {
+    jobs     = { path = "/nightly-etl/jobs" }
+    schedule = { expression = "cron(0 2 * * ? *)" }
+  }
+
+  expect_failures = [
+    var.schedule,
+  ]
+}

@@ -84,7 +84,10 @@ class Access:
 def _client(service: str) -> Any:
     """A client of a service; AWS's other tools read AWS_REGION, which boto3 does not."""
     session = boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
-    client: Any = session.client(service, config=_CONFIG)
+    try:
+        client: Any = session.client(service, config=_CONFIG)
+    except ValueError as error:  # of an endpoint that is no URL
+        raise Problem(f"AWS cannot be called: {_line(error)}; check AWS_ENDPOINT_URL and AWS_REGION") from None
     return client
 
 

@@ -71,10 +71,14 @@ def _no_toml(name: str, text: str, said: str) -> str:
     place, lines = re.search(r"line (\d+)", said), text.splitlines()
     number = int(place[1]) if place else len(lines)
     line = lines[number - 1].strip() if lines else ""
-    pair = re.fullmatch(r"([\w-]+)\s*[=:]\s*([^\"'\[{].*)", line)
-    why, remedy = said.partition(" (at ")[0], "write it as docs/scheduler.md has it"
-    if pair and "overwrite" not in said:
-        why, remedy = "a text needs quotes", f"write {pair[1]} = {json.dumps(pair[2])}"
+    pair = re.fullmatch(r"([\w-]+)\s*([=:])\s*(\S.*)", line)
+    why, remedy = said.partition(" (at ")[0], "write it as docs/scheduler-commands.md has it"
+    if pair and pair[3][0] not in "\"'[{" and "overwrite" not in said:
+        why, remedy = "a text needs quotes", f"write {pair[1]} = {json.dumps(pair[3])}"
+    elif pair and pair[2] == ":":
+        why, remedy = "a key and its value have an equals sign between them", f"write {pair[1]} = {pair[3]}"
+    elif pair and pair[3][0] in "\"'" and pair[3].count(pair[3][0]) == 1:
+        why, remedy = "a text ends with the quote that it begins with", f"write {line}{pair[3][0]}"
     elif re.search("twice|overwrite|declare", said):
         why, remedy = "it has stood before", "keep one of the two, with all that both say"
     return f"{name} line {number} is not TOML, {line[:80]}: {why[:1].lower()}{why[1:]}; {remedy}"
@@ -119,7 +123,7 @@ class _Reading:
         return self._values("[defaults]", own, keys.JOB | {"settings_root": keys.ROOT})
 
     def _jobs(self, table: Any, defaults: Mapping[str, Any], root: str) -> Iterator[tuple[str, Wanted]]:
-        if not self._is_table("[jobs]", table):
+        if not self._is_table("[jobs]", table, "a section [jobs.ID] for each job"):
             return
         for job, section in table.items():
             where = header("jobs", job)

@@ -18,7 +18,9 @@ LONGEST_WINDOW = timedelta(days=7)
 MOST_AT_ONCE = 1000
 """A pool is one item of DynamoDB, which has 400 KB, and an execution in it takes up to 150 bytes."""
 
-_PATH = re.compile(r"(/[A-Za-z0-9_.-]+){1,13}")
+_PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9_.-]+){1,13}")
+"""Parameter Store takes .. as a name like any other, so a path with it is never the one that is meant."""
+
 _WINDOW = re.compile(r"(\d{1,5}) ?(minutes?|hours?|days?)")
 _TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}")
 _CHANNEL = re.compile(r"[CGD][A-Z0-9]{4,}|#[a-z0-9_-]{1,80}")
@@ -73,7 +75,7 @@ def path(value: Any) -> str:
     """A path in Parameter Store."""
     text = _text(value, '"/nightly-etl/jobs/acme"')
     if not _PATH.fullmatch(text):
-        right = "/" + "/".join(re.sub(r"[^A-Za-z0-9_.-]", "-", part) for part in text.split("/") if part)
+        right = "/" + "/".join(re.sub(r"[^A-Za-z0-9_.-]", "-", part) for part in text.split("/") if part.strip("."))
         raise Bad(f"is {text!r}, which is no path of Parameter Store; write it as {right!r}")
     if len(text) > LONGEST_PATH:
         raise Bad(f"has {len(text)} characters; write at most {LONGEST_PATH}, as a tag of the run's session has them")
@@ -83,6 +85,8 @@ def path(value: Any) -> str:
 def server(value: Any) -> str:
     """The name of a source's or target's server."""
     text = _text(value, '"db1.example.com"')
+    if "://" in text or "password=" in text:  # not shown: who mistakes it for a database's address gives the password
+        raise Bad("is a database's address, which is no server's name; write its host alone: 'db1.example.com'")
     if not _SERVER.fullmatch(text):
         raise Bad(
             f"is {text!r}, which has more than letters, digits and . _ : -; write a name such as 'db1.example.com'"
@@ -166,7 +170,11 @@ def _channel(value: Any) -> str | None:
 
 
 NOTIFY = {
-    "topic": Key(_topic, 'The ARN of an SNS topic that is told of ends and of a pause; `""` for none.'),
+    "topic": Key(
+        _topic,
+        'The ARN of an SNS topic that is told of ends and of a pause, one of the module\'s `notify_topics`; `""` for'
+        " none.",
+    ),
     "slack_channel": Key(_channel, "The channel of Slack for this job's messages; `\"\"` for the deployment's own."),
     "when": Key(word(When), "Of which ends the topic is told: `failure` or `always`.", "`failure`"),
 }

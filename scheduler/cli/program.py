@@ -245,7 +245,7 @@ def history(job: str, most: int, as_json: bool, **deployed: str) -> None:
 @_deployed
 def remove(jobs: tuple[str, ...], yes: bool, as_json: bool, **deployed: str) -> None:
     """Remove jobs, by their ids. Their runs stay in the history for ninety days; what runs goes on."""
-    access = _access(deployed)
+    access, jobs = _access(deployed), tuple(dict.fromkeys(jobs))
     missing = [names.unknown(job, _ids(access)).lines[0] for job in jobs if not _is_there(access, job)]
     if missing:
         raise Problem(*missing)

@@ -56,7 +56,7 @@ def print_jobs(jobs: Sequence[Registered | BrokenJob], now: datetime) -> None:
     console.print(grid if jobs else "no jobs")
     enabled = sum(isinstance(known, Registered) and known.job.status == "enabled" for known in jobs)
     if jobs:
-        console.print(f"{len(jobs):,} jobs, {enabled:,} of them enabled")
+        console.print(f"{len(jobs):,} job{'s' * (len(jobs) != 1)}, {enabled:,} of them enabled")
 
 
 def _next(known: Registered, now: datetime) -> str:

@@ -224,7 +224,7 @@ def test_a_topic_that_refuses_for_good_is_logged_and_left(world: World, capsys: 
     """Otherwise the end would be told for ninety days."""
     world, name = failed_once(world, "NotFound")
     assert settle(world.deployment(), "acme", name, NOON + MINUTE, Ended("failed", world.now, "boom"))
-    assert capsys.readouterr().out.count('"message.refused"') == 2
+    assert capsys.readouterr().out.count('"topic.refused"') == 2
     assert look(world.deployment(), world.now + 9 * WATCH) == 0
 
 

@@ -10,7 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import product, takewhile
 from typing import Any
@@ -21,12 +21,14 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from scheduler.ended import look, settle
-from scheduler.job import CatchUp, Job, Overlap, job_and_due
+from scheduler.job import CatchUp, Job, Notify, Overlap, job_and_due
 from scheduler.machine import Ended
 from scheduler.message import Message
 from scheduler.pools import Busy, Pool
+from scheduler.records import Run
 from scheduler.registry import WATCH, Registry
 from scheduler.runner import handle
+from scheduler.teller import Teller
 from scheduler.tick import tick
 from tests.chaos import Chance, Execution, Fault, Killed, World, at_call, by_seed
 from tests.moto_server import keep_promises
@@ -226,6 +228,25 @@ def one_job(chance: Chance) -> Night:
 def every() -> int:
     """A fault at each call, of each kind, takes minutes; so the kinds take turns, unless many seeds are asked for."""
     return len(Fault) + 1 if len(seeds()) <= 3 else 1
+
+
+def test_a_topic_that_is_gone_keeps_no_job_from_being_paused(dynamodb: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is logged, and the end counts as told: it would otherwise fail again every ten minutes, for ninety days."""
+    world = World(dynamodb, NO_FAULT, lambda _: (HOUR, "FAILED"), START)
+    topic = "arn:aws:sns:eu-central-1:123456789012:gone"
+    night = Night(world, {"acme": job("acme", pause_after=1, notify=Notify(topic))})
+    night.put()
+    name, due = "acme-20261128T020000Z", datetime(2026, 11, 28, 2, tzinfo=UTC)
+    deployment = replace(
+        world.deployment(NO_FAULT), teller=Teller(boto3.client("sns", region_name="eu-central-1"), None, None)
+    )
+    deployment.registry.note("acme", Run(name, "started", due, started_at=due, late_seconds=0.0), "started")
+    assert settle(deployment, "acme", name, due, Ended("failed", due + HOUR, "no route"))
+    known, run = deployment.registry.get("acme"), deployment.registry.run("acme", name)
+    assert known is not None
+    assert run is not None
+    assert (known.job.status, known.paused_told, run.told) == ("paused", True, True)
+    assert capsys.readouterr().out.count('"event": "topic.refused", "job": "acme"') == 2
 
 
 def test_a_fault_at_any_call_loses_nothing() -> None:

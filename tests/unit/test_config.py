@@ -259,6 +259,15 @@ def test_tables_come_from_a_file(tmp_path: Path) -> None:
             assert settings.selection.origin == f"TABLES ({path})"
 
 
+def test_a_parameter_names_no_file(tmp_path: Path) -> None:
+    """Who writes a job's parameters would have the runner's files shown in an error: its credentials are in one."""
+    environment = {name: text for name, text in MINIMUM.items() if name != "TABLES"} | {"ETL_PARAMETER_PATH": "/etl"}
+    for file in ("/proc/self/environ", str(tmp_path), ""):
+        assert problems(environment, {"tables": f"@{file}"}) == (
+            "/etl/tables names a file, which a parameter may not; write the tables' names themselves",
+        )
+
+
 def test_quotes_that_an_env_file_keeps_are_named_with_all_other_problems() -> None:
     """A value is read without them, so that its own problems are told, too; a password or a key may have quotes."""
     assert problems(MINIMUM | {"ETL_JOBS": "'99'", "ETL_PUBLISH": '"run"', "TABLES": "'orders'"}) == (

@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
 from docs import scheduler_costs
 from docs.scheduler_costs import PRICES, month
+from etl.model.name import Relation
+from etl.model.shape import Rename
+from etl.settings.options import Options
+from scheduler.cli.file import read
 from scheduler.log import NAMESPACE
 from scheduler.tick import Ticked
 
@@ -20,6 +25,25 @@ PAGE = (ROOT / "docs" / "scheduler.md").read_text(encoding="utf-8")
 def test_the_page_has_the_table_as_it_is_computed() -> None:
     """``make reference`` writes it."""
     assert scheduler_costs.main(check=True) == 0
+
+
+def test_the_way_to_three_tenants_nights_has_a_file_that_is_taken(tmp_path: Path) -> None:
+    """Whoever follows the page gets three jobs, each with its own settings under the path that the page puts them."""
+    file = tmp_path / "jobs.toml"
+    way = PAGE.partition("## From nothing to three tenants' nights\n")[2].partition("\n## ")[0]
+    found = re.search(r"```toml\n(.*?)```", way, re.DOTALL)
+    assert found is not None
+    file.write_text(dedent(found[1]))
+    jobs = read(file, "/nightly-etl/jobs").jobs
+    assert {job: wanted.job.settings_path for job, wanted in jobs.items()} == {
+        job: f"/nightly-etl/jobs/{job}" for job in ("acme", "globex", "initech")
+    }
+    assert re.findall(r"^   \$  put (\w+)/(\S+)", way, re.MULTILINE) == [
+        ("acme", name) for name in ("operational/url", "reporting/url", "tables", "options")
+    ]
+    options = re.search(r"put acme/options '(.*?)'", way, re.DOTALL)
+    assert options is not None
+    assert Options.parse(dedent(f"   {options[1]}")).of(Relation("public", "orders")).rename == Rename("acme", None)
 
 
 def test_a_tenfold_of_jobs_costs_at_most_a_tenfold() -> None:

@@ -7,7 +7,8 @@ SELECT DISTINCT ON (l.schema_name, l.relation_name)
        l.schema_name AS schema, l.relation_name AS name, l.run_id, l.base, l.live_state, l.rows_deleted,
        (SELECT m.merge_seconds / (m.rows_changed + coalesce(m.rows_deleted, 0))
           FROM etl.loads m
-         WHERE m.table_name = l.table_name AND m.status = 'published' AND m.merge_seconds IS NOT NULL
+         WHERE m.schema_name = l.schema_name AND m.relation_name = l.relation_name AND m.status = 'published'
+           AND m.merge_seconds IS NOT NULL
            AND m.rows_changed >= :'least' AND m.published_at >= pg_catalog.now() - :'since'::pg_catalog.interval
          ORDER BY m.published_at DESC
          LIMIT 1) AS row_seconds

@@ -12,6 +12,8 @@ module "nightly_etl" {
   compute      = "fargate"
   emails       = var.emails
 
+  slack_secrets = var.slack_secrets
+
   # Each job has its own settings, and its own schedule in the scheduler's table.
   jobs = { path = "/${var.name}/jobs" }
 

@@ -36,6 +36,12 @@ variable "databases" {
   type        = map(object({ security_group_id = string, port = optional(number, 5432) }))
 }
 
+variable "slack_secrets" {
+  description = "SecureStrings that the notifier reads: webhook_url, or bot_token and channel, with which each job can have a channel of its own."
+  type        = map(string)
+  default     = { webhook_url = "Slack's incoming webhook." }
+}
+
 variable "emails" {
   description = "Mail addresses that hear of failures."
   type        = set(string)
