@@ -6,6 +6,7 @@ whoever does it; and every ten minutes this Lambda looks at the runs whose end n
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -30,12 +31,21 @@ def handler(event: Mapping[str, Any], context: object) -> dict[str, bool]:
         return {"settled": look(Deployment.here(), datetime.now(UTC)) > 0}
     detail = event["detail"]
     found = job_and_due(detail["name"])
-    if found is None or detail["status"] == "RUNNING":
+    if found is None or detail["status"] == "RUNNING" or not _is_given(detail.get("input"), found[0]):
         return {"settled": False}
     stopped = detail.get("stopDate")
     at = datetime.fromtimestamp(stopped / 1000, UTC) if stopped else None
     end = ended(detail["status"], at, detail.get("error"), detail.get("cause"))
     return {"settled": settle(Deployment.here(), found[0], detail["name"], found[1], end)}
+
+
+def _is_given(content: str | None, job: str) -> bool:
+    """Whether an execution has a job's input: a person's may have a name like those of a job's.
+
+    An event has no input that is too long for it; such a one is taken for the job's.
+    """
+    given = {"job": job} if content is None else json.loads(content)
+    return isinstance(given, dict) and given.get("job") == job
 
 
 def look(deployment: Deployment, now: datetime) -> int:

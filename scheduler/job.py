@@ -20,7 +20,7 @@ SHARDS = 16
 (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html). The number is fixed,
 because a tick that asked fewer than there are would lose jobs."""
 
-_RUN_NAME = re.compile(rf"({ID.pattern})-(\d{{8}}T\d{{6}}Z)")
+_RUN_NAME = re.compile(rf"({ID.pattern})-(\d{{8}}T\d{{6}}Z)", re.ASCII)
 _DUE = "%Y%m%dT%H%M%SZ"
 
 

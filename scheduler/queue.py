@@ -10,9 +10,6 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from .log import line
 from .message import Message
 
 BATCH = 10
@@ -33,14 +30,9 @@ class Queue:
 
     def send(self, messages: Sequence[Message], now: datetime) -> set[Message]:
         """Sends messages, each to be delivered when it is due; returns those that the queue has not accepted."""
-        lost, begun = set[Message](), time.monotonic()
+        lost: set[Message] = set()
         for batch in _batches(messages):
-            by_now = now + timedelta(seconds=time.monotonic() - begun)  # thousands take their time
-            try:
-                lost |= self._sent(dict(enumerate(batch)), [message.due for message in batch], by_now)
-            except (ClientError, BotoCoreError) as error:
-                line("batch.refused", error=str(error))
-                lost |= set(batch)
+            lost |= self._sent(dict(enumerate(batch)), [message.due for message in batch], now)
         return lost
 
     def put_back(self, message: Message, delay: timedelta, now: datetime) -> bool:

@@ -18,14 +18,17 @@ _PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExce
 
 def changed(client: Any, **update: Any) -> bool:
     """Updates an item; returns False if the update's condition does not hold."""
-    return refused(client, **update) is None
+    return _refused(client, update) is None
 
 
 def refused(client: Any, **update: Any) -> Mapping[str, Any] | None:
     """Updates an item; returns the item that the condition does not hold for, or None if it was updated."""
-    asked = {**update, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+    return _refused(client, {**update, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"})
+
+
+def _refused(client: Any, update: Mapping[str, Any]) -> Mapping[str, Any] | None:
     try:
-        _tried(lambda: client.update_item(**asked))
+        _tried(lambda: client.update_item(**update))
     except ClientError as error:
         if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
             raise

@@ -20,7 +20,7 @@ from .due import Decision, Waiting, decide, horizon
 from .job import SHARDS
 from .log import line, measured
 from .message import Message
-from .queue import Queue
+from .queue import BATCH, Queue
 from .records import BrokenJob
 from .registry import Registry
 
@@ -90,7 +90,7 @@ class _Work:
     def _part(self, jobs: Sequence[Waiting | BrokenJob]) -> Ticked:
         decided = {job: what for job in jobs if isinstance(job, Waiting) and (what := self._decided(job))}
         messages = [message for job, what in decided.items() for message in _messages(job, what)]
-        lost = self.queue.send(messages, self.now + timedelta(seconds=time.monotonic() - self.begun))
+        lost = self._lost(messages)
         failed = {message.job for message in lost}
         accepted = [(job, what) for job, what in decided.items() if job.id not in failed]
         for job in jobs:
@@ -98,6 +98,21 @@ class _Work:
                 line("job.broken", error=str(job))
         done = Ticked(due=len(decided), sent=len(messages) - len(lost), lost=len(lost), broken=len(jobs) - len(decided))
         return sum(self.calls.map(lambda each: self._moved(*each), accepted), done)
+
+    def _lost(self, messages: Sequence[Message]) -> set[Message]:
+        """Sends messages, and returns those that the queue has not accepted.
+
+        Thousands take their time, by which the last ones' delays are shorter.
+        """
+        lost = set[Message]()
+        for start in range(0, len(messages), BATCH):
+            batch = messages[start : start + BATCH]
+            try:
+                lost |= self.queue.send(batch, self.now + timedelta(seconds=time.monotonic() - self.begun))
+            except (ClientError, BotoCoreError) as error:
+                line("batch.refused", error=str(error))
+                lost |= set(batch)
+        return lost
 
     def _decided(self, job: Waiting) -> Decision | None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -137,12 +138,18 @@ def number(least: int, most: int, why: str = "") -> Callable[[Any], int]:
     return read
 
 
+LONGEST_SHARDS = 100_000
+"""Characters: an execution's input has 256 KB, the job's item 400 KB; and to read it costs by its length."""
+
+
 def shards(value: Any) -> Any:
     """The shards of the state machine's input: a number, or lists of tables."""
     is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 1
     is_lists = isinstance(value, list) and value and all(_is_shard(each) for each in value)
     if not is_number and not is_lists:
         raise Bad(f'is {_said(value)}; write a number from 1 on, or lists of tables: [["orders"], ["customers"]]')
+    if (length := len(json.dumps(value))) > LONGEST_SHARDS:
+        raise Bad(f"has {length:,} characters; write at most {LONGEST_SHARDS:,}, or how many shards")
     return value
 
 

@@ -12,7 +12,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from scheduler.ended import look, settle
+from scheduler.deployment import Deployment
+from scheduler.ended import handler, look, settle
 from scheduler.job import Notify, Status
 from scheduler.machine import Ended
 from scheduler.message import Message
@@ -22,7 +23,7 @@ from scheduler.records import Registered
 from scheduler.registry import WATCH, ChangedMeanwhile
 from scheduler.runner import handle
 from scheduler.tick import tick
-from tests.chaos import Chance, Fault, World
+from tests.chaos import Chance, Fault, World, error
 from tests.moto_server import keep_promises
 from tests.scheduling import TABLE, job
 
@@ -120,23 +121,50 @@ def test_a_message_before_its_second_waits_for_it(world: World) -> None:
     assert handle(deployment, message, message.due) == "started"
 
 
-def test_the_time_that_sending_takes_is_no_lateness() -> None:
+@dataclass
+class SlowQueue:
+    """SQS on a bad day: each request takes a second, and the second one is refused."""
+
+    delays: list[int]
+
+    def send_message_batch(self, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+        """SendMessageBatch."""
+        del QueueUrl
+        time.sleep(1.05)
+        self.delays += [Entries[0]["DelaySeconds"]]
+        if len(self.delays) == 2:
+            raise error("InvalidMessageContents")
+        return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
+
+
+def test_the_time_that_sending_takes_is_no_lateness_and_a_refused_request_is_no_other_jobs(world: World) -> None:
     """Of thousands, the last are sent seconds after the tick has begun."""
-
-    @dataclass
-    class Slow:
-        delays: list[int]
-
-        def send_message_batch(self, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
-            del QueueUrl
-            time.sleep(1.05)
-            self.delays += [Entries[0]["DelaySeconds"]]
-            return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
-
-    slow = Slow([])
-    messages = [Message(f"job-{number}", NOON + MINUTE, None) for number in range(25)]
-    assert not Queue(slow, "due").send(messages, NOON)
+    registry, slow = world.deployment().registry, SlowQueue([])
+    shard = job().due_shard
+    alike = [name for name in (f"job-{number}" for number in range(600)) if job(name).due_shard == shard][:25]
+    for name in alike:
+        registry.put(job(name), NOON)
+    done = tick(registry, Queue(slow, "due"), NOON)
     assert slow.delays == [60, 59, 58]
+    assert (done.sent, done.moved, done.lost) == (15, 15, 10)
+
+
+def test_an_execution_of_a_persons_is_no_jobs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name may look like one, also in digits of another script."""
+    deployment = world.deployment()
+    deployment.registry.put(job(), NOON)
+    monkeypatch.setattr(Deployment, "here", lambda: deployment)
+    for name, content in [
+        ("acme-20261128T130000Z", "{}"),
+        ("acme-20261128T130000Z", '["job"]'),
+        ("acme-20261128T130000Z", '{"job": "a"}'),
+        ("acme-٢٠٢٦١١٢٨T130000Z", '{"job": "acme"}'),
+    ]:
+        detail = {"name": name, "status": "FAILED", "input": content, "stopDate": 1}
+        assert handler({"detail": detail}, None) == {"settled": False}
+    assert known(world).counters.failed == 0
+    detail = {"name": "acme-20261128T130000Z", "status": "FAILED", "input": '{"job": "acme"}', "stopDate": 1}
+    assert handler({"detail": detail}, None) == {"settled": True}
 
 
 def test_two_deliveries_of_one_due_time_do_not_share_a_place(world: World) -> None:
