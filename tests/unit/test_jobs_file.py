@@ -231,3 +231,17 @@ def test_a_window_is_shown_as_it_is_written(text: str, tmp_path: Path) -> None:
     """So that a file and what is told of it look alike."""
     jobs = read(f'[jobs.a]\ncron = "@daily"\nsource = "a"\ntarget = "b"\nwindow = "{text}"\n', tmp_path).jobs
     assert words(jobs["a"].job.window) == text
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (f'cron = "0,{"0," * 300}0 2 * * *"', "cron has 611 characters; write at most 512"),
+        ("shards = [[" + "'orders'," * 10_001 + "]]", "shards has 100,012 characters; write at most 100,000"),
+    ],
+)
+def test_what_a_message_or_an_input_cannot_carry_is_refused(line: str, told: str, tmp_path: Path) -> None:
+    """Ten messages are one request, which would be refused with the other nine; an input has 256 KB."""
+    cron = "" if line.startswith("cron") else 'cron = "@daily"\n'
+    with pytest.raises(Problem, match=told):
+        read(f'[jobs.a]\n{cron}source = "a"\ntarget = "b"\n{line}\n', tmp_path)
