@@ -260,6 +260,6 @@ def test_a_fault_at_any_call_loses_nothing() -> None:
             night.calms_down()
             became = night.check()
             running = {each.name for each in night.world.machine.running()}
-            assert became["started"] >= 3, (number, fault)
+            assert became["started"] >= 2, (number, fault)  # where StartExecution fails, the message comes again later
             assert busy(night, Pool("pool#source#one")) == 1, (number, fault)
             assert set(night.deployment.pools.holders("pool#job#acme")) <= running, (number, fault)
