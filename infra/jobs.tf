@@ -39,6 +39,14 @@ resource "aws_iam_role" "job_settings" {
   permissions_boundary = var.permissions_boundary
   tags                 = var.tags
 
+  # Here and not at the variable: a validation that reads another variable is left out if that one is bad, too.
+  lifecycle {
+    precondition {
+      condition     = var.schedule.expression == "cron(15 4 * * ? *)" && var.schedule.timezone == "UTC"
+      error_message = "schedule is that of a deployment of one night: with jobs, each job has its own, in the scheduler's table (modules/scheduler); leave it out."
+    }
+  }
+
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
     Statement = [

@@ -464,11 +464,6 @@ variable "schedule" {
   }
 
   validation {
-    condition     = var.jobs == null || (var.schedule.expression == "cron(15 4 * * ? *)" && var.schedule.timezone == "UTC")
-    error_message = "schedule is that of a deployment of one night: with jobs, each job has its own, in the scheduler's table (modules/scheduler)."
-  }
-
-  validation {
     condition     = contains(keys(local.zones), var.schedule.timezone)
     error_message = "schedule.timezone must be a zone's name in the time zone database, such as Europe/Berlin or UTC (infra/zones.json has them all)."
   }

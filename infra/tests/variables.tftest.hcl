@@ -397,6 +397,6 @@ run "a_schedule_of_nobody" {
   }
 
   expect_failures = [
-    var.schedule,
+    aws_iam_role.job_settings,
   ]
 }
