@@ -10,6 +10,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+_THROTTLED = {"ThrottlingException", "ExecutionLimitExceeded"}
+"""The SDK has tried again by then. An earlier try may have started the execution all the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
@@ -18,6 +21,10 @@ class Ended:
     status: str
     at: datetime
     error: str | None
+
+
+class Throttled(Exception):
+    """Step Functions starts no more executions for now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +36,20 @@ class Machine:
 
     # docs/decisions.md, "The name of an execution makes once, not a lock"
     def start(self, name: str, content: Mapping[str, Any]) -> bool:
-        """Starts the execution of this name; returns False if one of this name has ended, within ninety days.
+        """Starts the execution of this name; returns False if there was one of this name, within ninety days.
 
         While one of this name and input is running, the answer is that one, as if it were started now
-        (https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html).
+        (https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html). Raises Throttled.
         """
         try:
             self.client.start_execution(stateMachineArn=self.arn, name=name, input=json.dumps(content, sort_keys=True))
         except ClientError as error:
-            if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
-                raise
-            return False
+            code = error.response["Error"]["Code"]
+            if code in _THROTTLED and self.is_running(name) is None:
+                raise Throttled(str(error)) from None
+            if code in {*_THROTTLED, "ExecutionAlreadyExists"}:
+                return False
+            raise
         return True
 
     def is_running(self, name: str) -> bool | None:

@@ -17,6 +17,7 @@ from .deployment import Deployment
 from .due import is_too_late
 from .job import Job, Status
 from .log import line, measured
+from .machine import Throttled
 from .message import Message
 from .pools import Pool, pools_of
 from .queue import BATCH
@@ -83,9 +84,13 @@ def _started(deployment: Deployment, job: Job, message: Message, now: datetime) 
     if full is not None and full.id == Pool.of_job(job.id).id:
         return _left(deployment, job, message, now, what="skipped", why="the last run is still running")
     if full is not None:
-        return _put_back(deployment, message, full, now)
-    if not deployment.machine.start(message.name, job.input(message.due)) and not _is_running(deployment, message):
+        return _put_back(deployment, message, full.id, now)
+    try:
+        if not deployment.machine.start(message.name, job.input(message.due)) and not _is_running(deployment, message):
+            _release(deployment, pools, message.name)
+    except Throttled:
         _release(deployment, pools, message.name)
+        return _put_back(deployment, message, "StartExecution", now)
     return _noted(deployment, message, pools, now)
 
 
@@ -125,12 +130,12 @@ def _early(deployment: Deployment, message: Message, now: datetime) -> str:
     return "early"
 
 
-def _put_back(deployment: Deployment, message: Message, full: Pool, now: datetime) -> str:
+def _put_back(deployment: Deployment, message: Message, full: str, now: datetime) -> str:
     delay = PUT_BACK * random.uniform(1, 1.5)  # noqa: S311 spreads those that wait for one pool
     if not deployment.queue.put_back(message, delay, now):
         raise RuntimeError(f"the queue has not accepted {message.name} again")
     deployment.registry.count_wait(message.job)
-    line("run.waits", job=message.job, run=message.name, pool=full.id, waits=message.waits + 1)
+    line("run.waits", job=message.job, run=message.name, pool=full, waits=message.waits + 1)
     return "put_back"
 
 

@@ -299,3 +299,17 @@ def receive(world: World) -> None:
     for message in world.queue.receive():
         handle(world.deployment(), Message.read(message.body), world.now)
         world.queue.messages.remove(message)
+
+
+def test_a_start_that_is_throttled_waits_and_holds_no_place(world: World) -> None:
+    """Thousands due in one second are more than Step Functions starts at once."""
+    throttled = Chance(lambda _, name, *__: Fault.THROTTLED if name == "start_execution" else None)
+    world.deployment().registry.put(job("acme"), NOON)
+    message = Message("acme", NOON + MINUTE, str(job("acme").schedule))
+    world.now = NOON + MINUTE
+    assert handle(world.deployment(throttled), message, world.now) == "put_back"
+    assert world.deployment().pools.holders("pool#source#one") == {}
+    world.now += MINUTE
+    (again,) = world.queue.receive()
+    assert handle(world.deployment(), Message.read(again.body), world.now) == "started"
+    assert [run.waits for run in world.deployment().registry.runs("acme", 1)] == [1]
