@@ -321,8 +321,8 @@ def _looks(applied: Scheduled, role: str) -> None:
 
 def _changes(applied: Scheduled, role: str) -> None:
     now = datetime.now(UTC)
-    registry, one = applied.registry(role), job("acme")
-    registry.put(replace(one, status=Status.DISABLED), now)
+    registry, one = applied.registry(role), replace(job("acme"), status=Status.DISABLED)
+    registry.put(one, now)
     registry.set_status(one, Status.ENABLED, now)
     pools = Pools(applied.made.client("dynamodb", role), applied.outputs["table_name"], 10, lambda _: None)
     pools.allow(Pool("pool#source#one", 3))
