@@ -89,10 +89,7 @@ async def compose(
     """
     old, found = staged.live, [*staged.live, *staged.found]
     moving = [*tables, *(view.full_name for view in staged.ready)]
-    in_staging = await live.objects(target, [name.staging for name in moving])
-    new = {item.full_name: item for item in in_staging if item.is_live}
-    if missing := [str(table) for table in tables if table.staging not in new]:
-        raise PublishFailed(f"{', '.join(missing)} is no longer staged; another run or `etl abort` has dropped it")
+    new = await _in_staging(target, tables, moving)
     try:
         patience = await lock_phase.end_vacuums(target, [*old, *(new[table.staging] for table in tables)])
     except psycopg.errors.UndefinedTable as error:
@@ -117,6 +114,17 @@ async def compose(
     text = f"{Stage.PUBLISH} ".encode() + sql.SQL("; ").join(statements).as_bytes(target)
     told = [item for item in reattached if tells and not item.is_comment]
     return Message(text, tuple((_reattach(item).as_string(target), item.what or item.statement) for item in told))
+
+
+async def _in_staging(
+    target: Target, tables: Sequence[TargetName], moving: Sequence[TargetName]
+) -> dict[TargetName, live.Object]:
+    """What is staged, by its name in staging; raises PublishFailed if a table is not."""
+    found = await live.objects(target, [name.staging for name in moving])
+    new = {item.full_name: item for item in found if item.is_live}
+    if missing := [str(table) for table in tables if table.staging not in new]:
+        raise PublishFailed(f"{', '.join(missing)} is no longer staged; another run or `etl abort` has dropped it")
+    return new
 
 
 def _moves(
