@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +26,7 @@ from scheduler.registry import INDEX, Registry
 from scheduler.teller import Teller
 from servers.port import free_port
 from tests.cloud import REGION
+from tests.situations import until
 
 TABLE: dict[str, Any] = {
     "TableName": "jobs",
@@ -104,7 +103,7 @@ def services() -> Iterator[Services]:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             endpoint = f"http://127.0.0.1:{port}"
-            _wait(endpoint)
+            until(lambda: _answers(endpoint), "moto answers")
             session = boto3.Session("test", "test", region_name=REGION)
             session.client("dynamodb", endpoint_url=endpoint).create_table(**TABLE)
             url = session.client("sqs", endpoint_url=endpoint).create_queue(QueueName="due")["QueueUrl"]
@@ -123,12 +122,9 @@ def job(name: str = "acme", cron: str = "* * * * *", zone: str = "UTC", **given:
     return Job(name, Schedule.of(cron, zone), **{**settings, "window": timedelta(hours=6), **given})
 
 
-def _wait(endpoint: str) -> None:
-    for _ in range(300):
-        try:
-            urllib.request.urlopen(f"{endpoint}/moto-api/", timeout=1).close()
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-        else:
-            return
-    raise TimeoutError("moto does not answer")
+def _answers(endpoint: str) -> bool:
+    try:
+        urllib.request.urlopen(f"{endpoint}/moto-api/", timeout=1).close()
+    except OSError:
+        return False
+    return True

@@ -15,7 +15,7 @@ import pytest
 
 from tests.harness import Database, Databases, Etl, environment_of
 from tests.lambda_runtime import function
-from tests.situations import settled, waiting
+from tests.situations import settled, until, waiting
 
 TABLES = {"TABLES": "a"}
 
@@ -228,9 +228,7 @@ def test_a_table_that_a_run_publishes_meanwhile_is_refused(databases: Databases,
     with databases.reporting.connect() as held:
         held.execute("SELECT pg_advisory_lock(hashtextextended('nightly-etl run retiring', 0))")
         with left.started("retire", "b", flag, ETL_RUN_ID="retiring") as process:
-            deadline = time.monotonic() + 60
-            while not waiting(databases.reporting, "advisory") and time.monotonic() < deadline:
-                time.sleep(0.05)
+            until(lambda: waiting(databases.reporting, "advisory"), "the command waits for the lock", 60)
             assert left("run", TABLES="b", ETL_LOAD="full", ETL_PUBLISH_WAY="swap").status == 0
             held.execute("SELECT pg_advisory_unlock_all()")
             _, said = process.communicate(timeout=60)
