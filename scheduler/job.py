@@ -50,7 +50,7 @@ class CatchUp(StrEnum):
 
 
 class When(StrEnum):
-    """Of which ends a job's people are told."""
+    """Which ends a job's people get a message about."""
 
     FAILURE = "failure"
     ALWAYS = "always"

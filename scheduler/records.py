@@ -38,7 +38,7 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What became of one due time. ``pools`` are those in which its execution holds a lease."""
+    """One due time and its result. ``pools`` are those in which its execution holds a lease."""
 
     name: str
     status: str
@@ -55,7 +55,7 @@ class Run:
 
 
 class BrokenJob(Exception):
-    """A job of which the registry has what this version cannot read: its id, and why."""
+    """A job in the registry that this version cannot read: its id, and why."""
 
     def __init__(self, job: str, why: str) -> None:
         super().__init__(f"{job}: {why}")

@@ -157,7 +157,7 @@ class Registry:
         return [items.run(items.read(item)) for item in answer["Items"]]
 
     def run(self, job: str, name: str) -> Run | None:
-        """What became of the due time of this execution's name; None if nothing did yet."""
+        """The due time of this execution's name and its result; None if it has none yet."""
         key = items.run_key(job, name)
         item = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
         return items.run(items.read(item)) if item else None

@@ -128,7 +128,7 @@ class ShowAnswer(Answer):
 
 @dataclass(frozen=True, slots=True)
 class RunAnswer(Answer):
-    """What became of one due time."""
+    """One due time and its result."""
 
     run: str
     """The execution's name, which is the run's id."""
@@ -209,7 +209,7 @@ class PutAnswer(Answer):
     paused: tuple[str, ...]
     """Jobs of the file that are paused, and stay so."""
     broken: tuple[str, ...]
-    """Jobs of the file of which the registry has what this version cannot read."""
+    """Jobs of the file whose items in the registry this version cannot read."""
     limits: tuple[ChangeAnswer, ...]
     """Pools that get another number; `key` is the pool's id."""
     unlisted: tuple[ChangeAnswer, ...]
@@ -238,7 +238,7 @@ class PutAnswer(Answer):
 
 @dataclass(frozen=True, slots=True)
 class StatusAnswer(Answer):
-    """What became of a job's status."""
+    """A job's status, before and after."""
 
     id: str
     old: str

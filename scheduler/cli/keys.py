@@ -179,11 +179,11 @@ def _channel(value: Any) -> str | None:
 NOTIFY = {
     "topic": Key(
         _topic,
-        'The ARN of an SNS topic that is told of ends and of a pause, one of the module\'s `notify_topics`; `""` for'
-        " none.",
+        "The ARN of an SNS topic that gets a message about each end and about a pause, one of the"
+        ' module\'s `notify_topics`; `""` for none.',
     ),
     "slack_channel": Key(_channel, "The channel of Slack for this job's messages; `\"\"` for the deployment's own."),
-    "when": Key(word(When), "Of which ends the topic is told: `failure` or `always`.", "`failure`"),
+    "when": Key(word(When), "Which ends the topic gets a message about: `failure` or `always`.", "`failure`"),
 }
 """The keys of ``notify``. A job's own keys are put over those of [defaults]."""
 

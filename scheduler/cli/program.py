@@ -228,7 +228,7 @@ def run_now(job: str, as_json: bool, **deployed: str) -> None:
 @click.option("--most", type=click.IntRange(1, 1000), default=20, show_default=True, help="So many runs, at most.")
 @_deployed
 def history(job: str, most: int, as_json: bool, **deployed: str) -> None:
-    """List what became of a job's due times, the newest first. A removed job's runs are there until they expire."""
+    """List a job's due times and their results, the newest first. A removed job's runs are there until they expire."""
     access = _access(deployed)
     runs = access.registry.runs(job, most)
     known = None if runs and not _is_there(access, job) else _known(access, job)
