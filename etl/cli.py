@@ -139,7 +139,7 @@ def _shown(command: Command[Any, Any], call: Call[Any], *, verbose: bool) -> Any
     if not command.has_bars:
         result = _await(command.work(call))
     elif call.settings.log_format == "console" and sys.stdout.isatty():
-        from etl.report.console import TerminalProgress
+        from etl.report.bars import TerminalProgress
 
         if not verbose and "log_level" not in call.found.given:
             log.configure_level("warning")

@@ -1,4 +1,4 @@
-"""Prints progress, tables and colours on a terminal, with rich. It decides nothing.
+"""Prints tables and colours on a terminal, with rich. It decides nothing.
 
 To a file or a pipe it prints the same tables without colours, and does not cut them at 80 columns.
 """
@@ -12,28 +12,14 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.markup import escape as escape_markup
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-from rich.progress import Progress as Bars
 from rich.table import Table as Grid
-from rich.text import Text
 
 from etl.commands.accounts import Report
 from etl.commands.answers import Comparison, Finding, InitAnswer, RetireAnswer
 from etl.commands.plan import Plan
-from etl.loads.progress import Progress
 from etl.logs.log import printable
 from etl.model.record import Finished
 from etl.model.status import LoadStatus, RunStatus
-from etl.model.table import Table
 from etl.settings.found import FILE_NAME, Shown
 
 _WIDE = 200
@@ -44,72 +30,6 @@ _FIRST = 3
 """The number of a shard's tables that the plan names."""
 
 
-class _RowsColumn(ProgressColumn):
-    """The rows that were copied, estimated from the catalog; empty if the catalog has no estimate."""
-
-    def render(self, task: Task) -> Text:
-        rows = task.fields["rows"]
-        return Text(f"{rows:,.0f} rows" if rows else "", justify="right", no_wrap=True)
-
-
-class TerminalProgress(Progress):
-    """Draws a bar for each load, and one for the run, from the catalog's estimates of rows and bytes."""
-
-    def __init__(self) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(None), _RowsColumn(), DownloadColumn())
-        self._bars = Bars(*columns, TransferSpeedColumn(), TimeRemainingColumn(compact=True), transient=True)
-        self._of_table: dict[str, TaskID] = {}
-        self._of_run = TaskID(0)
-
-    def __enter__(self) -> TerminalProgress:
-        self._bars.__enter__()
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        self._bars.__exit__(*exception)
-
-    def surveyed(self, tables: list[Table]) -> None:
-        """Draws the run's bar; draws it again from the start if the run has taken another snapshot."""
-        for bar in self._bars.task_ids:
-            self._bars.remove_task(bar)
-        self._of_table.clear()
-        self._of_run = self._bars.add_task(f"[bold]{_count(tables)}", total=sum(map(_size, tables)), rows=0)
-
-    def started(self, table: Table) -> None:
-        """Draws a table's bar."""
-        if str(table) not in self._of_table:
-            self._of_table[str(table)] = self._bars.add_task(escape(str(table)), total=_size(table), rows=0)
-
-    def advanced(self, table: Table, size: int) -> None:
-        """Moves a table's bar and the run's."""
-        self._move(table, size, table.rows * size / _size(table))
-
-    def restarted(self, table: Table) -> None:
-        """Moves a table's bar back to its start, and the run's bar by as much."""
-        bar = self._task(self._of_table[str(table)])
-        self._move(table, -bar.completed, -bar.fields["rows"])
-
-    def finished(self, table: Table) -> None:
-        """Removes a table's bar, and moves the run's bar on by the rest of the table's estimate."""
-        bar = self._task(self._of_table[str(table)])
-        self._move(table, _size(table) - bar.completed, table.rows - bar.fields["rows"])
-        self._bars.remove_task(self._of_table.pop(str(table)))
-
-    def failed(self, table: Table) -> None:
-        """Removes a table's bar, if it has one, and moves the run's bar on as if the table had arrived."""
-        if str(table) in self._of_table:
-            self.finished(table)
-        else:
-            self._bars.update(self._of_run, advance=_size(table), rows=self._task(self._of_run).fields["rows"])
-
-    def _move(self, table: Table, size: float, rows: float) -> None:
-        for bar in (self._of_table[str(table)], self._of_run):
-            self._bars.update(bar, advance=size, rows=self._task(bar).fields["rows"] + rows)
-
-    def _task(self, bar: TaskID) -> Task:
-        return next(task for task in self._bars.tasks if task.id == bar)
-
-
 def escape(text: str) -> str:
     """Escapes ``text``, so that rich prints it literally, and the terminal executes no escape sequence in it."""
     return escape_markup(printable(text))
@@ -117,10 +37,6 @@ def escape(text: str) -> str:
 
 def _count(tables: Sequence[object]) -> str:
     return f"{len(tables)} table{'s' if len(tables) != 1 else ''}"
-
-
-def _size(table: Table) -> int:
-    return max(table.bytes, 1)
 
 
 def print_finished(finished: Finished) -> None:

@@ -5,7 +5,6 @@ The earlier of these takes precedence. All problems are reported in one error.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +17,9 @@ from etl.model.selection import Selection, from_file
 from etl.model.wording import did_you_mean
 from etl.sessions.url import PARTS, DatabaseUrl, MintToken, UrlError
 from etl.settings import values as texts
+from etl.settings.contradictions import contradictions, is_unread, missing
 from etl.settings.found import (
     DECLARED,
-    FILE_NAME,
     NO_FILE,
     PARAMETER_PATH,
     PARAMETER_ROLE,
@@ -74,16 +73,16 @@ def load(
     values = _unquoted(values, problems)
     fields = _fields(values, needs, problems, mint_token, file)
     fields.setdefault("log_format", "console" if on_terminal else "json")
-    problems += [_missing(name) for name in ("tables", "run_id") if name in needs and name not in values]
+    problems += [missing(name) for name in ("tables", "run_id") if name in needs and name not in values]
     problems = [_with_slip(problem, environment) for problem in problems]
-    problems += _contradictions(fields, values, needs, has_path=path is not None)
+    problems += contradictions(fields, values, needs, has_path=path is not None)
     if fields.get("publish_way") == "merge":
         fields["options"] = fields.get("options", Options()).in_place()
     settings = _validated(fields, values, problems)
     names = [(setting.variable, setting.parameter) for setting in DECLARED.values()]
     slips, warnings = strange_variables(environment, names)
     problems += [*slips, *strange_parameters(path.text if path else "", parameters, names)]
-    if _is_unread(fields, values, needs, Origin.ENVIRONMENT):
+    if is_unread(fields, values, needs, Origin.ENVIRONMENT):
         warnings.append("TABLES is not read, because ETL_PLAN is run; take one of the two out")
     warnings += _withheld(fields, values, needs, file)
     if problems or settings is None:
@@ -114,12 +113,6 @@ def _fields(
     fields: dict[str, Any] = {side: url for side, url in sides.items() if url}
     fields |= _tables(values, problems) | _options(values, problems, file)
     return fields | {name: values[name].text for name in _PLAIN if name in values}
-
-
-def _is_unread(fields: Mapping[str, Any], values: Mapping[str, Value], needs: Collection[str], origin: Origin) -> bool:
-    """Whether TABLES is given there, and the tables come from a plan."""
-    is_given = "tables" in values and values["tables"].origin == origin
-    return is_given and fields.get("plan") == "run" and "plan" in needs
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Value]:
@@ -185,7 +178,7 @@ def _url(
     url = values.get(f"{side}/url")
     if url is None and not parts:
         if side in needs:
-            problems.append(_missing(f"{side}/url"))
+            problems.append(missing(f"{side}/url"))
         return None
     # A part overrides the URL, but for instance a part from the Parameter Store does not override a URL from the
     # environment, which takes precedence over it.
@@ -201,7 +194,7 @@ def _url(
         return database.with_tokens(mint_token) if _wants_tokens(side, values, problems) else database
     except UrlError as fault:
         at_fault = parts.get(fault.parameter or "", url)
-        problems.append(f"{at_fault.where} {fault}" if at_fault else _missing(f"{side}/{fault.parameter}"))
+        problems.append(f"{at_fault.where} {fault}" if at_fault else missing(f"{side}/{fault.parameter}"))
         return None
 
 
@@ -301,52 +294,6 @@ def _options(values: Mapping[str, Value], problems: list[str], file: FromFile) -
     return _parsed("options", Options.parse, {"options": value}, problems)
 
 
-def _contradictions(
-    fields: Mapping[str, Any], values: Mapping[str, Value], needs: Collection[str], *, has_path: bool
-) -> Iterator[str]:
-    """The problems of settings that need another setting, or contradict it."""
-    if fields.get("snapshot") == "run" and "operational" in needs and "run_id" not in values.keys() | set(needs):
-        yield f"{values['snapshot'].where} is run, the snapshot that another container holds: {_missing('run_id')}"
-    options = fields.get("options", Options())
-    if options.needs_key and "operational" in needs and "mask_key" not in values:
-        yield f"{values['options'].where} has masks that need a key; {_missing('mask_key')}"
-    yield from _other_ways(fields, values, options)
-    yield from _of_job(fields, values, has_path=has_path)
-    if _is_unread(fields, values, needs, Origin.COMMAND_LINE):
-        yield "TABLES on the command line is not read, because ETL_PLAN is run; take one of the two out"
-    if "tables" in fields:
-        yield from (f"{values['options'].where}: {clash}" for clash in options.named_clashes(fields["tables"]))
-
-
-def _other_ways(fields: Mapping[str, Any], values: Mapping[str, Value], options: Options) -> Iterator[str]:
-    """The problems of a way of publishing for the whole run, which an option, or a load, does not follow."""
-    way = fields.get("publish_way")
-    publish = {"swap": "swap", "merge": "in-place"}.get(str(way))
-    if publish and (sections := options.otherwise(publish)):
-        yield (
-            f"{values['publish_way'].where} is {way}, and the option publish of {', '.join(sections)} says otherwise;"
-            " take one of the two out"
-        )
-    if way == "swap" and (fields.get("load") == "delta" or options.wants_delta):
-        yield (
-            f"{values['publish_way'].where} is swap, which loads changed tables whole, and load is delta; write auto"
-            " for one of the two"
-        )
-
-
-def _of_job(fields: Mapping[str, Any], values: Mapping[str, Value], *, has_path: bool) -> Iterator[str]:
-    """The problems of a job's name: a number that was meant for ETL_JOBS, and a dimension without a value."""
-    job = fields.get("job")
-    if job is not None and job.isdecimal() and not has_path:
-        yield (
-            f"{values['job'].where} is {job}, the name of a job, and {PARAMETER_PATH}, where a job's settings are, is"
-            " not set; did you mean ETL_JOBS?"
-        )
-    dimensions = values.get("metrics_dimensions")
-    if job is None and dimensions is not None and "job" in re.split(r"\s*,\s*", dimensions.text):
-        yield f"{dimensions.where} has job, and {DECLARED['job'].variable} is not set; set it, or take job out"
-
-
 def _with_slip(problem: str, environment: Mapping[str, str]) -> str:
     """A problem; of a variable that is not set, with one that was probably meant: the name without ETL_."""
     variable, is_missing, _ = problem.partition(" is not set;")
@@ -354,15 +301,6 @@ def _with_slip(problem: str, environment: Mapping[str, str]) -> str:
     if is_missing and slip != variable and slip in environment:
         return f"{variable} is not set, but {slip} is; did you mean {variable}?"
     return problem
-
-
-def _missing(setting: str) -> str:
-    declared = DECLARED[setting]
-    if declared.parameter is None:
-        return f"{declared.variable} is not set; set it (publish and abort take it on the command line, too)"
-    in_file = "" if declared.secret else f", or {setting.replace('/', '.')} in {FILE_NAME}"
-    or_else = f"{in_file}, or the parameter {declared.parameter} under {PARAMETER_PATH}"
-    return f"{declared.variable} is not set; set it{or_else}"
 
 
 def _validated(fields: dict[str, Any], values: Mapping[str, Value], problems: list[str]) -> Settings | None:
