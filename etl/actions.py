@@ -14,6 +14,7 @@ import structlog
 
 from etl.commands import accounts, answers, inputs
 from etl.commands.command import Call
+from etl.commands.night import FullReport
 from etl.model.errors import CheckFailed, ConfigurationError, EtlError, LoadFailed, TablesDiffer, refuse_unknown
 from etl.model.record import Batch, Finished
 from etl.model.status import RunStatus
@@ -241,24 +242,35 @@ def judge_watch(seen: accounts.Watched) -> None:
         raise EtlError(f"run {seen.run_id} is {seen.status}: {seen.error or 'no process of it is there any more'}")
 
 
-async def report(call: Call[inputs.OfRun]) -> accounts.Report:
-    """Reads how a run has ended."""
+async def report(call: Call[inputs.ReportInput]) -> FullReport:
+    """Reads how a run has ended, and writes its page if that is asked for."""
     from etl.commands.report import report
 
-    return await report(call.settings)
+    read = await report(call.settings)
+    if call.asked.output is not None:
+        from etl.commands.output import write
+        from etl.report.page.page import render
+
+        write(call.asked.output, render(read))
+    return read
 
 
-def judge_report(report: accounts.Report) -> None:
+def judge_report(report: FullReport) -> None:
     """Raises if there is no such run; a Lambda's caller has the answer instead, with the status failed."""
     if report.started_at is None:
         refuse_unknown(report.run_id)
 
 
-def show_report(report: accounts.Report) -> None:
-    """Prints it."""
-    from etl.report.console import print_report
+async def print_report(call: Call[inputs.ReportInput]) -> FullReport:
+    """Reads the same, and prints the figures, or which file has the page."""
+    from etl.report.console import print_page, print_report
 
-    print_report(report)
+    read = await report(call)
+    if call.asked.output is None:
+        print_report(read)
+    else:
+        print_page(call.asked.output, read)
+    return read
 
 
 async def settings(call: Call[inputs.OfTables]) -> list[Shown]:

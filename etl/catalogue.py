@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from etl import actions
-from etl.commands import accounts, answers, hooks, inputs
+from etl.commands import accounts, answers, hooks, inputs, night
 from etl.commands.command import Command, Form
 from etl.model.record import Batch
 from etl.settings.found import Shown
@@ -129,14 +129,14 @@ COMMANDS: tuple[Command[Any, Any], ...] = (
     ),
     Command(
         "report",
-        "Show how RUN_ID (or ETL_RUN_ID) ended: its figures, its slowest tables, its failed tables.",
+        "Show how RUN_ID (or ETL_RUN_ID) ended: its figures, its slowest tables, its failed tables; or write its page.",
         (TARGET, "run_id"),
-        inputs.OfRun,
+        inputs.ReportInput,
         actions.report,
-        json=Form(accounts.Report),
-        answer=Form(accounts.Report),
-        show=actions.show_report,
+        json=Form(night.FullReport),
+        answer=Form(accounts.Report, lambda report: report.brief),
         judge=actions.judge_report,
+        follow=actions.print_report,
     ),
     Command(
         "settings",

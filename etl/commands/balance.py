@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 PATIENCE = 1.05
@@ -33,6 +33,27 @@ class Item:
     tables: tuple[str, ...]
     seconds: float
     shard: int | None = None
+
+
+def items(seconds: Mapping[str, float], shard: Mapping[str, int], together: Mapping[str, str]) -> list[Item]:
+    """The tables as items, in the order of ``seconds``: one table each, or all tables of the same ``together``.
+
+    ``shard`` is that of the last load, of a table that has one.
+    """
+    bound: dict[str, list[str]] = {}
+    for table in seconds:
+        # a table's label has a dot outside of quotes, so it cannot equal "together …"
+        bound.setdefault(f"together {together[table]}" if table in together else table, []).append(table)
+    return [_item(tables, seconds, shard) for tables in bound.values()]
+
+
+def _item(tables: Sequence[str], seconds: Mapping[str, float], shard: Mapping[str, int]) -> Item:
+    shares: dict[int, float] = {}
+    for table in tables:
+        if table in shard:
+            shares[shard[table]] = shares.get(shard[table], 0.0) + seconds[table]
+    most = max(shares, key=lambda number: shares[number]) if shares else None
+    return Item(tuple(tables), sum(seconds[table] for table in tables), most)
 
 
 def balance(items: Sequence[Item], most: int) -> list[list[Item]]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
 from etl.commands import draft
 from etl.commands.answers import InitAnswer
 from etl.commands.draft import Found, Side
+from etl.commands.output import STANDARD_OUTPUT, write
 from etl.model.errors import ConfigurationError
 from etl.model.selection import Selection
 from etl.sessions.postgres import Source, source_session
@@ -21,8 +19,6 @@ from etl.settings.found import Origin
 from etl.settings.options import Options
 from etl.source import catalog, choice
 from etl.target import guard
-
-STANDARD_OUTPUT = "-"
 
 _ALL = Selection.parse("*.*")
 
@@ -37,10 +33,7 @@ async def init(found: FoundSettings, output: str, *, force: bool) -> InitAnswer:
         tables = await _tables(source, settings.tables or _ALL)
     path = found.given.get("path")
     text = draft.draft(tables, [_side(found, side) for side in SIDES], path.text if path else None)
-    if output == STANDARD_OUTPUT:
-        sys.stdout.write(text)
-    else:
-        _write(file, text)
+    write(output, text)
     readable = sum(not one.unreadable for one in tables)
     return InitAnswer(output, readable, sum(map(len, draft.masked(tables).values())))
 
@@ -71,17 +64,3 @@ def _side(found: FoundSettings, side: str) -> Side:
     given = found.given.get(f"{side}/url") or found.given.get(f"{side}/host")
     is_stored = given is not None and given.origin == Origin.STORE
     return Side(side, url, given.where if given and is_stored else None, url is not None and url.mint_token is not None)
-
-
-def _write(file: Path, text: str) -> None:
-    """Writes the whole file or nothing."""
-    try:
-        if file.is_dir():  # also the empty name, which is the current folder's
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        new = file.with_name(f".{file.name}.new")
-        new.write_text(text, encoding="utf-8")
-        new.replace(file)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{file} cannot be written: {error.strerror}; write --output with another name, or --output - to print it"
-        ) from None

@@ -96,6 +96,16 @@ class OfRun(Input):
     ] = None
 
 
+class ReportInput(OfRun):
+    """A run, and the file of its page."""
+
+    output: Annotated[
+        str | None,
+        Given(in_event=False),
+        Field(description="Write the night as a page to this file (HTML), in place of the figures; - prints it."),
+    ] = None
+
+
 class PlanInput(OfRun):
     """The number of shards or, in an event, the tables of each."""
 

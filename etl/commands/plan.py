@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from etl.commands import expected
 from etl.commands.answers import BriefShard, PlanAnswer, PlanInBrief, PlanShard
-from etl.commands.balance import Item, balance
+from etl.commands.balance import balance, items
 from etl.ledger import book, ledger
 from etl.ledger.rows import PastLoads
 from etl.model import limits
@@ -80,8 +80,8 @@ async def plan(settings: Settings, most: int) -> Plan:
     Changes nothing in the source, and in the target only the columns of an older version's ledger.
     """
     seen = await _look(settings, settings.selection)
-    dealt = balance(_items(settings, seen), most)
-    return _plan(settings, seen, [[table for item in items for table in item.tables] for items in dealt])
+    dealt = balance(items(seen.seconds, seen.shard, _together(settings, seen)), most)
+    return _plan(settings, seen, [[table for item in shard for table in item.tables] for shard in dealt])
 
 
 async def given(settings: Settings, shards: Sequence[Selection]) -> Plan:
@@ -152,23 +152,10 @@ def _weight(size: int, indexes: int) -> float:
     return A_TABLE + size / BYTES_A_SECOND * (1 + AN_INDEX * indexes)
 
 
-def _items(settings: Settings, seen: _Seen) -> list[Item]:
-    """The tables as items: one table each, or all tables to which the options give the same ``together``."""
-    bound: dict[str, list[str]] = {}
-    for relation in seen.chosen:
-        together = settings.options.of(relation).together
-        # a table's label has a dot outside of quotes, so it cannot equal "together …"
-        bound.setdefault(f"together {together}" if together else str(relation), []).append(str(relation))
-    return [_item(tables, seen) for tables in bound.values()]
-
-
-def _item(tables: Sequence[str], seen: _Seen) -> Item:
-    shares: dict[int, float] = {}
-    for table in tables:
-        if table in seen.shard:
-            shares[seen.shard[table]] = shares.get(seen.shard[table], 0.0) + seen.seconds[table]
-    shard = max(shares, key=lambda number: shares[number]) if shares else None
-    return Item(tuple(tables), sum(seen.seconds[table] for table in tables), shard)
+def _together(settings: Settings, seen: _Seen) -> dict[str, str]:
+    """The tables to which the options give a ``together``, each with its."""
+    found = {str(relation): settings.options.of(relation).together for relation in seen.chosen}
+    return {table: together for table, together in found.items() if together}
 
 
 def _plan(settings: Settings, seen: _Seen, shards: Sequence[Sequence[str]]) -> Plan:

@@ -1,4 +1,4 @@
-"""``etl report``: how a run ended, for notifications: its figures, its slowest and failed tables, the published run."""
+"""``etl report``: how a run ended: its figures, its slowest and failed tables, and the night as its page shows it."""
 
 from __future__ import annotations
 
@@ -7,19 +7,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from statistics import median
 
-from etl.commands.accounts import FailedTable, PublishedRun, Report, SlowTable
+from etl.commands import expected, portrait
+from etl.commands.accounts import FailedTable, PublishedRun, SlowTable
 from etl.commands.answer import plain
+from etl.commands.night import FullReport, Rebalance
 from etl.commands.outcome import is_given_up
+from etl.commands.portrait import Seen
+from etl.commands.rebalance import rebalance
+from etl.commands.watch import look
 from etl.ledger import book, ledger
 from etl.ledger.rows import LoadRow, RecentLoad, RunRow
 from etl.model import limits
+from etl.model.base import FullEvery
+from etl.model.selection import named
 from etl.model.status import LoadStatus, RunStatus
 from etl.sessions.postgres import Target, target_session
 from etl.settings.settings import Settings
 from etl.target import guard
 
 
-async def report(settings: Settings) -> Report:
+async def report(settings: Settings) -> FullReport:
     """The report on a run, from the ledger; a run that is not in the ledger counts as failed."""
     run_id = settings.run_id
     async with target_session(settings.target, guard.application(run_id)) as target:
@@ -29,10 +36,44 @@ async def report(settings: Settings) -> Report:
         run = await ledger.run_of(target, run_id)
         loads = await ledger.loads_of(target, [run_id])
         slowest = await _slowest(target, run_id, loads)
-        published = await ledger.latest_runs(target, 1, "published", job=settings.job)
+        published = await ledger.latest_runs(target, 1, RunStatus.PUBLISHED, job=settings.job)
+        last = published[0] if published else None
         waiting = [str(one) for one in await ledger.waiting(target) if one.is_needed and one.run_id == run_id]
-        done = _report(run_id, run, loads, slowest, published[0] if published else None)
-        return replace(done, waiting=tuple(waiting))
+        done = _report(run_id, run, loads, slowest, last)
+        night = portrait.night(await _seen(settings, target, run, loads, last)) if run else None
+        return replace(done, waiting=tuple(waiting), night=night)
+
+
+async def _seen(settings: Settings, target: Target, run: RunRow, loads: Sequence[LoadRow], last: RunRow | None) -> Seen:
+    """What the page tells of a run: with the nights before it, what readers see, and how far it is if it goes on."""
+    before = await ledger.nights_before(target, run.run_id, limits.REPORTED_PAGE_NIGHTS)
+    return Seen(
+        run=run,
+        loads=loads,
+        before=before,
+        past=await ledger.past_of_tables(target, run.run_id, [night.run_id for night in before]),
+        as_of=await ledger.readers_see(target, run.run_id),
+        watched=await look(settings, run.run_id) if run.status == RunStatus.RUNNING else None,
+        last=last,
+        rebalance=await _rebalance(settings, target, loads),
+        at=book.now(),
+    )
+
+
+async def _rebalance(settings: Settings, target: Target, loads: Sequence[LoadRow]) -> Rebalance | None:
+    """What ``etl plan`` would change in the shards of these loads."""
+    shard_of = {load.table_name: int(load.shard) for load in loads if load.shard and load.shard.isdecimal()}
+    if len(set(shard_of.values())) <= 1:
+        return None
+    past = await ledger.past(target, list(shard_of), limits.PLANNED_BY_NIGHTS, settings.job)
+    options = {table: settings.options.of(named(table)) for table in shard_of}
+    seconds = {load.table_name: _seconds(load) for load in loads if load.table_name in shard_of}
+    for table, nights in past.items():
+        of_table = options[table]
+        told = expected.seconds(nights, of_table.load or settings.load, of_table.full_every or FullEvery())
+        seconds[table] = told or seconds[table]
+    together = {table: of_table.together for table, of_table in options.items() if of_table.together}
+    return rebalance(shard_of, seconds, together)
 
 
 async def _slowest(target: Target, run_id: str, loads: Sequence[LoadRow]) -> list[SlowTable]:
@@ -61,11 +102,11 @@ def _report(
     loads: Sequence[LoadRow],
     slowest: Sequence[SlowTable],
     last: RunRow | None,
-) -> Report:
+) -> FullReport:
     # Loads that were given up because the run failed are not the cause of its failure.
     failed = [load for load in loads if load.status == LoadStatus.FAILED and not is_given_up(load, run)]
     has_ended = run is not None and run.finished_at is not None
-    return Report(
+    return FullReport(
         run_id=run_id,
         status=run.status if run else RunStatus.FAILED,
         snapshot_at=run.snapshot_at if run else None,

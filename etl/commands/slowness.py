@@ -14,10 +14,10 @@ from statistics import median, median_low
 _BEFORE, _AFTER = 3, 2
 """The nights that each part has at least: fewer show no habit."""
 
-_SLOWER = 1.5
+SLOWER = 1.5
 """How many times longer the later nights take at least: less is the usual difference between two nights."""
 
-_SLOWER_SECONDS = 1.0
+SLOWER_BY = 1.0
 """And by how many seconds: a table of a tenth of a second may take two tenths."""
 
 
@@ -39,7 +39,7 @@ def slow(seconds: Sequence[float]) -> Slow | None:
     since = min(cuts, key=lambda cut: _spread(logs[:cut]) + _spread(logs[cut:]))
     before, after = median(seconds[:since]), median(seconds[since:])
     least = median_low(seconds[since:])  # of two nights, both are slow
-    if least < _SLOWER * before or least - before < _SLOWER_SECONDS:
+    if least < SLOWER * before or least - before < SLOWER_BY:
         return None
     return Slow(since, before, after)
 

@@ -41,6 +41,7 @@ from etl.ledger.loads import (
     views,
     with_base,
 )
+from etl.ledger.nights import nights_before, past_of_tables, readers_see
 from etl.ledger.runs import (
     ask_state,
     close_run,
@@ -90,6 +91,7 @@ __all__ = [
     "newer",
     "newest_xids",
     "nights",
+    "nights_before",
     "not_published",
     "not_published_last",
     "note",
@@ -97,8 +99,10 @@ __all__ = [
     "partial",
     "past",
     "past_nights",
+    "past_of_tables",
     "progress",
     "published",
+    "readers_see",
     "recent",
     "record",
     "record_views",

@@ -152,6 +152,21 @@ class PastNightRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PastLoadRow:
+    """A load of another run's, of a table that a run has: a row of ``ledger/past_of_tables.sql``."""
+
+    run_id: str
+    table_name: str
+    status: str
+    load: str
+    rows: int | None
+    bytes: int | None
+    rows_changed: int | None
+    rows_deleted: int | None
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class UnderWay:
     """A load that goes on: what it does, the rows and bytes that it has copied, and the bytes that it has in all.
 

@@ -329,6 +329,15 @@ REPORTED_FAILED_CHARACTERS = 100_000
 """Characters of JSON that they may take together: a state machine carries 256 KiB from state to state, and Lambda
 writes a character that is not ASCII with up to twelve (tests/unit/test_limits.py)."""
 
+REPORTED_PAGE_NIGHTS = 30
+"""Over how many nights the page of a night tells what is usual."""
+
+REPORTED_PAGE_LOOKS = 300
+"""Among how many runs of a job these nights are looked for, because some runs are of single tables."""
+
+PAGE_ERRORS = 20
+"""How many failed tables the page names at its top; the table below has all errors."""
+
 REPORTED_ERROR_CHARACTERS = 500
 """Characters of an error that are told."""
 

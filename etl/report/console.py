@@ -16,6 +16,8 @@ from rich.table import Table as Grid
 
 from etl.commands.accounts import Report
 from etl.commands.answers import Comparison, Finding, InitAnswer, RetireAnswer
+from etl.commands.night import FullReport
+from etl.commands.output import STANDARD_OUTPUT
 from etl.commands.plan import Plan
 from etl.logs.log import printable
 from etl.model.record import Finished
@@ -105,9 +107,15 @@ def print_report(report: Report) -> None:
     console.print(f"readers see run {last.run_id}{as_of}" if last else "no run is published yet", markup=False)
 
 
+def print_page(output: str, report: FullReport) -> None:
+    """Prints which file has the page, and its first sentence; nothing if the page itself was printed."""
+    if output != STANDARD_OUTPUT and report.night is not None:
+        print(printable(f"{output}: {report.night.sentence}"))
+
+
 def print_init(written: InitAnswer) -> None:
     """Prints what ``etl init`` has written, and what comes next; nothing if the file itself was printed."""
-    if written.file == "-":
+    if written.file == STANDARD_OUTPUT:
         return
     print(printable(f"{written.file}: {written.tables:,} table{'s' if written.tables != 1 else ''}"))
     if written.masks:
@@ -205,14 +213,6 @@ def _reasons(loads: Sequence[dict[str, Any]]) -> Iterable[str]:
     for (kind, reason), names in tables.items():
         more = f" and {len(names) - _FIRST} more" if len(names) > _FIRST else ""
         yield f"{', '.join(names[:_FIRST])}{more}: {kind}, {reason}"
-
-
-def took(seconds: float) -> str:
-    """Seconds for people: ``44 s``, ``3 min 40 s``, ``2 h 5 min``."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, left = divmod(round(seconds), 60)
-    return f"{minutes} min {left} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _seconds(row: dict[str, Any]) -> float:

@@ -14,7 +14,8 @@ from rich.text import Text
 from etl.commands.accounts import Watched
 from etl.logs.log import printable
 from etl.model import limits
-from etl.report.console import escape, grid_of, screen, took
+from etl.model.wording import took
+from etl.report.console import escape, grid_of, screen
 
 
 async def print_watched(looks: AsyncIterator[Watched]) -> Watched:

@@ -1,0 +1,182 @@
+"""How a night is, in one sentence, for people who have just got up. Pure policy.
+
+"All 214 tables as of 02:00:03, published 02:41 (38 min 2 s); 3 were slower than usual; yesterday 02:36."
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from etl.commands.accounts import Watched
+from etl.commands.night import NightTable, Usual
+from etl.commands.outcome import Outcome
+from etl.commands.usual import is_slower
+from etl.ledger.rows import RunRow
+from etl.model.status import RunStatus
+from etl.model.wording import counted, took
+
+_CUT = 240
+"""Characters of an error that the sentence quotes; the page has all of it below."""
+
+DEAD, STAGED = "dead", "staged"
+"""States of a run that the ledger has as running: its processes are gone, or it waits for ``etl publish``."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a sentence tells of; ``before`` are the nights before, the newest first."""
+
+    run: RunRow
+    before: Sequence[RunRow]
+    watched: Watched | None
+    last: RunRow | None
+    usual: Usual | None
+    tables: Sequence[NightTable]
+    at: datetime
+
+    @property
+    def state(self) -> str:
+        """The run's status, or what a run is that is running by the ledger, but has no process that goes on."""
+        if self.run.status != RunStatus.RUNNING or self.watched is None:
+            return self.run.status
+        if self.watched.status != RunStatus.RUNNING:
+            return self.watched.status
+        return STAGED if self.watched.phase == STAGED else RunStatus.RUNNING
+
+    def __str__(self) -> str:
+        return f"{'; '.join(_PARTS.get(self.state, _other)(self))}."
+
+    @property
+    def seconds(self) -> float:
+        """How long the run took, or has taken so far."""
+        return max(((self.run.finished_at or self.at) - self.run.started_at).total_seconds(), 0.0)
+
+    def clock(self, moment: datetime, *, seconds: bool = False) -> str:
+        """A time of day, with its date if that is not the day on which the run ended."""
+        base = self.run.finished_at or self.at
+        of_day = f"{moment:%H:%M:%S}" if seconds else f"{moment:%H:%M}"
+        return of_day if moment.date() == base.date() else f"{moment.day} {moment:%b} {of_day}"
+
+
+def _published(told: Told) -> list[str]:
+    ended = told.run.finished_at or told.at
+    as_of = f" as of {told.clock(told.run.snapshot_at, seconds=True)}" if told.run.snapshot_at else ""
+    longer = is_slower(told.seconds, told.usual)
+    usually = f", usually {took(told.usual.median)}" if told.usual and longer else ""
+    all_of = f"All {counted(len(told.tables), 'table')}" if len(told.tables) > 1 else "The table"
+    slower = sum(table.is_slower for table in told.tables)
+    return [
+        f"{all_of}{as_of}, published {told.clock(ended)} ({took(told.seconds)}{usually})",
+        *([f"let pass by {told.run.passed_by}"] if told.run.passed_by else []),
+        *([f"{slower:,} {'was' if slower == 1 else 'were'} slower than usual"] if slower else []),
+        _the_night_before(told),
+    ]
+
+
+def _the_night_before(told: Told) -> str:
+    """When the last night before was published."""
+    last = next((run for run in told.before if run.status == RunStatus.PUBLISHED and run.finished_at), None)
+    if last is None or last.finished_at is None:
+        return "no night before to compare with" if not told.before else "no night before was published"
+    days = ((told.run.finished_at or told.at).date() - last.finished_at.date()).days
+    return f"yesterday {last.finished_at:%H:%M}" if days == 1 else f"before that {told.clock(last.finished_at)}"
+
+
+def _failed(told: Told) -> list[str]:
+    return [f"Failed at {_ended(told)}: {_why(told)}", _readers(told)]
+
+
+def _interrupted(told: Told) -> list[str]:
+    return [f"Interrupted at {_ended(told)}: {_why(told)}", _readers(told)]
+
+
+def _stopped(told: Told) -> list[str]:
+    parts = [f"Stopped before the publish at {_ended(told)}: {_quoted(told.run.error)}", _readers(told)]
+    if told.run.kept_until:
+        can = "could" if told.run.kept_until <= told.at else "can"
+        parts.append(f"it {can} be let pass until {told.clock(told.run.kept_until)}")
+    return parts
+
+
+def _running(told: Told) -> list[str]:
+    assert told.watched is not None
+    seen = told.watched
+    late = told.usual is not None and is_slower(told.seconds, told.usual)
+    usually = f", usually done after {took(told.usual.median)}" if told.usual and late else ""
+    publishing = f"all {counted(seen.tables, 'table')} are staged, and the publish goes on"
+    return [
+        f"{'Late: still' if late else 'Still'} running after {took(told.seconds)}{usually}",
+        publishing if seen.phase == "publishing" else _counts(seen),
+        *([f"expected to end at {told.clock(seen.expected_at)}"] if seen.expected_at else []),
+        _readers(told),
+    ]
+
+
+def _staged(told: Told) -> list[str]:
+    ends = [table.finished_at for table in told.tables if table.finished_at]
+    since = f" since {told.clock(max(ends))}" if ends else ""
+    all_of = f"All {counted(len(told.tables), 'table')}"
+    return [f"{all_of} are staged{since} and wait for `etl publish {told.run.run_id}`", _readers(told)]
+
+
+def _dead(told: Told) -> list[str]:
+    sign = told.watched.told_at if told.watched else None
+    last = f", and the last sign of it was at {told.clock(sign)}" if sign else ""
+    return [
+        f"Dead: the run began at {told.clock(told.run.started_at)}, and its processes are gone{last}",
+        *([_counts(told.watched)] if told.watched else []),
+        _readers(told),
+        f"run again, or `etl abort {told.run.run_id}`",
+    ]
+
+
+def _other(told: Told) -> list[str]:
+    return [f"The run is {told.run.status}", _readers(told)]
+
+
+_PARTS: Mapping[str, Callable[[Told], list[str]]] = {
+    RunStatus.PUBLISHED: _published,
+    RunStatus.FAILED: _failed,
+    RunStatus.INTERRUPTED: _interrupted,
+    RunStatus.STOPPED: _stopped,
+    RunStatus.RUNNING: _running,
+    STAGED: _staged,
+    DEAD: _dead,
+}
+
+
+def _counts(seen: Watched) -> str:
+    counts = [f"{seen.staged:,} of {counted(seen.tables, 'table')} staged"]
+    counts += [f"{len(seen.loading):,} loading"] if seen.loading else []
+    counts += [f"{seen.waiting:,} waiting"] if seen.waiting else []
+    counts += [f"{seen.failed:,} failed"] if seen.failed else []
+    return ", ".join(counts)
+
+
+def _ended(told: Told) -> str:
+    return f"{told.clock(told.run.finished_at or told.at)} after {took(told.seconds)}"
+
+
+def _why(told: Told) -> str:
+    failed = [table for table in told.tables if table.outcome == Outcome.FAILED]
+    if not failed:
+        return _quoted(told.run.error)
+    if len(failed) == 1:
+        return f"{failed[0].table} failed, of {counted(len(told.tables), 'table')}"
+    return f"{len(failed):,} of {counted(len(told.tables), 'table')} failed, among them {failed[0].table}"
+
+
+def _quoted(error: str | None) -> str:
+    text = (error or "the ledger has no error of it").rstrip(".")
+    return text if len(text) <= _CUT else f"{text[: _CUT - 1]}…"
+
+
+def _readers(told: Told) -> str:
+    last = told.last
+    if last is None:
+        return "no run was published yet, so readers have no tables of it"
+    if last.run_id == told.run.run_id or last.snapshot_at is None:
+        return f"readers see run {last.run_id}"
+    return f"readers still see {told.clock(last.snapshot_at, seconds=True)}"

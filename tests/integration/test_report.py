@@ -1,0 +1,109 @@
+"""``etl report``: the page of a night, its first sentence, and the same as JSON, of real nights."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness import Databases, Etl
+
+
+@pytest.fixture
+def shop(databases: Databases) -> Databases:
+    """Two tables."""
+    databases.operational.execute(
+        "CREATE TABLE orders AS SELECT n AS id FROM generate_series(1, 100) n; CREATE TABLE items AS SELECT 1 AS id"
+    )
+    return databases
+
+
+def night(etl: Etl, run_id: str) -> dict[str, Any]:
+    """The night of ``etl report --json``."""
+    done = etl("report", run_id, "--json")
+    assert done.status == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)["night"]
+    return found
+
+
+def page(etl: Etl, run_id: str, folder: Path) -> str:
+    """The page of a night."""
+    done = etl("report", run_id, "--output", str(folder / "night.html"))
+    assert done.status == 0, done.stderr
+    return (folder / "night.html").read_text(encoding="utf-8")
+
+
+def test_a_good_night_says_as_of_when_and_beside_which(shop: Databases, etl: Etl, tmp_path: Path) -> None:
+    """The first night has none before it; the page has the sentence, and the command names the file with it."""
+    assert etl("run", TABLES="*", ETL_RUN_ID="first").status == 0
+    first = night(etl, "first")
+    assert re.fullmatch(
+        r"All 2 tables as of \d\d:\d\d:\d\d, published \d\d:\d\d \(\d+ s\); no night before to compare with\.",
+        first["sentence"],
+    )
+    assert first["before"] == []
+    assert {table["table"]: table["rows"] for table in first["tables"]} == {"public.orders": 100, "public.items": 1}
+    assert sum(table["is_decisive"] for table in first["tables"]) == 1
+    assert etl("run", TABLES="*", ETL_RUN_ID="second").status == 0
+    second = night(etl, "second")
+    assert re.search(r"; before that \d\d:\d\d\.$", second["sentence"])
+    assert [one["run_id"] for one in second["before"]] == ["first"]
+    assert [table["past"]["rows"] for table in second["tables"] if table["table"] == "public.orders"] == [[100]]
+    done = etl("report", "second", "--output", str(tmp_path / "night.html"))
+    assert done.stdout == f"{tmp_path / 'night.html'}: {second['sentence']}\n"
+    assert second["sentence"] in (tmp_path / "night.html").read_text(encoding="utf-8")
+    assert etl("report", "second", "--output", "-").stdout.startswith("<!doctype html>")
+
+
+def test_a_failed_night_names_the_table_and_what_readers_still_see(shop: Databases, etl: Etl, tmp_path: Path) -> None:
+    """Its error stands on the page in full."""
+    assert etl("run", TABLES="*", ETL_RUN_ID="yesterday").status == 0
+    shop.reporting.execute("CREATE FUNCTION odd(int) RETURNS bool LANGUAGE sql AS 'SELECT false'")
+    shop.operational.execute("CREATE FUNCTION odd(int) RETURNS bool LANGUAGE sql AS 'SELECT true'")
+    shop.operational.execute("ALTER TABLE items ADD CONSTRAINT odd_numbers CHECK (public.odd(id))")
+    assert etl("run", TABLES="*", ETL_RUN_ID="tonight").status == 1
+    told = night(etl, "tonight")
+    assert re.fullmatch(
+        r"Failed at \d\d:\d\d after \d+ s: public\.items failed, of 2 tables; readers still see \d\d:\d\d:\d\d\.",
+        told["sentence"],
+    )
+    (error,) = [table["error"] for table in told["tables"] if table["error"]]
+    assert "odd_numbers" in error
+    assert error.replace('"', "&#34;").replace("'", "&#39;") in page(etl, "tonight", tmp_path)
+    assert {table["as_of"] for table in told["tables"]} == {night(etl, "yesterday")["tables"][0]["as_of"]}
+
+
+def test_a_night_that_the_gate_has_stopped_says_until_when_it_can_pass(shop: Databases, etl: Etl) -> None:
+    """The sentence has the gate's reason; once a person has let the run pass, it names the person."""
+    assert etl("run", TABLES="*", ETL_RUN_ID="yesterday").status == 0
+    shop.operational.execute("TRUNCATE orders")
+    assert etl("run", TABLES="*", ETL_RUN_ID="tonight").status == 1
+    told = night(etl, "tonight")
+    assert told["state"] == "stopped"
+    assert re.match(r"Stopped before the publish at \d\d:\d\d after \d+ s: .*public\.orders", told["sentence"])
+    assert re.search(r"; readers still see [\d:]+; it can be let pass until [^;]+\.$", told["sentence"])
+    assert etl("publish", "tonight", "--anyway", "--reason", "sold out").status == 0
+    assert "; let pass by " in night(etl, "tonight")["sentence"]
+
+
+def test_runs_of_single_tables_are_no_nights(shop: Databases, etl: Etl) -> None:
+    """One that had less than half of the tables does not stand among the nights before; its loads do not count."""
+    shop.operational.execute("CREATE TABLE third AS SELECT 1 AS id")
+    assert etl("run", TABLES="*", ETL_RUN_ID="night").status == 0
+    assert etl("run", TABLES="orders", ETL_RUN_ID="by-hand").status == 0
+    assert etl("run", TABLES="*", ETL_RUN_ID="next").status == 0
+    assert [one["run_id"] for one in night(etl, "next")["before"]] == ["night"]
+
+
+def test_a_run_that_is_not_in_the_ledger_has_no_page(shop: Databases, etl: Etl, tmp_path: Path) -> None:
+    """One line, exit status 2, and no file; the same for a file that cannot be written."""
+    assert etl("run", TABLES="*", ETL_RUN_ID="night").status == 0
+    done = etl("report", "nihgt", "--output", str(tmp_path / "night.html"))
+    assert (done.status, list(tmp_path.iterdir())) == (2, [])
+    assert "nihgt is not in the ledger" in done.stderr
+    done = etl("report", "night", "--output", str(tmp_path / "no" / "night.html"))
+    assert (done.status, len(done.stderr.splitlines())) == (2, 1)
+    assert "cannot be written" in done.stderr
