@@ -106,7 +106,9 @@ def services() -> Iterator[Services]:
             until(lambda: _answers(endpoint), "moto answers")
             session = boto3.Session("test", "test", region_name=REGION)
             session.client("dynamodb", endpoint_url=endpoint).create_table(**TABLE)
-            url = session.client("sqs", endpoint_url=endpoint).create_queue(QueueName="due")["QueueUrl"]
+            url = session.client("sqs", endpoint_url=endpoint).create_queue(
+                QueueName="due", Attributes={"VisibilityTimeout": "180"}
+            )["QueueUrl"]
             role = "arn:aws:iam::123456789012:role/nightly"
             made = session.client("stepfunctions", endpoint_url=endpoint).create_state_machine(
                 name="nightly", definition=json.dumps(MACHINE), roleArn=role
