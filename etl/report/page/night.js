@@ -44,6 +44,9 @@ function seconds(value) {
 
 const count = (value) => (value == null ? NOTHING : Math.round(value).toLocaleString("en-US"));
 
+const compact = new Intl.NumberFormat("en-US", { notation: "compact", maximumSignificantDigits: 3 });
+const brief = (value) => (value == null ? NOTHING : compact.format(value));
+
 function size(value) {
   if (value == null) return NOTHING;
   const units = ["B", "kB", "MB", "GB", "TB", "PB"];
@@ -149,7 +152,7 @@ function fact(name, value, isWide = false) {
 }
 
 function facts(one) {
-  const list = make("dl", {}, fact("Began", one.began ?? NOTHING), fact("Staged", one.ended ?? NOTHING));
+  const list = make("dl", {}, fact("Began", one.started_at ?? NOTHING), fact("Staged", one.finished_at ?? NOTHING));
   STEPS.forEach((name, at) => one.steps[at] > 0 && list.append(fact(name, seconds(one.steps[at]))));
   if (one.usual) list.append(fact("Usually", `${seconds(one.usual.median)} (${seconds(one.usual.p10)} to ${seconds(one.usual.p90)})`));
   if (one.as_of) list.append(fact("Readers see", one.as_of));
@@ -162,7 +165,7 @@ function facts(one) {
 function nights(one) {
   const head = ["Night", "Load", "Took", "Rows", "Changed", "Copied"].map((name) => make("th", { scope: "col" }, name));
   const lines = data.nights.map(([when], at) => {
-    const cells = [one.past.loads[at] ?? NOTHING, seconds(one.past.seconds[at]), count(one.past.rows[at]), count(one.past.changed[at]), size(one.past.bytes[at])];
+    const cells = [one.past.loads[at] ?? NOTHING, seconds(one.past.seconds[at]), brief(one.past.rows[at]), brief(one.past.changed[at]), size(one.past.bytes[at])];
     return make("tr", {}, make("th", { scope: "row" }, when), ...cells.map((text) => make("td", {}, text)));
   });
   return make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...lines.reverse()));
@@ -175,7 +178,7 @@ function detail(row) {
   const inner = make("div", { class: "inner" });
   if (one.error) inner.append(make("pre", {}, one.error));
   inner.append(facts(one));
-  const charts = make("div", { class: "charts" }, chart("Took", past.seconds, one.seconds, seconds), chart("Rows", past.rows, one.rows, count), chart("Copied", past.bytes, one.bytes, size));
+  const charts = make("div", { class: "charts" }, chart("Took", past.seconds, one.seconds, seconds), chart("Rows", past.rows, one.rows, brief), chart("Copied", past.bytes, one.bytes, size));
   if (now != null || changed.some((value) => value != null)) charts.append(chart("Changed rows", changed, now, share));
   inner.append(charts);
   if (data.nights.length) inner.append(nights(one));
@@ -196,6 +199,15 @@ function toggle(row) {
 
 // ---- the page
 
+/** A table's own figures: each is a column of the data. */
+function ownOf(place) {
+  const own = {};
+  for (const [name, column] of Object.entries(data.columns)) own[name] = column[place];
+  own.past = {};
+  for (const [name, column] of Object.entries(data.past)) own.past[name] = column[place];
+  return own;
+}
+
 function rowAt(event) {
   const row = event.target.closest("tr");
   return row && row.own ? row : null;
@@ -205,7 +217,7 @@ async function begin() {
   data = await unpack();
   rows.forEach((row, place) => {
     const button = row.querySelector("button"), bars = row.querySelector(".bars");
-    Object.assign(row, { own: data.tables[place], place, detail: null });
+    Object.assign(row, { own: ownOf(place), place, detail: null });
     row.dataset.table = button.textContent;
     row.words = `${button.textContent} ${row.own.outcome} ${row.own.load ?? ""} ${row.className}`.toLowerCase();
     button.setAttribute("aria-expanded", "false");

@@ -126,4 +126,4 @@ class Timeline:
     def _bar(self, kind: str, began: float, ended: float) -> Bar:
         left, right = (min(max(100 * at / self.seconds, 0.0), 100.0) for at in (began, ended))
         left = min(left, 100 - _LEAST)
-        return Bar(kind, f"{left:.4g}%", f"{max(right - left, _LEAST):.3g}%")
+        return Bar(kind, f"{round(left, 1):g}%", f"{max(right - left, _LEAST):.2g}%")
