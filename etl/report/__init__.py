@@ -1,4 +1,4 @@
-"""The output for people on a terminal: progress bars and tables. Only this package uses rich.
+"""The output for people: progress bars and tables on a terminal, with rich, and the night as one page (``page``).
 
 Start with ``console``. The package imports ``commands`` and the packages that ``commands`` imports.
 """
