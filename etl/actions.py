@@ -246,7 +246,8 @@ async def report(call: Call[inputs.ReportInput]) -> FullReport:
     """Reads how a run has ended, and writes its page if that is asked for."""
     from etl.commands.report import report
 
-    read = await report(call.settings)
+    is_named = "run_id" in call.found.given
+    read = await report(call.settings, call.settings.run_id if is_named else None)
     if call.asked.output is not None:
         from etl.commands.output import write
         from etl.report.page.page import render

@@ -129,8 +129,8 @@ COMMANDS: tuple[Command[Any, Any], ...] = (
     ),
     Command(
         "report",
-        "Show how RUN_ID (or ETL_RUN_ID) ended: its figures, its slowest tables, its failed tables; or write its page.",
-        (TARGET, "run_id"),
+        "Show how RUN_ID ended: its figures, its slowest tables, its failed tables; or write its page.",
+        (TARGET,),
         inputs.ReportInput,
         actions.report,
         json=Form(night.FullReport),

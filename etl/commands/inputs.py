@@ -96,9 +96,14 @@ class OfRun(Input):
     ] = None
 
 
-class ReportInput(OfRun):
+class ReportInput(Input):
     """A run, and the file of its page."""
 
+    run_id: Annotated[
+        str | None,
+        Given(is_argument=True, names_run=True),
+        Field(description="The run; by default ETL_RUN_ID, or else the newest."),
+    ] = None
     output: Annotated[
         str | None,
         Given(in_event=False),

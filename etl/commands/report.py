@@ -19,6 +19,7 @@ from etl.ledger import book, ledger
 from etl.ledger.rows import LoadRow, RecentLoad, RunRow
 from etl.model import limits
 from etl.model.base import FullEvery
+from etl.model.errors import refuse_empty
 from etl.model.selection import named
 from etl.model.status import LoadStatus, RunStatus
 from etl.sessions.postgres import Target, target_session
@@ -26,13 +27,16 @@ from etl.settings.settings import Settings
 from etl.target import guard
 
 
-async def report(settings: Settings) -> FullReport:
-    """The report on a run, from the ledger; a run that is not in the ledger counts as failed."""
-    run_id = settings.run_id
-    async with target_session(settings.target, guard.application(run_id)) as target:
+async def report(settings: Settings, asked: str | None) -> FullReport:
+    """The report on a run, from the ledger; a run that is not in the ledger counts as failed.
+
+    By default it is the newest run. Raises ConfigurationError if there is none.
+    """
+    async with target_session(settings.target, guard.application(asked or "report")) as target:
         if not await book.exists(target):
-            return _report(run_id, None, [], [], None)
+            return _report(asked or refuse_empty(settings.job), None, [], [], None)
         await book.ensure(target)
+        run_id = asked or await _newest(target, settings.job)
         run = await ledger.run_of(target, run_id)
         loads = await ledger.loads_of(target, [run_id])
         slowest = await _slowest(target, run_id, loads)
@@ -42,6 +46,11 @@ async def report(settings: Settings) -> FullReport:
         done = _report(run_id, run, loads, slowest, last)
         night = portrait.night(await _seen(settings, target, run, loads, last)) if run else None
         return replace(done, waiting=tuple(waiting), night=night)
+
+
+async def _newest(target: Target, job: str | None) -> str:
+    runs = await ledger.latest_runs(target, 1, job=job)
+    return runs[0].run_id if runs else refuse_empty(job)
 
 
 async def _seen(settings: Settings, target: Target, run: RunRow, loads: Sequence[LoadRow], last: RunRow | None) -> Seen:

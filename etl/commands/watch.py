@@ -17,7 +17,7 @@ from etl.commands.remaining import Left, Night, Now, Past
 from etl.ledger import book, ledger
 from etl.ledger.rows import PastNightRow, RunRow, WatchedRow
 from etl.model import limits
-from etl.model.errors import ConfigurationError, refuse_unknown
+from etl.model.errors import ConfigurationError, refuse_empty, refuse_unknown
 from etl.model.status import LoadStatus, RunStatus
 from etl.sessions.postgres import Target, target_session
 from etl.settings.settings import Settings
@@ -64,8 +64,7 @@ class _Watch:
         if chosen is None or await ledger.run_of(target, chosen) is None:
             if run_id:
                 refuse_unknown(run_id)
-            of_job = f" of job {job}" if job else ""
-            raise ConfigurationError(f"the ledger has no run{of_job} yet; start one: `etl run`")
+            refuse_empty(job)
         return cls(target, chosen, _nights(await ledger.past_nights(target, chosen, remaining.NIGHTS)))
 
     async def seen(self) -> Watched:

@@ -70,6 +70,12 @@ def refuse_unknown(run_id: str) -> NoReturn:
     raise ConfigurationError(f"run {run_id} is not in the ledger; `etl history` lists the runs there are")
 
 
+def refuse_empty(job: str | None) -> NoReturn:
+    """Raises ConfigurationError, because the ledger has no run, or none of the job."""
+    of_job = f" of job {job}" if job else ""
+    raise ConfigurationError(f"the ledger has no run{of_job} yet; start one: `etl run`")
+
+
 class NotAllowed(EtlError):
     """A role lacks privileges that the work needs; each line has the GRANT to give."""
 

@@ -152,7 +152,7 @@ async def test_what_failed_is_told_from_what_was_given_up_by_a_column_and_not_by
         )
     finally:
         await target.close()
-    told = await report(Settings(reporting=url, run_id=run_id))
+    told = await report(Settings(reporting=url), run_id)
     assert ([failed.table for failed in told.failed], told.failed_count) == (["public.bad"], 1)
     given_up = databases.reporting.rows("SELECT table_name, given_up FROM etl.loads ORDER BY 1")
     assert given_up == [("public.bad", False), ("public.stopped", True)]
@@ -174,7 +174,7 @@ async def test_an_older_ledger_is_read_as_it_was_meant(databases: Databases) -> 
             TargetName("public", "stopped"),
         ]
         assert await ledger.known(target) == set()
-    told = await report(Settings(reporting=url, run_id="old"))
+    told = await report(Settings(reporting=url), "old")
     assert ([failed.table for failed in told.failed], told.failed_count) == (["public.bad"], 1)
 
 

@@ -98,6 +98,16 @@ def test_runs_of_single_tables_are_no_nights(shop: Databases, etl: Etl) -> None:
     assert [one["run_id"] for one in night(etl, "next")["before"]] == ["night"]
 
 
+def test_without_a_run_it_is_the_newest(shop: Databases, etl: Etl) -> None:
+    """Before the first one, a line says so."""
+    done = etl("report")
+    assert (done.status, done.stderr) == (2, "etl: the ledger has no run yet; start one: `etl run`\n")
+    assert etl("run", TABLES="*", ETL_RUN_ID="monday").status == 0
+    assert etl("run", TABLES="*", ETL_RUN_ID="tuesday").status == 0
+    assert json.loads(etl("report", "--json").stdout)["run_id"] == "tuesday"
+    assert json.loads(etl("report", "--json", ETL_RUN_ID="monday").stdout)["run_id"] == "monday"
+
+
 def test_a_run_that_is_not_in_the_ledger_has_no_page(shop: Databases, etl: Etl, tmp_path: Path) -> None:
     """One line, exit status 2, and no file; the same for a file that cannot be written."""
     assert etl("run", TABLES="*", ETL_RUN_ID="night").status == 0
