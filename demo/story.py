@@ -1,10 +1,11 @@
-"""The demo's story, in four acts. Each prints what it does and why, and raises DemoFailed if it goes wrong."""
+"""The demo's story, in five acts. Each prints what it does and why, and raises DemoFailed if it goes wrong."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import psycopg
 from rich import box
@@ -15,6 +16,9 @@ from demo.reader import Answer, Read, Reader, ask, days
 from demo.stage import PARAMETER_PATH, TABLES, Stage
 
 console = Console(highlight=False)
+
+PAGE = Path(__file__).parents[1] / ".demo" / "night.html"
+"""The page of the second night; it stays when the servers are gone."""
 
 
 class DemoFailed(Exception):
@@ -27,6 +31,7 @@ def play(stage: Stage, rows: int) -> None:
     _first_night()
     _proof()
     _second_night(stage)
+    _page()
 
 
 def _make_shop(stage: Stage, rows: int) -> None:
@@ -104,6 +109,13 @@ def judge(reader: Reader, yesterday: Answer, today: Answer) -> None:
     if seen != ["yesterday", "today"]:
         raise DemoFailed(f"readers saw {', then '.join(seen)}; they should have seen yesterday, then today")
     console.print("Readers saw all of yesterday, then all of today, and nothing between.", style="bold green")
+
+
+def _page() -> None:
+    _heading("The night on one page: etl report")
+    PAGE.parent.mkdir(exist_ok=True)
+    _etl("report", "--output", str(PAGE))
+    console.print(f"\nOpen {PAGE.as_uri()} in a browser: it is one file, and asks no server.", soft_wrap=True)
 
 
 def _heading(text: str) -> None:
