@@ -8,13 +8,13 @@ from statistics import median, quantiles
 from etl.commands.night import Usual
 from etl.commands.slowness import SLOWER, SLOWER_BY
 
-_NIGHTS = 3
+FEWEST = 3
 """Fewer nights show no habit (``slowness`` has the same)."""
 
 
 def usual(seconds: Sequence[float]) -> Usual | None:
     """What the nights tell, in any order; None if there are fewer than three."""
-    if len(seconds) < _NIGHTS:
+    if len(seconds) < FEWEST:
         return None
     tenths = quantiles(seconds, n=10, method="inclusive")
     return Usual(len(seconds), *(round(one, 3) for one in (median(seconds), tenths[0], tenths[-1])))

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from etl.commands.night import Night, PastNight
+from etl.commands.usual import FEWEST
 from etl.model.status import RunStatus
 from etl.report.page import figures
 
 WIDTH, HEIGHT = 310, 60
 
-_FEWEST = 10
+_ROOM = 10
 """Room is left for so many nights at least, so that two of them are not two walls."""
 
 
@@ -37,7 +38,7 @@ class Chart:
     now: str
     """Tonight's figure."""
     usual: str
-    """The median of the published nights before; empty if there is none."""
+    """The median of the published nights before, as `usually 38 min 0 s`; empty if there is none."""
     columns: tuple[Column, ...]
     line: float | None
     """How far down the median is."""
@@ -61,13 +62,13 @@ class _Measure:
         return Chart(
             name=self.name,
             now=self.said(self.of(nights[-1])),
-            usual=self.said(median(good)) if good else "",
+            usual=f"{'usually' if len(good) >= FEWEST else 'before'} {self.said(median(good))}" if good else "",
             columns=tuple(columns),
             line=round(HEIGHT * (1 - median(good) / highest), 1) if good else None,
         )
 
     def _column(self, night: PastNight, number: int, highest: float, nights: int) -> Column:
-        value, step = self.of(night), WIDTH / max(nights, _FEWEST)
+        value, step = self.of(night), WIDTH / max(nights, _ROOM)
         height = round(max(HEIGHT * (value or 0.0) / highest, 1.0), 1)
         bad = night.status not in {RunStatus.PUBLISHED, RunStatus.RUNNING}
         title = f"{figures.moment(night.started_at)}: {self.said(value)}{f' ({night.status})' if bad else ''}"
