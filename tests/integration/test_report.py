@@ -98,6 +98,29 @@ def test_runs_of_single_tables_are_no_nights(shop: Databases, etl: Etl) -> None:
     assert [one["run_id"] for one in night(etl, "next")["before"]] == ["night"]
 
 
+def test_the_moves_are_those_of_the_next_plan(databases: Databases, etl: Etl) -> None:
+    """A night whose first shard had nearly all the work; `etl plan` then makes what the page has foretold."""
+    for name in "abcdefg":
+        databases.operational.execute(f"CREATE TABLE {name} AS SELECT 1 AS id")
+    assert etl("run", TABLES="*", ETL_RUN_ID="night").status == 0
+    databases.reporting.execute(
+        "UPDATE etl.loads SET shard = CASE WHEN relation_name < 'f' THEN '0' ELSE '1' END,"
+        " finished_at = started_at + (ascii(relation_name) - 96) * interval '10 seconds'"
+    )
+    told = night(etl, "night")
+    assert [(one["shard"], one["tables"], one["busy"]) for one in told["shards"]] == [("0", 5, 150.0), ("1", 2, 130.0)]
+    databases.reporting.execute("UPDATE etl.loads SET shard = '0' WHERE relation_name = 'g'")
+    told = night(etl, "night")["rebalance"]
+    assert (told["longest_now"], told["mean"]) == (220.0, 140.0)
+    shards = {f"public.{name}": "1" if name == "f" else "0" for name in "abcdefg"}
+    shards |= {move["table"]: move["to"] for move in told["moves"]}
+    planned = json.loads(etl("plan", "--shards", "2", "--json", TABLES="*").stdout)["shards"]
+    assert {table: str(one["shard"]) for one in planned for table in json.loads(one["tables"])} == shards
+    assert told["longest_then"] == max(
+        sum(10.0 * (ord(table[-1]) - 96) for table, shard in shards.items() if shard == number) for number in "01"
+    )
+
+
 def test_without_a_run_it_is_the_newest(shop: Databases, etl: Etl) -> None:
     """Before the first one, a line says so."""
     done = etl("report")
