@@ -84,6 +84,10 @@ class HistoryLoad(Answer):
     """The bytes of the table and its TOAST table in the source; those on the wire may be fewer or more."""
     told_at: datetime | None
     """When the run told this last; null of a load that has not begun or that was over soon."""
+    verify_seconds: float | None
+    """The part of `copy_seconds` in which hashes of the rows were compared; null if none were."""
+    drift: str | None
+    """How the columns differed from those of the live table before; null if they did not."""
     outcome: str
     """`planned`, `waiting`, `loading`, `staged`, `published`; or, of a run that has failed, `failed` (the load itself
     did), `staged, dropped` or `given up`."""

@@ -110,6 +110,7 @@ def _values(target: Target, run_id: str, load: Load) -> dict[str, Any]:
         "error": load.error and encoding.spelt(target, load.error),
         "reason": load.reason and encoding.spelt(target, load.reason),
         "note": load.note and encoding.spelt(target, load.note),
+        "drift": load.drift and encoding.spelt(target, load.drift),
     }
 
 

@@ -82,6 +82,8 @@ class LoadRow:
     bytes_so_far: int | None = None
     bytes_expected: int | None = None
     told_at: datetime | None = None
+    verify_seconds: float | None = None
+    drift: str | None = None
 
     @property
     def staged_oid(self) -> int | None:

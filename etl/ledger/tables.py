@@ -97,6 +97,8 @@ loads = sa.Table(
     sa.Column("bytes_so_far", sa.BigInteger),
     sa.Column("bytes_expected", sa.BigInteger),
     sa.Column("told_at", _timestamp),
+    sa.Column("verify_seconds", sa.Double),  # NULL: no hashes were compared, or an older version wrote the row
+    sa.Column("drift", sa.Text),  # NULL: the columns were those of the live table, or an older version wrote the row
     sa.Index("loads_by_table", "table_name", "published_at"),  # for recent_loads.sql
     sa.Index("loads_by_live", "schema_name", "relation_name", "published_at"),  # for freshness.sql, like the next one
     sa.Index("loads_by_oid", "live_oid", "published_at"),

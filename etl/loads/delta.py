@@ -164,9 +164,10 @@ class Delta:
             base = Base(now, seen, found.rows, table.definition, was.nights + 1, was.xids, leaves)
             filled = Filled(None, found.rows, 0, 0.0, base=base, base_run=published.run_id)
             if found.changed == 0 and found.rows == was.rows:
-                await self._prove(source, writer, found, proof_nights)
+                proven = await self._prove(source, writer, found, proof_nights)
                 await writer.commit()
-                filled = replace(filled, kind=LoadKind.UNCHANGED, reason="no row has changed", changed=0, deleted=0)
+                filled = replace(filled, kind=LoadKind.UNCHANGED, changed=0, deleted=0, verify_seconds=proven)
+                filled = replace(filled, reason="no row has changed")
             else:
                 if self.budget is not None:
                     raise_if(self.budget.refuses(table.live, touched(was, found), published.row_seconds))
@@ -194,8 +195,9 @@ class Delta:
         gone = was.rows - found.unchanged - matched
         raise_if("the rows do not balance: more are unchanged than there were" if gone < 0 else None)
         size = streamed.bytes + (await self._stage_gone(source, writer, key, counted, gone) if gone else 0)
-        await self._prove(source, writer, found, proof_nights, is_staged=True, is_gone=gone > 0)
+        proven = await self._prove(source, writer, found, proof_nights, is_staged=True, is_gone=gone > 0)
         await writer.execute(COMMIT)
+        filled = replace(filled, verify_seconds=proven)
         share = 100 * (found.changed + gone) / max(found.rows, 1)
         shown = f"{share:.2g}" if share < 99 else f"{share:.0f}"
         reason = f"{found.changed:,} rows changed and {gone:,} gone, {shown} % of {found.rows:,}"
@@ -220,17 +222,23 @@ class Delta:
         *,
         is_staged: bool = False,
         is_gone: bool = False,
-    ) -> None:
-        """Raises Doubt if a slice of both sides differs, or would differ after the publish: of 1 night, all rows."""
+    ) -> float | None:
+        """Raises Doubt if a slice of both sides differs, or would differ after the publish: of 1 night, all rows.
+
+        Returns the seconds that it took; None if no slice is due.
+        """
         published, key = self.chance.published, self.chance.key
         assert published is not None
         assert key is not None
         if not nights:
-            return
-        proof = Proof(self.rows, key, found, source, writer, is_staged, is_gone)
-        if differs := await proof.fails(published.base.nights, nights):
+            return None
+        began, proof = perf_counter(), Proof(self.rows, key, found, source, writer, is_staged, is_gone)
+        if (part := await proof.due(published.base.nights, nights)) is None:
+            return None
+        if differs := await proof.fails(part):
             log.warning("table.unlike", table=str(self.rows.table), run=published.run_id, what=differs)
             raise Doubt(f"both sides differ since run {published.run_id}, and the reason is not known: {differs}")
+        return perf_counter() - began
 
     def _same_leaves(self, was: Base) -> set[int]:
         """The partitions that the base has, and whose columns are the same."""

@@ -18,7 +18,7 @@ from etl.model.catalog import Index
 from etl.model.clock import Began
 from etl.model.errors import IndexUnbuildable, LoadFailed
 from etl.model.record import Load
-from etl.model.redaction import Redactor
+from etl.model.redaction import Redacted, Redactor
 from etl.model.shape import TableOptions
 from etl.model.status import LoadKind, LoadStatus
 from etl.model.table import Table
@@ -74,7 +74,7 @@ class Finish:
     ``carried`` names the indexes and constraints that the source brought to the live table at its last load; all others
     on the live table are additions of the reporting side. Statements whose results are not needed share a round trip:
     over a network, round trips are most of a tiny table's load. ``tries`` has the loads that earlier attempts were to
-    record; the commit of the last may be in doubt.
+    record; the commit of the last may be in doubt. ``drift`` says how the columns have changed (``survey.py``).
     """
 
     run_id: str
@@ -88,6 +88,7 @@ class Finish:
     built: Built
     tries: list[Load]
     redact: Redactor
+    drift: Redacted | None
 
     async def whole(self) -> Load:
         """Finishes the table; returns the load as the ledger has it."""
@@ -198,4 +199,6 @@ class Finish:
             base_run=self.filled.base_run,
             shape=definitions.shape(self.table, without_target_indexes=self.options.without_target_indexes),
             note=self.redact(self.options.note) if self.options.note else None,
+            verify_seconds=None if self.filled.verify_seconds is None else round(self.filled.verify_seconds, 3),
+            drift=self.drift,
         )

@@ -39,7 +39,7 @@ from etl.model.clock import Began
 from etl.model.errors import LoadFailed, Unclassified
 from etl.model.name import TargetName
 from etl.model.record import Load
-from etl.model.redaction import Redactor
+from etl.model.redaction import Redacted, Redactor
 from etl.model.status import LoadKind
 from etl.model.table import PageRange, Table
 from etl.model.way import RunWay
@@ -62,8 +62,9 @@ class Loader:
 
     ``carried`` names, for each live table, the indexes and constraints that the source brought at its last load.
     ``owners`` has the live tables that another role than etl's owns. ``chances`` say which loads may be deltas,
-    ``instant`` of which moment, ``way`` how the tables become live, and ``budget`` how long merges may take. ``began``
-    is when each table's load began, and ``tries`` has the loads that attempts at the finish were to record.
+    ``instant`` of which moment, ``way`` how the tables become live, and ``budget`` how long merges may take.
+    ``drifted`` says of the tables whose columns have changed how they have. ``began`` is when each table's load began,
+    and ``tries`` has the loads that attempts at the finish were to record.
     """
 
     run_id: str
@@ -80,6 +81,7 @@ class Loader:
     instant: Instant
     way: RunWay
     budget: Budget
+    drifted: Mapping[TargetName, Redacted]
     began: dict[str, Began] = field(default_factory=dict)
     tries: dict[str, list[Load]] = field(default_factory=dict)
 
@@ -154,6 +156,7 @@ class Loader:
             built=built,
             tries=tries,
             redact=self.redact,
+            drift=self.drifted.get(table.live),
         )
         return await finishing.whole()
 
@@ -198,6 +201,8 @@ def _refuse(table: Table) -> None:
 def _say(table: Table, load: Load) -> None:
     steps = ("rows", "bytes", "copy_seconds", "index_seconds", "analyze_seconds")
     fields = {step: getattr(load, step) for step in steps}
+    if load.verify_seconds is not None:  # a metric is a number, never null
+        fields["verify_seconds"] = load.verify_seconds
     fields["ranges"] = max(1, len(table.ranges))
     if load.reason is not None:
         fields |= {"load": load.load, "reason": load.reason}

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
@@ -22,7 +22,7 @@ from etl.logs.log import get_logger
 from etl.model import limits
 from etl.model.clock import Began
 from etl.model.errors import EXPECTED, ConnectionFailed, RunEnded, SnapshotLost, one_line
-from etl.model.name import Planned
+from etl.model.name import Planned, TargetName
 from etl.model.record import Load
 from etl.model.table import Table
 from etl.model.way import RunWay
@@ -108,8 +108,8 @@ class Loading:
             outset = await self._outset(tables)
             settings = self.settings.by(outset.decision.way)
             tables = await survey.placed(settings, self.control, tables)
-            await survey.say_drifted(self.control, tables)
-            loader = await self._loader(settings, outset)
+            drifted = await survey.say_drifted(self.control, tables)
+            loader = await self._loader(settings, outset, drifted)
         self.tally.surveyed(tables)
         try:
             await together(self._load(loader, table) for table in tables)
@@ -117,7 +117,7 @@ class Loading:
             await loader.schedule.close()
         return outset.decision.way
 
-    async def _loader(self, settings: Settings, outset: Outset) -> Loader:
+    async def _loader(self, settings: Settings, outset: Outset, drifted: Mapping[TargetName, str]) -> Loader:
         live_tables = [table.live for table in self.planned]
         share = await memory.of_session(self.control, settings.index_memory, settings.jobs)
         session = settings.source, settings.target, guard.application(settings.run_id), share
@@ -136,6 +136,7 @@ class Loading:
             Instant(self.snapshot.seen),
             outset.decision.way,
             Budget(settings.merge_max),
+            {name: settings.redact(changes) for name, changes in drifted.items()},
         )
 
     async def _outset(self, tables: Sequence[Table]) -> Outset:
@@ -158,7 +159,8 @@ class Loading:
             reason = self.settings.redact(f"{one_line(error)}; {bodies.REMEDY}" if is_of_body else error)
             self.tally.failed(table)
             log.error("table.failed", table=str(table), error=reason)
-            load = Load.failed(str(table), table.live, loader.began.get(str(table), Began()), reason)
+            began, drift = loader.began.get(str(table), Began()), loader.drifted.get(table.live)
+            load = Load.failed(str(table), table.live, began, reason, drift)
             async with self.turn:
                 await ledger.record(self.control, self.settings.run_id, load)
         self.loads.append(load)

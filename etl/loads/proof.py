@@ -56,21 +56,20 @@ class Proof:
     is_staged: bool
     is_gone: bool
 
-    async def fails(self, night: int, nights: int) -> str | None:
-        """Which slice differs; None if none is due, or both sides have the same rows.
-
-        With ``nights`` 1 it hashes all rows.
-        """
+    async def due(self, night: int, nights: int) -> Slice | None:
+        """The slice that is to be hashed this night, which with ``nights`` 1 is all rows; None if none is."""
         names = {column.name: column for column in self.rows.table.columns}
         columns = [names[column.name] for column in self.key.columns]
         kept = encoding.kept(self.source, self.writer)
         is_due = slices.are_due_at_once(str(self.rows.table), night, nights)
         if is_due and self.counted.rows <= 2 * limits.PROOF_ROWS_AT_ONCE:  # twice: its size may go up and down
-            part = Slice.whole(columns, kept)
-        elif self.counted.rows > limits.PROOF_ROWS_AT_ONCE:
-            part = await self._in_ranges(Slice.of_night(columns, night, nights, kept))
-        else:
-            return None
+            return Slice.whole(columns, kept)
+        if self.counted.rows > limits.PROOF_ROWS_AT_ONCE:
+            return await self._in_ranges(Slice.of_night(columns, night, nights, kept))
+        return None
+
+    async def fails(self, part: Slice) -> str | None:
+        """How a slice differs; None if both sides have the same rows."""
         there, here = await both(self._of_source(part), self._of_target(part))
         if there == here:
             return None

@@ -34,8 +34,10 @@ class Ranges:
         oid = await work(self._make)
         copies = [_Copy(self.rows, page_range) for page_range in self.rows.table.ranges]
         copied = await together(work(copy.whole, within=copy.range) for copy in copies)
+        hashing = _part_of_hashes(copied) * (perf_counter() - began)
         hashes = [done.checksum for done in copied if done.checksum is not None]
-        filled = Filled(
+        comparing = await work(lambda pair: self._compare(pair, hashes)) if hashes else 0.0
+        return Filled(
             oid,
             sum(done.rows for done in copied),
             sum(done.bytes for done in copied),
@@ -43,10 +45,8 @@ class Ranges:
             max(done.xid or 0 for done in copied),
             tuple(done.xid for done in copied if done.xid is not None),
             leaves=frozenset(page_range.member.relation.oid for page_range in self.rows.table.ranges),
+            verify_seconds=hashing + comparing if hashes else None,
         )
-        if hashes:
-            await work(lambda pair: self._compare(pair, hashes))
-        return filled
 
     async def _make(self, pair: Pair) -> int:
         """Makes and commits the staging table, into which several sessions will write; returns its oid."""
@@ -55,19 +55,32 @@ class Ranges:
         await trust.refuse_types(writer, self.rows.table, made.oid)
         return made.oid
 
-    async def _compare(self, pair: Pair, hashes: Sequence[Checksum]) -> None:
+    async def _compare(self, pair: Pair, hashes: Sequence[Checksum]) -> float:
+        """Compares the staged rows' checksum with that of all ranges; returns the seconds that it took."""
         reader, writer = await pair.both()
+        began = perf_counter()
         await self.rows.compare(writer, sum(hashes[1:], hashes[0]), encoding.kept(reader, writer))
+        return perf_counter() - began
 
 
 @dataclass(frozen=True, slots=True)
 class _Copied:
-    """A copied range: its rows, bytes and transaction, and the source's checksum if the load compares checksums."""
+    """A copied range: its rows, bytes and transaction, and the source's checksum if the load compares checksums.
+
+    ``seconds`` is what the range took, and ``hash_seconds`` what the checksum took of that.
+    """
 
     rows: int
     bytes: int
     xid: int | None
     checksum: Checksum | None
+    seconds: float
+    hash_seconds: float
+
+
+def _part_of_hashes(copied: Sequence[_Copied]) -> float:
+    """The part of the ranges' time that their checksums took: ranges go on side by side, so seconds do not add up."""
+    return sum(done.hash_seconds for done in copied) / sum(done.seconds for done in copied)
 
 
 @dataclass(slots=True)
@@ -86,6 +99,7 @@ class _Copy:
         """Streams the range's rows in, unless an attempt whose commit was in doubt has done so already."""
         rows, table = self.rows, self.rows.table
         reader, writer = await pair.both()
+        began = perf_counter()
         arrived = await staging.arrived(writer, table, self.xid) if self.xid is not None else 0
         async with rows.snapshot.reading(reader, table, self.range) as source:
             if table.is_partitioned:
@@ -94,9 +108,10 @@ class _Copy:
                 rows.advance(-self.sent)
                 self.sent = 0
                 arrived = await self._stream(source, writer)
-            hashes, kept = rows.verify == "checksum", encoding.kept(source, writer)
+            hashes, kept, copied = rows.verify == "checksum", encoding.kept(source, writer), perf_counter()
             hashed = await checksum.of_source(source, table, kept, self.range) if hashes else None
-        return _Copied(arrived, self.sent, self.xid, hashed)
+        ended = perf_counter()
+        return _Copied(arrived, self.sent, self.xid, hashed, ended - began, ended - copied)
 
     async def _stream(self, source: Source, writer: Target) -> int:
         table = self.rows.table

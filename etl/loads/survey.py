@@ -9,7 +9,7 @@ from dataclasses import replace
 from etl.loads.decision import are_too_small
 from etl.logs.log import get_logger
 from etl.model.errors import EtlError
-from etl.model.name import Relation
+from etl.model.name import Relation, TargetName
 from etl.model.split import Split
 from etl.model.table import Table
 from etl.sessions.postgres import Source, Target, source_session
@@ -84,9 +84,13 @@ async def placed(settings: Settings, control: Target, tables: Sequence[Table]) -
     return sorted(both, key=lambda table: table.bytes, reverse=True)
 
 
-async def say_drifted(control: Target, tables: Sequence[Table]) -> None:
-    """Logs how the tables' columns differ from those of the live tables that they will replace."""
+async def say_drifted(control: Target, tables: Sequence[Table]) -> dict[TargetName, str]:
+    """Logs how the tables' columns differ from those of the live tables that they will replace.
+
+    Returns what it has said, by live table.
+    """
     drifted = await live.drifted(control, {table.live: table.columns for table in tables})
     for table in tables:
         if table.live in drifted:
             log.info("table.drifted", table=str(table), changes=str(drifted[table.live]))
+    return {name: str(changes) for name, changes in drifted.items()}

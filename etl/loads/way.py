@@ -29,6 +29,7 @@ class Filled:
     the next night may copy changes of, and ``base_run`` the run whose rows this load has the changes of. ``leaves`` are
     partitions, by oid, of which it has read all rows. It may have read rows of others, too. ``changed`` are the
     rows that it writes into the live table, and ``deleted`` those that it deletes; None if it copies all rows.
+    ``verify_seconds`` are those of the seconds in which hashes were compared; None if none were.
     """
 
     oid: int | None
@@ -44,6 +45,7 @@ class Filled:
     leaves: frozenset[int] = frozenset()
     changed: int | None = None
     deleted: int | None = None
+    verify_seconds: float | None = None
 
 
 class Worker(Protocol):

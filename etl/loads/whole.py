@@ -8,6 +8,7 @@ from time import perf_counter
 from etl.loads.way import Filled, Rows, Worker
 from etl.sessions import encoding
 from etl.sessions.pair import Pair
+from etl.sessions.postgres import Source, Target
 from etl.sessions.transaction import BEGIN, COMMIT, begun
 from etl.source import checksum, partitions, stream
 from etl.target import staging, trust
@@ -34,9 +35,14 @@ class Whole:
                 leaves = await partitions.leaves(source, table)
                 streamed = await stream.copy(source, writer, table, table.staged.identifier, rows.advance)
                 rows.compare_counts(streamed, table)
-                if rows.verify == "checksum":
-                    kept = encoding.kept(source, writer)
-                    await rows.compare(writer, await checksum.of_source(source, table, kept), kept)
+                verify_seconds = await self._compare(source, writer) if rows.verify == "checksum" else None
             await writer.execute(COMMIT)
         seconds = perf_counter() - began
-        return Filled(made.oid, streamed.rows_in, streamed.bytes, seconds, xids=(made.xid,), leaves=leaves)
+        figures = streamed.rows_in, streamed.bytes, seconds
+        return Filled(made.oid, *figures, xids=(made.xid,), leaves=leaves, verify_seconds=verify_seconds)
+
+    async def _compare(self, source: Source, writer: Target) -> float:
+        """Compares the checksums of both sides; returns the seconds that it took."""
+        began, kept = perf_counter(), encoding.kept(source, writer)
+        await self.rows.compare(writer, await checksum.of_source(source, self.rows.table, kept), kept)
+        return perf_counter() - began

@@ -29,6 +29,8 @@ class Load:
     older version, which would take it for the whole table, does not find what it may publish. ``base`` is what the next
     load may be a delta of, as JSON; ``base_run`` is the run of whose rows this load has the changes. ``rows``,
     ``bytes`` (on the wire) and the seconds of each step are None if the load did not reach that step.
+    ``verify_seconds`` are the part of ``copy_seconds`` in which hashes of the rows were compared; None if none were.
+    ``drift`` says how the columns differ from those of the live table, as it was before; None if they do not.
     """
 
     table_name: str
@@ -62,11 +64,16 @@ class Load:
     base_run: str | None = None
     shape: str | None = None
     note: Redacted | None = None
+    verify_seconds: float | None = None
+    drift: Redacted | None = None
 
     @classmethod
-    def failed(cls, table_name: str, live: TargetName, began: Began, error: Redacted) -> Load:
+    def failed(
+        cls, table_name: str, live: TargetName, began: Began, error: Redacted, drift: Redacted | None = None
+    ) -> Load:
         """A load that has just failed."""
-        return cls(table_name, live.schema, live.name, LoadStatus.FAILED, began.at, began.now(), error=error)
+        names = table_name, live.schema, live.name
+        return cls(*names, LoadStatus.FAILED, began.at, began.now(), error=error, drift=drift)
 
     @property
     def seconds(self) -> float:

@@ -1,11 +1,13 @@
-"""``etl verify`` detects every possible difference between two tables, however small."""
+"""``etl verify`` detects every possible difference between two tables, however small; loads say what hashes cost."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from string import Template
 
 from tests.harness import Databases, Etl
+from tests.releases import cuts_tables
 
 TYPES = """
     CREATE DOMAIN any_number AS numeric;
@@ -85,3 +87,32 @@ def test_verify_does_not_mind_the_order_of_the_rows(databases: Databases, etl: E
     databases.operational.execute("CREATE TABLE t AS SELECT generate_series(1, 5) AS id")
     databases.reporting.execute("CREATE TABLE t AS SELECT generate_series(5, 1, -1) AS id")
     assert etl("verify", TABLES="t").status == 0
+
+
+def test_the_ledger_says_how_long_a_load_compared_hashes(databases: Databases, etl: Etl, tmp_path: Path) -> None:
+    """In one stream and in page ranges; of a table whose rows are only counted it says nothing, with no metric."""
+    (tmp_path / "options.toml").write_text("[counted]\nverify = 'rows'\n[cut]\nsplit = 5\n")
+    for table in ("counted", "cut", "whole"):
+        databases.operational.execute(f"CREATE TABLE {table} AS SELECT g AS id FROM generate_series(1, 20000) g")
+    done = etl(
+        *("run", "counted", "cut", "whole"),
+        ETL_VERIFY="checksum",
+        ETL_OPTIONS_FILE=str(tmp_path / "options.toml"),
+        ETL_METRICS_NAMESPACE="Shop",
+    )
+    assert (done.status, done.stderr) == (0, "")
+    loads = databases.reporting.rows("SELECT table_name, verify_seconds, copy_seconds FROM etl.loads ORDER BY 1")
+    assert [(table, seconds is not None) for table, seconds, _ in loads] == [
+        ("public.counted", False),
+        ("public.cut", True),
+        ("public.whole", True),
+    ]
+    assert [table for table, seconds, all_ in loads if seconds is not None and not 0 < seconds <= all_] == []
+    said = {event["table"]: event for event in done.events if event["event"] == "table.loaded"}
+    assert {table: said[table].get("verify_seconds") for table in said} == {
+        table: seconds for table, seconds, _ in loads
+    }
+    metrics = {table: said[table]["_aws"]["CloudWatchMetrics"][0]["Metrics"] for table in said}
+    measured = {table for table in metrics if {"Name": "verify_seconds", "Unit": "Seconds"} in metrics[table]}
+    assert measured == {"public.cut", "public.whole"}
+    assert said["public.cut"]["ranges"] == (5 if cuts_tables() else 1)

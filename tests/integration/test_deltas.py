@@ -627,6 +627,27 @@ def test_with_verify_checksum_each_night_hashes_all_rows(night: Night, tmp_path:
         night.passes("delta", **verified)
 
 
+def test_the_ledger_says_how_long_a_proof_took(night: Night, tmp_path: Path) -> None:
+    """Of a load of changes and of one without, if a slice is due; a load that is proven by nothing says nothing."""
+    night.both.operational.execute("INSERT INTO orders SELECT g, 'more' FROM generate_series(1001, 31000) g")
+    settled(night.both.operational)
+    night.passes("full")
+    change = "UPDATE orders SET note = note || 'x' WHERE id % 1000 = 7"
+    for nights, statement, load in (
+        (0, change, "delta"),
+        (0, "", "unchanged"),
+        (3, change, "delta"),
+        (3, "", "unchanged"),
+    ):
+        (tmp_path / "options.toml").write_text(f"[orders]\nproof_nights = {nights}")
+        night.both.operational.execute(statement or "SELECT")
+        said = night.passes(load, ETL_OPTIONS_FILE=str(tmp_path / "options.toml")).event("table.loaded")
+        found = "SELECT verify_seconds, copy_seconds FROM etl.loads ORDER BY started_at DESC LIMIT 1"
+        ((seconds, copy_seconds),) = night.both.reporting.rows(found)
+        assert said.get("verify_seconds") == seconds
+        assert 0 < seconds <= copy_seconds if nights else seconds is None
+
+
 def test_what_an_action_changes_in_an_unchanged_table_stops_the_publish(databases: Databases, etl: Etl) -> None:
     """A foreign key of the reporting side would null a column of a table that has not changed at the source."""
     databases.operational.execute(

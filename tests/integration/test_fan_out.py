@@ -105,6 +105,24 @@ def test_shards_that_start_before_and_after_the_holder_copy_what_it_holds(
     )
 
 
+def test_each_shard_says_how_its_tables_have_changed(tables: Databases, etl: Etl, shard: Etl) -> None:
+    """Each surveys its own; the ledger has the drift of both, and of the next night none."""
+    assert etl("run", TABLES="orders,items", ETL_RUN_ID="yesterday").status == 0
+    tables.operational.execute("ALTER TABLE orders ADD more text; ALTER TABLE items RENAME id TO number")
+    with holding(etl, tables) as holder:
+        for number, table in enumerate(("orders", "items")):
+            done = succeeded(shard("run", TABLES=table, ETL_SHARD=str(number)))
+            assert done.event("table.drifted")["table"] == f"public.{table}"
+        succeeded(ended(holder))
+    succeeded(etl("publish", "tonight"))
+    assert etl("run", TABLES="orders,items", ETL_RUN_ID="tomorrow").status == 0
+    drift = "SELECT run_id, table_name, drift FROM etl.loads WHERE drift IS NOT NULL ORDER BY 2"
+    assert tables.reporting.rows(drift) == [
+        ("tonight", "public.items", "renamed id to number"),
+        ("tonight", "public.orders", "added more"),
+    ]
+
+
 ACCOUNTS = """
     CREATE TABLE branches (id int PRIMARY KEY, balance int NOT NULL DEFAULT 0);
     CREATE TABLE tellers (id int PRIMARY KEY, balance int NOT NULL DEFAULT 0);

@@ -28,7 +28,7 @@ def lines(operational_server: Server, reporting_server: Server) -> Iterator[list
         "CREATE VIEW bad AS SELECT 1 / (g - 3) AS id FROM generate_series(1, 5) g"
     )
     etl, written = Etl(databases.environment), ["a line that is no JSON"]
-    written += etl("run", TABLES="orders,items", ETL_RUN_ID="first").stdout.splitlines()
+    written += etl("run", TABLES="orders,items", ETL_RUN_ID="first", ETL_VERIFY="checksum").stdout.splitlines()
     written += etl("run", TABLES="bad", ETL_RUN_ID="second").stdout.splitlines()
     nobody = "postgresql://etl@127.0.0.1:1/shop"
     written += etl("run", TABLES="orders", ETL_RUN_ID="third", ETL_OPERATIONAL_URL=nobody).stdout.splitlines()

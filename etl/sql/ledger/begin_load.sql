@@ -11,4 +11,5 @@ VALUES (:'run_id', :'table_name', :'schema_name', :'relation_name', :'shard', :'
        given_up = NULL, finished_at = NULL, published_at = NULL,
        rows = NULL, bytes = NULL, copy_seconds = NULL, index_seconds = NULL, analyze_seconds = NULL, load = NULL,
        reason = NULL, rows_changed = NULL, rows_deleted = NULL,
-       step = NULL, rows_so_far = NULL, bytes_so_far = NULL, bytes_expected = NULL, told_at = NULL;
+       step = NULL, rows_so_far = NULL, bytes_so_far = NULL, bytes_expected = NULL, told_at = NULL,
+       verify_seconds = NULL, drift = NULL;

@@ -6,7 +6,8 @@ SELECT l.run_id, l.table_name, l.shard, l.status, l.rows, l.bytes, l.started_at,
        l.carried, l.staging_oid, l.live_oid, l.newest_xid, l.snapshot_id, l.masked, l.given_up, l.where_digest,
        l.shrink_at_most, l.rows_min, l.load, l.delta_oid, l.reason, l.base, l.base_run, l.live_state,
        l.rows_changed, l.rows_deleted, l.deleted_at_most, l.merge_seconds, l.views,
-       l.shape, l.note, l.retired_at, l.step, l.rows_so_far, l.bytes_so_far, l.bytes_expected, l.told_at
+       l.shape, l.note, l.retired_at, l.step, l.rows_so_far, l.bytes_so_far, l.bytes_expected, l.told_at,
+       l.verify_seconds, l.drift
   FROM etl.loads l
  WHERE l.run_id = ANY (:'run_ids'::text[]) AND :'table' IN ('', l.table_name)
  ORDER BY l.started_at, l.table_name;
