@@ -127,7 +127,7 @@ def _table(load: LoadRow, seen: Seen) -> NightTable:
         slow_before=slow_before,
         is_decisive=arrived and load.finished_at == seen.staged_at,
         as_of=seen.as_of.get(load.table_name),
-        drift=getattr(load, "drift", None),
+        drift=load.drift,
         note=load.note,
         error=load.error if what == Outcome.FAILED else None,
         past=_past(load.table_name, seen),
@@ -148,7 +148,7 @@ def _steps(load: LoadRow, what: Outcome, seconds: float | None, run: RunRow) -> 
         at_indexes = load.step == LoadStep.INDEXES
         so_far = seconds or 0.0
         return Steps(waiting, 0.0 if at_indexes else so_far, 0.0, so_far if at_indexes else 0.0, 0.0, 0.0, 0.0)
-    verify = getattr(load, "verify_seconds", None) or 0.0
+    verify = load.verify_seconds or 0.0
     copy = max((load.copy_seconds or 0.0) - verify, 0.0)
     index, analyze = load.index_seconds or 0.0, load.analyze_seconds or 0.0
     other = max((seconds or 0.0) - copy - verify - index - analyze, 0.0)

@@ -58,6 +58,21 @@ def test_a_good_night_says_as_of_when_and_beside_which(shop: Databases, etl: Etl
     assert etl("report", "second", "--output", "-").stdout.startswith("<!doctype html>")
 
 
+def test_a_night_has_the_seconds_of_the_comparison_and_how_columns_changed(shop: Databases, etl: Etl) -> None:
+    """The steps have the comparison apart from the copy; together they are what the ledger has as the copy."""
+    assert etl("run", TABLES="*", ETL_RUN_ID="first").status == 0
+    shop.operational.execute("ALTER TABLE items ADD more text")
+    assert etl("run", TABLES="*", ETL_RUN_ID="second", ETL_VERIFY="checksum").status == 0
+    first, second = night(etl, "first")["tables"], night(etl, "second")["tables"]
+    assert {table["drift"] for table in first} == {None}
+    assert {table["table"]: table["drift"] for table in second} == {"public.items": "added more", "public.orders": None}
+    assert {table["steps"]["verify"] for table in first} == {0}
+    copied = "SELECT table_name, copy_seconds FROM etl.loads WHERE run_id = 'second' ORDER BY 1"
+    parts = {table["table"]: (table["steps"]["verify"], table["steps"]["copy"]) for table in second}
+    assert min(verified for verified, _ in parts.values()) > 0
+    assert {name: pytest.approx(sum(both)) for name, both in parts.items()} == dict(shop.reporting.rows(copied))
+
+
 def test_a_failed_night_names_the_table_and_what_readers_still_see(shop: Databases, etl: Etl, tmp_path: Path) -> None:
     """Its error stands on the page in full."""
     assert etl("run", TABLES="*", ETL_RUN_ID="yesterday").status == 0
