@@ -22,7 +22,6 @@ _UNITS = {
     "copy_seconds": "Seconds",
     "index_seconds": "Seconds",
     "analyze_seconds": "Seconds",
-    "verify_seconds": "Seconds",
     "failures": "Count",
 }
 _FAILURES = {"table.loaded": 0, "table.failed": 1}

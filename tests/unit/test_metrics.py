@@ -31,13 +31,12 @@ def said(capsys: pytest.CaptureFixture[str], event: str, **fields: object) -> di
 
 def test_a_loaded_table_s_line_carries_its_metrics(capsys: pytest.CaptureFixture[str]) -> None:
     """The line has a member for each metric and each dimension that the directive names."""
-    line = said(capsys, "table.loaded", table="public.orders", rows=7, seconds=1.5, verify_seconds=0.5)
+    line = said(capsys, "table.loaded", table="public.orders", rows=7, seconds=1.5)
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     assert (directive["Namespace"], directive["Dimensions"]) == ("NightlyEtl", [["deployment", "table"]])
     assert {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]} == {
         "rows": "Count",
         "seconds": "Seconds",
-        "verify_seconds": "Seconds",
         "failures": "Count",
     }
     assert [line[name] for name in ("rows", "seconds", "failures", "deployment", "table")] == [
