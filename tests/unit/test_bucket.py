@@ -1,0 +1,52 @@
+"""The page of a night in its bucket: its key, which the notifier's link has."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etl.report.bucket import Page, keys
+from statemachine.notifier.links import Console
+
+CONSOLE = Console.of("arn:aws:states:eu-central-1:123456789012:execution:nightly-etl:tonight", "")
+RUN_IDS = st.from_regex(re.compile(r"[A-Za-z0-9._:+=@-]{1,100}"), fullmatch=True)
+
+
+@pytest.mark.parametrize(
+    ("run_id", "job", "expected"),
+    [
+        ("2026-11-22", None, "nights/2026-11-22.html"),
+        ("acme-20261128T020000Z", "acme", "jobs/acme/acme-20261128T020000Z.html"),
+        ("1+1=2@home", None, "nights/1+1=2@home.html"),
+        ("..", None, "nights/...html"),
+        ("latest", None, "nights/%6Catest.html"),
+        ("latest", "acme", "jobs/acme/%6Catest.html"),
+    ],
+)
+def test_a_page_s_key_is_the_run_s_name(run_id: str, job: str | None, expected: str) -> None:
+    """Of a job in the job's folder. A run that is called ``latest`` does not take the place of the newest."""
+    folder = expected.rpartition("/")[0]
+    assert keys(run_id, job) == (expected, f"{folder}/latest.html")
+
+
+@given(RUN_IDS, RUN_IDS)
+def test_no_two_runs_have_one_key(one: str, other: str) -> None:
+    """Nor has a run that of ``latest.html``, and S3 takes each: 1,024 bytes, and no part that is . or .."""
+    (key, latest), (second, _) = keys(one, None), keys(other, None)
+    assert (key == second) is (one == other)
+    assert key != latest
+    assert len(key.encode()) <= 1024
+    assert not {".", ".."} & {*key.split("/")}
+
+
+@given(RUN_IDS)
+def test_the_message_links_to_the_page(run_id: str) -> None:
+    """Whatever the run is called: the notifier reads the address back."""
+    key, _ = keys(run_id, None)
+    link = CONSOLE.object_link(Page("pages", key).uri)
+    assert link is not None
+    assert parse_qs(urlsplit(link).query) == {"region": ["eu-central-1"], "bucketType": ["general"], "prefix": [key]}
