@@ -243,7 +243,7 @@ def judge_watch(seen: accounts.Watched) -> None:
 
 
 async def report(call: Call[inputs.ReportInput]) -> FullReport:
-    """Reads how a run has ended, and writes its page if that is asked for."""
+    """Reads how a run has ended, and writes its page if that is asked for, or if a Lambda has a bucket for it."""
     from etl.commands.report import report
 
     is_named = "run_id" in call.found.given
@@ -253,6 +253,10 @@ async def report(call: Call[inputs.ReportInput]) -> FullReport:
         from etl.report.page.page import render
 
         write(call.asked.output, render(read))
+    if call.is_function and call.settings.report_bucket is not None and read.night is not None:
+        from etl.report.bucket import with_page
+
+        return with_page(call.settings, read)
     return read
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import boto3
 
@@ -24,6 +25,11 @@ def account(endpoint: str) -> dict[str, str]:
         "AWS_CONFIG_FILE": "/dev/null",
         "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
     }
+
+
+def client(service: str, endpoint: str) -> Any:
+    """A client of a service at an endpoint."""
+    return boto3.Session("test", "test", region_name=REGION).client(service, endpoint_url=endpoint)
 
 
 def put(endpoint: str, path: str, values: Mapping[str, str]) -> None:

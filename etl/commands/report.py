@@ -45,7 +45,8 @@ async def report(settings: Settings, asked: str | None) -> FullReport:
         waiting = [str(one) for one in await ledger.waiting(target) if one.is_needed and one.run_id == run_id]
         done = _report(run_id, run, loads, slowest, last)
         night = portrait.night(await _seen(settings, target, run, loads, last)) if run else None
-        return replace(done, waiting=tuple(waiting), night=night)
+        is_newest = run is not None and await ledger.is_newest(target, run_id)
+        return replace(done, waiting=tuple(waiting), night=night, is_newest=is_newest)
 
 
 async def _newest(target: Target, job: str | None) -> str:

@@ -6,14 +6,18 @@ and there only if ETL_REPORT_BUCKET is set.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import boto3
 from botocore import exceptions as aws
 from botocore.config import Config
 
+from etl.commands.night import FullReport
+from etl.logs.log import get_logger
+from etl.model import limits
 from etl.model.errors import ConfigurationError, ConnectionFailed, EtlError, one_line
+from etl.report.page.page import render
 from etl.settings.aws import CONFIG, UNREACHABLE, is_passing, said
 from etl.settings.settings import Settings
 
@@ -38,6 +42,8 @@ _REMEDIES = {
 
 _LATEST = "latest"
 
+_log = get_logger()
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -52,8 +58,24 @@ class Page:
         return f"s3://{self.bucket}/{self.key}"
 
 
+def with_page(settings: Settings, report: FullReport) -> FullReport:
+    """Writes a run's page; returns the report with the page's address, or with the reason why there is none.
+
+    Whatever the reason is, it raises no error: Slack must hear of the night.
+    """
+    try:
+        page = put(settings, render(report), is_newest=report.is_newest)
+    except Exception as error:
+        kind = "" if isinstance(error, EtlError) else f"internal error: {type(error).__name__}: "
+        said = settings.redact.cut(f"{kind}{one_line(error)}", limits.REPORTED_ERROR_CHARACTERS)
+        _log.error("page.not_written", error=said)
+        return replace(report, page_error=said)
+    _log.info("page.written", page=page.uri)
+    return replace(report, page=page.uri)
+
+
 def put(settings: Settings, html: str, *, is_newest: bool) -> Page:
-    """Writes the page of a run, and again as ``latest.html`` if no newer run of its job is in the ledger.
+    """Writes the page of a run, and again as ``latest.html`` if it is the newest night of its job.
 
     Raises ConfigurationError if S3 refuses it, ConnectionFailed if S3 does not answer.
     """
