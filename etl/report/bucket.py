@@ -64,7 +64,7 @@ def with_page(settings: Settings, report: FullReport) -> FullReport:
     Whatever the reason is, it raises no error: Slack must hear of the night.
     """
     try:
-        page = put(settings, render(report), is_newest=report.is_newest)
+        page = put(settings, report, render(report))
     except Exception as error:
         kind = "" if isinstance(error, EtlError) else f"internal error: {type(error).__name__}: "
         said = settings.redact.cut(f"{kind}{one_line(error)}", limits.REPORTED_ERROR_CHARACTERS)
@@ -74,16 +74,17 @@ def with_page(settings: Settings, report: FullReport) -> FullReport:
     return replace(report, page=page.uri)
 
 
-def put(settings: Settings, html: str, *, is_newest: bool) -> Page:
+def put(settings: Settings, report: FullReport, html: str) -> Page:
     """Writes the page of a run, and again as ``latest.html`` if it is the newest night of its job.
 
     Raises ConfigurationError if S3 refuses it, ConnectionFailed if S3 does not answer.
     """
     assert settings.report_bucket is not None, "the caller looks whether there is a bucket"
-    page, latest = (Page(settings.report_bucket, key) for key in keys(settings.run_id, settings.job))
+    job = report.night.job if report.night else None
+    page, latest = (Page(settings.report_bucket, key) for key in keys(report.run_id, job))
     try:
         client: Any = boto3.client("s3", config=_CONFIG)
-        for one in (page, latest) if is_newest else (page,):
+        for one in (page, latest) if report.is_newest else (page,):
             client.put_object(Bucket=one.bucket, Key=one.key, Body=html.encode(), **_HEADERS)
     except (aws.ClientError, aws.BotoCoreError, ValueError, OSError) as error:
         raise _explained(page, error) from error
