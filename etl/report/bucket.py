@@ -82,10 +82,11 @@ def put(settings: Settings, report: FullReport, html: str) -> Page:
     assert settings.report_bucket is not None, "the caller looks whether there is a bucket"
     job = report.night.job if report.night else None
     page, latest = (Page(settings.report_bucket, key) for key in keys(report.run_id, job))
+    body = html.encode("utf-8", "replace")
     try:
         client: Any = boto3.client("s3", config=_CONFIG)
         for one in (page, latest) if report.is_newest else (page,):
-            client.put_object(Bucket=one.bucket, Key=one.key, Body=html.encode(), **_HEADERS)
+            client.put_object(Bucket=one.bucket, Key=one.key, Body=body, **_HEADERS)
     except (aws.ClientError, aws.BotoCoreError, ValueError, OSError) as error:
         raise _explained(page, error) from error
     return page

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.report.bucket import Page, keys
+from etl.model.errors import ConnectionFailed
+from etl.report import bucket
+from etl.report.bucket import Page, keys, with_page
+from etl.sessions.url import DatabaseUrl
+from etl.settings.settings import Settings
 from statemachine.notifier.links import Console
+from tests.unit.test_page import night, table
 
 CONSOLE = Console.of("arn:aws:states:eu-central-1:123456789012:execution:nightly-etl:tonight", "")
 RUN_IDS = st.from_regex(re.compile(r"[A-Za-z0-9._:+=@-]{1,100}"), fullmatch=True)
@@ -50,3 +56,36 @@ def test_the_message_links_to_the_page(run_id: str) -> None:
     link = CONSOLE.object_link(Page("pages", key).uri)
     assert link is not None
     assert parse_qs(urlsplit(link).query) == {"region": ["eu-central-1"], "bucketType": ["general"], "prefix": [key]}
+
+
+SETTINGS = Settings(report_bucket="pages", reporting=DatabaseUrl.parse("postgresql://etl:sw0rdfish@db/shop"))
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ConnectionFailed("S3 cannot be reached"), "S3 cannot be reached"),
+        (KeyError("sw0rdfish"), "internal error: KeyError: '***'"),
+        (UnicodeEncodeError("utf-8", "x", 0, 1, "no\nsuch"), "internal error: UnicodeEncodeError: "),
+        (RecursionError("too deep " * 999), "internal error: RecursionError: too deep too deep"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.parametrize("step", ["render", "put"])
+def test_whatever_goes_wrong_the_report_is_answered(
+    step: str, error: Exception, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the reason in one line, short enough for a state, and without secrets; all else is as it was read."""
+
+    def fails(*_: object) -> str:
+        raise error
+
+    monkeypatch.setattr(bucket, step, fails)
+    report = night([table()])
+    answered = with_page(SETTINGS, report)
+    assert answered.page_error is not None
+    assert answered.page_error.startswith(said)
+    assert "sw0rdfish" not in answered.page_error
+    assert "\n" not in answered.page_error
+    assert len(answered.page_error) <= 500
+    assert replace(answered, page_error=None) == report
