@@ -137,11 +137,12 @@ def deployed_for_jobs(start: Start, folder: Path) -> Iterator[Nights]:
         aws = stack.enter_context(interpreter(functions, jobs))
         served = stack.enter_context(slack())
         machines = {"batch": aws.machine("jobs", nightly("batch", {**NAMES, "JobsPath": JOBS_PATH}))}
-        nights = Nights(aws, machines, functions, jobs, served)
+        nights = Nights(aws, machines, functions, jobs, served, _bucket(aws, served))
         inside = {**cloud.account(aws.endpoint), "ETL_PARAMETER_ROLE": JOBS_ROLE}
+        own = {"report": {"ETL_REPORT_BUCKET": nights.bucket}}
         jobs.variables.update(inside)
         for name, handler in HANDLERS.items():
-            nights.running[name] = stack.enter_context(function(handler, inside))
+            nights.running[name] = stack.enter_context(function(handler, inside | own.get(name, {})))
         bot = {"bot_token": TOKEN, "channel": "C0all"}
         nights.running["notifier"] = stack.enter_context(_notifier(aws, served, folder, bot))
         functions.update({name: running.invoke for name, running in nights.running.items()})
