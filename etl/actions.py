@@ -243,16 +243,20 @@ def judge_watch(seen: accounts.Watched) -> None:
 
 
 async def report(call: Call[inputs.ReportInput]) -> FullReport:
-    """Reads how a run has ended, and writes its page if that is asked for."""
+    """Reads how a run has ended, and writes its page if that is asked for, or if a Lambda has a bucket for it."""
     from etl.commands.report import report
 
-    is_named = "run_id" in call.found.given
-    read = await report(call.settings, call.settings.run_id if is_named else None)
+    settings, is_named = call.settings, "run_id" in call.found.given
+    read = await report(settings, settings.run_id if is_named else None, with_night=not call.is_function)
     if call.asked.output is not None:
         from etl.commands.output import write
         from etl.report.page.page import render
 
         write(call.asked.output, render(read))
+    if call.is_function and settings.report_bucket is not None and read.started_at is not None:
+        from etl.report.bucket import with_page
+
+        return await with_page(settings, read)
     return read
 
 

@@ -7,7 +7,7 @@ locals {
     plan       = { seconds = 840, memory = 512, about = "Divides the tables into shards" }
     publish    = { seconds = 900, memory = 512, about = "Makes live what the shards staged" }
     abort      = { seconds = 840, memory = 512, about = "Drops what a failed run staged" }
-    report     = { seconds = 240, memory = 512, about = "Says how a run ended, from the ledger" }
+    report     = { seconds = 240, memory = 512, about = "Says how a run ended, from the ledger, and writes its page" }
     copy_batch = { seconds = 900, memory = 1024, about = "Copies the next batch of one big table" }
   }
 }
@@ -22,6 +22,9 @@ locals {
       Resource = [aws_sqs_queue.undelivered.arn]
     },
   ]
+
+  # What one of the image's functions may do beside what all of them may.
+  more_statements = { abort = local.put_aside_statements, report = local.report_statements }
 }
 
 # The two that EventBridge calls, without waiting for the answer.
@@ -47,10 +50,10 @@ module "image_function" {
   image                = var.image
   image_config         = { entry_point = var.function_entry_point, command = ["etl.functions.${each.key}"] }
   architecture         = var.architecture
-  environment          = local.environment
+  environment          = merge(local.environment, each.key == "report" ? local.report_environment : {})
   timeout_seconds      = each.value.seconds
   memory_mb            = each.value.memory
-  statements           = concat(local.job_statements, [for statement in local.put_aside_statements : statement if each.key == "abort"])
+  statements           = concat(local.job_statements, lookup(local.more_statements, each.key, []))
   subnet_ids           = var.subnet_ids
   security_group_ids   = local.security_group_ids
   log_retention_days   = var.log_retention_days

@@ -50,7 +50,7 @@ output "parameter_path" {
 }
 
 output "kms_key_arn" {
-  description = "The key of secrets, logs and the topic."
+  description = "The key of secrets, logs, the pages of the nights and the topic."
   value       = module.settings.kms_key_arn
 }
 
@@ -77,6 +77,16 @@ output "security_group_ids" {
 output "log_group_name" {
   description = "The job's log group."
   value       = local.job_log_group
+}
+
+output "reports_bucket" {
+  description = "The bucket with the pages of the nights: nights/latest.html, and nights/RUN_ID.html; null without pages."
+  value       = local.has_reports ? local.reports_bucket : null
+}
+
+output "report_reader_statements" {
+  description = "IAM statements that a person needs to read the pages, for your own roles and permission sets."
+  value       = local.report_reader_statements
 }
 
 output "dashboard_name" {

@@ -58,7 +58,7 @@ variable "keep_images" {
 }
 
 variable "force_destroy" {
-  description = "Whether `terraform destroy` takes the images with it."
+  description = "Whether `terraform destroy` takes the images, and the pages of the nights, with it."
   type        = bool
   default     = false
 }
@@ -256,13 +256,13 @@ variable "settings" {
 
 # What is made or given is told by a switch and not by null: an ARN of a resource in the same plan is not known to be either.
 variable "create_kms_key" {
-  description = "Whether to make a KMS key for secrets, logs and the topic."
+  description = "Whether to make a KMS key for secrets, logs, the pages of the nights and the topic."
   type        = bool
   default     = true
 }
 
 variable "kms_key_arn" {
-  description = "Your own KMS key for secrets, logs and the topic, instead of a new one. It must let CloudWatch Logs, EventBridge and CloudWatch use it (modules/settings/main.tf shows how)."
+  description = "Your own KMS key for secrets, logs, the pages of the nights and the topic, instead of a new one. It must let CloudWatch Logs, EventBridge and CloudWatch use it (modules/settings/main.tf shows how)."
   type        = string
   default     = null
 
@@ -693,6 +693,55 @@ variable "metrics_dimensions" {
   validation {
     condition     = alltrue([for key, value in var.metrics_dimensions : can(regex("^[A-Za-z_][A-Za-z0-9_]*$", key)) && can(regex("^[^,=]+$", value)) && !contains(["deployment", "table"], key)])
     error_message = "metrics_dimensions must have names of letters, digits and _ other than deployment and table, and values without , and =."
+  }
+}
+
+variable "create_reports_bucket" {
+  description = "Whether to make a private bucket for the pages of the nights. With false, and without reports_bucket, there are no pages."
+  type        = bool
+  default     = true
+}
+
+variable "reports_bucket" {
+  description = "Your own bucket for the pages of the nights, instead of a new one. Keep it private, and let pages expire."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.reports_bucket == null || (can(regex("^[a-z0-9]([a-z0-9-]|[.][a-z0-9-])*[a-z0-9]$", var.reports_bucket)) && try(length(var.reports_bucket) >= 3 && length(var.reports_bucket) <= 63, false))
+    error_message = "reports_bucket must be a bucket's name alone: 3 to 63 lower-case letters, digits, . and -."
+  }
+
+  validation {
+    condition     = !var.create_reports_bucket || var.reports_bucket == null
+    error_message = "reports_bucket goes with create_reports_bucket = false."
+  }
+}
+
+variable "reports_kms_key_arn" {
+  description = "KMS key that encrypts reports_bucket, if one does; the one made here is encrypted with the deployment's."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.reports_kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/", var.reports_kms_key_arn))
+    error_message = "reports_kms_key_arn must be the ARN of a key (not of an alias): IAM policies are written on keys."
+  }
+
+  validation {
+    condition     = !var.create_reports_bucket || var.reports_kms_key_arn == null
+    error_message = "reports_kms_key_arn goes with reports_bucket: it is that bucket's key."
+  }
+}
+
+variable "keep_reports_days" {
+  description = "Days that the pages of the nights are kept in the bucket made here; 400 have the same night of last year."
+  type        = number
+  default     = 400
+
+  validation {
+    condition     = var.keep_reports_days >= 1 && floor(var.keep_reports_days) == var.keep_reports_days
+    error_message = "keep_reports_days must be a whole number, 1 or more."
   }
 }
 

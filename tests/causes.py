@@ -51,6 +51,8 @@ REPORT = {
     "failed": [],
     "failed_count": 0,
     "last_published": {"run_id": "2026-11-21", "snapshot_at": "2026-11-21T02:00:03+00:00"},
+    "page": f"s3://prod-reports-20261101/nights/{RUN}.html",
+    "page_error": None,
 }
 """The ledger's report of the night, without the error, which the state Abort copies from the machine's failure."""
 
@@ -246,6 +248,11 @@ _SHRUNK = [
 ]
 _TOO_FEW = gate.said(RUN, _SHRUNK, datetime(2026, 11, 23, 2, 9, 30, tzinfo=UTC))
 _NOT_KEPT = gate.said(RUN, _SHRUNK[:1], None)
+_NOT_WRITTEN = (
+    f"ETL_REPORT_BUCKET prod-reports-20261101: nights/{RUN}.html: AccessDenied: User: arn:aws:sts::123456789012:"
+    "assumed-role/prod-report/prod-report is not authorized to perform: s3:PutObject; let the function's role"
+    " s3:PutObject on it and, if a KMS key encrypts the bucket, kms:GenerateDataKey on that key"
+)
 _FAILURES: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "A plan that cannot be made": (
         {"state": "Plan", "error": "ConfigurationError", "cause": "TABLES: public.ordres is not in the source"},
@@ -262,7 +269,11 @@ _FAILURES: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     ),
     "A ledger that could not be read": (
         {"state": "Publish", "error": "ConnectionFailed", "cause": "the reporting database cannot be reached"},
-        {"status": "unknown", "error": "The ledger could not be read: ConnectionFailed: the reporting database …"},
+        {
+            "status": "unknown",
+            "error": "The ledger could not be read: ConnectionFailed: the reporting database …",
+            "page": None,
+        },
     ),
     "A run that is under way at its deadline": (
         {
@@ -288,11 +299,16 @@ _FAILURES: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
             "error": "NightlyEtl.NotPublished",
             "cause": f"No run of {RUN} was started. It was to be published 180 minutes after its schedule.",
         },
-        dict.fromkeys(["rows", "bytes", "tables", "snapshot_at", "finished_at", "seconds"]) | {"status": "late"},
+        dict.fromkeys(["rows", "bytes", "tables", "snapshot_at", "finished_at", "seconds", "page"])
+        | {"status": "late"},
     ),
     "A transform that failed": (
         {"state": "Transform", "error": "States.TaskFailed", "cause": "dbt test: 2 of 40 failed"},
         {"status": "published", "error": None},
+    ),
+    "A failed night whose page could not be written": (
+        {"state": "Publish", "error": "PublishBlocked", "cause": _BLOCKED},
+        {"page": None, "page_error": _NOT_WRITTEN},
     ),
 }
 """Failures outside the containers: the machine's variable ``failure``, and the ledger's report."""
@@ -413,6 +429,7 @@ _JOBS = {
             "rows": 0,
             "bytes": 0,
             "last_published": {"run_id": "acme-20261127T020000Z", "snapshot_at": "2026-11-27T02:00:03+00:00"},
+            "page": f"s3://prod-reports-20261101/jobs/acme/{_JOB_RUN}.html",
         },
     )
     | _ACME,

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import boto3
 
@@ -24,6 +25,11 @@ def account(endpoint: str) -> dict[str, str]:
         "AWS_CONFIG_FILE": "/dev/null",
         "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
     }
+
+
+def client(service: str, endpoint: str) -> Any:
+    """A client of a service at an endpoint."""
+    return boto3.Session("test", "test", region_name=REGION).client(service, endpoint_url=endpoint)
 
 
 def put(endpoint: str, path: str, values: Mapping[str, str]) -> None:
@@ -66,6 +72,11 @@ def sts_refusal(code: str, message: str, status: int = 403) -> Answer:
     return status, f'<ErrorResponse xmlns="{_STS}">{said}<RequestId>1</RequestId></ErrorResponse>'
 
 
+def s3_refusal(code: str, message: str, status: int) -> Answer:
+    """An error of S3."""
+    return status, f"<Error><Code>{code}</Code><Message>{message}</Message><RequestId>1</RequestId></Error>"
+
+
 def assumed(key: str) -> Answer:
     """The answer of AssumeRole: a session with this access key."""
     made = f"<AccessKeyId>{key}</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>"
@@ -98,6 +109,8 @@ def answering(*answers: Answer) -> Iterator[Answers]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        do_PUT = do_POST  # noqa: N815 - as the server looks it up
 
         def log_message(self, *_: object) -> None:
             """Prints nothing, so that the server's log does not mix with the tests' output."""

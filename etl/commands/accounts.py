@@ -244,3 +244,7 @@ class Report(Answer):
     """Until when a stopped run can be let pass; null if it cannot."""
     waiting: tuple[str, ...] = ()
     """Foreign keys that the run's publish has added NOT VALID, and that are not validated yet."""
+    page: str | None = None
+    """Where the Lambda has written the run's page, `s3://BUCKET/KEY`; null without ETL_REPORT_BUCKET."""
+    page_error: str | None = None
+    """Why it could not, in one line."""

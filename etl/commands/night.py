@@ -197,6 +197,8 @@ class FullReport(Report):
 
     night: Night | None = None
     """Null if the run is not in the ledger."""
+    is_newest: bool = False
+    """Whether it is the newest night of its job: no later run had at least half of its tables."""
 
     @property
     def brief(self) -> Report:

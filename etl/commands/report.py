@@ -27,10 +27,11 @@ from etl.settings.settings import Settings
 from etl.target import guard
 
 
-async def report(settings: Settings, asked: str | None) -> FullReport:
+async def report(settings: Settings, asked: str | None, *, with_night: bool = True) -> FullReport:
     """The report on a run, from the ledger; a run that is not in the ledger counts as failed.
 
-    By default it is the newest run. Raises ConfigurationError if there is none.
+    By default it is the newest run. Raises ConfigurationError if there is none. ``with_night`` reads the nights before,
+    too, as the page needs them.
     """
     async with target_session(settings.target, guard.application(asked or "report")) as target:
         if not await book.exists(target):
@@ -44,8 +45,11 @@ async def report(settings: Settings, asked: str | None) -> FullReport:
         last = published[0] if published else None
         waiting = [str(one) for one in await ledger.waiting(target) if one.is_needed and one.run_id == run_id]
         done = _report(run_id, run, loads, slowest, last)
-        night = portrait.night(await _seen(settings, target, run, loads, last)) if run else None
-        return replace(done, waiting=tuple(waiting), night=night)
+        if run is None or not with_night:
+            return replace(done, waiting=tuple(waiting))
+        night = portrait.night(await _seen(settings, target, run, loads, last))
+        is_newest = await ledger.is_newest(target, run_id)
+        return replace(done, waiting=tuple(waiting), night=night, is_newest=is_newest)
 
 
 async def _newest(target: Target, job: str | None) -> str:

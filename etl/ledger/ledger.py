@@ -41,7 +41,7 @@ from etl.ledger.loads import (
     views,
     with_base,
 )
-from etl.ledger.nights import nights_before, past_of_tables, readers_see
+from etl.ledger.nights import is_newest, nights_before, past_of_tables, readers_see
 from etl.ledger.runs import (
     ask_state,
     close_run,
@@ -78,6 +78,7 @@ __all__ = [
     "forget_kept",
     "forget_plan",
     "forget_waiting",
+    "is_newest",
     "is_staged",
     "join_run",
     "keep_waiting",

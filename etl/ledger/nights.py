@@ -17,6 +17,14 @@ async def nights_before(target: Target, run_id: str, most: int) -> list[RunRow]:
     return await rows(target, RunRow, target_query("ledger/nights_before"), asked)
 
 
+async def is_newest(target: Target, run_id: str) -> bool:
+    """Whether a run is the newest night of its job; runs of a few of its tables are no nights."""
+    cursor = await target.execute(target_query("ledger/is_newest"), {"run_id": run_id})
+    (row,) = await cursor.fetchall()
+    found: bool = row["is_newest"]
+    return found
+
+
 async def past_of_tables(target: Target, run_id: str, nights: Sequence[str]) -> list[PastLoadRow]:
     """The loads of a run's tables in some other runs."""
     asked = {"run_id": run_id, "run_ids": list(nights)}

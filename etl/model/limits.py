@@ -335,6 +335,9 @@ REPORTED_PAGE_NIGHTS = 30
 REPORTED_PAGE_LOOKS = 300
 """Among how many runs of a job these nights are looked for, because some runs are of single tables."""
 
+PAGE_SECONDS = 60
+"""Seconds that the ledger may take for what the page tells: Slack's message waits, and the function has 240."""
+
 PAGE_ERRORS = 20
 """How many failed tables the page names at its top; the table below has all errors."""
 

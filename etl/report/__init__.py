@@ -1,4 +1,5 @@
 """The output for people: progress bars and tables on a terminal, with rich, and the night as one page (``page``).
 
-Start with ``console``. The package imports ``commands`` and the packages that ``commands`` imports.
+``bucket`` writes that page into S3. Start with ``console``. The package imports ``commands`` and the packages that
+``commands`` imports.
 """

@@ -1,6 +1,7 @@
 """Parameter Store, and tokens for RDS databases.
 
-This is the only module that uses boto3. It is imported only if a setting asks for parameters or tokens.
+It is imported only if a setting asks for parameters or tokens. The only other module that uses boto3, for the pages of
+nights, is ``etl.report.bucket``.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from etl.model.errors import ConfigurationError, ConnectionFailed, EtlError, one
 from etl.settings.access import TAG, Access
 from etl.settings.found import PARAMETER_PATH
 
-# A container that cannot reach the service reports it within half a minute; boto3's default is 60 s for each attempt.
-# The standard mode retries throttled requests with jittered backoff.
-_CONFIG = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4})
+CONFIG = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4})
+"""How long clients wait. A container that cannot reach the service reports it within half a minute; boto3's default is
+60 s for each attempt. The standard mode retries throttled requests with jittered backoff."""
 
 _ERRORS = (aws.ClientError, aws.BotoCoreError, ValueError, OSError)
 
@@ -47,7 +48,9 @@ _ROLE_REMEDIES = {
 }
 
 _TRANSIENT = {"Throttling", "ThrottlingException", "TooManyUpdates", "InternalServerError", "ServiceUnavailable"}
-_UNREACHABLE = (aws.ConnectionError, aws.HTTPClientError, aws.CredentialRetrievalError)
+
+UNREACHABLE = (aws.ConnectionError, aws.HTTPClientError, aws.CredentialRetrievalError)
+"""The errors of a service, or of that for credentials, that does not answer."""
 
 
 @dataclass(slots=True)
@@ -95,7 +98,7 @@ class Store:
     def _opened(self) -> Any:
         if self._client is None:
             session = _assumed(self.region, self.access) if self.access else boto3.Session()
-            self._client = session.client("ssm", region_name=self.region, config=_CONFIG)
+            self._client = session.client("ssm", region_name=self.region, config=CONFIG)
         return self._client
 
 
@@ -104,7 +107,7 @@ def _assumed(region: str | None, access: Access) -> boto3.Session:
 
     https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
     """
-    client = boto3.client("sts", region_name=region, config=_CONFIG)
+    client = boto3.client("sts", region_name=region, config=CONFIG)
     tags = [{"Key": TAG, "Value": access.path}]
     try:
         answer = client.assume_role(
@@ -112,7 +115,7 @@ def _assumed(region: str | None, access: Access) -> boto3.Session:
         )
     except aws.ClientError as error:
         raise _role_refused(access, error) from error
-    except _UNREACHABLE as error:
+    except UNREACHABLE as error:
         raise ConnectionFailed(
             f"STS cannot be reached for {access.role}: {one_line(error)}; check network and endpoint"
         ) from error
@@ -130,7 +133,7 @@ def mint_token(host: str, port: int, user: str, region: str | None = None) -> st
     try:
         client = _rds(named[1] if named else region)
         token: str = client.generate_db_auth_token(DBHostname=host, Port=port, DBUsername=user)
-    except _UNREACHABLE as error:
+    except UNREACHABLE as error:
         raise ConnectionFailed(f"no token for {user} at {host}: {one_line(error)}; try again later") from error
     except (aws.BotoCoreError, ValueError) as error:
         remedy = "give the task a role that may rds-db:connect, and set AWS_REGION"
@@ -143,13 +146,13 @@ _RDS_HOST = re.compile(r"\.([a-z]{2}(?:-[a-z]+)+-\d)\.rds\.amazonaws\.com(?:\.cn
 
 @cache
 def _rds(region: str | None) -> Any:
-    return boto3.client("rds", region_name=region, config=_CONFIG)
+    return boto3.client("rds", region_name=region, config=CONFIG)
 
 
 def _role_refused(access: Access, error: aws.ClientError) -> EtlError:
     """STS does not say whether there is such a role, so the remedy names all that may be missing."""
-    code, message = _said(error)
-    if _is_passing(error):
+    code, message = said(error)
+    if is_passing(error):
         return ConnectionFailed(f"STS refused {access.role} again and again: {code}: {message}; try again later")
     remedy = _ROLE_REMEDIES.get(code, "check the role, and the process's own credentials")
     reason = message or "no reason was given"
@@ -161,7 +164,7 @@ def _role_refused(access: Access, error: aws.ClientError) -> EtlError:
 def _explained(what: str, path: str, error: Exception, access: Access | None) -> EtlError:
     if isinstance(error, aws.ClientError):
         return _refused(what, path, error, access)
-    if isinstance(error, _UNREACHABLE):
+    if isinstance(error, UNREACHABLE):
         reason = one_line(error)
         return ConnectionFailed(f"Parameter Store cannot be reached for {path}: {reason}; check network and endpoint")
     if isinstance(error, aws.NoCredentialsError | aws.PartialCredentialsError):
@@ -175,8 +178,8 @@ def _explained(what: str, path: str, error: Exception, access: Access | None) ->
 
 
 def _refused(what: str, path: str, error: aws.ClientError, access: Access | None) -> EtlError:
-    code, message = _said(error)
-    if _is_passing(error):
+    code, message = said(error)
+    if is_passing(error):
         return ConnectionFailed(f"Parameter Store refused {path} again and again: {code}: {message}; try again later")
     remedy = _REMEDIES.get(code, "check the path and the role's rights")
     if access and code == "AccessDeniedException":
@@ -184,10 +187,12 @@ def _refused(what: str, path: str, error: aws.ClientError, access: Access | None
     return ConfigurationError(f"{what} {path}: {code}: {message}; {remedy}")
 
 
-def _said(error: aws.ClientError) -> tuple[str, str]:
-    said = error.response["Error"]
-    return said["Code"], " ".join(said.get("Message", "").split()).rstrip(".")
+def said(error: aws.ClientError) -> tuple[str, str]:
+    """The code and the message of a refusal, the message as one line without its full stop."""
+    refusal = error.response["Error"]
+    return refusal["Code"], " ".join(refusal.get("Message", "").split()).rstrip(".")
 
 
-def _is_passing(error: aws.ClientError) -> bool:
+def is_passing(error: aws.ClientError) -> bool:
+    """Whether a refusal says something of the service, not of the request: boto3 has tried again before it tells."""
     return error.response["Error"]["Code"] in _TRANSIENT or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500

@@ -286,6 +286,16 @@ class Settings(BaseModel):
             "table",
         ),
     ] = {"table": None}
+    report_bucket: Annotated[
+        Annotated[str, BeforeValidator(values.bucket)] | None,
+        Setting(
+            "ETL_REPORT_BUCKET",
+            "report_bucket",
+            "The S3 bucket into which the function `report` writes [the page of each"
+            " night](state-machine.md#the-page-of-a-night). The commands do not read it.",
+            "no page",
+        ),
+    ] = None
     log_format: Annotated[
         Literal["json", "console"],
         values.choice(*log.FORMATS),

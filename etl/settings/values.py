@@ -21,6 +21,9 @@ _SHELL = re.compile(r"[|&;<>`]|\$[A-Za-z_{(]")
 _PATH = re.compile(r"(/[A-Za-z0-9_.-]+){1,15}/?")
 _JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+_BUCKET = re.compile(r"(?!\d+(\.\d+){3}$)[a-z0-9]([a-z0-9-]|\.(?!\.)){1,61}[a-z0-9]", re.ASCII)
+
 
 class FaultsError(ValueError):
     """Several faults of a setting's text, one line each."""
@@ -48,6 +51,16 @@ def job(text: Any) -> str:
     """Returns the name of a job unchanged."""
     if not isinstance(text, str) or not _JOB.fullmatch(text):
         raise ValueError(f"is {text!r}; write 1 to 63 letters, digits, _ and -, beginning with a letter or a digit")
+    return text
+
+
+def bucket(text: Any) -> str:
+    """Returns the name of an S3 bucket unchanged."""
+    if not isinstance(text, str) or not _BUCKET.fullmatch(text):
+        raise ValueError(
+            f"is {text!r}; write the bucket's name alone, 3 to 63 lower-case letters, digits, . and -, such as"
+            " nightly-etl-reports"
+        )
     return text
 
 

@@ -132,6 +132,62 @@ run "fargate" {
   }
 }
 
+run "pages_in_a_bucket_of_our_own" {
+  command = apply
+
+  assert {
+    condition     = [for name, one in local.image_functions : name if contains(keys(merge(local.environment, name == "report" ? local.report_environment : {})), "ETL_REPORT_BUCKET")] == ["report"]
+    error_message = "The function report alone is told the bucket."
+  }
+
+  assert {
+    condition     = [for statement in local.report_statements : "${join(" ", statement.Action)} ${join(" ", statement.Resource)}"] == ["s3:PutObject ${local.reports_arn}/nights/* ${local.reports_arn}/jobs/*", "kms:GenerateDataKey ${module.settings.kms_key_arn}"]
+    error_message = "It may put pages and use the deployment's key for them, and nothing else."
+  }
+
+  assert {
+    condition     = one(aws_s3_bucket_server_side_encryption_configuration.reports[0].rule).bucket_key_enabled && one(one(aws_s3_bucket_server_side_encryption_configuration.reports[0].rule).apply_server_side_encryption_by_default).kms_master_key_id == module.settings.kms_key_arn
+    error_message = "Pages are encrypted with the deployment's key."
+  }
+
+  assert {
+    condition     = startswith(aws_s3_bucket.reports[0].bucket_prefix, "nightly-etl-reports-") && !aws_s3_bucket.reports[0].force_destroy
+    error_message = "The bucket is named after the deployment, and stays with its pages."
+  }
+}
+
+run "pages_in_your_bucket" {
+  command = apply
+
+  variables {
+    create_reports_bucket = false
+    reports_bucket        = "pages"
+  }
+
+  assert {
+    condition     = length(aws_s3_bucket.reports) + length(aws_s3_bucket_policy.reports) == 0 && output.reports_bucket == "pages"
+    error_message = "No other bucket is made, and yours is left as it is."
+  }
+
+  assert {
+    condition     = [for statement in local.report_statements : statement.Sid] == ["WritePages"] && [for statement in output.report_reader_statements : statement.Sid] == ["ReadPages", "ListPages"]
+    error_message = "Without a key of that bucket, nobody needs one."
+  }
+}
+
+run "no_pages" {
+  command = apply
+
+  variables {
+    create_reports_bucket = false
+  }
+
+  assert {
+    condition     = length(aws_s3_bucket.reports) == 0 && output.reports_bucket == null && length(local.report_environment) + length(local.report_statements) + length(output.report_reader_statements) == 0
+    error_message = "Without a bucket, nothing of it is left."
+  }
+}
+
 run "without_a_schedule" {
   command = plan
 

@@ -56,6 +56,10 @@ run "bad_values_first" {
     slow_minutes                = 0
     metrics_namespace           = "AWS/Mine"
     metrics_dimensions          = { table = "x" }
+    reports_bucket              = "s3://pages"
+    reports_kms_key_arn         = "alias/pages"
+    create_reports_bucket       = false
+    keep_reports_days           = 0
     log_retention_days          = 42
     permissions_boundary        = "boundary"
   }
@@ -88,6 +92,9 @@ run "bad_values_first" {
     var.slow_minutes,
     var.metrics_namespace,
     var.metrics_dimensions,
+    var.reports_bucket,
+    var.reports_kms_key_arn,
+    var.keep_reports_days,
     var.log_retention_days,
     var.permissions_boundary,
   ]
@@ -106,6 +113,9 @@ run "bad_values_second" {
     schedule           = { timezone = "+01:00" }
     shards             = [["orders\"; drop"]]
     metrics_dimensions = { team = "a,b" }
+
+    reports_bucket      = "nightly-etl-pages"
+    reports_kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
   }
 
   expect_failures = [
@@ -118,6 +128,8 @@ run "bad_values_second" {
     var.schedule,
     var.shards,
     var.metrics_dimensions,
+    var.reports_bucket,
+    var.reports_kms_key_arn,
   ]
 }
 

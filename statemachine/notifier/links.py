@@ -1,4 +1,4 @@
-"""Links into the AWS console: the execution, and the run's lines in Logs Insights."""
+"""Links into the AWS console: the execution, the run's lines in Logs Insights, and the run's page."""
 
 from __future__ import annotations
 
@@ -47,9 +47,20 @@ class Console:
         group, stream = (_twice(name) for name in (self.log_group, stream))
         return f"{self._page('cloudwatch')}#logsV2:log-groups/log-group/{group}/log-events/{stream}"
 
+    def object_link(self, uri: str) -> str | None:
+        """The URL of an object's own page in S3, from which it is opened; None if this is no object's address."""
+        # docs/decisions.md, "A page is read with the reader's own AWS sign-in"
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        if not (uri.startswith("s3://") and bucket and key):
+            return None
+        query = f"region={self.region}&bucketType=general&prefix={quote(key, errors='replace')}"
+        return f"{self._host()}/s3/object/{quote(bucket, safe='', errors='replace')}?{query}"
+
     def _page(self, service: str) -> str:
-        host = _HOSTS.get(self.partition, "console.aws.amazon.com")
-        return f"https://{self.region}.{host}/{service}/home?region={self.region}"
+        return f"{self._host()}/{service}/home?region={self.region}"
+
+    def _host(self) -> str:
+        return f"https://{self.region}.{_HOSTS.get(self.partition, 'console.aws.amazon.com')}"
 
 
 def query(run_id: str) -> str:

@@ -14,7 +14,7 @@ from .cause import Cause, causes, ledger_says
 from .deployment import Deployment
 from .links import Console
 from .outcome import LATE_STATUS, REFUSED_STATUS, STOPPED_STATUS, FailedTable, Outcome, Slow
-from .remedy import LATE, NO_SLACK, TOO_FEW_ROWS, TRANSFORM
+from .remedy import LATE, NO_PAGE, NO_SLACK, TOO_FEW_ROWS, TRANSFORM
 from .text import (
     MOST_FIELD,
     MOST_TEXT,
@@ -38,7 +38,7 @@ def message(outcome: Outcome, console: Console, deployment: Deployment) -> dict[
     """The blocks, and the plain text for notifications and screen readers."""
     title = headline(outcome, deployment)
     told = _of_success(outcome) if outcome.well else _of_failure(outcome, console, deployment)
-    blocks = [header(title), *told, context(_links(outcome, console))]
+    blocks = [header(title), *told, *_no_page(outcome, deployment), context(_links(outcome, console))]
     return {"text": escaped(_plain(outcome, title), MOST_TEXT), "blocks": blocks}
 
 
@@ -195,7 +195,16 @@ def _links(outcome: Outcome, console: Console) -> str:
     if console.log_group:
         logs = console.logs_link(outcome.run_id, outcome.started_at, outcome.finished_at)
         links.append(link(logs, "Logs Insights"))
+    if page := console.object_link(outcome.page):
+        links.append(link(page, "The night on one page"))
     return " · ".join(links)
+
+
+def _no_page(outcome: Outcome, deployment: Deployment) -> Iterator[dict[str, Any]]:
+    """One small line, if the page could not be written: the night itself is as the message says."""
+    if outcome.page_error:
+        said = literal(" ".join(outcome.page_error.split()), _MOST_NOTE)
+        yield context(f"The night's page could not be written: {said} {_runbook(NO_PAGE.section, deployment)}")
 
 
 def _plain(outcome: Outcome, title: str) -> str:

@@ -124,7 +124,8 @@ class Outcome:
     ``status`` is the ledger's, or "unknown" if the ledger could not be read. ``end`` is the execution's, empty if the
     machine itself calls the notifier. ``failure`` is the machine's view, ``ledger_error`` the ledger's. ``last`` is the
     last published run. ``failed`` has the first of ``failed_count`` tables. ``kept_until`` is how long a stopped run
-    can be let pass. ``owner`` is the job whose run it is, if one deployment serves many.
+    can be let pass. ``owner`` is the job whose run it is, if one deployment serves many. ``page`` is the address of the
+    run's page in S3, ``page_error`` why it could not be written; both are empty without a bucket for pages.
     """
 
     run_id: str
@@ -147,6 +148,8 @@ class Outcome:
     failed_count: int = 0
     kept_until: datetime | None = None
     owner: Owner = NOBODY
+    page: str = ""
+    page_error: str = ""
 
     @property
     def job(self) -> str:
@@ -187,6 +190,8 @@ def from_machine(event: Mapping[str, Any]) -> Outcome:
         failed_count=report.get("failed_count") or len(tables),
         kept_until=_time(report.get("kept_until")),
         owner=Owner.read(event),
+        page=report.get("page") or "",
+        page_error=report.get("page_error") or "",
     )
 
 

@@ -136,6 +136,12 @@ NO_SLACK = Remedy(
     "Slack could not be told",
 )
 
+NO_PAGE = Remedy(
+    "",
+    "",
+    "The page of a night is missing",
+)
+
 _RULES: Sequence[tuple[str | None, frozenset[int], Remedy]] = (
     (r"CannotPull\w*Error|UNABLE_TO_PULL_IMAGE", frozenset(), IMAGE),
     (r"Host EC2 \(instance|SpotInterruption|Spot Task was interrupted|TerminationNotice", frozenset(), SPOT),

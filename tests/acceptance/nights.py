@@ -55,6 +55,8 @@ class Nights:
     functions: Functions
     jobs: Jobs
     slack: Slack
+    bucket: str = ""
+    """The bucket of the nights' pages; empty without one."""
     running: dict[str, Function] = field(default_factory=dict)
 
     def night(self, run_id: str, compute: str = "batch", **given: object) -> Ended:
@@ -69,6 +71,14 @@ class Nights:
         """The headline of the only message about a run."""
         (headline,) = self.slack.of_run(run_id)
         return headline
+
+    def page(self, run_id: str) -> str:
+        """The page of a run in its bucket, to which the only message about the run links."""
+        key = f"nights/{run_id}.html"
+        assert f"/s3/object/{self.bucket}?region=eu-central-1" in self.slack.text_of(run_id)
+        assert f"prefix={key}|The night on one page>" in self.slack.text_of(run_id)
+        body = cloud.client("s3", self.aws.endpoint).get_object(Bucket=self.bucket, Key=key)["Body"]
+        return str(body.read().decode())
 
     def tell(self, ended: Ended) -> None:
         """Passes an execution that failed, timed out or was aborted to the notifier, as EventBridge's rule does."""
@@ -98,10 +108,11 @@ def deployed(urls: Mapping[str, str], start: Start, job_urls: Mapping[str, str],
         served = stack.enter_context(slack())
         machines = {kind: aws.machine(f"nightly-{kind}", nightly(kind, NAMES)) for kind in COMPUTE}
         machines["batches"] = aws.machine("batches", batches(NAMES))
-        nights = Nights(aws, machines, functions, jobs, served)
+        nights = Nights(aws, machines, functions, jobs, served, _bucket(aws, served))
         inside = {**urls, "TABLES": "public.*", "ETL_PUBLISH_DEADLINE": str(PUBLISH_DEADLINE)}
+        own = {"report": {**cloud.account(aws.endpoint), "ETL_REPORT_BUCKET": nights.bucket}}
         for name, handler in HANDLERS.items():
-            nights.running[name] = stack.enter_context(function(handler, inside))
+            nights.running[name] = stack.enter_context(function(handler, inside | own.get(name, {})))
         nights.running["notifier"] = stack.enter_context(_notifier(aws, served, folder))
         functions.update({name: running.invoke for name, running in nights.running.items()})
         stack.callback(_end, jobs)
@@ -126,16 +137,25 @@ def deployed_for_jobs(start: Start, folder: Path) -> Iterator[Nights]:
         aws = stack.enter_context(interpreter(functions, jobs))
         served = stack.enter_context(slack())
         machines = {"batch": aws.machine("jobs", nightly("batch", {**NAMES, "JobsPath": JOBS_PATH}))}
-        nights = Nights(aws, machines, functions, jobs, served)
+        nights = Nights(aws, machines, functions, jobs, served, _bucket(aws, served))
         inside = {**cloud.account(aws.endpoint), "ETL_PARAMETER_ROLE": JOBS_ROLE}
+        own = {"report": {"ETL_REPORT_BUCKET": nights.bucket}}
         jobs.variables.update(inside)
         for name, handler in HANDLERS.items():
-            nights.running[name] = stack.enter_context(function(handler, inside))
+            nights.running[name] = stack.enter_context(function(handler, inside | own.get(name, {})))
         bot = {"bot_token": TOKEN, "channel": "C0all"}
         nights.running["notifier"] = stack.enter_context(_notifier(aws, served, folder, bot))
         functions.update({name: running.invoke for name, running in nights.running.items()})
         stack.callback(_end, jobs)
         yield nights
+
+
+def _bucket(aws: StepFunctions, served: Slack) -> str:
+    """Makes a bucket. moto keeps it for as long as this process lives, so each deployment has one of its own."""
+    name = f"pages-{served.url.rpartition(':')[2]}"
+    where = {"LocationConstraint": cloud.REGION}
+    cloud.client("s3", aws.endpoint).create_bucket(Bucket=name, CreateBucketConfiguration=where)
+    return name
 
 
 @contextmanager

@@ -128,6 +128,7 @@ def test_each_tenant_s_night_is_its_own(tenants: Tenants) -> None:
     assert {ended.status for ended in third.values()} == {"SUCCEEDED"}
     assert tenants.copied(DOWN) == [(TENANTS[DOWN] + 5, DOWN, DOWN, 10)]
     _each_line_is_of_one_job(tenants)
+    _each_page_is_of_one_job(tenants)
     masked = "SELECT email LIKE '%@example.com' FROM {}.orders LIMIT 1"
     assert {job: tenants.reporting.value(masked.format(job)) for job in TENANTS} == {
         job: job != "acme" for job in TENANTS
@@ -135,6 +136,25 @@ def test_each_tenant_s_night_is_its_own(tenants: Tenants) -> None:
     assert tenants.reporting.rows("SELECT job, count(*) FROM etl.runs GROUP BY job ORDER BY job") == [
         (job, 3) for job in TENANTS
     ]
+
+
+def _each_page_is_of_one_job(tenants: Tenants) -> None:
+    """Each night is in its job's folder, and a job's latest is its own last night, with its own tables."""
+    s3, bucket = cloud.client("s3", tenants.nights.aws.endpoint), tenants.nights.bucket
+    days = ("20261128T020000Z", "20261129T020000Z", "20261130T020000Z")
+    pages = {
+        one["Key"]: s3.get_object(Bucket=bucket, Key=one["Key"])["Body"].read()
+        for one in s3.list_objects_v2(Bucket=bucket)["Contents"]
+    }
+    names = {
+        job: [f"jobs/{job}/{name}.html" for name in (*(f"{job}-{day}" for day in days), "latest")] for job in TENANTS
+    }
+    assert [*pages] == [name for job in TENANTS for name in names[job]]
+    for job in TENANTS:
+        *_, last, latest = (pages[name] for name in names[job])
+        assert last == latest
+        assert f"{job}-{days[-1]}".encode() in latest
+        assert not [other for other in TENANTS if other != job and f"{other}-".encode() in latest]
 
 
 def _lead(tenants: Tenants, job: str, url: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from servers.postgres import Server
+from tests import cloud
 from tests.acceptance.nights import Nights, deployed, instead, is_one_instant, make_tables, writing
 from tests.harness import Database, Databases, Etl
 from tests.jobs import Job, Local
@@ -102,6 +103,7 @@ def test_a_night_publishes_twenty_tables_of_one_instant(
     assert ledger(both.reporting, run_id) == ("published", None)
     assert nights.told(run_id) == f"✅ nightly-etl {run_id} is published: 20 tables"
     assert "pgbench_accounts" in nights.slack.text_of(run_id)
+    assert "All 20 tables as of " in nights.page(run_id)
 
 
 def before(both: Databases) -> tuple[list[tuple[str, int]], list[tuple[Any, ...]]]:
@@ -125,6 +127,7 @@ def test_a_shard_that_fails_fails_the_night_and_not_its_sibling(nights: Nights, 
     assert "*The copy failed.*\\nShard 1 of 2: exit status 1" in said
     assert "copied, not published" in said
     assert said.count("division by zero") == 2, "once in the blocks, and once in the notification"
+    assert "trouble.bad failed, of 2 tables" in nights.page("bad-shard")
     nights.tell(ended)
     assert len(nights.slack.of_run("bad-shard")) == 1, "it was told already"
 
@@ -195,6 +198,7 @@ def test_a_night_that_has_lost_its_rows_waits_for_a_person(nights: Nights, both:
     said = nights.slack.text_of("too-few")
     assert "public.small_02 has 0 rows now, 50 when it was last published, by run " in said
     assert "etl publish too-few --anyway --reason ''" in said
+    assert "Stopped before the publish at " in nights.page("too-few")
     assert "small_01" not in said
     with pytest.raises(FunctionError, match="--anyway and --reason TEXT go together"):
         nights.functions["publish"]({"run_id": "too-few", "anyway": True, "reason": ""})
@@ -203,6 +207,27 @@ def test_a_night_that_has_lost_its_rows_waits_for_a_person(nights: Nights, both:
     assert both.reporting.value("SELECT count(*) FROM small_02") == 0
     both.operational.execute("INSERT INTO small_02 TABLE trouble.away; DROP TABLE trouble.away")
     assert nights.night("full-again", shards=ONE).status == "SUCCEEDED"
+
+
+def test_a_page_that_cannot_be_written_costs_no_message(nights: Nights, both: Databases) -> None:
+    """The bucket is gone: the run is published, and the message says so and why it has no link to a page."""
+    s3 = cloud.client("s3", nights.aws.endpoint)
+    for one in s3.list_objects_v2(Bucket=nights.bucket).get("Contents", []):
+        s3.delete_object(Bucket=nights.bucket, Key=one["Key"])
+    s3.delete_bucket(Bucket=nights.bucket)
+    try:
+        ended = nights.night("no-bucket", shards=ONE)
+    finally:
+        s3.create_bucket(Bucket=nights.bucket, CreateBucketConfiguration={"LocationConstraint": cloud.REGION})
+    assert ended.status == "SUCCEEDED"
+    assert ledger(both.reporting, "no-bucket") == ("published", None)
+    assert nights.told("no-bucket") == "✅ nightly-etl no-bucket is published: 3 tables"
+    said = nights.slack.text_of("no-bucket")
+    assert (
+        f"The night's page could not be written: `ETL_REPORT_BUCKET {nights.bucket}: nights/no-bucket.html: NoSuch"
+        in said
+    )
+    assert "The night on one page" not in said
 
 
 def test_a_slack_that_stumbles_costs_no_message(nights: Nights, both: Databases) -> None:

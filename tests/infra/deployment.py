@@ -85,9 +85,9 @@ class Recorder:
                 self.calls.append(Call(role, f"sts:{action}", asked.get("RoleArn", "*"), context))
             return
         target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
-        asked = json.loads(body or b"{}") if target else {}
+        asked, method = json.loads(body or b"{}") if target else {}, environ["REQUEST_METHOD"]
         if service in READERS:
-            for action, resource in READERS[service](target, asked, environ["PATH_INFO"], body):
+            for action, resource in READERS[service](target or method, asked, environ["PATH_INFO"], body):
                 self.add(role, f"{service}:{action}", resource)
         elif (service, target) == ("ssm", "GetParametersByPath"):
             self.add(role, "ssm:GetParametersByPath", _arn("ssm", f"parameter{asked['Path']}"))
@@ -100,7 +100,7 @@ class Recorder:
         elif (service, target) == ("states", "DescribeExecution"):
             self.add(role, "states:DescribeExecution", asked["executionArn"])
         else:  # allowed by nothing, which is how a test hears of it
-            self.add(role, f"{service}:{target or environ['REQUEST_METHOD'] + environ['PATH_INFO']}")
+            self.add(role, f"{service}:{target or method + environ['PATH_INFO']}")
 
 
 def _of_a_table(target: str, asked: Mapping[str, Any], path: str, body: bytes) -> Iterator[tuple[str, str]]:
@@ -134,8 +134,20 @@ def _of_a_function(target: str, asked: Mapping[str, Any], path: str, body: bytes
     yield ("InvokeFunction", _arn("lambda", f"function:{found[1]}")) if found else (path, "*")
 
 
-READERS = {"dynamodb": _of_a_table, "sqs": _of_a_queue, "sns": _of_a_topic, "lambda": _of_a_function}
-"""What a request asks of a service, as the actions and resources of IAM."""
+def _of_a_bucket(target: str, asked: Mapping[str, Any], path: str, body: bytes) -> Iterator[tuple[str, str]]:
+    """A request's method says what it does with an object, and its path names it."""
+    del asked, body
+    yield f"{target.title()}Object", f"arn:aws:s3:::{path.removeprefix('/')}"
+
+
+READERS = {
+    "dynamodb": _of_a_table,
+    "sqs": _of_a_queue,
+    "sns": _of_a_topic,
+    "lambda": _of_a_function,
+    "s3": _of_a_bucket,
+}
+"""What a request asks of a service, as the actions and resources of IAM; a request without a target has its method."""
 
 
 @dataclass(slots=True)

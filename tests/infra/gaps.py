@@ -3,7 +3,8 @@
 moto lacks Batch without a service role (AWS uses its service-linked role), a state machine's validation and versions,
 Logs Insights' query definitions, and CodeBuild projects without a source. It also forgets some settings, which a second
 plan would report as a change; and it remembers a secret's key, which Parameter Store does not. What an event source
-mapping delivers, it swallows here, because it does not run the function.
+mapping delivers, it swallows here, because it does not run the function. And requests over HTTP count as if they had
+come over TLS, which moto has not.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from moto.codebuild import responses as codebuild
 from moto.core.config import default_user_config
 from moto.core.responses import ActionResult
 from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.iam.access_control import IAMPolicyStatement, PermissionResult
 from moto.iam.models import iam_backends
 from moto.logs.responses import LogsResponse
 from moto.sqs.models import Queue, sqs_backends
@@ -56,6 +58,7 @@ def filled() -> Iterator[None]:
         stack.enter_context(patch.object(Queue, "redrive_allow_policy", None, create=True))
         stack.enter_context(patch.object(Queue, "attributes", property(_as_it_was_given)))
         stack.enter_context(patch.object(Queue, "BASE_ATTRIBUTES", [*Queue.BASE_ATTRIBUTES, "RedriveAllowPolicy"]))
+        stack.enter_context(patch.object(IAMPolicyStatement, "is_action_permitted", _as_if_over_tls))
         stack.enter_context(patch.object(LambdaBackend, "create_event_source_mapping", _that_takes_nothing))
         stack.enter_context(patch.object(codebuild, "_validate_required_params_source", _no_source_is_a_source))
         stack.enter_context(patch.object(codebuild.CodeBuildResponse, "create_project", _with_its_limit))
@@ -147,6 +150,16 @@ def _as_it_was_given(self: Any) -> dict[str, Any]:
         del said["RedriveAllowPolicy"]
     policy = {"RedrivePolicy": json.dumps(self.redrive_policy, separators=(",", ":"))} if self.redrive_policy else {}
     return said | policy
+
+
+_is_permitted = IAMPolicyStatement.is_action_permitted
+
+
+def _as_if_over_tls(self: Any, *arguments: Any, **named: Any) -> PermissionResult:
+    """What a statement says of an action; one about requests without TLS says nothing."""
+    if self._statement.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}:
+        return PermissionResult.NEUTRAL
+    return _is_permitted(self, *arguments, **named)
 
 
 _create_mapping = LambdaBackend.create_event_source_mapping

@@ -236,6 +236,22 @@ def _key_of_a_topic(call: Call, client: Client) -> Iterator[Call]:
         yield from [Call(call.role, f"kms:{action}", said["KmsMasterKeyId"], via)] if "KmsMasterKeyId" in said else []
 
 
+# ---- S3, with a key
+
+
+def _key_of_a_bucket(call: Call, client: Client) -> Iterator[Call]:
+    """S3 names the bucket to KMS where it has a key of its own (a bucket key), and otherwise the object."""
+    bucket = call.resource.removeprefix("arn:aws:s3:::").partition("/")[0]
+    encryption = client("s3").get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]
+    (rule,) = encryption["Rules"]
+    by_default = rule["ApplyServerSideEncryptionByDefault"]
+    if by_default["SSEAlgorithm"] == "aws:kms":
+        region = client("s3").get_bucket_location(Bucket=bucket)["LocationConstraint"]
+        named = f"arn:aws:s3:::{bucket}" if rule["BucketKeyEnabled"] else call.resource
+        context = {"kms:ViaService": f"s3.{region}.amazonaws.com", "kms:EncryptionContext:aws:s3:arn": named}
+        yield Call(call.role, "kms:GenerateDataKey", by_default["KMSMasterKeyID"], context)
+
+
 # ---- Step Functions
 
 
@@ -320,6 +336,7 @@ RULES = (
         for action in ("DeleteItem", "GetItem", "Query", "Scan", "UpdateItem")
     ),
     Rule("sns:Publish", "https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html", _key_of_a_topic),
+    Rule("s3:PutObject", "https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-key.html", _key_of_a_bucket),
     Rule("states:StartExecution", f"{_STATES}/cw-logs.html", _log_of_a_machine),
     Rule("states:StartExecution", f"{_STATES}/concepts-xray-tracing.html", _traces_of_a_machine),
 )

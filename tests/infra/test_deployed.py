@@ -119,15 +119,60 @@ def test_an_example_applies_runs_tells_and_goes(
         assert databases.reporting.value("SELECT count(*) FROM items") == 100
         (post,) = served.posts
         assert "2026-11-22" in json.dumps(post)
+        bucket = _the_page_is_linked(made, post, "2026-11-22")
         assert _at_the_deadline(made, name, "published").status == "SUCCEEDED"
         assert len(served.posts) == 1
 
         _a_failure_is_told_once(made, name, databases, served)
         assert _not_allowed(made) == []
         assert needlessly_wide(made.roles()) == []
+        assert _pages_are_private(made, bucket, f"{name}-report") == []
         _note_policies(made, compute)
+        _empty(made, bucket)
         terraform("destroy", "-no-color", "-auto-approve", "-input=false")
         assert terraform("state", "list").stdout == ""
+
+
+def _the_page_is_linked(made: Deployment, post: Any, run_id: str) -> str:
+    """The page lies in the one bucket, and as the latest, and Slack's message links to it; returns the bucket."""
+    s3 = made.client("s3")
+    (bucket,) = (one["Name"] for one in s3.list_buckets()["Buckets"])
+    keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    assert keys == [f"nights/{run_id}.html", "nights/latest.html"]
+    assert f"/s3/object/{bucket}?region=eu-central-1" in json.dumps(post)
+    assert f"prefix=nights/{run_id}.html|The night on one page>" in json.dumps(post).replace("&amp;", "&")
+    return str(bucket)
+
+
+def _pages_are_private(made: Deployment, bucket: str, writer: str) -> list[str]:
+    """Looks how the bucket is made; returns what roles may do with it, but that the writer puts pages."""
+    s3, arn = made.client("s3"), f"arn:aws:s3:::{bucket}"
+    assert all(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values())
+    (owner,) = s3.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"]["Rules"]
+    assert owner["ObjectOwnership"] == "BucketOwnerEnforced"
+    (statement,) = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
+    assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    (rule,) = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    assert (rule["Expiration"]["Days"], rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"]) == (400, 1)
+    roles = made.roles()
+    calls = [
+        Call(role, f"s3:{action}Object", f"{arn}/{key}")
+        for role in roles
+        for action in ("Put", "Get", "Delete")
+        for key in ("nights/latest.html", "jobs/acme/latest.html", "other")
+    ]
+    may = {call for call in calls if allowed(call, roles[call.role])}
+    wanted = [call for call in calls if call.role == writer and "Put" in call.action and "other" not in call.resource]
+    assert len(wanted) == 2
+    return sorted(str(call) for call in may.symmetric_difference(wanted))
+
+
+def _empty(made: Deployment, bucket: str) -> None:
+    """Takes all pages away: Terraform destroys no bucket that has some, unless it is told to."""
+    s3 = made.client("s3")
+    for one in s3.list_objects_v2(Bucket=bucket)["Contents"]:
+        s3.delete_object(Bucket=bucket, Key=one["Key"])
 
 
 def _set_and_unseen(made: Deployment, databases: Databases, served: Slack) -> None:

@@ -50,6 +50,7 @@ UNIQUE: Mapping[str, tuple[str, ...]] = {
     "aws_kms_alias": ("name",),
     "aws_lambda_event_source_mapping": ("event_source_arn", "function_name"),
     "aws_lambda_function": ("function_name",),
+    "aws_s3_bucket": ("bucket",),
     "aws_scheduler_schedule": ("name",),
     "aws_sfn_state_machine": ("name",),
     "aws_sns_topic": ("name",),

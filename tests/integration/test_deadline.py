@@ -42,9 +42,9 @@ class World:
         self.aws, self.told, self._functions, self._folders = aws, told, functions, folders
         self.ledger_says("running")
 
-    def ledger_says(self, status: str) -> None:
-        """Sets the ledger's status of every run."""
-        self._functions["report"] = lambda event: {"run_id": event["run_id"], "status": status}
+    def ledger_says(self, status: str, **more: str | None) -> None:
+        """Sets the ledger's status of every run, and what the report says beside it."""
+        self._functions["report"] = lambda event: {"run_id": event["run_id"], "status": status, **more}
 
     def night(self, name: str, *runs: tuple[str, str]) -> Ended:
         """Executes a night's runs, each with its end, and then the deadline's state machine."""
@@ -123,6 +123,30 @@ def test_a_night_that_hangs_is_told_at_its_deadline(world: World) -> None:
     assert "Run 2024-11-22 is RUNNING; it began at " in text
     assert "published 180 minutes after its schedule" in text
     assert ":execution:hangs:2024-11-22" in text
+
+
+@pytest.mark.parametrize(
+    ("report", "told"),
+    [
+        (
+            {"page": "s3://pages/nights/2024-11-22.html", "page_error": None},
+            "prefix=nights/2024-11-22.html|The night on",
+        ),
+        ({"page": None, "page_error": "S3 refused it"}, "The night's page could not be written: S3 refused it "),
+    ],
+    ids=["written", "not written"],
+)
+def test_a_late_night_has_its_page(world: World, report: dict[str, str | None], told: str) -> None:
+    """As the report at the deadline has written it."""
+    world.told.posts.clear()
+    world.ledger_says("running", **report)
+    try:
+        assert world.night(f"late-{bool(report['page'])}", ("2024-11-22", "RUNNING")).status == "FAILED"
+    finally:
+        world.ledger_says("running")
+    (post,) = world.told.posts
+    assert told in json.dumps(post)
+    assert "is not published at its deadline" in json.dumps(post["blocks"][0])
 
 
 def test_a_night_that_never_began_is_told_at_its_deadline(world: World) -> None:

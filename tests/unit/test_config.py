@@ -199,6 +199,36 @@ def test_a_job_s_name_is_short_and_plain(name: str) -> None:
         assert "write 1 to 63 letters, digits, _ and -, beginning with a letter or a digit" in problem
 
 
+@pytest.mark.parametrize("name", ["pages", "nightly-etl-reports-20261128", "my.pages", "a.b", "1" * 63, "1.2.3"])
+def test_a_bucket_for_pages_is_named(name: str) -> None:
+    """By its name alone."""
+    assert loaded(MINIMUM | {"ETL_REPORT_BUCKET": name})[0].report_bucket == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "s3://pages",
+        "pages/nights",
+        "Pages",
+        "my_pages",
+        "ab",
+        "a" * 64,
+        "-pages",
+        "pages.",
+        "a..b",
+        "10.0.0.1",
+        "größe",
+    ],
+)
+def test_what_is_no_bucket_s_name_is_refused(name: str) -> None:
+    """An address or an ARN, capital letters, an IP address."""
+    assert problems(MINIMUM | {"ETL_REPORT_BUCKET": name}) == (
+        f"ETL_REPORT_BUCKET is {name!r}; write the bucket's name alone, 3 to 63 lower-case letters, digits, . and -,"
+        " such as nightly-etl-reports",
+    )
+
+
 def test_a_dimension_of_jobs_needs_a_job() -> None:
     """CloudWatch refuses a line that names a dimension and has no value for it."""
     dimensions = {"ETL_METRICS_DIMENSIONS": "table, job"}

@@ -498,6 +498,65 @@ def test_a_link_is_in_the_console_of_its_partition() -> None:
     """China and GovCloud have other consoles."""
     console = Console.of(EXECUTION.replace("arn:aws:", "arn:aws-cn:").replace("eu-central-1", "cn-north-1"), "")
     assert console.execution_link().startswith("https://cn-north-1.console.amazonaws.cn/states/home?")
+    page = console.object_link(PAGE)
+    assert page is not None
+    assert page.startswith("https://cn-north-1.console.amazonaws.cn/s3/object/prod-reports-20261101?region=cn-north-1&")
+
+
+PAGE = "s3://prod-reports-20261101/nights/2026-11-22.html"
+
+
+@pytest.mark.parametrize(
+    "outcome", [PUBLISHED, FAILED, replace(FAILED, status="stopped"), replace(FAILED, status="late")]
+)
+def test_a_link_leads_to_the_night_s_page(outcome: Outcome) -> None:
+    """Into the console, where the reader's own sign-in opens it; however the night has ended."""
+    *_, context = texts(message(replace(outcome, page=PAGE), CONSOLE, DEPLOYMENT))
+    assert context.split(" · ")[-1] == (
+        "<https://eu-central-1.console.aws.amazon.com/s3/object/prod-reports-20261101?region=eu-central-1"
+        "&amp;bucketType=general&amp;prefix=nights/2026-11-22.html|The night on one page>"
+    )
+
+
+def test_a_page_s_name_is_encoded_in_its_link() -> None:
+    """A run's name may have characters that mean something else in a URL; what is no object's address is no link."""
+    link = CONSOLE.object_link("s3://pages/jobs/acme/a+b=c@d:e%6C.html")
+    assert link is not None
+    assert link.endswith("&prefix=jobs/acme/a%2Bb%3Dc%40d%3Ae%256C.html")
+    assert [CONSOLE.object_link(text) for text in ("", "s3://", "s3://pages", "s3://pages/", "https://evil/x")] == [
+        None
+    ] * 5
+
+
+@pytest.mark.parametrize("outcome", [PUBLISHED, FAILED])
+def test_a_page_that_could_not_be_written_is_told_in_one_line(outcome: Outcome) -> None:
+    """With the reason and the runbook, and as text: the night is as the rest of the message says."""
+    said = "ETL_REPORT_BUCKET pages: AccessDenied: <!here> *no*\n" + "x" * 9000
+    deployment = replace(DEPLOYMENT, runbook="https://wiki.example.com/runbook")
+    posted = message(replace(outcome, page_error=said), CONSOLE, deployment)
+    *rest, line, links = texts(posted)
+    assert line.startswith(
+        "The night's page could not be written: `ETL_REPORT_BUCKET pages: AccessDenied: &lt;!here&gt;"
+    )
+    assert line.endswith("#the-page-of-a-night-is-missing|Runbook: The page of a night is missing>")
+    assert "\n" not in line
+    assert len(line) < 1000
+    assert "The night on one page" not in links
+    assert rest == texts(message(outcome, CONSOLE, deployment))[:-1]
+    assert posted["text"] == message(outcome, CONSOLE, deployment)["text"]
+
+
+def test_the_report_says_where_the_page_is() -> None:
+    """Or why it is not there; without a bucket for pages, and from an older function, neither."""
+    event = {"outcome": "success", "run_id": "tonight", "execution": EXECUTION, "failure": None}
+    for report, page, error in (
+        ({"status": "published", "page": PAGE, "page_error": None}, PAGE, ""),
+        ({"status": "published", "page": None, "page_error": "no"}, "", "no"),
+        ({"status": "published", "page": None, "page_error": None}, "", ""),
+        ({"status": "published"}, "", ""),
+    ):
+        outcome = from_machine({**event, "report": report})
+        assert (outcome.page, outcome.page_error) == (page, error)
 
 
 def test_without_a_log_group_there_is_no_link_to_one() -> None:

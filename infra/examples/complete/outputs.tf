@@ -13,6 +13,11 @@ output "secrets_to_set" {
   value       = module.nightly_etl.secrets_to_set
 }
 
+output "reports_bucket" {
+  description = "The bucket with the pages of the nights."
+  value       = module.nightly_etl.reports_bucket
+}
+
 output "state_machine_arn" {
   description = "The nightly state machine."
   value       = module.nightly_etl.state_machine_arn

@@ -73,7 +73,7 @@ resource "aws_vpc_endpoint" "interface" {
   tags                = { Name = "${var.name}-${each.key}", for = each.value }
 }
 
-# The image's layers are in S3.
+# The image's layers are in S3, and so are the pages of the nights.
 resource "aws_vpc_endpoint" "s3" {
   count = var.make_s3_endpoint ? 1 : 0
 
@@ -81,7 +81,7 @@ resource "aws_vpc_endpoint" "s3" {
   service_name      = "com.amazonaws.${local.region}.s3"
   vpc_endpoint_type = "Gateway"
   route_table_ids   = var.route_table_ids
-  tags              = { Name = "${var.name}-s3", for = "the layers of the image" }
+  tags              = { Name = "${var.name}-s3", for = "the layers of the image, and the pages of the nights" }
 }
 
 module "nightly_etl" {

@@ -21,7 +21,7 @@ locals {
 resource "aws_kms_key" "this" {
   count = var.create_kms_key ? 1 : 0
 
-  description             = "${var.name}: secrets, logs and notifications of the nightly job"
+  description             = "${var.name}: secrets, logs, pages and notifications of the nightly job"
   enable_key_rotation     = true
   deletion_window_in_days = var.kms_deletion_days
   tags                    = var.tags

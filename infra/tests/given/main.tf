@@ -17,6 +17,8 @@ resource "aws_kms_key" "own" {}
 
 resource "aws_sns_topic" "own" {}
 
+resource "aws_s3_bucket" "own" {}
+
 resource "aws_ecs_cluster" "own" {
   name = "shared"
 }
@@ -35,6 +37,10 @@ module "nightly_etl" {
   kms_key_arn    = aws_kms_key.own.arn
   create_topic   = false
   topic_arn      = aws_sns_topic.own.arn
+
+  create_reports_bucket = false
+  reports_bucket        = aws_s3_bucket.own.bucket
+  reports_kms_key_arn   = aws_kms_key.own.arn
 
   compute = "fargate"
   fargate = {
