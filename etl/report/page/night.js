@@ -102,7 +102,7 @@ function search(text) {
     if (row.detail) row.detail.hidden = !matches;
     shown += matches;
   }
-  found.textContent = `${shown} of ${rows.length} tables`;
+  found.textContent = `${count(shown)} of ${count(rows.length)} tables`;
 }
 
 // ---- the numbers of a row
