@@ -175,7 +175,8 @@ function detail(row) {
   const one = row.own, past = one.past;
   const changed = past.changed.map((value, at) => (value == null || !past.rows[at] ? null : Math.min(value / past.rows[at], 1)));
   const now = one.changed == null || !one.rows ? null : Math.min(one.changed / one.rows, 1);
-  const inner = make("div", { class: "inner" });
+  // on a telephone it scrolls sideways, which the keyboard has to reach, too
+  const inner = make("div", { class: "inner", role: "region", "aria-label": `The nights of ${row.dataset.table}`, tabindex: "0" });
   if (one.error) inner.append(make("pre", {}, one.error));
   inner.append(facts(one));
   const charts = make("div", { class: "charts" }, chart("Took", past.seconds, one.seconds, seconds), chart("Rows", past.rows, one.rows, brief), chart("Copied", past.bytes, one.bytes, size));
