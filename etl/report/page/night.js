@@ -254,6 +254,7 @@ async function begin() {
     if (open?.detail) toggle(open);
   });
   const box = document.getElementById("search");
+  box.closest(".tools").hidden = false;
   box.addEventListener("input", () => search(box.value));
   document.documentElement.dataset.ready = "";
 }
