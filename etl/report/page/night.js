@@ -164,10 +164,13 @@ function facts(one) {
 
 function nights(one) {
   const head = ["Night", "Load", "Took", "Rows", "Changed", "Copied"].map((name) => make("th", { scope: "col" }, name));
-  const lines = data.nights.map(([when], at) => {
-    const cells = [one.past.loads[at] ?? NOTHING, seconds(one.past.seconds[at]), brief(one.past.rows[at]), brief(one.past.changed[at]), size(one.past.bytes[at])];
+  const line = (when, load, took, all, changed, bytes) => {
+    const cells = [load ?? NOTHING, seconds(took), brief(all), brief(changed), size(bytes)];
     return make("tr", {}, make("th", { scope: "row" }, when), ...cells.map((text) => make("td", {}, text)));
-  });
+  };
+  const { loads, seconds: took, rows: all, changed, bytes } = one.past;
+  const lines = data.nights.map(([when], at) => line(when, loads[at], took[at], all[at], changed[at], bytes[at]));
+  lines.push(line("tonight", one.load, one.seconds, one.rows, one.changed, one.bytes));
   return make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...lines.reverse()));
 }
 
