@@ -199,6 +199,7 @@ function toggle(row) {
     row.after(row.detail);
   }
   button.setAttribute("aria-expanded", String(Boolean(row.detail)));
+  hideTip();
 }
 
 // ---- the page
