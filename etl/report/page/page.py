@@ -84,10 +84,12 @@ def _packed(night: Night) -> str:
     Each figure is a column of all tables, because figures of the same kind compress better beside one another.
     """
     tables = night.tables
+    began = {one.run_id: one.started_at for one in (*night.before, night.tonight)}
     data = {
         "nights": [[figures.moment(one.started_at), one.run_id, one.status] for one in night.before],
         "columns": {name: [_finalized(getattr(table, name)) for table in tables] for name in _COLUMNS}
         | {name: [_moment(getattr(table, name)) for table in tables] for name in _MOMENTS}
+        | {"slow_since": [_moment(began.get(table.slow_since or "")) for table in tables]}
         | {"steps": [list(_named(table.steps).values()) for table in tables]}
         | {"usual": [_named(table.usual) if table.usual else None for table in tables]},
         "past": {name: [_rounded(getattr(table.past, name), digits) for table in tables] for name, digits in _PAST}
@@ -97,7 +99,20 @@ def _packed(night: Night) -> str:
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode("ascii")
 
 
-_COLUMNS = ("shard", "outcome", "load", "reason", "rows", "changed", "bytes", "seconds", "drift", "note", "error")
+_COLUMNS = (
+    "shard",
+    "outcome",
+    "load",
+    "reason",
+    "rows",
+    "changed",
+    "bytes",
+    "seconds",
+    "slow_before",
+    "drift",
+    "note",
+    "error",
+)
 _MOMENTS = ("started_at", "finished_at", "as_of")
 
 _PAST = (("seconds", 3), ("rows", 3), ("bytes", 3), ("changed", 3))
