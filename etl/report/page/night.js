@@ -153,6 +153,7 @@ function fact(name, value, isWide = false) {
 
 function facts(one) {
   const list = make("dl", {}, fact("Began", one.started_at ?? NOTHING), fact("Staged", one.finished_at ?? NOTHING));
+  if (one.shard != null) list.append(fact("Shard", one.shard));
   STEPS.forEach((name, at) => one.steps[at] > 0 && list.append(fact(name, seconds(one.steps[at]))));
   if (one.usual) list.append(fact("Usually", `${seconds(one.usual.median)} (${seconds(one.usual.p10)} to ${seconds(one.usual.p90)})`));
   if (one.slow_since) list.append(fact("Slow since", `${one.slow_since}; before that ${seconds(one.slow_before)}`));
