@@ -14,6 +14,7 @@ from etl.commands.night import NightTable, Usual
 from etl.commands.outcome import Outcome
 from etl.commands.usual import is_slower
 from etl.ledger.rows import RunRow
+from etl.model import gate
 from etl.model.status import RunStatus
 from etl.model.wording import counted, took
 
@@ -93,7 +94,9 @@ def _interrupted(told: Told) -> list[str]:
 
 
 def _stopped(told: Told) -> list[str]:
-    parts = [f"Stopped before the publish at {_ended(told)}: {_quoted(told.run.error)}", _readers(told)]
+    why = _quoted(gate.reason(told.run.error or ""))
+    because = f", {why}" if why.startswith("because") else f": {why}"
+    parts = [f"Stopped before the publish at {_ended(told)}{because}", _readers(told)]
     if told.run.kept_until:
         can = "could" if told.run.kept_until <= told.at else "can"
         parts.append(f"it {can} be let pass until {told.clock(told.run.kept_until)}")

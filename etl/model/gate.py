@@ -189,6 +189,14 @@ def said(run_id: str, found: Sequence[Finding], kept_until: datetime | None) -> 
     return f"run {run_id} is stopped before its publish, because {_why(found)}; if that is right, {remedy}: {tables}"
 
 
+_REMEDY = re.compile(r"run \S+ is stopped before its publish, (because .*?); if that is right, .*?(?: UTC|is 0\)): ")
+
+
+def reason(error: str) -> str:
+    """Of what ``said`` has said: the reason and the tables alone, without the remedy."""
+    return _REMEDY.sub(r"\1: ", error, count=1)
+
+
 def _why(found: Sequence[Finding]) -> str:
     """How many tables break a rule, and what is wrong with them."""
     few, lose = ([each for each in found if each.is_of_deleted is of_deleted] for of_deleted in (False, True))

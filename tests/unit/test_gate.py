@@ -123,6 +123,15 @@ def test_one_message_names_all_tables_their_counts_and_the_command() -> None:
     )
 
 
+@pytest.mark.parametrize("kept_until", [None, datetime(2026, 11, 29, 2, 41, tzinfo=UTC)])
+def test_the_reason_of_a_message_is_told_without_the_remedy(kept_until: datetime | None) -> None:
+    """For a page that says elsewhere what to do; another error stays as it is."""
+    found = [gate.Finding(Count("public.orders", "public", "orders", 9), "rows_min = 10")]
+    said = gate.said("x", found, kept_until)
+    assert gate.reason(said) == "because 1 table has too few rows: public.orders has 9 rows now (rows_min = 10)"
+    assert gate.reason("public.a: is 0): b") == "public.a: is 0): b"
+
+
 def test_each_option_of_the_gate_is_inherited_alone() -> None:
     """A table's rows_min leaves the percentage of [defaults] as it is."""
     text = (

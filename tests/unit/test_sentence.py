@@ -12,6 +12,8 @@ from etl.commands.night import NightTable, Past, Steps
 from etl.commands.sentence import Told
 from etl.commands.usual import is_slower, usual
 from etl.ledger.rows import RunRow
+from etl.model import gate
+from etl.model.gate import Count, Finding
 
 BEGAN = datetime(2026, 11, 28, 2, 0, tzinfo=UTC)
 PAST = Past((), (), (), (), ())
@@ -56,6 +58,8 @@ def table(name: str, outcome: str = "published", *, slower: bool = False) -> Nig
         past=PAST,
     )
 
+
+FEW = gate.said("tonight", [Finding(Count("public.a", "public", "a", 0), "rows_min = 1")], BEGAN + timedelta(hours=26))
 
 YESTERDAY = run("published", 36, BEGAN - timedelta(days=1), "yesterday")
 
@@ -131,9 +135,9 @@ SENTENCES = {
         "Interrupted at 02:05 after 5 min 0 s: stopped by SIGTERM; readers still see 27 Nov 02:00:03.",
     ),
     "stopped by the gate": (
-        told(replace(run("stopped", 30), error="public.a has 0 rows", kept_until=BEGAN + timedelta(hours=26))),
-        "Stopped before the publish at 02:30 after 30 min 0 s: public.a has 0 rows; readers still see"
-        " 27 Nov 02:00:03; it can be let pass until 29 Nov 04:00.",
+        told(replace(run("stopped", 30), error=FEW, kept_until=BEGAN + timedelta(hours=26))),
+        "Stopped before the publish at 02:30 after 30 min 0 s, because 1 table has too few rows: public.a has 0 rows"
+        " now (rows_min = 1); readers still see 27 Nov 02:00:03; it can be let pass until 29 Nov 04:00.",
     ),
     "still running": (
         told(run("running", None), watched=looked()),
