@@ -189,6 +189,8 @@ class Night(Answer):
     before: tuple[PastNight, ...]
     """At most 30, the oldest first."""
     tonight: PastNight
+    error: str | None = None
+    """Why the run failed or was stopped, in full: the report's own `error` is cut after 500 characters."""
 
 
 @dataclass(frozen=True, slots=True)

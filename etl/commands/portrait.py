@@ -98,6 +98,7 @@ def night(seen: Seen) -> Night:
         rebalance=seen.rebalance,
         before=tuple(_past_night(run, seen) for run in reversed(seen.before)),
         tonight=_tonight(tables, seen),
+        error=seen.run.error,
     )
 
 

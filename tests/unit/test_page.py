@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from etl.commands.accounts import FailedTable
 from etl.commands.night import FullReport, Move, Night, NightShard, NightTable, Past, PastNight, Rebalance, Steps
 from etl.commands.usual import usual
 from etl.logs.log import printable
@@ -172,11 +171,9 @@ def test_a_hostile_name_stays_a_text(name: str) -> None:
     report = night([of, table()], job=name, sentence=name)
     assert report.night is not None
     move, shard = Move(name, name, name), replace(report.night.shards[0], shard=name)
-    hostile = replace(report.night, shards=(shard, *report.night.shards), rebalance=Rebalance(2.0, 1.0, 1.0, (move,)))
-    failed = (FailedTable(name, name),)
-    text = render(
-        replace(report, run_id=name, night=hostile, error=name, failed=failed, failed_count=1, waiting=(name,))
-    )
+    moved = Rebalance(2.0, 1.0, 1.0, (move,))
+    hostile = replace(report.night, shards=(shard, *report.night.shards), rebalance=moved, error=name)
+    text = render(replace(report, run_id=name, night=hostile, waiting=(name,)))
     page, plain = Page(text), Page(render(night([table("public.a", outcome="failed"), table()])))
     assert {tag for tag, _ in page.found} <= {tag for tag, _ in plain.found} | {"ul", "li", "strong", "section", "pre"}
     assert [tag for tag, _ in page.found].count("script") == 2

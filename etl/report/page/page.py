@@ -18,6 +18,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from etl.commands.night import FullReport, Night, NightTable, Steps, Usual
+from etl.commands.outcome import Outcome
 from etl.logs.log import printable
 from etl.model import limits
 from etl.model.errors import refuse_unknown
@@ -49,7 +50,8 @@ def render(report: FullReport) -> str:
         charts=charts(night),
         steps=STEPS,
         shown=_Shown(night),
-        errors=report.failed[: limits.PAGE_ERRORS],
+        failed=[table for table in night.tables if table.outcome == Outcome.FAILED],
+        most=limits.PAGE_ERRORS,
     )
 
 
