@@ -18,7 +18,7 @@ WORKERS ?= 3
 # neither. What the image is made of is `make sbom`, its commit is a label.
 ONE_MANIFEST := $(shell docker buildx version >/dev/null 2>&1 && echo --provenance=false --sbom=false)
 
-.PHONY: help setup demo test coverage test-faults test-crashes test-load test-roles test-dbt fuzz test-infra check-infra deploy check bench bench-full image reference sbom audit dist notes zips definitions module picture recording messages format clean
+.PHONY: help setup demo test coverage test-faults test-crashes test-load test-roles test-dbt fuzz test-infra check-infra deploy check bench bench-full image reference sbom audit dist notes zips definitions module picture recording screenshot messages browser format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -61,6 +61,18 @@ test-roles: setup ## The integration tests again, with the roles of docs/ instea
 
 test-dbt: setup .dbt/bin/dbt ## Run dbt source freshness, as docs/dbt.md has it, after real nights
 	ETL_TEST_DBT=$(CURDIR)/.dbt/bin/dbt $(RUN) pytest tests/acceptance/test_dbt.py $(ARGS)
+
+# Playwright drives the distribution's Chromium: its own would be a download from elsewhere. axe-core comes from npm, which
+# holds it against the lock, and gives its files the time of 1985.
+AXE := .axe/node_modules/axe-core/axe.min.js
+$(AXE): tests/acceptance/axe/package-lock.json
+	@mkdir -p .axe && cp tests/acceptance/axe/*.json .axe
+	npm ci --prefix .axe --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+browser: $(AXE) ## Install what the tests of the page need: axe-core and, as root, Chromium
+	@[[ -n $$ETL_TEST_CHROMIUM ]] || command -v chromium chromium-browser google-chrome google-chrome-stable >/dev/null || \
+	{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium fonts-liberation >/dev/null; }
 
 fuzz: setup ## Fuzz every text that comes from outside, a minute each (ARGS="url -max_total_time=600")
 	$(UV) run --frozen --quiet --with atheris==3.0.0 python -m tests.fuzz $(ARGS)
@@ -126,6 +138,9 @@ picture: setup ## Draw the state machine into docs/state-machine.md, from its de
 recording: setup ## Run etl on a terminal and draw what it shows, into docs/recording.svg
 	@$(UV) run --frozen --quiet --with pyte==0.8.2 python -m demo.recording
 
+screenshot: setup ## Draw the page of a night into docs/page-light.png and docs/page-dark.png
+	@$(RUN) python -m tests.screenshot
+
 reference: setup ## Write docs/reference.md, commands.md, schemas/ and man/ from the settings' declarations and the commands
 	@$(RUN) python -m docs.reference
 	@$(RUN) python -m docs.commands
@@ -148,4 +163,4 @@ format: setup ## Format the code and mend what can be mended
 	$(RUN) ruff check --fix
 
 clean: ## Remove the environment and what the tools left
-	rm -rf .venv .uv .dbt .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	rm -rf .venv .uv .dbt .axe .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
