@@ -49,6 +49,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
             slack_secrets={"bot_token": "The bot's token.", "channel": "The channel."},
             notifier_zip=str(zips / "notifier.zip"),
             starter_zip=str(zips / "starter.zip"),
+            force_destroy=True,
         )
         one.terraform("apply", "-no-color", "-auto-approve", "-input=false")
         yield one
@@ -153,7 +154,10 @@ def _run(made: Deployment, name: str, **given: Any) -> Ended:
 
 
 def test_a_job_runs_as_deployed_and_each_call_is_allowed(made: Deployment, served: Slack, databases: Databases) -> None:
-    """Its containers and functions read as the assumed role; the failed execution of another is told by its event."""
+    """Its containers and functions read as the assumed role; the failed execution of another is told by its event.
+
+    Its page is in the job's folder of the bucket, which force_destroy takes with it.
+    """
     databases.operational.execute("CREATE TABLE orders AS SELECT i AS id FROM generate_series(1, 100) AS i")
     for name, value in {"bot_token": TOKEN, "channel": "C0all"}.items():
         made.client("ssm").put_parameter(
@@ -174,6 +178,9 @@ def test_a_job_runs_as_deployed_and_each_call_is_allowed(made: Deployment, serve
     assert databases.reporting.value("SELECT count(*) FROM orders") == 100
     (post,) = served.posts
     assert (post["channel"], "acme-20261128T020000Z" in post["text"]) == ("C0acme", True)
+    bucket = made.terraform.outputs()["reports_bucket"]
+    pages = [one["Key"] for one in made.client("s3").list_objects_v2(Bucket=bucket)["Contents"]]
+    assert pages == ["jobs/acme/acme-20261128T020000Z.html", "jobs/acme/latest.html"]
 
     refused = _run(made, "by-hand")
     assert refused.states[-2:] == ["NotifyFailure", "Failed"]
