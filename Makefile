@@ -72,7 +72,7 @@ $(AXE): tests/acceptance/axe/package-lock.json
 
 browser: $(AXE) ## Install what the tests of the page need: axe-core and, as root, Chromium
 	@[[ -n $$ETL_TEST_CHROMIUM ]] || command -v chromium chromium-browser google-chrome google-chrome-stable >/dev/null || \
-	{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium fonts-liberation >/dev/null; }
+	{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -o Acquire::Retries=3 --no-install-recommends chromium fonts-liberation >/dev/null; }
 
 fuzz: setup ## Fuzz every text that comes from outside, a minute each (ARGS="url -max_total_time=600")
 	$(UV) run --frozen --quiet --with atheris==3.0.0 python -m tests.fuzz $(ARGS)

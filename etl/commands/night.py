@@ -147,6 +147,7 @@ class PastNight(Answer):
     started_at: datetime
     finished_at: datetime | None
     seconds: float | None
+    """Of a run that goes on, so far."""
     tables: int
     rows: int
     bytes: int
@@ -181,7 +182,7 @@ class Night(Answer):
     slower: int
     """Number of the tables that were slower than usual."""
     tables: tuple[NightTable, ...]
-    """The longest loads first."""
+    """Those that failed first, and then the longest loads."""
     shards: tuple[NightShard, ...]
     """Empty if one process has loaded all tables."""
     rebalance: Rebalance | None

@@ -77,7 +77,7 @@ class Seen:
 
 def night(seen: Seen) -> Night:
     """The night as the page has it."""
-    tables = sorted((_table(load, seen) for load in seen.loads), key=lambda one: (-(one.seconds or 0), one.table))
+    tables = sorted((_table(load, seen) for load in seen.loads), key=_order)
     staged_at = max((one.finished_at for one in tables if _is_staged(one) and one.finished_at), default=None)
     published = seen.run.status == RunStatus.PUBLISHED
     took = [_seconds(run) or 0.0 for run in seen.before if run.status == RunStatus.PUBLISHED]
@@ -100,6 +100,11 @@ def night(seen: Seen) -> Night:
         tonight=_tonight(tables, seen),
         error=seen.run.error,
     )
+
+
+def _order(table: NightTable) -> tuple[bool, float, str]:
+    """Failed tables first, and then the longest loads."""
+    return table.outcome != Outcome.FAILED, -(table.seconds or 0.0), table.table
 
 
 def _table(load: LoadRow, seen: Seen) -> NightTable:
@@ -210,7 +215,9 @@ def _tonight(tables: Sequence[NightTable], seen: Seen) -> PastNight:
     changed = [(table.changed, table.rows or 0) for table in tables if table.changed is not None]
     night = _shared(seen.run, changed)
     rows, size = sum(table.rows or 0 for table in tables), sum(table.bytes or 0 for table in tables)
-    return replace(night, tables=len(tables), rows=rows, bytes=size)  # the ledger has these once the run has ended
+    so_far = _between(seen.run.started_at, seen.run.finished_at or seen.at)
+    # of a run that goes on, the ledger has none of these yet
+    return replace(night, tables=len(tables), rows=rows, bytes=size, seconds=so_far)
 
 
 def _shared(run: RunRow, changed: Sequence[tuple[int, int]]) -> PastNight:

@@ -16,10 +16,16 @@ from etl.commands.usual import is_slower
 from etl.ledger.rows import RunRow
 from etl.model import gate
 from etl.model.status import RunStatus
-from etl.model.wording import counted, took
+from etl.model.wording import counted, either, took
 
 _CUT = 240
 """Characters of an error that the sentence quotes; the page has all of it below."""
+
+_NAMED = 3
+"""So many failed tables are named; of more, one."""
+
+_LATE_BY = 60.0
+"""A run that is late, or was slow, is so by a minute at least."""
 
 DEAD, STAGED = "dead", "staged"
 """States of a run that the ledger has as running: its processes are gone, or it waits for ``etl publish``."""
@@ -64,7 +70,7 @@ class Told:
 def _published(told: Told) -> list[str]:
     ended = told.run.finished_at or told.at
     as_of = f" as of {told.clock(told.run.snapshot_at, seconds=True)}" if told.run.snapshot_at else ""
-    longer = is_slower(told.seconds, told.usual)
+    longer = told.usual is not None and _is_late(told.seconds, told.usual)
     usually = f", usually {took(told.usual.median)}" if told.usual and longer else ""
     all_of = f"All {counted(len(told.tables), 'table')}" if len(told.tables) > 1 else "The table"
     slower = sum(table.is_slower for table in told.tables)
@@ -74,6 +80,11 @@ def _published(told: Told) -> list[str]:
         *([f"{slower:,} {'was' if slower == 1 else 'were'} slower than usual"] if slower else []),
         _the_night_before(told),
     ]
+
+
+def _is_late(seconds: float, usual: Usual) -> bool:
+    """Whether a run is slower than usual, and by so much that it is worth a word."""
+    return is_slower(seconds, usual) and seconds - usual.median >= _LATE_BY
 
 
 def _the_night_before(told: Told) -> str:
@@ -106,7 +117,7 @@ def _stopped(told: Told) -> list[str]:
 def _running(told: Told) -> list[str]:
     assert told.watched is not None
     seen = told.watched
-    late = told.usual is not None and is_slower(told.seconds, told.usual)
+    late = told.usual is not None and _is_late(told.seconds, told.usual)
     usually = f", usually done after {took(told.usual.median)}" if told.usual and late else ""
     publishing = f"all {counted(seen.tables, 'table')} are staged, and the publish goes on"
     return [
@@ -166,9 +177,10 @@ def _why(told: Told) -> str:
     failed = [table for table in told.tables if table.outcome == Outcome.FAILED]
     if not failed:
         return _quoted(told.run.error)
-    if len(failed) == 1:
-        return f"{failed[0].table} failed, of {counted(len(told.tables), 'table')}"
-    return f"{len(failed):,} of {counted(len(told.tables), 'table')} failed, among them {failed[0].table}"
+    of = counted(len(told.tables), "table")
+    if len(failed) > _NAMED:
+        return f"{len(failed):,} of {of} failed, among them {failed[0].table}"
+    return f"{either([table.table for table in failed], 'and')} failed, of {of}"
 
 
 def _quoted(error: str | None) -> str:
@@ -177,9 +189,11 @@ def _quoted(error: str | None) -> str:
 
 
 def _readers(told: Told) -> str:
-    last = told.last
-    if last is None:
-        return "no run was published yet, so readers have no tables of it"
-    if last.run_id == told.run.run_id or last.snapshot_at is None:
-        return f"readers see run {last.run_id}"
-    return f"readers still see {told.clock(last.snapshot_at, seconds=True)}"
+    """As of when the live tables are. They may be of several runs, if one has copied single tables."""
+    seen = sorted({table.as_of for table in told.tables if table.as_of})
+    if not told.tables and told.last is not None and told.last.snapshot_at is not None:
+        seen = [told.last.snapshot_at]
+    if not seen:
+        return "no run of these tables was published yet, so readers have none"
+    times = [told.clock(one, seconds=True) for one in (seen[0], seen[-1])]
+    return f"readers still see {times[0]}" if len(seen) == 1 else f"readers still see {times[0]} to {times[1]}"

@@ -125,7 +125,7 @@ def night(tables: list[NightTable], nights: int = 5, **changes: Any) -> FullRepo
 class Page(HTMLParser):
     """The elements and the texts of a page; raises if an element is not closed where it should be."""
 
-    VOID = ("meta", "link", "input", "rect", "use", "path", "br", "img")
+    VOID = ("wbr", "meta", "link", "input", "rect", "use", "path", "br", "img")
 
     def __init__(self, text: str) -> None:
         super().__init__()

@@ -51,7 +51,7 @@ def table(name: str, outcome: str = "published", *, slower: bool = False) -> Nig
         slow_since=None,
         slow_before=None,
         is_decisive=False,
-        as_of=None,
+        as_of=BEGAN - timedelta(days=1) + timedelta(seconds=3),
         drift=None,
         note=None,
         error=None,
@@ -122,8 +122,22 @@ SENTENCES = {
     ),
     "several tables failed": (
         told(run("failed", 17), table("public.a", "failed"), table("public.b", "failed")),
-        "Failed at 02:17 after 17 min 0 s: 2 of 2 tables failed, among them public.a; readers still see"
+        "Failed at 02:17 after 17 min 0 s: public.a and public.b failed, of 2 tables; readers still see"
         " 27 Nov 02:00:03.",
+    ),
+    "many tables failed": (
+        told(run("failed", 17), *(table(f"public.{name}", "failed") for name in "abcd")),
+        "Failed at 02:17 after 17 min 0 s: 4 of 4 tables failed, among them public.a; readers still see"
+        " 27 Nov 02:00:03.",
+    ),
+    "one table was copied by hand in between": (
+        told(run("failed", 17), table("public.a", "failed"), replace(table("public.b"), as_of=BEGAN - minutes(60))),
+        "Failed at 02:17 after 17 min 0 s: public.a failed, of 2 tables; readers still see 27 Nov 02:00:03 to"
+        " 01:00:00.",
+    ),
+    "it failed before it knew its tables": (
+        replace(told(replace(run("failed", 1), error="no route")), tables=[]),
+        "Failed at 02:01 after 1 min 0 s: no route; readers still see 27 Nov 02:00:03.",
     ),
     "no table failed": (
         told(replace(run("failed", 1), error="the source cannot be reached; check ETL_OPERATIONAL_URL.")),
@@ -188,8 +202,8 @@ def test_without_a_night_before_none_is_named() -> None:
     """Nor does a run that was never published say what readers see."""
     first = replace(told(run("published")), before=[], last=None)
     assert str(first).endswith("; no night before to compare with.")
-    failed = replace(told(run("failed")), before=[], last=None)
-    assert str(failed).endswith("; no run was published yet, so readers have no tables of it.")
+    failed = replace(told(run("failed"), replace(table("public.a"), as_of=None)), before=[], last=None)
+    assert str(failed).endswith("; no run of these tables was published yet, so readers have none.")
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,11 @@ def moment(at: datetime | None) -> str:
     return NOTHING if at is None else f"{_utc(at).day} {_utc(at):%b %H:%M:%S}"
 
 
+def minute(at: datetime) -> str:
+    """``28 Nov 02:00``."""
+    return f"{_utc(at).day} {_utc(at):%b %H:%M}"
+
+
 def clock(at: datetime | None) -> str:
     """``02:00:03``."""
     return NOTHING if at is None else f"{_utc(at):%H:%M:%S}"

@@ -77,7 +77,7 @@ function compare(a, b) {
 
 function sort(header) {
   const key = header.dataset.key;
-  const isText = ["table", "shard", "load", "outcome", "as_of"].includes(key);
+  const isText = ["table", "shard", "load", "outcome"].includes(key);
   const before = header.getAttribute("aria-sort");
   const order = before ? (before === "ascending" ? "descending" : "ascending") : isText ? "ascending" : "descending";
   const sign = order === "ascending" ? 1 : -1;
@@ -131,17 +131,18 @@ function hideTip() {
 
 // ---- the nights of a table
 
-function chart(name, past, now, write) {
+function chart(name, past, now, write, loads) {
   const values = [...past, now], width = 310 / Math.max(values.length, 10);
   const highest = Math.max(...values.map((value) => value ?? 0)) || 1;
   const label = `${name}: tonight ${write(now)}, highest ${write(highest)} in ${values.length} nights`;
   const svg = draw("svg", { viewBox: "0 0 310 60", preserveAspectRatio: "none", role: "img", "aria-label": label });
   values.forEach((value, at) => {
-    const height = Math.max((60 * (value ?? 0)) / highest, 1);
-    const isTonight = at === values.length - 1;
-    const bar = draw("rect", { x: at * width + 1, y: 60 - height, width: width - 2, height, class: isTonight ? "tonight" : "" });
+    const isTonight = at === values.length - 1, failed = loads[at] === "failed";
+    const height = Math.max((60 * (value ?? 0)) / highest, failed ? 4 : 1);
+    const kind = isTonight ? "tonight" : failed ? "bad" : "";
+    const bar = draw("rect", { x: at * width + 1, y: 60 - height, width: width - 2, height, class: kind });
     const when = isTonight ? "tonight" : data.nights[at][0];
-    bar.append(draw("title", {}, `${when}: ${write(value)}`));
+    bar.append(draw("title", {}, `${when}: ${failed ? "failed" : write(value)}`));
     svg.append(bar);
   });
   return make("figure", {}, make("figcaption", {}, make("span", {}, name), " ", make("b", {}, write(now))), svg);
@@ -184,8 +185,8 @@ function detail(row) {
   const inner = make("div", { class: "inner", role: "region", "aria-label": `The nights of ${row.dataset.table}`, tabindex: "0" });
   if (one.error) inner.append(make("pre", {}, one.error));
   inner.append(facts(one));
-  const charts = make("div", { class: "charts" }, chart("Took", past.seconds, one.seconds, seconds), chart("Rows", past.rows, one.rows, brief), chart("Copied", past.bytes, one.bytes, size));
-  if (now != null || changed.some((value) => value != null)) charts.append(chart("Changed rows", changed, now, share));
+  const charts = make("div", { class: "charts" }, chart("Took", past.seconds, one.seconds, seconds, past.loads), chart("Rows", past.rows, one.rows, brief, past.loads), chart("Copied", past.bytes, one.bytes, size, past.loads));
+  if (now != null || changed.some((value) => value != null)) charts.append(chart("Changed rows", changed, now, share, past.loads));
   inner.append(charts);
   if (data.nights.length) inner.append(nights(one));
   return make("tr", { class: "detail" }, make("td", { colspan: table.tHead.rows[0].cells.length }, inner));
@@ -226,7 +227,7 @@ async function begin() {
     const button = row.querySelector("button"), bars = row.querySelector(".bars");
     Object.assign(row, { own: ownOf(place), place, detail: null });
     row.dataset.table = button.textContent;
-    row.words = `${button.textContent} ${row.own.outcome} ${row.own.load ?? ""} ${row.className}`.toLowerCase();
+    row.words = `${button.textContent} ${row.own.outcome} ${row.own.load ?? ""} ${row.className} ${row.own.drift ? "drift" : ""}`.toLowerCase();
     button.setAttribute("aria-expanded", "false");
     bars.removeAttribute("aria-hidden");
     bars.setAttribute("role", "img");

@@ -16,6 +16,7 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
 
 from etl.commands.night import FullReport, Night, NightTable, Steps, Usual
 from etl.commands.outcome import Outcome
@@ -62,7 +63,8 @@ class _Shown:
         self.shards = bool(night.shards)
         self.outcomes = any(table.outcome != "published" for table in night.tables)
         self.usual = any(table.usual for table in night.tables)
-        self.as_of = len({table.as_of for table in night.tables}) > 1
+        self.as_of = sorted({table.as_of for table in night.tables if table.as_of})
+        self.several = len({table.as_of for table in night.tables}) > 1
         self.kinds = any(table.load not in {None, "full"} or table.reason for table in night.tables)
         self.drifted = [table for table in night.tables if table.drift]
         self.slow = [table for table in night.tables if table.slow_since]
@@ -88,9 +90,10 @@ def _packed(night: Night) -> str:
     tables = night.tables
     began = {one.run_id: one.started_at for one in (*night.before, night.tonight)}
     data = {
-        "nights": [[figures.moment(one.started_at), one.run_id, one.status] for one in night.before],
+        "nights": [[figures.minute(one.started_at), one.run_id, one.status] for one in night.before],
         "columns": {name: [_finalized(getattr(table, name)) for table in tables] for name in _COLUMNS}
         | {name: [_moment(getattr(table, name)) for table in tables] for name in _MOMENTS}
+        | {"as_of_at": [table.as_of.timestamp() if table.as_of else None for table in tables]}
         | {"slow_since": [_moment(began.get(table.slow_since or "")) for table in tables]}
         | {"steps": [list(_named(table.steps).values()) for table in tables]}
         | {"usual": [_named(table.usual) if table.usual else None for table in tables]},
@@ -148,6 +151,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["broken"] = _broken
     said = ("clock", "count", "day", "moment", "ratio", "seconds", "share", "size")
     environment.filters |= {name: getattr(figures, name) for name in said}
     environment.filters["few"] = _few
@@ -157,6 +161,11 @@ def _template() -> Template:
 def _finalized(value: object) -> object:
     """A text of the ledger without characters that would act on the page: control characters, and turns of writing."""
     return printable(value) if type(value) is str else value  # a Markup is a str, too, and is the page's own
+
+
+def _broken(name: str) -> Markup:
+    """A table's name that may be broken after a dot or an underscore, where a window is narrow."""
+    return escape(printable(name)).replace(".", Markup(".<wbr>")).replace("_", Markup("_<wbr>"))
 
 
 def _few(names: Sequence[str], most: int = 5) -> str:
