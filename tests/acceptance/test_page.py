@@ -102,7 +102,7 @@ SENTENCES = {
     "shop": r"^All 24 tables as of 02:00:03, published \d\d:\d\d .*; 2 were slower than usual; yesterday \d\d:\d\d\.$",
     "many": r"^All 1,000 tables as of 02:00:03, published .*; 2 were slower than usual; yesterday ",
     "shards": r"^All 200 tables as of 02:00:03, published ",
-    "errors": r"^Failed at 0\d:\d\d after .*: public\.orders, .* and crm\.tickets failed, of 24 tables; readers still see ",
+    "errors": r"^Failed at 0\d:\d\d after .*: public\.orders, .* and crm\.tickets failed, of 24 tables; readers still ",
 }
 
 
