@@ -65,7 +65,7 @@ async def _seen(settings: Settings, target: Target, run: RunRow, loads: Sequence
         loads=loads,
         before=before,
         past=await ledger.past_of_tables(target, run.run_id, [night.run_id for night in before]),
-        as_of=await ledger.readers_see(target, run.run_id),
+        read={row.table_name: row for row in await ledger.readers_see(target, run.run_id)},
         watched=await look(settings, run.run_id) if run.status == RunStatus.RUNNING else None,
         last=last,
         rebalance=await _rebalance(settings, target, loads),

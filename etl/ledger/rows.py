@@ -169,6 +169,17 @@ class PastLoadRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenRow:
+    """What readers saw in a live table when a run had ended: a row of ``ledger/readers_see.sql``."""
+
+    table_name: str
+    snapshot_at: datetime | None
+    """The instant of the source; None if no run had published the table."""
+    is_past: bool
+    """Whether a later run has published the table since."""
+
+
+@dataclass(frozen=True, slots=True)
 class UnderWay:
     """A load that goes on: what it does, the rows and bytes that it has copied, and the bytes that it has in all.
 
