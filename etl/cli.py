@@ -25,7 +25,7 @@ from etl.commands import inputs
 from etl.commands.command import Call, Command
 from etl.commands.output import STANDARD_OUTPUT
 from etl.logs import log
-from etl.model.errors import EXPECTED, EtlError, one_line, told
+from etl.model.errors import EXPECTED, ConfigurationError, EtlError, one_line, told
 
 T = TypeVar("T")
 
@@ -107,7 +107,7 @@ def _do(command: Command[Any, Any], config: str | None, as_json: bool, verbose: 
     is_json = as_json or (command.is_json_in_pipes and not sys.stdout.isatty())
     is_text = getattr(asked, "output", None) == STANDARD_OUTPUT
     if is_json and is_text:
-        raise click.UsageError("--json and --output - would both print to standard output; write one of them")
+        raise ConfigurationError("--json and --output - both print to standard output; write one of them")
     if is_json:
         with redirect_stdout(sys.stderr):
             call = _call(command, asked, config)
