@@ -183,6 +183,21 @@ def test_without_a_run_it_is_the_newest(shop: Databases, etl: Etl) -> None:
     assert json.loads(etl("report", "--json", ETL_RUN_ID="monday").stdout)["run_id"] == "monday"
 
 
+@pytest.mark.superuser("creates an event trigger")
+def test_a_run_that_ends_while_it_is_looked_at_is_told_as_it_ended(shop: Databases, etl: Etl) -> None:
+    """With its error, and with its loads as they are then."""
+    assert etl("run", TABLES="*", ETL_RUN_ID="tonight", ETL_PUBLISH="defer").status == 0
+    shop.reporting.execute(
+        "CREATE FUNCTION breaks() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN"
+        " IF current_setting('application_name') LIKE '%watch%' THEN"
+        " UPDATE etl.runs SET status = 'failed', error = 'it broke', finished_at = now(); END IF; END$$;"
+        "CREATE EVENT TRIGGER breaks ON login EXECUTE FUNCTION breaks()"
+    )
+    told = json.loads(etl("report", "tonight", "--json").stdout)
+    assert (told["status"], told["night"]["state"]) == ("failed", "failed")
+    assert ": it broke; " in told["night"]["sentence"]
+
+
 def test_a_printed_page_has_nothing_beside_it(shop: Databases, etl: Etl) -> None:
     """Warnings of the log are on standard error; the page is UTF-8 on a terminal of another encoding, too."""
     assert etl("run", TABLES="*", ETL_RUN_ID="tonight").status == 0
