@@ -40,7 +40,7 @@ async def report(settings: Settings, asked: str | None, *, with_night: bool = Tr
         run_id = asked or await _newest(target, settings.job)
         run = await ledger.run_of(target, run_id)
         watched = None
-        if with_night and run is not None and run.status == RunStatus.RUNNING:
+        if with_night and _goes_on(run):
             watched = await look(settings, run_id)
             run = await ledger.run_of(target, run_id)  # it may have ended meanwhile
         loads = await ledger.loads_of(target, [run_id])
@@ -51,9 +51,13 @@ async def report(settings: Settings, asked: str | None, *, with_night: bool = Tr
         done = _report(run_id, run, loads, slowest, last)
         if run is None or not with_night:
             return replace(done, waiting=tuple(waiting))
-        night = portrait.night(await _seen(settings, target, run, loads, last, watched))
+        night = portrait.night(await _seen(settings, target, run, loads, last=last, watched=watched))
         is_newest = await ledger.is_newest(target, run_id)
         return replace(done, waiting=tuple(waiting), night=night, is_newest=is_newest)
+
+
+def _goes_on(run: RunRow | None) -> bool:
+    return run is not None and run.status == RunStatus.RUNNING
 
 
 async def _newest(target: Target, job: str | None) -> str:
@@ -66,6 +70,7 @@ async def _seen(
     target: Target,
     run: RunRow,
     loads: Sequence[LoadRow],
+    *,
     last: RunRow | None,
     watched: Watched | None,
 ) -> Seen:
@@ -77,7 +82,7 @@ async def _seen(
         before=before,
         past=await ledger.past_of_tables(target, run.run_id, [night.run_id for night in before]),
         read={row.table_name: row for row in await ledger.readers_see(target, run.run_id)},
-        watched=watched if run.status == RunStatus.RUNNING else None,
+        watched=watched if _goes_on(run) else None,
         last=last,
         rebalance=await _rebalance(settings, target, loads),
         at=book.now(),
