@@ -35,7 +35,7 @@ class Past(Answer):
     changed: tuple[int | None, ...]
     """Rows written, changed or deleted; null where all rows were copied."""
     loads: tuple[str | None, ...]
-    """`full`, `delta`, `unchanged`, or `failed`."""
+    """`full`, `delta` or `unchanged`; `failed`; or `not published`, if the run has failed for another reason."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,11 +215,14 @@ def _past(table: str, seen: Seen) -> Past:
         rows=tuple(None if load is None else load.rows for load in good),
         bytes=tuple(None if load is None else load.bytes for load in good),
         changed=tuple(None if load is None else _changed(load) for load in good),
-        loads=tuple(
-            None if load is None else load.load if load.status == LoadStatus.PUBLISHED else LoadStatus.FAILED
-            for load in loads
-        ),
+        loads=tuple(None if load is None else _past_load(load) for load in loads),
     )
+
+
+def _past_load(load: PastLoadRow) -> str:
+    if load.status == LoadStatus.PUBLISHED:
+        return load.load
+    return LoadStatus.FAILED if load.has_failed else "not published"
 
 
 def _past_night(run: RunRow, seen: Seen) -> PastNight:

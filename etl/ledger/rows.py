@@ -166,6 +166,8 @@ class PastLoadRow:
     rows_changed: int | None
     rows_deleted: int | None
     seconds: float | None
+    has_failed: bool
+    """Whether the load itself has failed; its run may have failed because of another one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,24 @@ def test_a_failed_night_names_the_table_and_what_readers_still_see(shop: Databas
     assert {table["as_of"] for table in told["tables"]} == {night(etl, "yesterday")["tables"][0]["as_of"]}
 
 
+@pytest.mark.parametrize("is_old", [False, True])
+def test_a_table_does_not_look_failed_in_a_night_that_failed_for_another(
+    shop: Databases, etl: Etl, *, is_old: bool
+) -> None:
+    """Only the guilty one does; older versions did not write which one it was."""
+    assert etl("run", TABLES="*", ETL_RUN_ID="first").status == 0
+    shop.reporting.execute("CREATE FUNCTION odd(int) RETURNS bool LANGUAGE sql AS 'SELECT false'")
+    shop.operational.execute("CREATE FUNCTION odd(int) RETURNS bool LANGUAGE sql AS 'SELECT true'")
+    shop.operational.execute("ALTER TABLE items ADD CONSTRAINT odd CHECK (odd(id))")
+    assert etl("run", TABLES="*", ETL_RUN_ID="failed").status == 1
+    if is_old:
+        shop.reporting.execute("UPDATE etl.loads SET given_up = NULL")
+    shop.operational.execute("ALTER TABLE items DROP CONSTRAINT odd")
+    assert etl("run", TABLES="*", ETL_RUN_ID="tonight").status == 0
+    loads = {table["table"]: table["past"]["loads"] for table in night(etl, "tonight")["tables"]}
+    assert loads == {"public.items": ["full", "failed"], "public.orders": ["full", "not published"]}
+
+
 def test_a_night_that_the_gate_has_stopped_says_until_when_it_can_pass(shop: Databases, etl: Etl) -> None:
     """The sentence has the gate's reason; once a person has let the run pass, it names the person."""
     assert etl("run", TABLES="*", ETL_RUN_ID="yesterday").status == 0

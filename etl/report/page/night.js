@@ -142,7 +142,7 @@ function chart(name, past, now, write, loads) {
     const kind = isTonight ? "tonight" : failed ? "bad" : "";
     const bar = draw("rect", { x: at * width + 1, y: 60 - height, width: width - 2, height, class: kind });
     const when = isTonight ? "tonight" : data.nights[at][0];
-    bar.append(draw("title", {}, `${when}: ${failed ? "failed" : write(value)}`));
+    bar.append(draw("title", {}, `${when}: ${failed || loads[at] === "not published" ? loads[at] : write(value)}`));
     svg.append(bar);
   });
   return make("figure", {}, make("figcaption", {}, make("span", {}, name), " ", make("b", {}, write(now))), svg);
