@@ -23,8 +23,9 @@ from etl import entry
 from etl.catalogue import COMMANDS
 from etl.commands import inputs
 from etl.commands.command import Call, Command
+from etl.commands.output import STANDARD_OUTPUT
 from etl.logs import log
-from etl.model.errors import EXPECTED, EtlError, one_line, told
+from etl.model.errors import EXPECTED, ConfigurationError, EtlError, one_line, told
 
 T = TypeVar("T")
 
@@ -100,18 +101,22 @@ def _type(annotation: Any, metadata: Sequence[Any]) -> click.ParamType[Any]:
 
 
 def _do(command: Command[Any, Any], config: str | None, as_json: bool, verbose: bool = False, **given: Any) -> None:
-    """Executes a command and prints its result. If that is JSON, standard output has nothing else."""
+    """Executes a command, prints its result. If that is JSON, or ``--output -``, standard output has nothing else."""
     asked = command.input(**given)
     assert command.json is not None
     is_json = as_json or (command.is_json_in_pipes and not sys.stdout.isatty())
+    is_text = getattr(asked, "output", None) == STANDARD_OUTPUT
+    if is_json and is_text:
+        raise ConfigurationError("--json and --output - both print to standard output; write one of them")
     if is_json:
         with redirect_stdout(sys.stderr):
             call = _call(command, asked, config)
             result: Any = _await(command.work(call))
         print(json.dumps(command.json.of(result), ensure_ascii=False, indent=2))
     else:
-        call = _call(command, asked, config)
-        result = _shown(command, call, verbose=verbose)
+        with redirect_stdout(sys.stderr if is_text else sys.stdout):
+            call = _call(command, asked, config)
+            result = _shown(command, call, verbose=verbose)
     command.judge(result)
     if command.after is not None:
         sys.stdout.flush()  # a reader of the JSON need not wait for the command

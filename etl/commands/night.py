@@ -35,7 +35,7 @@ class Past(Answer):
     changed: tuple[int | None, ...]
     """Rows written, changed or deleted; null where all rows were copied."""
     loads: tuple[str | None, ...]
-    """`full`, `delta`, `unchanged`, or `failed`."""
+    """`full`, `delta` or `unchanged`; `failed`; or `not published`, if the run has failed for another reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class NightTable(Answer):
     finished_at: datetime | None
     """When it was staged, or failed."""
     seconds: float | None
-    """How long the load took; of one that goes on, so far."""
+    """How long the load took; of one that goes on, so far; of a dead run's, until the last sign of it."""
     steps: Steps
     usual: Usual | None
     """Null if fewer than three nights tell it."""
@@ -147,7 +147,7 @@ class PastNight(Answer):
     started_at: datetime
     finished_at: datetime | None
     seconds: float | None
-    """Of a run that goes on, so far."""
+    """Of a run that goes on, so far; of a dead one, until the last sign of it."""
     tables: int
     rows: int
     bytes: int
@@ -175,6 +175,10 @@ class Night(Answer):
     """When the last table was staged."""
     publish_seconds: float | None
     """From then until the run's end, with the waiting for readers; null if it was not published."""
+    is_published_apart: bool
+    """Whether another command published it, as after `ETL_PUBLISH=defer`: `publish_seconds` has the wait for that."""
+    is_superseded: bool
+    """Whether a later run has published one of the tables since: readers see that now."""
     usual: Usual | None
     """How long the published nights before took; null if fewer than three tell it."""
     expected_at: datetime | None

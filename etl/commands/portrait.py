@@ -13,7 +13,7 @@ from etl.commands.night import Night, NightShard, NightTable, Past, PastNight, R
 from etl.commands.outcome import Outcome
 from etl.commands.slowness import slow
 from etl.commands.usual import is_slower, usual
-from etl.ledger.rows import LoadRow, PastLoadRow, RunRow
+from etl.ledger.rows import LoadRow, PastLoadRow, RunRow, SeenRow
 from etl.model.status import LoadKind, LoadStatus, LoadStep, RunStatus
 
 _ARRIVED = {Outcome.STAGED, Outcome.PUBLISHED, Outcome.DROPPED}
@@ -27,7 +27,7 @@ _ALIKE = 3
 class Seen:
     """What was read of a run and the nights before it, the newest first; ``past`` are their loads of its tables.
 
-    ``watched`` is how far a run is that has not ended. ``as_of`` is what readers saw in each live table, ``last`` the
+    ``watched`` is how far a run is that has not ended. ``read`` is what readers saw in each live table, ``last`` the
     run that was published last. ``at`` is when all of that was read.
     """
 
@@ -35,7 +35,7 @@ class Seen:
     loads: Sequence[LoadRow]
     before: Sequence[RunRow]
     past: Sequence[PastLoadRow]
-    as_of: Mapping[str, datetime | None]
+    read: Mapping[str, SeenRow]
     watched: Watched | None
     last: RunRow | None
     rebalance: Rebalance | None
@@ -69,10 +69,23 @@ class Seen:
         ends = [load.finished_at for load in self.loads if load.status in arrived and load.finished_at]
         return max(ends) if len(ends) == len(self.loads) > 1 else None
 
+    @cached_property
+    def until(self) -> datetime:
+        """When the run ended, or until when it has gone on: the last sign of it, if its processes are gone."""
+        if self.run.finished_at is not None:
+            return self.run.finished_at
+        if self.watched is None or self.watched.status != sentence.DEAD:
+            return self.at
+        ends = [load.finished_at for load in self.loads if load.finished_at]
+        return max([self.run.started_at, *ends, *([self.watched.told_at] if self.watched.told_at else [])])
+
     @property
-    def is_over(self) -> bool:
-        """Whether the run has ended."""
-        return self.run.status != RunStatus.RUNNING
+    def is_superseded(self) -> bool:
+        """Whether a later run has published since what readers saw when this one had ended."""
+        if self.loads:
+            return any(one.is_past for one in self.read.values())
+        last = self.last
+        return last is not None and last.job == self.run.job and last.started_at > self.run.started_at
 
 
 def night(seen: Seen) -> Night:
@@ -81,7 +94,9 @@ def night(seen: Seen) -> Night:
     staged_at = max((one.finished_at for one in tables if _is_staged(one) and one.finished_at), default=None)
     published = seen.run.status == RunStatus.PUBLISHED
     took = [_seconds(run) or 0.0 for run in seen.before if run.status == RunStatus.PUBLISHED]
-    told = sentence.Told(seen.run, seen.before, seen.watched, seen.last, usual(took), tables, seen.at)
+    told = sentence.Told(
+        seen.run, seen.before, seen.watched, usual(took), tables, seen.at, is_superseded=seen.is_superseded
+    )
     return Night(
         sentence=str(told),
         state=told.state,
@@ -90,6 +105,8 @@ def night(seen: Seen) -> Night:
         publish_way=seen.run.publish_way,
         staged_at=staged_at,
         publish_seconds=_between(staged_at, seen.run.finished_at) if published else None,
+        is_published_apart=published and (seen.run.publish == "defer" or seen.run.passed_by is not None),
+        is_superseded=seen.is_superseded,
         usual=told.usual,
         expected_at=seen.watched.expected_at if seen.watched else None,
         slower=sum(table.is_slower for table in tables),
@@ -132,7 +149,7 @@ def _table(load: LoadRow, seen: Seen) -> NightTable:
         slow_since=since,
         slow_before=slow_before,
         is_decisive=arrived and load.finished_at == seen.staged_at,
-        as_of=seen.as_of.get(load.table_name),
+        as_of=read.snapshot_at if (read := seen.read.get(load.table_name)) else None,
         drift=load.drift,
         note=load.note,
         error=load.error if what == Outcome.FAILED else None,
@@ -143,7 +160,7 @@ def _table(load: LoadRow, seen: Seen) -> NightTable:
 def _seconds_of(load: LoadRow, what: Outcome, seen: Seen) -> float | None:
     if what in {Outcome.PLANNED, Outcome.WAITING}:
         return None
-    ended = seen.at if what == Outcome.LOADING and not seen.is_over else load.finished_at
+    ended = seen.until if what == Outcome.LOADING else load.finished_at
     return _between(load.started_at, ended)
 
 
@@ -198,11 +215,14 @@ def _past(table: str, seen: Seen) -> Past:
         rows=tuple(None if load is None else load.rows for load in good),
         bytes=tuple(None if load is None else load.bytes for load in good),
         changed=tuple(None if load is None else _changed(load) for load in good),
-        loads=tuple(
-            None if load is None else load.load if load.status == LoadStatus.PUBLISHED else LoadStatus.FAILED
-            for load in loads
-        ),
+        loads=tuple(None if load is None else _past_load(load) for load in loads),
     )
+
+
+def _past_load(load: PastLoadRow) -> str:
+    if load.status == LoadStatus.PUBLISHED:
+        return load.load
+    return LoadStatus.FAILED if load.has_failed else "not published"
 
 
 def _past_night(run: RunRow, seen: Seen) -> PastNight:
@@ -215,7 +235,7 @@ def _tonight(tables: Sequence[NightTable], seen: Seen) -> PastNight:
     changed = [(table.changed, table.rows or 0) for table in tables if table.changed is not None]
     night = _shared(seen.run, changed)
     rows, size = sum(table.rows or 0 for table in tables), sum(table.bytes or 0 for table in tables)
-    so_far = _between(seen.run.started_at, seen.run.finished_at or seen.at)
+    so_far = _between(seen.run.started_at, seen.until)
     # of a run that goes on, the ledger has none of these yet
     return replace(night, tables=len(tables), rows=rows, bytes=size, seconds=so_far)
 

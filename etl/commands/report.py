@@ -8,7 +8,7 @@ from dataclasses import replace
 from statistics import median
 
 from etl.commands import expected, portrait
-from etl.commands.accounts import FailedTable, PublishedRun, SlowTable
+from etl.commands.accounts import FailedTable, PublishedRun, SlowTable, Watched
 from etl.commands.answer import plain
 from etl.commands.night import FullReport, Rebalance
 from etl.commands.outcome import is_given_up
@@ -39,6 +39,10 @@ async def report(settings: Settings, asked: str | None, *, with_night: bool = Tr
         await book.ensure(target)
         run_id = asked or await _newest(target, settings.job)
         run = await ledger.run_of(target, run_id)
+        watched = None
+        if with_night and _goes_on(run):
+            watched = await look(settings, run_id)
+            run = await ledger.run_of(target, run_id)  # it may have ended meanwhile
         loads = await ledger.loads_of(target, [run_id])
         slowest = await _slowest(target, run_id, loads)
         published = await ledger.latest_runs(target, 1, RunStatus.PUBLISHED, job=settings.job)
@@ -47,9 +51,13 @@ async def report(settings: Settings, asked: str | None, *, with_night: bool = Tr
         done = _report(run_id, run, loads, slowest, last)
         if run is None or not with_night:
             return replace(done, waiting=tuple(waiting))
-        night = portrait.night(await _seen(settings, target, run, loads, last))
+        night = portrait.night(await _seen(settings, target, run, loads, last=last, watched=watched))
         is_newest = await ledger.is_newest(target, run_id)
         return replace(done, waiting=tuple(waiting), night=night, is_newest=is_newest)
+
+
+def _goes_on(run: RunRow | None) -> bool:
+    return run is not None and run.status == RunStatus.RUNNING
 
 
 async def _newest(target: Target, job: str | None) -> str:
@@ -57,7 +65,15 @@ async def _newest(target: Target, job: str | None) -> str:
     return runs[0].run_id if runs else refuse_empty(job)
 
 
-async def _seen(settings: Settings, target: Target, run: RunRow, loads: Sequence[LoadRow], last: RunRow | None) -> Seen:
+async def _seen(
+    settings: Settings,
+    target: Target,
+    run: RunRow,
+    loads: Sequence[LoadRow],
+    *,
+    last: RunRow | None,
+    watched: Watched | None,
+) -> Seen:
     """What the page tells of a run: with the nights before it, what readers see, and how far it is if it goes on."""
     before = await ledger.nights_before(target, run.run_id, limits.REPORTED_PAGE_NIGHTS)
     return Seen(
@@ -65,8 +81,8 @@ async def _seen(settings: Settings, target: Target, run: RunRow, loads: Sequence
         loads=loads,
         before=before,
         past=await ledger.past_of_tables(target, run.run_id, [night.run_id for night in before]),
-        as_of=await ledger.readers_see(target, run.run_id),
-        watched=await look(settings, run.run_id) if run.status == RunStatus.RUNNING else None,
+        read={row.table_name: row for row in await ledger.readers_see(target, run.run_id)},
+        watched=watched if _goes_on(run) else None,
         last=last,
         rebalance=await _rebalance(settings, target, loads),
         at=book.now(),

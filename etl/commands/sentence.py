@@ -38,10 +38,11 @@ class Told:
     run: RunRow
     before: Sequence[RunRow]
     watched: Watched | None
-    last: RunRow | None
     usual: Usual | None
     tables: Sequence[NightTable]
     at: datetime
+    is_superseded: bool = False
+    """Whether a later run has published since what readers saw then."""
 
     @property
     def state(self) -> str:
@@ -69,10 +70,11 @@ class Told:
 
 def _published(told: Told) -> list[str]:
     ended = told.run.finished_at or told.at
-    as_of = f" as of {told.clock(told.run.snapshot_at, seconds=True)}" if told.run.snapshot_at else ""
+    number = len(told.tables)
+    as_of = f" as of {told.clock(told.run.snapshot_at, seconds=True)}" if told.run.snapshot_at and number else ""
     longer = told.usual is not None and _is_late(told.seconds, told.usual)
     usually = f", usually {took(told.usual.median)}" if told.usual and longer else ""
-    all_of = f"All {counted(len(told.tables), 'table')}" if len(told.tables) > 1 else "The table"
+    all_of = "The table" if number == 1 else f"All {counted(number, 'table')}" if number else "No table"
     slower = sum(table.is_slower for table in told.tables)
     return [
         f"{all_of}{as_of}, published {told.clock(ended)} ({took(told.seconds)}{usually})",
@@ -190,10 +192,14 @@ def _quoted(error: str | None) -> str:
 
 def _readers(told: Told) -> str:
     """As of when the live tables are. They may be of several runs, if one has copied single tables."""
-    seen = sorted({table.as_of for table in told.tables if table.as_of})
-    if not told.tables and told.last is not None and told.last.snapshot_at is not None:
-        seen = [told.last.snapshot_at]
+    if told.tables:
+        seen = sorted({table.as_of for table in told.tables if table.as_of})
+    else:
+        good = (run for run in told.before if run.status == RunStatus.PUBLISHED)
+        seen = [run.snapshot_at for run in good if run.snapshot_at][:1]
+    if not seen and told.is_superseded:
+        return "no run of these tables had been published, so readers had none"
     if not seen:
         return "no run of these tables was published yet, so readers have none"
-    times = [told.clock(one, seconds=True) for one in (seen[0], seen[-1])]
-    return f"readers still see {times[0]}" if len(seen) == 1 else f"readers still see {times[0]} to {times[1]}"
+    times = " to ".join(told.clock(one, seconds=True) for one in sorted({seen[0], seen[-1]}))
+    return f"readers saw {times} then" if told.is_superseded else f"readers still see {times}"

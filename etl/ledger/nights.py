@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
-from etl.ledger.rows import PastLoadRow, RunRow
+from etl.ledger.rows import PastLoadRow, RunRow, SeenRow
 from etl.model import limits
 from etl.sessions.postgres import Target
 from etl.sessions.query import rows, target_query
@@ -31,7 +30,6 @@ async def past_of_tables(target: Target, run_id: str, nights: Sequence[str]) -> 
     return await rows(target, PastLoadRow, target_query("ledger/past_of_tables"), asked)
 
 
-async def readers_see(target: Target, run_id: str) -> dict[str, datetime | None]:
-    """The instant that readers saw in each live table when a run had ended; of a table that was published by then."""
-    cursor = await target.execute(target_query("ledger/readers_see"), {"run_id": run_id})
-    return {row["table_name"]: row["snapshot_at"] for row in await cursor.fetchall()}
+async def readers_see(target: Target, run_id: str) -> list[SeenRow]:
+    """What readers saw in each live table of a run when it had ended."""
+    return await rows(target, SeenRow, target_query("ledger/readers_see"), {"run_id": run_id})

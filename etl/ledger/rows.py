@@ -166,6 +166,19 @@ class PastLoadRow:
     rows_changed: int | None
     rows_deleted: int | None
     seconds: float | None
+    has_failed: bool
+    """Whether the load itself has failed; its run may have failed because of another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRow:
+    """What readers saw in a live table when a run had ended: a row of ``ledger/readers_see.sql``."""
+
+    table_name: str
+    snapshot_at: datetime | None
+    """The instant of the source; None if no run had published the table."""
+    is_past: bool
+    """Whether a later run has published the table since."""
 
 
 @dataclass(frozen=True, slots=True)

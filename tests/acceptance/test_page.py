@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 from html.parser import HTMLParser
 from typing import Any
 
@@ -177,6 +178,15 @@ def test_a_page_tells_of_its_own_job_alone(scenes: Scenes, open_page: Open) -> N
         assert "acme" in opened.page.locator("body").inner_text()
     assert "globex" not in scene.html
     assert "public.others" not in scene.html
+
+
+def test_the_time_of_a_dead_night_ends_with_the_last_sign_of_it(scenes: Scenes, open_page: Open) -> None:
+    """However long after that the page is made."""
+    scene = scenes["dead"]
+    (gated,) = (table for name, table in scene.tables.items() if name == "public.gated")
+    lasted = scene.night["tonight"]["seconds"]
+    made = datetime.fromisoformat(scene.night["at"]) - datetime.fromisoformat(scene.report["started_at"])
+    assert 0 < gated["seconds"] <= lasted < made.total_seconds()
 
 
 def test_a_first_night_says_that_there_is_nothing_to_compare_with(scenes: Scenes, open_page: Open) -> None:
@@ -539,6 +549,33 @@ def test_a_page_without_scripts_has_all_there_is_to_read(scenes: Scenes, open_pa
         for one in rows.all()[:5]:
             expect(one.locator("svg.bars")).to_be_visible()
         expect(page.locator("#search")).to_be_hidden()
+
+
+def test_a_browser_that_cannot_unpack_the_data_says_so(scenes: Scenes, chromium: Browser) -> None:
+    """Whatever it lacks: the rows and bars are there, and no search that would do nothing."""
+    with chromium.new_context() as context:
+        page = context.new_page()
+        page.add_init_script("delete window.DecompressionStream")
+        page.goto(scenes["first"].file.as_uri())
+        expect(page.locator("#unable")).to_contain_text("cannot unpack")
+        expect(page.locator("#search")).to_be_hidden()
+        expect(page.locator("#loads svg.bars").first).to_be_visible()
+
+
+def test_the_keyboard_opens_and_closes_a_table_while_text_is_selected(scenes: Scenes, open_page: Open) -> None:
+    """Enter on its name opens it, Escape closes it from within its detail, too."""
+    with open_page(scenes["shop"]) as opened:
+        page = opened.page
+        button = page.locator(f"{ROWS} th button").first
+        button.focus()
+        page.keyboard.press("Control+A")
+        page.keyboard.press("Enter")
+        expect(button).to_have_attribute("aria-expanded", "true")
+        page.keyboard.press("Tab")
+        expect(page.locator("tr.detail .inner")).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(button).to_have_attribute("aria-expanded", "false")
+        expect(button).to_be_focused()
 
 
 # What nobody may do with a page

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +31,11 @@ def night(etl: Etl, run_id: str) -> dict[str, Any]:
     return found
 
 
-def page(etl: Etl, run_id: str, folder: Path) -> str:
+def page(etl: Etl, run_id: str, file: Path) -> str:
     """The page of a night."""
-    done = etl("report", run_id, "--output", str(folder / "night.html"))
+    done = etl("report", run_id, "--output", str(file))
     assert done.status == 0, done.stderr
-    return (folder / "night.html").read_text(encoding="utf-8")
+    return file.read_text(encoding="utf-8")
 
 
 def test_a_good_night_says_as_of_when_and_beside_which(shop: Databases, etl: Etl, tmp_path: Path) -> None:
@@ -87,8 +89,26 @@ def test_a_failed_night_names_the_table_and_what_readers_still_see(shop: Databas
     )
     (error,) = [table["error"] for table in told["tables"] if table["error"]]
     assert "odd_numbers" in error
-    assert error.replace('"', "&#34;").replace("'", "&#39;") in page(etl, "tonight", tmp_path)
+    assert error.replace('"', "&#34;").replace("'", "&#39;") in page(etl, "tonight", tmp_path / "night.html")
     assert {table["as_of"] for table in told["tables"]} == {night(etl, "yesterday")["tables"][0]["as_of"]}
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_a_table_does_not_look_failed_in_a_night_that_failed_for_another(
+    shop: Databases, etl: Etl, *, is_old: bool
+) -> None:
+    """Only the guilty one does; older versions did not write which one it was."""
+    assert etl("run", TABLES="*", ETL_RUN_ID="first").status == 0
+    shop.reporting.execute("CREATE FUNCTION odd(int) RETURNS bool LANGUAGE sql AS 'SELECT false'")
+    shop.operational.execute("CREATE FUNCTION odd(int) RETURNS bool LANGUAGE sql AS 'SELECT true'")
+    shop.operational.execute("ALTER TABLE items ADD CONSTRAINT odd CHECK (odd(id))")
+    assert etl("run", TABLES="*", ETL_RUN_ID="failed").status == 1
+    if is_old:
+        shop.reporting.execute("UPDATE etl.loads SET given_up = NULL")
+    shop.operational.execute("ALTER TABLE items DROP CONSTRAINT odd")
+    assert etl("run", TABLES="*", ETL_RUN_ID="tonight").status == 0
+    loads = {table["table"]: table["past"]["loads"] for table in night(etl, "tonight")["tables"]}
+    assert loads == {"public.items": ["full", "failed"], "public.orders": ["full", "not published"]}
 
 
 def test_a_night_that_the_gate_has_stopped_says_until_when_it_can_pass(shop: Databases, etl: Etl) -> None:
@@ -103,6 +123,40 @@ def test_a_night_that_the_gate_has_stopped_says_until_when_it_can_pass(shop: Dat
     assert re.search(r"; readers still see [\d:]+; it can be let pass until [^;]+\.$", told["sentence"])
     assert etl("publish", "tonight", "--anyway", "--reason", "sold out").status == 0
     assert "; let pass by " in night(etl, "tonight")["sentence"]
+
+
+def test_a_page_of_an_older_night_says_what_readers_saw_then(shop: Databases, etl: Etl) -> None:
+    """Not what they see now; nor what another job has published, if the run failed before it knew its tables."""
+    assert etl("run", TABLES="orders", ETL_RUN_ID="first", ETL_JOB="acme").status == 0
+    assert etl("run", TABLES="unknown", ETL_RUN_ID="failed", ETL_JOB="acme").status == 2
+    seen = night(etl, "first")["tables"][0]["as_of"][11:19]
+    assert etl("run", TABLES="items", ETL_RUN_ID="other", ETL_JOB="globex").status == 0
+    assert night(etl, "failed")["sentence"].endswith(f"; readers still see {seen}.")
+    assert etl("run", TABLES="orders", ETL_RUN_ID="second", ETL_JOB="acme").status == 0
+    shop.reporting.execute("UPDATE etl.loads SET status = 'failed' WHERE run_id = 'first'")
+    told = json.loads(etl("report", "failed", "--json", ETL_JOB="acme").stdout)["night"]
+    assert told["sentence"].endswith(f"; readers saw {seen} then.")
+    assert [night(etl, run)["is_superseded"] for run in ("first", "second")] == [True, False]
+
+
+def test_a_ledger_of_an_older_version_tells_what_readers_see(shop: Databases, etl: Etl) -> None:
+    """Its loads have no live table's name, because no table was renamed then."""
+    assert etl("run", TABLES="*", ETL_RUN_ID="older").status == 0
+    seen = night(etl, "older")["tables"][0]["as_of"]
+    shop.reporting.execute("UPDATE etl.loads SET schema_name = NULL, relation_name = NULL")
+    assert {table["as_of"] for table in night(etl, "older")["tables"]} == {seen}
+    assert etl("run", TABLES="*", ETL_RUN_ID="tonight", ETL_PUBLISH="defer").status == 0
+    tonight = night(etl, "tonight")
+    assert {table["as_of"] for table in tonight["tables"]} == {seen}
+    assert tonight["sentence"].endswith(f"; readers still see {seen[11:19]}.")
+
+
+def test_a_publish_of_its_own_command_is_told_apart(shop: Databases, etl: Etl) -> None:
+    """Its seconds have the wait for that command."""
+    assert etl("run", TABLES="*", ETL_RUN_ID="at-once").status == 0
+    assert etl("run", TABLES="*", ETL_RUN_ID="later", ETL_PUBLISH="defer").status == 0
+    assert etl("publish", "later").status == 0
+    assert [night(etl, run)["is_published_apart"] for run in ("at-once", "later")] == [False, True]
 
 
 def test_runs_of_single_tables_are_no_nights(shop: Databases, etl: Etl) -> None:
@@ -145,6 +199,51 @@ def test_without_a_run_it_is_the_newest(shop: Databases, etl: Etl) -> None:
     assert etl("run", TABLES="*", ETL_RUN_ID="tuesday").status == 0
     assert json.loads(etl("report", "--json").stdout)["run_id"] == "tuesday"
     assert json.loads(etl("report", "--json", ETL_RUN_ID="monday").stdout)["run_id"] == "monday"
+
+
+@pytest.mark.superuser("creates an event trigger")
+def test_a_run_that_ends_while_it_is_looked_at_is_told_as_it_ended(shop: Databases, etl: Etl) -> None:
+    """With its error, and with its loads as they are then."""
+    assert etl("run", TABLES="*", ETL_RUN_ID="tonight", ETL_PUBLISH="defer").status == 0
+    shop.reporting.execute(
+        "CREATE FUNCTION breaks() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN"
+        " IF current_setting('application_name') LIKE '%watch%' THEN"
+        " UPDATE etl.runs SET status = 'failed', error = 'it broke', finished_at = now(); END IF; END$$;"
+        "CREATE EVENT TRIGGER breaks ON login EXECUTE FUNCTION breaks()"
+    )
+    told = json.loads(etl("report", "tonight", "--json").stdout)
+    assert (told["status"], told["night"]["state"]) == ("failed", "failed")
+    assert ": it broke; " in told["night"]["sentence"]
+
+
+def test_a_printed_page_has_nothing_beside_it(shop: Databases, etl: Etl) -> None:
+    """Warnings of the log are on standard error; the page is UTF-8 on a terminal of another encoding, too."""
+    assert etl("run", TABLES="*", ETL_RUN_ID="tonight").status == 0
+    done = etl("report", "tonight", "--output", "-", ETL_NO_SUCH_SETTING="1", PYTHONIOENCODING="latin-1")
+    assert done.status == 0, done.stderr
+    assert done.stdout.startswith("<!doctype html>")
+    assert done.stdout.endswith("</html>")
+    assert "setting.unknown" in done.stderr
+    both = etl("report", "tonight", "--output", "-", "--json")
+    assert (both.status, both.stdout) == (2, "")
+    assert "write one of them" in both.stderr
+
+
+def test_a_page_goes_where_a_link_leads_and_into_what_is_no_file(shop: Databases, etl: Etl, tmp_path: Path) -> None:
+    """A link stays, and so does a pipe: root could replace /dev/stdout by a file."""
+    assert etl("run", TABLES="*", ETL_RUN_ID="tonight").status == 0
+    file, link, pipe = tmp_path / "night.html", tmp_path / "latest.html", tmp_path / "pipe"
+    file.write_text("the night before")
+    link.symlink_to(file.name)
+    page(etl, "tonight", link)
+    assert link.is_symlink()
+    assert file.read_text(encoding="utf-8").startswith("<!doctype html>")
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True) as reader:
+        assert etl("report", "tonight", "--output", str(pipe)).status == 0
+        assert reader.stdout is not None
+        assert reader.stdout.read().startswith("<!doctype html>")
+    assert pipe.is_fifo()
 
 
 def test_a_run_that_is_not_in_the_ledger_has_no_page(shop: Databases, etl: Etl, tmp_path: Path) -> None:

@@ -93,6 +93,8 @@ def night(tables: list[NightTable], nights: int = 5, **changes: Any) -> FullRepo
         publish_way="merge",
         staged_at=seconds(1500),
         publish_seconds=300.0,
+        is_published_apart=False,
+        is_superseded=False,
         usual=None,
         expected_at=None,
         slower=1,
@@ -242,9 +244,31 @@ def test_the_bars_of_a_load_follow_one_another_within_the_night() -> None:
 def test_the_axis_has_a_few_round_times(span: float) -> None:
     """Whether the night took a second or days."""
     ticks = Timeline(BEGAN + timedelta(seconds=7.3), span, None).ticks()
-    assert len(ticks) <= 12
+    assert len(ticks) <= 6
     assert all(0 <= tick.percent <= 94 for tick in ticks)
-    assert len({tick.text for tick in ticks}) == len(ticks) or span > 86_400
+    assert len({tick.text for tick in ticks}) == len(ticks)
+    assert len(ticks) >= 2 or span < 1
+
+
+def test_a_bar_is_as_long_as_its_step() -> None:
+    """To a tenth of a percent, also a long one."""
+    one = replace(table(), steps=Steps(0.0, 0.504 * 1800, 0.0, 0.0, 0.0, 0.4957 * 1800, 0.0), usual=None)
+    report = night([one])
+    assert report.night is not None
+    widths = {bar.kind: bar.width for bar in Timeline.of(report, report.night).bars(one)}
+    assert (widths["c"], widths["o"]) == ("50.4%", "49.6%")
+
+
+def test_a_publish_that_waited_for_its_command_says_so() -> None:
+    """Nobody knows when it began."""
+    assert "with the wait for it" not in render(night([table()]))
+    assert render(night([table()], is_published_apart=True)).count("with the wait for it") == 2
+
+
+def test_a_page_of_a_night_that_another_has_followed_does_not_say_what_readers_see_now() -> None:
+    """It says what they saw then."""
+    assert "<dt>Readers see</dt>" in render(night([table()]))
+    assert "<dt>Readers saw</dt>" in render(night([table()], is_superseded=True))
 
 
 def test_each_night_has_a_bar_and_the_median_a_line() -> None:

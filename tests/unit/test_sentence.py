@@ -68,7 +68,7 @@ def told(of: RunRow, *tables: NightTable, watched: Watched | None = None, at: fl
     """What is told of a run, after a night that took 36 minutes, as all before it."""
     before = usual([36 * 60.0] * 5)
     some = tables or (table("public.a"), table("public.b"))
-    return Told(of, [YESTERDAY], watched, YESTERDAY, before, some, BEGAN + minutes(at))
+    return Told(of, [YESTERDAY], watched, before, some, BEGAN + minutes(at))
 
 
 def looked(phase: str = "loading", status: str = "running") -> Watched:
@@ -139,6 +139,21 @@ SENTENCES = {
         replace(told(replace(run("failed", 1), error="no route")), tables=[]),
         "Failed at 02:01 after 1 min 0 s: no route; readers still see 27 Nov 02:00:03.",
     ),
+    "it failed, and a later run was published since": (
+        replace(told(run("failed", 17), table("public.a", "failed")), is_superseded=True),
+        "Failed at 02:17 after 17 min 0 s: public.a failed, of 1 table; readers saw 27 Nov 02:00:03 then.",
+    ),
+    "the first night failed, and a later run was published since": (
+        replace(
+            told(run("failed", 17), replace(table("public.a", "failed"), as_of=None)), before=[], is_superseded=True
+        ),
+        "Failed at 02:17 after 17 min 0 s: public.a failed, of 1 table; no run of these tables had been published, so"
+        " readers had none.",
+    ),
+    "it has no table": (
+        replace(told(run("published")), tables=[]),
+        "No table, published 02:41 (41 min 0 s); yesterday 02:36.",
+    ),
     "no table failed": (
         told(replace(run("failed", 1), error="the source cannot be reached; check ETL_OPERATIONAL_URL.")),
         "Failed at 02:01 after 1 min 0 s: the source cannot be reached; check ETL_OPERATIONAL_URL; readers still see"
@@ -200,9 +215,9 @@ def test_an_error_is_cut_in_the_sentence() -> None:
 
 def test_without_a_night_before_none_is_named() -> None:
     """Nor does a run that was never published say what readers see."""
-    first = replace(told(run("published")), before=[], last=None)
+    first = replace(told(run("published")), before=[])
     assert str(first).endswith("; no night before to compare with.")
-    failed = replace(told(run("failed"), replace(table("public.a"), as_of=None)), before=[], last=None)
+    failed = replace(told(run("failed"), replace(table("public.a"), as_of=None)), before=[])
     assert str(failed).endswith("; no run of these tables was published yet, so readers have none.")
 
 

@@ -142,7 +142,7 @@ function chart(name, past, now, write, loads) {
     const kind = isTonight ? "tonight" : failed ? "bad" : "";
     const bar = draw("rect", { x: at * width + 1, y: 60 - height, width: width - 2, height, class: kind });
     const when = isTonight ? "tonight" : data.nights[at][0];
-    bar.append(draw("title", {}, `${when}: ${failed ? "failed" : write(value)}`));
+    bar.append(draw("title", {}, `${when}: ${failed || loads[at] === "not published" ? loads[at] : write(value)}`));
     svg.append(bar);
   });
   return make("figure", {}, make("figcaption", {}, make("span", {}, name), " ", make("b", {}, write(now))), svg);
@@ -158,7 +158,7 @@ function facts(one) {
   STEPS.forEach((name, at) => one.steps[at] > 0 && list.append(fact(name, seconds(one.steps[at]))));
   if (one.usual) list.append(fact("Usually", `${seconds(one.usual.median)} (${seconds(one.usual.p10)} to ${seconds(one.usual.p90)})`));
   if (one.slow_since) list.append(fact("Slow since", `${one.slow_since}; before that ${seconds(one.slow_before)}`));
-  if (one.as_of) list.append(fact("Readers see", one.as_of));
+  if (one.as_of) list.append(fact("As of", one.as_of));
   if (one.reason) list.append(fact("Why", `${one.load}: ${one.reason}`, true));
   if (one.drift) list.append(fact("Drift", one.drift, true));
   if (one.note) list.append(fact("Note", one.note, true));
@@ -239,7 +239,8 @@ async function begin() {
   });
   body.addEventListener("click", (event) => {
     const row = rowAt(event);
-    if (row && !String(getSelection())) toggle(row);
+    const isSelecting = String(getSelection()) && !event.target.closest("button");
+    if (row && !isSelecting) toggle(row);
   });
   body.addEventListener("pointermove", (event) => {
     const row = rowAt(event);
@@ -257,8 +258,10 @@ async function begin() {
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
     hideTip();
-    const open = event.target.closest?.("tr");
-    if (open?.detail) toggle(open);
+    const open = rows.find((row) => row.detail && (row.contains(event.target) || row.detail.contains(event.target)));
+    if (!open) return;
+    toggle(open);
+    open.querySelector("button").focus();
   });
   const box = document.getElementById("search");
   box.closest(".tools").hidden = false;
@@ -266,4 +269,7 @@ async function begin() {
   document.documentElement.dataset.ready = "";
 }
 
-begin();
+begin().catch((error) => {
+  document.getElementById("unable").hidden = false;
+  throw error;
+});

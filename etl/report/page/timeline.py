@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 
 from etl.commands.accounts import Report
 from etl.commands.night import Night, NightTable
@@ -16,7 +17,9 @@ _LEAST = 0.3
 _NOTHING = 0.1
 """A step that is shorter than this, in percent of the night, is not drawn; the page has its seconds."""
 
-_TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
+_DAY = 86_400
+
+_TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, _DAY)
 """The steps between two times of the axis, in seconds."""
 
 _MOST_TICKS = 6
@@ -66,12 +69,17 @@ class Timeline:
 
     @classmethod
     def of(cls, report: Report, night: Night) -> Timeline:
-        """The time from a run's beginning to its end, or until the page was made."""
+        """The time from a run's beginning to its end, or until when it has gone on."""
         began = report.started_at or night.at
-        span = max(((report.finished_at or night.at) - began).total_seconds(), 0.001)
+        span = max(night.tonight.seconds or 0.0, 0.001)
         published = night.publish_seconds is not None and night.staged_at is not None
         staged = (night.staged_at - began).total_seconds() if published and night.staged_at else None
         return cls(began, span, staged)
+
+    @property
+    def ended(self) -> datetime:
+        """Where the drawings end."""
+        return self.began + timedelta(seconds=self.seconds)
 
     def bars(self, table: NightTable) -> Iterator[Bar]:
         """A table's bars, those behind first; without that of the publish, which is the same for all (``publish``)."""
@@ -115,15 +123,23 @@ class Timeline:
 
     def ticks(self) -> list[Tick]:
         """The times of the axis: round ones, at most six."""
-        step = next((step for step in _TICKS if self.seconds / step <= _MOST_TICKS), _TICKS[-1])
-        form = "%H:%M:%S" if step < 60 else "%H:%M"
+        step = next((step for step in _TICKS if self.seconds / step <= _MOST_TICKS), _DAY)
+        step *= max(ceil(self.seconds / step / _MOST_TICKS), 1)
         first = step - (self.began.timestamp() % step)
         count = int((self.seconds - first) // step) + 1
-        found = [first + step * number for number in range(min(count, 2 * _MOST_TICKS))]
-        ticks = [Tick(100 * at / self.seconds, f"{self.began + timedelta(seconds=at):{form}}") for at in found]
+        found = [first + step * number for number in range(count)]
+        ticks = [Tick(100 * at / self.seconds, self._said(at, step)) for at in found]
         return [tick for tick in ticks if tick.percent <= _LAST_TICK]
+
+    def _said(self, seconds: float, step: float) -> str:
+        """A time of the axis, as short as its neighbours let it be."""
+        at = self.began + timedelta(seconds=seconds)
+        if step < 60:
+            return f"{at:%H:%M:%S}"
+        day = f"{at.day} {at:%b}"
+        return f"{at:%H:%M}" if self.seconds <= _DAY else day if step >= _DAY else f"{day} {at:%H:%M}"
 
     def _bar(self, kind: str, began: float, ended: float) -> Bar:
         left, right = (min(max(100 * at / self.seconds, 0.0), 100.0) for at in (began, ended))
         left = min(left, 100 - _LEAST)
-        return Bar(kind, f"{round(left, 1):g}%", f"{max(right - left, _LEAST):.2g}%")
+        return Bar(kind, f"{round(left, 1):g}%", f"{round(max(right - left, _LEAST), 1):g}%")

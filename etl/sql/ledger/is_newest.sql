@@ -2,16 +2,21 @@
 -- knew its own. Target side; needs the ledger.
 -- :'run_id': the run.
 -- Try it: psql -v run_id=tonight -f ledger/is_newest.sql
-WITH own AS (
-    SELECT r.started_at, r.job, ARRAY(SELECT l.table_name FROM etl.loads l WHERE l.run_id = r.run_id) AS names
-      FROM etl.runs r
-     WHERE r.run_id = :'run_id'
+WITH names AS MATERIALIZED (
+    SELECT l.table_name FROM etl.loads l WHERE l.run_id = :'run_id'
+), later AS (
+    SELECT r.run_id
+      FROM etl.runs own
+      JOIN etl.runs r ON r.started_at > own.started_at AND r.job IS NOT DISTINCT FROM own.job
+     WHERE own.run_id = :'run_id'
+), counted AS (
+    SELECT l.run_id, count(n.table_name) AS shared
+      FROM etl.loads l
+      LEFT JOIN names n USING (table_name)
+     WHERE l.run_id = ANY (ARRAY(SELECT r.run_id FROM later r))
+     GROUP BY l.run_id
 )
 SELECT NOT EXISTS (
-       SELECT FROM own
-         JOIN etl.runs r ON r.started_at > own.started_at AND r.job IS NOT DISTINCT FROM own.job
-        CROSS JOIN LATERAL (
-              SELECT count(*) AS loads, count(*) FILTER (WHERE l.table_name = ANY (own.names)) AS shared
-                FROM etl.loads l
-               WHERE l.run_id = r.run_id) AS n
-        WHERE n.loads = 0 OR 2 * n.shared >= cardinality(own.names)) AS is_newest;
+       SELECT FROM later r
+         LEFT JOIN counted c USING (run_id)
+        WHERE c.run_id IS NULL OR 2 * c.shared >= (SELECT count(*) FROM names)) AS is_newest;
