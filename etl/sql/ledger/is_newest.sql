@@ -3,7 +3,7 @@
 -- :'run_id': the run.
 -- Try it: psql -v run_id=tonight -f ledger/is_newest.sql
 WITH own AS (
-    SELECT r.started_at, r.job, ARRAY(SELECT l.table_name FROM etl.loads l WHERE l.run_id = r.run_id) AS names
+    SELECT r.run_id, r.started_at, r.job, (SELECT count(*) FROM etl.loads l WHERE l.run_id = r.run_id) AS loads
       FROM etl.runs r
      WHERE r.run_id = :'run_id'
 )
@@ -11,7 +11,8 @@ SELECT NOT EXISTS (
        SELECT FROM own
          JOIN etl.runs r ON r.started_at > own.started_at AND r.job IS NOT DISTINCT FROM own.job
         CROSS JOIN LATERAL (
-              SELECT count(*) AS loads, count(*) FILTER (WHERE l.table_name = ANY (own.names)) AS shared
+              SELECT count(*) AS loads, count(o.table_name) AS shared
                 FROM etl.loads l
+                LEFT JOIN etl.loads o ON o.run_id = own.run_id AND o.table_name = l.table_name
                WHERE l.run_id = r.run_id) AS n
-        WHERE n.loads = 0 OR 2 * n.shared >= cardinality(own.names)) AS is_newest;
+        WHERE n.loads = 0 OR 2 * n.shared >= own.loads) AS is_newest;

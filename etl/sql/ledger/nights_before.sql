@@ -4,11 +4,11 @@
 -- looked for, so that a ledger of many years takes no longer.
 -- Try it: psql -v run_id=tonight -v most=30 -v looks=300 -f ledger/nights_before.sql
 WITH own AS (
-    SELECT r.run_id, r.started_at, r.job, ARRAY(SELECT l.table_name FROM etl.loads l WHERE l.run_id = r.run_id) AS names
+    SELECT r.run_id, r.started_at, r.job, (SELECT count(*) FROM etl.loads l WHERE l.run_id = r.run_id) AS loads
       FROM etl.runs r
      WHERE r.run_id = :'run_id'
 ), earlier AS (
-    SELECT r.*, own.names
+    SELECT r.*, own.run_id AS own_id, own.loads AS own_loads
       FROM own
       JOIN etl.runs r ON r.started_at < own.started_at AND r.job IS NOT DISTINCT FROM own.job
                      AND r.run_id <> own.run_id AND r.finished_at IS NOT NULL
@@ -18,14 +18,15 @@ WITH own AS (
     SELECT e.*, n.loads, n.shared
       FROM earlier e
      CROSS JOIN LATERAL (
-           SELECT count(*) AS loads, count(*) FILTER (WHERE l.table_name = ANY (e.names)) AS shared
+           SELECT count(*) AS loads, count(o.table_name) AS shared
              FROM etl.loads l
+             LEFT JOIN etl.loads o ON o.run_id = e.own_id AND o.table_name = l.table_name
             WHERE l.run_id = e.run_id) AS n
 )
 SELECT c.run_id, c.status, c.started_at, c.finished_at, c.snapshot_id, c.snapshot_at, c.tables, c.rows, c.bytes,
        c.error, c.publish, c.kept_until, c.passed_by, c.passed_reason, c.passed_error,
        c.publish_way, c.job
   FROM counted c
- WHERE c.loads = 0 AND c.status <> 'published' OR c.loads > 0 AND 2 * c.shared >= cardinality(c.names)
+ WHERE c.loads = 0 AND c.status <> 'published' OR c.loads > 0 AND 2 * c.shared >= c.own_loads
  ORDER BY c.started_at DESC, c.run_id
  LIMIT :'most'::int;
