@@ -95,6 +95,28 @@ def test_a_run_of_a_few_tables_is_no_night(databases: Databases, store: str, s3:
     assert night
 
 
+def test_a_slip_while_the_night_runs_takes_no_place(
+    databases: Databases, store: str, s3: Any, night: str, etl: Etl
+) -> None:
+    """A run by hand that fails at once knows no table, and nobody writes its page: the night's is the latest."""
+    assert etl("run", TABLES="orders,misspelt", ETL_RUN_ID="by-hand").status == 2
+    databases.reporting.execute(f"UPDATE etl.runs SET finished_at = now() WHERE run_id = '{night}'")
+    assert answer_of(environment(databases, store), night)["page"] == f"s3://{BUCKET}/nights/saturday.html"
+    assert keys(s3) == ["nights/latest.html", "nights/saturday.html"]
+
+
+def test_a_night_that_fails_at_once_stays_the_latest(
+    databases: Databases, store: str, s3: Any, night: str, etl: Etl
+) -> None:
+    """Also if an older night is reported again."""
+    assert etl("run", TABLES="orders,misspelt", ETL_RUN_ID="sunday").status == 2
+    with function("etl.functions.report", environment(databases, store)) as report:
+        for run_id in ("sunday", night):
+            assert report.invoke({"run_id": run_id})["page"] == f"s3://{BUCKET}/nights/{run_id}.html"
+    latest, _, sunday = (s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys(s3))
+    assert latest == sunday
+
+
 def test_each_job_has_its_own_latest(databases: Databases, store: str, s3: Any, night: str, etl: Etl) -> None:
     """In its own folder, also where jobs share a ledger: a newer run of another job does not count."""
     databases.operational.execute("CREATE TABLE days AS SELECT 1 AS id")
