@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -222,3 +224,28 @@ def test_an_s3_that_is_silent_holds_nobody_up(databases: Databases, store: str, 
             " the function's security group"
         )
     assert "Read timeout" in error
+
+
+def drip(connection: socket.socket) -> None:
+    """Answers a request with a byte a second, so that no single read takes long."""
+    with suppress(OSError):
+        request = b""
+        while not request.endswith(b"</html>") and b"</html>\n" not in request:
+            request += connection.recv(1 << 20)
+            if request.endswith(b"\r\n\r\n"):
+                connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        for byte in b"HTTP/1.1 200 OK\r\nX-Slow: " + b"y" * 90:
+            connection.sendall(bytes([byte]))
+            time.sleep(1)
+
+
+def test_an_s3_that_answers_byte_by_byte_costs_no_message(databases: Databases, store: str, night: str) -> None:
+    """The function answers before its own end, whatever the time that it has."""
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+        threading.Thread(target=lambda: drip(slow.accept()[0]), daemon=True).start()
+        endpoint = f"http://127.0.0.1:{slow.getsockname()[1]}"
+        variables = environment(databases, store, AWS_ENDPOINT_URL_S3=endpoint)
+        with function("etl.functions.report", variables, seconds=15) as report:
+            answer = report.invoke({"run_id": night})
+    assert (answer["status"], answer["tables"], answer["page"]) == ("published", 2, None)
+    assert "because S3 is slow" in answer["page_error"]
