@@ -412,3 +412,16 @@ run "a_schedule_of_nobody" {
     aws_iam_role.job_settings,
   ]
 }
+
+run "a_key_of_no_bucket" {
+  command = plan
+
+  variables {
+    create_reports_bucket = false
+    reports_kms_key_arn   = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
+  }
+
+  expect_failures = [
+    var.reports_kms_key_arn,
+  ]
+}
