@@ -45,6 +45,11 @@ _REMEDIES = {
     " bucket another one",
 }
 
+_REMEDIES |= dict.fromkeys(
+    ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"),
+    "the bucket is in another region; take one in the function's own",
+)
+
 _LATEST = "latest"
 
 _log = get_logger()

@@ -196,12 +196,17 @@ def test_a_bucket_that_is_not_there_is_named(databases: Databases, store: str, n
             " key that encrypts the bucket",
         ),
         (
+            cloud.s3_refusal("IllegalLocationConstraintException", "The us-west-2 location is incompatible.", 400),
+            f"ETL_REPORT_BUCKET {BUCKET}: nights/saturday.html: IllegalLocationConstraintException: The us-west-2"
+            " location is incompatible; the bucket is in another region; take one in the function's own",
+        ),
+        (
             cloud.s3_refusal("SlowDown", "Please reduce your request rate.", 503),
             f"S3 refused the page s3://{BUCKET}/nights/saturday.html again and again: SlowDown: Please reduce your"
             " request rate; try again later",
         ),
     ],
-    ids=["not allowed", "disabled key", "slow down"],
+    ids=["not allowed", "disabled key", "another region", "slow down"],
 )
 def test_what_s3_says_is_one_line_with_the_remedy(
     databases: Databases, store: str, night: str, answer: cloud.Answer, said: str
