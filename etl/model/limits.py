@@ -337,7 +337,7 @@ REPORTED_PAGE_LOOKS = 300
 
 PAGE_SECONDS = 60
 """Seconds that the page may take, with what the ledger tells for it, and S3: Slack's message waits. The function has
-240, and one of 10,000 tables and 30 nights takes 15 on a processor of its own (a quarter of them is PostgreSQL's)."""
+240, and one of 10,000 tables and 30 nights takes 15 on a processor of its own."""
 
 PAGE_ERRORS = 20
 """How many failed tables the page names at its top; the table below has all errors."""
