@@ -256,7 +256,7 @@ async def report(call: Call[inputs.ReportInput]) -> FullReport:
     if call.is_function and settings.report_bucket is not None and read.started_at is not None:
         from etl.report.bucket import with_page
 
-        return await with_page(settings, read)
+        return await with_page(settings, read, call.seconds_left())
     return read
 
 

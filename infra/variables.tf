@@ -729,7 +729,7 @@ variable "reports_kms_key_arn" {
   }
 
   validation {
-    condition     = !var.create_reports_bucket || var.reports_kms_key_arn == null
+    condition     = var.reports_kms_key_arn == null || (!var.create_reports_bucket && var.reports_bucket != null)
     error_message = "reports_kms_key_arn goes with reports_bucket: it is that bucket's key."
   }
 }

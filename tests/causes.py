@@ -299,7 +299,7 @@ _FAILURES: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
             "error": "NightlyEtl.NotPublished",
             "cause": f"No run of {RUN} was started. It was to be published 180 minutes after its schedule.",
         },
-        dict.fromkeys(["rows", "bytes", "tables", "snapshot_at", "finished_at", "seconds", "page"])
+        dict.fromkeys(["rows", "bytes", "tables", "snapshot_at", "finished_at", "seconds", "page", "last_published"])
         | {"status": "late"},
     ),
     "A transform that failed": (

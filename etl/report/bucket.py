@@ -7,8 +7,11 @@ and there only if ETL_REPORT_BUCKET is set.
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 from botocore import exceptions as aws
@@ -42,6 +45,11 @@ _REMEDIES = {
     " bucket another one",
 }
 
+_REMEDIES |= dict.fromkeys(
+    ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"),
+    "the bucket is in another region; take one in the function's own",
+)
+
 _LATEST = "latest"
 
 _log = get_logger()
@@ -60,14 +68,14 @@ class Page:
         return f"s3://{self.bucket}/{self.key}"
 
 
-async def with_page(settings: Settings, report: FullReport) -> FullReport:
+async def with_page(settings: Settings, report: FullReport, seconds: float) -> FullReport:
     """Writes a run's page; returns the report with the page's address, or with the reason why there is none.
 
-    Whatever the reason is, it raises no error: Slack must hear of the night. So the nights before are read here.
+    Whatever the reason is, it raises no error: Slack must hear of the night. So the nights before are read here, and
+    all of it together may take ``seconds``, at most ``PAGE_SECONDS``.
     """
     try:
-        full = await _read(settings, report.run_id)
-        page = put(settings, full, render(full))
+        page = await _written(settings, report.run_id, min(seconds, limits.PAGE_SECONDS))
     except Exception as error:
         kind = "" if isinstance(error, EtlError) else f"internal error: {type(error).__name__}: "
         said = settings.redact.cut(f"{kind}{one_line(error)}", limits.REPORTED_ERROR_CHARACTERS)
@@ -77,28 +85,65 @@ async def with_page(settings: Settings, report: FullReport) -> FullReport:
     return replace(report, page=page.uri)
 
 
-async def _read(settings: Settings, run_id: str) -> FullReport:
+async def _written(settings: Settings, run_id: str, seconds: float) -> Page:
+    until = asyncio.get_running_loop().time() + seconds
     try:
-        async with asyncio.timeout(limits.PAGE_SECONDS):
-            return await read(settings, run_id)
+        async with asyncio.timeout_at(until):
+            full = await read(settings, run_id)
     except TimeoutError:
         raise LoadFailed(
-            f"the ledger took longer than {limits.PAGE_SECONDS} s to tell of the nights before run {run_id}; look at"
-            " what the reporting server is busy with, or delete runs of long ago from the ledger"
+            f"the ledger took longer than {seconds:g} s to tell of the nights before run {run_id}; look at what the"
+            " reporting server is busy with, or delete runs of long ago from the ledger"
         ) from None
+    given_up = threading.Event()
+    try:
+        async with asyncio.timeout_at(until):
+            return await _aside(lambda: put(settings, full, render(full), given_up))
+    except TimeoutError:
+        raise LoadFailed(
+            f"the page of run {run_id} took longer than {seconds:g} s, because S3 is slow, or the run has very many"
+            " tables; give the function more memory, which is more of a processor, too"
+        ) from None
+    finally:
+        given_up.set()
 
 
-def put(settings: Settings, report: FullReport, html: str) -> Page:
+_T = TypeVar("_T")
+
+
+async def _aside(work: Callable[[], _T]) -> _T:
+    """Does work in a thread for which nobody has to wait: at the loop's end, asyncio waits for its own threads."""
+    done: Future[_T] = Future()
+    done.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="page", daemon=True).start()
+    return await asyncio.wrap_future(done)
+
+
+def put(settings: Settings, report: FullReport, html: str, given_up: threading.Event) -> Page:
     """Writes the page of a run, and again as ``latest.html`` if it is the newest night of its job.
 
-    Raises ConfigurationError if S3 refuses it, ConnectionFailed if S3 does not answer.
+    Once it is ``given_up`` it sends nothing more: a Lambda's thread stands still between events, and may go on in a
+    later night. Raises ConfigurationError if S3 refuses the page, ConnectionFailed if S3 does not answer.
     """
     assert settings.report_bucket is not None, "the caller looks whether there is a bucket"
     job = report.night.job if report.night else None
     page, latest = (Page(settings.report_bucket, key) for key in keys(report.run_id, job))
     body = html.encode("utf-8", "replace")
+
+    def send_in_time(**_: object) -> None:
+        if given_up.is_set():
+            raise TimeoutError(page.uri)  # nobody hears it any more
+
     try:
         client: Any = boto3.client("s3", config=_CONFIG)
+        client.meta.events.register("before-send.s3.PutObject", send_in_time)
         for one in (page, latest) if report.is_newest else (page,):
             client.put_object(Bucket=one.bucket, Key=one.key, Body=body, **_HEADERS)
     except (aws.ClientError, aws.BotoCoreError, ValueError, OSError) as error:

@@ -57,7 +57,6 @@ run "bad_values_first" {
     metrics_namespace           = "AWS/Mine"
     metrics_dimensions          = { table = "x" }
     reports_bucket              = "s3://pages"
-    reports_kms_key_arn         = "alias/pages"
     create_reports_bucket       = false
     keep_reports_days           = 0
     log_retention_days          = 42
@@ -93,7 +92,6 @@ run "bad_values_first" {
     var.metrics_namespace,
     var.metrics_dimensions,
     var.reports_bucket,
-    var.reports_kms_key_arn,
     var.keep_reports_days,
     var.log_retention_days,
     var.permissions_boundary,
@@ -114,8 +112,7 @@ run "bad_values_second" {
     shards             = [["orders\"; drop"]]
     metrics_dimensions = { team = "a,b" }
 
-    reports_bucket      = "nightly-etl-pages"
-    reports_kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
+    reports_bucket = "nightly-etl-pages"
   }
 
   expect_failures = [
@@ -129,7 +126,6 @@ run "bad_values_second" {
     var.shards,
     var.metrics_dimensions,
     var.reports_bucket,
-    var.reports_kms_key_arn,
   ]
 }
 
@@ -142,6 +138,10 @@ run "bad_values_third" {
     parameter_path = "/aws/etl"
     schedule       = { flexible_minutes = 1441 }
     shards         = []
+
+    create_reports_bucket = false
+    reports_bucket        = "nightly-etl-pages"
+    reports_kms_key_arn   = "alias/pages"
   }
 
   expect_failures = [
@@ -150,6 +150,7 @@ run "bad_values_third" {
     var.parameter_path,
     var.schedule,
     var.shards,
+    var.reports_kms_key_arn,
   ]
 }
 
@@ -410,5 +411,18 @@ run "a_schedule_of_nobody" {
 
   expect_failures = [
     aws_iam_role.job_settings,
+  ]
+}
+
+run "a_key_of_no_bucket" {
+  command = plan
+
+  variables {
+    create_reports_bucket = false
+    reports_kms_key_arn   = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
+  }
+
+  expect_failures = [
+    var.reports_kms_key_arn,
   ]
 }

@@ -142,8 +142,10 @@ def readers(outcome: Outcome, named: Callable[[str], str] = str) -> str:
     """One sentence that says what the live tables hold now; ``named`` writes the name of a run."""
     if outcome.status == "published":
         return f"Readers see the tables of this run{_as_of(outcome.snapshot_at)}."
-    if outcome.end or outcome.status in {"unknown", LATE_STATUS}:
+    if outcome.end or outcome.status == "unknown":
         return "The ledger could not be read; `etl history` shows what readers see."
+    if outcome.status == LATE_STATUS and outcome.last is None:
+        return "`etl history` shows what readers see."
     if outcome.status == REFUSED_STATUS:
         return "Readers see what they saw before."
     if outcome.last is None:

@@ -42,7 +42,7 @@ class World:
         self.aws, self.told, self._functions, self._folders = aws, told, functions, folders
         self.ledger_says("running")
 
-    def ledger_says(self, status: str, **more: str | None) -> None:
+    def ledger_says(self, status: str, **more: object) -> None:
         """Sets the ledger's status of every run, and what the report says beside it."""
         self._functions["report"] = lambda event: {"run_id": event["run_id"], "status": status, **more}
 
@@ -147,6 +147,18 @@ def test_a_late_night_has_its_page(world: World, report: dict[str, str | None], 
     (post,) = world.told.posts
     assert told in json.dumps(post)
     assert "is not published at its deadline" in json.dumps(post["blocks"][0])
+
+
+def test_a_late_night_says_what_readers_see(world: World) -> None:
+    """The ledger has been asked at the deadline: nobody has to look it up."""
+    world.told.posts.clear()
+    world.ledger_says("running", last_published={"run_id": "2024-11-21", "snapshot_at": "2024-11-21T02:00:03+00:00"})
+    try:
+        assert world.night("late-readers", ("2024-11-22", "RUNNING")).status == "FAILED"
+    finally:
+        world.ledger_says("running")
+    (post,) = world.told.posts
+    assert "Readers see what they saw before: run 2024-11-21, as of 2024-11-21 02:00:03 UTC." in json.dumps(post)
 
 
 def test_a_night_that_never_began_is_told_at_its_deadline(world: World) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -95,6 +97,28 @@ def test_a_run_of_a_few_tables_is_no_night(databases: Databases, store: str, s3:
     assert night
 
 
+def test_a_slip_while_the_night_runs_takes_no_place(
+    databases: Databases, store: str, s3: Any, night: str, etl: Etl
+) -> None:
+    """A run by hand that fails at once knows no table, and nobody writes its page: the night's is the latest."""
+    assert etl("run", TABLES="orders,misspelt", ETL_RUN_ID="by-hand").status == 2
+    databases.reporting.execute(f"UPDATE etl.runs SET finished_at = now() WHERE run_id = '{night}'")
+    assert answer_of(environment(databases, store), night)["page"] == f"s3://{BUCKET}/nights/saturday.html"
+    assert keys(s3) == ["nights/latest.html", "nights/saturday.html"]
+
+
+def test_a_night_that_fails_at_once_stays_the_latest(
+    databases: Databases, store: str, s3: Any, night: str, etl: Etl
+) -> None:
+    """Also if an older night is reported again."""
+    assert etl("run", TABLES="orders,misspelt", ETL_RUN_ID="sunday").status == 2
+    with function("etl.functions.report", environment(databases, store)) as report:
+        for run_id in ("sunday", night):
+            assert report.invoke({"run_id": run_id})["page"] == f"s3://{BUCKET}/nights/{run_id}.html"
+    latest, _, sunday = (s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys(s3))
+    assert latest == sunday
+
+
 def test_each_job_has_its_own_latest(databases: Databases, store: str, s3: Any, night: str, etl: Etl) -> None:
     """In its own folder, also where jobs share a ledger: a newer run of another job does not count."""
     databases.operational.execute("CREATE TABLE days AS SELECT 1 AS id")
@@ -172,12 +196,17 @@ def test_a_bucket_that_is_not_there_is_named(databases: Databases, store: str, n
             " key that encrypts the bucket",
         ),
         (
+            cloud.s3_refusal("IllegalLocationConstraintException", "The us-west-2 location is incompatible.", 400),
+            f"ETL_REPORT_BUCKET {BUCKET}: nights/saturday.html: IllegalLocationConstraintException: The us-west-2"
+            " location is incompatible; the bucket is in another region; take one in the function's own",
+        ),
+        (
             cloud.s3_refusal("SlowDown", "Please reduce your request rate.", 503),
             f"S3 refused the page s3://{BUCKET}/nights/saturday.html again and again: SlowDown: Please reduce your"
             " request rate; try again later",
         ),
     ],
-    ids=["not allowed", "disabled key", "slow down"],
+    ids=["not allowed", "disabled key", "another region", "slow down"],
 )
 def test_what_s3_says_is_one_line_with_the_remedy(
     databases: Databases, store: str, night: str, answer: cloud.Answer, said: str
@@ -200,3 +229,28 @@ def test_an_s3_that_is_silent_holds_nobody_up(databases: Databases, store: str, 
             " the function's security group"
         )
     assert "Read timeout" in error
+
+
+def drip(connection: socket.socket) -> None:
+    """Answers a request with a byte a second, so that no single read takes long."""
+    with suppress(OSError):
+        request = b""
+        while not request.endswith(b"</html>") and b"</html>\n" not in request:
+            request += connection.recv(1 << 20)
+            if request.endswith(b"\r\n\r\n"):
+                connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        for byte in b"HTTP/1.1 200 OK\r\nX-Slow: " + b"y" * 90:
+            connection.sendall(bytes([byte]))
+            time.sleep(1)
+
+
+def test_an_s3_that_answers_byte_by_byte_costs_no_message(databases: Databases, store: str, night: str) -> None:
+    """The function answers before its own end, whatever the time that it has."""
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+        threading.Thread(target=lambda: drip(slow.accept()[0]), daemon=True).start()
+        endpoint = f"http://127.0.0.1:{slow.getsockname()[1]}"
+        variables = environment(databases, store, AWS_ENDPOINT_URL_S3=endpoint)
+        with function("etl.functions.report", variables, seconds=15) as report:
+            answer = report.invoke({"run_id": night})
+    assert (answer["status"], answer["tables"], answer["page"]) == ("published", 2, None)
+    assert "because S3 is slow" in answer["page_error"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,12 +14,13 @@ from hypothesis import strategies as st
 
 from etl.commands.night import FullReport
 from etl.model import limits
-from etl.model.errors import ConnectionFailed
+from etl.model.errors import ConnectionFailed, EtlError
 from etl.report import bucket
 from etl.report.bucket import Page, keys, with_page
 from etl.sessions.url import DatabaseUrl
 from etl.settings.settings import Settings
 from statemachine.notifier.links import Console
+from tests import cloud
 from tests.unit.test_page import night, table
 
 CONSOLE = Console.of("arn:aws:states:eu-central-1:123456789012:execution:nightly-etl:tonight", "")
@@ -70,6 +72,7 @@ SETTINGS = Settings(report_bucket="pages", reporting=DatabaseUrl.parse("postgres
         (ConnectionFailed("S3 cannot be reached"), "S3 cannot be reached"),
         (KeyError("sw0rdfish"), "internal error: KeyError: '***'"),
         (UnicodeEncodeError("utf-8", "x", 0, 1, "no\nsuch"), "internal error: UnicodeEncodeError: "),
+        (MemoryError(), "internal error: MemoryError"),
         (RecursionError("too deep " * 999), "internal error: RecursionError: too deep too deep"),
     ],
     ids=lambda value: type(value).__name__,
@@ -90,7 +93,7 @@ async def test_whatever_goes_wrong_the_report_is_answered(
 
     monkeypatch.setattr(bucket, "read", reads)
     monkeypatch.setattr(bucket, step, fails)
-    answered = await with_page(SETTINGS, report)
+    answered = await with_page(SETTINGS, report, 9.0)
     assert answered.page_error is not None
     assert answered.page_error.startswith(said)
     assert "sw0rdfish" not in answered.page_error
@@ -108,6 +111,46 @@ async def test_a_ledger_that_takes_too_long_holds_nobody_up(monkeypatch: pytest.
 
     monkeypatch.setattr(bucket, "read", reads)
     monkeypatch.setattr(limits, "PAGE_SECONDS", 0.01)
-    answered = await with_page(SETTINGS, night([table()]))
+    answered = await with_page(SETTINGS, night([table()]), 9.0)
     assert answered.page_error is not None
     assert "took longer than 0.01 s" in answered.page_error
+
+
+async def test_a_slow_s3_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does the rendering of very many tables; the function's own end counts, if it is sooner."""
+    slept = threading.Event()
+
+    async def reads(*_: object) -> FullReport:
+        return night([table()])
+
+    def puts(*asked: object) -> Page:
+        given_up = asked[-1]
+        assert isinstance(given_up, threading.Event)
+        assert given_up.wait(10)
+        slept.set()
+        return Page("pages", "late")
+
+    monkeypatch.setattr(bucket, "read", reads)
+    monkeypatch.setattr(bucket, "put", puts)
+    answered = await with_page(SETTINGS, night([table()]), 0.05)
+    assert answered.page is None
+    assert answered.page_error is not None
+    assert "took longer than 0.05 s, because S3 is slow" in answered.page_error
+    assert slept.wait(10)
+
+
+async def test_a_page_that_was_given_up_is_not_sent_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Lambda's thread may go on in a later night, whose page is the latest by then."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    given_up = threading.Event()
+    given_up.set()
+    with cloud.answering((200, "")) as s3:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3.url)
+        with pytest.raises(EtlError, match=r"nights/"):
+            bucket.put(SETTINGS, night([table()]), "<html>", given_up)
+        assert s3.asked == 0
+        given_up.clear()
+        bucket.put(SETTINGS, night([table()]), "<html>", given_up)
+        assert s3.asked == 1

@@ -283,6 +283,10 @@ def test_what_readers_see_is_told() -> None:
     )
     assert "No run has been published yet" in everything(FAILED)
     assert "The ledger could not be read" in everything(replace(FAILED, status="unknown"))
+    assert "Readers see what they saw before: run 2026-11-21" in everything(replace(FAILED, status="late", last=last))
+    nobody_asked = everything(replace(FAILED, status="late"))
+    assert "`etl history` shows what readers see" in nobody_asked
+    assert "could not be read" not in nobody_asked
 
 
 @pytest.mark.parametrize(
