@@ -142,7 +142,7 @@ def put(settings: Settings, report: FullReport, html: str, given_up: threading.E
             raise TimeoutError(page.uri)  # nobody hears it any more
 
     try:
-        client: Any = boto3.client("s3", config=_CONFIG)
+        client: Any = boto3.Session().client("s3", config=_CONFIG)
         client.meta.events.register("before-send.s3.PutObject", send_in_time)
         for one in (page, latest) if report.is_newest else (page,):
             client.put_object(Bucket=one.bucket, Key=one.key, Body=body, **_HEADERS)
