@@ -5,26 +5,22 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
-from datetime import datetime
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
-from etl.commands.night import FullReport, Night, NightTable, Steps, Usual
+from etl.commands.night import FullReport, Night, NightTable
 from etl.commands.outcome import Outcome
 from etl.logs.log import printable
 from etl.model import limits
 from etl.model.errors import refuse_unknown
 from etl.report.page import figures
 from etl.report.page.charts import charts
+from etl.report.page.packed import harmless, packed
 from etl.report.page.timeline import STEPS, Timeline
 
 _TITLES = {"stopped": "stopped before the publish", "staged": "staged, not published", "running": "still running"}
@@ -46,7 +42,7 @@ def render(report: FullReport) -> str:
         script=script,
         style_hash=_hash(style),
         script_hash=_hash(script),
-        data=_packed(night),
+        data=packed(night),
         timeline=timeline,
         charts=charts(night),
         steps=STEPS,
@@ -82,72 +78,13 @@ def _reasons(tables: Iterable[NightTable]) -> list[tuple[str, str, list[str]]]:
     return sorted(((*why, names) for why, names in found.items()), key=lambda one: -len(one[2]))
 
 
-def _packed(night: Night) -> str:
-    """What the script needs, compressed: of 1,000 tables and 30 nights it is a fifth of its JSON.
-
-    Each figure is a column of all tables, because figures of the same kind compress better beside one another.
-    """
-    tables = night.tables
-    began = {one.run_id: one.started_at for one in (*night.before, night.tonight)}
-    data = {
-        "nights": [[figures.minute(one.started_at), one.run_id, one.status] for one in night.before],
-        "columns": {name: [_finalized(getattr(table, name)) for table in tables] for name in _COLUMNS}
-        | {name: [_moment(getattr(table, name)) for table in tables] for name in _MOMENTS}
-        | {"as_of_at": [table.as_of.timestamp() if table.as_of else None for table in tables]}
-        | {"slow_since": [_moment(began.get(table.slow_since or "")) for table in tables]}
-        | {"steps": [list(_named(table.steps).values()) for table in tables]}
-        | {"usual": [_named(table.usual) if table.usual else None for table in tables]},
-        "past": {name: [_rounded(getattr(table.past, name), digits) for table in tables] for name, digits in _PAST}
-        | {"loads": [table.past.loads for table in tables]},
-    }
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode("ascii")
-
-
-_COLUMNS = (
-    "shard",
-    "outcome",
-    "load",
-    "reason",
-    "rows",
-    "changed",
-    "bytes",
-    "seconds",
-    "slow_before",
-    "drift",
-    "note",
-    "error",
-)
-_MOMENTS = ("started_at", "finished_at", "as_of")
-
-_PAST = (("seconds", 3), ("rows", 3), ("bytes", 3), ("changed", 3))
-"""The figures of the nights before, with as many digits as the page shows. All digits would be half of its size."""
-
-
-def _moment(at: datetime | None) -> str | None:
-    return None if at is None else figures.moment(at)
-
-
-def _rounded(values: Iterable[float | None], digits: int) -> list[float | None]:
-    """The values with so many significant digits, each as a whole number where it is one."""
-    return [None if value is None else _shorter(float(f"{value:.{digits}g}")) for value in values]
-
-
-def _shorter(value: float) -> float:
-    return int(value) if value.is_integer() else value
-
-
-def _named(one: Usual | Steps) -> dict[str, Any]:
-    return {field.name: getattr(one, field.name) for field in fields(one)}
-
-
 @cache
 def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("etl.report.page", ""),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_finalized,
+        finalize=harmless,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -156,11 +93,6 @@ def _template() -> Template:
     environment.filters |= {name: getattr(figures, name) for name in said}
     environment.filters["few"] = _few
     return environment.get_template("night.html.j2")
-
-
-def _finalized(value: object) -> object:
-    """A text of the ledger without characters that would act on the page: control characters, and turns of writing."""
-    return printable(value) if type(value) is str else value  # a Markup is a str, too, and is the page's own
 
 
 def _broken(name: str) -> Markup:
