@@ -63,11 +63,12 @@ def test_the_compose_file_s_container_needs_one_file_and_two_passwords(
 
 
 def test_every_command_works_in_the_container(image: Image, sides: Sides) -> None:
-    """check, run, verify and history, in the order in which a user would try the image."""
+    """check, run, verify, history and the page, in the order in which a user would try the image."""
     sides.operational.rows("CREATE TABLE orders (id int); INSERT INTO orders VALUES (1), (2)")
-    for command in (["check"], ["run"], ["verify", "--json"], ["history", "--json"]):
+    for command in (["check"], ["run"], ["verify", "--json"], ["history", "--json"], ["report", "--output", "-"]):
         ended = image.run(*command, network=sides.network, TABLES="orders", **sides.environment)
         assert (ended.status, ended.stderr) == (0, ""), command
+    assert ended.stdout.startswith("<!doctype html>")  # with what the wheel has beside its modules
 
 
 def test_a_copy_that_fails_ends_with_1(image: Image, sides: Sides) -> None:

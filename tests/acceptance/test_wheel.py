@@ -97,11 +97,12 @@ def test_the_wheel_copies_a_table_from_a_bare_python_image(slim: Image, sides: S
 
 
 def test_the_wheel_works_in_a_fresh_environment(installed: Path, databases: Databases, tmp_path: Path) -> None:
-    """Outside of any checkout it prints its version, and copies a table."""
+    """Outside of any checkout it prints its version, copies a table, and writes the page of that night."""
     databases.operational.execute("CREATE TABLE orders AS SELECT 1 AS id")
     assert _output(installed, tmp_path, "--version") == f"nightly-etl, version {project_version()}\n"
     _output(installed, tmp_path, "run", TABLES="orders", **databases.environment)
     assert databases.reporting.rows("SELECT id FROM orders") == [(1,)]
+    assert "public.orders" in _output(installed, tmp_path, "report", "--output", "-", **databases.environment)
 
 
 def test_wheel_image_and_command_name_one_version(wheel: Path, image: Image) -> None:
