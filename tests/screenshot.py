@@ -1,6 +1,6 @@
 """``make screenshot``: draws the page of a night for the README, as docs/page-light.png and docs/page-dark.png.
 
-The night is the scene ``shop`` of tests/scenes.py: thirty nights of 24 tables, of which the newest is always the same.
+The night is the scene ``shop`` of tests/scenes.py: thirty nights of 24 tables. The newest night is always the same.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ async def test_a_ledger_that_takes_too_long_holds_nobody_up(monkeypatch: pytest.
     """The report is answered without its page, and says what to look at."""
 
     async def reads(*_: object) -> FullReport:
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()  # which nobody sets
         raise AssertionError
 
     monkeypatch.setattr(bucket, "read", reads)
@@ -140,7 +140,7 @@ async def test_a_slow_s3_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 async def test_a_page_that_was_given_up_is_not_sent_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Lambda's thread may go on in a later night, whose page is the latest by then."""
+    """A Lambda's thread may go on in a later night. By then, the page of that night is the latest."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_REGION", "eu-central-1")

@@ -53,7 +53,7 @@ class _Measure:
     said: Callable[[float | None], str]
 
     def chart(self, nights: Sequence[PastNight]) -> Chart:
-        """The chart of these nights, of which the last is tonight."""
+        """The chart of these nights. The last of them is tonight."""
         before = [self.of(one) for one in nights[:-1] if one.status == RunStatus.PUBLISHED]
         good = [value for value in before if value is not None]
         highest = max((self.of(one) or 0.0 for one in nights), default=0.0) or 1.0
