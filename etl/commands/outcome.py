@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from etl.ledger.rows import LoadRow, RunRow, WatchedRow
+from etl.ledger.looks import WatchedRow
+from etl.ledger.rows import LoadRow, RunRow
 from etl.model.status import LoadStatus
 
 

@@ -13,7 +13,8 @@ from etl.commands.night import Night, NightShard, NightTable, Past, PastNight, R
 from etl.commands.outcome import Outcome
 from etl.commands.slowness import slow
 from etl.commands.usual import is_slower, usual
-from etl.ledger.rows import LoadRow, PastLoadRow, RunRow, SeenRow
+from etl.ledger.looks import PastLoadRow, SeenRow
+from etl.ledger.rows import LoadRow, RunRow
 from etl.model.status import LoadKind, LoadStatus, LoadStep, RunStatus
 
 _ARRIVED = {Outcome.STAGED, Outcome.PUBLISHED, Outcome.DROPPED}

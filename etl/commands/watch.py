@@ -15,7 +15,8 @@ from etl.commands.history import alive
 from etl.commands.outcome import Outcome
 from etl.commands.remaining import Left, Night, Now, Past
 from etl.ledger import book, ledger
-from etl.ledger.rows import PastNightRow, RunRow, WatchedRow
+from etl.ledger.looks import PastNightRow, WatchedRow
+from etl.ledger.rows import RunRow
 from etl.model import limits
 from etl.model.errors import ConfigurationError, refuse_empty, refuse_unknown
 from etl.model.status import LoadStatus, RunStatus

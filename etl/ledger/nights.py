@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from etl.ledger.rows import PastLoadRow, RunRow, SeenRow
+from etl.ledger.looks import PastLoadRow, SeenRow
+from etl.ledger.rows import RunRow
 from etl.model import limits
 from etl.sessions.postgres import Target
 from etl.sessions.query import rows, target_query

@@ -8,7 +8,8 @@ import psycopg
 from psycopg import AsyncClientCursor, sql
 
 from etl.ledger.book import now
-from etl.ledger.rows import PastNightRow, UnderWay, WatchedRow
+from etl.ledger.looks import PastNightRow, WatchedRow
+from etl.ledger.rows import UnderWay
 from etl.ledger.runs import ask_state, must_run, refuse_ended
 from etl.model import limits
 from etl.sessions.postgres import Target
