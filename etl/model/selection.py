@@ -155,9 +155,15 @@ def named(text: str) -> Relation:
     return Relation(patterns[0].schema.text, patterns[0].name.text)
 
 
+_QUOTED_NAMES = re.compile(r'"(?:[^"]|"")*"(?:[.,]"(?:[^"]|"")*")*')
+"""Names of which each is quoted: "["."]" is a table, although the text between its outer quotes is an array, too."""
+
+
 def _refuse_quotes(text: str) -> None:
     """Raises ValueError for quotes around the whole text, which a shell takes away, and ``docker --env-file`` keeps."""
     whole, inner = text.strip(), text.strip()[1:-1].strip()
+    if _QUOTED_NAMES.fullmatch(whole):
+        return
     if len(whole) > 1 and whole[0] == whole[-1] and (whole[0] == "'" or (whole[0] == '"' and _is_array(inner))):
         raise ValueError(f"stands in quotes, which `docker --env-file` keeps; take them out: {inner}")
 

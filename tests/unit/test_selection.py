@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from etl.model.errors import ConfigurationError
@@ -52,6 +52,7 @@ def told(tables: str, relations: list[Relation] = SHOP) -> tuple[str, ...]:
 
 
 @given(RELATIONS, st.lists(RELATIONS, max_size=5))
+@example(Relation("[", "]"), [])
 def test_a_quoted_name_selects_exactly_itself(relation: Relation, others: list[Relation]) -> None:
     """For any name, and any other relations in the source."""
     text = f"{quoted(relation.schema)}.{quoted(relation.name)}"
