@@ -30,8 +30,9 @@ from etl.loads.way import Filled, Rows, Way, Worker
 from etl.logs.log import get_logger
 from etl.model import limits
 from etl.model.base import Base, FullEvery, History, Published
-from etl.model.errors import LoadFailed, is_transient
+from etl.model.errors import LoadFailed
 from etl.model.status import LoadKind
+from etl.model.transient import is_transient
 from etl.sessions.pair import Pair
 from etl.sessions.postgres import Source, Target
 from etl.sessions.transaction import BEGIN, COMMIT, answers, begun

@@ -16,7 +16,7 @@ from tenacity import (
 )
 
 from etl.model import limits
-from etl.model.errors import is_transient
+from etl.model.transient import is_transient
 
 T = TypeVar("T")
 

@@ -24,7 +24,8 @@ from asyncpg.transaction import Transaction
 from psycopg.rows import dict_row
 
 from etl.model import limits
-from etl.model.errors import ConfigurationError, is_connection_loss, one_line, sqlstate
+from etl.model.errors import ConfigurationError, one_line, sqlstate
+from etl.model.transient import is_connection_loss
 from etl.sessions.url import DatabaseUrl
 from etl.sessions.watch import Answer, Silence, Watch, answered
 

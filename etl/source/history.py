@@ -8,7 +8,7 @@ import asyncpg
 
 from etl.model import limits
 from etl.model.base import History
-from etl.model.errors import is_transient
+from etl.model.transient import is_transient
 from etl.sessions.postgres import Source
 from etl.sessions.query import source_query
 

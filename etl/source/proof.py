@@ -10,8 +10,9 @@ from psycopg import sql
 
 from etl.model import limits
 from etl.model.catalog import MaskedColumn
-from etl.model.errors import ConfigurationError, LoadFailed, is_transient, one_line
+from etl.model.errors import ConfigurationError, LoadFailed, one_line
 from etl.model.table import Table
+from etl.model.transient import is_transient
 from etl.model.wording import did_you_mean
 from etl.sessions.postgres import Source
 from etl.sessions.query import text

@@ -19,8 +19,8 @@ from psycopg import sql
 
 from etl.model import limits
 from etl.model.catalog import MaskedColumn
-from etl.model.errors import is_transient
 from etl.model.table import Table
+from etl.model.transient import is_transient
 from etl.sessions.postgres import Source
 from etl.sessions.query import source_query, text
 

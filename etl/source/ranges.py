@@ -16,9 +16,9 @@ from itertools import pairwise
 import asyncpg
 
 from etl.model.catalog import Member
-from etl.model.errors import is_transient
 from etl.model.split import Split
 from etl.model.table import PageRange, Table
+from etl.model.transient import is_transient
 from etl.sessions.postgres import Source
 from etl.sessions.query import text
 from etl.source import catalog

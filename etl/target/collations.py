@@ -8,8 +8,9 @@ from contextlib import suppress
 import psycopg
 from psycopg import sql
 
-from etl.model.errors import is_transient, one_line
+from etl.model.errors import one_line
 from etl.model.name import label
+from etl.model.transient import is_transient
 from etl.sessions.advisory import schema_lock
 from etl.sessions.postgres import Source, Target, create_schemas
 from etl.sessions.query import source_query, target_query

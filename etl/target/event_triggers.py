@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from etl.model.errors import is_transient, one_line
+from etl.model.errors import one_line
 from etl.model.name import Place, TargetName
 from etl.model.table import Table
+from etl.model.transient import is_transient
 from etl.sessions import query
 from etl.sessions.postgres import Target, create_schemas
 from etl.sessions.query import target_query

@@ -8,7 +8,8 @@ from contextlib import suppress
 import psycopg
 from psycopg import sql
 
-from etl.model.errors import is_transient, one_line
+from etl.model.errors import one_line
+from etl.model.transient import is_transient
 from etl.sessions.postgres import Target, create_schemas
 from etl.sessions.query import target_query
 

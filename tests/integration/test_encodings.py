@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from etl.model.errors import is_transient
+from etl.model.transient import is_transient
 from etl.sessions import encoding
 from etl.sessions.postgres import connect_source
 from etl.sessions.url import DatabaseUrl

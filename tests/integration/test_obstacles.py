@@ -216,19 +216,6 @@ def test_a_deferred_publish_leaves_time_to_mend(databases: Databases, etl: Etl) 
     assert databases.reporting.rows("SELECT * FROM items") == []
 
 
-def test_a_table_beside_the_array_type_of_another_is_told(databases: Databases, etl: Etl) -> None:
-    """PostgreSQL calls the array type of ``t`` like the table ``_t``; together in one run, both arrive each night."""
-    databases.operational.execute("CREATE TABLE t (id int); CREATE TABLE _t (id int)")
-    assert etl("run", TABLES="_t").stderr == ""
-    said = "the array type of public.t cannot arrive: the row type of public._t has the name _t in schema public"
-    checked, done = etl("check", TABLES="t"), etl("run", TABLES="t")
-    assert (checked.status, done.status) == (1, 1)
-    assert said in " ".join(checked.stdout.split())
-    assert f"{said} of the target; rename one of them, or copy both in each run" in done.stderr
-    for _ in ("first night", "second night"):
-        assert etl("run", TABLES="t,_t").status == 0
-
-
 def test_the_tables_of_an_extension_are_copied_only_by_name(databases: Databases, etl: Etl) -> None:
     """``*`` leaves out what CREATE EXTENSION makes in every database."""
     databases.operational.execute(

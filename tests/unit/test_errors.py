@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from etl.model import errors
+from etl.model.transient import is_transient
 
 
 def test_every_error_has_an_exit_status() -> None:
@@ -53,7 +54,7 @@ def test_a_servers_detail_is_not_quoted() -> None:
 )
 def test_only_what_may_pass_by_itself_is_tried_again(error: Exception, transient: bool) -> None:
     """Lost connections, restarts, deadlocks and recovery conflicts are; errors in data or privileges are not."""
-    assert errors.is_transient(error) is transient
+    assert is_transient(error) is transient
 
 
 @pytest.mark.parametrize("quoted", ['"%s"', "„%s“", "»%s«", "«%s»", "« %s »", "“%s”", "「%s」"])
