@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
+import shutil
 import sys
 from pathlib import Path
 
@@ -40,9 +42,14 @@ def _print(text: str) -> None:
 
 
 def _replace(file: Path, text: str) -> None:
-    new = file.with_name(f".{file.name}.new")
+    """Writes beside the file, under a name that nobody can have put a link under, and renames. The mode stays."""
+    new = file.with_name(f".etl-{secrets.token_hex(8)}.new")
+    opened = new.open("x", encoding="utf-8")
     try:
-        new.write_text(text, encoding="utf-8")
+        with opened:
+            opened.write(text)
+        if file.exists():
+            shutil.copymode(file, new)
         new.replace(file)
     except OSError:
         new.unlink(missing_ok=True)
