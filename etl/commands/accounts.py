@@ -180,7 +180,8 @@ class Watched(Answer):
     at: datetime
     """When this was so."""
     phase: str
-    """`loading`, `publishing`, `staged` (it waits for `etl publish`) or `ended`."""
+    """`planned` (`etl plan --save` has it, and nothing of it has begun), `loading`, `publishing`, `staged` (it
+    waits for `etl publish`) or `ended`."""
     started_at: datetime
     finished_at: datetime | None
     seconds: float

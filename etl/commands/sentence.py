@@ -27,8 +27,9 @@ _NAMED = 3
 _LATE_BY = 60.0
 """A run that is late, or was slow, is so by a minute at least."""
 
-DEAD, STAGED = "dead", "staged"
-"""States of a run that the ledger has as running: its processes are gone, or it waits for ``etl publish``."""
+DEAD, PLANNED, STAGED = "dead", "planned", "staged"
+"""States of a run that the ledger has as running: its processes are gone; nothing of it has begun; or it waits for
+``etl publish``."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Told:
             return self.run.status
         if self.watched.status != RunStatus.RUNNING:
             return self.watched.status
-        return STAGED if self.watched.phase == STAGED else RunStatus.RUNNING
+        return self.watched.phase if self.watched.phase in {PLANNED, STAGED} else RunStatus.RUNNING
 
     def __str__(self) -> str:
         return f"{'; '.join(_PARTS.get(self.state, _other)(self))}."
@@ -130,6 +131,11 @@ def _running(told: Told) -> list[str]:
     ]
 
 
+def _planned(told: Told) -> list[str]:
+    tables = counted(len(told.tables), "table")
+    return [f"Planned at {told.clock(told.run.started_at)} with {tables}, and nothing of it has begun", _readers(told)]
+
+
 def _staged(told: Told) -> list[str]:
     ends = [table.finished_at for table in told.tables if table.finished_at]
     since = f" since {told.clock(max(ends))}" if ends else ""
@@ -158,6 +164,7 @@ _PARTS: Mapping[str, Callable[[Told], list[str]]] = {
     RunStatus.INTERRUPTED: _interrupted,
     RunStatus.STOPPED: _stopped,
     RunStatus.RUNNING: _running,
+    PLANNED: _planned,
     STAGED: _staged,
     DEAD: _dead,
 }

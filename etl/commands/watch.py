@@ -142,6 +142,8 @@ def _so_far(whole: int | None, so_far: int | None, what: Outcome) -> int:
 def _phase(run: RunRow, of: dict[Outcome, list[WatchedRow]], *, is_over: bool, is_alive: bool) -> str:
     if is_over:
         return "ended"
+    if of[Outcome.PLANNED] and not is_alive and sum(map(len, of.values())) == len(of[Outcome.PLANNED]):
+        return "planned"
     if of[Outcome.LOADING] or of[Outcome.WAITING] or of[Outcome.PLANNED] or not of[Outcome.STAGED]:
         return "loading"
     return "publishing" if run.publish != "defer" or is_alive else "staged"

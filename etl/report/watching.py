@@ -54,7 +54,12 @@ def picture(seen: Watched) -> RenderableType:
 
 
 def _doing(seen: Watched) -> str:
-    words = {"loading": "loading", "publishing": "publishing", "staged": f"staged; `etl publish {seen.run_id}` is next"}
+    words = {
+        "planned": "planned, and not begun",
+        "loading": "loading",
+        "publishing": "publishing",
+        "staged": f"staged; `etl publish {seen.run_id}` is next",
+    }
     return words.get(seen.phase, seen.status)
 
 

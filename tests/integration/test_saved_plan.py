@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -154,6 +155,9 @@ def test_tables_by_hand_go_on_working_beside_a_plan(tables: Databases, etl: Etl)
 def test_a_planned_run_is_left_to_begin_for_a_day(tables: Databases, etl: Etl) -> None:
     """While its containers start, no session has its locks; if it never begins, the next night cleans it up."""
     succeeded(save(etl))
+    said = json.loads(succeeded(etl("report", "tonight", "--json")).stdout)["night"]["sentence"]
+    assert "and nothing of it has begun; " in said
+    assert json.loads(succeeded(etl("watch", "tonight", "--json")).stdout)["phase"] == "planned"
     succeeded(etl("run", TABLES="orders", ETL_RUN_ID="beside"))
     assert ledger(tables.reporting, "tonight")[0] == "running"
     tables.reporting.execute("UPDATE etl.runs SET started_at = now() - interval '25 hours' WHERE run_id = 'tonight'")

@@ -183,6 +183,10 @@ SENTENCES = {
         "Still running after 31 min 0 s; all 214 tables are staged, and the publish goes on; expected to end at 02:41;"
         " readers still see 27 Nov 02:00:03.",
     ),
+    "planned": (
+        told(run("running", None), watched=looked("planned")),
+        "Planned at 02:00 with 2 tables, and nothing of it has begun; readers still see 27 Nov 02:00:03.",
+    ),
     "waits for its publish": (
         told(run("running", None), watched=looked("staged")),
         "All 2 tables are staged since 02:30 and wait for `etl publish tonight`; readers still see 27 Nov 02:00:03.",
