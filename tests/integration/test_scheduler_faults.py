@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import product, takewhile
 from typing import Any
 
@@ -40,11 +41,16 @@ STEP = timedelta(seconds=10)
 NO_FAULT = Chance(lambda *_: None)
 
 
+@cache
+def client() -> Any:
+    """A client for all tests: to make one takes longer than a minute of a night."""
+    return boto3.client("dynamodb", region_name="eu-central-1")
+
+
 def fresh() -> Any:
     keep_promises()
-    client = boto3.client("dynamodb", region_name="eu-central-1")
-    client.create_table(**TABLE)
-    return client
+    client().create_table(**TABLE)
+    return client()
 
 
 @pytest.fixture
