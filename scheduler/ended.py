@@ -90,7 +90,7 @@ def _tell(deployment: Deployment, name: str, end: Ended) -> None:
     if known is None:
         return
     # Each is noted by itself, and the run's end last: until then the run is looked at again.
-    if _is_paused(deployment, known, end) and not known.paused_told:
+    if _is_paused(deployment, known, name, end) and not known.paused_told:
         execution = deployment.machine.execution(name)
         deployment.teller.paused(known.job, execution, known.counters.failures_in_row, known.last_error)
         deployment.registry.has_told(known.job.id)
@@ -100,12 +100,12 @@ def _tell(deployment: Deployment, name: str, end: Ended) -> None:
         deployment.registry.has_told_run(known.job.id, name)
 
 
-def _is_paused(deployment: Deployment, known: Registered, end: Ended) -> bool:
+def _is_paused(deployment: Deployment, known: Registered, name: str, end: Ended) -> bool:
     """Pauses a job that has failed too often in a row; returns whether it is paused now, by this end or before it."""
     job, failures = known.job, known.counters.failures_in_row
     if job.status is not Status.ENABLED or not 0 < job.pause_after <= failures:
         return job.status is Status.PAUSED
-    if not deployment.registry.pause(job.id, job.pause_after):
+    if not deployment.registry.pause(job.id, job.pause_after, name):
         return False
     line("job.paused", job=job.id, failures=failures, error=end.error)
     return True

@@ -89,15 +89,22 @@ class Registry:
         if not self._put(job.id, fresh, gone, was):
             raise ChangedMeanwhile(f"job {job.id} has been changed meanwhile; retry")
 
-    def pause(self, job: str, failures: int) -> bool:
-        """Pauses a job that is enabled and has failed so often in a row; returns whether this call has paused it."""
-        return self._changed(
+    def pause(self, job: str, failures: int, run: str) -> bool:
+        """Pauses a job that is enabled and has failed so often in a row; returns whether this run's end has paused it.
+
+        The SDK asks again where an answer is lost, and then the job is paused already; so it is written whose end did.
+        """
+        values = items.values(paused=Status.PAUSED, enabled=Status.ENABLED, failures=failures, run=run, no=False)
+        found = table.refused(
+            self._client,
+            TableName=self._table,
             Key=items.key(job),
-            UpdateExpression="SET #status = :paused REMOVE due_shard, next_run_at",
+            UpdateExpression="SET #status = :paused, paused_by = :run, paused_told = :no REMOVE due_shard, next_run_at",
             ConditionExpression="#status = :enabled AND failures_in_row >= :failures",
             ExpressionAttributeNames={"#status": "status"},
-            ExpressionAttributeValues=items.values(paused=Status.PAUSED, enabled=Status.ENABLED, failures=failures),
+            ExpressionAttributeValues=values,
         )
+        return found is None or (found.get("status"), found.get("paused_by")) == (values[":paused"], values[":run"])
 
     def has_told(self, job: str) -> None:
         """Notes that somebody was told of the pause."""

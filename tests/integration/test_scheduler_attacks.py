@@ -19,7 +19,7 @@ from scheduler.machine import Ended
 from scheduler.message import Message
 from scheduler.pools import TAKING, Busy, Pool
 from scheduler.queue import Queue
-from scheduler.records import Registered
+from scheduler.records import Registered, Run
 from scheduler.registry import WATCH, ChangedMeanwhile
 from scheduler.runner import handle
 from scheduler.tick import tick
@@ -213,7 +213,7 @@ def test_a_job_that_was_enabled_meanwhile_is_not_paused_for_its_past(world: Worl
     """Enabling forgets the failures."""
     registry = world.deployment().registry
     registry.put(job(), NOON)
-    assert not registry.pause("acme", 5)
+    assert not registry.pause("acme", 5, "acme-20261128T120100Z")
     assert known(world).job.status is Status.ENABLED
 
 
@@ -246,6 +246,35 @@ def test_an_end_that_could_not_be_told_is_told_later(world: World) -> None:
     assert sorted(world.told) == ["nightly-etl: acme failed", "nightly-etl: acme is paused"]
     assert look(world.deployment(), world.now + 9 * WATCH) == 0
     assert known(world).counters.failed == 1
+
+
+def test_a_pause_whose_answer_is_lost_is_told(world: World) -> None:
+    """The SDK asks again, and DynamoDB says that the condition does not hold: the job is paused already."""
+    world, name = failed_once(world, "")
+    twice = Chance(lambda _, call, key, *__: Fault.TWICE if call == "update_item" and '":paused"' in key else None)
+    assert settle(world.deployment(twice), "acme", name, NOON + MINUTE, Ended("failed", world.now, "boom"))
+    assert known(world).job.status is Status.PAUSED
+    assert sorted(world.told) == ["nightly-etl: acme failed", "nightly-etl: acme is paused"]
+
+
+def test_two_ends_at_once_tell_of_one_pause(world: World) -> None:
+    """One of them has paused the job, and tells it."""
+    world, name = failed_once(world, "")
+    registry = world.deployment().registry
+    registry.end("acme", Run(name, "failed", NOON + MINUTE))
+    assert registry.pause("acme", 1, name)
+    assert not registry.pause("acme", 1, "acme-20261128T120200Z")
+    assert registry.pause("acme", 1, name)
+
+
+def test_a_pause_after_one_that_was_told_late_is_told(world: World) -> None:
+    """Somebody enables the job before it is noted that its pause was told."""
+    world, _ = failed_once(world, "")
+    registry = world.deployment().registry
+    registry.has_told("acme")
+    registry.end("acme", Run("acme-20261128T120200Z", "failed", NOON + 2 * MINUTE))
+    assert registry.pause("acme", 1, "acme-20261128T120200Z")
+    assert not known(world).paused_told
 
 
 def test_a_topic_that_refuses_for_good_is_logged_and_left(world: World, capsys: pytest.CaptureFixture[str]) -> None:
