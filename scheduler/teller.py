@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from .machine import Ended
 
 _REFUSED = {
     "AccessDenied",
+    "AccessDeniedException",
     "AuthorizationError",
     "AuthorizationErrorException",
     "EndpointDisabled",
@@ -22,12 +23,17 @@ _REFUSED = {
     "InvalidParameterException",
     "InvalidParameterValue",
     "KMSAccessDenied",
+    "KMSAccessDeniedException",
     "KMSDisabled",
+    "KMSDisabledException",
     "KMSNotFound",
+    "KMSNotFoundException",
     "NotFound",
     "NotFoundException",
+    "ResourceNotFoundException",
 }
-"""SNS's errors about a topic that no repeated call mends (https://docs.aws.amazon.com/sns/latest/api/API_Publish.html)."""
+"""Errors about a topic, or about the notifier, that no repeated call mends
+(https://docs.aws.amazon.com/sns/latest/api/API_Publish.html, https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +57,24 @@ class Teller:
             self._publish(job, f"nightly-etl: {job.id} is paused", what)
         if self.notifier:
             channel = {"slack_channel": job.notify.slack_channel} if job.notify.slack_channel else {}
-            payload = {"outcome": "paused", "execution": execution, **what, **channel}
-            self.functions.invoke(FunctionName=self.notifier, InvocationType="Event", Payload=json.dumps(payload))
+            payload = json.dumps({"outcome": "paused", "execution": execution, **what, **channel})
+            if refusal := _refusal(
+                lambda: self.functions.invoke(FunctionName=self.notifier, InvocationType="Event", Payload=payload)
+            ):
+                line("notifier.refused", job=job.id, notifier=self.notifier, error=refusal)
 
     def _publish(self, job: Job, subject: str, content: Mapping[str, Any]) -> None:
-        """Tells the job's topic. One that refuses is logged, and counts as told: one job's topic stops nothing else."""
-        message = json.dumps(dict(content), indent=2)
-        try:
-            self.sns.publish(TopicArn=job.notify.topic, Subject=subject[:100], Message=message)
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in _REFUSED:
-                raise
-            line("topic.refused", job=job.id, topic=job.notify.topic, error=" ".join(str(error).split()))
+        topic, message = job.notify.topic, json.dumps(dict(content), indent=2)
+        if refusal := _refusal(lambda: self.sns.publish(TopicArn=topic, Subject=subject[:100], Message=message)):
+            line("topic.refused", job=job.id, topic=topic, error=refusal)
+
+
+def _refusal(call: Callable[[], Any]) -> str | None:
+    """Tells somebody; returns why that is refused for good, which counts as told: nobody else is told twice for it."""
+    try:
+        call()
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in _REFUSED:
+            raise
+        return " ".join(str(error).split())
+    return None

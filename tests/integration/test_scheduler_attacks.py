@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import boto3
 import pytest
@@ -22,6 +23,7 @@ from scheduler.queue import Queue
 from scheduler.records import Registered, Run
 from scheduler.registry import WATCH, ChangedMeanwhile
 from scheduler.runner import handle
+from scheduler.teller import Teller
 from scheduler.tick import tick
 from tests.chaos import Chance, Fault, World, error
 from tests.moto_server import keep_promises
@@ -283,6 +285,19 @@ def test_a_topic_that_refuses_for_good_is_logged_and_left(world: World, capsys: 
     assert settle(world.deployment(), "acme", name, NOON + MINUTE, Ended("failed", world.now, "boom"))
     assert capsys.readouterr().out.count('"topic.refused"') == 2
     assert look(world.deployment(), world.now + 9 * WATCH) == 0
+
+
+def test_a_notifier_that_is_gone_has_no_topic_told_again_and_again(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Otherwise each look would tell the topic of the pause once more, for ninety days."""
+    world, name = failed_once(world, "")
+    gone = Mock(**{"invoke.side_effect": error("ResourceNotFoundException")})
+    deployment = replace(world.deployment(), teller=Teller(world, gone, "nightly-notifer"))
+    assert settle(deployment, "acme", name, NOON + MINUTE, Ended("failed", world.now, "boom"))
+    assert capsys.readouterr().out.count('"event": "notifier.refused", "job": "acme"') == 1
+    assert look(deployment, world.now + 9 * WATCH) == 0
+    assert sorted(world.told) == ["nightly-etl: acme failed", "nightly-etl: acme is paused"]
 
 
 def test_a_due_time_that_was_sent_before_an_outage_is_not_missed(world: World) -> None:
