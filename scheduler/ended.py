@@ -69,16 +69,17 @@ def _look(deployment: Deployment, job: str, name: str, now: datetime) -> bool:
 
 
 def settle(deployment: Deployment, job: str, name: str, due: datetime, end: Ended) -> bool:
-    """Does what an execution's end asks for; returns False if there is no such job any more."""
+    """Does what an execution's end asks for; returns False if the job is gone, and nothing was left to write."""
     known, registry = deployment.registry.get(job), deployment.registry
     run = registry.run(job, name)
     held = run.pools if run is not None and run.pools else [] if known is None else [p.id for p in pools_of(known.job)]
     for pool in held:
         deployment.pools.release(pool, name)
-    if known is None:
-        return False
-    if registry.end(job, Run(name, end.status, due, ended_at=end.at, error=end.error)):
+    write = registry.end_without_job if known is None else registry.end
+    if is_written := write(job, Run(name, end.status, due, ended_at=end.at, error=end.error)):
         line("run.ended", job=job, run=name, status=end.status, error=end.error)
+    if known is None:
+        return is_written
     _tell(deployment, name, end)
     return True
 

@@ -201,18 +201,6 @@ class Registry:
     def end(self, job: str, run: Run) -> bool:
         """Writes a run's end, and counts it, once; returns False if it was written before."""
         is_good = run.status == "succeeded"
-        fresh: dict[str, Any] = {"status": run.status, "name": run.name, "due": int(run.due.timestamp())}
-        fresh |= {"expires_at": int((run.due + _RUNS_KEPT).timestamp()), "error": run.error or ""}
-        fresh |= {"ended_at": (run.ended_at or datetime.now(UTC)).isoformat()}
-        sets = ", ".join(f"#{name} = :{name}" for name in fresh)
-        write = {
-            "TableName": self._table,
-            "Key": items.run_key(job, run.name),
-            "UpdateExpression": f"SET {sets}",
-            "ConditionExpression": "attribute_not_exists(ended_at)",
-            "ExpressionAttributeNames": {f"#{name}": name for name in fresh},
-            "ExpressionAttributeValues": items.values(**fresh),
-        }
         row = "failures_in_row = :none" if is_good else "failures_in_row = if_not_exists(failures_in_row, :none) + :one"
         count = {
             "TableName": self._table,
@@ -224,7 +212,27 @@ class Registry:
                 none=0, one=1, name=run.name, status=run.status, error=run.error or ""
             ),
         }
-        return table.both(self._client, write, count)
+        return table.both(self._client, self._end(job, run), count)
+
+    def end_without_job(self, job: str, run: Run) -> bool:
+        """Writes the end of a run whose job was removed meanwhile, once. Nobody is told, or looks at it again."""
+        write = self._end(job, run)
+        write["UpdateExpression"] += " REMOVE due_shard, next_run_at"
+        write["ConditionExpression"] += " AND attribute_exists(noted)"
+        return table.changed(self._client, **write)
+
+    def _end(self, job: str, run: Run) -> dict[str, Any]:
+        fresh: dict[str, Any] = {"status": run.status, "name": run.name, "due": int(run.due.timestamp())}
+        fresh |= {"expires_at": int((run.due + _RUNS_KEPT).timestamp()), "error": run.error or ""}
+        fresh |= {"ended_at": (run.ended_at or datetime.now(UTC)).isoformat()}
+        return {
+            "TableName": self._table,
+            "Key": items.run_key(job, run.name),
+            "UpdateExpression": "SET " + ", ".join(f"#{name} = :{name}" for name in fresh),
+            "ConditionExpression": "attribute_not_exists(ended_at)",
+            "ExpressionAttributeNames": {f"#{name}": name for name in fresh},
+            "ExpressionAttributeValues": items.values(**fresh),
+        }
 
     def overdue(self, now: datetime) -> Iterator[tuple[str, str]]:
         """The runs whose end nobody has told for long, each with its job; the oldest first."""

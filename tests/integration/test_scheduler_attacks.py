@@ -357,3 +357,26 @@ def test_a_start_that_is_throttled_waits_and_holds_no_place(world: World) -> Non
     (again,) = world.queue.receive()
     assert handle(world.deployment(), Message.read(again.body), world.now) == "started"
     assert [run.waits for run in world.deployment().registry.runs("acme", 1)] == [1]
+
+
+@pytest.mark.parametrize("is_event_lost", [False, True])
+def test_the_run_of_a_removed_job_has_its_end_in_the_history(world: World, is_event_lost: bool) -> None:
+    """Otherwise it would be started for ninety days; its people are told by nobody but the state machine."""
+    world, name = failed_once(world, "")
+    registry = world.deployment().registry
+    registry.remove("acme")
+    if is_event_lost:
+        assert look(world.deployment(), world.now + WATCH) == 1
+    else:
+        assert settle(world.deployment(), "acme", name, NOON + MINUTE, Ended("failed", world.now, "boom"))
+    (run,) = registry.runs("acme", 9)
+    assert (run.status, run.ended_at) == ("failed", world.now)
+    assert not list(registry.overdue(world.now + 99 * WATCH))
+    assert (registry.get("acme"), world.told) == (None, [])
+    assert not settle(world.deployment(), "acme", name, NOON + MINUTE, Ended("failed", world.now, "boom"))
+
+
+def test_an_end_of_nobodys_leaves_no_trace(world: World) -> None:
+    """An execution that a person has started may be called like a job's that never was."""
+    assert not settle(world.deployment(), "ghost", "ghost-20261128T120100Z", NOON + MINUTE, Ended("failed", NOON, None))
+    assert world.deployment().registry.runs("ghost", 9) == []
