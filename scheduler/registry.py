@@ -152,16 +152,16 @@ class Registry:
 
     def runs(self, job: str, most: int) -> list[Run]:
         """The last due times of a job that something became of, the newest first."""
-        answer = self._client.query(
+        pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="id = :id AND begins_with(#item, :run)",
             ExpressionAttributeNames={"#item": "item"},
             ExpressionAttributeValues=items.values(id=items.partition(job), run="run#"),
             ScanIndexForward=False,
-            Limit=most,
             ConsistentRead=True,
+            PaginationConfig={"MaxItems": most, "PageSize": most},
         )
-        return [items.run(items.read(item)) for item in answer["Items"]]
+        return [items.run(items.read(item)) for page in pages for item in page["Items"]]
 
     def run(self, job: str, name: str) -> Run | None:
         """The due time of this execution's name and its result; None if it has none yet."""

@@ -15,7 +15,7 @@ from moto import mock_aws
 
 from scheduler.deployment import Deployment
 from scheduler.ended import handler, look, settle
-from scheduler.job import Notify, Status
+from scheduler.job import Notify, Status, run_name
 from scheduler.machine import Ended
 from scheduler.message import Message
 from scheduler.pools import TAKING, Busy, Pool
@@ -380,3 +380,14 @@ def test_an_end_of_nobodys_leaves_no_trace(world: World) -> None:
     """An execution that a person has started may be called like a job's that never was."""
     assert not settle(world.deployment(), "ghost", "ghost-20261128T120100Z", NOON + MINUTE, Ended("failed", NOON, None))
     assert world.deployment().registry.runs("ghost", 9) == []
+
+
+def test_a_history_of_more_than_a_page_is_whole(world: World) -> None:
+    """DynamoDB answers with a megabyte at most: a thousand runs with long errors are more."""
+    registry = world.deployment().registry
+    registry.put(job(), NOON)
+    for number in range(10):
+        due = NOON + number * MINUTE
+        registry.end("acme", Run(run_name("acme", due), "failed", due, error="€" * 40_000))
+    assert [run.due for run in registry.runs("acme", 1000)] == [NOON + number * MINUTE for number in reversed(range(10))]
+    assert len(registry.runs("acme", 2)) == 2
