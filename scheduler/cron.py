@@ -56,7 +56,7 @@ class Schedule:
         _fields(cron)
         _zone(zone)
         schedule = cls(cron, zone)
-        if next(schedule.after(_ANY_TIME), None) is None:
+        if schedule.next(_ANY_TIME) is None:
             raise BadSchedule(f"cron is {cron!r}, which no date matches; {_EXAMPLE}")
         return schedule
 

@@ -14,7 +14,11 @@ from .due import Waiting
 from .job import CatchUp, Job, Notify, Overlap, Status, When
 from .records import BrokenJob, Counters, Registered, Run
 
-_UNREADABLE = (KeyError, ValueError, TypeError, AttributeError, ArithmeticError)  # of an item that no scheduler wrote
+_UNREADABLE = (KeyError, ValueError, TypeError, AttributeError, ArithmeticError, OSError)  # what no scheduler wrote
+_TEXTS = (
+    *("cron", "zone", "settings_path", "source", "target", "topic", "slack_channel"),
+    *("last_run", "last_status", "last_error"),
+)
 _LONGEST_WINDOW = timedelta(days=31)  # of which a tick looks at each due time; nightly-jobs allows a week
 
 JOB = "job"
@@ -27,10 +31,15 @@ def _broken(item: Mapping[str, Any], error: Exception) -> BrokenJob:
 
 
 def readable(item: Mapping[str, Any]) -> Registered | BrokenJob:
-    """A job from its item, if this version can read it."""
+    """A job from its item, if this version can read it, and so can start it."""
     try:
         known = registered(item)
-        _ = known.job.schedule.timezone  # which this machine may not know
+        for name in _TEXTS:
+            if not isinstance(item.get(name, ""), str):
+                raise TypeError(f"its {name} is {item[name]!r}, which is no text")
+        if not isinstance(known.job.overrides, dict):
+            raise TypeError(f"its overrides are {known.job.overrides!r}, which are no fields of an input")
+        Schedule.of(known.job.schedule.cron, known.job.schedule.zone)
         return known
     except _UNREADABLE as error:
         return _broken(item, error)

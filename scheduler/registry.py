@@ -39,9 +39,14 @@ class Registry:
     # jobs
 
     def get(self, job: str) -> Registered | None:
-        """A job as it is now; None if there is none of this id."""
-        item = self._client.get_item(TableName=self._table, Key=items.key(job), ConsistentRead=True).get("Item")
-        return items.registered(items.read(item)) if item else None
+        """A job as it is now; None if there is none of this id. Raises an error if it cannot be read at all."""
+        item = self._item(job)
+        return items.registered(item) if item else None
+
+    def look_up(self, job: str) -> Registered | BrokenJob | None:
+        """Likewise, and held against all that a job must have, as ``jobs`` does."""
+        item = self._item(job)
+        return items.readable(item) if item else None
 
     def jobs(self) -> list[Registered | BrokenJob]:
         """All jobs, in no order; see ``contents``."""
@@ -272,6 +277,10 @@ class Registry:
         )
 
     # how it is written
+
+    def _item(self, job: str) -> dict[str, Any] | None:
+        item = self._client.get_item(TableName=self._table, Key=items.key(job), ConsistentRead=True).get("Item")
+        return items.read(item) if item else None
 
     def _index(self, partition: str, until: datetime) -> Iterator[Mapping[str, Any]]:
         pages: Iterator[Mapping[str, Any]] = self._client.get_paginator("query").paginate(

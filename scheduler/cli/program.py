@@ -231,7 +231,8 @@ def history(job: str, most: int, as_json: bool, **deployed: str) -> None:
     """List a job's due times and their results, the newest first. A removed job's runs are there until they expire."""
     access = _access(deployed)
     runs = access.registry.runs(job, most)
-    known = None if runs and not _is_there(access, job) else _known(access, job)
+    found = access.registry.look_up(job) if runs else _known(access, job)
+    known = found if isinstance(found, Registered) else None
     if as_json:
         return _print([answers.RunAnswer.of(run, known) for run in runs])
     from .screen import print_runs
@@ -246,7 +247,7 @@ def history(job: str, most: int, as_json: bool, **deployed: str) -> None:
 def remove(jobs: tuple[str, ...], yes: bool, as_json: bool, **deployed: str) -> None:
     """Remove jobs, by their ids. Their runs stay in the history for ninety days; what runs goes on."""
     access, jobs = _access(deployed), tuple(dict.fromkeys(jobs))
-    missing = [names.unknown(job, _ids(access)).lines[0] for job in jobs if not _is_there(access, job)]
+    missing = [names.unknown(job, _ids(access)).lines[0] for job in jobs if access.registry.look_up(job) is None]
     if missing:
         raise Problem(*missing)
     _ask(f"Remove {', '.join(jobs)}?", yes=yes)
@@ -270,21 +271,12 @@ def _access(deployed: dict[str, str]) -> Access:
 
 def _known(access: Access, job: str) -> Registered:
     """A job of the registry; raises Problem if there is none of this id, or if it cannot be read."""
-    try:
-        known = access.registry.get(job) if ID.fullmatch(job) else None
-        _ = known and known.job.schedule.timezone  # which this machine may not know
-    except (KeyError, ValueError) as error:
-        raise Failure(f"job {job} cannot be read: {error}; nightly-jobs remove {job}, and put it again") from None
-    if known is None:
+    found = access.registry.look_up(job) if ID.fullmatch(job) else None
+    if isinstance(found, BrokenJob):
+        raise Failure(f"job {job} cannot be read: {found.why}; nightly-jobs remove {job}, and put it again")
+    if found is None:
         raise names.unknown(job, _ids(access))
-    return known
-
-
-def _is_there(access: Access, job: str) -> bool:
-    try:
-        return access.registry.get(job) is not None
-    except (KeyError, ValueError):
-        return True
+    return found
 
 
 def _ids(access: Access) -> list[str]:

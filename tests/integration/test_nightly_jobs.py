@@ -34,6 +34,7 @@ from tests.cloud import account, answering, refusal
 from tests.mistakes.nightly_jobs import outcome
 from tests.scheduling import TABLE, Services, services
 
+NIGHT = datetime(2026, 11, 28, 2, tzinfo=UTC)
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas" / "nightly-jobs"
 TWO = """
 [defaults]
@@ -198,7 +199,7 @@ def test_show_tells_who_holds_a_place(here: Services) -> None:
 def test_a_paused_job_is_named_and_stays_paused(here: Services) -> None:
     """Though the file says that it is enabled; enable lets it run again, and forgets its failures."""
     put(here, TWO)
-    here.deployment.registry.pause("acme", 0)
+    here.deployment.registry.pause("acme", 0, "acme-20261128T020000Z")
     text = TWO.replace("[jobs.acme]", "[jobs.acme]\nenabled = true")
     found = put(here, text)
     assert (found["paused"], found["changed"]) == (["acme"], [])
@@ -214,7 +215,7 @@ def test_a_job_that_is_changed_meanwhile_is_named_and_left(here: Services, tmp_p
     path = tmp_path / "jobs.toml"
     path.write_text(path.read_text().replace('target = "reports"', 'target = "new"'))
     todo = difference(file.read(path, "/nightly-etl/jobs"), *registry.contents(), prune=False)
-    registry.pause("acme", 0)
+    registry.pause("acme", 0, "acme-20261128T020000Z")
     globex = registry.get("globex")
     assert globex is not None
     registry.put(replace(globex.job, source="db7"), now)
@@ -271,9 +272,10 @@ def test_a_job_that_cannot_be_read_does_not_hide_the_others(here: Services) -> N
     assert put(here, TWO)["written"]["new"] == 1
 
 
-def test_a_zone_that_this_machine_does_not_know_is_told_of_the_one_job(here: Services) -> None:
-    """The others are listed; show says which zone it is."""
+def test_what_nobody_can_read_is_told_of_the_one_job(here: Services) -> None:
+    """By each command, in one line; the others are listed, and the broken one can be removed, as the line says."""
     put(here, TWO)
+    handle(here.deployment, Message("acme", NIGHT, None), NIGHT)
     here.client("dynamodb").update_item(
         TableName=here.table,
         Key={"id": {"S": "job#acme"}, "item": {"S": "job"}},
@@ -282,7 +284,12 @@ def test_a_zone_that_this_machine_does_not_know_is_told_of_the_one_job(here: Ser
         ExpressionAttributeValues={":zone": {"S": "Mars/Olympus"}},
     )
     assert [one["status"] for one in answer(here, "list")] == ["broken", "enabled"]
-    assert "job acme cannot be read: zone is 'Mars/Olympus', which is no time zone" in done(here, "show", "acme")[2]
+    for command in ("show", "run-now", "enable"):
+        status, _, said = done(here, command, "acme")
+        assert (status, said.count("\n"), "cannot be read" in said) == (1, 1, True), said
+        assert "zone is 'Mars/Olympus', which is no time zone" in said
+    assert answer(here, "history", "acme")[0]["due"] == "2026-11-28T02:00:00+00:00"
+    assert answer(here, "remove", "acme", "--yes") == {"removed": ["acme"]}
 
 
 def test_history_outlives_the_job(here: Services) -> None:

@@ -20,7 +20,7 @@ from scheduler.machine import Ended
 from scheduler.message import Message
 from scheduler.pools import TAKING, Busy, Pool
 from scheduler.queue import Queue
-from scheduler.records import Registered, Run
+from scheduler.records import BrokenJob, Registered, Run
 from scheduler.registry import WATCH, ChangedMeanwhile
 from scheduler.runner import handle
 from scheduler.teller import Teller
@@ -61,7 +61,7 @@ def known(world: World, name: str = "acme") -> Registered:
     return found
 
 
-def spoilt(world: World, name: str, **attributes: dict[str, str]) -> None:
+def spoilt(world: World, name: str, **attributes: Any) -> None:
     """Writes attributes that no scheduler would."""
     world.dynamodb.update_item(
         TableName="jobs",
@@ -386,8 +386,34 @@ def test_a_history_of_more_than_a_page_is_whole(world: World) -> None:
     """DynamoDB answers with a megabyte at most: a thousand runs with long errors are more."""
     registry = world.deployment().registry
     registry.put(job(), NOON)
-    for number in range(10):
-        due = NOON + number * MINUTE
+    moments = [NOON + number * MINUTE for number in range(10)]
+    for due in moments:
         registry.end("acme", Run(run_name("acme", due), "failed", due, error="€" * 40_000))
-    assert [run.due for run in registry.runs("acme", 1000)] == [NOON + number * MINUTE for number in reversed(range(10))]
+    assert [run.due for run in registry.runs("acme", 1000)] == [
+        NOON + number * MINUTE for number in reversed(range(10))
+    ]
     assert len(registry.runs("acme", 2)) == 2
+
+
+def test_what_this_version_cannot_start_is_broken_whatever_is_wrong_with_it(world: World) -> None:
+    """And no error of Python's: nightly-jobs says what it is, and removes it."""
+    registry = world.deployment().registry
+    for number, (name, value, why) in enumerate(
+        [
+            ("zone", {"S": "Mars/Olympus"}, "zone is 'Mars/Olympus', which is no time zone"),
+            ("zone", {"L": []}, "its zone is [], which is no text"),
+            ("cron", {"S": "61 * * * *"}, "cron is '61 * * * *': bad minute"),
+            ("cron", {"N": "5"}, "its cron is Decimal('5'), which is no text"),
+            ("source", {"N": "1"}, "its source is Decimal('1'), which is no text"),
+            ("last_error", {"N": "1"}, "its last_error is Decimal('1'), which is no text"),
+            ("overrides", {"S": "[1]"}, "its overrides are [1], which are no fields"),
+            ("window_seconds", {"N": "99999999999999999999"}, "Python int too large"),
+            ("next_run_at", {"N": "99999999999999999"}, "Value too large"),
+        ]
+    ):
+        registry.put(job(f"job-{number}"), NOON)
+        spoilt(world, f"job-{number}", **{name: value})
+        found = registry.look_up(f"job-{number}")
+        assert isinstance(found, BrokenJob)
+        assert why in found.why
+    assert all(isinstance(each, BrokenJob) for each in registry.jobs())
