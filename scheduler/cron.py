@@ -36,6 +36,8 @@ LONGEST = 512
 _EXAMPLE = 'write five fields, such as "30 2 * * *", or one of @hourly, @daily, @weekly, @monthly, @yearly'
 _INSTANT, _MINUTE = timedelta(microseconds=1), timedelta(minutes=1)
 _LONGEST_ABBREVIATION = 5
+_NO_ZONES, _OTHER_ZONES = frozenset({"localtime", "posixrules", "Factory"}), ("posix/", "right/")
+"""Files that some machines have beside the zones: elsewhere they are other zones, or none; "right" has leap seconds."""
 _ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -118,10 +120,14 @@ def _change(zone: ZoneInfo, before: datetime, after: datetime) -> datetime:
 @cache
 def _zone(name: str) -> ZoneInfo:
     try:
+        if name in _NO_ZONES or name.startswith(_OTHER_ZONES):
+            raise ZoneInfoNotFoundError(name)
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         known = {
-            part.casefold(): zone for zone in sorted(available_timezones()) for part in (zone, zone.split("/")[-1])
+            part.casefold(): zone
+            for zone in sorted(available_timezones() - _NO_ZONES)
+            for part in (zone, zone.split("/")[-1])
         }
         is_abbreviated = len(name) <= _LONGEST_ABBREVIATION and name.isupper()  # CEST is near EST, and another time
         near = get_close_matches(name.strip().casefold().replace(" ", "_"), known, n=1, cutoff=0.8)

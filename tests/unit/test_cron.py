@@ -178,6 +178,12 @@ def test_names_and_five_fields() -> None:
         ("@daily", "Europe/Brelin", "did you mean Europe/Berlin?"),
         ("@daily", "", "zone is '', which is no time zone; write a name such as Europe/Berlin or UTC"),
         ("@daily", "../etc/passwd", "which is no time zone"),
+        (
+            "@daily",
+            "localtime",
+            "zone is 'localtime', which is no time zone; write a name such as Europe/Berlin or UTC",
+        ),
+        ("@daily", "right/Europe/Berlin", "which is no time zone"),
     ],
 )
 def test_a_schedule_that_cannot_be_used_says_why(cron: str, zone: str, said: str) -> None:
