@@ -22,6 +22,7 @@ from .problem import Problem, meant
 _SECTIONS = ("defaults", "jobs", "sources", "targets")
 _REQUIRED = {"cron": 'cron = "30 2 * * *"', "source": 'source = "db1"', "target": 'target = "reports"'}
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
+_AS_TOLD = "as docs/scheduler-commands.md has it"
 _OVERRIDES = ("shards", "max_concurrency")
 
 
@@ -64,6 +65,8 @@ def _document(path: Path) -> dict[str, Any]:
         return tomllib.loads(text.removeprefix("\ufeff"))
     except tomllib.TOMLDecodeError as error:
         raise Problem(_no_toml(path.name, text, str(error))) from None
+    except RecursionError:
+        raise Problem(f"{path.name} has arrays within arrays, too many to be read; write it {_AS_TOLD}") from None
 
 
 def _no_toml(name: str, text: str, said: str) -> str:
@@ -72,7 +75,7 @@ def _no_toml(name: str, text: str, said: str) -> str:
     number = int(place[1]) if place else len(lines)
     line = lines[number - 1].strip() if lines else ""
     pair = re.fullmatch(r"([\w-]+)\s*([=:])\s*(\S.*)", line)
-    why, remedy = said.partition(" (at ")[0], "write it as docs/scheduler-commands.md has it"
+    why, remedy = said.partition(" (at ")[0], f"write it {_AS_TOLD}"
     if pair and pair[3][0] not in "\"'[{" and "overwrite" not in said:
         why, remedy = "a text needs quotes", f"write {pair[1]} = {json.dumps(pair[3])}"
     elif pair and pair[2] == ":":
@@ -130,9 +133,8 @@ class _Reading:
             if not isinstance(section, dict):
                 self._problem("[jobs]", f"{job} stands in no job's section; write it below a [jobs.ID]")
             elif not ID.fullmatch(job):
-                right = re.sub(r"[^A-Za-z0-9_-]+", "-", job).strip("-_")[:63] or "acme"
                 why = "an id has letters, digits, - and _, begins with a letter or digit, and has 63 at most"
-                self._problem(where, f"is no job's id: {why}; write [jobs.{right}]")
+                self._problem(where, f"is no job's id: {why}; write [jobs.{_id_like(job)}]")
             elif wanted := self._job(job, where, section, defaults, root):
                 yield job, wanted
 
@@ -143,7 +145,7 @@ class _Reading:
         for name in (name for name, value in section.items() if isinstance(value, dict) and name not in keys.JOB):
             self._problem(
                 f"[jobs.{job}.{name}]",
-                f"is within [jobs.{job}], for a dot is no part of an id; write [jobs.{job}-{name}]",
+                f"is within [jobs.{job}], for a dot is no part of an id; write [jobs.{_id_like(f'{job}-{name}')}]",
             )
         if len(self.problems) > before:
             return None
@@ -220,6 +222,11 @@ class _Reading:
 
     def _problem(self, where: str, what: str) -> None:
         self.problems.append(f"{self.name} {where} {what}")
+
+
+def _id_like(text: str) -> str:
+    """A job's id that is like a text."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-_")[:63] or "acme"
 
 
 def header(kind: str, name: str) -> str:

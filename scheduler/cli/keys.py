@@ -138,16 +138,22 @@ def number(least: int, most: int, why: str = "") -> Callable[[Any], int]:
     return read
 
 
+MOST_SHARDS = 500
+"""Of a run: `etl` refuses more, at night (etl/model/limits.py, of which this has nothing but the number)."""
+
 LONGEST_SHARDS = 100_000
 """Characters: an execution's input has 256 KB, the job's item 400 KB; and to read it costs by its length."""
 
 
 def shards(value: Any) -> Any:
     """The shards of the state machine's input: a number, or lists of tables."""
-    is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    is_number = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_SHARDS
     is_lists = isinstance(value, list) and value and all(_is_shard(each) for each in value)
     if not is_number and not is_lists:
-        raise Bad(f'is {_said(value)}; write a number from 1 on, or lists of tables: [["orders"], ["customers"]]')
+        lists = '[["orders"], ["customers"]]'
+        raise Bad(f"is {_said(value)}; write a number from 1 to {MOST_SHARDS}, or lists of tables: {lists}")
+    if is_lists and len(value) > MOST_SHARDS:
+        raise Bad(f"has {len(value):,} lists; write at most {MOST_SHARDS}, each of more tables")
     if (length := len(json.dumps(value))) > LONGEST_SHARDS:
         raise Bad(f"has {length:,} characters; write at most {LONGEST_SHARDS:,}, or how many shards")
     return value
@@ -199,7 +205,7 @@ JOB = {
     "window": Key(window, "How late a due time may start: 3 minutes to 7 days.", "`6 hours`"),
     "pause_after": Key(number(0, 1000, " (0: never)"), "Failures in a row that pause it; 0: none do.", "5"),
     "notify": Key(lambda value: value, "Whom it tells: `{ topic, slack_channel, when }`.", "nobody"),
-    "shards": Key(shards, "The input's `shards`: how many, or which tables are in each.", "the deployment's"),
+    "shards": Key(shards, "The input's `shards`: how many, 500 at most, or which tables are in each.", "the deployment's"),
     "max_concurrency": Key(number(0, 1000), "The input's `max_concurrency`; 0: no limit.", "the deployment's"),
 }
 """The keys of a job's section. All but ``settings_path`` may stand in [defaults], too."""

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class Problem(Exception):
-    """Usage or configuration that cannot be used: nothing was done. Exit status 2."""
+    """Usage or configuration that cannot be used: nothing was done. Exit status 2.
+
+    Each line stays one, whatever a name in it has.
+    """
 
     status = 2
 
     def __init__(self, *lines: str) -> None:
-        super().__init__("\n".join(lines))
-        self.lines = lines
+        self.lines = tuple(map(printable, lines))
+        super().__init__("\n".join(self.lines))
 
 
 class Failure(Problem):
     """Something was tried and failed. Exit status 1."""
 
     status = 1
+
+
+def printable(text: str) -> str:
+    """A text that cannot begin another line, or steer the terminal."""
+    return "".join(each if unicodedata.category(each)[0] != "C" else " " for each in text)
 
 
 def meant(word: str, known: Iterable[str], otherwise: str) -> str:

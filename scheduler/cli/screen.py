@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -19,6 +18,7 @@ from scheduler.records import BrokenJob, Registered, Run
 from .answers import PoolAnswer, due_times
 from .diff import Changed, Difference, attributes
 from .moments import foreseen, local, soon
+from .problem import printable
 from .writing import Written
 
 _WIDE = 200  # a file or a pipe has no width
@@ -80,7 +80,7 @@ def print_job(known: Registered, pools: Sequence[PoolAnswer], now: datetime) -> 
     grid.add_row("failures in a row", str(known.counters.failures_in_row))
     console.print(grid)
     if known.last_error:
-        console.print(f"last error: {_printable(known.last_error)}", style="red", markup=False)
+        console.print(f"last error: {printable(known.last_error)}", style="red", markup=False)
     for pool in pools:
         _print_pool(console, pool, now)
     dues = foreseen(job, now)
@@ -93,7 +93,7 @@ def _print_pool(console: Console, pool: PoolAnswer, now: datetime) -> None:
     most = "the deployment's number" if pool.at_once is None else str(pool.at_once)
     console.print(f"{pool.id}: {len(pool.holders)} at once, of {most}", markup=False)
     for holder in pool.holders:
-        console.print(f"  {_printable(holder.run)}, since {soon(holder.since, now).removesuffix(' ago')}", markup=False)
+        console.print(f"  {printable(holder.run)}, since {soon(holder.since, now).removesuffix(' ago')}", markup=False)
 
 
 def print_runs(runs: Sequence[Run], job: Job | None) -> None:
@@ -126,7 +126,7 @@ def print_difference(todo: Difference, now: datetime, *, prune: bool) -> None:
     for job in todo.paused:
         console.print(f"{job} is paused, and stays so; nightly-jobs enable {job}", style="red", markup=False)
     for broken in todo.broken:
-        what = f"cannot be read, and is left out: {_printable(broken.why)}; nightly-jobs remove {broken.job}"
+        what = f"cannot be read, and is left out: {printable(broken.why)}; nightly-jobs remove {broken.job}"
         console.print(f"{broken.job} {what}, and put the file again", style="red", markup=False)
     console.print(_sum(todo, prune=prune))
 
@@ -154,17 +154,17 @@ def print_written(written: Written) -> None:
 
 def print_line(text: str) -> None:
     """Prints one line."""
-    screen().print(_printable(text), markup=False)
+    screen().print(printable(text), markup=False)
 
 
 def _said(value: str | None) -> str:
-    return "not set" if value is None else _printable(value)
+    return "not set" if value is None else printable(value)
 
 
 def _server(pool: str) -> str:
     """A pool as the file has it: source db1."""
     _, kind, name = pool.split("#", 2)
-    return f"{kind} {_printable(name)}"
+    return f"{kind} {printable(name)}"
 
 
 def _number(value: str | None) -> str:
@@ -172,12 +172,7 @@ def _number(value: str | None) -> str:
 
 
 def _safe(text: str) -> str:
-    return escape(_printable(text))
-
-
-def _printable(text: str) -> str:
-    """A text that cannot steer the terminal."""
-    return "".join(each if unicodedata.category(each)[0] != "C" else " " for each in text)
+    return escape(printable(text))
 
 
 def _grid(*columns: str) -> Table:

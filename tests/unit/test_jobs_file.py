@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.cli import file, paths
+from etl.model import limits
+from scheduler.cli import file, keys, paths
 from scheduler.cli.diff import Change, difference
 from scheduler.cli.moments import foreseen, local, soon, words
 from scheduler.cli.problem import Problem
@@ -70,6 +71,11 @@ def test_each_mistake_is_told_word_by_word(tmp_path: Path, monkeypatch: pytest.M
     transcript = JOBS.read_text(encoding="utf-8")
     assert answered(transcript, run, tmp_path) == transcript
     assert count(transcript) >= 40
+
+
+def test_the_file_allows_as_many_shards_as_a_run() -> None:
+    """The scheduler never imports etl, so it has a number of its own."""
+    assert keys.MOST_SHARDS == limits.MOST_SHARDS
 
 
 def test_each_answer_has_all_parts() -> None:
@@ -237,6 +243,8 @@ def test_a_window_is_shown_as_it_is_written(text: str, tmp_path: Path) -> None:
     ("line", "told"),
     [
         (f'cron = "0,{"0," * 300}0 2 * * *"', "cron has 611 characters; write at most 512"),
+        ("shards = [" + "'a'," * 501 + "]", "shards has 501 lists; write at most 500, each of more tables"),
+        ("zone = " + "[" * 5000, "jobs.toml has arrays within arrays, too many to be read; write it as docs/"),
         ("shards = [[" + "'orders'," * 10_001 + "]]", "shards has 100,012 characters; write at most 100,000"),
     ],
 )
