@@ -7,6 +7,7 @@ Lambda of at most a minute, cannot be alive any more.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,6 +25,10 @@ less than the time after which the queue delivers a message again, so that the n
 SWEEPS = timedelta(minutes=1)
 """So often a full pool asks how its executions are, however many due times wait for it: DescribeExecution has 15 calls
 a second, 10 in most regions (https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html)."""
+
+ASKED = 60
+"""For so many executions a sweep asks at most, of up to a thousand: a runner has half a minute for all it does, and
+DescribeExecution after its first few hundred calls has those 10 a second."""
 
 _HAS_PLACE = (
     "attribute_exists(holders) AND (holders.#name = :now OR holders.#name < :old"
@@ -151,17 +156,23 @@ class Pools:
         )
 
     def _swept(self, pool: Pool, full: Mapping[str, Any], now: datetime) -> bool:
-        """Frees the places of executions that run no more; returns whether there was any."""
-        gone = [(name, taken) for name, taken in full["holders"].items() if self._is_gone(name, taken, now)]
-        for name, taken in gone:
-            self._changed(
-                Key=_key(pool.id),
-                UpdateExpression="REMOVE holders.#name",
-                ConditionExpression="holders.#name = :taken",
-                ExpressionAttributeNames={"#name": name},
-                ExpressionAttributeValues={":taken": _write(taken)},
-            )
-        return bool(gone)
+        """Frees the places of executions that run no more; returns whether there was any.
+
+        Of many it asks for some by chance, and frees each at once, because the runner may be ended in the midst of it.
+        """
+        holders: Mapping[str, str] = full["holders"]
+        gone = 0
+        for name in random.sample(sorted(holders), min(len(holders), ASKED)):
+            if self._is_gone(name, holders[name], now):
+                self._changed(
+                    Key=_key(pool.id),
+                    UpdateExpression="REMOVE holders.#name",
+                    ConditionExpression="holders.#name = :taken",
+                    ExpressionAttributeNames={"#name": name},
+                    ExpressionAttributeValues={":taken": _write(holders[name])},
+                )
+                gone += 1
+        return gone > 0
 
     def _is_gone(self, name: str, taken: str, now: datetime) -> bool:
         running = self.is_running(name)

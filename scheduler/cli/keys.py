@@ -205,7 +205,7 @@ JOB = {
     "window": Key(window, "How late a due time may start: 3 minutes to 7 days.", "`6 hours`"),
     "pause_after": Key(number(0, 1000, " (0: never)"), "Failures in a row that pause it; 0: none do.", "5"),
     "notify": Key(lambda value: value, "Whom it tells: `{ topic, slack_channel, when }`.", "nobody"),
-    "shards": Key(shards, "The input's `shards`: how many, 500 at most, or which tables are in each.", "the deployment's"),
+    "shards": Key(shards, "The input's `shards`: how many (500 at most), or the tables of each.", "the deployment's"),
     "max_concurrency": Key(number(0, 1000), "The input's `max_concurrency`; 0: no limit.", "the deployment's"),
 }
 """The keys of a job's section. All but ``settings_path`` may stand in [defaults], too."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scheduler.pools import SWEEPS, Pool, Pools
+from scheduler.pools import ASKED, SWEEPS, Pool, Pools
 from tests.scheduling import Services, services
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -47,3 +47,28 @@ def test_a_jobs_own_pool_is_asked_each_time(cloud: Services) -> None:
     assert (pools.take(own, "one", NOON), pools.take(own, "two", NOON)) == (True, False)
     ended.add("one")
     assert pools.take(own, "two", NOON)
+
+
+def test_a_large_pool_asks_for_some_and_frees_what_has_ended_before_it_fails(cloud: Services) -> None:
+    """A thousand calls are more than a runner has time for, and than Step Functions answers."""
+    asked = list[str]()
+
+    def is_running(name: str) -> bool:
+        asked.append(name)
+        if len(asked) == ASKED:
+            raise TimeoutError("the runner is ended")
+        return len(asked) > 5
+
+    pools, large = Pools(cloud.client("dynamodb"), cloud.table, 3 * ASKED, is_running), Pool.of_target("reports")
+    pools.allow(large)
+    cloud.client("dynamodb").update_item(
+        TableName=cloud.table,
+        Key={"id": {"S": large.id}, "item": {"S": "pool"}},
+        UpdateExpression="SET holders = :all",
+        ExpressionAttributeValues={":all": {"M": {f"run-{n}": {"S": NOON.isoformat()} for n in range(3 * ASKED)}}},
+    )
+    with pytest.raises(TimeoutError):
+        pools.take(large, "waiting", NOON + SWEEPS)
+    assert len(set(asked)) == ASKED
+    assert len(pools.holders(large.id)) == 3 * ASKED - 5
+    assert pools.take(large, "waiting", NOON + SWEEPS)
