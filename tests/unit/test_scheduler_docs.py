@@ -15,10 +15,12 @@ from etl.model.name import Relation
 from etl.model.shape import Rename
 from etl.settings.options import Options
 from scheduler.cli.file import read
+from scheduler.cli.keys import LONGEST_WINDOW
 from scheduler.log import NAMESPACE
 from scheduler.tick import Ticked
 
 ROOT = Path(__file__).parents[2]
+MODULE = ROOT / "infra" / "modules" / "scheduler"
 PAGE = (ROOT / "docs" / "scheduler.md").read_text(encoding="utf-8")
 
 
@@ -80,3 +82,10 @@ def test_the_metrics_are_named() -> None:
     section = PAGE.partition("## What it logs\n")[2].partition("\n## ")[0]
     assert all(f"`{field.name}`" in section for field in fields(Ticked))
     assert all(f"`{name}`" in section for name in ("late_seconds", "waits", NAMESPACE, "deployment"))
+
+
+def test_the_queues_keep_a_due_time_for_longer_than_any_window() -> None:
+    """So that the runner starts it, or counts it as missed, however long it did not work."""
+    kept = re.findall(r"message_retention_seconds\s*= (\d+)", (MODULE / "main.tf").read_text(encoding="utf-8"))
+    assert len(kept) == 3
+    assert min(map(int, kept)) > LONGEST_WINDOW.total_seconds()

@@ -85,7 +85,7 @@ resource "aws_dynamodb_table" "jobs" {
 resource "aws_sqs_queue" "due" {
   name                       = "${var.name}-due"
   visibility_timeout_seconds = local.hidden_seconds
-  message_retention_seconds  = 345600 # 4 days; longer than that no job's window is meant to be
+  message_retention_seconds  = 1209600 # 14 days, the longest; a job's window may have 7, and what the queue loses nobody counts
   sqs_managed_sse_enabled    = true
   tags                       = var.tags
 
