@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -69,6 +72,35 @@ def test_the_documented_roles_are_enough(roles: Roles) -> None:
     assert etl("verify", **tables).status == 0
     assert etl("history").status == 0
     assert roles.databases.reporting.value("SELECT count FROM report") == 100
+
+
+def test_what_the_page_of_the_scheduler_types_makes_the_roles_of_three_tenants(databases: Databases) -> None:
+    """As it is typed, by an administrator whose psql finds both databases."""
+    page = (suite.DOCS / "scheduler.md").read_text(encoding="utf-8")
+    found = re.search(r"1\. \*\*Databases.*?```console\n(.*?)```", page, re.DOTALL)
+    assert found is not None
+    typed = re.sub(r"^ *\$ ", "", found[1], flags=re.MULTILINE)
+    source, target = databases.operational, databases.reporting
+    of_source, of_target = typed.partition("psql -d reporting")[0], "".join(typed.partition("psql -d reporting")[1:])
+    try:
+        for database, name, commands in ((source, "acme", of_source), (target, "reporting", of_target)):
+            renamed = re.sub(rf"(-d |database=|\.sql ){name}\b", rf"\g<1>{database.name}", commands)
+            assert typing(database, renamed) == ""
+        for tenant in ("acme", "globex", "initech"):
+            assert target.value(f"SELECT has_schema_privilege('etl_loader', '{tenant}', 'CREATE')")
+    finally:
+        for database, role in ((source, "etl_reader"), (target, "etl_loader")):
+            database.execute(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
+
+
+def typing(database: Database, commands: str) -> str:
+    """Has a shell run commands for the database's server; returns what they say on standard error."""
+    server = database.server
+    variables = {"PGHOST": "127.0.0.1", "PGPORT": str(server.port), "PGUSER": "postgres"}
+    environment = variables | {"PATH": f"{server.bin}:{os.environ['PATH']}"}
+    return subprocess.run(
+        ["bash", "-c", commands], check=False, env=environment, cwd=suite.DOCS.parent, capture_output=True, text=True
+    ).stderr
 
 
 @pytest.mark.skipif(not suite.WANTED, reason="the suite runs as a superuser; `make test-roles` runs it as the roles")
