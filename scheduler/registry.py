@@ -292,19 +292,27 @@ class Registry:
         return pages
 
     def _put(self, job: str, fresh: Mapping[str, Any], gone: Sequence[str], was: Mapping[str, Any]) -> bool:
-        """Writes attributes of a job that has those that were read; without any, of one that is absent."""
+        """Writes attributes of a job that has those that were read; without any, of one that is absent.
+
+        Where an answer is lost, the SDK asks again, and the job has what was to be written: that is no other's change.
+        """
         removal = f" REMOVE {', '.join(f'#{name}' for name in gone)}" if gone else ""
         same = [
             f"attribute_not_exists(#{name})" if value is None else f"#{name} = :was_{name}"
             for name, value in was.items()
         ]
-        values = {f"was_{name}": value for name, value in was.items() if value is not None}
-        return self._changed(
+        old, new = {f"was_{name}": value for name, value in was.items() if value is not None}, items.values(**fresh)
+        found = table.refused(
+            self._client,
+            TableName=self._table,
             Key=items.key(job),
             UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in fresh) + removal,
             ConditionExpression=" AND ".join(same) or "attribute_not_exists(id)",
             ExpressionAttributeNames={f"#{name}": name for name in {*fresh, *gone, *was}},
-            ExpressionAttributeValues=items.values(**fresh, **values),
+            ExpressionAttributeValues={**new, **items.values(**old)},
+        )
+        return found is None or (
+            all(found.get(name) == new[f":{name}"] for name in fresh) and not set(gone) & found.keys()
         )
 
     def _scanned(self, part: int) -> list[dict[str, Any]]:

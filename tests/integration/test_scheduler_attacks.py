@@ -417,3 +417,17 @@ def test_what_this_version_cannot_start_is_broken_whatever_is_wrong_with_it(worl
         assert isinstance(found, BrokenJob)
         assert why in found.why
     assert all(isinstance(each, BrokenJob) for each in registry.jobs())
+
+
+def test_a_write_whose_answer_is_lost_is_nobody_elses(world: World) -> None:
+    """The SDK asks again, and DynamoDB says that the condition does not hold; nightly-jobs says no word of it."""
+    quiet, twice = world.deployment(), Chance(lambda _, name, *__: Fault.TWICE if name == "update_item" else None)
+    registry = world.deployment(twice).registry
+    registry.put(job(), NOON)
+    registry.set_status(known(world).job, Status.DISABLED, NOON)
+    assert known(world).next_run_at is None
+    registry.set_status(known(world).job, Status.ENABLED, NOON)
+    registry.put(job(cron="5 * * * *"), NOON)
+    assert known(world).next_run_at == NOON + 5 * MINUTE
+    with pytest.raises(ChangedMeanwhile):
+        quiet.registry.put_over(None, job(cron="6 * * * *"), NOON)
