@@ -26,6 +26,9 @@ SWEEPS = timedelta(minutes=1)
 """So often a full pool asks how its executions are, however many due times wait for it: DescribeExecution has 15 calls
 a second, 10 in most regions (https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html)."""
 
+MOST_AT_ONCE = 1000
+"""A pool is one item of DynamoDB, which has 400 KB, and an execution in it takes up to 150 bytes."""
+
 ASKED = 60
 """For so many executions a sweep asks at most, of up to a thousand: a runner has half a minute for all it does, and
 DescribeExecution after its first few hundred calls has those 10 a second."""
@@ -61,15 +64,17 @@ class Pool:
         return cls(f"pool#target#{name}")
 
     @classmethod
-    def of_job(cls, name: str) -> Pool:
-        """The pool of a job whose executions must not overlap."""
-        return cls(f"pool#job#{name}", 1)
+    def of_job(cls, name: str, overlap: Overlap = Overlap.SKIP) -> Pool:
+        """The pool of a job's own executions, of which there is one at once if they must not overlap."""
+        return cls(f"pool#job#{name}", 1 if overlap is Overlap.SKIP else MOST_AT_ONCE)
 
 
 def pools_of(job: Job) -> list[Pool]:
-    """The pools in which an execution of a job needs a place."""
-    own = [Pool.of_job(job.id)] if job.overlap is Overlap.SKIP else []
-    return [*own, Pool.of_source(job.source), Pool.of_target(job.target)]
+    """The pools in which an execution of a job needs a place.
+
+    Its own is among them also where they may overlap: somebody may change that while one is running.
+    """
+    return [Pool.of_job(job.id, job.overlap), Pool.of_source(job.source), Pool.of_target(job.target)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,11 @@ from typing import Any
 
 from scheduler.cron import BadSchedule, Schedule
 from scheduler.job import CatchUp, Notify, Overlap, When
+from scheduler.pools import MOST_AT_ONCE
 
 from .problem import meant
 
 LONGEST_WINDOW = timedelta(days=7)
-MOST_AT_ONCE = 1000
-"""A pool is one item of DynamoDB, which has 400 KB, and an execution in it takes up to 150 bytes."""
 
 _PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9_.-]+){1,13}")
 """Parameter Store takes .. as a name like any other, so a path with it is never the one that is meant."""

@@ -15,7 +15,7 @@ from moto import mock_aws
 
 from scheduler.deployment import Deployment
 from scheduler.ended import handler, look, settle
-from scheduler.job import Notify, Status, run_name
+from scheduler.job import Notify, Overlap, Status, run_name
 from scheduler.machine import Ended
 from scheduler.message import Message
 from scheduler.pools import TAKING, Busy, Pool
@@ -431,3 +431,18 @@ def test_a_write_whose_answer_is_lost_is_nobody_elses(world: World) -> None:
     assert known(world).next_run_at == NOON + 5 * MINUTE
     with pytest.raises(ChangedMeanwhile):
         quiet.registry.put_over(None, job(cron="6 * * * *"), NOON)
+
+
+def test_a_job_that_must_not_overlap_any_more_waits_for_what_was_started_before(world: World) -> None:
+    """Otherwise the file's change from allow to skip holds only after the next start."""
+    deployment, schedule = world.deployment(), str(job().schedule)
+    deployment.registry.put(job(overlap=Overlap.ALLOW), NOON)
+    for number in (1, 2):
+        assert (
+            handle(deployment, Message("acme", NOON + number * MINUTE, schedule), NOON + number * MINUTE) == "started"
+        )
+    deployment.registry.put(job(overlap=Overlap.SKIP), NOON)
+    assert handle(deployment, Message("acme", NOON + 3 * MINUTE, schedule), NOON + 3 * MINUTE) == "skipped"
+    for due in (NOON + MINUTE, NOON + 2 * MINUTE):
+        settle(deployment, "acme", run_name("acme", due), due, Ended("succeeded", NOON + 4 * MINUTE, None))
+    assert handle(deployment, Message("acme", NOON + 5 * MINUTE, schedule), NOON + 5 * MINUTE) == "started"
