@@ -75,8 +75,12 @@ def settle(deployment: Deployment, job: str, name: str, due: datetime, end: Ende
     held = run.pools if run is not None and run.pools else [] if known is None else [p.id for p in pools_of(known.job)]
     for pool in held:
         deployment.pools.release(pool, name)
-    write = registry.end_without_job if known is None else registry.end
-    if is_written := write(job, Run(name, end.status, due, ended_at=end.at, error=end.error)):
+    ended_run = Run(name, end.status, due, ended_at=end.at, error=end.error)
+    if known is None:
+        is_written = registry.end_without_job(job, ended_run)
+    else:
+        is_written = registry.end(job, ended_run, is_latest=not known.has_ended_since(end.at))
+    if is_written:
         line("run.ended", job=job, run=name, status=end.status, error=end.error)
     if known is None:
         return is_written

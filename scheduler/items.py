@@ -131,7 +131,8 @@ def registered(item: Mapping[str, Any]) -> Registered:
     counters = Counters(**{name: int(item.get(name, 0)) for name in Counters.__dataclass_fields__})
     next_run_at = _moment(item.get("next_run_at"))
     last = item.get("last_run"), item.get("last_status"), item.get("last_error") or None
-    return Registered(job, counters, next_run_at, *last, bool(item.get("paused_told")))
+    ended = datetime.fromisoformat(item["last_ended_at"]) if "last_ended_at" in item else None
+    return Registered(job, counters, next_run_at, *last, bool(item.get("paused_told")), ended)
 
 
 def waiting(item: Mapping[str, Any]) -> Waiting | BrokenJob:

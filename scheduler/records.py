@@ -34,6 +34,11 @@ class Registered:
     last_status: str | None
     last_error: str | None
     paused_told: bool
+    last_ended_at: datetime | None = None
+
+    def has_ended_since(self, moment: datetime) -> bool:
+        """Whether a run of the job is known to have ended later than then."""
+        return self.last_ended_at is not None and self.last_ended_at > moment
 
 
 @dataclass(frozen=True, slots=True)

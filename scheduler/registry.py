@@ -203,19 +203,25 @@ class Registry:
         }
         return table.both(self._client, write, count)
 
-    def end(self, job: str, run: Run) -> bool:
-        """Writes a run's end, and counts it, once; returns False if it was written before."""
-        is_good = run.status == "succeeded"
-        row = "failures_in_row = :none" if is_good else "failures_in_row = if_not_exists(failures_in_row, :none) + :one"
+    def end(self, job: str, run: Run, *, is_latest: bool = True) -> bool:
+        """Writes a run's end, and counts it, once; returns False if it was written before.
+
+        One that is not the latest, because its event was lost, is counted, but has no part in the row of failures.
+        """
+        is_good, values, sets = run.status == "succeeded", items.values(one=1), ""
+        if is_latest:
+            row = ":none" if is_good else "if_not_exists(failures_in_row, :none) + :one"
+            sets = f"SET failures_in_row = {row}, last_ended = :name, last_status = :status, last_error = :error"
+            values |= items.values(none=0, name=run.name, status=run.status, error=run.error or "")
+            if run.ended_at is not None:
+                sets += ", last_ended_at = :at"
+                values |= items.values(at=run.ended_at.isoformat())
         count = {
             "TableName": self._table,
             "Key": items.key(job),
-            "UpdateExpression": f"SET {row}, last_ended = :name, last_status = :status, last_error = :error"
-            f" ADD {'succeeded' if is_good else 'failed'} :one",
+            "UpdateExpression": f"{sets} ADD {'succeeded' if is_good else 'failed'} :one",
             "ConditionExpression": "attribute_exists(id)",
-            "ExpressionAttributeValues": items.values(
-                none=0, one=1, name=run.name, status=run.status, error=run.error or ""
-            ),
+            "ExpressionAttributeValues": values,
         }
         return table.both(self._client, self._end(job, run), count)
 

@@ -446,3 +446,19 @@ def test_a_job_that_must_not_overlap_any_more_waits_for_what_was_started_before(
     for due in (NOON + MINUTE, NOON + 2 * MINUTE):
         settle(deployment, "acme", run_name("acme", due), due, Ended("succeeded", NOON + 4 * MINUTE, None))
     assert handle(deployment, Message("acme", NOON + 5 * MINUTE, schedule), NOON + 5 * MINUTE) == "started"
+
+
+@pytest.mark.parametrize(("lost", "since", "row"), [("failed", "succeeded", 0), ("succeeded", "failed", 1)])
+def test_an_end_that_is_found_later_is_not_the_last(world: World, lost: str, since: str, row: int) -> None:
+    """Its event was lost; meanwhile a later run has ended, whose result the job's row of failures goes by."""
+    deployment, schedule = world.deployment(), str(job().schedule)
+    deployment.registry.put(job(overlap=Overlap.ALLOW), NOON)
+    first, second = NOON + MINUTE, NOON + 2 * MINUTE
+    for due in (first, second):
+        handle(deployment, Message("acme", due, schedule), due)
+    settle(deployment, "acme", run_name("acme", second), second, Ended(since, NOON + 9 * MINUTE, None))
+    settle(deployment, "acme", run_name("acme", first), first, Ended(lost, NOON + 8 * MINUTE, "boom"))
+    found = known(world)
+    assert (found.last_status, found.last_error, found.counters.failures_in_row) == (since, None, row)
+    assert (found.counters.succeeded, found.counters.failed) == (1, 1)
+    assert [run.status for run in deployment.registry.runs("acme", 9)] == [since, lost]
