@@ -43,7 +43,7 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One due time and its result. ``pools`` are those in which its execution holds a lease."""
+    """One due time and its result. ``pools`` are those in which its execution has a place."""
 
     name: str
     status: str
