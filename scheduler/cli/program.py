@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from botocore.exceptions import BotoCoreError, ClientError
 
 from scheduler.job import ID, Status
 from scheduler.message import Message
@@ -19,7 +21,7 @@ from scheduler.records import BrokenJob, Registered
 from scheduler.registry import ChangedMeanwhile
 
 from . import answers, file, names
-from .aws import Access
+from .aws import Access, explained
 from .diff import Difference, difference
 from .moments import foreseen
 from .problem import Failure, Problem
@@ -27,6 +29,7 @@ from .writing import AT_ONCE, Written, write
 
 PROGRAM = "nightly-jobs"
 
+_LEFT = "AWS has refused another; repeat it when that is mended"
 _HELP = {"help_option_names": ["-h", "--help"]}
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -172,8 +175,9 @@ def disable(jobs: tuple[str, ...], as_json: bool, **deployed: str) -> None:
 def _set(access: Access, jobs: tuple[str, ...], status: Status, *, as_json: bool) -> None:
     known = {_id(each): each for each in access.registry.jobs()}
     chosen = names.chosen(jobs, known)
+    refused = threading.Lock()  # held by the first whom AWS refuses
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        done = list(threads.map(lambda each: _status_set(access, each, status), chosen))
+        done = list(threads.map(lambda each: _status_set(access, each, status, refused), chosen))
     if as_json:
         _print(done)
     else:
@@ -182,21 +186,34 @@ def _set(access: Access, jobs: tuple[str, ...], status: Status, *, as_json: bool
         for one in done:
             if one.error is None:
                 print_line(f"{one.id} is {one.new}" + (" already" if one.old == one.new else f"; it was {one.old}"))
-    if failed := [f"job {one.id} stays {one.old}: {one.error}" for one in done if one.error]:
+    failed = [f"job {one.id} stays {one.old}: {one.error}" for one in done if one.error and one.error != _LEFT]
+    if left := sum(one.error == _LEFT for one in done):
+        failed.append(f"{left:,} more job{'s stay as they were' if left > 1 else ' stays as it was'}: {_LEFT}")
+    if failed:
         raise Failure(*failed)
 
 
-def _status_set(access: Access, known: Registered | BrokenJob, status: Status) -> answers.StatusAnswer:
+def _status_set(
+    access: Access, known: Registered | BrokenJob, status: Status, refused: threading.Lock
+) -> answers.StatusAnswer:
+    """Sets a job's status, unless AWS has refused that of another, as it would this one."""
     if isinstance(known, BrokenJob):
         return answers.StatusAnswer(
             known.job, "broken", "broken", f"it cannot be read: {known.why}; remove it, and put it again"
         )
     job, old = known.job, known.job.status.value
-    if job.status is not status:
-        try:
-            access.registry.set_status(job, status, datetime.now(UTC))
-        except ChangedMeanwhile:
-            return answers.StatusAnswer(job.id, old, old, "somebody has changed it meanwhile; repeat it")
+    if job.status is status:
+        return answers.StatusAnswer(job.id, old, old, None)
+    if refused.locked():
+        return answers.StatusAnswer(job.id, old, old, _LEFT)
+    try:
+        access.registry.set_status(job, status, datetime.now(UTC))
+    except ChangedMeanwhile:
+        return answers.StatusAnswer(job.id, old, old, "somebody has changed it meanwhile; repeat it")
+    except (ClientError, BotoCoreError) as error:
+        is_first = refused.acquire(blocking=False)
+        said = "; ".join(explained(error, access.table).lines) if is_first else _LEFT
+        return answers.StatusAnswer(job.id, old, old, said)
     return answers.StatusAnswer(job.id, old, status.value, None)
 
 

@@ -240,6 +240,20 @@ def test_an_error_of_aws_stops_the_writes_and_the_next_put_does_the_rest(here: S
     assert put(here, many)["written"]["new"] == 102
 
 
+def test_what_was_disabled_before_an_error_of_aws_is_told(here: Services) -> None:
+    """Whoever stops all jobs must know which ones still start; one line says why."""
+    put(here, TWO + '[jobs.initech]\ncron = "@daily"\n[jobs.umbrella]\ncron = "@daily"\n')
+    refuse = ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "UpdateItem")
+    with mock.patch.object(Registry, "set_status", side_effect=[None, refuse, refuse, refuse]):
+        status, printed, said = done(here, "disable", "*")
+    assert (status, printed.count(" is disabled; it was enabled")) == (1, 1)
+    first, second = said.splitlines()
+    assert "stays enabled: AWS throttles the calls" in first
+    assert (
+        second == "nightly-jobs: 2 more jobs stay as they were: AWS has refused another; repeat it when that is mended"
+    )
+
+
 def test_jobs_are_chosen_by_patterns_and_misspelt_ones_change_none(here: Services) -> None:
     """All problems are told at once."""
     put(here, TWO)
