@@ -120,9 +120,18 @@ class Registry:
             ExpressionAttributeValues=items.values(yes=True),
         )
 
-    def remove(self, job: str) -> None:
-        """Removes a job; its runs stay until they expire."""
-        table.removed(self._client, self._table, items.key(job))
+    def remove(self, job: str, was: Job | None = None) -> None:
+        """Removes a job; its runs stay until they expire.
+
+        Raises ChangedMeanwhile if its definition is another than ``was``.
+        """
+        condition: dict[str, Any] = {}
+        if was is not None:
+            same, named, read = _as_read(items.written(was))
+            condition = {"ConditionExpression": same, "ExpressionAttributeNames": named}
+            condition["ExpressionAttributeValues"] = read
+        if not table.removed(self._client, TableName=self._table, Key=items.key(job), **condition):
+            raise ChangedMeanwhile(f"job {job} has been changed meanwhile; retry")
 
     # what is due
 
@@ -303,19 +312,16 @@ class Registry:
         Where an answer is lost, the SDK asks again, and the job has what was to be written: that is no other's change.
         """
         removal = f" REMOVE {', '.join(f'#{name}' for name in gone)}" if gone else ""
-        same = [
-            f"attribute_not_exists(#{name})" if value is None else f"#{name} = :was_{name}"
-            for name, value in was.items()
-        ]
-        old, new = {f"was_{name}": value for name, value in was.items() if value is not None}, items.values(**fresh)
+        same, named, read = _as_read(was)
+        new = items.values(**fresh)
         found = table.refused(
             self._client,
             TableName=self._table,
             Key=items.key(job),
             UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in fresh) + removal,
-            ConditionExpression=" AND ".join(same) or "attribute_not_exists(id)",
-            ExpressionAttributeNames={f"#{name}": name for name in {*fresh, *gone, *was}},
-            ExpressionAttributeValues={**new, **items.values(**old)},
+            ConditionExpression=same or "attribute_not_exists(id)",
+            ExpressionAttributeNames={**named, **{f"#{name}": name for name in (*fresh, *gone)}},
+            ExpressionAttributeValues={**new, **read},
         )
         return found is None or (
             all(found.get(name) == new[f":{name}"] for name in fresh) and not set(gone) & found.keys()
@@ -336,6 +342,15 @@ class Registry:
 
     def _changed(self, **update: Any) -> bool:
         return table.changed(self._client, TableName=self._table, **update)
+
+
+def _as_read(was: Mapping[str, Any]) -> tuple[str, dict[str, str], dict[str, Any]]:
+    """The condition that an item still has the attributes that were read, with its names and values."""
+    same = [
+        f"attribute_not_exists(#{name})" if value is None else f"#{name} = :was_{name}" for name, value in was.items()
+    ]
+    values = items.values(**{f"was_{name}": value for name, value in was.items() if value is not None})
+    return " AND ".join(same), {f"#{name}": name for name in was}, values
 
 
 class ChangedMeanwhile(Exception):

@@ -18,17 +18,17 @@ _PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExce
 
 def changed(client: Any, **update: Any) -> bool:
     """Updates an item; returns False if the update's condition does not hold."""
-    return _refused(client, update) is None
+    return _refused(client.update_item, update) is None
 
 
 def refused(client: Any, **update: Any) -> Mapping[str, Any] | None:
     """Updates an item; returns the item that the condition does not hold for, or None if it was updated."""
-    return _refused(client, {**update, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"})
+    return _refused(client.update_item, {**update, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"})
 
 
-def _refused(client: Any, update: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _refused(write: Callable[..., Any], given: Mapping[str, Any]) -> Mapping[str, Any] | None:
     try:
-        _tried(lambda: client.update_item(**update))
+        _tried(lambda: write(**given))
     except ClientError as error:
         if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
             raise
@@ -49,9 +49,10 @@ def both(client: Any, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return True
 
 
-def removed(client: Any, table: str, key: Mapping[str, Any]) -> None:
-    """Deletes an item; none is no error."""
-    _tried(lambda: client.delete_item(TableName=table, Key=key))
+def removed(client: Any, **deletion: Any) -> bool:
+    """Deletes an item; none is no error. Returns False if there is one, and the condition does not hold for it."""
+    asked = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"} if "ConditionExpression" in deletion else {}
+    return not _refused(client.delete_item, {**deletion, **asked})
 
 
 def _tried(call: Callable[[], T]) -> T:

@@ -40,7 +40,10 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """All that a file would change. ``absent`` are jobs of the registry, ``unlisted`` pools, that the file lacks."""
+    """All that a file would change. ``absent`` are jobs of the registry, ``unlisted`` pools, that the file lacks.
+
+    ``as_read`` are the absent jobs as they were when the file was compared; not those that cannot be read.
+    """
 
     new: tuple[Changed, ...]
     changed: tuple[Changed, ...]
@@ -50,6 +53,7 @@ class Difference:
     broken: tuple[BrokenJob, ...]
     limits: tuple[Change, ...]
     unlisted: tuple[Change, ...]
+    as_read: Mapping[str, Job]
 
     def has_work(self, prune: bool) -> bool:
         """Whether there is anything to write."""
@@ -75,6 +79,7 @@ def difference(
         broken=tuple(broken[job] for job in sorted(broken.keys() & file.jobs.keys())),
         limits=tuple(_limits(limits, file.limits, sorted(file.limits))),
         unlisted=tuple(_limits(limits, {}, sorted(limits.keys() - file.limits.keys()))),
+        as_read={job: known[job].job for job in absent if job in known},
     )
 
 

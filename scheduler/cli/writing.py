@@ -41,7 +41,7 @@ def write(registry: Registry, pools: Pools, todo: Difference, now: datetime, *, 
     limits = work.do(lambda change: _allow(pools, change), [*todo.limits, *unlisted], lambda change: change.key)
     new = work.do(lambda each: _put(registry, each, now), todo.new, lambda each: each.job.id)
     changed = work.do(lambda each: _put(registry, each, now), todo.changed, lambda each: each.job.id)
-    removed = work.do(registry.remove, absent, str)
+    removed = work.do(lambda job: registry.remove(job, todo.as_read.get(job)), absent, str)
     return Written(new, changed, removed, limits, tuple(work.failed))
 
 

@@ -225,6 +225,20 @@ def test_a_job_that_is_changed_meanwhile_is_named_and_left(here: Services, tmp_p
     assert (left["acme"].status, left["globex"].source, left["initech"].target) == (Status.PAUSED, "db7", "new")
 
 
+def test_a_job_that_is_changed_before_it_is_pruned_is_named_and_left(here: Services, tmp_path: Path) -> None:
+    """A person answers the question a minute later; somebody else has given the job another source by then."""
+    put(here, TWO + '[jobs.initech]\ncron = "@daily"\n[jobs.umbrella]\ncron = "@daily"\n')
+    registry, pools, now = here.deployment.registry, here.deployment.pools, datetime.now(UTC)
+    path = tmp_path / "jobs.toml"
+    path.write_text(TWO)
+    todo = difference(file.read(path, "/nightly-etl/jobs"), *registry.contents(), prune=True)
+    registry.put(replace(job_of(here, "initech"), source="db7"), now)
+    written = write(registry, pools, todo, now, prune=True)
+    assert (written.removed, [line.split()[1] for line in written.failed]) == (1, ["initech"])
+    assert job_of(here, "initech").source == "db7"
+    assert registry.get("umbrella") is None
+
+
 def test_an_error_of_aws_stops_the_writes_and_the_next_put_does_the_rest(here: Services) -> None:
     """One line says it, and not one for each of the jobs; what was written stays."""
     many = TWO + "".join(f'[jobs.t{number}]\ncron = "@daily"\n' for number in range(100))
