@@ -39,9 +39,9 @@ unless `--queue` is its URL. The table and the queue are `NAME-jobs` and `NAME-d
 that an option names.
 
 Exit status: 0 done, 1 something failed, 2 bad configuration or usage. `--json` prints one JSON document; messages and
-questions are on standard error. A command that fails before it has done anything prints no document; `put`, `enable`
-and `disable` print what they did, and then exit with 1 where some of it failed. The schemas are a contract: later
-versions may add fields, but rename and remove none.
+questions are on standard error. A command that fails before it has done anything prints no document; `put`, `enable`,
+`disable` and `remove` print what they did, and then exit with 1 where some of it failed. The schemas are a contract:
+later versions may add fields, but rename and remove none.
 
 Completion for bash, zsh and fish is as [that of `etl`](commands.md#completion-and-man-pages), by
 `_NIGHTLY_JOBS_COMPLETE=bash_source nightly-jobs`; `man nightly-jobs` has all commands.

@@ -268,13 +268,28 @@ def remove(jobs: tuple[str, ...], yes: bool, as_json: bool, **deployed: str) -> 
     if missing:
         raise Problem(*missing)
     _ask(f"Remove {', '.join(jobs)}?", yes=yes)
-    for job in jobs:
-        access.registry.remove(job)
+    removed, problem = _removed(access, jobs)
     if as_json:
-        return _print(answers.RemoveAnswer(jobs))
-    from .screen import print_line
+        _print(answers.RemoveAnswer(removed))
+    else:
+        from .screen import print_line
 
-    return print_line(f"removed {', '.join(jobs)}")
+        print_line(f"removed {', '.join(removed)}")
+    if problem is not None:
+        left = ", ".join(jobs[len(removed) :])
+        raise Failure(*problem.lines, f"not removed: {left}; repeat it with {'these' if ',' in left else 'this one'}")
+
+
+def _removed(access: Access, jobs: tuple[str, ...]) -> tuple[tuple[str, ...], Problem | None]:
+    """Removes jobs, and stops where AWS refuses; an error at the first one is the command's."""
+    for number, job in enumerate(jobs):
+        try:
+            access.registry.remove(job)
+        except (ClientError, BotoCoreError) as error:
+            if number == 0:
+                raise
+            return jobs[:number], explained(error, access.table)
+    return jobs, None
 
 
 # what the commands share

@@ -268,6 +268,16 @@ def test_what_was_disabled_before_an_error_of_aws_is_told(here: Services) -> Non
     )
 
 
+def test_what_was_removed_before_an_error_of_aws_is_told(here: Services) -> None:
+    """Repeated as it was, the command would say that there is no such job, and remove none."""
+    put(here, TWO)
+    refuse = ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "DeleteItem")
+    with mock.patch.object(Registry, "remove", side_effect=[None, refuse]):
+        status, printed, said = done(here, "remove", "globex", "acme", "--yes")
+    assert (status, printed) == (1, "removed globex\n")
+    assert said.splitlines()[1] == "nightly-jobs: not removed: acme; repeat it with this one"
+
+
 def test_jobs_are_chosen_by_patterns_and_misspelt_ones_change_none(here: Services) -> None:
     """All problems are told at once."""
     put(here, TWO)
