@@ -71,14 +71,16 @@ class NightTable(Answer):
     reason: str | None
     """Why it was that."""
     rows: int | None
+    """Of a load without a result, those that it had copied when it last told of itself; so are its bytes."""
     changed: int | None
     """Rows written, changed or deleted; null if all rows were copied."""
     bytes: int | None
     started_at: datetime | None
+    """Null where it never began, as far as is known."""
     finished_at: datetime | None
     """When it was staged, or failed."""
     seconds: float | None
-    """How long the load took; of one that goes on, so far; of a dead run's, until the last sign of it."""
+    """How long the load took; of one that goes on, so far; of one that ended with its run, until its last sign."""
     steps: Steps
     usual: Usual | None
     """Null if fewer than three nights tell it."""

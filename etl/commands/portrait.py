@@ -128,6 +128,7 @@ def _order(table: NightTable) -> tuple[bool, float, str]:
 def _table(load: LoadRow, seen: Seen) -> NightTable:
     what = outcome.of(load, seen.run)
     seconds = _seconds_of(load, what, seen)
+    is_partial = _is_partial(load, what)
     before = [past for run in seen.nights if (past := seen.past_of.get(load.table_name, {}).get(run))]
     told = usual(_alike(load.load, before))
     arrived = what in _ARRIVED
@@ -138,10 +139,10 @@ def _table(load: LoadRow, seen: Seen) -> NightTable:
         outcome=what,
         load=load.load or (LoadKind.FULL if arrived else None),
         reason=load.reason,
-        rows=load.rows_so_far if what == Outcome.LOADING else load.rows,
+        rows=load.rows_so_far if is_partial else load.rows,
         changed=_changed(load) if arrived else None,
-        bytes=load.bytes_so_far if what == Outcome.LOADING else load.bytes,
-        started_at=None if what in {Outcome.PLANNED, Outcome.WAITING} else load.started_at,
+        bytes=load.bytes_so_far if is_partial else load.bytes,
+        started_at=load.started_at if _has_begun(load, what) else None,
         finished_at=None if what == Outcome.LOADING else load.finished_at,
         seconds=seconds,
         steps=_steps(load, what, seconds, seen.run),
@@ -158,17 +159,28 @@ def _table(load: LoadRow, seen: Seen) -> NightTable:
     )
 
 
+def _has_begun(load: LoadRow, what: Outcome) -> bool:
+    """Whether a load is known to have begun: until it tells of itself, the ledger has its run's beginning there."""
+    is_unheard = what == Outcome.GIVEN_UP and load.told_at is None
+    return not is_unheard and what not in {Outcome.PLANNED, Outcome.WAITING}
+
+
+def _is_partial(load: LoadRow, what: Outcome) -> bool:
+    """Whether a load goes on, or went on when its run ended: the ledger has what it told of itself, and no result."""
+    return what == Outcome.LOADING or (what == Outcome.GIVEN_UP and load.told_at is not None)
+
+
 def _seconds_of(load: LoadRow, what: Outcome, seen: Seen) -> float | None:
-    if what in {Outcome.PLANNED, Outcome.WAITING}:
+    if not _has_begun(load, what):
         return None
-    ended = seen.until if what == Outcome.LOADING else load.finished_at
+    ended = {Outcome.LOADING: seen.until, Outcome.GIVEN_UP: load.told_at}.get(what, load.finished_at)
     return _between(load.started_at, ended)
 
 
 def _steps(load: LoadRow, what: Outcome, seconds: float | None, run: RunRow) -> Steps:
-    """The steps of a load. Of one that goes on, only its present step is known: all of its time counts to that."""
+    """The steps of a load. Of one without a result, only its last step is known: all of its time counts to that."""
     waiting = _between(run.started_at, load.started_at) or 0.0 if seconds is not None else 0.0
-    if what == Outcome.LOADING:
+    if _is_partial(load, what):
         at_indexes = load.step == LoadStep.INDEXES
         so_far = seconds or 0.0
         return Steps(waiting, 0.0 if at_indexes else so_far, 0.0, so_far if at_indexes else 0.0, 0.0, 0.0, 0.0)

@@ -1,0 +1,71 @@
+"""A night as data, from rows of the ledger: what each figure of it says where the rows are odd."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from etl.commands import portrait
+from etl.commands.accounts import Watched
+from etl.commands.night import Night, NightTable
+from etl.commands.portrait import Seen
+from etl.ledger.looks import PastLoadRow
+from etl.ledger.rows import LoadRow, RunRow
+
+BEGAN = datetime(2026, 11, 28, 2, 0, tzinfo=UTC)
+
+ENDED = 1800.0
+
+
+def at(seconds: float) -> datetime:
+    """So many seconds after tonight's beginning."""
+    return BEGAN + timedelta(seconds=seconds)
+
+
+def run(status: str = "published", *, days_ago: int = 0, seconds: float = ENDED) -> RunRow:
+    """Tonight's run, or one of so many days ago."""
+    began = BEGAN - timedelta(days=days_ago)
+    return RunRow(
+        run_id=f"night-{days_ago}", status=status, started_at=began, finished_at=began + timedelta(seconds=seconds)
+    )
+
+
+def load(name: str, began: float = 10, ended: float | None = 40, status: str = "published") -> LoadRow:
+    """A load of tonight; its times are seconds since the run's beginning."""
+    finished = None if ended is None else at(ended)
+    return LoadRow(run_id="night-0", table_name=name, status=status, started_at=at(began), finished_at=finished)
+
+
+def given_up(name: str, told: float | None) -> LoadRow:
+    """A load that was not staged when its run ended, and when it last told of itself."""
+    lost = replace(load(name, 100 if told else 0, None, "failed"), given_up=True, error="aborted")
+    return replace(lost, step="rows", rows_so_far=5, bytes_so_far=50, told_at=at(told)) if told else lost
+
+
+def night(of: RunRow, *loads: LoadRow, before: tuple[RunRow, ...] = (), watched: Watched | None = None) -> Night:
+    pasts = [
+        PastLoadRow(one.run_id, each.table_name, "published", "full", 1, 1, None, None, 30.0, has_failed=False)
+        for one in before
+        for each in loads
+    ]
+    return portrait.night(Seen(of, loads, before, pasts, {}, watched, None, None, at(7200)))
+
+
+def table(of: Night, name: str) -> NightTable:
+    (found,) = (one for one in of.tables if one.table == name)
+    return found
+
+
+def test_a_load_that_ended_with_its_run_is_told_until_its_last_sign() -> None:
+    """It is what the night waited for: a run that was aborted must not hide the table that hung."""
+    of = night(run("failed"), given_up("public.hung", 1600), load("public.a", status="staged"))
+    hung = table(of, "public.hung")
+    assert (hung.outcome, hung.seconds, hung.rows, hung.bytes) == ("given up", 1500.0, 5, 50)
+    assert (hung.steps.waiting, hung.steps.copy, hung.finished_at) == (100.0, 1500.0, None)
+    assert of.tables[0] == hung, "the longest comes first"
+
+
+def test_a_load_that_never_told_of_itself_has_no_beginning() -> None:
+    """The ledger has its run's beginning in that place."""
+    lost = table(night(run("failed"), given_up("public.a", None)), "public.a")
+    assert (lost.outcome, lost.started_at, lost.seconds, lost.steps.waiting) == ("given up", None, None, 0.0)
