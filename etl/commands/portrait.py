@@ -64,8 +64,8 @@ class Seen:
         return [run.run_id for run in reversed(self.before)]
 
     @cached_property
-    def staged_at(self) -> datetime | None:
-        """When the last of several tables was staged; None until all are."""
+    def decided_at(self) -> datetime | None:
+        """When the last of several tables was staged, for which the publish waited; None until all are."""
         arrived = {LoadStatus.STAGED, LoadStatus.PUBLISHED}
         ends = [load.finished_at for load in self.loads if load.status in arrived and load.finished_at]
         return max(ends) if len(ends) == len(self.loads) > 1 else None
@@ -150,7 +150,7 @@ def _table(load: LoadRow, seen: Seen) -> NightTable:
         is_slower=arrived and is_slower(seconds, told),
         slow_since=since,
         slow_before=slow_before,
-        is_decisive=arrived and load.finished_at == seen.staged_at,
+        is_decisive=seen.decided_at is not None and load.finished_at == seen.decided_at,
         as_of=read.snapshot_at if (read := seen.read.get(load.table_name)) else None,
         drift=load.drift,
         note=load.note,

@@ -69,3 +69,11 @@ def test_a_load_that_never_told_of_itself_has_no_beginning() -> None:
     """The ledger has its run's beginning in that place."""
     lost = table(night(run("failed"), given_up("public.a", None)), "public.a")
     assert (lost.outcome, lost.started_at, lost.seconds, lost.steps.waiting) == ("given up", None, None, 0.0)
+
+
+def test_no_table_decided_the_end_where_a_time_is_unknown() -> None:
+    """Rows of older versions have none."""
+    of = night(run(), load("public.a", ended=None), load("public.b", ended=None))
+    assert [one.is_decisive for one in of.tables] == [False, False]
+    of = night(run(), load("public.a"), load("public.b", ended=50))
+    assert [one.table for one in of.tables if one.is_decisive] == ["public.b"]
