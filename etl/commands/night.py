@@ -174,7 +174,7 @@ class Night(Answer):
     publish_way: str | None
     """`swap`, `merge` or `mixed`."""
     staged_at: datetime | None
-    """When the last table was staged."""
+    """When the last table was staged; null until all are."""
     publish_seconds: float | None
     """From then until the run's end, with the waiting for readers; null if it was not published."""
     is_published_apart: bool

@@ -92,7 +92,8 @@ class Seen:
 def night(seen: Seen) -> Night:
     """The night as the page has it."""
     tables = sorted((_table(load, seen) for load in seen.loads), key=_order)
-    staged_at = max((one.finished_at for one in tables if _is_staged(one) and one.finished_at), default=None)
+    ends = [one.finished_at for one in tables if one.finished_at] if all(map(_is_staged, tables)) else []
+    staged_at = max(ends, default=None)
     published = seen.run.status == RunStatus.PUBLISHED
     took = [_seconds(run) or 0.0 for run in seen.before if run.status == RunStatus.PUBLISHED]
     told = sentence.Told(

@@ -77,3 +77,10 @@ def test_no_table_decided_the_end_where_a_time_is_unknown() -> None:
     assert [one.is_decisive for one in of.tables] == [False, False]
     of = night(run(), load("public.a"), load("public.b", ended=50))
     assert [one.table for one in of.tables if one.is_decisive] == ["public.b"]
+
+
+def test_the_last_table_is_staged_when_all_are() -> None:
+    """Of a night that failed, the others were."""
+    assert night(run(), load("public.a"), load("public.b", ended=50)).staged_at == at(50)
+    failed = replace(load("public.b", status="failed"), given_up=False)
+    assert night(run("failed"), load("public.a", status="staged"), failed).staged_at is None
