@@ -146,6 +146,7 @@ class PastNight(Answer):
 
     run_id: str
     status: str
+    """The run's status in the ledger; of this one, its `state`."""
     started_at: datetime
     finished_at: datetime | None
     seconds: float | None
@@ -157,6 +158,11 @@ class PastNight(Answer):
     """Rows written, changed or deleted, of those tables of which only changes were copied; null if there were none."""
     changed_share: float | None
     """The same, as a part of the rows of these tables: from 0 to 1."""
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether the night has ended, or is dead, and nothing was published."""
+        return self.status not in {"published", "running", "planned", "staged"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,7 @@ def night(seen: Seen) -> Night:
         shards=_shards(tables),
         rebalance=seen.rebalance,
         before=tuple(_past_night(run, seen) for run in reversed(seen.before)),
-        tonight=_tonight(tables, seen),
+        tonight=_tonight(tables, seen, told.state),
         error=seen.run.error,
     )
 
@@ -245,13 +245,13 @@ def _past_night(run: RunRow, seen: Seen) -> PastNight:
     return _shared(run, [(_changed(load) or 0, load.rows or 0) for load in partial])
 
 
-def _tonight(tables: Sequence[NightTable], seen: Seen) -> PastNight:
+def _tonight(tables: Sequence[NightTable], seen: Seen, state: str) -> PastNight:
     changed = [(table.changed, table.rows or 0) for table in tables if table.changed is not None]
     night = _shared(seen.run, changed)
     rows, size = sum(table.rows or 0 for table in tables), sum(table.bytes or 0 for table in tables)
     so_far = _between(seen.run.started_at, seen.until)
     # of a run that goes on, the ledger has none of these yet
-    return replace(night, tables=len(tables), rows=rows, bytes=size, seconds=so_far)
+    return replace(night, status=state, tables=len(tables), rows=rows, bytes=size, seconds=so_far)
 
 
 def _shared(run: RunRow, changed: Sequence[tuple[int, int]]) -> PastNight:

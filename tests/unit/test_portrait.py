@@ -84,3 +84,12 @@ def test_the_last_table_is_staged_when_all_are() -> None:
     assert night(run(), load("public.a"), load("public.b", ended=50)).staged_at == at(50)
     failed = replace(load("public.b", status="failed"), given_up=False)
     assert night(run("failed"), load("public.a", status="staged"), failed).staged_at is None
+
+
+DEAD = Watched("night-0", "dead", at(0), "ended", BEGAN, None, 1.0, 1, 0, 1, 0, 0, 0, (), (), None, None, 0, None, None)
+
+
+def test_a_dead_night_is_not_among_those_that_go_on() -> None:
+    """Its status in the ledger is still running."""
+    of = night(replace(run("running"), finished_at=None), load("public.a", status="loading"), watched=DEAD)
+    assert (of.state, of.tonight.status, of.tonight.is_bad) == ("dead", "dead", True)

@@ -70,10 +70,9 @@ class _Measure:
     def _column(self, night: PastNight, number: int, highest: float, nights: int) -> Column:
         value, step = self.of(night), WIDTH / max(nights, _ROOM)
         height = round(max(HEIGHT * (value or 0.0) / highest, 1.0), 1)
-        bad = night.status not in {RunStatus.PUBLISHED, RunStatus.RUNNING}
-        title = f"{figures.moment(night.started_at)}: {self.said(value)}{f' ({night.status})' if bad else ''}"
+        title = f"{figures.moment(night.started_at)}: {self.said(value)}{f' ({night.status})' if night.is_bad else ''}"
         x, y, width = round(number * step + 1, 1), round(HEIGHT - height, 1), round(step - 2, 1)
-        return Column(x, y, width, height, "bad" if bad else "", title)
+        return Column(x, y, width, height, "bad" if night.is_bad else "", title)
 
 
 _MEASURES = (
