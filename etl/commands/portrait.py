@@ -95,7 +95,8 @@ def night(seen: Seen) -> Night:
     ends = [one.finished_at for one in tables if one.finished_at] if all(map(_is_staged, tables)) else []
     staged_at = max(ends, default=None)
     published = seen.run.status == RunStatus.PUBLISHED
-    took = [_seconds(run) or 0.0 for run in seen.before if run.status == RunStatus.PUBLISHED]
+    published_before = [_seconds(run) for run in seen.before if run.status == RunStatus.PUBLISHED]
+    took = [seconds for seconds in published_before if seconds is not None]
     told = sentence.Told(
         seen.run, seen.before, seen.watched, usual(took), tables, seen.at, is_superseded=seen.is_superseded
     )
@@ -175,7 +176,9 @@ def _seconds_of(load: LoadRow, what: Outcome, seen: Seen) -> float | None:
     if not _has_begun(load, what):
         return None
     ended = {Outcome.LOADING: seen.until, Outcome.GIVEN_UP: load.told_at}.get(what, load.finished_at)
-    return _between(load.started_at, ended)
+    seconds = _between(load.started_at, ended)
+    # by the clock of another machine, a load that goes on may have yet to begin
+    return 0.0 if seconds is None and what == Outcome.LOADING else seconds
 
 
 def _steps(load: LoadRow, what: Outcome, seconds: float | None, run: RunRow) -> Steps:
@@ -293,4 +296,5 @@ def _seconds(run: RunRow) -> float | None:
 
 
 def _between(began: datetime | None, ended: datetime | None) -> float | None:
-    return None if began is None or ended is None else round(max((ended - began).total_seconds(), 0.0), 3)
+    """The seconds between two moments; None if one is unknown, or if the clock went back between them."""
+    return None if began is None or ended is None or ended < began else round((ended - began).total_seconds(), 3)

@@ -167,7 +167,7 @@ def _within_room(failed: Sequence[LoadRow]) -> Iterator[FailedTable]:
 
 def _seconds(row: RunRow | LoadRow) -> float:
     started, finished = row.started_at, row.finished_at
-    return float((finished - started).total_seconds()) if started and finished else 0.0
+    return max(float((finished - started).total_seconds()), 0.0) if started and finished else 0.0
 
 
 def _cut(error: str) -> str:

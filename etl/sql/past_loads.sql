@@ -3,6 +3,7 @@
 -- not those of other jobs; empty if there is none.
 -- since_whole is the number of loads since the newest one that copied all rows, or null if none of these did; were_whole
 -- says that the last two did, or that no load may be a delta of the last one.
+-- A load during which the clock went back tells no seconds.
 -- Try it: psql -v names='{public.orders}' -v most=40 -v job= -f past_loads.sql
 SELECT t.name AS table_name,
        (array_agg(l.shard ORDER BY l.turn))[1] AS shard,
@@ -15,7 +16,8 @@ SELECT t.name AS table_name,
  CROSS JOIN LATERAL (
        SELECT p.shard, p.base IS NOT NULL AS is_base, coalesce(p.load, 'full') = 'full' AS is_whole,
               row_number() OVER (ORDER BY p.published_at DESC) AS turn,
-              extract(epoch FROM p.finished_at - p.started_at)::float8 AS seconds
+              CASE WHEN p.finished_at >= p.started_at
+                   THEN extract(epoch FROM p.finished_at - p.started_at)::float8 END AS seconds
          FROM etl.loads p
          LEFT JOIN etl.runs r ON r.run_id = p.run_id
         WHERE p.table_name = t.name AND p.status = 'published'

@@ -151,6 +151,16 @@ def test_a_ledger_of_an_older_version_tells_what_readers_see(shop: Databases, et
     assert tonight["sentence"].endswith(f"; readers still see {seen[11:19]}.")
 
 
+def test_a_night_in_which_the_clock_went_back_does_not_tell_what_is_usual(shop: Databases, etl: Etl) -> None:
+    """A load that ended before it began has no duration."""
+    for run in ("first", "second"):
+        assert etl("run", TABLES="*", ETL_RUN_ID=run).status == 0
+    shop.reporting.execute("UPDATE etl.loads SET finished_at = started_at - interval '9 s' WHERE run_id = 'first'")
+    assert {table["past"]["seconds"][0] for table in night(etl, "second")["tables"]} == {None}
+    slowest = json.loads(etl("report", "second", "--json").stdout)["slowest"]
+    assert {table["median_seconds"] for table in slowest} == {None}
+
+
 def test_a_publish_of_its_own_command_is_told_apart(shop: Databases, etl: Etl) -> None:
     """Its seconds have the wait for that command."""
     assert etl("run", TABLES="*", ETL_RUN_ID="at-once").status == 0

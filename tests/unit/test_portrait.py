@@ -86,6 +86,17 @@ def test_the_last_table_is_staged_when_all_are() -> None:
     assert night(run("failed"), load("public.a", status="staged"), failed).staged_at is None
 
 
+def test_a_clock_that_went_back_tells_no_duration() -> None:
+    """Neither of a load nor of a run: it is no short one."""
+    back = tuple(run(days_ago=n, seconds=-60) for n in (1, 2, 3))
+    of = night(run(), load("public.a", began=40, ended=10), before=back)
+    a = table(of, "public.a")
+    assert (a.seconds, a.is_slower, of.usual) == (None, False, None)
+    assert table(night(run(), load("public.a", began=40, ended=40)), "public.a").seconds == 0.0
+    assert [one.seconds for one in of.before] == [None, None, None]
+    assert night(run(seconds=-60), load("public.a")).tonight.seconds is None
+
+
 DEAD = Watched("night-0", "dead", at(0), "ended", BEGAN, None, 1.0, 1, 0, 1, 0, 0, 0, (), (), None, None, 0, None, None)
 
 

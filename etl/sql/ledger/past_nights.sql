@@ -2,6 +2,7 @@
 -- finished. Target side; needs the ledger.
 -- :'run_id': the run, which does not count, nor do runs of other jobs than its own; :'most': the number of loads of each
 -- table.
+-- A load or a run during which the clock went back does not count.
 -- Try it: psql -v run_id=tonight -v most=5 -f ledger/past_nights.sql
 SELECT p.run_id, r.publish_way AS way, r.started_at AS run_started_at, r.finished_at AS run_finished_at,
        t.table_name, p.shard, coalesce(p.load, 'full') AS load, p.started_at, p.finished_at, p.rows_changed,
@@ -17,5 +18,5 @@ SELECT p.run_id, r.publish_way AS way, r.started_at AS run_started_at, r.finishe
         ORDER BY l.published_at DESC
         LIMIT :'most'::int) AS p
   JOIN etl.runs r ON r.run_id = p.run_id
- WHERE t.run_id = :'run_id' AND p.started_at IS NOT NULL AND p.finished_at IS NOT NULL AND r.finished_at IS NOT NULL
+ WHERE t.run_id = :'run_id' AND p.finished_at >= p.started_at AND r.finished_at >= r.started_at
  ORDER BY r.started_at DESC, p.run_id, p.started_at;

@@ -2,9 +2,11 @@
 -- :'run_id': the run, whose tables count; :'run_ids': the other runs.
 -- has_failed: the load itself has failed. It was not given up because of another; older versions wrote the run's error then.
 -- A load into another live table does not count: it may be of another job's table of this name.
+-- seconds: null, too, if the clock went back while the load went on.
 -- Try it: psql -v run_id=tonight -v run_ids='{yesterday}' -f ledger/past_of_tables.sql
 SELECT p.run_id, p.table_name, p.status, coalesce(p.load, 'full') AS load, p.rows, p.bytes, p.rows_changed, p.rows_deleted,
-       extract(epoch FROM p.finished_at - p.started_at)::float8 AS seconds,
+       CASE WHEN p.finished_at >= p.started_at
+            THEN extract(epoch FROM p.finished_at - p.started_at)::float8 END AS seconds,
        p.status = 'failed' AND NOT coalesce(p.given_up, p.error IS NOT DISTINCT FROM o.error) AS has_failed
   FROM etl.loads t
   JOIN etl.loads p ON p.table_name = t.table_name AND p.run_id = ANY (:'run_ids'::text[])
