@@ -139,7 +139,7 @@ def test_a_page_of_an_older_night_says_what_readers_saw_then(shop: Databases, et
     assert [night(etl, run)["is_superseded"] for run in ("first", "second")] == [True, False]
 
 
-def test_a_ledger_of_an_older_version_tells_what_readers_see(shop: Databases, etl: Etl) -> None:
+def test_a_ledger_of_an_older_version_tells_what_readers_see_and_what_was_usual(shop: Databases, etl: Etl) -> None:
     """Its loads have no live table's name, because no table was renamed then."""
     assert etl("run", TABLES="*", ETL_RUN_ID="older").status == 0
     seen = night(etl, "older")["tables"][0]["as_of"]
@@ -149,6 +149,12 @@ def test_a_ledger_of_an_older_version_tells_what_readers_see(shop: Databases, et
     tonight = night(etl, "tonight")
     assert {table["as_of"] for table in tonight["tables"]} == {seen}
     assert tonight["sentence"].endswith(f"; readers still see {seen[11:19]}.")
+    assert {table["table"]: table["past"]["rows"] for table in tonight["tables"]} == {
+        "public.orders": [100],
+        "public.items": [1],
+    }
+    assert etl("publish", "tonight").status == 0
+    assert [night(etl, run)["is_superseded"] for run in ("older", "tonight")] == [True, False]
 
 
 def test_a_night_in_which_the_clock_went_back_does_not_tell_what_is_usual(shop: Databases, etl: Etl) -> None:

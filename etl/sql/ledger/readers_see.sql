@@ -13,7 +13,12 @@ SELECT t.table_name, s.snapshot_at,
        EXISTS (SELECT
                  FROM etl.loads p
                 WHERE p.schema_name = t.schema_name AND p.relation_name = t.relation_name AND p.status = 'published'
-                  AND p.run_id <> t.run_id AND p.published_at > t.ended) AS is_past
+                  AND p.run_id <> t.run_id AND p.published_at > t.ended)
+       OR t.relation_name IS NULL
+          AND EXISTS (SELECT
+                        FROM etl.loads p
+                       WHERE p.table_name = t.table_name AND p.status = 'published'
+                         AND p.run_id <> t.run_id AND p.published_at > t.ended) AS is_past
   FROM own t
   LEFT JOIN LATERAL (
        SELECT o.snapshot_at
