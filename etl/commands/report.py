@@ -45,7 +45,8 @@ async def report(settings: Settings, asked: str | None, *, with_night: bool = Tr
             run = await ledger.run_of(target, run_id)  # it may have ended meanwhile
         loads = await ledger.loads_of(target, [run_id])
         slowest = await _slowest(target, run_id, loads)
-        published = await ledger.latest_runs(target, 1, RunStatus.PUBLISHED, job=settings.job)
+        job = (run.job if run else None) or settings.job
+        published = await ledger.latest_runs(target, 1, RunStatus.PUBLISHED, job=job)
         last = published[0] if published else None
         waiting = [str(one) for one in await ledger.waiting(target) if one.is_needed and one.run_id == run_id]
         done = _report(run_id, run, loads, slowest, last)
@@ -84,17 +85,17 @@ async def _seen(
         read={row.table_name: row for row in await ledger.readers_see(target, run.run_id)},
         watched=watched if _goes_on(run) else None,
         last=last,
-        rebalance=await _rebalance(settings, target, loads),
+        rebalance=await _rebalance(settings, target, loads, run.job or settings.job),
         at=book.now(),
     )
 
 
-async def _rebalance(settings: Settings, target: Target, loads: Sequence[LoadRow]) -> Rebalance | None:
+async def _rebalance(settings: Settings, target: Target, loads: Sequence[LoadRow], job: str | None) -> Rebalance | None:
     """What ``etl plan`` would change in the shards of these loads."""
     shard_of = {load.table_name: int(load.shard) for load in loads if load.shard and load.shard.isdecimal()}
     if len(set(shard_of.values())) <= 1:
         return None
-    past = await ledger.past(target, list(shard_of), limits.PLANNED_BY_NIGHTS, settings.job)
+    past = await ledger.past(target, list(shard_of), limits.PLANNED_BY_NIGHTS, job)
     options = {table: settings.options.of(named(table)) for table in shard_of}
     seconds = {load.table_name: _seconds(load) for load in loads if load.table_name in shard_of}
     for table, nights in past.items():

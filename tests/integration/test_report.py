@@ -134,8 +134,11 @@ def test_a_page_of_an_older_night_says_what_readers_saw_then(shop: Databases, et
     assert night(etl, "failed")["sentence"].endswith(f"; readers still see {seen}.")
     assert etl("run", TABLES="orders", ETL_RUN_ID="second", ETL_JOB="acme").status == 0
     shop.reporting.execute("UPDATE etl.loads SET status = 'failed' WHERE run_id = 'first'")
-    told = json.loads(etl("report", "failed", "--json", ETL_JOB="acme").stdout)["night"]
-    assert told["sentence"].endswith(f"; readers saw {seen} then.")
+    assert etl("run", TABLES="items", ETL_RUN_ID="another", ETL_JOB="globex").status == 0
+    for named in ({"ETL_JOB": "acme"}, {}):
+        told = json.loads(etl("report", "failed", "--json", **named).stdout)
+        assert told["night"]["sentence"].endswith(f"; readers saw {seen} then.")
+        assert told["last_published"]["run_id"] == "second"
     assert [night(etl, run)["is_superseded"] for run in ("first", "second")] == [True, False]
 
 
