@@ -208,6 +208,13 @@ def test_a_thousand_tables_with_thirty_nights_are_less_than_a_megabyte() -> None
     assert len(text.encode()) < 1_000_000
 
 
+def test_a_past_load_s_seconds_are_those_that_the_page_shows() -> None:
+    """A load of 20 min 34 s was not one of 20 min 30 s."""
+    took = (0.1234, 9.876, 45.678, 1234.4, 86_399.0, None)
+    of = replace(table(nights=6), past=replace(table(nights=6).past, seconds=took))
+    assert data_of(render(night([of], 6)))["past"]["seconds"] == [[0.12, 9.88, 45.7, 1234, 86_399, None]]
+
+
 def test_a_page_of_the_same_night_is_the_same_text() -> None:
     """So that a file that is written again is no other file."""
     assert render(night([table()])) == render(night([table()]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -35,7 +35,8 @@ def packed(night: Night) -> str:
         | {"slow_since": [_moment(began.get(table.slow_since or "")) for table in tables]}
         | {"steps": [list(_named(table.steps).values()) for table in tables]}
         | {"usual": [_named(table.usual) if table.usual else None for table in tables]},
-        "past": {name: [_rounded(getattr(table.past, name), digits) for table in tables] for name, digits in _PAST}
+        "past": {name: [_rounded(getattr(table.past, name)) for table in tables] for name in _COUNTS}
+        | {"seconds": [_shown(table.past.seconds) for table in tables]}
         | {"loads": [table.past.loads for table in tables]},
     }
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
@@ -58,17 +59,25 @@ _COLUMNS = (
 )
 _MOMENTS = ("started_at", "finished_at", "as_of")
 
-_PAST = (("seconds", 3), ("rows", 3), ("bytes", 3), ("changed", 3))
-"""The figures of the nights before, with as many digits as the page shows. All digits would be half of its size."""
+_COUNTS = ("rows", "bytes", "changed")
+
+_DIGITS = 3
+"""The figures of the nights before have as many digits as the page shows. All digits would be half of its size."""
 
 
 def _moment(at: datetime | None) -> str | None:
     return None if at is None else figures.moment(at)
 
 
-def _rounded(values: Iterable[float | None], digits: int) -> list[float | None]:
-    """The values with so many significant digits, each as a whole number where it is one."""
-    return [None if value is None else _shorter(float(f"{value:.{digits}g}")) for value in values]
+def _rounded(values: Iterable[float | None]) -> list[float | None]:
+    """The values with three significant digits, each as a whole number where it is one."""
+    return [None if value is None else _shorter(float(f"{value:.{_DIGITS}g}")) for value in values]
+
+
+def _shown(seconds: Sequence[float | None]) -> list[float | None]:
+    """Durations with the digits that the page shows: of one of a minute or more, each second."""
+    digits = [0 if one is None or one >= 60 else 1 if one >= 10 else 2 for one in seconds]
+    return [None if one is None else _shorter(round(one, places)) for one, places in zip(seconds, digits, strict=True)]
 
 
 def _shorter(value: float) -> float:
