@@ -148,7 +148,7 @@ def _dead(told: Told) -> list[str]:
     last = f", and the last sign of it was at {told.clock(sign)}" if sign else ""
     return [
         f"Dead: the run began at {told.clock(told.run.started_at)}, and its processes are gone{last}",
-        *([_counts(told.watched)] if told.watched else []),
+        *([_counts(told.watched, was_loading=_loading(told))] if told.watched else []),
         _readers(told),
         f"run again, or `etl abort {told.run.run_id}`",
     ]
@@ -170,9 +170,15 @@ _PARTS: Mapping[str, Callable[[Told], list[str]]] = {
 }
 
 
-def _counts(seen: Watched) -> str:
+def _loading(told: Told) -> int:
+    """Of a dead run, the tables that it was loading; nothing of it goes on any more."""
+    return sum(table.outcome == Outcome.LOADING for table in told.tables)
+
+
+def _counts(seen: Watched, was_loading: int = 0) -> str:
     counts = [f"{seen.staged:,} of {counted(seen.tables, 'table')} staged"]
     counts += [f"{len(seen.loading):,} loading"] if seen.loading else []
+    counts += [f"{was_loading:,} cut off"] if was_loading else []
     counts += [f"{seen.waiting:,} waiting"] if seen.waiting else []
     counts += [f"{seen.failed:,} failed"] if seen.failed else []
     return ", ".join(counts)

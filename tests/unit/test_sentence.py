@@ -50,6 +50,7 @@ def table(name: str, outcome: str = "published", *, slower: bool = False) -> Nig
         is_slower=slower,
         slow_since=None,
         slow_before=None,
+        slow_after=None,
         is_decisive=False,
         as_of=BEGAN - timedelta(days=1) + timedelta(seconds=3),
         drift=None,
@@ -192,9 +193,9 @@ SENTENCES = {
         "All 2 tables are staged since 02:30 and wait for `etl publish tonight`; readers still see 27 Nov 02:00:03.",
     ),
     "dead": (
-        told(run("running", None), watched=looked("ended", "dead")),
+        told(run("running", None), table("public.c", "loading"), watched=looked("ended", "dead")),
         "Dead: the run began at 02:00, and its processes are gone, and the last sign of it was at 02:11; 180 of 214"
-        " tables staged, 33 waiting; readers still see 27 Nov 02:00:03; run again, or `etl abort tonight`.",
+        " tables staged, 1 cut off, 33 waiting; readers still see 27 Nov 02:00:03; run again, or `etl abort tonight`.",
     ),
     "a status of a later version": (
         told(run("postponed", 1)),
