@@ -90,6 +90,8 @@ class NightTable(Answer):
     """The run since which the table is slow, if it is."""
     slow_before: float | None
     """The seconds that it usually took before that."""
+    slow_after: float | None
+    """The seconds that it has usually taken since: tonight's may be few, if no row had changed."""
     is_decisive: bool
     """Whether it was the last that was staged, so that the publish waited for it."""
     as_of: datetime | None

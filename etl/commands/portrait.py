@@ -134,7 +134,7 @@ def _table(load: LoadRow, seen: Seen) -> NightTable:
     before = [past for run in seen.nights if (past := seen.past_of.get(load.table_name, {}).get(run))]
     told = usual(_alike(load.load, before))
     arrived = what in _ARRIVED
-    since, slow_before = _slow(load, seconds, before) if arrived else (None, None)
+    since, slow_before, slow_after = _slow(load, seconds, before) if arrived else (None, None, None)
     return NightTable(
         table=load.table_name,
         shard=load.shard,
@@ -152,6 +152,7 @@ def _table(load: LoadRow, seen: Seen) -> NightTable:
         is_slower=arrived and is_slower(seconds, told),
         slow_since=since,
         slow_before=slow_before,
+        slow_after=slow_after,
         is_decisive=seen.decided_at is not None and load.finished_at == seen.decided_at,
         as_of=read.snapshot_at if (read := seen.read.get(load.table_name)) else None,
         drift=load.drift,
@@ -207,12 +208,14 @@ def _is_full(kind: str | None) -> bool:
     return kind in {None, LoadKind.FULL}
 
 
-def _slow(load: LoadRow, seconds: float | None, before: Sequence[PastLoadRow]) -> tuple[str, float] | tuple[None, None]:
-    """The run since which the table is slow, this one included, and the seconds that it usually took before that."""
+def _slow(
+    load: LoadRow, seconds: float | None, before: Sequence[PastLoadRow]
+) -> tuple[str, float, float] | tuple[None, None, None]:
+    """The run since which the table is slow, this one included; the seconds that it usually took before, and since."""
     timed = [(past.run_id, past.seconds) for past in before if past.status == LoadStatus.PUBLISHED and past.seconds]
     timed += [(load.run_id, seconds)] if seconds else []
     judged = slow([one for _, one in timed])
-    return (timed[judged.since][0], round(judged.before, 3)) if judged else (None, None)
+    return (timed[judged.since][0], round(judged.before, 3), round(judged.after, 3)) if judged else (None, None, None)
 
 
 def _is_staged(table: NightTable) -> bool:

@@ -65,6 +65,7 @@ def table(name: str = "public.orders", number: int = 0, nights: int = 5, *, outc
         is_slower=number % 7 == 0,
         slow_since=None,
         slow_before=None,
+        slow_after=None,
         is_decisive=False,
         as_of=seconds(3),
         drift="column note is new" if number % 9 == 0 else None,
@@ -206,6 +207,14 @@ def test_a_thousand_tables_with_thirty_nights_are_less_than_a_megabyte() -> None
         f"{len(text.encode()):,} bytes: {len(head):,} before the rows, {len(rows):,} of rows, {len(packed):,} of data"
     )
     assert len(text.encode()) < 1_000_000
+
+
+def test_a_slow_table_is_named_with_its_usual_seconds() -> None:
+    """Before, and since."""
+    slow = replace(table(), seconds=1.0, slow_since="run-2", slow_before=30.5, slow_after=405.0)
+    assert "is slow since 26 Nov 02:00:00: 6 min 45 s, before that 30.5 s." in " ".join(
+        Page(render(night([slow]))).texts
+    )
 
 
 def test_a_past_load_s_seconds_are_those_that_the_page_shows() -> None:

@@ -97,6 +97,20 @@ def test_a_clock_that_went_back_tells_no_duration() -> None:
     assert night(run(seconds=-60), load("public.a")).tonight.seconds is None
 
 
+def test_a_slow_table_is_told_by_what_is_usual_since_and_not_by_tonight() -> None:
+    """Tonight no row had changed: the table was fast, and is slow all the same."""
+    nights = tuple(run(days_ago=n) for n in range(1, 8))
+    took = dict(zip(nights, (410, 400, 420, 30, 31, 32, 30), strict=True))
+    tonight = load("public.a", ended=15)
+    pasts = [
+        PastLoadRow(one.run_id, "public.a", "published", "delta", 1, 1, 1, 0, float(seconds), has_failed=False)
+        for one, seconds in took.items()
+    ]
+    of = portrait.night(Seen(run(), [tonight], nights, pasts, {}, None, None, None, at(7200)))
+    a = table(of, "public.a")
+    assert (a.seconds, a.slow_since, a.slow_before, a.slow_after) == (5.0, "night-3", 30.5, 405.0)
+
+
 DEAD = Watched("night-0", "dead", at(0), "ended", BEGAN, None, 1.0, 1, 0, 1, 0, 0, 0, (), (), None, None, 0, None, None)
 
 

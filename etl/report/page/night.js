@@ -157,7 +157,7 @@ function facts(one) {
   if (one.shard != null) list.append(fact("Shard", one.shard));
   STEPS.forEach((name, at) => one.steps[at] > 0 && list.append(fact(name, seconds(one.steps[at]))));
   if (one.usual) list.append(fact("Usually", `${seconds(one.usual.median)} (${seconds(one.usual.p10)} to ${seconds(one.usual.p90)})`));
-  if (one.slow_since) list.append(fact("Slow since", `${one.slow_since}; before that ${seconds(one.slow_before)}`));
+  if (one.slow_since) list.append(fact("Slow since", `${one.slow_since}: ${seconds(one.slow_after)}, before that ${seconds(one.slow_before)}`));
   if (one.as_of) list.append(fact("As of", one.as_of));
   if (one.reason) list.append(fact("Why", `${one.load}: ${one.reason}`, true));
   if (one.drift) list.append(fact("Drift", one.drift, true));

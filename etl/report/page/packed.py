@@ -53,6 +53,7 @@ _COLUMNS = (
     "bytes",
     "seconds",
     "slow_before",
+    "slow_after",
     "drift",
     "note",
     "error",
