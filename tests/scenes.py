@@ -43,6 +43,7 @@ MARKUP = (
     "\u202egnp.elbat\u2066 <b>\u2069",
     "\u0645\u0631\u062d\u0628\u0627 \u0628\u0627\u0644\u0639\u0627\u0644\u0645",
     "zero\u200bwidth\ufeff",
+    "u\u0308bersicht",
     "tab\tand\r\nline",
     " \u3000spaces ",
     "W" * 63,

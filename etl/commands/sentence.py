@@ -171,7 +171,7 @@ _PARTS: Mapping[str, Callable[[Told], list[str]]] = {
 
 
 def _loading(told: Told) -> int:
-    """Of a dead run, the tables that it was loading; nothing of it goes on any more."""
+    """How many tables the run was loading when it died."""
     return sum(table.outcome == Outcome.LOADING for table in told.tables)
 
 

@@ -93,8 +93,11 @@ function sort(header) {
 
 // ---- searching
 
+/** A text as the search compares it: in one case, and a letter and its accent in one way. */
+const folded = (text) => text.normalize("NFKC").toLowerCase();
+
 function search(text) {
-  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+  const words = folded(text).split(/\s+/).filter(Boolean);
   let shown = 0;
   for (const row of rows) {
     const matches = words.every((word) => row.words.includes(word));
@@ -153,7 +156,7 @@ function fact(name, value, isWide = false) {
 }
 
 function facts(one) {
-  const list = make("dl", {}, fact("Began", one.started_at ?? NOTHING), fact("Staged", one.finished_at ?? NOTHING));
+  const list = make("dl", {}, fact("Began", one.started_at ?? NOTHING), fact(one.outcome === "failed" ? "Failed" : "Staged", one.finished_at ?? NOTHING));
   if (one.shard != null) list.append(fact("Shard", one.shard));
   STEPS.forEach((name, at) => one.steps[at] > 0 && list.append(fact(name, seconds(one.steps[at]))));
   if (one.usual) list.append(fact("Usually", `${seconds(one.usual.median)} (${seconds(one.usual.p10)} to ${seconds(one.usual.p90)})`));
@@ -227,9 +230,8 @@ async function begin() {
     const button = row.querySelector("button"), bars = row.querySelector(".bars");
     Object.assign(row, { own: ownOf(place), place, detail: null });
     row.dataset.table = button.textContent;
-    row.words = `${button.textContent} ${row.own.outcome} ${row.own.load ?? ""} ${row.className} ${row.own.drift ? "drift" : ""}`.toLowerCase();
+    row.words = folded(`${button.textContent} ${row.own.outcome} ${row.own.load ?? ""} ${row.className} ${row.own.drift ? "drift" : ""}`);
     button.setAttribute("aria-expanded", "false");
-    bars.removeAttribute("aria-hidden");
     bars.setAttribute("role", "img");
     bars.setAttribute("aria-label", told(row));
   });
