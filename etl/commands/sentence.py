@@ -63,10 +63,11 @@ class Told:
         return max(((self.run.finished_at or self.at) - self.run.started_at).total_seconds(), 0.0)
 
     def clock(self, moment: datetime, *, seconds: bool = False) -> str:
-        """A time of day, with its date if that is not the day on which the run ended."""
+        """A time of day, with its date if that is not the day on which the run ended, and the year if it is another."""
         base = self.run.finished_at or self.at
         of_day = f"{moment:%H:%M:%S}" if seconds else f"{moment:%H:%M}"
-        return of_day if moment.date() == base.date() else f"{moment.day} {moment:%b} {of_day}"
+        day = f"{moment.day} {moment:%b}{'' if moment.year == base.year else f' {moment.year}'}"
+        return of_day if moment.date() == base.date() else f"{day} {of_day}"
 
 
 def _published(told: Told) -> list[str]:

@@ -209,6 +209,18 @@ def test_a_thousand_tables_with_thirty_nights_are_less_than_a_megabyte() -> None
     assert len(text.encode()) < 1_000_000
 
 
+def test_what_readers_see_of_another_year_is_not_taken_for_yesterday_s() -> None:
+    """On the page, in its data, and in the list of the nights."""
+    old = replace(table(outcome="failed"), as_of=BEGAN - timedelta(days=366))
+    report = night([old], 1)
+    assert report.night is not None
+    before = replace(report.night.before[0], started_at=BEGAN - timedelta(days=366))
+    text = render(replace(report, night=replace(report.night, before=(before,))))
+    assert data_of(text)["columns"]["as_of"] == ["27 Nov 2025 02:00:00"]
+    assert data_of(text)["nights"] == ["27 Nov 2025 02:00"]
+    assert "<dt>Readers see</dt><dd>27 Nov 2025 02:00:0" in text
+
+
 def test_a_slow_table_is_named_with_its_usual_seconds() -> None:
     """Before, and since."""
     slow = replace(table(), seconds=1.0, slow_since="run-2", slow_before=30.5, slow_after=405.0)
@@ -317,7 +329,9 @@ def test_each_night_has_a_bar_and_the_median_a_line() -> None:
         (figures.share(0), "0 %"),
         (figures.ratio(1.84), "1.8 ×"),
         (figures.count(1234.4), "1,234"),
-        (figures.moment(BEGAN), "28 Nov 02:00:00"),
+        (figures.moment(BEGAN, BEGAN), "28 Nov 02:00:00"),
+        (figures.moment(BEGAN - timedelta(days=365), BEGAN), "28 Nov 2025 02:00:00"),
+        (figures.minute(BEGAN - timedelta(days=365), BEGAN), "28 Nov 2025 02:00"),
     ],
 )
 def test_figures_are_written_for_people(written: str, expected: str) -> None:

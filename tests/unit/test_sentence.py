@@ -136,6 +136,10 @@ SENTENCES = {
         "Failed at 02:17 after 17 min 0 s: public.a failed, of 2 tables; readers still see 27 Nov 02:00:03 to"
         " 01:00:00.",
     ),
+    "readers see what is a year old": (
+        told(run("failed", 17), replace(table("public.a", "failed"), as_of=BEGAN - timedelta(days=366))),
+        "Failed at 02:17 after 17 min 0 s: public.a failed, of 1 table; readers still see 27 Nov 2025 02:00:00.",
+    ),
     "it failed before it knew its tables": (
         replace(told(replace(run("failed", 1), error="no route")), tables=[]),
         "Failed at 02:01 after 1 min 0 s: no route; readers still see 27 Nov 02:00:03.",

@@ -57,7 +57,7 @@ class _Measure:
         before = [self.of(one) for one in nights[:-1] if one.status == RunStatus.PUBLISHED]
         good = [value for value in before if value is not None]
         highest = max((self.of(one) or 0.0 for one in nights), default=0.0) or 1.0
-        columns = [self._column(one, number, highest, len(nights)) for number, one in enumerate(nights)]
+        columns = [self._column(nights, number, highest) for number in range(len(nights))]
         columns[-1] = replace(columns[-1], kind=f"tonight {columns[-1].kind}".strip())
         return Chart(
             name=self.name,
@@ -67,10 +67,11 @@ class _Measure:
             line=round(HEIGHT * (1 - median(good) / highest), 1) if good else None,
         )
 
-    def _column(self, night: PastNight, number: int, highest: float, nights: int) -> Column:
-        value, step = self.of(night), WIDTH / max(nights, _ROOM)
+    def _column(self, nights: Sequence[PastNight], number: int, highest: float) -> Column:
+        night, step = nights[number], WIDTH / max(len(nights), _ROOM)
+        value, began = self.of(night), figures.moment(night.started_at, nights[-1].started_at)
         height = round(max(HEIGHT * (value or 0.0) / highest, 1.0), 1)
-        title = f"{figures.moment(night.started_at)}: {self.said(value)}{f' ({night.status})' if night.is_bad else ''}"
+        title = f"{began}: {self.said(value)}{f' ({night.status})' if night.is_bad else ''}"
         x, y, width = round(number * step + 1, 1), round(HEIGHT - height, 1), round(step - 2, 1)
         return Column(x, y, width, height, "bad" if night.is_bad else "", title)
 

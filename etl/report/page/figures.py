@@ -48,14 +48,14 @@ def ratio(number: float | None) -> str:
     return NOTHING if number is None else f"{number:.1f} ×"
 
 
-def moment(at: datetime | None) -> str:
-    """``28 Nov 02:00:03``."""
-    return NOTHING if at is None else f"{_utc(at).day} {_utc(at):%b %H:%M:%S}"
+def moment(at: datetime | None, beside: datetime) -> str:
+    """``28 Nov 02:00:03``, or ``28 Nov 2025 02:00:03`` if that is not the year of ``beside``."""
+    return NOTHING if at is None else f"{_date(at, beside)} {_utc(at):%H:%M:%S}"
 
 
-def minute(at: datetime) -> str:
-    """``28 Nov 02:00``."""
-    return f"{_utc(at).day} {_utc(at):%b %H:%M}"
+def minute(at: datetime, beside: datetime) -> str:
+    """``28 Nov 02:00``, or with the year as of ``moment``."""
+    return f"{_date(at, beside)} {_utc(at):%H:%M}"
 
 
 def clock(at: datetime | None) -> str:
@@ -66,6 +66,11 @@ def clock(at: datetime | None) -> str:
 def day(at: datetime) -> str:
     """``Saturday, 28 November 2026``."""
     return f"{_utc(at):%A}, {_utc(at).day} {_utc(at):%B %Y}"
+
+
+def _date(at: datetime, beside: datetime) -> str:
+    year = "" if _utc(at).year == _utc(beside).year else f" {_utc(at).year}"
+    return f"{_utc(at).day} {_utc(at):%b}{year}"
 
 
 def _utc(at: datetime) -> datetime:

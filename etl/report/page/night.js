@@ -144,7 +144,7 @@ function chart(name, past, now, write, loads) {
     const height = Math.max((60 * (value ?? 0)) / highest, failed ? 4 : 1);
     const kind = isTonight ? "tonight" : failed ? "bad" : "";
     const bar = draw("rect", { x: at * width + 1, y: 60 - height, width: width - 2, height, class: kind });
-    const when = isTonight ? "tonight" : data.nights[at][0];
+    const when = isTonight ? "tonight" : data.nights[at];
     bar.append(draw("title", {}, `${when}: ${failed || loads[at] === "not published" ? loads[at] : write(value)}`));
     svg.append(bar);
   });
@@ -175,7 +175,7 @@ function nights(one) {
     return make("tr", {}, make("th", { scope: "row" }, when), ...cells.map((text) => make("td", {}, text)));
   };
   const { loads, seconds: took, rows: all, changed, bytes } = one.past;
-  const lines = data.nights.map(([when], at) => line(when, loads[at], took[at], all[at], changed[at], bytes[at]));
+  const lines = data.nights.map((when, at) => line(when, loads[at], took[at], all[at], changed[at], bytes[at]));
   lines.push(line("tonight", one.load, one.seconds, one.rows, one.changed, one.bytes));
   return make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...lines.reverse()));
 }

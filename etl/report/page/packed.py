@@ -28,11 +28,11 @@ def packed(night: Night) -> str:
     tables = night.tables
     began = {one.run_id: one.started_at for one in (*night.before, night.tonight)}
     data = {
-        "nights": [[figures.minute(one.started_at), one.run_id, one.status] for one in night.before],
+        "nights": [figures.minute(one.started_at, night.tonight.started_at) for one in night.before],
         "columns": {name: [harmless(getattr(table, name)) for table in tables] for name in _COLUMNS}
-        | {name: [_moment(getattr(table, name)) for table in tables] for name in _MOMENTS}
+        | {name: [_moment(getattr(table, name), night) for table in tables] for name in _MOMENTS}
         | {"as_of_at": [table.as_of.timestamp() if table.as_of else None for table in tables]}
-        | {"slow_since": [_moment(began.get(table.slow_since or "")) for table in tables]}
+        | {"slow_since": [_moment(began.get(table.slow_since or ""), night) for table in tables]}
         | {"steps": [list(_named(table.steps).values()) for table in tables]}
         | {"usual": [_named(table.usual) if table.usual else None for table in tables]},
         "past": {name: [_rounded(getattr(table.past, name)) for table in tables] for name in _COUNTS}
@@ -66,8 +66,8 @@ _DIGITS = 3
 """The figures of the nights before have as many digits as the page shows. All digits would be half of its size."""
 
 
-def _moment(at: datetime | None) -> str | None:
-    return None if at is None else figures.moment(at)
+def _moment(at: datetime | None, night: Night) -> str | None:
+    return None if at is None else figures.moment(at, night.tonight.started_at)
 
 
 def _rounded(values: Iterable[float | None]) -> list[float | None]:
