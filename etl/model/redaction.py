@@ -29,12 +29,14 @@ _AFTER_ESCAPE = "|".join(
 """Before a secret that is a word: a letter that is none of the text's own, as in JSON's \\n or in a URL's %2F, also
 in one that was encoded twice, or of a terminal's colours."""
 
-_PASSWORD_OF_URL = re.compile(
-    r"(?P<before>://[^\s:/?#@'\"]*:|[?&](?:ssl)?password=)(?!PASSWORD@)(?P<secret>(?<=:)[^\s'\"]+(?=@)|(?<==)[^\s'\"&]+)"
+_PASSWORD_OF_ADDRESS = re.compile(
+    r"(?P<before>://[^\s:/?#@'\"]*:|(?i:password=))(?!PASSWORD@)"
+    r"(?P<secret>(?<=:)[^\s'\"]+(?=@)|(?<==)(?:'(?:[^'\\]|\\.)+'|[^\s'\"&]+))"
 )
-"""The password of any URL: of one that stands where it does not belong, such as in TABLES, nobody knows the secrets.
+"""The password of any URL, and of any connection string as libpq reads it (`host=… password='…'`).
 
-The addresses in this program's own messages have PASSWORD instead of one.
+Of one that stands where it does not belong, such as in TABLES or in a note, nobody knows the secrets. The addresses in
+this program's own messages have PASSWORD instead of one; `password = …` with spaces is the configuration file's.
 """
 
 _WORD = re.compile(r"\w+")
@@ -46,7 +48,8 @@ class Redactor:
 
     A secret is found as it is, and as URLs, JSON and Python write it, also in part: ``p@ss`` is ``p%40ss`` in a URL. A
     short secret that is a word, such as ``loader``, is found as a whole word only, because ``etl_loader`` does not tell
-    it: ``etl_***`` would. The password of a URL is found whether it is among the secrets or not.
+    it: ``etl_***`` would. The password of a URL or of a connection string is found whether it is among the secrets or
+    not.
     """
 
     secrets: Sequence[str] = ()
@@ -55,7 +58,7 @@ class Redactor:
         """A text, or an error as one line, with ``***`` in place of each secret."""
         text = told(said) if isinstance(said, BaseException) else said
         found = _pattern(tuple(self.secrets))
-        return Redacted(_PASSWORD_OF_URL.sub(r"\g<before>***", found.sub("***", text) if found else text))
+        return Redacted(_PASSWORD_OF_ADDRESS.sub(r"\g<before>***", found.sub("***", text) if found else text))
 
     def cut(self, text: str, longest: int) -> Redacted:
         """A text as one line of at most ``longest`` characters; secrets are removed before the text is cut."""

@@ -94,6 +94,23 @@ def test_the_password_of_an_unknown_url_is_hidden() -> None:
         assert redact(said) == said
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("host=h user=u password=x1 dbname=d", "host=h user=u password=*** dbname=d"),
+        (r"host=h password='it\'s x1' dbname=d", "host=h password=*** dbname=d"),
+        ("PGPASSWORD=x1 psql -h h", "PGPASSWORD=*** psql -h h"),
+        ('"password=x1"', '"password=***"'),
+        ('write password = { environment = "X" }', 'write password = { environment = "X" }'),
+        ("the password is wrong", "the password is wrong"),
+        ("column password: is 5", "column password: is 5"),
+    ],
+)
+def test_the_password_of_a_connection_string_is_hidden(said: str, told: str) -> None:
+    """As people write one into a note, and as tools put one into an error."""
+    assert Redactor()(said) == told
+
+
 def test_a_secret_that_is_no_word_by_chance_is_hidden_within_others() -> None:
     """A long one, or one with other characters than letters, is no part of a name by chance."""
     assert Redactor(["0123456789abcdef"])("key0123456789abcdefkey") == "key***key"
