@@ -112,7 +112,7 @@ class NightShard(Answer):
     tables: int
     started_at: datetime | None
     finished_at: datetime | None
-    """When its last table was staged."""
+    """When the last of its loads ended, of those that have."""
     seconds: float
     """From the one to the other."""
     busy: float
