@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -115,7 +115,7 @@ def _seen(
         run_id=run.run_id,
         status=DEAD if is_dead else run.status,
         at=at,
-        phase=_phase(run, of, is_over=is_over, is_alive=is_alive),
+        phase=phase(run, of, is_over=is_over, is_alive=is_alive),
         started_at=run.started_at,
         finished_at=run.finished_at,
         seconds=round((ended - run.started_at).total_seconds(), 1),
@@ -139,13 +139,15 @@ def _so_far(whole: int | None, so_far: int | None, what: Outcome) -> int:
     return (so_far if what == Outcome.LOADING else whole) or 0
 
 
-def _phase(run: RunRow, of: dict[Outcome, list[WatchedRow]], *, is_over: bool, is_alive: bool) -> str:
+def phase(run: RunRow, of: Mapping[Outcome, Sequence[WatchedRow]], *, is_over: bool, is_alive: bool) -> str:
+    """What a run is busy with; ``of`` are its loads by what has become of each."""
     if is_over:
         return "ended"
-    if of[Outcome.PLANNED] and not is_alive and sum(map(len, of.values())) == len(of[Outcome.PLANNED]):
+    tables = sum(map(len, of.values()))
+    if of[Outcome.PLANNED] and not is_alive and tables == len(of[Outcome.PLANNED]):
         return "planned"
-    if of[Outcome.LOADING] or of[Outcome.WAITING] or of[Outcome.PLANNED] or not of[Outcome.STAGED]:
-        return "loading"
+    if not tables or len(of[Outcome.STAGED]) + len(of[Outcome.PUBLISHED]) < tables:
+        return "loading"  # also if one has failed: the run goes on, and another try of its shard may stage it
     return "publishing" if run.publish != "defer" or is_alive else "staged"
 
 
