@@ -456,6 +456,23 @@ def test_hover_shows_the_numbers_of_a_row(scenes: Scenes, open_page: Open, width
             expect(tip).to_be_hidden()
 
 
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_the_numbers_of_a_row_do_not_hide_the_name_that_has_the_focus(
+    scenes: Scenes, open_page: Open, place: str
+) -> None:
+    """Nor where the name stands at the window's end."""
+    with open_page(scenes["shop"]) as opened:
+        page = opened.page
+        button = getattr(page.locator(f"{ROWS} th button"), place)
+        button.evaluate("(name, place) => name.scrollIntoView({ block: place === 'last' ? 'end' : 'center' })", place)
+        button.evaluate("name => name.focus({ preventScroll: true })")
+        tip, name = page.locator("#tip").bounding_box(), button.bounding_box()
+        assert tip is not None
+        assert name is not None
+        assert tip["y"] >= name["y"] + name["height"] or tip["y"] + tip["height"] <= name["y"]
+        assert is_within(page, page.locator("#tip"))
+
+
 def is_within(page: Page, element: Locator) -> bool:
     """Whether an element stands within the window."""
     box, size = element.bounding_box(), page.viewport_size

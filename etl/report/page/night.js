@@ -118,12 +118,13 @@ function told(row) {
   return lines.join("\n");
 }
 
-function showTip(row, at) {
+/** Shows the numbers of a row below a place or, where the window ends, above it: they hide neither pointer nor focus. */
+function showTip(row, place) {
   tip.textContent = `${row.dataset.table}\n${told(row)}`;
   tip.hidden = false;
   const own = tip.getBoundingClientRect();
-  const left = Math.min(Math.max(at.x, 8), innerWidth - own.width - 8);
-  const top = at.y + 18 + own.height > innerHeight ? at.y - own.height - 8 : at.y + 18;
+  const left = Math.min(Math.max(place.left, 8), innerWidth - own.width - 8);
+  const top = place.bottom + 18 + own.height > innerHeight ? place.top - own.height - 8 : place.bottom + 18;
   tip.style.left = `${Math.max(left, 8)}px`;
   tip.style.top = `${Math.max(top, 8)}px`;
 }
@@ -246,15 +247,13 @@ async function begin() {
   });
   body.addEventListener("pointermove", (event) => {
     const row = rowAt(event);
-    if (row) showTip(row, event);
+    if (row) showTip(row, { left: event.x, top: event.y, bottom: event.y });
     else hideTip();
   });
   body.addEventListener("pointerleave", hideTip);
   body.addEventListener("focusin", (event) => {
     const row = rowAt(event);
-    if (!row) return;
-    const box = event.target.getBoundingClientRect();
-    showTip(row, { x: box.left, y: box.bottom });
+    if (row) showTip(row, event.target.getBoundingClientRect());
   });
   body.addEventListener("focusout", hideTip);
   document.addEventListener("keydown", (event) => {
