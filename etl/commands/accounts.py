@@ -40,7 +40,8 @@ class HistoryLoad(Answer):
     masked: tuple[str, ...] | None
     """Columns that were masked; null if an older version wrote the row."""
     given_up: bool | None
-    """Whether the load was stopped because its run had ended; null where an older version wrote the row."""
+    """Whether the load was stopped because its run had ended, or because another run had taken its table over; null
+    where an older version wrote the row."""
     where_digest: str | None
     """A digest of the option `where`, empty without one; null where an older version wrote the row."""
     shrink_at_most: str | None

@@ -286,7 +286,7 @@ async def not_published(target: Target, run_id: str, error: Redacted, live: Iter
 
 
 async def supersede(target: Target, run_id: str, live: Iterable[TargetName]) -> None:
-    """Writes that unpublished loads of other runs have failed, because ``run_id`` loads their live tables now."""
+    """Writes that unpublished loads of other runs were given up, because ``run_id`` loads their live tables now."""
     error = own_words(f"never published; run {run_id} took the table over")
     await target.execute(target_query("ledger/fail_other_loads"), _failure(target, run_id, error, live))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from contextlib import nullcontext
 from pathlib import Path
@@ -55,6 +56,13 @@ def test_the_next_run_clears_what_a_killed_one_left(tables: Databases, etl: Etl)
         "failed"
     }
     assert ledger(tables.reporting, "next") == ("published", None)
+    night = json.loads(etl("report", "dead", "--json").stdout)["night"]
+    assert ": killed; run next cleared up after it; " in night["sentence"], "no table has failed"
+    assert {table["table"]: table["outcome"] for table in night["tables"]} == {
+        "public.orders": "staged, dropped",  # which the next run has taken over
+        "public.items": "staged, dropped",
+        "public.gated": "given up",
+    }
 
 
 def test_a_killed_run_is_repeated_under_its_own_id(tables: Databases, etl: Etl) -> None:
