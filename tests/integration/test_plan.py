@@ -106,7 +106,7 @@ def test_a_number_of_shards_that_is_none_is_refused(databases: Databases, etl: E
 
 
 def test_ten_thousand_tables_are_planned_at_once(databases: Databases, etl: Etl) -> None:
-    """Against a real server, with thirty nights of each in the ledger; ``pytest -s`` prints the seconds: 1.2 in quiet."""
+    """Against a real server, with thirty nights in the ledger; ``pytest -s`` prints its seconds: 1.2 in quiet."""
     name = databases.operational.name
     for first in range(0, MANY, 1000):  # locks are let go each time: max_locks_per_transaction is for fewer
         databases.operational.execute(
