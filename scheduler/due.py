@@ -75,6 +75,14 @@ def is_too_late(due: datetime, now: datetime, window: timedelta) -> bool:
     return now - due > max(window, GRACE)
 
 
+def is_overtaken(schedule: Schedule, due: datetime, now: datetime) -> bool:
+    """Whether a due time that is delivered only now was missed: it is past by more than GRACE, and a later one is due.
+
+    So of those that the queue has kept while no runner was there, the last is started, as after lost ticks.
+    """
+    return now - due > GRACE and (later := schedule.next(due)) is not None and later <= now
+
+
 def _due(job: Waiting, start: datetime) -> Iterator[datetime]:
     """The due times from a moment on; the first is the job's own, which may be of no schedule (moved by hand)."""
     moment: datetime | None = job.next_run_at

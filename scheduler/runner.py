@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from .deployment import Deployment
-from .due import is_too_late
+from .due import is_overtaken, is_too_late
 from .job import Job, Status
 from .log import line, measured
 from .machine import Throttled
@@ -40,15 +40,19 @@ def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
 def _is_done(deployment: Deployment, record: Mapping[str, Any]) -> bool:
     """Handles one message; an error of one is none of the others'. The dead-letter queue gets what fails every time."""
     try:
-        handle(deployment, Message.read(record["body"]), datetime.now(UTC))
+        is_first = record["attributes"]["ApproximateReceiveCount"] == "1"
+        handle(deployment, Message.read(record["body"]), datetime.now(UTC), is_first=is_first)
     except Exception as error:
         line("message.failed", error=f"{type(error).__name__}: {error}", body=record["body"][:500])
         return False
     return True
 
 
-def handle(deployment: Deployment, message: Message, now: datetime) -> str:
-    """Does with a due time what is to be done; returns that: started, skipped, missed, cancelled, put_back or early."""
+def handle(deployment: Deployment, message: Message, now: datetime, *, is_first: bool = True) -> str:
+    """Does with a due time what is to be done; returns that: started, skipped, missed, cancelled, put_back or early.
+
+    ``is_first``: the message has not been delivered before. One that has was not late: what was tried had failed.
+    """
     known = deployment.registry.get(message.job)
     why = cancelled(known, message)
     if known is None or why:
@@ -59,8 +63,7 @@ def handle(deployment: Deployment, message: Message, now: datetime) -> str:
         return noted.status
     if message.due > now:
         return _early(deployment, message, now)
-    if message.is_missed or is_too_late(message.due, now, known.job.window):
-        why = "nothing ticked for it" if message.is_missed else f"it waited for {now - message.due}"
+    if why := missed(known.job, message, now, is_first=is_first):
         return _left(deployment, known.job, message, now, what="missed", why=why)
     return _started(deployment, known.job, message, now)
 
@@ -75,6 +78,18 @@ def cancelled(known: Registered | None, message: Message) -> str | None:
         return f"the job is {known.job.status}"
     if str(known.job.schedule) != message.schedule:
         return "the job has another schedule"
+    return None
+
+
+def missed(job: Job, message: Message, now: datetime, *, is_first: bool) -> str | None:
+    """Why a due time is not started any more, and counts as missed; None if it is to be started."""
+    if message.is_missed:
+        return "nothing ticked for it"
+    if is_too_late(message.due, now, job.window):
+        return f"it waited for {now - message.due}"
+    is_new = is_first and message.waits == 0 and message.schedule is not None
+    if is_new and is_overtaken(job.schedule, message.due, now):
+        return f"it was delivered after {now - message.due}, and a later one is due"
     return None
 
 

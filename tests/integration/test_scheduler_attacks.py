@@ -15,7 +15,7 @@ from moto import mock_aws
 
 from scheduler.deployment import Deployment
 from scheduler.ended import handler, look, settle
-from scheduler.job import Notify, Overlap, Status, run_name
+from scheduler.job import CatchUp, Notify, Overlap, Status, run_name
 from scheduler.machine import Ended
 from scheduler.message import Message
 from scheduler.pools import TAKING, Busy, Pool
@@ -343,6 +343,25 @@ def receive(world: World) -> None:
     for message in world.queue.receive():
         handle(world.deployment(), Message.read(message.body), world.now)
         world.queue.messages.remove(message)
+
+
+@pytest.mark.parametrize("catch_up", CatchUp)
+def test_of_what_the_queue_has_kept_without_a_runner_the_last_is_started(world: World, catch_up: CatchUp) -> None:
+    """And those of the last minutes, as if nothing had happened; the others count as missed."""
+    world.deployment().registry.put(job("acme", "* * * * *", overlap=Overlap.ALLOW, catch_up=catch_up), NOON)
+    for _ in range(12):
+        world.now += MINUTE
+        tick(world.deployment().registry, world.deployment().queue, world.now)
+    receive(world)
+    counters = known(world).counters
+    assert (counters.started, counters.missed) == (4, 8)
+
+
+def test_a_due_time_whose_first_delivery_failed_is_not_late(world: World) -> None:
+    """It comes again after three minutes, when a later one is due, and is started all the same."""
+    world.deployment().registry.put(job("acme", "* * * * *", overlap=Overlap.ALLOW), NOON)
+    message = Message("acme", NOON + MINUTE, str(job("acme", "* * * * *").schedule))
+    assert handle(world.deployment(), message, NOON + 5 * MINUTE, is_first=False) == "started"
 
 
 def test_a_start_that_is_throttled_waits_and_holds_no_place(world: World) -> None:

@@ -95,7 +95,7 @@ class Night:
     def _receive(self) -> None:
         for message in self.world.queue.receive():
             with suppress(ClientError, Killed, RuntimeError, Busy):
-                handle(self.deployment, Message.read(message.body), self.world.now)
+                handle(self.deployment, Message.read(message.body), self.world.now, is_first=message.received == 1)
                 self.world.queue.messages.remove(message)
 
     def _settle(self) -> None:

@@ -76,7 +76,8 @@ def test_a_due_job_goes_through_all_three(served: Services, lambdas: dict[str, A
     assert (said["due"], said["sent"], said["moved"]) == (1, 1, 1)
 
     (message,) = served.client("sqs").receive_message(QueueUrl=served.queue_url)["Messages"]
-    records = [{"messageId": "1", "body": message["Body"]}, {"messageId": "2", "body": "no message"}]
+    told = {"attributes": {"ApproximateReceiveCount": "1"}}
+    records = [{"messageId": "1", "body": message["Body"], **told}, {"messageId": "2", "body": "no message", **told}]
     assert lambdas["runner"].invoke({"Records": records}) == {"batchItemFailures": [{"itemIdentifier": "2"}]}
     name = run_name("acme", now)
     assert served.started() == [name]

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.cron import Schedule
-from scheduler.due import COUNTED, GRACE, Decision, Waiting, decide, horizon, is_too_late
+from scheduler.due import COUNTED, GRACE, Decision, Waiting, decide, horizon, is_overtaken, is_too_late
 from scheduler.job import CatchUp
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -73,6 +73,14 @@ def test_what_is_older_than_the_window_is_missed() -> None:
     assert decided(waiting("0 2 * * *", night, window=9 * HOUR), NOON) == Decision(
         (), 1, night + timedelta(days=1), (night,)
     )
+
+
+def test_a_due_time_that_is_delivered_late_is_missed_if_a_later_one_is_due() -> None:
+    """The queue has kept it while no runner was there. A nightly one is started late, within its window."""
+    minutes, nightly = Schedule.of("* * * * *"), Schedule.of("0 12 * * *")
+    assert is_overtaken(minutes, NOON, NOON + GRACE + MINUTE)
+    assert not is_overtaken(minutes, NOON, NOON + GRACE)
+    assert not is_overtaken(nightly, NOON, NOON + 5 * HOUR)
 
 
 def test_a_week_of_minutes_is_counted_up_to_a_limit() -> None:
