@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import json
 import os
@@ -38,6 +39,8 @@ JSON_HELP = "Print one JSON document; the log goes to standard error."
 VERBOSE_HELP = "On a terminal, show the log's lines beside the progress bars; warnings and errors always show."
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -178,7 +181,7 @@ def main() -> NoReturn:
     except BrokenPipeError:  # the reader of a pipe, such as head, has closed it
         sys.exit(1)
     except EXPECTED as error:
-        _tell(told(error), debug=debug)
+        _tell(_of_output(error) or told(error), debug=debug)
         sys.exit(1)
     except Interrupted as stop:
         _tell(f"stopped by {signal.Signals(stop.signum).name}")
@@ -209,6 +212,13 @@ def _signals() -> Iterator[signal.Signals]:
 def _interrupt(signum: int, _frame: object) -> NoReturn:
     log.leave_lost_terminal()
     raise Interrupted(signum)
+
+
+def _of_output(error: BaseException) -> str | None:
+    """What to tell of a full disk to which standard output goes; None of any other error. A named file has its own."""
+    if not isinstance(error, OSError) or error.errno not in _FULL or error.filename is not None:
+        return None
+    return f"standard output cannot be written: {error.strerror}; free space there, or send it elsewhere"
 
 
 def _tell(*lines: str, debug: bool = False) -> None:

@@ -8,13 +8,14 @@ import socket
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from etl import __version__
 from tests import cloud
 from tests.acceptance.checkout import project_version
-from tests.harness import Databases, Etl
+from tests.harness import Databases, Etl, environment_of
 
 COMMANDS = ("run", "publish", "abort", "verify", "check", "history")
 
@@ -89,6 +90,26 @@ def test_a_reader_that_has_seen_enough_is_no_traceback(databases: Databases, etl
             process.stdout.close()
             _, stderr = process.communicate(timeout=60)
         assert stderr == "", command
+
+
+def test_a_full_disk_under_standard_output_is_one_line(databases: Databases, etl: Etl) -> None:
+    """It names what is full, and what to do; a run whose log cannot be written is over, too, and is not published."""
+    databases.operational.execute("CREATE TABLE orders (id int)")
+    assert etl("run", TABLES="orders", ETL_RUN_ID="tonight").status == 0
+    for command in (["--version"], ["history"], ["report", "tonight", "--output", "-"], ["run", "orders"]):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "etl", *command],
+                env=environment_of(databases.environment),
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert (done.returncode, done.stderr) == (
+            1,
+            "etl: standard output cannot be written: No space left on device; free space there, or send it elsewhere\n",
+        ), command
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
