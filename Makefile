@@ -12,8 +12,8 @@ RUN := $(UV) run --no-sync
 IMAGE ?= nightly-etl
 # linux/amd64 or linux/arm64; nothing is this machine's own.
 PLATFORM ?=
-# Many tests wait for a lock or a deadline: three workers keep two cores busy.
-WORKERS ?= 3
+# Many tests wait for a lock or a deadline: four workers keep two cores busy.
+WORKERS ?= 4
 # One manifest and no index, which is what BuildKit's attestations make of it and Lambda refuses; the classic builder knows
 # neither. What the image is made of is `make sbom`, its commit is a label.
 ONE_MANIFEST := $(shell docker buildx version >/dev/null 2>&1 && echo --provenance=false --sbom=false)

@@ -27,7 +27,7 @@ TABLES = f"pgbench_accounts,pgbench_tellers,pgbench_branches,{HISTORY}"
 RUNS = 5
 
 ACCOUNTS = 10_000
-"""Few, so that three readers can read all of them 100 times a second and leave the run its share of two processors."""
+"""Few, so that three readers can read all of them 50 times a second and leave the run its share of two processors."""
 
 TPC_B = f"""
 \\set account random(1, {ACCOUNTS})
@@ -54,7 +54,7 @@ Sums = tuple[int, ...]
 
 @dataclass
 class Reader:
-    """Reads the four sums 100 times a second, in its own thread, and keeps what it saw.
+    """Reads the four sums 50 times a second, in its own thread, and keeps what it saw.
 
     With one statement, all four tables are locked before the statement's snapshot is taken. With four, the lock
     that the first takes stays to the end of the transaction, and the publish, which needs them all, waits for it:
@@ -88,7 +88,7 @@ class Reader:
                 session.isolation_level = self.isolation
                 due = time.monotonic()
                 while not self.stop.wait(max(0.0, due - time.monotonic())):
-                    due = max(due + 0.01, time.monotonic() - 0.1)
+                    due = max(due + 0.02, time.monotonic() - 0.1)
                     self.seen.append(self._sums(session))
         except Exception as error:
             self.error = error
