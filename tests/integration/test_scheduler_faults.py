@@ -114,8 +114,10 @@ class Night:
         self.passes(2, NO_FAULT)
         self.is_ticking = False
         for _ in range(60):
+            self.world.queue.redrive()  # also those that have died since the last fault
             self.passes(1, NO_FAULT)
-            if not (self.world.queue.messages or self.unsettled or self.world.machine.running()):
+            queue = self.world.queue
+            if not (queue.messages or queue.dead or self.unsettled or self.world.machine.running()):
                 return self._look()
         raise AssertionError("there is still something to do after an hour")
 
