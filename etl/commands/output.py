@@ -47,9 +47,9 @@ def _replace(file: Path, text: str) -> None:
     opened = new.open("x", encoding="utf-8")
     try:
         with opened:
+            if file.exists():
+                shutil.copymode(file, new)  # before it has the text, which others may not read
             opened.write(text)
-        if file.exists():
-            shutil.copymode(file, new)
         new.replace(file)
     except OSError:
         new.unlink(missing_ok=True)

@@ -69,13 +69,13 @@ def creation(table: Table) -> list[sql.Composed]:
     drop_left = sql.SQL("DROP TABLE IF EXISTS {}, {}").format(table.staged.identifier, table.live.gone.identifier)
     # PostgreSQL waits for a session that is filling a table whose array type has this name: for hours, if that is big.
     times = 0, limits.LIVE_TABLE_LOCK_TIMEOUT
-    wait, hurry = (sql.SQL(f"SET LOCAL lock_timeout = '{time}'").format() for time in times)
+    endless, bounded = (sql.SQL(f"SET LOCAL lock_timeout = '{time}'").format() for time in times)
     # Set before the rows come: they are stored and compressed as their column says at that time.
     settings = _column_settings(table)
     made = sql.SQL(
         "SELECT {}::pg_catalog.regclass::oid AS oid, pg_catalog.pg_current_xact_id()::text::bigint AS xid"
     ).format(sql.Literal(table.staged.identifier.as_string(None)))
-    return [drop_left, wait, create_table, hurry, *settings, made]
+    return [drop_left, endless, create_table, bounded, *settings, made]
 
 
 @dataclass(frozen=True, slots=True)

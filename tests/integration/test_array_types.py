@@ -46,8 +46,7 @@ def test_whatever_a_race_for_one_name_raises_is_tried_again(databases: Databases
             while time.monotonic() < end:
                 try:
                     session.execute(f"BEGIN; DROP TABLE IF EXISTS staging.{name}; CREATE TABLE staging.{name} (id int)")
-                    time.sleep(pauses.choice([0, 0, 0.005]))
-                    session.execute("COMMIT")
+                    session.execute(f"SELECT pg_sleep({pauses.choice([0, 0, 0.005])}); COMMIT")
                     session.execute(f"DROP TABLE staging.{name}" if pauses.random() < 0.3 else "SELECT")
                     made.append(name)
                 except psycopg.Error as error:
@@ -67,7 +66,10 @@ def test_whatever_a_race_for_one_name_raises_is_tried_again(databases: Databases
 
 def test_a_table_waits_until_the_other_is_filled(databases: Databases) -> None:
     """Filling the other may take hours; only a table that an earlier run has left must be free soon."""
-    waiting = "SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
+    waits_long = (
+        "SELECT count(*) = 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted"
+        " AND l.locktype = 'transactionid' AND clock_timestamp() - a.query_start > interval '300 ms'"
+    )
     table = Table(Relation("public", "_t"), TargetName("public", "_t"), columns=(Column("id", "integer"),))
     databases.reporting.execute("CREATE SCHEMA etl_staging_public; CREATE SCHEMA etl_staginggone_public")
 
@@ -79,9 +81,7 @@ def test_a_table_waits_until_the_other_is_filled(databases: Databases) -> None:
     with psycopg.connect(databases.reporting.url) as other, ThreadPoolExecutor() as pool:
         other.execute("CREATE TABLE etl_staging_public.t (id int)")
         created = pool.submit(lambda: asyncio.run(create()))
-        until(lambda: databases.reporting.value(waiting), "the table waits")
-        time.sleep(0.3)  # more than the session's lock_timeout
-        assert not created.done()
+        until(lambda: databases.reporting.value(waits_long), "the table waits for longer than lock_timeout")
         other.commit()
         with pytest.raises(psycopg.errors.UniqueViolation) as caught:
             created.result(10)

@@ -226,7 +226,7 @@ def test_a_job_that_is_changed_meanwhile_is_named_and_left(here: Services, tmp_p
 
 
 def test_a_job_that_is_changed_before_it_is_pruned_is_named_and_left(here: Services, tmp_path: Path) -> None:
-    """A person answers the question a minute later; somebody else has given the job another source by then."""
+    """The answer to the question comes a minute later, when another person has changed the source of the job."""
     put(here, TWO + '[jobs.initech]\ncron = "@daily"\n[jobs.umbrella]\ncron = "@daily"\n')
     registry, pools, now = here.deployment.registry, here.deployment.pools, datetime.now(UTC)
     path = tmp_path / "jobs.toml"
@@ -255,7 +255,7 @@ def test_an_error_of_aws_stops_the_writes_and_the_next_put_does_the_rest(here: S
 
 
 def test_what_was_disabled_before_an_error_of_aws_is_told(here: Services) -> None:
-    """Whoever stops all jobs must know which ones still start; one line says why."""
+    """A person who stops all jobs has to know which jobs still start. One line gives the reason."""
     put(here, TWO + '[jobs.initech]\ncron = "@daily"\n[jobs.umbrella]\ncron = "@daily"\n')
     refuse = ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "UpdateItem")
     with mock.patch.object(Registry, "set_status", side_effect=[None, refuse, refuse, refuse]):

@@ -140,7 +140,7 @@ async def test_a_slow_s3_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 async def test_a_page_that_was_given_up_is_not_sent_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Lambda's thread may go on in a later night. By then, the page of that night is the latest."""
+    """A thread of the Lambda may continue during a later night. Then the page of the later night is the latest."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_REGION", "eu-central-1")

@@ -66,7 +66,7 @@ YESTERDAY = run("published", 36, BEGAN - timedelta(days=1), "yesterday")
 
 
 def told(of: RunRow, *tables: NightTable, watched: Watched | None = None, at: float = 31) -> Told:
-    """What is told of a run. The night before took 36 minutes, and so did all nights before that one."""
+    """What is told of a run. Each of the nights before took 36 minutes."""
     before = usual([36 * 60.0] * 5)
     some = tables or (table("public.a"), table("public.b"))
     return Told(of, [YESTERDAY], watched, before, some, BEGAN + minutes(at))
